@@ -14,7 +14,9 @@ if (major > 22 || (major === 22 && minor >= 19)) {
   try {
     node = createRequire(import.meta.url).resolve(`node-${process.platform}-${process.arch}/bin/node`);
   } catch {
-    console.error(`offsite needs Node 22.19 or newer (this is ${process.versions.node}), and none came with npm ci`);
+    console.error(
+      `offsite needs Node 22.19 or newer (this is ${process.versions.node}), and none came with npm ci`,
+    );
     process.exit(2);
   }
   const child = spawn(node, [fileURLToPath(main), ...process.argv.slice(2)], { stdio: 'inherit' });

@@ -1,0 +1,40 @@
+/** Why a stage stopped for good: the Failed condition's reason, with the worker's exit code beside it. */
+const exitCodes = {
+  BadSpec: 10,
+  BadData: 11,
+  BadModel: 12,
+  GateFailed: 13,
+  EngineUnavailable: 14,
+  Cancelled: 143,
+} as const;
+
+export type ErrorReason = keyof typeof exitCodes;
+
+/** An error that a user can act on. Its message names the field, row or file and what is right, and quotes no data. */
+export class OffsiteError extends Error {
+  readonly reason: ErrorReason;
+
+  constructor(reason: ErrorReason, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'OffsiteError';
+    this.reason = reason;
+  }
+
+  /** The exit code of a worker that ends with this error (DESIGN.md, worker exit codes). */
+  get exitCode(): number {
+    return exitCodes[this.reason];
+  }
+}
+
+export const badSpec = (message: string, options?: ErrorOptions) =>
+  new OffsiteError('BadSpec', message, options);
+export const badData = (message: string, options?: ErrorOptions) =>
+  new OffsiteError('BadData', message, options);
+export const badModel = (message: string, options?: ErrorOptions) =>
+  new OffsiteError('BadModel', message, options);
+export const gateFailed = (message: string, options?: ErrorOptions) =>
+  new OffsiteError('GateFailed', message, options);
+export const engineUnavailable = (message: string, options?: ErrorOptions) =>
+  new OffsiteError('EngineUnavailable', message, options);
+export const cancelled = (message: string, options?: ErrorOptions) =>
+  new OffsiteError('Cancelled', message, options);
