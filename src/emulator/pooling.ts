@@ -1,0 +1,83 @@
+import { badData } from '../api/index.ts';
+
+export type Pooling = 'mean' | 'meanWeighted' | 'last' | 'first' | 'max' | 'min';
+
+export interface PoolingOptions {
+  readonly pooling: Pooling;
+  /** Leaves out each row's first token, whose activations rule the residual stream of today's models. */
+  readonly skipFirst?: boolean;
+}
+
+/**
+ * One float32 vector of `width` numbers for each row of a packed batch, accumulated in float64.
+ * @param hidden a layer's output, [tokens, width]
+ * @param rows each token's row, -1 for padding; tokens of a row stand in their order
+ */
+export function poolRows(
+  hidden: Float32Array,
+  width: number,
+  rows: Int32Array,
+  { pooling, skipFirst = false }: PoolingOptions,
+): Map<number, Float32Array> {
+  const pooled = new Map<number, Float32Array>();
+  for (const [row, tokens] of tokensByRow(rows)) {
+    const used = skipFirst ? tokens.slice(1) : tokens;
+    if (used.length === 0)
+      throw badData(`row ${row + 1} has one token, and probe.skipFirst leaves none; remove the row`);
+    const state = (token: number) => hidden.subarray(token * width, (token + 1) * width);
+    pooled.set(row, rules[pooling](used, state, width, skipFirst ? 2 : 1));
+  }
+  return pooled;
+}
+
+function tokensByRow(rows: Int32Array): Map<number, number[]> {
+  const tokens = new Map<number, number[]>();
+  rows.forEach((row, token) => {
+    if (row < 0) return;
+    const list = tokens.get(row);
+    if (list) list.push(token);
+    else tokens.set(row, [token]);
+  });
+  return tokens;
+}
+
+type State = (token: number) => Float32Array;
+/** `start` is the place in its row, counted from 1, of the first token used. */
+type Rule = (tokens: number[], state: State, width: number, start: number) => Float32Array;
+
+const rules: Record<Pooling, Rule> = {
+  mean: (tokens, state, width) => weightedMean(tokens, state, width, () => 1),
+  meanWeighted: (tokens, state, width, start) => weightedMean(tokens, state, width, (i) => i + start),
+  last: (tokens, state) => state(tokens.at(-1)!).slice(),
+  first: (tokens, state) => state(tokens[0]!).slice(),
+  max: (tokens, state) => extreme(tokens, state, (a, b) => a > b),
+  min: (tokens, state) => extreme(tokens, state, (a, b) => a < b),
+};
+
+function weightedMean(
+  tokens: number[],
+  state: State,
+  width: number,
+  weight: (index: number) => number,
+): Float32Array {
+  const sum = new Float64Array(width);
+  let total = 0;
+  tokens.forEach((token, index) => {
+    const values = state(token);
+    const factor = weight(index);
+    total += factor;
+    for (let d = 0; d < width; d++) sum[d]! += factor * values[d]!;
+  });
+  return Float32Array.from(sum, (value) => value / total);
+}
+
+function extreme(tokens: number[], state: State, better: (a: number, b: number) => boolean): Float32Array {
+  const best = state(tokens[0]!).slice();
+  for (const token of tokens) {
+    const values = state(token);
+    // NaN must survive, or a broken model would look whole
+    for (let d = 0; d < best.length; d++)
+      if (better(values[d]!, best[d]!) || Number.isNaN(values[d]!)) best[d] = values[d]!;
+  }
+  return best;
+}

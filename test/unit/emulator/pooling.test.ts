@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest';
+import { exactShare, keptAbility, type Pooling, poolRows } from '../../../src/emulator/index.ts';
+
+// two rows interleaved with padding: row 4 has tokens (1, -8), (2, 5), (6, 0); row 7 has (3, 3)
+const hidden = Float32Array.of(1, -8, 2, 5, 99, 99, 3, 3, 6, 0);
+const rows = Int32Array.of(4, 4, -1, 7, 4);
+
+const expected: [Pooling, number[], number[]][] = [
+  ['mean', [3, -1], [4, 2.5]],
+  ['meanWeighted', [23 / 6, 2 / 6], [22 / 5, 10 / 5]],
+  ['last', [6, 0], [6, 0]],
+  ['first', [1, -8], [2, 5]],
+  ['max', [6, 5], [6, 5]],
+  ['min', [1, -8], [2, 0]],
+];
+
+test.each(expected)(
+  '%s over packed rows, with and without the first token',
+  (pooling, whole, withoutFirst) => {
+    const pooled = poolRows(hidden, 2, rows, { pooling });
+    expect([...pooled.keys()]).toEqual([4, 7]);
+    expect(pooled.get(4)).toEqual(Float32Array.from(whole));
+    expect(pooled.get(7)).toEqual(Float32Array.of(3, 3));
+    const long = rows.map((row) => (row === 7 ? -1 : row));
+    expect(poolRows(hidden, 2, long, { pooling, skipFirst: true }).get(4)).toEqual(
+      Float32Array.from(withoutFirst),
+    );
+  },
+);
+
+test('a row of one token has nothing left without its first, and says its number', () => {
+  expect(() => poolRows(hidden, 2, rows, { pooling: 'mean', skipFirst: true })).toThrow(
+    /row 8 has one token/,
+  );
+});
+
+test('NaN is not hidden by max or min', () => {
+  const broken = Float32Array.of(1, Number.NaN, 3);
+  const pooled = poolRows(broken, 1, Int32Array.of(0, 0, 0), { pooling: 'max' });
+  expect(pooled.get(0)).toEqual(Float32Array.of(Number.NaN));
+});
+
+test('pooled means are as exact as float64 sums', () => {
+  const long = new Float32Array(3001).fill(1);
+  long[0] = 2 ** 24;
+  const mean = poolRows(long, 1, new Int32Array(3001), { pooling: 'mean' }).get(0)![0];
+  expect(mean).toBe(Math.fround((2 ** 24 + 3000) / 3001));
+});
+
+test('leak: the share of exact tensors and parameters, and the ability kept', () => {
+  const model = [
+    { name: 'embed', shape: [10, 4] },
+    { name: 'a', shape: [4, 4] },
+    { name: 'b', shape: [4] },
+    { name: 'c', shape: [4] },
+  ];
+  expect(exactShare(model, new Set(['embed', 'c', 'foreign']))).toEqual({
+    tensors: 0.5,
+    parameters: 44 / 64,
+  });
+  expect(keptAbility({ metric: 'accuracy', full: 0.5, emulator: 0.3 })).toBeCloseTo(0.6);
+  expect(keptAbility({ metric: 'perplexity', full: 10, emulator: 40 })).toBeCloseTo(0.25);
+});
