@@ -1,0 +1,7 @@
+import { digestOf } from '../artifact/index.ts';
+
+/** `offsite digest PATH`: a model's digest, as `spec.model.digest` wants it. */
+export function printDigest(path: string, { json }: { json?: boolean }): void {
+  const digest = digestOf(path);
+  console.log(json ? JSON.stringify({ path, digest }) : digest);
+}

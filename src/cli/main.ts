@@ -1,0 +1,91 @@
+import { Command, CommanderError, Option } from 'commander';
+import { OffsiteError } from '../api/index.ts';
+import { printCrds } from './crds.ts';
+import { printDigest } from './digest.ts';
+import { reportCommand } from './report.ts';
+import { runCommand } from './run-command.ts';
+import { verifyCommand } from './verify.ts';
+
+const collect = (value: string, earlier: string[]) => [...earlier, value];
+const json = () => new Option('--json', 'print JSON for scripts');
+
+const program = new Command('offsite')
+  .description(
+    'Offsite-tuning: a model that never leaves, data that never leaves; an emulator goes out, an adapter comes back.',
+  )
+  .showHelpAfterError('(offsite --help shows how)')
+  .exitOverride()
+  .addHelpText(
+    'after',
+    `
+Start here:
+  $ make quickstart                                  a real model and real questions, from nothing to the report
+  $ offsite run -f examples/quickstart --work-dir .offsite/run --mount models=DIR --mount data=DIR --mount artifacts=DIR
+  $ offsite verify DIR                               is this bundle or adapter what its manifest says?
+Exit codes: 0 all Complete, 1 something failed, 2 wrong usage or a wrong manifest.`,
+  );
+
+program
+  .command('run')
+  .description(
+    'run EmulatorBuild, OffsiteTune and PlugIn manifests on this machine, in the order of their references',
+  )
+  .requiredOption(
+    '-f, --filename <path>',
+    'a manifest or a directory of manifests; may be given more than once',
+    collect,
+    [],
+  )
+  .option('--work-dir <dir>', 'where resource.yaml of each resource and report.html go', '.offsite/run')
+  .option('--mount <claim=dir>', 'let pvc://CLAIM/... be DIR; may be given more than once', collect, [])
+  .option('--nats <url>', 'publish progress there too (nats://host:port)')
+  .addOption(json())
+  .addHelpText(
+    'after',
+    `
+A run that was stopped (Ctrl-C, kill) goes on where it was when the same command is given again:
+finished stages return their artifacts at once, training goes on from its last checkpoint, to the same digest.`,
+  )
+  .action(runCommand);
+
+program
+  .command('report')
+  .description('write report.html again from the resources of a work dir')
+  .argument('[work-dir]', 'the work dir of `offsite run`', '.offsite/run')
+  .option('-o, --output <file>', 'where to write it (default: WORK_DIR/report.html)')
+  .action(reportCommand);
+
+program
+  .command('verify')
+  .description('check a bundle or an adapter: digests, tensor names, shapes, NaN')
+  .argument('<dir>', 'a bundle or an adapter')
+  .option('--emulator <dir>', 'for an adapter: the bundle that it must have been trained on')
+  .option('--digest <sha256:...>', 'the digest that it must have')
+  .addOption(json())
+  .action(verifyCommand);
+
+program
+  .command('digest')
+  .description('print the digest of a model: the sha256 of its sorted "sha256  path" lines')
+  .argument('<path>', 'a model directory or file')
+  .addOption(json())
+  .action(printDigest);
+
+program
+  .command('crds')
+  .description('print the CustomResourceDefinitions, for kubectl apply -f -')
+  .addOption(json())
+  .action(printCrds);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else {
+    console.error(
+      error instanceof OffsiteError || !process.env['OFFSITE_DEBUG'] ? (error as Error).message : error,
+    );
+    process.exitCode = error instanceof OffsiteError && error.reason === 'BadSpec' ? 2 : 1;
+  }
+}

@@ -1,0 +1,123 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { badSpec, parseResource, type Resource } from '../api/index.ts';
+
+/** A resource and the directory of the file it came from, against which its relative `file:` URIs are read. */
+export interface LoadedResource {
+  resource: Resource;
+  file: string;
+  base: string;
+}
+
+/**
+ * Reads every resource of the given files and directories (their *.yaml, *.yml and *.json files, by name).
+ * @throws OffsiteError BadSpec with every problem of every file, one a line.
+ */
+export function loadManifests(paths: readonly string[]): LoadedResource[] {
+  const problems: string[] = [];
+  const loaded: LoadedResource[] = [];
+  for (const file of paths.flatMap(manifestFiles)) {
+    for (const [index, document] of parseAllDocuments(readText(file)).entries()) {
+      if (document.errors.length > 0) {
+        problems.push(`${file}: not valid YAML: ${document.errors[0]?.message.split('\n')[0]}`);
+        continue;
+      }
+      const value: unknown = document.toJS();
+      if (value === null || value === undefined) continue;
+      try {
+        loaded.push({
+          resource: parseResource(value, `${file}, document ${index + 1}`),
+          file,
+          base: dirname(resolve(file)),
+        });
+      } catch (error) {
+        problems.push((error as Error).message);
+      }
+    }
+  }
+  problems.push(...duplicates(loaded));
+  if (problems.length > 0) throw badSpec(problems.join('\n'));
+  if (loaded.length === 0) {
+    throw badSpec(
+      `no resource in ${paths.join(', ')}: it takes EmulatorBuild, OffsiteTune or PlugIn manifests`,
+    );
+  }
+  return loaded;
+}
+
+/** What a resource waits for: the kind and name of each reference, with the field that holds it. */
+export function referencesOf(resource: Resource): { field: string; kind: Resource['kind']; name: string }[] {
+  if (resource.kind === 'EmulatorBuild') return [];
+  const references: { field: string; kind: Resource['kind']; name: string }[] = [];
+  const { emulator } = resource.spec;
+  if (emulator.ref !== undefined) {
+    references.push({ field: 'spec.emulator.ref', kind: 'EmulatorBuild', name: emulator.ref.name });
+  }
+  if (resource.kind === 'PlugIn' && resource.spec.adapter.ref !== undefined) {
+    references.push({ field: 'spec.adapter.ref', kind: 'OffsiteTune', name: resource.spec.adapter.ref.name });
+  }
+  return references;
+}
+
+/**
+ * The resources in the order of their references: what is referred to comes first.
+ * References point from PlugIn to OffsiteTune to EmulatorBuild only, so the kinds' own order suffices.
+ * @throws OffsiteError BadSpec when a reference is in none of the files.
+ */
+export function inOrder(loaded: readonly LoadedResource[]): LoadedResource[] {
+  const known = new Set(loaded.map(({ resource }) => key(resource)));
+  const problems = loaded.flatMap(({ resource, file }) =>
+    referencesOf(resource)
+      .filter(({ kind, name }) => !known.has(key({ kind, metadata: { ...resource.metadata, name } })))
+      .map(
+        ({ field, kind, name }) =>
+          `${file}: ${resource.kind} ${resource.metadata.name}: ${field}.name: there is no ${kind} "${name}" in the given files` +
+          ` (add its manifest, or use uri and digest)`,
+      ),
+  );
+  if (problems.length > 0) throw badSpec(problems.join('\n'));
+  const rank: readonly Resource['kind'][] = ['EmulatorBuild', 'OffsiteTune', 'PlugIn'];
+  return [...loaded].sort((a, b) => rank.indexOf(a.resource.kind) - rank.indexOf(b.resource.kind));
+}
+
+/** Names one resource among those of a run. */
+export function key(resource: {
+  kind: string;
+  metadata: { name: string; namespace?: string | undefined };
+}): string {
+  return `${resource.kind}/${resource.metadata.namespace ?? 'default'}/${resource.metadata.name}`;
+}
+
+function manifestFiles(path: string): string[] {
+  let isDirectory: boolean;
+  try {
+    isDirectory = statSync(path).isDirectory();
+  } catch {
+    throw badSpec(`-f ${path}: there is no such file or directory`);
+  }
+  if (!isDirectory) return [path];
+  return readdirSync(path)
+    .filter((name) => /\.(ya?ml|json)$/.test(name))
+    .sort()
+    .map((name) => join(path, name));
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw badSpec(`${file}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
+
+function duplicates(loaded: readonly LoadedResource[]): string[] {
+  const first = new Map<string, string>();
+  const problems: string[] = [];
+  for (const { resource, file } of loaded) {
+    const earlier = first.get(key(resource));
+    if (earlier === undefined) first.set(key(resource), file);
+    else problems.push(`${file}: ${resource.kind} ${resource.metadata.name}: stands in ${earlier} already`);
+  }
+  return problems;
+}

@@ -1,0 +1,149 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { type Resource, type Status, setCondition } from '../api/index.ts';
+import type { StageEvent } from '../progress/index.ts';
+import { type ArtifactReference, runStage, type StageJob, stagesOf } from '../worker/index.ts';
+import { key, type LoadedResource, referencesOf } from './manifests.ts';
+
+/** A resource with the status that the operator would have written. */
+export interface RunResource {
+  resource: Resource & { metadata: { uid: string } };
+  status: Status;
+}
+
+/** Who listens to a run: bars, JSON lines, NATS, and the report at its end. */
+export interface RunListener {
+  event(resource: RunResource['resource'], event: StageEvent): void;
+  finished(run: RunResource): void;
+}
+
+export interface RunOptions {
+  workDir: string;
+  claims: Record<string, string>;
+  listener: RunListener;
+  signal: AbortSignal;
+}
+
+/**
+ * Runs resources, already in the order of their references, one after the other with the worker's own code.
+ * A failed resource leaves those that wait for it Pending; the others still run.
+ */
+export async function runResources(
+  loaded: readonly LoadedResource[],
+  options: RunOptions,
+): Promise<RunResource[]> {
+  const runs = new Map<string, RunResource>();
+  for (const item of loaded) {
+    const run = start(item.resource);
+    runs.set(key(item.resource), run);
+    await runOne(run, item, runs, options);
+    save(run, options.workDir);
+    options.listener.finished(run);
+  }
+  return [...runs.values()];
+}
+
+async function runOne(
+  run: RunResource,
+  { base }: LoadedResource,
+  runs: ReadonlyMap<string, RunResource>,
+  { workDir, claims, listener, signal }: RunOptions,
+): Promise<void> {
+  const { resource, status } = run;
+  if (resource.spec.suspend) {
+    settle(status, 'Suspended', 'Suspended', 'Suspended', 'spec.suspend is true: set it to false to run');
+    return;
+  }
+  const waiting = missingReference(resource, runs);
+  if (waiting !== undefined) {
+    settle(status, 'Pending', 'Waiting', 'DependencyNotComplete', waiting);
+    return;
+  }
+  status.phase = 'Running';
+  status.startTime = new Date().toISOString();
+  save(run, workDir);
+
+  const references = resolveReferences(resource, runs);
+  for (const stage of stagesOf[resource.kind]) {
+    const job: StageJob = { stage, resource, mounts: { claims, base }, ...references };
+    const outcome = await runStage(job, (event) => listener.event(resource, event), signal);
+    Object.assign(status, outcome.status);
+    if (!outcome.ok) {
+      const message =
+        outcome.reason === 'Cancelled'
+          ? `${outcome.message}; run the same command again to go on`
+          : `stage ${stage} (exit code ${outcome.exitCode}): ${outcome.message}`;
+      settle(status, 'Failed', 'Failed', outcome.reason, message);
+      return;
+    }
+  }
+  settle(status, 'Complete', 'Complete', 'Complete', 'every stage is done');
+}
+
+function start(resource: Resource): RunResource {
+  const uid = resource.metadata.uid ?? localUid(key(resource));
+  const generation = resource.metadata.generation ?? 1;
+  return {
+    resource: { ...resource, metadata: { ...resource.metadata, uid, generation } } as RunResource['resource'],
+    status: { phase: 'Pending', observedGeneration: generation, conditions: [] } as Status,
+  };
+}
+
+/** A name-based uid, so that a second run of the same manifests publishes under the same subjects. */
+function localUid(name: string): string {
+  const hex = createHash('sha256').update(name).digest('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
+    '-',
+  );
+}
+
+function settle(status: Status, phase: Status['phase'], type: string, reason: string, message: string): void {
+  status.phase = phase;
+  status.completionTime = new Date().toISOString();
+  status.conditions = setCondition(status.conditions, {
+    type,
+    status: 'True',
+    reason,
+    message,
+    observedGeneration: status.observedGeneration,
+  });
+}
+
+function missingReference(resource: Resource, runs: ReadonlyMap<string, RunResource>): string | undefined {
+  for (const { field, kind, name } of referencesOf(resource)) {
+    const target = runs.get(key({ kind, metadata: { ...resource.metadata, name } }));
+    if (target?.status.phase !== 'Complete') return `${field}: waits for ${kind} ${name} to be Complete`;
+  }
+  return undefined;
+}
+
+function resolveReferences(
+  resource: Resource,
+  runs: ReadonlyMap<string, RunResource>,
+): { emulator?: ArtifactReference; adapter?: ArtifactReference } {
+  if (resource.kind === 'EmulatorBuild') return {};
+  const artifactOf = (
+    kind: Resource['kind'],
+    source: { ref?: { name: string } | undefined; uri?: string | undefined; digest?: string | undefined },
+  ) => {
+    if (source.ref === undefined) return { uri: source.uri as string, digest: source.digest };
+    const name = source.ref.name;
+    return runs.get(key({ kind, metadata: { ...resource.metadata, name } }))?.status
+      .artifact as ArtifactReference;
+  };
+  const emulator = artifactOf('EmulatorBuild', resource.spec.emulator);
+  return resource.kind === 'PlugIn'
+    ? { emulator, adapter: artifactOf('OffsiteTune', resource.spec.adapter) }
+    : { emulator };
+}
+
+/** Writes the resource with its status, whole or not at all. */
+function save({ resource, status }: RunResource, workDir: string): void {
+  const directory = join(workDir, resource.kind.toLowerCase(), resource.metadata.name);
+  mkdirSync(directory, { recursive: true });
+  const file = join(directory, 'resource.yaml');
+  writeFileSync(`${file}.tmp`, stringify({ ...resource, status }));
+  renameSync(`${file}.tmp`, file);
+}

@@ -1,0 +1,108 @@
+/** A measured figure with its standard error, both as fractions (accuracy) or in the metric's own unit. */
+export interface Cell {
+  value: number;
+  stderr: number;
+}
+
+/** One evaluated row: what each choice scored, or the row's summed negative log-likelihood and its tokens. */
+export interface RowScore {
+  row: number;
+  /** 1 where the metric counts the row as right, 0 otherwise; for perplexity the row's negative log-likelihood. */
+  value: number;
+  /** Weight of the row in the mean: 1 for accuracies, the number of scored tokens for perplexity. */
+  weight: number;
+}
+
+export type MetricName = 'acc' | 'acc_norm' | 'perplexity';
+
+/**
+ * The index of the choice with the highest score; ties go to the first, as in lm-evaluation-harness.
+ * `bytes`, when given, divides each summed log-likelihood by its choice's length in bytes (acc_norm).
+ */
+export function chosen(logLikelihoods: readonly number[], bytes?: readonly number[]): number {
+  let best = 0;
+  const score = (i: number) => logLikelihoods[i]! / (bytes?.[i] ?? 1);
+  for (let i = 1; i < logLikelihoods.length; i++) if (score(i) > score(best)) best = i;
+  return best;
+}
+
+/**
+ * A cell from its rows: accuracy with stderr sqrt(p (1-p) / (n-1)) as lm-evaluation-harness gives it,
+ * perplexity exp(sum nll / sum tokens) with the delta method over rows. One row has no standard error: NaN.
+ */
+export function cellOf(rows: readonly RowScore[], metric: MetricName): Cell {
+  const n = rows.length;
+  const total = rows.reduce((sum, row) => sum + row.weight, 0);
+  const mean = rows.reduce((sum, row) => sum + row.value, 0) / total;
+  if (metric !== 'perplexity') return { value: mean, stderr: Math.sqrt((mean * (1 - mean)) / (n - 1)) };
+  // The ratio estimator's variance: residuals of each row's nll from mean * tokens.
+  const squares = rows.reduce((sum, row) => sum + (row.value - mean * row.weight) ** 2, 0);
+  const stderr = Math.sqrt((squares * n) / (n - 1)) / total;
+  return { value: Math.exp(mean), stderr: Math.exp(mean) * stderr };
+}
+
+/** A difference between two cells on the same rows. */
+export interface Difference {
+  /** a minus b, in the metric's own unit. */
+  value: number;
+  stderr: number;
+  /** The 2.5% and 97.5% percentiles of the bootstrap. */
+  interval: [low: number, high: number];
+  /** Two-sided: twice the smaller share of resamples on either side of no difference. */
+  pValue: number;
+}
+
+/**
+ * Paired bootstrap of the difference a - b: rows are drawn with replacement, the same rows for both cells.
+ * @param resamples how often (10,000 in reports)
+ * @param seed equal seeds give equal intervals
+ */
+export function pairedBootstrap(
+  a: readonly RowScore[],
+  b: readonly RowScore[],
+  metric: MetricName,
+  { resamples = 10_000, seed = 42 }: { resamples?: number; seed?: number } = {},
+): Difference {
+  const n = a.length;
+  const statistic = (value: number, weight: number) =>
+    metric === 'perplexity' ? Math.exp(value / weight) : value / weight;
+  const random = mulberry32(seed);
+  const draws = new Float64Array(resamples);
+  for (let draw = 0; draw < resamples; draw++) {
+    let valueA = 0;
+    let weightA = 0;
+    let valueB = 0;
+    let weightB = 0;
+    for (let i = 0; i < n; i++) {
+      const at = Math.floor(random() * n);
+      valueA += a[at]!.value;
+      weightA += a[at]!.weight;
+      valueB += b[at]!.value;
+      weightB += b[at]!.weight;
+    }
+    draws[draw] = statistic(valueA, weightA) - statistic(valueB, weightB);
+  }
+  draws.sort();
+  const mean = draws.reduce((sum, x) => sum + x, 0) / resamples;
+  const variance = draws.reduce((sum, x) => sum + (x - mean) ** 2, 0) / Math.max(1, resamples - 1);
+  const below = draws.reduce((count, x) => count + (x <= 0 ? 1 : 0), 0) / resamples;
+  const above = draws.reduce((count, x) => count + (x >= 0 ? 1 : 0), 0) / resamples;
+  const percentile = (q: number) => draws[Math.min(resamples - 1, Math.floor(q * resamples))]!;
+  return {
+    value: cellOf(a, metric).value - cellOf(b, metric).value,
+    stderr: Math.sqrt(variance),
+    interval: [percentile(0.025), percentile(0.975)],
+    pValue: Math.min(1, 2 * Math.min(below, above)),
+  };
+}
+
+/** Mulberry32 (Tommy Ettinger, public domain): a 32-bit generator, good enough to draw row numbers. */
+function mulberry32(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}

@@ -1,0 +1,28 @@
+import type { Resource } from '../api/index.ts';
+import type { Mounts } from '../artifact/index.ts';
+
+export type StageName = 'probe' | 'assemble' | 'tune' | 'plug';
+
+/** The stages of each kind, in the order in which they run. */
+export const stagesOf: Readonly<Record<Resource['kind'], readonly StageName[]>> = {
+  EmulatorBuild: ['probe', 'assemble'],
+  OffsiteTune: ['tune'],
+  PlugIn: ['plug'],
+};
+
+/** An artifact that another resource made: where it lies and the digest that it must have. */
+export interface ArtifactReference {
+  uri: string;
+  digest?: string | undefined;
+}
+
+/** All that one stage of one resource needs: references are resolved, nothing points into a cluster. */
+export interface StageJob {
+  stage: StageName;
+  resource: Resource;
+  mounts: Mounts;
+  emulator?: ArtifactReference;
+  adapter?: ArtifactReference;
+  /** Which share of the probe's batches this process takes; all of them when absent. */
+  shard?: { index: number; count: number };
+}

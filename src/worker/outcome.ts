@@ -1,0 +1,26 @@
+import { OffsiteError } from '../api/index.ts';
+
+/** How a stage ended; the exit code is the worker's (DESIGN.md), 1 where another try may help. */
+export type StageOutcome =
+  | { ok: true; status: Record<string, unknown> }
+  | { ok: false; reason: string; message: string; exitCode: number; status: Record<string, unknown> };
+
+/** Turns whatever a stage threw into a reason, a message that names what is wrong, and an exit code. */
+export function failureOf(error: unknown): { reason: string; message: string; exitCode: number } {
+  if (error instanceof OffsiteError) {
+    return { reason: error.reason, message: error.message, exitCode: error.exitCode };
+  }
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  const message = error instanceof Error ? error.message : String(error);
+  if (code === 'ENOSPC' || code === 'EDQUOT' || /no space left/i.test(message)) {
+    return {
+      reason: 'NoSpace',
+      message: `the disk is full: ${message}; free space there, then run again: what is done is kept`,
+      exitCode: 1,
+    };
+  }
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
+    return { reason: 'AccessDenied', message, exitCode: 1 };
+  }
+  return { reason: 'InternalError', message, exitCode: 1 };
+}
