@@ -1,0 +1,177 @@
+import { badModel } from '../api/index.ts';
+import type { DType } from './checkpoint.ts';
+import { blocks } from './decode.ts';
+import { FileCheckpoint, type Located, RandomAccessFile } from './file.ts';
+
+/** ggml's type numbers of the tensors that are supported (ggml.h, enum ggml_type). */
+const tensorTypes: Readonly<Record<number, DType>> = {
+  0: 'F32',
+  1: 'F16',
+  2: 'Q4_0',
+  3: 'Q4_1',
+  8: 'Q8_0',
+  30: 'BF16',
+};
+/** Names of those that are not, for the error. */
+const unsupportedTypes: Readonly<Record<number, string>> = {
+  6: 'Q5_0',
+  7: 'Q5_1',
+  9: 'Q8_1',
+  10: 'Q2_K',
+  11: 'Q3_K',
+  12: 'Q4_K',
+  13: 'Q5_K',
+  14: 'Q6_K',
+  15: 'Q8_K',
+};
+
+/** No count in a sane header is larger; it stops a lying one before memory is taken. */
+const countLimit = 50_000_000;
+
+/**
+ * Opens a GGUF file (version 2 or 3, little-endian). Shapes are given in the hub's order, the slowest dimension first.
+ * @throws OffsiteError BadModel naming the file and, where it is one tensor's fault, the tensor
+ */
+export function openGguf(path: string): FileCheckpoint {
+  const file = new RandomAccessFile(path);
+  try {
+    const reader = new HeaderReader(file);
+    if (reader.uint32() !== 0x46554747) throw badModel(`${path}: does not start with GGUF`);
+    const version = reader.uint32();
+    if (version !== 2 && version !== 3)
+      throw badModel(`${path}: is GGUF version ${version}; 2 and 3 are supported`);
+    const tensorCount = reader.count();
+    const pairs = reader.count();
+    const metadata: Record<string, unknown> = {};
+    for (let i = 0; i < pairs; i++) {
+      const key = reader.string();
+      metadata[key] = reader.value(reader.uint32());
+    }
+    const alignment = Number(metadata['general.alignment'] ?? 32);
+    const entries = Array.from({ length: tensorCount }, () => readEntry(reader, path));
+    const start = Math.ceil(reader.position / alignment) * alignment;
+    const tensors = new Map<string, Located>();
+    for (const entry of entries) {
+      if (tensors.has(entry.name)) throw badModel(`${path}: tensor ${entry.name} stands there twice`);
+      const end = start + entry.offset + entry.bytes;
+      if (end > file.size) {
+        throw badModel(
+          `${path}: tensor ${entry.name} ends at byte ${end}, the file at ${file.size}; it is truncated`,
+        );
+      }
+      tensors.set(entry.name, { ...entry, offset: start + entry.offset });
+    }
+    return new FileCheckpoint(file, tensors, metadata);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function readEntry(reader: HeaderReader, path: string): Located {
+  const name = reader.string();
+  const rank = reader.uint32();
+  if (rank > 8) throw badModel(`${path}: tensor ${name} claims ${rank} dimensions; the header is damaged`);
+  const shape = Array.from({ length: rank }, () => reader.size()).reverse();
+  const type = reader.uint32();
+  const dtype = tensorTypes[type];
+  if (dtype === undefined) {
+    const known = unsupportedTypes[type] ?? `ggml type ${type}`;
+    throw badModel(
+      `${path}: tensor ${name} is ${known}; ${Object.values(tensorTypes).join(', ')} are supported`,
+    );
+  }
+  const elements = shape.reduce((a, b) => a * b, 1);
+  const { elements: per, bytes } = blocks[dtype];
+  if (shape.at(-1) === undefined || (shape.at(-1) as number) % per !== 0) {
+    throw badModel(
+      `${path}: tensor ${name}: rows of ${shape.at(-1)} elements are no whole ${dtype} blocks of ${per}`,
+    );
+  }
+  return { name, dtype, shape, offset: reader.size(), bytes: (elements / per) * bytes };
+}
+
+/** Reads a GGUF header from its start, in pieces, never past the end of the file. */
+class HeaderReader {
+  position = 0;
+  readonly #file: RandomAccessFile;
+  #window: Uint8Array = new Uint8Array(0);
+  #start = 0;
+
+  constructor(file: RandomAccessFile) {
+    this.#file = file;
+  }
+
+  uint32(): number {
+    return this.#view(4).getUint32(0, true);
+  }
+
+  /** A 64-bit size that must be a safe integer. */
+  size(): number {
+    const value = this.#view(8).getBigUint64(0, true);
+    if (value > BigInt(Number.MAX_SAFE_INTEGER))
+      throw badModel(`${this.#file.path}: its header is damaged (a size of ${value})`);
+    return Number(value);
+  }
+
+  count(): number {
+    const value = this.size();
+    if (value > countLimit) throw badModel(`${this.#file.path}: its header is damaged (a count of ${value})`);
+    return value;
+  }
+
+  string(): string {
+    const length = this.count();
+    const view = this.#view(length);
+    return new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset, length));
+  }
+
+  /** A metadata value of one of GGUF's types. */
+  value(type: number): unknown {
+    switch (type) {
+      case 0:
+        return this.#view(1).getUint8(0);
+      case 1:
+        return this.#view(1).getInt8(0);
+      case 2:
+        return this.#view(2).getUint16(0, true);
+      case 3:
+        return this.#view(2).getInt16(0, true);
+      case 4:
+        return this.uint32();
+      case 5:
+        return this.#view(4).getInt32(0, true);
+      case 6:
+        return this.#view(4).getFloat32(0, true);
+      case 7:
+        return this.#view(1).getUint8(0) !== 0;
+      case 8:
+        return this.string();
+      case 9: {
+        const element = this.uint32();
+        return Array.from({ length: this.count() }, () => this.value(element));
+      }
+      case 10:
+      case 11:
+        return this.size();
+      case 12:
+        return this.#view(8).getFloat64(0, true);
+      default:
+        throw badModel(`${this.#file.path}: its header is damaged (a value of type ${type})`);
+    }
+  }
+
+  #view(length: number): DataView {
+    if (this.position + length > this.#file.size) {
+      throw badModel(`${this.#file.path}: ends within its header; the file is truncated`);
+    }
+    if (this.position + length > this.#start + this.#window.length) {
+      const wanted = Math.min(Math.max(length, 1 << 20), this.#file.size - this.position);
+      this.#window = this.#file.read(this.position, wanted);
+      this.#start = this.position;
+    }
+    const view = new DataView(this.#window.buffer, this.position - this.#start, length);
+    this.position += length;
+    return view;
+  }
+}

@@ -1,0 +1,74 @@
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { blocks } from './decode.ts';
+
+export interface TensorToWrite {
+  name: string;
+  dtype: 'F32' | 'F16' | 'BF16';
+  shape: readonly number[];
+  /** Called once, when it is this tensor's turn. */
+  bytes: () => Uint8Array;
+}
+
+/**
+ * Writes a .safetensors file: to a temporary name beside it, synced, then renamed, so it is whole or not there.
+ * Tensors are asked for one at a time, in order, so memory is bounded by the largest.
+ * @throws Error with the system's code (ENOSPC, ...); no half-written file stays
+ */
+export function writeSafetensors(
+  path: string,
+  tensors: readonly TensorToWrite[],
+  metadata: Readonly<Record<string, string>> = { format: 'pt' },
+): void {
+  const header = encodeHeader(tensors, metadata);
+  const temporary = `${path}.tmp`;
+  try {
+    const file = openSync(temporary, 'w');
+    try {
+      writeAll(file, header);
+      for (const tensor of tensors) {
+        const bytes = tensor.bytes();
+        if (bytes.byteLength !== byteLength(tensor)) {
+          throw new Error(
+            `tensor ${tensor.name}: ${bytes.byteLength} bytes do not make [${tensor.shape}] ${tensor.dtype}`,
+          );
+        }
+        writeAll(file, bytes);
+      }
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+function encodeHeader(
+  tensors: readonly TensorToWrite[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  let offset = 0;
+  const entries: Record<string, unknown> = { __metadata__: metadata };
+  for (const tensor of tensors) {
+    const end = offset + byteLength(tensor);
+    entries[tensor.name] = { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [offset, end] };
+    offset = end;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(entries));
+  // Padded with spaces so that the tensors start at a multiple of 8.
+  const length = Math.ceil(json.length / 8) * 8;
+  const header = new Uint8Array(8 + length).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
+  header.set(json, 8);
+  return header;
+}
+
+function byteLength({ dtype, shape }: TensorToWrite): number {
+  return shape.reduce((a, b) => a * b, 1) * blocks[dtype].bytes;
+}
+
+function writeAll(file: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done);
+}
