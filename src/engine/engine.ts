@@ -1,0 +1,150 @@
+import type * as Ort from 'onnxruntime-node';
+import { cancelled, engineUnavailable } from '../api/index.ts';
+import type { GraphBuilder } from '../graph/index.ts';
+
+/** A tensor of the host; `data` has product(shape) elements, row-major. */
+export interface Tensor {
+  readonly dtype: 'float32' | 'int64' | 'int32';
+  readonly shape: readonly number[];
+  readonly data: Float32Array | BigInt64Array | Int32Array;
+}
+
+export interface EngineOptions {
+  provider: 'cpu' | 'cuda';
+  /** Threads of one operator; equal threads give equal digests. */
+  threads: number;
+  /** One int32 that becomes 1 when the stage is to stop. */
+  cancel?: SharedArrayBuffer | undefined;
+}
+
+/** A graph made ready to run. */
+export interface Session {
+  /**
+   * Runs the graph once. `fetches`, where given, are filled in place; other outputs are new.
+   * @throws OffsiteError Cancelled when the stage is to stop
+   */
+  run(
+    feeds: Readonly<Record<string, Tensor>>,
+    fetches?: Readonly<Record<string, Tensor>>,
+  ): Promise<Record<string, Tensor>>;
+}
+
+/** How many sessions stay ready; a stage uses few graphs and few batch shapes. */
+const sessionLimit = 48;
+
+/** onnxruntime sessions by key. A run blocks this thread, so it belongs on the compute thread. */
+export class Engine {
+  readonly #ort: typeof Ort;
+  readonly #options: EngineOptions;
+  readonly #cancel: Int32Array | undefined;
+  readonly #sessions = new Map<string, Promise<Ort.InferenceSession>>();
+
+  private constructor(ort: typeof Ort, options: EngineOptions) {
+    this.#ort = ort;
+    this.#options = options;
+    this.#cancel = options.cancel && new Int32Array(options.cancel);
+  }
+
+  /** @throws OffsiteError EngineUnavailable when the library cannot be loaded or lacks the provider */
+  static async create(options: EngineOptions): Promise<Engine> {
+    let ort: typeof Ort;
+    try {
+      ort = (await import('onnxruntime-node')) as typeof Ort;
+    } catch (error) {
+      throw engineUnavailable(
+        `onnxruntime-node cannot be loaded: ${(error as Error).message.split('\n')[0]}`,
+      );
+    }
+    const names = ort.listSupportedBackends().map((backend) => backend.name);
+    if (!names.includes(options.provider)) {
+      throw engineUnavailable(
+        `spec.engine.provider: this onnxruntime has no ${options.provider} (it has ${names.join(', ')}); use the image that has it`,
+      );
+    }
+    return new Engine(ort, options);
+  }
+
+  /** True once the stage was asked to stop. */
+  get isCancelled(): boolean {
+    return this.#cancel !== undefined && Atomics.load(this.#cancel, 0) !== 0;
+  }
+
+  /** @throws OffsiteError Cancelled once the stage was asked to stop */
+  throwIfCancelled(): void {
+    if (this.isCancelled) throw cancelled('stopped on request');
+  }
+
+  /** The session of a graph, built when `key` is new; the key names the graph and all its shapes. */
+  async session(key: string, build: () => GraphBuilder): Promise<Session> {
+    let pending = this.#sessions.get(key);
+    if (pending === undefined) {
+      pending = this.#create(build());
+      this.#evict();
+    } else {
+      this.#sessions.delete(key);
+    }
+    this.#sessions.set(key, pending);
+    const session = await pending;
+    return { run: (feeds, fetches) => this.#run(session, feeds, fetches) };
+  }
+
+  async dispose(): Promise<void> {
+    const sessions = [...this.#sessions.values()];
+    this.#sessions.clear();
+    for (const session of sessions) await (await session).release();
+  }
+
+  async #create(graph: GraphBuilder): Promise<Ort.InferenceSession> {
+    const { provider, threads } = this.#options;
+    try {
+      return await this.#ort.InferenceSession.create(graph.serialize(), {
+        executionProviders: [provider],
+        intraOpNumThreads: threads,
+        interOpNumThreads: 1,
+        executionMode: 'sequential',
+        graphOptimizationLevel: 'all',
+      });
+    } catch (error) {
+      if (provider === 'cpu') throw error;
+      throw engineUnavailable(
+        `provider ${provider} cannot start: ${(error as Error).message.split('\n')[0]}`,
+      );
+    }
+  }
+
+  #evict(): void {
+    if (this.#sessions.size < sessionLimit) return;
+    const [oldest] = this.#sessions;
+    if (oldest === undefined) return;
+    this.#sessions.delete(oldest[0]);
+    void oldest[1].then((session) => session.release());
+  }
+
+  async #run(
+    session: Ort.InferenceSession,
+    feeds: Readonly<Record<string, Tensor>>,
+    fetches: Readonly<Record<string, Tensor>> = {},
+  ): Promise<Record<string, Tensor>> {
+    this.throwIfCancelled();
+    const given = Object.fromEntries(
+      Object.entries(feeds).map(([name, tensor]) => [name, this.#wrap(tensor)]),
+    );
+    const wanted = Object.fromEntries(
+      session.outputNames.map((name) => [
+        name,
+        fetches[name] === undefined ? null : this.#wrap(fetches[name]),
+      ]),
+    );
+    const outputs = await session.run(given, wanted);
+    return Object.fromEntries(
+      Object.entries(outputs).map(([name, tensor]) => [
+        name,
+        { dtype: tensor.type as Tensor['dtype'], shape: tensor.dims, data: tensor.data as Tensor['data'] },
+      ]),
+    );
+  }
+
+  #wrap({ dtype, data, shape }: Tensor): Ort.Tensor {
+    return new this.#ort.Tensor(dtype as 'float32', data as Float32Array, shape);
+  }
+}

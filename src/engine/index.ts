@@ -1,0 +1,1 @@
+export { Engine, type EngineOptions, type Session, type Tensor } from './engine.ts';

@@ -1,0 +1,1 @@
+export { openTokenizer, type Tokenizer } from './tokenizer.ts';

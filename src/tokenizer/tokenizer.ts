@@ -1,0 +1,67 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
+import { badModel } from '../api/index.ts';
+import type { Checkpoint } from '../checkpoint/index.ts';
+import { fromGguf } from './gguf.ts';
+
+/** A model's own tokenizer. */
+export interface Tokenizer {
+  /** Token ids; with the tokenizer's own special tokens (a leading BOS, say) unless told otherwise. */
+  encode(text: string, options?: { specialTokens?: boolean }): number[];
+  decode(ids: readonly number[]): string;
+  /** The token that ends a text, where there is one. */
+  readonly eos: number | undefined;
+  /** The files that a bundle carries: tokenizer.json and tokenizer_config.json. */
+  readonly files: readonly { name: string; bytes: Uint8Array }[];
+}
+
+/**
+ * Opens the tokenizer beside a checkpoint: tokenizer.json in the directory, or the one inside GGUF's metadata.
+ * @throws OffsiteError BadModel naming the file, or the kind of tokenizer that is not supported
+ */
+export function openTokenizer(directory: string, checkpoint?: Checkpoint): Tokenizer {
+  const file = join(directory, 'tokenizer.json');
+  if (existsSync(file)) {
+    const configFile = join(directory, 'tokenizer_config.json');
+    return make(readJson(file), existsSync(configFile) ? readJson(configFile) : {}, file);
+  }
+  if (checkpoint !== undefined && 'tokenizer.ggml.model' in checkpoint.metadata) {
+    const { tokenizer, config } = fromGguf(checkpoint.metadata);
+    return make(tokenizer, config, directory);
+  }
+  throw badModel(`${directory}: holds no tokenizer.json, and there is no tokenizer inside the checkpoint`);
+}
+
+type Json = Record<string, unknown>;
+
+function make(tokenizer: Json, config: Json, where: string): Tokenizer {
+  let hub: HubTokenizer;
+  try {
+    hub = new HubTokenizer(tokenizer, config);
+  } catch (error) {
+    throw badModel(`${where}: the tokenizer cannot be used: ${(error as Error).message}`);
+  }
+  const eosToken = config['eos_token'];
+  const eosText =
+    typeof eosToken === 'string' ? eosToken : (eosToken as { content?: string } | undefined)?.content;
+  const bytes = (value: Json) => new TextEncoder().encode(JSON.stringify(value));
+  return {
+    encode: (text, { specialTokens = true } = {}) =>
+      hub.encode(text, { add_special_tokens: specialTokens }).ids,
+    decode: (ids) => hub.decode([...ids]),
+    eos: eosText === undefined ? undefined : hub.token_to_id(eosText),
+    files: [
+      { name: 'tokenizer.json', bytes: bytes(tokenizer) },
+      { name: 'tokenizer_config.json', bytes: bytes(config) },
+    ],
+  };
+}
+
+function readJson(file: string): Json {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Json;
+  } catch {
+    throw badModel(`${file}: is not JSON`);
+  }
+}
