@@ -1,12 +1,7 @@
-export {
-  attentionMask,
-  type Example,
-  exampleLength,
-  type PackedBatch,
-  pack,
-  sequenceLength,
-  type Target,
-} from './batch.ts';
-export { type DataCursor, epochOrder, nextRows, splitMix32 } from './order.ts';
-export { type DataFormat, type Row, readRows } from './rows.ts';
-export { type Purpose, type TokenizeOptions, tokenize } from './tokenize.ts';
+export * from './mask.ts';
+export * from './order.ts';
+export * from './pack.ts';
+export * from './random.ts';
+export * from './read.ts';
+export * from './rows.ts';
+export * from './tokenize.ts';

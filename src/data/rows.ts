@@ -1,76 +1,56 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { badData } from '../api/index.ts';
 
-export type DataFormat = 'text' | 'completion' | 'multipleChoice';
+/** A row's columns by format; other columns of the file are left out. */
+export interface RowOf {
+  text: { text: string };
+  completion: { prompt: string; completion: string };
+  multipleChoice: { question: string; choices: string[]; answer: number; context?: string | undefined };
+}
+export type Format = keyof RowOf;
+export type Row = RowOf[Format];
 
-export type Row =
-  | { text: string }
-  | { prompt: string; completion: string }
-  | { question: string; choices: string[]; answer: number; context?: string | undefined };
+const missingOr = (wrong: string) => ({
+  error: ({ input }: { input?: unknown }) => (input === undefined ? 'is missing' : wrong),
+});
+const words = z.string(missingOr('must be text')).refine((text) => text.trim() !== '', 'is empty');
+const place = z.int(missingOr('must be a whole number')).min(0, 'must be 0 or more');
 
-const filled = z.string().min(1, 'must not be empty');
+const multipleChoice = z
+  .object({
+    question: words,
+    choices: z.array(words, missingOr('must be a list of texts')).min(2, 'needs at least 2 choices'),
+    answer: place,
+    context: words.optional(),
+  })
+  .superRefine(({ answer, choices: { length } }, context) => {
+    if (answer >= length)
+      context.addIssue({
+        code: 'custom',
+        path: ['answer'],
+        message: `answer ${answer} is outside the ${length} choices (0 to ${length - 1})`,
+      });
+  });
 
-/** The columns of each format; other columns are left alone. */
-const schemas = {
-  text: z.object({ text: filled }),
-  completion: z.object({ prompt: filled, completion: filled }),
-  multipleChoice: z
-    .object({
-      question: filled,
-      choices: z.array(filled).min(2, 'needs two choices or more'),
-      answer: z.int().nonnegative('counts the choices from 0'),
-      context: z.string().optional(),
-    })
-    .superRefine(({ choices, answer }, context) => {
-      if (answer >= choices.length) {
-        const message = `${answer} is outside the ${choices.length} choices (0 to ${choices.length - 1})`;
-        context.addIssue({ code: 'custom', path: ['answer'], message });
-      }
-    }),
-} as const satisfies Record<DataFormat, z.ZodType>;
+const schemas: { [F in Format]: z.ZodType<RowOf[F]> } = {
+  text: z.object({ text: words }),
+  completion: z.object({ prompt: words, completion: words }),
+  multipleChoice,
+};
 
-/**
- * Reads JSON lines of one format.
- * @param limit reads only the first rows
- * @throws OffsiteError BadData naming the file, the row (counted from 1) and the column, never what stands there
- */
-export function readRows(path: string, format: DataFormat, limit = Number.POSITIVE_INFINITY): Row[] {
-  const rows: Row[] = [];
-  let line = 0;
-  for (const text of lines(path)) {
-    line += 1;
-    if (text.trim() === '') continue;
-    if (rows.length >= limit) break;
-    rows.push(parseRow(text, format, `${path}: row ${line}`));
-  }
-  if (rows.length === 0) throw badData(`${path}: holds no row; it takes JSON lines of format ${format}`);
-  return rows;
+/** The row that a JSON value holds, or what is wrong with it (column and reason, never the data itself). */
+export function parseRow<F extends Format>(value: unknown, format: F): RowOf[F] | { problem: string } {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return { problem: `must be a JSON object with ${columns[format]}` };
+  const result = schemas[format].safeParse(value);
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0]!;
+  const [column, index] = path;
+  const where = `column "${String(column)}"${index === undefined ? '' : `, choice ${String(index)}`}`;
+  return { problem: `${where}: ${message}` };
 }
 
-function lines(path: string): string[] {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw badData(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes).split('\n');
-  } catch {
-    throw badData(`${path}: is not UTF-8 text`);
-  }
-}
-
-function parseRow(text: string, format: DataFormat, where: string): Row {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw badData(`${where}: is not a JSON object on one line`);
-  }
-  const parsed = schemas[format].safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw badData(`${where}: ${issue?.path.join('.') || 'the row'}: ${issue?.message} (format ${format})`);
-}
+const columns: Record<Format, string> = {
+  text: '"text"',
+  completion: '"prompt" and "completion"',
+  multipleChoice: '"question", "choices" and "answer"',
+};
