@@ -1,1 +1,22 @@
+export * from './conditions.ts';
+export type { EmulatorBuildSpec } from './emulator-build.ts';
 export * from './errors.ts';
+export * from './hash.ts';
+export type { Engine } from './job.ts';
+export type { OffsiteTuneSpec } from './offsite-tune.ts';
+export * from './parse.ts';
+export type { PlugInSpec } from './plug-in.ts';
+export * from './quantity.ts';
+export * from './resources.ts';
+export type { ArtifactSource, DataFormat, DataSource, Output, Source, TrainingData } from './sources.ts';
+export type {
+  Artifact,
+  Cell,
+  Condition,
+  EmulatorBuildStatus,
+  OffsiteTuneStatus,
+  PlugInStatus,
+  Progress,
+  Status,
+  TaskResult,
+} from './status.ts';

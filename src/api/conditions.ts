@@ -1,0 +1,25 @@
+import type { Condition } from './status.ts';
+
+export type NewCondition = Omit<Condition, 'lastTransitionTime'>;
+
+/**
+ * The list with the condition set: one of each type, sorted by type; lastTransitionTime moves only when its status does.
+ * @param now the time of the change, RFC 3339
+ */
+export function setCondition(
+  conditions: readonly Condition[] | undefined,
+  condition: NewCondition,
+  now = new Date().toISOString(),
+): Condition[] {
+  const earlier = conditions?.find(({ type }) => type === condition.type);
+  const lastTransitionTime = earlier?.status === condition.status ? earlier.lastTransitionTime : now;
+  return [
+    ...(conditions ?? []).filter(({ type }) => type !== condition.type),
+    { ...condition, lastTransitionTime },
+  ].sort((a, b) => (a.type < b.type ? -1 : 1));
+}
+
+/** Whether the condition of this type is True. */
+export function isTrue(conditions: readonly Condition[] | undefined, type: string): boolean {
+  return conditions?.some((condition) => condition.type === type && condition.status === 'True') ?? false;
+}

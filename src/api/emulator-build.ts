@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { decimal, integer } from './fields.ts';
+import { Engine, jobFields } from './job.ts';
+import { withRules } from './rules.ts';
+import { DataSource, Output, Source } from './sources.ts';
+
+const Probe = z.strictObject({
+  data: DataSource.describe('The probe set, in the order of the file.'),
+  samples: integer(2, 65536).default(512).describe('How many of its first rows are run through the model.'),
+  maxLength: integer(2, 131072).default(512).describe('Tokens after which a row is cut.'),
+  pooling: z
+    .enum(['mean', 'meanWeighted', 'last', 'first', 'max', 'min'])
+    .default('mean')
+    .describe("How a row's states become one vector a layer."),
+  skipFirst: z
+    .boolean()
+    .default(false)
+    .describe("Leaves out each row's first token, whose huge activations rule the states of today's models."),
+  seed: integer(0, 4294967295)
+    .default(42)
+    .describe('Kept with the states; rows are taken in order, none is drawn.'),
+  shards: integer(1, 64)
+    .default(1)
+    .describe('Pods that share the rows; the result is the same for any number.'),
+});
+
+const Similarity = withRules(
+  z.strictObject({
+    metric: z
+      .enum(['linearCKA', 'rbfCKA', 'cosine', 'angular'])
+      .default('linearCKA')
+      .describe('How similar two layers are.'),
+    threshold: decimal({ above: 0 }, '1.0')
+      .optional()
+      .describe('rbfCKA only: the bandwidth as a multiple of the median distance; "1.0" when absent.'),
+  }),
+  {
+    holds: ({ metric, threshold }) => threshold === undefined || metric === 'rbfCKA',
+    cel: "!has(self.threshold) || (has(self.metric) && self.metric == 'rbfCKA')",
+    message: 'is only for metric rbfCKA: remove it, or write metric: rbfCKA',
+    path: ['threshold'],
+  },
+);
+
+const mostLayers = 1024;
+const transferDefault = 4;
+
+const TransferLayers = withRules(
+  z.strictObject({
+    count: integer(1, mostLayers).optional().describe('How many of the kept layers, spread over the depth.'),
+    layers: z
+      .array(integer(0, mostLayers - 1))
+      .min(1)
+      .max(mostLayers)
+      .optional()
+      .meta({ 'x-kubernetes-list-type': 'set' })
+      .describe('Or which of the kept layers, counted from 0.'),
+  }),
+  {
+    holds: ({ count, layers }) => (count === undefined) !== (layers === undefined),
+    cel: 'has(self.count) != has(self.layers)',
+    message: 'must have either count (how many of the kept layers) or layers (which of them)',
+  },
+);
+
+export const EmulatorBuildSpec = withRules(
+  z.strictObject({
+    model: Source.describe('The full model; it is only read here and never leaves.'),
+    probe: Probe.describe('What is run through the model to see which layers do alike.'),
+    similarity: Similarity.prefault({}).describe('How layers are compared.'),
+    strategy: z
+      .enum(['crash', 'uniform'])
+      .default('crash')
+      .describe(
+        'crash: clusters of similar layers, the middle of each stays; uniform: evenly spaced layers.',
+      ),
+    layers: integer(1, mostLayers).describe("How many of the model's layers the emulator keeps (K)."),
+    sharing: z
+      .enum(['nearest', 'cluster', 'none'])
+      .default('nearest')
+      .describe(
+        "What a removed position runs: the nearest kept layer's weights, those of its cluster's, or nothing (a shallow emulator).",
+      ),
+    transferLayers: TransferLayers.default({ count: transferDefault }).describe(
+      'The kept layers that the data owner trains.',
+    ),
+    evaluation: z
+      .strictObject({
+        limit: integer(0, 1000000)
+          .default(200)
+          .describe(
+            'Rows of the probe set, after the first `samples`, that score model and emulator; 0 for no scores.',
+          ),
+      })
+      .prefault({})
+      .describe('How model and emulator are scored.'),
+    output: Output.describe('Where the bundle goes.'),
+    engine: Engine,
+    ...jobFields,
+  }),
+  {
+    holds: ({ layers, transferLayers }) =>
+      !((transferLayers?.count ?? transferLayers?.layers?.length ?? 1) > layers),
+    cel: `(!has(self.transferLayers) ? ${transferDefault} : has(self.transferLayers.count) ? self.transferLayers.count : has(self.transferLayers.layers) ? size(self.transferLayers.layers) : 1) <= self.layers`,
+    message: `must name no more layers than spec.layers keeps (${transferDefault} when it is not given)`,
+    path: ['transferLayers'],
+  },
+);
+
+export type EmulatorBuildSpec = z.output<typeof EmulatorBuildSpec>;

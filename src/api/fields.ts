@@ -1,0 +1,96 @@
+import { z } from 'zod';
+import { withClusterRule, withRules } from './rules.ts';
+
+/** A string of at most `longest` characters that matches; `right` says what to write instead. */
+export function matching(pattern: RegExp, longest: number, right: string) {
+  return withRules(z.string().max(longest), {
+    holds: (value) => typeof value !== 'string' || pattern.test(value),
+    cel: `self.matches(${celString(pattern)})`,
+    message: right,
+  });
+}
+
+export const integer = (least: number, most: number) => z.int().min(least).max(most);
+
+const decimalPattern = /^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$/;
+
+interface Bounds {
+  readonly above?: number;
+  readonly below?: number;
+  readonly atMost?: number;
+}
+
+/** A number with a fraction: a string in YAML, as the Kubernetes API conventions ask. Never negative. */
+export function decimal(bounds: Bounds, example: string) {
+  const { above = -1, below = Number.POSITIVE_INFINITY, atMost = Number.POSITIVE_INFINITY } = bounds;
+  const limits = [
+    bounds.above === undefined ? undefined : ['above', '>', bounds.above],
+    bounds.below === undefined ? undefined : ['below', '<', bounds.below],
+    bounds.atMost === undefined ? undefined : ['at most', '<=', bounds.atMost],
+  ].filter((limit) => limit !== undefined);
+  const words = limits.map(([word, , bound]) => `${word} ${bound}`).join(' and ') || '0 or more';
+  return withRules(z.string().max(32), {
+    holds: (value) => {
+      const number = Number(value);
+      const right = decimalPattern.test(value) && number > above && number < below && number <= atMost;
+      return typeof value !== 'string' || right;
+    },
+    cel: [
+      `self.matches(${celString(decimalPattern)})`,
+      ...limits.map(([, operator, bound]) => `double(self) ${operator} double(${bound})`),
+    ].join(' && '),
+    message: `must be a number ${words}, in quotes, such as "${example}"`,
+  });
+}
+
+const namePattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const nameRight = 'must be lower-case letters, digits and "-", at most 40 characters, no "-" at the ends';
+
+/** The name of one of our resources: a DNS label, short enough for Job names and usable as a NATS token. */
+export const resourceName = matching(namePattern, 40, nameRight);
+
+/** The same rule, at the root of a CRD, where the API server shows its message. */
+export const nameRule = {
+  rule: `self.metadata.name.size() <= 40 && self.metadata.name.matches(${celString(namePattern)})`,
+  message: `metadata.name ${nameRight}`,
+};
+
+export const digest = matching(
+  /^sha256:[0-9a-f]{64}$/,
+  71,
+  'must be "sha256:" and 64 hexadecimal digits in lower case, as `offsite digest` prints it',
+);
+
+export const quantity = matching(
+  /^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$/,
+  32,
+  'must be a quantity in quotes, such as "4Gi"',
+);
+
+/** Where something is read from. */
+export const inputUri = uri(
+  /^(file:.+|pvc:\/\/[a-z0-9][-.a-z0-9]*\/.+|(hf|s3|oci|https):\/\/.+)$/,
+  'must be pvc://CLAIM/PATH, hf://, s3://, oci://, https:// or, for `offsite run`, file:PATH',
+);
+
+/** Where something is written to. */
+export const outputUri = uri(
+  /^(file:.+|pvc:\/\/[a-z0-9][-.a-z0-9]*\/.+|(s3|oci):\/\/.+)$/,
+  'must be pvc://CLAIM/PATH, s3://, oci:// or, for `offsite run`, file:PATH',
+);
+
+function uri(pattern: RegExp, right: string) {
+  const inside = withRules(matching(pattern, 1024, right), {
+    holds: (value) => !/^pvc:.*\/\.\.(\/|$)/.test(value),
+    cel: `!self.matches(${celString(/^pvc:.*\/\.\.(\/|$)/)})`,
+    message: 'must not leave its claim: write the path without ".."',
+  });
+  return withClusterRule(inside, {
+    rule: "!self.startsWith('file:')",
+    message: 'file: is only for `offsite run` on one machine; in a cluster write pvc://CLAIM/PATH',
+  });
+}
+
+function celString(pattern: RegExp): string {
+  return `r'${pattern.source.replaceAll('\\/', '/')}'`;
+}

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { integer, quantity } from './fields.ts';
+
+export const Engine = z
+  .strictObject({
+    provider: z
+      .enum(['cpu', 'cuda'])
+      .default('cpu')
+      .describe('What computes: cpu, or cuda for an NVIDIA GPU.'),
+    precision: z.enum(['float32']).default('float32').describe('Precision of the computation.'),
+    threads: integer(1, 256)
+      .default(2)
+      .describe('Threads of the CPU provider; the same spec and threads give the same digest.'),
+    memory: quantity
+      .optional()
+      .describe('What the computation may take; it decides how much is kept and how much is computed again.'),
+  })
+  .prefault({})
+  .describe('How the numbers are computed.');
+export type Engine = z.output<typeof Engine>;
+
+/** How a resource runs in a cluster; none of it changes a result. */
+export const jobFields = {
+  suspend: z
+    .boolean()
+    .default(false)
+    .describe('Stops the work after a checkpoint; false goes on from there.'),
+  template: z
+    .looseObject({})
+    .optional()
+    .meta({ 'x-kubernetes-preserve-unknown-fields': true })
+    .describe(
+      'A pod template that is merged under ours: metadata and spec with resources, tolerations, nodeSelector, volumes and so on.',
+    ),
+  ttlSecondsAfterFinished: integer(0, 2147483647)
+    .optional()
+    .describe('How long finished Jobs stay; artifacts and this resource stay.'),
+  activeDeadlineSeconds: integer(1, 2147483647)
+    .optional()
+    .describe('How long a Job may take before it fails.'),
+  backoffLimit: integer(0, 1000)
+    .default(6)
+    .describe('How often a pod is tried again after a failure that another try may mend.'),
+};

@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { decimal, integer } from './fields.ts';
+import { Engine, jobFields } from './job.ts';
+import { withRules } from './rules.ts';
+import { artifactFrom, Output, TrainingData } from './sources.ts';
+
+const Adapter = z.strictObject({
+  type: z
+    .enum(['layers'], { error: 'must be layers (supported now; lora, bottleneck and bitfit are to come)' })
+    .default('layers')
+    .describe('What is trained: the transfer layers themselves. lora, bottleneck and bitfit are to come.'),
+});
+
+const beta = decimal({ below: 1 }, '0.9');
+
+const Training = withRules(
+  z.strictObject({
+    steps: integer(1, 10000000).optional().describe('Steps of the optimiser; this or epochs.'),
+    epochs: integer(1, 10000).optional().describe('Passes over the data; this or steps.'),
+    batchSize: integer(1, 65536).default(16).describe('Rows a step.'),
+    microBatchSize: integer(1, 65536)
+      .optional()
+      .describe('Rows computed at once, their gradients added up to a step; all of batchSize when absent.'),
+    learningRate: decimal({ above: 0 }, '1e-4').default('1e-4').describe('Peak learning rate of AdamW.'),
+    schedule: z
+      .enum(['constant', 'linear', 'cosine'])
+      .default('cosine')
+      .describe('The learning rate after the warm-up: constant, or falling to 0 at the last step.'),
+    warmupSteps: integer(0, 10000000).default(0).describe('Steps over which the learning rate rises from 0.'),
+    weightDecay: decimal({ atMost: 1 }, '0.01').default('0').describe("AdamW's decoupled weight decay."),
+    betas: z.array(beta).length(2).default(['0.9', '0.999']).describe("AdamW's decay of both moments."),
+    clipNorm: decimal({}, '1.0')
+      .default('1.0')
+      .describe('Largest norm of a step\'s gradient; "0" for no clipping.'),
+    maxLength: integer(2, 131072)
+      .default(512)
+      .describe('Tokens of a row; a row whose answer would be cut is refused.'),
+    evalSteps: integer(1, 10000000)
+      .default(40)
+      .describe('Steps between two evaluations on the validation rows.'),
+    checkpointSteps: integer(1, 10000000)
+      .default(20)
+      .describe('Steps between two checkpoints; a killed run goes on from the last, to the same digest.'),
+    seed: integer(0, 4294967295).default(42).describe("Seed of the rows' order."),
+  }),
+  {
+    holds: ({ steps, epochs }) => (steps === undefined) !== (epochs === undefined),
+    cel: 'has(self.steps) != has(self.epochs)',
+    message: 'must have either steps or epochs',
+  },
+  {
+    holds: ({ batchSize, microBatchSize }) => !((microBatchSize ?? 1) > batchSize),
+    cel: '!has(self.microBatchSize) || self.microBatchSize <= (has(self.batchSize) ? self.batchSize : 16)',
+    message: 'must be at most batchSize (16 when it is not given)',
+    path: ['microBatchSize'],
+  },
+  {
+    holds: ({ steps, warmupSteps }) => !(warmupSteps > (steps ?? Number.POSITIVE_INFINITY)),
+    cel: '!has(self.steps) || !has(self.warmupSteps) || self.warmupSteps <= self.steps',
+    message: 'must be at most steps',
+    path: ['warmupSteps'],
+  },
+);
+
+export const OffsiteTuneSpec = z.strictObject({
+  emulator: artifactFrom('EmulatorBuild').describe('The bundle to train on.'),
+  data: TrainingData.describe('The private rows; they never leave.'),
+  adapter: Adapter.prefault({}).describe('What is trained and comes back.'),
+  training: Training.describe('How it is trained.'),
+  output: Output.describe('Where the adapter goes.'),
+  engine: Engine,
+  ...jobFields,
+});
+
+export type OffsiteTuneSpec = z.output<typeof OffsiteTuneSpec>;

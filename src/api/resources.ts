@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { EmulatorBuildSpec } from './emulator-build.ts';
+import { integer, resourceName } from './fields.ts';
+import { OffsiteTuneSpec } from './offsite-tune.ts';
+import { PlugInSpec } from './plug-in.ts';
+import { EmulatorBuildStatus, OffsiteTuneStatus, PlugInStatus } from './status.ts';
+
+export const group = 'offsite-tuning.dev';
+export const version = 'v1alpha1';
+export const apiVersion = `${group}/${version}`;
+
+const metadata = z.looseObject({
+  name: resourceName,
+  namespace: resourceName.or(z.string().min(1).max(63)).optional(),
+  uid: z.string().min(1).max(128).optional(),
+  generation: integer(1, Number.MAX_SAFE_INTEGER).optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+});
+export type Metadata = z.output<typeof metadata>;
+
+/** A whole resource. A status in a manifest is not read: the operator, or `offsite run`, writes it. */
+function resource<K extends string, S extends z.ZodType>(kind: K, spec: S) {
+  return z
+    .strictObject({
+      apiVersion: z.literal(apiVersion),
+      kind: z.literal(kind),
+      metadata,
+      spec,
+      status: z.unknown().optional(),
+    })
+    .transform(({ status: _, ...rest }) => rest);
+}
+
+/** The kinds in the order in which they are made. */
+export const kinds = {
+  EmulatorBuild: {
+    kind: 'EmulatorBuild',
+    plural: 'emulatorbuilds',
+    singular: 'emulatorbuild',
+    shortName: 'eb',
+    schema: resource('EmulatorBuild', EmulatorBuildSpec),
+    spec: EmulatorBuildSpec,
+    status: EmulatorBuildStatus,
+  },
+  OffsiteTune: {
+    kind: 'OffsiteTune',
+    plural: 'offsitetunes',
+    singular: 'offsitetune',
+    shortName: 'ot',
+    schema: resource('OffsiteTune', OffsiteTuneSpec),
+    spec: OffsiteTuneSpec,
+    status: OffsiteTuneStatus,
+  },
+  PlugIn: {
+    kind: 'PlugIn',
+    plural: 'plugins',
+    singular: 'plugin',
+    shortName: 'pi',
+    schema: resource('PlugIn', PlugInSpec),
+    spec: PlugInSpec,
+    status: PlugInStatus,
+  },
+} as const;
+
+export type Kind = keyof typeof kinds;
+
+/** The resources as parsed: checked, defaults applied. */
+export type EmulatorBuild = z.output<typeof kinds.EmulatorBuild.schema>;
+export type OffsiteTune = z.output<typeof kinds.OffsiteTune.schema>;
+export type PlugIn = z.output<typeof kinds.PlugIn.schema>;
+export type Resource = EmulatorBuild | OffsiteTune | PlugIn;

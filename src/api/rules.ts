@@ -1,0 +1,48 @@
+import type { z } from 'zod';
+
+/** One rule over several fields, written twice: for this process and, as CEL, for the API server. */
+export interface Rule<T> {
+  /** True for a right value. It also sees values whose parts failed, so it must not rely on them being there. */
+  readonly holds: (value: T) => boolean;
+  readonly cel: string;
+  /** What is right. */
+  readonly message: string;
+  /** The field at fault, below the value; the value itself when absent. */
+  readonly path?: readonly string[];
+}
+
+/** A validation as a CRD writes it. */
+export interface Validation {
+  readonly rule: string;
+  readonly message: string;
+  readonly fieldPath?: string;
+}
+
+export const validationsKey = 'x-kubernetes-validations';
+
+/** The schema with the rules checked by zod and, as metadata, by the API server. */
+export function withRules<S extends z.ZodType>(schema: S, ...rules: Rule<z.output<S>>[]): S {
+  const earlier = (schema.meta()?.[validationsKey] ?? []) as Validation[];
+  const validations = rules.map(({ cel, message, path }) => ({
+    rule: cel,
+    message,
+    ...(path && { fieldPath: `.${path.join('.')}` }),
+  }));
+  const checked = rules.reduce<z.ZodType>(
+    // Without `when`, zod skips a rule as soon as any part of the value has a problem.
+    (whole, { holds, message, path }) =>
+      whole.refine((value) => holds(value as z.output<S>), {
+        error: message,
+        path: [...(path ?? [])],
+        when: ({ value }) => value !== undefined && value !== null,
+      }),
+    schema,
+  );
+  return checked.meta({ [validationsKey]: [...earlier, ...validations] }) as S;
+}
+
+/** The schema with a rule that only the API server checks, because it holds only in a cluster. */
+export function withClusterRule<S extends z.ZodType>(schema: S, validation: Validation): S {
+  const earlier = (schema.meta()?.[validationsKey] ?? []) as Validation[];
+  return schema.meta({ [validationsKey]: [...earlier, validation] }) as S;
+}

@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import { digest, inputUri, outputUri, resourceName } from './fields.ts';
+import { withRules } from './rules.ts';
+
+const secretRef = z
+  .strictObject({
+    name: z.string().min(1).max(253).describe('Name of a Secret in the same namespace.'),
+  })
+  .optional()
+  .describe('Credentials for the URI.');
+
+const source = {
+  uri: inputUri.describe(
+    'Where it lies: pvc://CLAIM/PATH, hf://, s3://, oci://, https://; file: with the CLI.',
+  ),
+  digest: digest.optional().describe('What it must be; anything else is refused before it is used.'),
+  secretRef,
+};
+
+/** A file or directory that is read: a model, or rows whose format is given beside it. */
+export const Source = z.strictObject(source);
+export type Source = z.output<typeof Source>;
+
+export const DataFormat = z.enum(['text', 'completion', 'multipleChoice']);
+export type DataFormat = z.output<typeof DataFormat>;
+
+export const dataFormat = DataFormat.describe(
+  'Columns of a row: text {text}; completion {prompt, completion}; multipleChoice {question, choices, answer, context?}.',
+);
+
+const data = { ...source, format: dataFormat };
+
+/** Rows (JSON lines, or Parquet) and how they are read. */
+export const DataSource = z.strictObject(data);
+export type DataSource = z.output<typeof DataSource>;
+
+/** Training rows, and validation rows of the same format. */
+export const TrainingData = z.strictObject({
+  ...data,
+  validation: Source.optional().describe(
+    'Rows of the same format that choose the best step; without them the last step is the adapter.',
+  ),
+});
+export type TrainingData = z.output<typeof TrainingData>;
+
+/** An artifact that another resource made: by its name in this namespace, or by address and digest. */
+export function artifactFrom(kind: string) {
+  return withRules(
+    z.strictObject({
+      ref: z
+        .strictObject({ name: resourceName.describe(`Name of the ${kind}.`) })
+        .optional()
+        .describe(`An ${kind} in the same namespace; it is waited for.`),
+      uri: inputUri.optional().describe('Where the artifact lies, when it was made elsewhere.'),
+      digest: digest.optional().describe("The artifact's digest; required with uri."),
+      secretRef,
+    }),
+    {
+      holds: (value) => (value.ref === undefined) !== (value.uri === undefined),
+      cel: 'has(self.ref) != has(self.uri)',
+      message: `must have either ref (the name of an ${kind}) or uri with digest`,
+    },
+    {
+      holds: (value) => value.uri === undefined || value.digest !== undefined,
+      cel: '!has(self.uri) || has(self.digest)',
+      message: 'must be given with uri: the digest that the other party named',
+      path: ['digest'],
+    },
+  );
+}
+export type ArtifactSource = z.output<ReturnType<typeof artifactFrom>>;
+
+const output = {
+  uri: outputUri.describe('Where the artifact goes: pvc://CLAIM/PATH, s3://, oci://; file: with the CLI.'),
+  secretRef,
+};
+export const Output = z.strictObject(output);
+export type Output = z.output<typeof Output>;
+
+export const PlugInOutput = z.strictObject({
+  ...output,
+  save: z
+    .enum(['model', 'adapter', 'none'])
+    .default('model')
+    .describe(
+      'model: the plugged-in model in the hub layout; adapter: the verified adapter; none: only the evaluation.',
+    ),
+});

@@ -1,0 +1,152 @@
+import { z } from 'zod';
+import { integer } from './fields.ts';
+
+const figure = z.string().max(32);
+const words = z.string().max(1024);
+const name = z.string().max(64);
+const time = z.iso.datetime({ offset: true }).max(40);
+const count = integer(0, Number.MAX_SAFE_INTEGER);
+const layer = integer(0, 1023);
+const layers = z.array(layer).max(1024);
+
+const Condition = z.object({
+  type: name.describe('Suspended, Complete, Failed and others.'),
+  status: z.enum(['True', 'False', 'Unknown']),
+  reason: name.describe('One word for scripts, such as BadData.'),
+  message: z.string().max(32768).describe('What happened, which field or file, and what is right.'),
+  lastTransitionTime: time.describe('When status last changed.'),
+  observedGeneration: count.optional().describe('The generation of the spec that this is about.'),
+});
+export type Condition = z.output<typeof Condition>;
+
+export const phases = ['Pending', 'Running', 'Suspended', 'Complete', 'Failed'] as const;
+
+const Progress = z.object({
+  stage: name.optional().describe('probe, assemble, tune or plug.'),
+  progressPercentage: integer(0, 100).optional(),
+  estimatedRemainingSeconds: count.optional(),
+  metrics: z
+    .array(z.object({ name, value: figure }))
+    .max(64)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
+    .describe('The latest figures, such as loss and tokensPerSecond.'),
+  lastUpdatedTime: time.optional(),
+});
+export type Progress = z.output<typeof Progress>;
+
+const Artifact = z.object({
+  uri: words,
+  digest: z.string().max(71).describe("sha256 of the artifact's manifest.json."),
+  sizeBytes: count,
+});
+export type Artifact = z.output<typeof Artifact>;
+
+const Cell = z.object({ value: figure, stderr: figure.describe('Standard error.') });
+export type Cell = z.output<typeof Cell>;
+
+const common = {
+  phase: z.enum(phases).optional().describe('A summary of the conditions for people.'),
+  conditions: z
+    .array(Condition)
+    .max(32)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] }),
+  observedGeneration: count.optional().describe('The generation of the spec that this status is about.'),
+  startTime: time.optional(),
+  completionTime: time.optional(),
+  progress: Progress.optional(),
+  artifact: Artifact.optional().describe('What was made.'),
+};
+
+export const EmulatorBuildStatus = z.object({
+  ...common,
+  similarity: z
+    .object({
+      adjacent: z.array(figure).max(1024).describe('Entry j: the similarity of the layers j and j+1.'),
+    })
+    .optional(),
+  plan: z
+    .object({
+      clusters: z.array(layers).max(1024).describe('All layers, one list a cluster.'),
+      kept: layers,
+      transferLayers: layers,
+      source: layers.describe('Entry i: the layer whose weights position i runs.'),
+    })
+    .optional(),
+  scores: z
+    .object({
+      metric: name.optional().describe('acc or perplexity.'),
+      samples: count.optional(),
+      full: Cell.optional(),
+      emulator: Cell.optional(),
+      exactTensorShare: figure
+        .optional()
+        .describe("Share of the model's tensors that the bundle holds exactly."),
+      cpl: figure.optional().describe("The emulator's quality as a share of the model's."),
+      reason: words.optional().describe('Why there are no scores.'),
+    })
+    .optional(),
+});
+export type EmulatorBuildStatus = z.output<typeof EmulatorBuildStatus>;
+
+export const OffsiteTuneStatus = z.object({
+  ...common,
+  training: z
+    .object({
+      steps: count.optional().describe('Steps done.'),
+      bestStep: count.optional().describe('The step whose weights the adapter holds.'),
+      tokens: count.optional(),
+      firstLoss: figure.optional(),
+      lastLoss: figure.optional(),
+      validationLoss: figure.optional(),
+      tokensPerSecond: figure.optional(),
+      resumes: count.optional().describe('How often a killed run went on from a checkpoint.'),
+    })
+    .optional(),
+  validation: z
+    .object({
+      metric: name,
+      samples: count,
+      cells: z.object({ emulatorZeroShot: Cell, emulatorFineTuned: Cell }),
+    })
+    .optional()
+    .describe("The private cells, on the data owner's validation rows."),
+});
+export type OffsiteTuneStatus = z.output<typeof OffsiteTuneStatus>;
+
+const TaskResult = z.object({
+  task: name,
+  metric: name,
+  samples: count,
+  cells: z.object({
+    fullZeroShot: Cell,
+    emulatorZeroShot: Cell,
+    emulatorFineTuned: Cell,
+    plugIn: Cell,
+    fullFineTuned: Cell.optional().describe('Only in studies, where one party has model and data.'),
+  }),
+  differences: z
+    .array(z.object({ name: z.string().max(128), value: figure, stderr: figure, low: figure, high: figure }))
+    .max(16)
+    .optional()
+    .describe('Of two cells on the same rows, with the 95% interval of a paired bootstrap.'),
+});
+export type TaskResult = z.output<typeof TaskResult>;
+
+export const PlugInStatus = z.object({
+  ...common,
+  evaluation: z
+    .array(TaskResult)
+    .max(32)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['task'] }),
+  gates: z
+    .array(z.object({ name: z.string().max(128), passed: z.boolean(), message: words }))
+    .max(128)
+    .optional()
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] }),
+});
+export type PlugInStatus = z.output<typeof PlugInStatus>;
+
+export type Status = EmulatorBuildStatus | OffsiteTuneStatus | PlugInStatus;
