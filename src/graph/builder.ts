@@ -217,6 +217,27 @@ export class GraphBuilder {
     });
   }
 
+  /**
+   * Rotary position embedding (arXiv 2104.09864) of heads that lie side by side, halves rotated together.
+   * @param x [B, T, heads * size]
+   * @param positions int64 [B, T], rows of the tables
+   * @param cos and sin: [positions, size / 2]
+   */
+  rotary(x: Value, positions: Value, cos: Value, sin: Value): Value {
+    return this.apply('RotaryEmbedding', [x, positions, cos, sin], x.shape, {
+      domain: 'com.microsoft',
+      attributes: { interleaved: { int: 0 } },
+    });
+  }
+
+  /** Ones at the given indices along a new last dimension of length `depth`: int64 [n] gives float32 [n, depth]. */
+  oneHot(indices: Value, depth: number): Value {
+    const values = this.initializer(this.#name('off_on'), Float32Array.of(0, 1), [2]);
+    return this.apply('OneHot', [indices, this.integers([depth]), values], [...indices.shape, depth], {
+      dtype: 'float32',
+    });
+  }
+
   /** For each index along the last dimension its element: [..., N] and int64 [..., M] give [..., M]. */
   gatherElements(x: Value, indices: Value): Value {
     return this.apply('GatherElements', [x, indices], indices.shape, { attributes: { axis: { int: -1 } } });
@@ -229,9 +250,13 @@ export class GraphBuilder {
     operator: string,
     inputs: readonly Value[],
     shape: readonly number[],
-    { domain = '', attributes = {} }: Partial<Pick<Operation, 'domain' | 'attributes'>> = {},
+    {
+      domain = '',
+      attributes = {},
+      dtype = (inputs[0] as Value).dtype,
+    }: Partial<Pick<Operation, 'domain' | 'attributes'> & Pick<Value, 'dtype'>> = {},
   ): Value {
-    const output: Value = { name: this.#name(operator), dtype: (inputs[0] as Value).dtype, shape };
+    const output: Value = { name: this.#name(operator), dtype, shape };
     this.operations.push({ operator, domain, inputs, outputs: [output], attributes });
     return output;
   }

@@ -89,6 +89,9 @@ export const rules: Readonly<Record<string, Rule>> = {
     return [needs(0) ? sumTo(g, da(), a.shape) : undefined, needs(1) ? sumTo(g, db(), b.shape) : undefined];
   },
 
+  // A rotation's transpose turns back: the same with the sine negated.
+  RotaryEmbedding: each((g, dy, op) => g.rotary(dy, input(op, 1), input(op, 2), g.neg(input(op, 3)))),
+
   Reshape: each((g, dy, op) => g.reshape(dy, input(op, 0).shape)),
   Transpose: each((g, dy, op) => {
     const { ints } = op.attributes['perm'] as { ints: readonly number[] };

@@ -1,0 +1,283 @@
+import type { PackedBatch, Target } from '../data/index.ts';
+import type { Engine, Tensor } from '../engine/index.ts';
+import { GraphBuilder, gradients, type Split, split, type Value } from '../graph/index.ts';
+import type { Architecture, Slots } from './family.ts';
+import type { WeightSource, Weights } from './weights.ts';
+
+/** What a block's forward keeps for its backward: its residuals, or only its input when they are to be computed again. */
+export type Saved = Readonly<Record<string, Tensor>>;
+
+export interface BlockGradients {
+  /** dL/dx, [B, T, D]. */
+  dx: Float32Array;
+  /** dL/dw by slot, when asked for. */
+  weights?: Weights;
+}
+
+/** How many states the head takes at once: a chunk of logits is this many rows of the vocabulary. */
+const headChunk = 64;
+
+/**
+ * Runs a decoder over packed batches, position by position: full model and emulator alike, by the weight source.
+ * Hidden states are [B*T*D] float32, row-major.
+ */
+export class Decoder {
+  readonly config: Architecture;
+  readonly depth: number;
+  readonly #engine: Engine;
+  readonly #weights: WeightSource;
+  readonly #sides = new WeakMap<PackedBatch, Record<string, Tensor>>();
+  readonly #splits = new Map<string, Split>();
+
+  constructor(engine: Engine, architecture: Architecture, weights: WeightSource) {
+    this.#engine = engine;
+    this.config = architecture;
+    this.#weights = weights;
+    this.depth = weights.depth;
+  }
+
+  /** The states before the first block. */
+  embed(batch: PackedBatch): Float32Array {
+    return this.#weights.embed(batch.ids);
+  }
+
+  /** One block. */
+  async forward(position: number, x: Float32Array, batch: PackedBatch): Promise<{ y: Float32Array }> {
+    const session = await this.#engine.session(this.#key('forward', batch), () => {
+      const g = new GraphBuilder();
+      g.output('y', this.#block(g, batch).y);
+      return g;
+    });
+    const outputs = await session.run(this.#feeds(position, x, batch));
+    return { y: outputs['y']?.data as Float32Array };
+  }
+
+  /** One block, keeping what `backward` of the same `weights` will take. */
+  async forwardSaving(
+    position: number,
+    x: Float32Array,
+    batch: PackedBatch,
+    { weights }: { weights: boolean },
+  ): Promise<{ y: Float32Array; saved: Saved }> {
+    const parts = this.#split(batch, weights);
+    const session = await this.#engine.session(this.#key(`saving ${weights}`, batch), () => parts.forward);
+    const { y, ...residuals } = await session.run(this.#feeds(position, x, batch));
+    const saved: Record<string, Tensor> = {};
+    for (const { name } of parts.residuals) saved[name] = residuals[`saved.${name}`] as Tensor;
+    if (parts.reread.includes('x')) saved['x'] = this.#state(x, batch);
+    return { y: y?.data as Float32Array, saved };
+  }
+
+  /** The gradients of one block from dL/dy and what `forwardSaving` kept. */
+  async backward(
+    position: number,
+    dy: Float32Array,
+    saved: Saved,
+    batch: PackedBatch,
+    { weights }: { weights: boolean },
+  ): Promise<BlockGradients> {
+    const parts = this.#split(batch, weights);
+    const session = await this.#engine.session(this.#key(`backward ${weights}`, batch), () => parts.backward);
+    const given: Record<string, Tensor> = {
+      ...this.#feeds(position, dy, batch),
+      ...saved,
+      dy: this.#state(dy, batch),
+    };
+    const feeds = Object.fromEntries(
+      [...parts.reread, ...parts.residuals.map(({ name }) => name), 'dy'].map((name) => [
+        name,
+        given[name] as Tensor,
+      ]),
+    );
+    const outputs = await session.run(feeds);
+    const dx = outputs['d.x']?.data as Float32Array;
+    if (!weights) return { dx };
+    const slots = Object.keys(this.config.block(0));
+    return {
+      dx,
+      weights: Object.fromEntries(slots.map((slot) => [slot, outputs[`d.w.${slot}`]?.data as Float32Array])),
+    };
+  }
+
+  /** The log-probability of each target's token. */
+  async score(x: Float32Array, targets: readonly Target[]): Promise<Float32Array> {
+    const scores = new Float32Array(targets.length);
+    const session = await this.#engine.session('score', () => this.#head().g);
+    await this.#chunks(x, targets, async (feeds, start, count) => {
+      const outputs = await session.run(feeds);
+      scores.set((outputs['scores']?.data as Float32Array).subarray(0, count), start);
+    });
+    return scores;
+  }
+
+  /**
+   * The loss -sum(w log p) over the targets, w being 1 / `tokens`, and its gradient to the states.
+   * @param tokens all targets of the optimiser's step, also those of other batches
+   */
+  async loss(
+    x: Float32Array,
+    targets: readonly Target[],
+    tokens: number,
+  ): Promise<{ loss: number; dx: Float32Array }> {
+    const width = this.config.hidden;
+    const dx = new Float32Array(x.length);
+    let loss = 0;
+    const session = await this.#engine.session('loss', () => this.#lossGraph());
+    await this.#chunks(x, targets, async (feeds, start, count) => {
+      const weights = new Float32Array(headChunk).fill(1 / tokens, 0, count);
+      const outputs = await session.run({
+        ...feeds,
+        weights: { dtype: 'float32', shape: [headChunk, 1], data: weights },
+      });
+      const scores = outputs['scores']?.data as Float32Array;
+      const dh = outputs['d.h']?.data as Float32Array;
+      for (let i = 0; i < count; i++) {
+        loss -= (scores[i] as number) / tokens;
+        const from = (targets[start + i] as Target).from * width;
+        for (let d = 0; d < width; d++)
+          dx[from + d] = (dx[from + d] as number) + (dh[i * width + d] as number);
+      }
+    });
+    return { loss, dx };
+  }
+
+  /** Logits [n, V] of the given states (flat indices into the batch), for tests and for reading off the next token. */
+  async logits(x: Float32Array, indices: readonly number[]): Promise<Float32Array> {
+    const { vocabulary } = this.config;
+    const logits = new Float32Array(indices.length * vocabulary);
+    const session = await this.#engine.session('logits', () => {
+      const { g, logits: value } = this.#head();
+      g.outputs.length = 0;
+      g.output('logits', value);
+      return g;
+    });
+    const targets = indices.map((from) => ({ from, token: 0, row: 0, branch: 0 }));
+    await this.#chunks(x, targets, async ({ h, ...rest }, start, count) => {
+      const { tokens: _, ...feeds } = rest;
+      const outputs = await session.run({ h: h as Tensor, ...feeds });
+      logits.set(
+        (outputs['logits']?.data as Float32Array).subarray(0, count * vocabulary),
+        start * vocabulary,
+      );
+    });
+    return logits;
+  }
+
+  // ---- graphs
+
+  /** A block's inputs and output; all positions of one model share the graph. */
+  #block(g: GraphBuilder, batch: PackedBatch): { y: Value; x: Value; weights: Value[] } {
+    const x = g.input('x', 'float32', [batch.size, batch.length, this.config.hidden]);
+    const side = Object.fromEntries(
+      Object.entries(this.#side(batch)).map(([name, { dtype, shape }]) => [
+        name,
+        g.input(name, dtype, shape),
+      ]),
+    );
+    const weights = weightInputs(g, this.config.block(0));
+    return { y: this.config.buildBlock(g, x, side, weights), x, weights: Object.values(weights) };
+  }
+
+  #split(batch: PackedBatch, weights: boolean): Split {
+    const key = this.#key(`split ${weights}`, batch);
+    let parts = this.#splits.get(key);
+    if (parts === undefined) {
+      parts = split((g) => {
+        const block = this.#block(g, batch);
+        return { y: block.y, wrt: weights ? [block.x, ...block.weights] : [block.x] };
+      });
+      this.#splits.set(key, parts);
+    }
+    return parts;
+  }
+
+  #head(): { g: GraphBuilder; h: Value; tokens: Value; logits: Value; scores: Value } {
+    const g = new GraphBuilder();
+    const h = g.input('h', 'float32', [headChunk, this.config.hidden]);
+    const tokens = g.input('tokens', 'int64', [headChunk, 1]);
+    const logits = this.config.buildHead(g, h, weightInputs(g, this.config.head));
+    const logProbabilities = g.logSoftmax(logits);
+    const scores = g.gatherElements(logProbabilities, tokens);
+    g.output('scores', scores);
+    return { g, h, tokens, logits, scores };
+  }
+
+  #lossGraph(): GraphBuilder {
+    const { g, h, tokens, logits } = this.#head();
+    const weights = g.input('weights', 'float32', [headChunk, 1]);
+    // d(-log p)/d(logits) = softmax - one-hot
+    const onehot = g.oneHot(g.reshape(tokens, [headChunk]), this.config.vocabulary);
+    const gradient = g.mul(weights, g.sub(g.softmax(logits), onehot));
+    const [dh] = gradients(g, [{ value: logits, gradient }], [h]);
+    g.output('d.h', dh as Value);
+    return g;
+  }
+
+  // ---- what the graphs are given
+
+  #feeds(position: number, x: Float32Array, batch: PackedBatch): Record<string, Tensor> {
+    return {
+      x: this.#state(x, batch),
+      ...this.#side(batch),
+      ...weightFeeds(this.config.block(this.#weights.layer(position)), this.#weights.block(position)),
+    };
+  }
+
+  #state(x: Float32Array, { size, length }: PackedBatch): Tensor {
+    return { dtype: 'float32', shape: [size, length, this.config.hidden], data: x };
+  }
+
+  #side(batch: PackedBatch): Record<string, Tensor> {
+    let side = this.#sides.get(batch);
+    if (side === undefined) {
+      side = this.config.side(batch);
+      this.#sides.set(batch, side);
+    }
+    return side;
+  }
+
+  /** Hands the targets' states to the head chunk by chunk; the last chunk is filled up with zeros. */
+  async #chunks(
+    x: Float32Array,
+    targets: readonly Target[],
+    run: (feeds: Record<string, Tensor>, start: number, count: number) => Promise<void>,
+  ): Promise<void> {
+    const width = this.config.hidden;
+    const head = weightFeeds(this.config.head, this.#weights.head());
+    for (let start = 0; start < targets.length; start += headChunk) {
+      const count = Math.min(headChunk, targets.length - start);
+      const h = new Float32Array(headChunk * width);
+      const tokens = new BigInt64Array(headChunk);
+      for (let i = 0; i < count; i++) {
+        const { from, token } = targets[start + i] as Target;
+        h.set(x.subarray(from * width, (from + 1) * width), i * width);
+        tokens[i] = BigInt(token);
+      }
+      const feeds: Record<string, Tensor> = {
+        h: { dtype: 'float32', shape: [headChunk, width], data: h },
+        tokens: { dtype: 'int64', shape: [headChunk, 1], data: tokens },
+        ...head,
+      };
+      await run(feeds, start, count);
+    }
+  }
+
+  #key(graph: string, { size, length }: PackedBatch): string {
+    return `${graph} ${size}x${length}`;
+  }
+}
+
+function weightInputs(g: GraphBuilder, slots: Slots): Record<string, Value> {
+  return Object.fromEntries(
+    Object.entries(slots).map(([slot, { shape }]) => [slot, g.input(`w.${slot}`, 'float32', shape)]),
+  );
+}
+
+function weightFeeds(slots: Slots, weights: Weights): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(slots).map(([slot, { shape }]) => [
+      `w.${slot}`,
+      { dtype: 'float32' as const, shape, data: weights[slot] as Float32Array },
+    ]),
+  );
+}

@@ -1,0 +1,61 @@
+import type { PackedBatch } from '../data/index.ts';
+import type { Tensor } from '../engine/index.ts';
+import type { GraphBuilder, Value } from '../graph/index.ts';
+
+/** A weight that a graph takes: its tensor's name in the hub's layout, and its shape. */
+export interface Slot {
+  name: string;
+  shape: readonly number[];
+}
+export type Slots = Readonly<Record<string, Slot>>;
+
+/** One model's shape, read from its configuration: all that the rest needs to know of a family. */
+export interface Architecture {
+  readonly family: string;
+  /** Decoder blocks (L). */
+  readonly depth: number;
+  /** Width of the hidden state (D). */
+  readonly hidden: number;
+  readonly vocabulary: number;
+  readonly embedding: Slot;
+  /** The final norm and the head; a tied head names the embedding. */
+  readonly head: Slots;
+  /** The weights of one block, layers counted from 0. */
+  block(layer: number): Slots;
+  /** What a block takes beside the hidden state and its weights: masks, positions, tables; by input name. */
+  side(batch: PackedBatch): Record<string, Tensor>;
+  /** Adds a block: hidden states [B, T, D] in, [B, T, D] out. */
+  buildBlock(
+    g: GraphBuilder,
+    x: Value,
+    side: Readonly<Record<string, Value>>,
+    w: Readonly<Record<string, Value>>,
+  ): Value;
+  /** Adds the final norm and the head: [n, D] in, logits [n, V] out. */
+  buildHead(g: GraphBuilder, x: Value, w: Readonly<Record<string, Value>>): Value;
+}
+
+/** How a family's GGUF files map to the hub's layout. */
+export interface GgufMapping {
+  /** `general.architecture`. */
+  architecture: string;
+  /** The config.json that the metadata amounts to. `has` tells whether the file holds a GGUF tensor. */
+  config(
+    metadata: Readonly<Record<string, unknown>>,
+    has: (name: string) => boolean,
+  ): Record<string, unknown>;
+  /** The hub's name of a GGUF tensor, or undefined for one that the hub's layout does not hold. */
+  hubName(name: string): string | undefined;
+  /** Heads whose rows are interleaved for rotary embedding in GGUF and are to be put back; undefined for other tensors. */
+  rotaryHeads(name: string, config: Readonly<Record<string, unknown>>): number | undefined;
+}
+
+/** A family of decoder-only models; one short file each in families/. */
+export interface Family {
+  readonly name: string;
+  /** The names in config.json's `architectures`. */
+  readonly architectures: readonly string[];
+  /** @throws OffsiteError BadModel naming the field of config.json */
+  parse(config: unknown): Architecture;
+  readonly gguf?: GgufMapping;
+}

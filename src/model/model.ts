@@ -1,0 +1,110 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { badModel } from '../api/index.ts';
+import { type Checkpoint, openCheckpoint, type ReadOptions, type TensorInfo } from '../checkpoint/index.ts';
+import { openTokenizer, type Tokenizer } from '../tokenizer/index.ts';
+import { families } from './families/index.ts';
+import type { Architecture, Slots } from './family.ts';
+import { hubView } from './gguf.ts';
+
+/** A model on disk: its architecture, its tensors under the hub's names, its tokenizer. */
+export interface Model {
+  readonly architecture: Architecture;
+  /** config.json as the hub has it; made from the metadata for GGUF. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The elements as float32. @throws OffsiteError BadModel when the tensor is missing or holds NaN or infinity */
+  read(name: string, options?: ReadOptions): Float32Array;
+  /** The bytes in the dtype that `tensors` tells. */
+  readBytes(name: string): Uint8Array;
+  /** Opened on first use. */
+  readonly tokenizer: Tokenizer;
+  close(): void;
+}
+
+/**
+ * Opens a model: a directory in the hub's layout, or a GGUF file (alone in its directory, or named).
+ * @param layers the blocks whose tensors must be there; all when absent (an emulator's bundle holds fewer)
+ * @throws OffsiteError BadModel naming the file, field or tensor
+ */
+export function openModel(path: string, { layers }: { layers?: readonly number[] } = {}): Model {
+  const checkpoint = openCheckpoint(path);
+  try {
+    const isFile = statSync(path).isFile();
+    const directory = isFile ? dirname(path) : path;
+    const gguf = 'general.architecture' in checkpoint.metadata ? hubView(checkpoint, families) : undefined;
+    const view: Checkpoint = gguf?.checkpoint ?? checkpoint;
+    const config = gguf?.config ?? readConfig(directory);
+    const architecture = parse(config);
+    checkTensors(path, architecture, view, layers ?? Array.from({ length: architecture.depth }, (_, i) => i));
+    let tokenizer: Tokenizer | undefined;
+    return {
+      architecture,
+      config,
+      tensors: view.tensors,
+      read(name, options) {
+        const values = view.read(name, options);
+        checkFinite(values, name);
+        return values;
+      },
+      readBytes: (name) => view.readBytes(name),
+      get tokenizer() {
+        tokenizer ??= openTokenizer(directory, checkpoint);
+        return tokenizer;
+      },
+      close: () => checkpoint.close(),
+    };
+  } catch (error) {
+    checkpoint.close();
+    throw error;
+  }
+}
+
+function readConfig(directory: string): Record<string, unknown> {
+  const file = join(directory, 'config.json');
+  if (!existsSync(file)) throw badModel(`${directory}: holds no config.json`);
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  } catch {
+    throw badModel(`${file}: is not JSON`);
+  }
+}
+
+function parse(config: Readonly<Record<string, unknown>>): Architecture {
+  const names = Array.isArray(config['architectures']) ? (config['architectures'] as unknown[]) : [];
+  const family = families.find(({ architectures }) => architectures.includes(String(names[0])));
+  if (family === undefined) {
+    const supported = families.flatMap(({ architectures }) => architectures);
+    throw badModel(
+      `config.json: architectures: ${String(names[0] ?? 'missing')} is not supported (${supported.join(', ')} are)`,
+    );
+  }
+  return family.parse(config);
+}
+
+function checkTensors(
+  path: string,
+  architecture: Architecture,
+  view: Checkpoint,
+  layers: readonly number[],
+): void {
+  const slots: Slots[] = [{ embedding: architecture.embedding }, architecture.head];
+  for (const layer of layers) slots.push(architecture.block(layer));
+  for (const { name, shape } of slots.flatMap((group) => Object.values(group))) {
+    const tensor = view.tensors.get(name);
+    if (tensor === undefined)
+      throw badModel(`${path}: has no tensor ${name}, which its config.json asks for`);
+    if (tensor.shape.join() !== shape.join()) {
+      throw badModel(`${path}: tensor ${name} is [${tensor.shape}], its config.json asks for [${shape}]`);
+    }
+  }
+}
+
+function checkFinite(values: Float32Array, name: string): void {
+  // A sum is finite unless one element is not, or the sum itself overflows; only then each is looked at.
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i] as number;
+  if (Number.isFinite(sum)) return;
+  const at = values.findIndex((value) => !Number.isFinite(value));
+  if (at >= 0) throw badModel(`tensor ${name} holds ${values[at]} (element ${at}); a weight must be finite`);
+}
