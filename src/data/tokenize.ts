@@ -1,6 +1,8 @@
 import { badData, badModel } from '../api/index.ts';
-import type { Tokenizer } from '../tokenizer/index.ts';
+import type { Tokenizer as ModelTokenizer } from '../tokenizer/index.ts';
 import type { Format, RowOf } from './rows.ts';
+
+type Tokenizer = Pick<ModelTokenizer, 'encode' | 'eos'>;
 
 /**
  * One tokenised row. The trunk comes first; each branch is a continuation of it, so that a prompt is computed once for

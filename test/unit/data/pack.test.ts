@@ -1,0 +1,128 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { capacityFor, type PackedBatch, pack, packStep, tokenCount } from '../../../src/data/index.ts';
+import { someExamples } from './examples.ts';
+
+const shape = fc.record({
+  capacity: fc.integer({ min: 60, max: 160 }),
+  batch: fc.integer({ min: 1, max: 6 }),
+});
+
+/** Every token of a batch that is no padding, with where it lies. */
+function placed({ ids, rows, branches, positions, length }: PackedBatch, number: number) {
+  return [...ids.keys()]
+    .filter((flat) => rows[flat] !== -1)
+    .map((flat) => ({
+      sequence: `${number}/${Math.floor(flat / length)}`,
+      row: rows[flat]!,
+      branch: branches[flat]!,
+      position: positions[flat]!,
+      token: ids[flat]!,
+    }));
+}
+
+describe('pack', () => {
+  test('places every token of every row once, a row in one sequence, trunk before branches', () => {
+    fc.assert(
+      fc.property(someExamples, shape, (examples, options) => {
+        const all = pack(examples, options).flatMap(placed);
+        for (const { row, trunk, branches } of examples) {
+          const mine = all.filter((token) => token.row === row);
+          expect(new Set(mine.map(({ sequence }) => sequence)).size).toBe(1);
+          const expected = [
+            ...trunk.map((token, t) => [0, t, token]),
+            ...branches.flatMap((tokens, c) => tokens.map((token, t) => [c + 1, trunk.length + t, token])),
+          ];
+          expect(mine.map(({ branch, position, token }) => [branch, position, token])).toEqual(expected);
+        }
+        expect(all.length).toBe(examples.reduce((sum, example) => sum + tokenCount(example), 0));
+      }),
+    );
+  });
+
+  test('aims at every token of a branch, or of a text but its first, from the token before it', () => {
+    fc.assert(
+      fc.property(someExamples, shape, (examples, options) => {
+        const batches = pack(examples, options);
+        for (const { ids, rows, branches, positions, targets } of batches)
+          for (const { from, row, branch, token } of targets) {
+            expect(rows[from]).toBe(row);
+            // the state that predicts it is the token just before it: in its own branch, or the trunk's last
+            const { trunk, branches: own } = examples[row]!;
+            const text = branch === 0 ? trunk : [...trunk, ...own[branch - 1]!];
+            expect(text[positions[from]! + 1]).toBe(token);
+            expect(text[positions[from]!]).toBe(ids[from]);
+            expect(branches[from]).toBe(positions[from]! < trunk.length ? 0 : branch);
+          }
+        const counted = batches.flatMap(({ targets }) => targets);
+        for (const { row, trunk, branches } of examples) {
+          const expected =
+            branches.length === 0
+              ? trunk.slice(1).map((token) => [0, token])
+              : branches.flatMap((tokens, c) => tokens.map((token) => [c + 1, token]));
+          const mine = counted.filter((target) => target.row === row);
+          expect(mine.map(({ branch, token }) => [branch, token])).toEqual(expected);
+        }
+      }),
+    );
+  });
+
+  test('has full batches and one tail, says how many tokens are no padding, and the order of rows changes nothing', () => {
+    fc.assert(
+      fc.property(someExamples, shape, fc.infiniteStream(fc.nat()), (examples, options, keys) => {
+        const batches = pack(examples, options);
+        expect(batches.slice(0, -1).every(({ size }) => size === options.batch)).toBe(true);
+        expect(batches.every(({ length }) => length === options.capacity)).toBe(true);
+        for (const { rows, tokens } of batches) expect(tokens).toBe(rows.filter((row) => row >= 0).length);
+        const mixed = examples
+          .map((example) => ({ example, key: keys.next().value }))
+          .sort((a, b) => a.key - b.key)
+          .map(({ example }) => example);
+        expect(pack(mixed, options)).toEqual(batches);
+      }),
+    );
+  });
+
+  test('leaves little padding', () => {
+    const examples = Array.from({ length: 500 }, (_, row) => ({
+      row,
+      trunk: Array.from({ length: 20 + ((row * 7) % 41) }, () => 1),
+      branches: [],
+      bytes: [],
+    }));
+    const batches = pack(examples, { capacity: 128, batch: 8 });
+    const used = batches.reduce((sum, { tokens }) => sum + tokens, 0);
+    const all = batches.reduce((sum, { size, length }) => sum + size * length, 0);
+    expect(used / all).toBeGreaterThan(0.95);
+  });
+
+  test('refuses a row that is too long, and a row that stands twice', () => {
+    const example = { row: 3, trunk: [1, 2, 3], branches: [[4]], bytes: [1] };
+    expect(() => pack([example], { capacity: 3, batch: 1 })).toThrow('row 4 has 4 tokens, the capacity is 3');
+    expect(() => pack([example, example], { capacity: 16, batch: 1 })).toThrow('row 4 stands twice');
+  });
+});
+
+test('packStep packs the rows at the given places only', () => {
+  fc.assert(
+    fc.property(someExamples, shape, (examples, options) => {
+      const places = [...examples.keys()].filter((place) => place % 2 === 0);
+      const batches = packStep(examples, places, options);
+      const rows = new Set(batches.flatMap(({ rows }) => [...rows]).filter((row) => row >= 0));
+      expect([...rows].sort((a, b) => a - b)).toEqual(places);
+    }),
+  );
+});
+
+test('capacityFor is a multiple of 16 that holds the longest row and no more than need be', () => {
+  const row = (count: number) => ({
+    row: 0,
+    trunk: Array.from({ length: count }, () => 1),
+    branches: [],
+    bytes: [],
+  });
+  expect(capacityFor([row(5)])).toBe(128);
+  expect(capacityFor([row(128)])).toBe(128);
+  expect(capacityFor([row(3), row(129)])).toBe(144);
+  expect(capacityFor([row(5)], 1)).toBe(16);
+});

@@ -1,0 +1,142 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { OffsiteError } from '../../../src/api/index.ts';
+import { type Format, readRows, streamRows } from '../../../src/data/index.ts';
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'rows-'));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function file(content: string | Uint8Array): string {
+  const path = join(directory, 'rows.jsonl');
+  writeFileSync(path, content);
+  return path;
+}
+
+/** The message of the BadData that reading must end in. */
+function problem(content: string | Uint8Array, format: Format): string {
+  const path = file(content);
+  try {
+    readRows(path, format);
+  } catch (error) {
+    expect(error).toBeInstanceOf(OffsiteError);
+    expect((error as OffsiteError).reason).toBe('BadData');
+    const { message } = error as OffsiteError;
+    expect(message.startsWith(`${path}: `)).toBe(true);
+    return message.slice(path.length + 2);
+  }
+  throw new Error('the rows were read');
+}
+
+const question = (fields: object) =>
+  JSON.stringify({ question: 'q', choices: ['a', 'b'], answer: 0, ...fields });
+
+describe('readRows', () => {
+  test('reads what was written, also over the borders of its chunks', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.string({ unit: 'grapheme', minLength: 1 }).map((text) => `x${text}`),
+          { minLength: 1 },
+        ),
+        fc.integer({ min: 1, max: 3 }),
+        (texts, repeat) => {
+          const long = texts.map((text, i) => ({ text: i === 0 ? text.repeat(repeat * 400_000) : text }));
+          const path = file(long.map((row) => JSON.stringify(row)).join('\n'));
+          expect(readRows(path, 'text')).toEqual(long);
+        },
+      ),
+      { numRuns: 4 },
+    );
+  });
+
+  test('keeps the columns of the format only, and takes CRLF, a byte order mark and a last line without a feed', () => {
+    const path = file(`\ufeff${question({ context: 'c', id: 7 })}\r\n${question({ answer: 1 })}`);
+    expect(readRows(path, 'multipleChoice')).toEqual([
+      { question: 'q', choices: ['a', 'b'], answer: 0, context: 'c' },
+      { question: 'q', choices: ['a', 'b'], answer: 1 },
+    ]);
+  });
+
+  test('stops at the limit, without looking at the rows behind it', () => {
+    const path = file('{"text": "one"}\n{"text": "two"}\nnonsense\n');
+    expect(readRows(path, 'text', { limit: 2 })).toEqual([{ text: 'one' }, { text: 'two' }]);
+    expect(streamRows(path, 'text').next().value).toEqual({ text: 'one' });
+  });
+
+  test.each<[string, string | Uint8Array, Format, string]>([
+    ['an empty file', '', 'text', 'the file is empty; it needs at least one row'],
+    [
+      'invalid JSON',
+      '{"text": "a"}\n{"text": "secret',
+      'text',
+      'row 2: is not valid JSON; every line holds one JSON object',
+    ],
+    [
+      'a blank line',
+      '{"text": "a"}\n\n{"text": "b"}\n',
+      'text',
+      'row 2: is a blank line; every line holds one JSON object',
+    ],
+    ['what is no object', '["secret"]\n', 'text', 'row 1: must be a JSON object with "text"'],
+    ['a missing column', '{"prompt": "secret"}\n', 'completion', 'row 1: column "completion": is missing'],
+    ['a column of the wrong type', '{"text": 12345}\n', 'text', 'row 1: column "text": must be text'],
+    ['an empty text', '{"text": " "}\n', 'text', 'row 1: column "text": is empty'],
+    [
+      'one choice',
+      question({ choices: ['a'] }),
+      'multipleChoice',
+      'row 1: column "choices": needs at least 2 choices',
+    ],
+    [
+      'an empty choice',
+      question({ choices: ['a', ''] }),
+      'multipleChoice',
+      'row 1: column "choices", choice 1: is empty',
+    ],
+    [
+      'an answer outside the choices',
+      question({ choices: ['a', 'b', 'c', 'd'], answer: 4 }),
+      'multipleChoice',
+      'row 1: column "answer": answer 4 is outside the 4 choices (0 to 3)',
+    ],
+    [
+      'a negative answer',
+      question({ answer: -1 }),
+      'multipleChoice',
+      'row 1: column "answer": must be 0 or more',
+    ],
+    [
+      'an answer in words',
+      question({ answer: 'a' }),
+      'multipleChoice',
+      'row 1: column "answer": must be a whole number',
+    ],
+    [
+      'bytes that are not UTF-8',
+      Buffer.concat([
+        Buffer.from('{"text": "a"}\n{"text": "'),
+        Buffer.from([0xff, 0xfe]),
+        Buffer.from('"}\n'),
+      ]),
+      'text',
+      'row 2: is not UTF-8',
+    ],
+  ])('refuses %s with file, row and column, and quotes nothing', (_, content, format, message) => {
+    const said = problem(content, format);
+    expect(said).toBe(message);
+    expect(said).not.toMatch(/secret|12345/);
+  });
+
+  test('names a file that is not there, and a directory', () => {
+    expect(() => readRows(join(directory, 'none.jsonl'), 'text')).toThrow(
+      'none.jsonl: there is no such file',
+    );
+    expect(() => readRows(directory, 'text')).toThrow(`${directory}: is a directory, not a file`);
+  });
+});

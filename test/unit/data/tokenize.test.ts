@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest';
+import { type ErrorReason, OffsiteError } from '../../../src/api/index.ts';
+import { tokenize } from '../../../src/data/index.ts';
+import { characters, tokensOf } from './examples.ts';
+
+const options = { maxLength: 100, mode: 'score', file: 'rows.jsonl' } as const;
+const question = { question: 'Who?', choices: ['you', ' mé'], answer: 1 };
+const prompt = [1, ...tokensOf('Question: Who?\nAnswer:')];
+
+function reason(run: () => unknown): [ErrorReason, string] {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof OffsiteError) return [error.reason, error.message];
+    throw error;
+  }
+  throw new Error('it was taken');
+}
+
+describe('tokenize', () => {
+  test('multiple choice: special tokens in the prompt only, one leading space, no end token', () => {
+    expect(tokenize([question], 'multipleChoice', characters, options)).toEqual([
+      { row: 0, trunk: prompt, branches: [tokensOf(' you'), tokensOf(' mé')], answer: 1, bytes: [3, 3] },
+    ]);
+  });
+
+  test('multiple choice in train mode keeps the right choice only', () => {
+    const [example] = tokenize([question], 'multipleChoice', characters, { ...options, mode: 'train' });
+    expect(example).toEqual({ row: 0, trunk: prompt, branches: [tokensOf(' mé')], answer: 0, bytes: [3] });
+  });
+
+  test('a context stands before the question', () => {
+    const [example] = tokenize([{ ...question, context: 'A tale.' }], 'multipleChoice', characters, options);
+    expect(example!.trunk).toEqual([1, ...tokensOf('A tale.\nQuestion: Who?\nAnswer:')]);
+  });
+
+  test('a completion ends with the end token, and nothing is put between it and its prompt', () => {
+    expect(tokenize([{ prompt: 'ab', completion: 'c' }], 'completion', characters, options)).toEqual([
+      { row: 0, trunk: [1, ...tokensOf('ab')], branches: [[...tokensOf('c'), 2]], answer: 0, bytes: [1] },
+    ]);
+  });
+
+  test('text is cut at maxLength', () => {
+    const cut = { ...options, maxLength: 3 };
+    expect(tokenize([{ text: 'abcdef' }], 'text', characters, cut)).toEqual([
+      { row: 0, trunk: [1, ...tokensOf('ab')], branches: [], bytes: [] },
+    ]);
+  });
+
+  test.each(['train', 'score'] as const)(
+    '%s: a row whose answer would be cut is refused with its number',
+    (mode) => {
+      const long = { question: 'Who?', choices: ['x'.repeat(90), 'y'.repeat(90)], answer: 0 };
+      const rows = [question, long];
+      expect(reason(() => tokenize(rows, 'multipleChoice', characters, { ...options, mode }))).toEqual([
+        'BadData',
+        'rows.jsonl: row 2: its answer would be cut: 23 tokens of prompt and 91 of answer are more than maxLength 100;' +
+          ' raise maxLength or shorten the row',
+      ]);
+    },
+  );
+
+  test('a row that just fits is taken', () => {
+    const fits = { ...options, maxLength: prompt.length + 4 };
+    expect(tokenize([question], 'multipleChoice', characters, fits)).toHaveLength(1);
+  });
+
+  test('a text without tokens, and a tokenizer without an end token, are named', () => {
+    const silent = { ...characters, encode: () => [] };
+    expect(reason(() => tokenize([{ text: 'a' }], 'text', silent, options))).toEqual([
+      'BadData',
+      'rows.jsonl: row 1: the tokenizer makes no token of a text in it; remove the row',
+    ]);
+    const endless = { encode: characters.encode, eos: undefined };
+    const rows = [{ prompt: 'a', completion: 'b' }];
+    expect(reason(() => tokenize(rows, 'completion', endless, options))[0]).toBe('BadModel');
+  });
+});
