@@ -1,1 +1,4 @@
+export * from './estimate.ts';
 export * from './events.ts';
+export * from './terminal.ts';
+export { duration } from './words.ts';
