@@ -1,4 +1,5 @@
 export * from './conditions.ts';
+export * from './crds.ts';
 export type { EmulatorBuildSpec } from './emulator-build.ts';
 export * from './errors.ts';
 export * from './hash.ts';
@@ -8,6 +9,7 @@ export * from './parse.ts';
 export type { PlugInSpec } from './plug-in.ts';
 export * from './quantity.ts';
 export * from './resources.ts';
+export type { Validation } from './rules.ts';
 export type { ArtifactSource, DataFormat, DataSource, Output, Source, TrainingData } from './sources.ts';
 export type {
   Artifact,
@@ -20,3 +22,4 @@ export type {
   Status,
   TaskResult,
 } from './status.ts';
+export type { Structural } from './structural.ts';

@@ -36,6 +36,8 @@ function resource<K extends string, S extends z.ZodType>(kind: K, spec: S) {
 export const kinds = {
   EmulatorBuild: {
     kind: 'EmulatorBuild',
+    description:
+      "Derives an emulator from a model: a smaller, worse model whose transfer layers are the model's own.",
     plural: 'emulatorbuilds',
     singular: 'emulatorbuild',
     shortName: 'eb',
@@ -45,6 +47,7 @@ export const kinds = {
   },
   OffsiteTune: {
     kind: 'OffsiteTune',
+    description: "Fine-tunes an emulator's transfer layers on private data; an adapter comes back.",
     plural: 'offsitetunes',
     singular: 'offsitetune',
     shortName: 'ot',
@@ -54,6 +57,8 @@ export const kinds = {
   },
   PlugIn: {
     kind: 'PlugIn',
+    description:
+      'Plugs an adapter into the full model, measures it, and releases the result if the gates hold.',
     plural: 'plugins',
     singular: 'plugin',
     shortName: 'pi',
