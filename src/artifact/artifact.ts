@@ -1,0 +1,109 @@
+import { existsSync, lstatSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { badModel } from '../api/index.ts';
+import { canonicalJson, fileDigest, filesIn, sha256 } from './digest.ts';
+
+const manifestName = 'manifest.json';
+
+const manifestSchema = z.object({
+  kind: z.enum(['Emulator', 'Adapter', 'Model', 'PooledStates']),
+  files: z.array(
+    z.object({ path: z.string().min(1), sizeBytes: z.int().nonnegative(), sha256: z.string().length(64) }),
+  ),
+  madeFrom: z.record(z.string(), z.string()),
+  hyperparameters: z.record(z.string(), z.unknown()),
+  scores: z.record(z.string(), z.unknown()).optional(),
+});
+
+/** What an artifact is, from what it was made and how; no time, place or speed, so that equal work has equal digests. */
+export type Manifest = z.output<typeof manifestSchema>;
+export type ArtifactKind = Manifest['kind'];
+
+export interface OpenedArtifact {
+  directory: string;
+  manifest: Manifest;
+  /** The sha256 of manifest.json. */
+  digest: string;
+  /** Of all files, the manifest included. */
+  sizeBytes: number;
+}
+
+/** Writes manifest.json last, so that a directory with a manifest is whole. */
+export function sealArtifact(directory: string, description: Omit<Manifest, 'files'>): OpenedArtifact {
+  const files = filesIn(directory)
+    .filter((path) => path !== manifestName)
+    .map((path) => ({
+      path,
+      sizeBytes: statSync(join(directory, path)).size,
+      sha256: fileDigest(join(directory, path)).slice('sha256:'.length),
+    }));
+  const { kind, madeFrom, hyperparameters, scores } = description;
+  const manifest: Manifest = { kind, files, madeFrom, hyperparameters, ...(scores ? { scores } : {}) };
+  const text = canonicalJson(manifest);
+  const temporary = join(directory, `${manifestName}.tmp`);
+  writeFileSync(temporary, text, { flush: true });
+  renameSync(temporary, join(directory, manifestName));
+  return opened(directory, manifest, text);
+}
+
+/**
+ * Opens an artifact and checks that every file is what the manifest says, and that no other file lies there.
+ * @throws OffsiteError BadModel naming the file, or the digest that was expected
+ */
+export function openArtifact(
+  directory: string,
+  expected: { kind?: ArtifactKind; digest?: string | undefined } = {},
+): OpenedArtifact {
+  const { manifest, text } = readManifest(directory);
+  const digest = sha256(text);
+  if (expected.digest !== undefined && digest !== expected.digest) {
+    throw badModel(`${directory}: its digest is ${digest}, expected ${expected.digest}`);
+  }
+  if (expected.kind !== undefined && manifest.kind !== expected.kind) {
+    throw badModel(`${directory}: is an artifact of kind ${manifest.kind}, expected ${expected.kind}`);
+  }
+  const listed = new Set([manifestName, ...manifest.files.map(({ path }) => path)]);
+  const foreign = filesIn(directory).find((path) => !listed.has(path));
+  if (foreign !== undefined) throw badModel(`${join(directory, foreign)}: is not in the manifest`);
+  for (const file of manifest.files) checkFile(directory, file);
+  return opened(directory, manifest, text);
+}
+
+/** The manifest of a finished artifact without a look at its files, or undefined where there is none. */
+export function peekManifest(directory: string): { manifest: Manifest; digest: string } | undefined {
+  if (!existsSync(join(directory, manifestName))) return undefined;
+  const { manifest, text } = readManifest(directory);
+  return { manifest, digest: sha256(text) };
+}
+
+function readManifest(directory: string): { manifest: Manifest; text: string } {
+  const path = join(directory, manifestName);
+  if (!existsSync(path))
+    throw badModel(`${directory}: holds no manifest.json; it is no artifact, or was not finished`);
+  const text = readFileSync(path, 'utf8');
+  try {
+    return { manifest: manifestSchema.parse(JSON.parse(text)), text };
+  } catch {
+    throw badModel(`${path}: is damaged`);
+  }
+}
+
+function checkFile(directory: string, { path, sizeBytes, sha256: wanted }: Manifest['files'][number]): void {
+  if (path.startsWith('/') || path.includes('\\') || path.split('/').includes('..')) {
+    throw badModel(`${directory}: its manifest names ${path}, which leaves the artifact`);
+  }
+  const file = join(directory, path);
+  const stat = lstatSync(file, { throwIfNoEntry: false });
+  if (stat === undefined) throw badModel(`${file}: is in the manifest but not there`);
+  if (!stat.isFile()) throw badModel(`${file}: is no plain file`);
+  if (stat.size !== sizeBytes)
+    throw badModel(`${file}: has ${stat.size} bytes, the manifest says ${sizeBytes}`);
+  if (fileDigest(file) !== `sha256:${wanted}`)
+    throw badModel(`${file}: its sha256 is not the manifest's; it was changed`);
+}
+
+function opened(directory: string, manifest: Manifest, text: string): OpenedArtifact {
+  const sizeBytes = manifest.files.reduce((sum, file) => sum + file.sizeBytes, Buffer.byteLength(text));
+  return { directory, manifest, digest: sha256(text), sizeBytes };
+}

@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { basename, join, relative, sep } from 'node:path';
+import { badModel } from '../api/index.ts';
+
+/** JSON with sorted keys and no white space, so that equal values have equal bytes; undefined members are left out. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, member: unknown) =>
+    member !== null && typeof member === 'object' && !Array.isArray(member)
+      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : member,
+  );
+}
+
+/** `sha256:` and 64 hexadecimal digits. */
+export function sha256(text: string | Uint8Array): string {
+  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
+}
+
+/** The sha256 of a file, read in pieces. @throws OffsiteError BadModel when it cannot be read */
+export function fileDigest(path: string): string {
+  const hash = createHash('sha256');
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch (error) {
+    throw badModel(`${path}: cannot be opened (${(error as NodeJS.ErrnoException).code})`);
+  }
+  try {
+    const buffer = new Uint8Array(4 << 20);
+    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) {
+      hash.update(buffer.subarray(0, read));
+    }
+  } finally {
+    closeSync(file);
+  }
+  return `sha256:${hash.digest('hex')}`;
+}
+
+/**
+ * A model's digest: the sha256 of its sorted `sha256  path` lines, as `sha256sum` prints them. A single file is a directory
+ * that holds only it.
+ * @throws OffsiteError BadModel when there is nothing there
+ */
+export function digestOf(path: string): string {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw badModel(`${path}: there is no such file or directory`);
+  const files = stat.isFile()
+    ? [{ path: basename(path), file: path }]
+    : filesIn(path).map((name) => ({ path: name, file: join(path, name) }));
+  if (files.length === 0) throw badModel(`${path}: is empty`);
+  const lines = files
+    .map(({ path: name, file }) => `${fileDigest(file).slice('sha256:'.length)}  ${name}\n`)
+    .sort();
+  return sha256(lines.join(''));
+}
+
+/** Every file below a directory, by its path from there with forward slashes, sorted. */
+export function filesIn(directory: string): string[] {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => relative(directory, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .sort();
+}
