@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { writeData } from '../../../examples/quickstart/build-data.ts';
+import { parseResource } from '../../../src/api/index.ts';
+import { readRows } from '../../../src/data/index.ts';
+
+const examples = join(import.meta.dirname, '../../../examples/quickstart');
+const names = ['probe.jsonl', 'test.jsonl', 'train.jsonl', 'validation.jsonl'];
+let directory: string;
+let digests: string[];
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'words-'));
+  digests = ['a', 'b'].map((run) => writeData(join(directory, run)));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const questions = (name: string) => readRows(join(directory, 'a', name), 'multipleChoice');
+
+describe('the quickstart data', () => {
+  test('are the same at each run, and no half-written file stays', () => {
+    const hash = (run: string, name: string) =>
+      createHash('sha256')
+        .update(readFileSync(join(directory, run, name)))
+        .digest('hex');
+    expect(readdirSync(join(directory, 'a')).sort()).toEqual(names);
+    expect(digests[0]).toBe(digests[1]);
+    for (const name of names) expect(hash('a', name)).toBe(hash('b', name));
+  });
+
+  test('have as many rows as the docs say', () => {
+    expect(questions('train.jsonl')).toHaveLength(2000);
+    expect(questions('validation.jsonl')).toHaveLength(200);
+    expect(questions('test.jsonl')).toHaveLength(500);
+    expect(readRows(join(directory, 'a', 'probe.jsonl'), 'text')).toHaveLength(1024);
+  });
+
+  test('share no word between splits', () => {
+    const seen = new Map<string, string>();
+    const claim = (word: string, split: string) => {
+      expect(seen.get(word) ?? split).toBe(split);
+      seen.set(word, split);
+    };
+    for (const name of names.slice(1))
+      for (const { choices } of questions(name)) for (const choice of choices) claim(choice, name);
+    for (const { text } of readRows(join(directory, 'a', 'probe.jsonl'), 'text'))
+      claim(text.split('\nAnswer: ')[1]!, 'probe.jsonl');
+  });
+
+  test('have four different choices, every place of the answer, and no definition with its word in it', () => {
+    const places = [0, 0, 0, 0];
+    for (const { question, choices, answer } of questions('train.jsonl')) {
+      expect(new Set(choices).size).toBe(4);
+      expect(question.replace('Which word means ', '')).not.toContain(choices[answer]);
+      places[answer]!++;
+    }
+    for (const count of places) expect(count).toBeGreaterThan(400);
+  });
+});
+
+test('every manifest of the quickstart is a valid resource', () => {
+  const kinds = readdirSync(examples)
+    .filter((name) => name.endsWith('.yaml'))
+    .sort()
+    .flatMap((name) => parseAllDocuments(readFileSync(join(examples, name), 'utf8')))
+    .map((document) => parseResource(document.toJS(), 'quickstart').kind);
+  expect(kinds).toEqual(['EmulatorBuild', 'OffsiteTune', 'PlugIn']);
+});
