@@ -67,7 +67,7 @@ function fieldsOf(schema: Structural, path: string, required = true): Field[] {
         : [],
   };
   const members = Object.entries(below.properties ?? {}).flatMap(([name, property]) =>
-    fieldsOf(property, `${at}.${name}`, below.required?.includes(name)),
+    fieldsOf(property, `${at}.${name}`, below.required?.includes(name) ?? false),
   );
   return [field, ...members];
 }

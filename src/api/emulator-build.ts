@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { decimal, integer } from './fields.ts';
 import { Engine, jobFields } from './job.ts';
-import { withRules } from './rules.ts';
+import { distinct, withRules } from './rules.ts';
 import { DataSource, Output, Source } from './sources.ts';
 
 const Probe = z.strictObject({
@@ -48,12 +48,13 @@ const transferDefault = 4;
 const TransferLayers = withRules(
   z.strictObject({
     count: integer(1, mostLayers).optional().describe('How many of the kept layers, spread over the depth.'),
-    layers: z
-      .array(integer(0, mostLayers - 1))
-      .min(1)
-      .max(mostLayers)
+    layers: distinct(
+      z
+        .array(integer(0, mostLayers - 1))
+        .min(1)
+        .max(mostLayers),
+    )
       .optional()
-      .meta({ 'x-kubernetes-list-type': 'set' })
       .describe('Or which of the kept layers, counted from 0.'),
   }),
   {

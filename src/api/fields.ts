@@ -28,7 +28,10 @@ export function decimal(bounds: Bounds, example: string) {
     bounds.below === undefined ? undefined : ['below', '<', bounds.below],
     bounds.atMost === undefined ? undefined : ['at most', '<=', bounds.atMost],
   ].filter((limit) => limit !== undefined);
-  const words = limits.map(([word, , bound]) => `${word} ${bound}`).join(' and ') || '0 or more';
+  const words = [
+    ...(bounds.above === undefined ? ['0 or more'] : []),
+    ...limits.map(([word, , bound]) => `${word} ${bound}`),
+  ].join(' and ');
   return withRules(z.string().max(32), {
     holds: (value) => {
       const number = Number(value);
@@ -87,7 +90,8 @@ function uri(pattern: RegExp, right: string) {
   });
   return withClusterRule(inside, {
     rule: "!self.startsWith('file:')",
-    message: 'file: is only for `offsite run` on one machine; in a cluster write pvc://CLAIM/PATH',
+    message:
+      'must not be file: in a cluster (that is for `offsite run` on one machine): write pvc://CLAIM/PATH',
   });
 }
 

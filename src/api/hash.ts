@@ -8,7 +8,6 @@ const withoutResult: ReadonlySet<string> = new Set([
   'ttlSecondsAfterFinished',
   'activeDeadlineSeconds',
   'backoffLimit',
-  'secretRef',
   'probe.shards',
   'training.checkpointSteps',
 ]);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { decimal, integer, resourceName } from './fields.ts';
 import { Engine, jobFields } from './job.ts';
-import { withRules } from './rules.ts';
+import { distinct, withRules } from './rules.ts';
 import { artifactFrom, dataFormat, PlugInOutput, Source } from './sources.ts';
 
 const Task = withRules(
@@ -27,12 +27,7 @@ const Task = withRules(
 );
 
 const Evaluation = z.strictObject({
-  tasks: z
-    .array(Task)
-    .min(1)
-    .max(32)
-    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
-    .describe('What is evaluated.'),
+  tasks: distinct(z.array(Task).min(1).max(32), 'name').describe('What is evaluated.'),
   maxLength: integer(2, 131072)
     .default(512)
     .describe('Tokens of a row; a row whose answer would be cut is refused.'),

@@ -11,7 +11,7 @@ export const apiVersion = `${group}/${version}`;
 
 const metadata = z.looseObject({
   name: resourceName,
-  namespace: resourceName.or(z.string().min(1).max(63)).optional(),
+  namespace: z.string().min(1).max(63).optional(),
   uid: z.string().min(1).max(128).optional(),
   generation: integer(1, Number.MAX_SAFE_INTEGER).optional(),
   labels: z.record(z.string(), z.string()).optional(),

@@ -46,3 +46,18 @@ export function withClusterRule<S extends z.ZodType>(schema: S, validation: Vali
   const earlier = (schema.meta()?.[validationsKey] ?? []) as Validation[];
   return schema.meta({ [validationsKey]: [...earlier, validation] }) as S;
 }
+
+/** The list with no two entries alike, or, with `key`, no two that share that field. */
+export function distinct<S extends z.ZodArray>(list: S, key?: string): S {
+  const keyOf = (entry: unknown) =>
+    key === undefined ? entry : (entry as Record<string, unknown> | null)?.[key];
+  const checked: z.ZodType = list.refine((entries) => new Set(entries.map(keyOf)).size === entries.length, {
+    error:
+      key === undefined ? 'must not name an entry twice' : `must not have two entries of the same ${key}`,
+  });
+  const kind = key === undefined ? { type: 'set' } : { type: 'map', keys: [key] };
+  return checked.meta({
+    'x-kubernetes-list-type': kind.type,
+    ...(kind.keys && { 'x-kubernetes-list-map-keys': kind.keys }),
+  }) as S;
+}

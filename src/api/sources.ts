@@ -10,9 +10,7 @@ const secretRef = z
   .describe('Credentials for the URI.');
 
 const source = {
-  uri: inputUri.describe(
-    'Where it lies: pvc://CLAIM/PATH, hf://, s3://, oci://, https://; file: with the CLI.',
-  ),
+  uri: inputUri.describe('Where it lies.'),
   digest: digest.optional().describe('What it must be; anything else is refused before it is used.'),
   secretRef,
 };
@@ -71,7 +69,7 @@ export function artifactFrom(kind: string) {
 export type ArtifactSource = z.output<ReturnType<typeof artifactFrom>>;
 
 const output = {
-  uri: outputUri.describe('Where the artifact goes: pvc://CLAIM/PATH, s3://, oci://; file: with the CLI.'),
+  uri: outputUri.describe('Where the artifact goes.'),
   secretRef,
 };
 export const Output = z.strictObject(output);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { integer } from './fields.ts';
+import { distinct } from './rules.ts';
 
 const figure = z.string().max(32);
 const words = z.string().max(1024);
@@ -25,11 +26,8 @@ const Progress = z.object({
   stage: name.optional().describe('probe, assemble, tune or plug.'),
   progressPercentage: integer(0, 100).optional(),
   estimatedRemainingSeconds: count.optional(),
-  metrics: z
-    .array(z.object({ name, value: figure }))
-    .max(64)
+  metrics: distinct(z.array(z.object({ name, value: figure })).max(64), 'name')
     .optional()
-    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
     .describe('The latest figures, such as loss and tokensPerSecond.'),
   lastUpdatedTime: time.optional(),
 });
@@ -47,11 +45,7 @@ export type Cell = z.output<typeof Cell>;
 
 const common = {
   phase: z.enum(phases).optional().describe('A summary of the conditions for people.'),
-  conditions: z
-    .array(Condition)
-    .max(32)
-    .optional()
-    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] }),
+  conditions: distinct(z.array(Condition).max(32), 'type').optional(),
   observedGeneration: count.optional().describe('The generation of the spec that this status is about.'),
   startTime: time.optional(),
   completionTime: time.optional(),
@@ -136,16 +130,11 @@ export type TaskResult = z.output<typeof TaskResult>;
 
 export const PlugInStatus = z.object({
   ...common,
-  evaluation: z
-    .array(TaskResult)
-    .max(32)
-    .optional()
-    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['task'] }),
-  gates: z
-    .array(z.object({ name: z.string().max(128), passed: z.boolean(), message: words }))
-    .max(128)
-    .optional()
-    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] }),
+  evaluation: distinct(z.array(TaskResult).max(32), 'task').optional(),
+  gates: distinct(
+    z.array(z.object({ name: z.string().max(128), passed: z.boolean(), message: words })).max(128),
+    'name',
+  ).optional(),
 });
 export type PlugInStatus = z.output<typeof PlugInStatus>;
 

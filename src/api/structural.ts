@@ -12,7 +12,13 @@ export interface Structural {
 }
 
 /** What JSON Schema has and a structural schema may not hold, or holds elsewhere. */
-const dropped: ReadonlySet<string> = new Set(['$schema', 'additionalProperties', 'pattern', 'default']);
+const dropped: ReadonlySet<string> = new Set([
+  '$schema',
+  'additionalProperties',
+  'pattern',
+  'default',
+  'properties',
+]);
 
 /**
  * The structural schema of a zod schema. Defaults are told in descriptions and not given to the API server: it would
@@ -30,7 +36,7 @@ function rewrite(from: Structural): Structural {
   const description = describe(from);
   if (description !== undefined) to.description = description;
   if (from.items) to.items = rewrite(from.items);
-  if (from.properties) {
+  if (from.properties && Object.keys(from.properties).length > 0) {
     to.properties = Object.fromEntries(
       Object.entries(from.properties).map(([name, property]) => [name, rewrite(property)]),
     );

@@ -1,0 +1,231 @@
+import { describe, expect, it } from 'vitest';
+import { OffsiteError, parseResource } from '../../../src/api/index.ts';
+
+const build = {
+  apiVersion: 'offsite-tuning.dev/v1alpha1',
+  kind: 'EmulatorBuild',
+  metadata: { name: 'words' },
+  spec: {
+    model: { uri: 'pvc://models/smollm2' },
+    probe: { data: { uri: 'file:probe.jsonl', format: 'text' } },
+    layers: 24,
+    output: { uri: 'pvc://artifacts/words-emulator' },
+  },
+};
+const tune = {
+  ...build,
+  kind: 'OffsiteTune',
+  spec: {
+    emulator: { ref: { name: 'words' } },
+    data: { uri: 'pvc://data/train.jsonl', format: 'multipleChoice' },
+    training: { steps: 120 },
+    output: { uri: 'pvc://artifacts/words-adapter' },
+  },
+};
+const plug = {
+  ...build,
+  kind: 'PlugIn',
+  spec: {
+    model: { uri: 'pvc://models/smollm2' },
+    emulator: { ref: { name: 'words' } },
+    adapter: { ref: { name: 'words' } },
+    output: { uri: 'pvc://artifacts/words-model' },
+  },
+};
+const task = { name: 'words', data: { uri: 'pvc://data/test.jsonl' }, format: 'multipleChoice' };
+
+function problems(value: unknown): string[] {
+  try {
+    parseResource(value, 'words.yaml');
+  } catch (error) {
+    expect(error).toBeInstanceOf(OffsiteError);
+    expect((error as OffsiteError).reason).toBe('BadSpec');
+    return (error as Error).message.split('\n');
+  }
+  return [];
+}
+
+/** The base manifest with some fields of its spec changed. */
+const withSpec = (base: { spec: object }, changes: object) => ({
+  ...base,
+  spec: { ...base.spec, ...changes },
+});
+
+describe('defaults', () => {
+  it('are those of the method', () => {
+    const { spec } = parseResource(build, 'words.yaml');
+    expect(spec).toMatchObject({
+      probe: { samples: 512, maxLength: 512, pooling: 'mean', skipFirst: false, seed: 42, shards: 1 },
+      similarity: { metric: 'linearCKA' },
+      strategy: 'crash',
+      sharing: 'nearest',
+      transferLayers: { count: 4 },
+      engine: { provider: 'cpu', precision: 'float32', threads: 2 },
+      suspend: false,
+    });
+    expect(parseResource(tune, 'words.yaml').spec).toMatchObject({
+      adapter: { type: 'layers' },
+      training: {
+        steps: 120,
+        batchSize: 16,
+        learningRate: '1e-4',
+        schedule: 'cosine',
+        weightDecay: '0',
+        betas: ['0.9', '0.999'],
+        clipNorm: '1.0',
+      },
+    });
+    expect(parseResource(plug, 'words.yaml').spec).toMatchObject({
+      coefficient: '1.0',
+      output: { save: 'model' },
+    });
+  });
+
+  it('leave a list of transfer layers alone', () => {
+    const { spec } = parseResource(withSpec(build, { transferLayers: { layers: [0, 5] } }), 'words.yaml');
+    expect(spec).toHaveProperty('transferLayers', { layers: [0, 5] });
+  });
+
+  it('give an empty gate the tolerance 0', () => {
+    const gated = withSpec(plug, { gates: { plugInAboveFullZeroShot: {} }, evaluation: { tasks: [task] } });
+    expect(parseResource(gated, 'words.yaml').spec).toHaveProperty('gates', {
+      plugInAboveFullZeroShot: { tolerance: '0' },
+    });
+  });
+});
+
+it('accepts what a cluster adds, and does not read a status', () => {
+  const metadata = { name: 'words', uid: 'u', generation: 3, managedFields: [], labels: { a: 'b' } };
+  const resource = parseResource({ ...build, metadata, status: { phase: 'Complete' } }, 'words.yaml');
+  expect(resource.metadata).toEqual(metadata);
+  expect(resource).not.toHaveProperty('status');
+});
+
+describe('a wrong manifest', () => {
+  it.each<[string, unknown, string]>([
+    ['no mapping', 'text', 'must be a mapping with apiVersion'],
+    ['no kind', { metadata: {} }, 'kind: is missing'],
+    ['a near kind', { ...build, kind: 'EmulatorBuilds' }, 'did you mean EmulatorBuild?'],
+    ['a foreign version', { ...build, apiVersion: 'v1' }, 'apiVersion: must be offsite-tuning.dev/v1alpha1'],
+    ['a missing name', { ...build, metadata: {} }, '(no name): metadata.name: is missing'],
+    ['a long name', { ...build, metadata: { name: 'a'.repeat(41) } }, 'metadata.name: must have at most 40'],
+    ['a name with a dot', { ...build, metadata: { name: 'a.b' } }, 'metadata.name: must be lower-case'],
+    ['a missing field', withSpec(build, { layers: undefined }), 'spec.layers: is missing'],
+    [
+      'an unknown field',
+      withSpec(build, { stratgy: 'crash' }),
+      'spec.stratgy: there is no such field; did you mean strategy?',
+    ],
+    [
+      'a number in quotes',
+      withSpec(build, { layers: '24' }),
+      'spec.layers: must be a whole number, without quotes',
+    ],
+    ['a fraction', withSpec(build, { layers: 2.5 }), 'spec.layers: must be a whole number'],
+    [
+      'a bare number',
+      withSpec(tune, { training: { steps: 1, learningRate: 0.0001 } }),
+      'learningRate: must be a string: write "0.0001" in quotes',
+    ],
+    [
+      'a rate of 0',
+      withSpec(tune, { training: { steps: 1, learningRate: '0' } }),
+      'learningRate: must be a number above 0',
+    ],
+    [
+      'a beta of 1',
+      withSpec(tune, { training: { steps: 1, betas: ['0.9', '1'] } }),
+      'betas[1]: must be a number 0 or more and below 1',
+    ],
+    [
+      'steps and epochs',
+      withSpec(tune, { training: { steps: 1, epochs: 1 } }),
+      'spec.training: must have either steps or epochs',
+    ],
+    [
+      'neither steps nor epochs',
+      withSpec(tune, { training: {} }),
+      'spec.training: must have either steps or epochs',
+    ],
+    [
+      'a large micro-batch',
+      withSpec(tune, { training: { steps: 1, microBatchSize: 17 } }),
+      'microBatchSize: must be at most batchSize',
+    ],
+    [
+      'an adapter to come',
+      withSpec(tune, { adapter: { type: 'lora' } }),
+      'spec.adapter.type: must be layers (supported now',
+    ],
+    [
+      'too many transfer layers',
+      withSpec(build, { layers: 3 }),
+      'spec.transferLayers: must name no more layers',
+    ],
+    [
+      'a transfer layer twice',
+      withSpec(build, { transferLayers: { layers: [1, 1] } }),
+      'transferLayers.layers: must not name an entry twice',
+    ],
+    [
+      'count and layers',
+      withSpec(build, { transferLayers: { count: 1, layers: [1] } }),
+      'must have either count',
+    ],
+    [
+      'a threshold for CKA',
+      withSpec(build, { similarity: { threshold: '2' } }),
+      'threshold: is only for metric rbfCKA',
+    ],
+    [
+      'a bare path',
+      withSpec(build, { model: { uri: '/models' } }),
+      'spec.model.uri: must be pvc://CLAIM/PATH',
+    ],
+    [
+      'a path out of its claim',
+      withSpec(build, { output: { uri: 'pvc://a/../b' } }),
+      'spec.output.uri: must not leave its claim',
+    ],
+    [
+      'a short digest',
+      withSpec(build, { model: { uri: 'hf://a/b', digest: 'sha256:12' } }),
+      'spec.model.digest: must be "sha256:"',
+    ],
+    [
+      'a bundle without digest',
+      withSpec(tune, { emulator: { uri: 'pvc://a/b' } }),
+      'spec.emulator.digest: must be given with uri',
+    ],
+    ['a bundle from nowhere', withSpec(tune, { emulator: {} }), 'spec.emulator: must have either ref'],
+    ['gates on nothing', withSpec(plug, { gates: {} }), 'spec.gates: need spec.evaluation.tasks'],
+    [
+      'accuracy of text',
+      withSpec(plug, { evaluation: { tasks: [{ ...task, format: 'text', metric: 'acc' }] } }),
+      'spec.evaluation.tasks[0].metric: must be acc or acc_norm for',
+    ],
+    [
+      'a task twice',
+      withSpec(plug, { evaluation: { tasks: [task, task] } }),
+      'spec.evaluation.tasks: must not have two entries of the same name',
+    ],
+  ])('%s', (_, manifest, message) => {
+    const found = problems(manifest);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(message);
+    expect(found[0]).toMatch(/^words\.yaml: /);
+  });
+
+  it('is told all its problems at once, with kind, name and field', () => {
+    const found = problems(
+      withSpec(tune, { emulator: {}, sedd: 1, training: { epochs: 0, clipNorm: 1, shedule: 'x' } }),
+    );
+    expect(found).toEqual([
+      expect.stringMatching(/^words.yaml: OffsiteTune words: spec\.emulator: /),
+      expect.stringMatching(/spec\.training\.epochs: must be at least 1$/),
+      expect.stringMatching(/spec\.training\.clipNorm: must be a string: write "1" in quotes$/),
+      expect.stringMatching(/spec\.training\.shedule: .*did you mean schedule\?$/),
+      expect.stringMatching(/spec\.sedd: there is no such field/),
+    ]);
+  });
+});
