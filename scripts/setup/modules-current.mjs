@@ -7,8 +7,12 @@ const packages = (file) => JSON.parse(readFileSync(file, 'utf8')).packages;
 function isCurrent() {
   const wanted = packages('package-lock.json');
   const installed = packages('node_modules/.package-lock.json');
-  const missing = Object.keys(wanted).some((path) => path !== '' && !installed[path] && !wanted[path].optional);
-  const foreign = Object.keys(installed).some((path) => installed[path].integrity !== wanted[path]?.integrity);
+  const missing = Object.keys(wanted).some(
+    (path) => path !== '' && !installed[path] && !wanted[path].optional,
+  );
+  const foreign = Object.keys(installed).some(
+    (path) => installed[path].integrity !== wanted[path]?.integrity,
+  );
   return !missing && !foreign;
 }
 

@@ -1,0 +1,59 @@
+# Every target does its own set-up.
+SHELL := /bin/sh
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+RESULTS := .offsite/test/results.json
+# Processes that test/faults kills; `make test` kills one.
+FAULT_RUNS ?= 1
+export FAULT_RUNS
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-12s %s\n", $$1, $$2 }'
+
+.PHONY: quickstart
+quickstart: model data ## From nothing to a plugged-in SmolLM2 on this machine: table and report in .offsite/quickstart
+	@node bin/offsite.js run -f examples/quickstart --work-dir .offsite/quickstart \
+	  --mount models=.offsite/models --mount data=.offsite/data --mount artifacts=.offsite/quickstart/artifacts
+
+.PHONY: test
+test: check model data ## Everything that is checked before a change goes in; ends with one line of counts
+	@$(call vitest,--project unit --project golden --project e2e --project faults)
+
+.PHONY: test-unit
+test-unit: modules ## The fast tests
+	@$(call vitest,--project unit)
+
+.PHONY: test-faults
+test-faults: FAULT_RUNS := 10
+test-faults: model data ## Runs that are killed again and again and must end the same
+	@$(call vitest,--project faults)
+
+.PHONY: check
+check: modules ## Generated files, lint, imports, types
+	@npm run --silent generate:check
+	@npm run --silent lint
+	@npm run --silent typecheck
+
+.PHONY: bench
+bench: model data ## Benchmarks, with the peer beside them
+	@npm run --silent bench
+
+.PHONY: modules
+modules: ## Node and the npm packages
+	@sh scripts/setup/node.sh
+	@sh scripts/setup/modules.sh
+
+.PHONY: model
+model: modules ## SmolLM2-135M-Instruct into .offsite/models
+	@sh scripts/setup/model.sh
+
+.PHONY: data
+data: modules ## WordNet questions into .offsite/data
+	@node examples/quickstart/build-data.ts .offsite/data/words
+
+# One vitest run; its exit code stays, after a last line with the counts.
+define vitest
+rm -f $(RESULTS); status=0; \
+vitest run $(1) --reporter=default --reporter=json --outputFile.json=$(RESULTS) || status=$$?; \
+node scripts/summary.ts $(RESULTS) || status=1; exit $$status
+endef
