@@ -1,8 +1,18 @@
+export { type Assembled, type AssembleInput, assemble } from './assemble.ts';
+export * from './batches.ts';
+export { type BuildInput, runProbe, tokenizerDigest } from './build.ts';
+export * from './bundle.ts';
+export * from './cells.ts';
 export * from './cluster.ts';
+export type { Evaluation } from './evaluate.ts';
 export * from './leak.ts';
 export * from './plan.ts';
 export * from './pooling.ts';
+export * from './probe.ts';
 export * from './remove.ts';
+export * from './score.ts';
 export * from './share.ts';
 export * from './similarity.ts';
+export * from './states.ts';
+export * from './stream.ts';
 export * from './transfer.ts';

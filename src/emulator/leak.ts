@@ -1,3 +1,5 @@
+import type { MetricName } from './cells.ts';
+
 /** How much of the full model a bundle gives away, as shares from 0 to 1. */
 export interface ExactShare {
   /** Of the model's tensors, those that the bundle holds exactly. */
@@ -26,14 +28,10 @@ export function exactShare(
   return { tensors: heldTensors / tensors, parameters: heldParameters / parameters };
 }
 
-/** What full model and emulator reach on the same rows: accuracy (more is better) or perplexity (less is better). */
-export interface ScorePair {
-  readonly metric: 'accuracy' | 'perplexity';
-  readonly full: number;
-  readonly emulator: number;
-}
-
 /** CPL: how much of the full model's ability the emulator keeps; accuracy(emulator) / accuracy(full) or perplexity(full) / perplexity(emulator). */
-export function keptAbility({ metric, full, emulator }: ScorePair): number {
-  return metric === 'accuracy' ? emulator / full : full / emulator;
+export function keptAbility(
+  metric: MetricName,
+  { full, emulator }: { readonly full: number; readonly emulator: number },
+): number {
+  return metric === 'perplexity' ? full / emulator : emulator / full;
 }

@@ -1,0 +1,130 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { badModel } from '../api/index.ts';
+import { canonicalJson, openArtifact, peekManifest, sealArtifact, writeArtifact } from '../artifact/index.ts';
+import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
+import type { Engine } from '../engine/index.ts';
+import { type Model, openModel } from '../model/index.ts';
+import { type BuildInput, probeKey } from './build.ts';
+import { readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
+import { type Evaluation, evaluateEmulator } from './evaluate.ts';
+import { type ExactShare, exactShare } from './leak.ts';
+import { makePlan, type Plan, type PlanOptions } from './plan.ts';
+import { adjacentValues, type SimilarityOptions, similarityMatrix } from './similarity.ts';
+import { joinShards, type ProbeKey, readStates, statesDirectory } from './states.ts';
+
+export interface AssembleInput extends BuildInput {
+  readonly similarity: SimilarityOptions;
+  readonly plan: PlanOptions;
+  /** The most rows after the probe's that score full model and emulator; 0 for no scores. */
+  readonly limit: number;
+}
+
+export interface Assembled {
+  readonly similarity: SimilarityRecord;
+  readonly evaluation: Evaluation;
+  readonly exactShare: ExactShare;
+  readonly artifact: { readonly digest: string; readonly sizeBytes: number };
+}
+
+/**
+ * The stage `assemble`: pooled states to similarity, plan, scores and bundle. A bundle of the same inputs that is there
+ * already is checked and returned.
+ * @throws OffsiteError BadSpec where the model has too few layers, BadModel where the pooled states are not all there
+ */
+export async function assemble(engine: Engine, input: AssembleInput): Promise<Assembled> {
+  const model = openModel(input.model);
+  try {
+    const key = probeKey(model, input);
+    const hyperparameters = hyperparametersOf(key, input);
+    const madeFrom = { model: key.model, probe: key.data, tokenizer: key.tokenizer };
+    const there = peekManifest(input.output)?.manifest;
+    const wanted = canonicalJson({ kind: 'Emulator', madeFrom, hyperparameters });
+    if (
+      there === undefined ||
+      wanted !==
+        canonicalJson({ kind: there.kind, madeFrom: there.madeFrom, hyperparameters: there.hyperparameters })
+    ) {
+      const similarity = await similarityOf(input, key);
+      const evaluation = await evaluateEmulator(engine, model, similarity, key, input);
+      const names = bundleNames(model, similarity);
+      await writeArtifact(input.output, (directory) => {
+        writeBundle(directory, model, names, similarity);
+        const share = exactShare(model.tensors.values(), new Set(names));
+        sealArtifact(directory, {
+          kind: 'Emulator',
+          madeFrom,
+          hyperparameters,
+          scores: { evaluation, exactShare: share },
+        });
+      });
+    }
+    return readAssembled(input.output);
+  } finally {
+    model.close();
+  }
+}
+
+function readAssembled(directory: string): Assembled {
+  const { manifest, digest, sizeBytes } = openArtifact(directory, { kind: 'Emulator' });
+  const { evaluation, exactShare: share } = manifest.scores as {
+    evaluation: Evaluation;
+    exactShare: ExactShare;
+  };
+  return {
+    similarity: readSimilarity(directory),
+    evaluation,
+    exactShare: share,
+    artifact: { digest, sizeBytes },
+  };
+}
+
+async function similarityOf(input: AssembleInput, key: ProbeKey): Promise<SimilarityRecord> {
+  const directory = statesDirectory(input.output, key);
+  await joinShards(directory, input.probe.shards, key);
+  const states = readStates(directory);
+  if (states === undefined)
+    throw badModel(`${directory}: the pooled states are not all there; run stage probe for every shard`);
+  const matrix = similarityMatrix(states, input.similarity).map((row) => [...row]);
+  const adjacent = adjacentValues(matrix);
+  return { ...input.similarity, adjacent, matrix, ...makePlan(adjacent, input.plan) };
+}
+
+function hyperparametersOf(key: ProbeKey, { similarity, plan, limit }: AssembleInput) {
+  const { format, samples, maxLength, pooling, skipFirst } = key;
+  const probe = { format, samples, maxLength, pooling, skipFirst };
+  return { probe, similarity: { ...similarity }, plan: { ...plan }, evaluation: { limit } };
+}
+
+/** The unique tensors of an emulator: embedding, kept blocks, final norm and head. */
+function bundleNames({ architecture }: Model, { kept }: Pick<Plan, 'kept'>): string[] {
+  const slots = [
+    architecture.embedding,
+    ...kept.flatMap((layer) => Object.values(architecture.block(layer))),
+    ...Object.values(architecture.head),
+  ];
+  return [...new Set(slots.map(({ name }) => name))];
+}
+
+function writeBundle(
+  directory: string,
+  model: Model,
+  names: readonly string[],
+  similarity: SimilarityRecord,
+): void {
+  writeSafetensors(
+    join(directory, 'model.safetensors'),
+    names.map((name) => tensorOf(model, name)),
+  );
+  writeFileSync(join(directory, 'config.json'), canonicalJson(model.config));
+  writeFileSync(join(directory, similarityFile), canonicalJson(similarity));
+  for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
+}
+
+/** The stored bytes for the dtypes that safetensors shares with the model, float32 for all others. */
+function tensorOf(model: Model, name: string): TensorToWrite {
+  const { dtype, shape } = model.tensors.get(name)!;
+  if (dtype === 'F32' || dtype === 'F16' || dtype === 'BF16')
+    return { name, dtype, shape, bytes: () => model.readBytes(name) };
+  return { name, dtype: 'F32', shape, bytes: () => encodeFloats(model.read(name), 'F32') };
+}

@@ -1,0 +1,86 @@
+import type { DataFormat } from '../api/index.ts';
+import { digestOf, fileDigest, sha256 } from '../artifact/index.ts';
+import { type Example, readRows, tokenize } from '../data/index.ts';
+import type { Engine } from '../engine/index.ts';
+import { Decoder, type Model, openModel, weightsOf } from '../model/index.ts';
+import type { Emit } from '../progress/index.ts';
+import { packForModel } from './batches.ts';
+import type { Pooling } from './pooling.ts';
+import { probe } from './probe.ts';
+import { joinShards, type ProbeKey, readStates, type Shard, statesDirectory, writeShard } from './states.ts';
+import { holdingLatest } from './stream.ts';
+
+/** What probing and assembling of one emulator have in common. */
+export interface BuildInput {
+  /** Path of the full model. */
+  readonly model: string;
+  /** Path and format of the probe set. */
+  readonly data: { readonly path: string; readonly format: DataFormat };
+  readonly probe: {
+    readonly samples: number;
+    readonly maxLength: number;
+    readonly pooling: Pooling;
+    readonly skipFirst: boolean;
+    readonly shards: number;
+  };
+  /** Where the bundle goes; the pooled states lie beside it. */
+  readonly output: string;
+  /** Bytes that the stage may take beside the runtime. */
+  readonly memory: number;
+  readonly emit: Emit;
+}
+
+/**
+ * The stage `probe`: the model's pooled states of this shard's rows, joined into the artifact by the last shard that
+ * ends. Where the artifact is there already, or this shard's part, nothing is computed.
+ * @returns the artifact's directory, and whether it was there before
+ */
+export async function runProbe(
+  engine: Engine,
+  input: BuildInput,
+  shardIndex = 0,
+): Promise<{ directory: string; reused: boolean }> {
+  const model = openModel(input.model);
+  try {
+    const key = probeKey(model, input);
+    const directory = statesDirectory(input.output, key);
+    if (readStates(directory) !== undefined) return { directory, reused: true };
+    const shard: Shard = { index: shardIndex, count: input.probe.shards };
+    const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
+    const { pooling, skipFirst } = input.probe;
+    const options = { memory: input.memory, shard, pooling, skipFirst, emit: input.emit };
+    const batches = packForModel(probeExamples(model, input), model.architecture);
+    writeShard(directory, shard, await probe(decoder, batches, options));
+    await joinShards(directory, shard.count, key);
+    return { directory, reused: false };
+  } finally {
+    model.close();
+  }
+}
+
+/** All that the pooled states depend on, read from the files themselves. */
+export function probeKey(model: Model, { model: path, data, probe: options }: BuildInput): ProbeKey {
+  const { samples, maxLength, pooling, skipFirst } = options;
+  return {
+    model: digestOf(path),
+    tokenizer: tokenizerDigest(model),
+    data: fileDigest(data.path),
+    format: data.format,
+    samples,
+    maxLength,
+    pooling,
+    skipFirst,
+  };
+}
+
+/** The sha256 of the tokenizer's files as a bundle carries them. */
+export function tokenizerDigest(model: Model): string {
+  const lines = model.tokenizer.files.map(({ name, bytes }) => `${sha256(bytes)}  ${name}\n`);
+  return sha256(lines.join(''));
+}
+
+/** The first `samples` rows; of a choice or completion the prompt with the right answer. */
+function probeExamples(model: Model, { data, probe: { samples, maxLength } }: BuildInput): Example[] {
+  const rows = readRows(data.path, data.format, { limit: samples });
+  return tokenize(rows, data.format, model.tokenizer, { maxLength, mode: 'train', file: data.path });
+}

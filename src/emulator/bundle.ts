@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { badModel } from '../api/index.ts';
+import { type OpenedArtifact, openArtifact } from '../artifact/index.ts';
+import { type Model, openModel, type WeightSource, type Weights, weightsOf } from '../model/index.ts';
+import { type Plan, trainsAt } from './plan.ts';
+
+export const similarityFile = 'similarity.json';
+
+const layer = z.int().nonnegative();
+const similaritySchema = z.strictObject({
+  metric: z.enum(['linearCKA', 'rbfCKA', 'cosine', 'angular']),
+  threshold: z.number().positive().optional(),
+  adjacent: z.array(z.number()),
+  matrix: z.array(z.array(z.number())),
+  clusters: z.array(z.array(layer)),
+  kept: z.array(layer).min(1),
+  transferLayers: z.array(layer).min(1),
+  source: z.array(layer).min(1),
+});
+
+/** What similarity.json holds: how alike the layers are and the plan made of it. */
+export type SimilarityRecord = z.output<typeof similaritySchema>;
+
+/** An emulator's bundle, checked against its manifest. */
+export interface Bundle {
+  readonly artifact: OpenedArtifact;
+  /** The embedding, the kept blocks, final norm and head, under their names in the full model; its depth is the full one's. */
+  readonly model: Model;
+  readonly plan: Plan;
+  readonly similarity: SimilarityRecord;
+  close(): void;
+}
+
+/**
+ * Opens a bundle.
+ * @throws OffsiteError BadModel when a file is not the manifest's, the digest is another one, or the plan does not fit the model
+ */
+export function openBundle(directory: string, digest?: string): Bundle {
+  const artifact = openArtifact(directory, { kind: 'Emulator', digest });
+  const similarity = readSimilarity(directory);
+  const { clusters, kept, transferLayers, source } = similarity;
+  const plan = { clusters, kept, transferLayers, source };
+  const model = openModel(directory, { layers: kept });
+  try {
+    checkPlan(directory, plan, model.architecture.depth);
+  } catch (error) {
+    model.close();
+    throw error;
+  }
+  return { artifact, model, plan, similarity, close: () => model.close() };
+}
+
+export interface EmulatorWeightOptions {
+  /** Bytes of decoded weights that may stay in memory. */
+  readonly memory: number;
+  /** Trained weights of transfer layers, by layer; they stand at the layer's own position only. */
+  readonly trained?: ReadonlyMap<number, Weights>;
+}
+
+/**
+ * The emulator's weights by position, from its bundle or from the full model: a position that repeats a transfer layer
+ * runs the original weights, whatever `trained` holds.
+ */
+export function emulatorWeights(
+  model: Model,
+  plan: Plan,
+  { memory, trained }: EmulatorWeightOptions,
+): WeightSource {
+  const replaced = new Map<number, Weights>();
+  for (const [layer, weights] of trained ?? []) replaced.set(trainedPosition(plan, layer), weights);
+  return weightsOf(model, { layers: plan.source, replaced, memory });
+}
+
+/** The one position at which a transfer layer trains. */
+export function trainedPosition(plan: Plan, layer: number): number {
+  return plan.source.findIndex((source, position) => source === layer && trainsAt(plan, position));
+}
+
+/** similarity.json of a bundle. @throws OffsiteError BadModel */
+export function readSimilarity(directory: string): SimilarityRecord {
+  const path = join(directory, similarityFile);
+  try {
+    return similaritySchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (error) {
+    throw badModel(`${path}: is missing or damaged; build the emulator again`, { cause: error });
+  }
+}
+
+function checkPlan(directory: string, plan: Plan, depth: number): void {
+  const layers = plan.clusters.flat();
+  const whole = layers.length === depth && layers.every((value, i) => value === i);
+  const within = [...plan.transferLayers, ...plan.source].every((value) => plan.kept.includes(value));
+  const trained = plan.transferLayers.every((value) => trainedPosition(plan, value) >= 0);
+  const positions = plan.source.length === depth || plan.source.length === plan.kept.length;
+  if (!whole || !within || !trained || !positions)
+    throw badModel(`${join(directory, similarityFile)}: its plan does not fit a model of ${depth} layers`);
+}

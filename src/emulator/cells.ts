@@ -1,0 +1,59 @@
+import type { Example } from '../data/index.ts';
+import type { RowLikelihood } from './score.ts';
+
+export type MetricName = 'acc' | 'acc_norm' | 'perplexity';
+
+/** A measured figure with its standard error, both as fractions (accuracy) or in the metric's own unit. */
+export interface Cell {
+  readonly value: number;
+  readonly stderr: number;
+}
+
+/** One evaluated row. */
+export interface RowScore {
+  readonly row: number;
+  /** 1 where the metric counts the row as right, 0 otherwise; for perplexity the row's negative log-likelihood. */
+  readonly value: number;
+  /** The row's weight in the mean: 1 for accuracies, its scored tokens for perplexity. */
+  readonly weight: number;
+}
+
+/** What each row scores; `examples` hold the right answers and the choices' bytes, by row. */
+export function rowScores(
+  likelihoods: readonly RowLikelihood[],
+  examples: readonly Example[],
+  metric: MetricName,
+): RowScore[] {
+  const byRow = new Map(examples.map((example) => [example.row, example]));
+  return likelihoods.map(({ row, logLikelihood, tokens }) => {
+    if (metric === 'perplexity') return { row, value: -sum(logLikelihood), weight: sum(tokens) };
+    const { answer, bytes } = byRow.get(row)!;
+    const right = chosen(logLikelihood.slice(1), metric === 'acc_norm' ? bytes : undefined) === answer;
+    return { row, value: Number(right), weight: 1 };
+  });
+}
+
+/**
+ * The index of the choice with the highest score; ties go to the first, as in lm-evaluation-harness.
+ * `bytes`, when given, divides each summed log-likelihood by its choice's length in bytes (acc_norm).
+ */
+export function chosen(logLikelihoods: readonly number[], bytes?: readonly number[]): number {
+  const scores = logLikelihoods.map((value, i) => value / (bytes?.[i] ?? 1));
+  return scores.indexOf(Math.max(...scores));
+}
+
+/**
+ * A cell from its rows: accuracy with stderr sqrt(p (1-p) / (n-1)) as lm-evaluation-harness gives it, perplexity
+ * exp(sum nll / sum tokens) with the delta method over rows. One row has no standard error: NaN.
+ */
+export function cellOf(rows: readonly RowScore[], metric: MetricName): Cell {
+  const n = rows.length;
+  const total = sum(rows.map(({ weight }) => weight));
+  const mean = sum(rows.map(({ value }) => value)) / total;
+  if (metric !== 'perplexity') return { value: mean, stderr: Math.sqrt((mean * (1 - mean)) / (n - 1)) };
+  const squares = sum(rows.map(({ value, weight }) => (value - mean * weight) ** 2));
+  const stderr = Math.sqrt((squares * n) / (n - 1)) / total;
+  return { value: Math.exp(mean), stderr: Math.exp(mean) * stderr };
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);

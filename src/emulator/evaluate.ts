@@ -1,0 +1,87 @@
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { canonicalJson, sha256 } from '../artifact/index.ts';
+import { type Example, readRows, tokenize } from '../data/index.ts';
+import type { Engine } from '../engine/index.ts';
+import { Decoder, type Model, type WeightSource, weightsOf } from '../model/index.ts';
+import { packForModel } from './batches.ts';
+import type { BuildInput } from './build.ts';
+import { emulatorWeights } from './bundle.ts';
+import { type Cell, cellOf, type MetricName, rowScores } from './cells.ts';
+import { keptAbility } from './leak.ts';
+import type { Plan } from './plan.ts';
+import { type RowLikelihood, scoreRows } from './score.ts';
+import { type ProbeKey, statesDirectory } from './states.ts';
+import { holdingLatest } from './stream.ts';
+
+/** How well full model and emulator do on rows after the probe's, or why that is not known. */
+export type Evaluation =
+  | { readonly reason: string }
+  | {
+      readonly metric: MetricName;
+      readonly samples: number;
+      readonly full: Cell;
+      readonly emulator: Cell;
+      /** CPL: the share of the full model's ability that the emulator keeps. */
+      readonly cpl: number;
+    };
+
+/** Scores both on up to `limit` rows after the first `samples`. The full model's part is kept beside the pooled states. */
+export async function evaluateEmulator(
+  engine: Engine,
+  model: Model,
+  plan: Plan,
+  key: ProbeKey,
+  input: BuildInput & { readonly limit: number },
+): Promise<Evaluation> {
+  if (input.limit === 0) return { reason: 'evaluation.limit is 0' };
+  const examples = heldOut(model, input);
+  if (examples.length < 2)
+    return {
+      reason: `the probe set has ${examples.length} rows after the first ${input.probe.samples}; scores need 2`,
+    };
+  const batches = packForModel(examples, model.architecture);
+  if (batches.every(({ targets }) => targets.length === 0))
+    return { reason: 'the rows after the probe are too short to score' };
+
+  const run = (weights: WeightSource) =>
+    scoreRows(new Decoder(engine, model.architecture, holdingLatest(weights)), batches, {
+      memory: input.memory,
+      stage: 'assemble',
+      emit: input.emit,
+    });
+  const full = await keptResult(`${statesDirectory(input.output, key)}.full-${keyOf(key, input)}.json`, () =>
+    run(weightsOf(model, { memory: 0 })),
+  );
+  const emulator = await run(emulatorWeights(model, plan, { memory: 0 }));
+
+  const metric: MetricName = input.data.format === 'multipleChoice' ? 'acc' : 'perplexity';
+  const cell = (result: RowLikelihood[]) => cellOf(rowScores(result, examples, metric), metric);
+  const cells = { full: cell(full), emulator: cell(emulator) };
+  return {
+    metric,
+    samples: full.length,
+    ...cells,
+    cpl: keptAbility(metric, { full: cells.full.value, emulator: cells.emulator.value }),
+  };
+}
+
+function heldOut(
+  model: Model,
+  { data, probe: { samples, maxLength }, limit }: BuildInput & { limit: number },
+): Example[] {
+  const rows = readRows(data.path, data.format, { limit: samples + limit }).slice(samples);
+  return tokenize(rows, data.format, model.tokenizer, { maxLength, mode: 'score', file: data.path });
+}
+
+/** The same rows of the same model score the same, whatever the pooling. */
+function keyOf(key: ProbeKey, { limit }: { limit: number }): string {
+  return sha256(canonicalJson({ key, limit })).slice('sha256:'.length, 'sha256:'.length + 16);
+}
+
+async function keptResult(path: string, compute: () => Promise<RowLikelihood[]>): Promise<RowLikelihood[]> {
+  if (existsSync(path)) return JSON.parse(readFileSync(path, 'utf8')) as RowLikelihood[];
+  const result = await compute();
+  writeFileSync(`${path}.tmp`, canonicalJson(result), { flush: true });
+  renameSync(`${path}.tmp`, path);
+  return result;
+}

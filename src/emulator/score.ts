@@ -1,0 +1,50 @@
+import { badModel } from '../api/index.ts';
+import type { PackedBatch } from '../data/index.ts';
+import type { Decoder } from '../model/index.ts';
+import { type Emit, progressOf } from '../progress/index.ts';
+import { streamBlocks } from './stream.ts';
+
+/** What a model says of one row: entry 0 is the trunk (text), entry c + 1 branch c (a choice, a completion). */
+export interface RowLikelihood {
+  readonly row: number;
+  /** The summed log-probability of the target tokens, in nats. */
+  readonly logLikelihood: number[];
+  readonly tokens: number[];
+}
+
+export interface ScoreOptions {
+  /** Bytes that the batches in flight may take. */
+  readonly memory: number;
+  /** The stage that progress events name. */
+  readonly stage: string;
+  readonly emit: Emit;
+}
+
+/**
+ * Scores every target of the batches; rows in ascending order.
+ * @throws OffsiteError BadModel where a score is not a number, Cancelled between two blocks
+ */
+export async function scoreRows(
+  decoder: Decoder,
+  batches: readonly PackedBatch[],
+  { memory, stage, emit }: ScoreOptions,
+): Promise<RowLikelihood[]> {
+  const scores = new Map<number, RowLikelihood>();
+  await streamBlocks(decoder, batches, {
+    memory,
+    atEnd: async ({ targets }, hidden) => {
+      const logProbabilities = await decoder.score(hidden, targets);
+      targets.forEach(({ row, branch }, i) => {
+        const score = scores.get(row) ?? { row, logLikelihood: [0], tokens: [0] };
+        scores.set(row, score);
+        score.logLikelihood[branch] = (score.logLikelihood[branch] ?? 0) + logProbabilities[i]!;
+        score.tokens[branch] = (score.tokens[branch] ?? 0) + 1;
+      });
+    },
+    progress: progressOf(stage, batches.length * decoder.depth, emit),
+  });
+  for (const { row, logLikelihood } of scores.values())
+    if (logLikelihood.some(Number.isNaN))
+      throw badModel(`the model gives row ${row + 1} a score that is not a number; check its weights`);
+  return [...scores.values()].sort((a, b) => a.row - b.row);
+}

@@ -1,0 +1,125 @@
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { badModel } from '../api/index.ts';
+import {
+  canonicalJson,
+  openArtifact,
+  peekManifest,
+  sealArtifact,
+  sha256,
+  writeArtifact,
+} from '../artifact/index.ts';
+import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
+import type { PoolingOptions } from './pooling.ts';
+import type { States } from './similarity.ts';
+
+/** All that pooled states depend on; its digest is their address, so that another K, strategy or sharing reuses them. */
+export interface ProbeKey extends Required<PoolingOptions> {
+  /** Digests. */
+  readonly model: string;
+  readonly tokenizer: string;
+  readonly data: string;
+  readonly format: string;
+  readonly samples: number;
+  readonly maxLength: number;
+}
+
+/** Pooled vectors of some rows: for each layer a matrix [rows, width], its rows in the order of `rows`. */
+export interface PooledRows {
+  readonly rows: readonly number[];
+  readonly width: number;
+  readonly layers: readonly Float32Array[];
+}
+
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
+}
+
+/** `<output's parent>/.probes/<digest of the key>`. */
+export function statesDirectory(output: string, key: ProbeKey): string {
+  return join(dirname(output), '.probes', sha256(canonicalJson(key)).replace('sha256:', ''));
+}
+
+/** The pooled states of every layer, or undefined where they are not there yet. BadModel if they are damaged. */
+export function readStates(directory: string): States[] | undefined {
+  if (peekManifest(directory) === undefined) return undefined;
+  openArtifact(directory, { kind: 'PooledStates' });
+  const { rows, width, layers } = readRows(join(directory, 'states.safetensors'));
+  return layers.map((values) => ({ samples: rows.length, width, values }));
+}
+
+/** A shard's pooled rows, whole or not at all. */
+export function writeShard(directory: string, shard: Shard, pooled: PooledRows): void {
+  const path = shardPath(directory, shard);
+  mkdirSync(dirname(path), { recursive: true });
+  writeRows(path, pooled);
+}
+
+/**
+ * Joins the shards into the artifact once all are there, and clears them away; true if the artifact is there.
+ * Rows are sorted by their number, so that the artifact does not depend on how many shards it came from.
+ */
+export async function joinShards(directory: string, count: number, key: ProbeKey): Promise<boolean> {
+  if (peekManifest(directory) !== undefined) return true;
+  const paths = Array.from({ length: count }, (_, index) => shardPath(directory, { index, count }));
+  if (!paths.every((path) => existsSync(path))) return false;
+  const joined = sortedByRow(paths.map(readRows));
+  await writeArtifact(directory, (temporary) => {
+    writeRows(join(temporary, 'states.safetensors'), joined);
+    const { model, tokenizer, data, ...options } = key;
+    sealArtifact(temporary, {
+      kind: 'PooledStates',
+      madeFrom: { model, tokenizer, probe: data },
+      hyperparameters: options,
+    });
+  });
+  rmSync(shardsDirectory(directory), { recursive: true, force: true });
+  return true;
+}
+
+const shardsDirectory = (directory: string) => `${directory}.shards`;
+const shardPath = (directory: string, { index, count }: Shard) =>
+  join(shardsDirectory(directory), `${index}-of-${count}.safetensors`);
+
+function sortedByRow(parts: PooledRows[]): PooledRows {
+  const places = parts.flatMap((part) => part.rows.map((row, place) => ({ row, part, place })));
+  places.sort((a, b) => a.row - b.row);
+  const { width, layers } = parts[0]!;
+  return {
+    rows: places.map(({ row }) => row),
+    width,
+    layers: layers.map((_, layer) => {
+      const values = new Float32Array(places.length * width);
+      places.forEach(({ part, place }, i) => {
+        values.set(part.layers[layer]!.subarray(place * width, (place + 1) * width), i * width);
+      });
+      return values;
+    }),
+  };
+}
+
+function writeRows(path: string, { rows, width, layers }: PooledRows): void {
+  const tensors = layers.map((values, layer) => ({
+    name: layerName(layer),
+    dtype: 'F32' as const,
+    shape: [rows.length, width],
+    bytes: () => encodeFloats(values, 'F32'),
+  }));
+  writeSafetensors(path, tensors, { rows: JSON.stringify(rows) });
+}
+
+function readRows(path: string): PooledRows {
+  const file = openCheckpoint(path);
+  try {
+    const rows = JSON.parse(String(file.metadata['rows'])) as number[];
+    const width = file.tensors.get(layerName(0))?.shape[1];
+    if (width === undefined) throw badModel(`${path} holds no pooled states; remove it and probe again`);
+    const layers = Array.from({ length: file.tensors.size }, (_, layer) => file.read(layerName(layer)));
+    return { rows, width, layers };
+  } finally {
+    file.close();
+  }
+}
+
+const layerName = (layer: number) => `layer.${layer}`;

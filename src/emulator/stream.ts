@@ -1,0 +1,79 @@
+import type { PackedBatch } from '../data/index.ts';
+import type { Decoder, WeightSource, Weights } from '../model/index.ts';
+
+export interface StreamOptions {
+  /** Bytes that hidden states and masks of the batches in flight may take; at least one batch is in flight. */
+  readonly memory: number;
+  /** Called with every block's output, [batch * length, hidden], before the final norm. */
+  readonly eachBlock?: (position: number, batch: PackedBatch, hidden: Float32Array) => void;
+  /** Called with the last block's output. */
+  readonly atEnd?: (batch: PackedBatch, hidden: Float32Array) => Promise<void>;
+  /** Told of every block done; there are batches x positions of them. */
+  readonly progress: (blocks: number) => void;
+}
+
+/**
+ * Runs batches through all positions. They go in groups that fit into the memory, and a group runs one position before
+ * the next, so that a block's weights are read once a group and memory is bounded by a block, not by the model.
+ * @throws OffsiteError Cancelled between two blocks
+ */
+export async function streamBlocks(
+  decoder: Decoder,
+  batches: readonly PackedBatch[],
+  { memory, eachBlock, atEnd, progress }: StreamOptions,
+): Promise<void> {
+  for (const batchesInFlight of groupsWithin(memory, batches, decoder.config.hidden)) {
+    // copies, so that the masks that a decoder keeps for a batch go when its group is done
+    const group = batchesInFlight.map((batch) => ({ ...batch }));
+    const states = group.map((batch) => decoder.embed(batch));
+    for (let position = 0; position < decoder.depth; position++) {
+      for (const [i, batch] of group.entries()) {
+        states[i] = (await decoder.forward(position, states[i]!, batch)).y;
+        eachBlock?.(position, batch, states[i]!);
+        progress(1);
+      }
+    }
+    for (const [i, batch] of group.entries()) await atEnd?.(batch, states[i]!);
+  }
+}
+
+/** A weight source that keeps what was asked for last and nothing else: all that streaming needs. */
+export function holdingLatest(source: WeightSource): WeightSource {
+  let key = '';
+  let latest: Weights = {};
+  const hold = (wanted: string, read: () => Weights): Weights => {
+    if (wanted !== key) {
+      latest = {};
+      latest = read();
+      key = wanted;
+    }
+    return latest;
+  };
+  return {
+    depth: source.depth,
+    layer: (position) => source.layer(position),
+    block: (position) => hold(`block ${position}`, () => source.block(position)),
+    head: () => hold('head', () => source.head()),
+    embed: (ids) => source.embed(ids),
+  };
+}
+
+function* groupsWithin(
+  memory: number,
+  batches: readonly PackedBatch[],
+  width: number,
+): Generator<PackedBatch[]> {
+  let group: PackedBatch[] = [];
+  let bytes = 0;
+  for (const batch of batches) {
+    const size = batch.size * batch.length * (width + batch.length) * Float32Array.BYTES_PER_ELEMENT;
+    if (group.length > 0 && bytes + size > memory) {
+      yield group;
+      group = [];
+      bytes = 0;
+    }
+    group.push(batch);
+    bytes += size;
+  }
+  if (group.length > 0) yield group;
+}
