@@ -1,4 +1,4 @@
-import type { Cell, MetricName } from './statistics.ts';
+import type { Cell, MetricName } from '../emulator/index.ts';
 
 /** The cells of one task, as fractions or perplexities. */
 export interface Cells {

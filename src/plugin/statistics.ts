@@ -1,45 +1,4 @@
-/** A measured figure with its standard error, both as fractions (accuracy) or in the metric's own unit. */
-export interface Cell {
-  value: number;
-  stderr: number;
-}
-
-/** One evaluated row: what each choice scored, or the row's summed negative log-likelihood and its tokens. */
-export interface RowScore {
-  row: number;
-  /** 1 where the metric counts the row as right, 0 otherwise; for perplexity the row's negative log-likelihood. */
-  value: number;
-  /** Weight of the row in the mean: 1 for accuracies, the number of scored tokens for perplexity. */
-  weight: number;
-}
-
-export type MetricName = 'acc' | 'acc_norm' | 'perplexity';
-
-/**
- * The index of the choice with the highest score; ties go to the first, as in lm-evaluation-harness.
- * `bytes`, when given, divides each summed log-likelihood by its choice's length in bytes (acc_norm).
- */
-export function chosen(logLikelihoods: readonly number[], bytes?: readonly number[]): number {
-  let best = 0;
-  const score = (i: number) => logLikelihoods[i]! / (bytes?.[i] ?? 1);
-  for (let i = 1; i < logLikelihoods.length; i++) if (score(i) > score(best)) best = i;
-  return best;
-}
-
-/**
- * A cell from its rows: accuracy with stderr sqrt(p (1-p) / (n-1)) as lm-evaluation-harness gives it,
- * perplexity exp(sum nll / sum tokens) with the delta method over rows. One row has no standard error: NaN.
- */
-export function cellOf(rows: readonly RowScore[], metric: MetricName): Cell {
-  const n = rows.length;
-  const total = rows.reduce((sum, row) => sum + row.weight, 0);
-  const mean = rows.reduce((sum, row) => sum + row.value, 0) / total;
-  if (metric !== 'perplexity') return { value: mean, stderr: Math.sqrt((mean * (1 - mean)) / (n - 1)) };
-  // The ratio estimator's variance: residuals of each row's nll from mean * tokens.
-  const squares = rows.reduce((sum, row) => sum + (row.value - mean * row.weight) ** 2, 0);
-  const stderr = Math.sqrt((squares * n) / (n - 1)) / total;
-  return { value: Math.exp(mean), stderr: Math.exp(mean) * stderr };
-}
+import { cellOf, type MetricName, type RowScore } from '../emulator/index.ts';
 
 /** A difference between two cells on the same rows. */
 export interface Difference {

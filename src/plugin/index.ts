@@ -1,0 +1,5 @@
+export { type Adapter, openAdapter } from './adapter.ts';
+export { type Cells, checkGates, type GateResult } from './gates.ts';
+export { mergedTensors, savePluggedIn } from './merge.ts';
+export { type PlugOptions, type PlugResult, plug } from './plug.ts';
+export { type Difference, pairedBootstrap } from './statistics.ts';

@@ -1,0 +1,99 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  decodeFloats,
+  encodeFloats,
+  type TensorInfo,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../checkpoint/index.ts';
+import type { Model } from '../model/index.ts';
+
+/** The dtype of a tensor in the plugged-in model: that of the full model. */
+type SavedDType = 'F32' | 'F16' | 'BF16';
+
+/**
+ * theta = (1 - c) full + c plugged for every tensor of the adapter, rounded to the dtype that the model stores, so that
+ * what is evaluated is what is saved. c = 1 takes the adapter's values as they are.
+ */
+export function mergedTensors(
+  model: Model,
+  adapter: ReadonlyMap<string, Float32Array>,
+  coefficient: number,
+): Map<string, Float32Array> {
+  return new Map(
+    [...adapter].map(([name, plugged]) => {
+      const full = coefficient === 1 ? plugged : model.read(name);
+      const mixed =
+        coefficient === 1
+          ? plugged
+          : plugged.map((value, i) => (1 - coefficient) * (full[i] as number) + coefficient * value);
+      const dtype = savedDType(model.tensors.get(name) as TensorInfo);
+      return [name, dtype === 'F32' ? mixed : decodeFloats(encodeFloats(mixed, dtype), dtype)];
+    }),
+  );
+}
+
+/** Bytes after which a checkpoint goes on in another shard. */
+const shardBytes = 2_000_000_000;
+
+/**
+ * Writes the plugged-in model in the hub's layout: config.json, tokenizer files, model.safetensors or its shards.
+ * Tensors that are not replaced keep their bytes; memory is bounded by the largest tensor.
+ */
+export function savePluggedIn(
+  directory: string,
+  model: Model,
+  replaced: ReadonlyMap<string, Float32Array>,
+): void {
+  mkdirSync(directory, { recursive: true });
+  const tensors = [...model.tensors.values()].map((tensor) =>
+    toWrite(tensor, model, replaced.get(tensor.name)),
+  );
+  writeFileSync(join(directory, 'config.json'), `${JSON.stringify(model.config, null, 2)}\n`);
+  for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
+  const shards = shardsOf(tensors);
+  if (shards.length === 1) {
+    writeSafetensors(join(directory, 'model.safetensors'), tensors);
+    return;
+  }
+  const weightMap: Record<string, string> = {};
+  shards.forEach((shard, i) => {
+    const name = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
+    writeSafetensors(join(directory, name), shard);
+    for (const tensor of shard) weightMap[tensor.name] = name;
+  });
+  const index = {
+    metadata: { total_size: tensors.reduce((sum, tensor) => sum + size(tensor), 0) },
+    weight_map: weightMap,
+  };
+  writeFileSync(join(directory, 'model.safetensors.index.json'), `${JSON.stringify(index, null, 2)}\n`);
+}
+
+function toWrite(tensor: TensorInfo, model: Model, values: Float32Array | undefined): TensorToWrite {
+  const dtype = savedDType(tensor);
+  const bytes = values === undefined ? () => model.readBytes(tensor.name) : () => encodeFloats(values, dtype);
+  return { name: tensor.name, shape: tensor.shape, dtype, bytes };
+}
+
+function savedDType({ dtype }: TensorInfo): SavedDType {
+  return dtype === 'F16' || dtype === 'BF16' ? dtype : 'F32';
+}
+
+function shardsOf(tensors: readonly TensorToWrite[]): TensorToWrite[][] {
+  const shards: TensorToWrite[][] = [[]];
+  let bytes = 0;
+  for (const tensor of tensors) {
+    if (bytes > 0 && bytes + size(tensor) > shardBytes) {
+      shards.push([]);
+      bytes = 0;
+    }
+    shards.at(-1)?.push(tensor);
+    bytes += size(tensor);
+  }
+  return shards;
+}
+
+const size = ({ shape, dtype }: TensorToWrite) =>
+  shape.reduce((a, b) => a * b, 1) * (dtype === 'F32' ? 4 : 2);
+const number = (shard: number) => String(shard).padStart(5, '0');

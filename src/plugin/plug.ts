@@ -1,0 +1,271 @@
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { badModel, gateFailed, type PlugIn, type PlugInStatus, type TaskResult } from '../api/index.ts';
+import {
+  canonicalJson,
+  digestOf,
+  fileDigest,
+  type OpenedArtifact,
+  openArtifact,
+  peekManifest,
+  sealArtifact,
+  writeArtifact,
+} from '../artifact/index.ts';
+import {
+  type Bundle,
+  type Cell,
+  cellOf,
+  emulatorWeights,
+  openBundle,
+  type RowScore,
+} from '../emulator/index.ts';
+import type { Engine } from '../engine/index.ts';
+import { Decoder, type Model, openModel, type Weights, weightsOf } from '../model/index.ts';
+import type { Emit } from '../progress/index.ts';
+import { type Adapter, openAdapter } from './adapter.ts';
+import { evaluate, loadTask, type TaskData } from './evaluate.ts';
+import { type Cells, checkGates, type GateName, type GateResult } from './gates.ts';
+import { mergedTensors, savePluggedIn } from './merge.ts';
+import { pairedBootstrap } from './statistics.ts';
+
+export interface PlugOptions {
+  spec: PlugIn['spec'];
+  model: string;
+  emulator: { directory: string; digest?: string | undefined };
+  adapter: { directory: string; digest?: string | undefined };
+  /** The file of each task's rows, in the order of the spec. */
+  tasks: readonly string[];
+  output: string;
+  engine: Engine;
+  /** Bytes for decoded weights and hidden states. */
+  memory: number;
+  emit: Emit;
+}
+
+export type PlugResult = Pick<PlugInStatus, 'evaluation' | 'gates'> & {
+  artifact?: { digest: string; sizeBytes: number };
+};
+
+const cellNames = ['fullZeroShot', 'emulatorZeroShot', 'emulatorFineTuned', 'plugIn'] as const;
+type CellName = (typeof cellNames)[number];
+
+/**
+ * Checks the adapter, plugs it in, measures the cells, checks the gates and saves what was asked for.
+ * @param report called with evaluation and gates before a failed gate stops the release
+ * @throws OffsiteError BadModel, BadData, GateFailed, Cancelled
+ */
+export async function plug(options: PlugOptions, report: (result: PlugResult) => void): Promise<PlugResult> {
+  const { spec, output } = options;
+  const model = openModel(options.model);
+  try {
+    const modelDigest = digestOf(options.model);
+    if (spec.model.digest !== undefined && modelDigest !== spec.model.digest) {
+      throw badModel(
+        `spec.model.digest: the model's digest is ${modelDigest}, expected ${spec.model.digest}`,
+      );
+    }
+    const bundle = openBundle(options.emulator.directory, options.emulator.digest);
+    if (bundle.artifact.manifest.madeFrom['model'] !== modelDigest) {
+      throw badModel(
+        `spec.emulator: the bundle was made from model ${bundle.artifact.manifest.madeFrom['model']}, not from ${modelDigest}`,
+      );
+    }
+    const adapter = openAdapter(options.adapter.directory, {
+      architecture: model.architecture,
+      emulator: bundle.artifact.digest,
+      transferLayers: bundle.plan.transferLayers,
+      digest: options.adapter.digest,
+    });
+
+    const identity = {
+      kind: 'Model' as const,
+      madeFrom: { model: modelDigest, emulator: bundle.artifact.digest, adapter: adapter.digest },
+      hyperparameters: {
+        coefficient: spec.coefficient,
+        save: spec.output.save,
+        evaluation: spec.evaluation ?? null,
+        rows: options.tasks.map(fileDigest),
+      },
+    };
+    const done = finished(output, identity);
+    const plugged = mergedTensors(model, adapter.tensors, Number(spec.coefficient));
+    const measured = done ?? (await measure(options, model, bundle, adapter, plugged));
+    const gates = checkAll(spec, measured);
+    report({ evaluation: measured, gates });
+    stopAtFailedGate(spec, gates);
+    if (spec.output.save === 'none') return { evaluation: measured, gates };
+
+    const scores = { evaluation: measured };
+    const artifact = done
+      ? openArtifact(output)
+      : await save(output, spec.output.save, model, plugged, options.adapter.directory, {
+          ...identity,
+          scores,
+        });
+    return {
+      evaluation: measured,
+      gates,
+      artifact: { digest: artifact.digest, sizeBytes: artifact.sizeBytes },
+    };
+  } finally {
+    model.close();
+  }
+}
+
+/** The evaluation of an artifact that lies there already and was made of the same things in the same way. */
+function finished(
+  output: string,
+  identity: { madeFrom: Record<string, string>; hyperparameters: Record<string, unknown> },
+): TaskResult[] | undefined {
+  const peeked = peekManifest(output);
+  if (peeked === undefined) return undefined;
+  const { madeFrom, hyperparameters, scores } = peeked.manifest;
+  const same =
+    canonicalJson({ madeFrom, hyperparameters }) ===
+    canonicalJson({ madeFrom: identity.madeFrom, hyperparameters: identity.hyperparameters });
+  return same ? (scores?.['evaluation'] as TaskResult[]) : undefined;
+}
+
+async function measure(
+  { spec, tasks, engine, memory, emit }: PlugOptions,
+  model: Model,
+  bundle: Bundle,
+  adapter: Adapter,
+  plugged: ReadonlyMap<string, Float32Array>,
+): Promise<TaskResult[]> {
+  const { evaluation } = spec;
+  if (evaluation === undefined) return [];
+  const loaded = evaluation.tasks.map((task, i) =>
+    loadTask(model, { ...task, path: tasks[i] as string, maxLength: evaluation.maxLength }),
+  );
+  const decoders: Record<CellName, () => Decoder> = {
+    fullZeroShot: () => new Decoder(engine, model.architecture, weightsOf(model, { memory: memory / 2 })),
+    emulatorZeroShot: () =>
+      new Decoder(engine, model.architecture, emulatorWeights(model, bundle.plan, { memory: memory / 2 })),
+    emulatorFineTuned: () =>
+      new Decoder(
+        engine,
+        model.architecture,
+        emulatorWeights(model, bundle.plan, {
+          memory: memory / 2,
+          trained: adapterWeights(model, bundle, adapter),
+        }),
+      ),
+    plugIn: () =>
+      new Decoder(engine, model.architecture, weightsOf(model, { memory: memory / 2, overlay: plugged })),
+  };
+  const scores = loaded.map(() => ({}) as Record<CellName, RowScore[]>);
+  for (const cell of cellNames) {
+    const decoder = decoders[cell]();
+    for (const [i, task] of loaded.entries()) {
+      (scores[i] as Record<CellName, RowScore[]>)[cell] = await evaluate(decoder, task, {
+        memory: memory / 2,
+        stage: `plug: ${cell}`,
+        emit,
+      });
+    }
+  }
+  return loaded.map((task, i) => resultOf(task, scores[i] as Record<CellName, RowScore[]>, evaluation));
+}
+
+/** The adapter's tensors by layer and slot. */
+function adapterWeights(
+  { architecture }: Model,
+  { plan }: Bundle,
+  { tensors }: Adapter,
+): Map<number, Weights> {
+  return new Map(
+    plan.transferLayers.map((layer) => [
+      layer,
+      Object.fromEntries(
+        Object.entries(architecture.block(layer)).map(([slot, { name }]) => [
+          slot,
+          tensors.get(name) as Float32Array,
+        ]),
+      ),
+    ]),
+  );
+}
+
+/** The differences that say whether it was worth it: plug-in against each other cell, and what the tuning did to the emulator. */
+const differences: readonly [CellName, CellName][] = [
+  ['plugIn', 'fullZeroShot'],
+  ['plugIn', 'emulatorFineTuned'],
+  ['plugIn', 'emulatorZeroShot'],
+  ['emulatorFineTuned', 'emulatorZeroShot'],
+];
+
+function resultOf(
+  task: TaskData,
+  rows: Readonly<Record<CellName, RowScore[]>>,
+  { bootstrapSamples, seed }: { bootstrapSamples: number; seed: number },
+): TaskResult {
+  const cells = Object.fromEntries(cellNames.map((name) => [name, texts(cellOf(rows[name], task.metric))]));
+  return {
+    task: task.name,
+    metric: task.metric,
+    samples: rows.plugIn.length,
+    cells: cells as TaskResult['cells'],
+    differences: differences.map(([a, b]) => {
+      const { value, stderr, interval } = pairedBootstrap(rows[a], rows[b], task.metric, {
+        resamples: bootstrapSamples,
+        seed,
+      });
+      return {
+        name: `${a} - ${b}`,
+        value: figure(value),
+        stderr: figure(stderr),
+        low: figure(interval[0]),
+        high: figure(interval[1]),
+      };
+    }),
+  };
+}
+
+function checkAll(spec: PlugIn['spec'], evaluation: readonly TaskResult[]): GateResult[] {
+  const tolerances = Object.fromEntries(
+    Object.entries(spec.gates ?? {}).map(([name, gate]) => [name, Number(gate?.tolerance ?? 0)]),
+  );
+  return evaluation.flatMap(({ task, metric, cells }) => {
+    const numbers = Object.fromEntries(
+      cellNames.map((name) => [
+        name,
+        { value: Number(cells[name].value), stderr: Number(cells[name].stderr) },
+      ]),
+    );
+    return checkGates(task, metric as TaskData['metric'], numbers as unknown as Cells, tolerances);
+  });
+}
+
+/** Only gates that the spec names stop the release. */
+function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResult[]): void {
+  const asked = new Set(
+    Object.entries(spec.gates ?? {}).flatMap(([name, gate]) =>
+      gate === undefined ? [] : [name as GateName],
+    ),
+  );
+  const failed = gates.filter(({ name, passed }) => !passed && asked.has(name.split('/')[1] as GateName));
+  if (failed.length === 0) return;
+  throw gateFailed(
+    `${failed.map(({ name, message }) => `gate ${name}: ${message}`).join('; ')}; nothing was released`,
+  );
+}
+
+async function save(
+  output: string,
+  what: 'model' | 'adapter',
+  model: Model,
+  plugged: ReadonlyMap<string, Float32Array>,
+  adapter: string,
+  description: Parameters<typeof sealArtifact>[1],
+): Promise<OpenedArtifact> {
+  await writeArtifact(output, (directory) => {
+    if (what === 'model') savePluggedIn(directory, model, plugged);
+    else copyFileSync(join(adapter, 'adapter.safetensors'), join(directory, 'adapter.safetensors'));
+    sealArtifact(directory, { ...description, kind: what === 'model' ? 'Model' : 'Adapter' });
+  });
+  return openArtifact(output);
+}
+
+const texts = ({ value, stderr }: Cell) => ({ value: figure(value), stderr: figure(stderr) });
+const figure = (value: number) => value.toFixed(4);

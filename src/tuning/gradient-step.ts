@@ -1,0 +1,70 @@
+import type { PackedBatch } from '../data/index.ts';
+import type { Decoder, Saved, Weights } from '../model/index.ts';
+
+export interface StepGradients {
+  /** Mean negative log-likelihood over all answer tokens of the step. */
+  loss: number;
+  /** dL/dw of each trained position, by slot. */
+  gradients: Map<number, Weights>;
+}
+
+/**
+ * The loss of one optimiser step and its gradient for the trained positions, over all of the step's batches.
+ * Nothing is computed below the lowest trained position, nor for weights that are not trained.
+ * @param recompute keeps only each block's input and runs the block again in the backward pass
+ */
+export async function gradientStep(
+  decoder: Decoder,
+  batches: readonly PackedBatch[],
+  trained: ReadonlySet<number>,
+  { recompute }: { recompute: boolean },
+): Promise<StepGradients> {
+  const tokens = batches.reduce((sum, { targets }) => sum + targets.length, 0);
+  const lowest = Math.min(...trained);
+  const gradients = new Map<number, Weights>();
+  let loss = 0;
+  for (const batch of batches) {
+    let x = decoder.embed(batch);
+    const kept: (Saved | Float32Array)[] = [];
+    for (let position = 0; position < decoder.depth; position++) {
+      if (position < lowest || recompute) {
+        kept[position] = x;
+        x = (await decoder.forward(position, x, batch)).y;
+      } else {
+        const { y, saved } = await decoder.forwardSaving(position, x, batch, {
+          weights: trained.has(position),
+        });
+        kept[position] = saved;
+        x = y;
+      }
+    }
+    const head = await decoder.loss(x, batch.targets, tokens);
+    loss += head.loss;
+    let dy = head.dx;
+    for (let position = decoder.depth - 1; position >= lowest; position--) {
+      const weights = trained.has(position);
+      const held = kept[position] as Saved | Float32Array;
+      const saved =
+        held instanceof Float32Array
+          ? (await decoder.forwardSaving(position, held, batch, { weights })).saved
+          : held;
+      delete kept[position];
+      const back = await decoder.backward(position, dy, saved, batch, { weights });
+      if (back.weights !== undefined) accumulate(gradients, position, back.weights);
+      dy = back.dx;
+    }
+  }
+  return { loss, gradients };
+}
+
+function accumulate(gradients: Map<number, Weights>, position: number, more: Weights): void {
+  const sum = gradients.get(position);
+  if (sum === undefined) {
+    gradients.set(position, more);
+    return;
+  }
+  for (const [slot, values] of Object.entries(more)) {
+    const into = sum[slot] as Float32Array;
+    for (let i = 0; i < into.length; i++) into[i] = (into[i] as number) + (values[i] as number);
+  }
+}

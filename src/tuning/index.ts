@@ -1,0 +1,1 @@
+export { checkpointsOf, type TuneOptions, type TuneResult, tune } from './tune.ts';

@@ -1,0 +1,360 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { badData, badModel, OffsiteError, type OffsiteTuneSpec } from '../api/index.ts';
+import {
+  canonicalJson,
+  fileDigest,
+  openArtifact,
+  peekManifest,
+  sealArtifact,
+  sha256,
+  writeArtifact,
+} from '../artifact/index.ts';
+import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
+import { capacityFor, DataOrder, type Example, packStep, readRows, tokenize } from '../data/index.ts';
+import { type Bundle, emulatorWeights, openBundle, trainedPosition } from '../emulator/index.ts';
+import type { Engine } from '../engine/index.ts';
+import { Decoder, type Weights } from '../model/index.ts';
+import { type Emit, progressOf } from '../progress/index.ts';
+import { type Evaluation, evaluate, loadValidation, type ValidationData } from './evaluation.ts';
+import { gradientStep } from './gradient-step.ts';
+import { adamW, clipScale, globalNorm } from './optimiser.ts';
+import { planTraining, type TrainingPlan } from './plan.ts';
+import { learningRateFactor } from './schedule.ts';
+import { restoreState, saveState, type TrainedTensor, type TrainingState } from './state.ts';
+
+export interface TuneOptions {
+  spec: OffsiteTuneSpec;
+  emulator: { directory: string; digest?: string | undefined };
+  /** Files of rows. */
+  data: string;
+  validation?: string | undefined;
+  output: string;
+  engine: Engine;
+  /** Bytes for weights, residuals and hidden states. */
+  memory: number;
+  emit: Emit;
+}
+
+export interface TuneResult {
+  artifact: { digest: string; sizeBytes: number };
+  training: Record<string, number | string>;
+  validation?: {
+    metric: string;
+    samples: number;
+    cells: Record<'emulatorZeroShot' | 'emulatorFineTuned', Record<'value' | 'stderr', string>>;
+  };
+}
+
+/** Where checkpoints and the loss history lie: beside the adapter, never in it. */
+export const checkpointsOf = (output: string) => `${output}.checkpoints`;
+
+/**
+ * Trains the transfer layers inside the emulator and writes the adapter. Goes on from the newest checkpoint of the same
+ * work, to the same adapter; returns a finished adapter of the same work at once.
+ * @throws OffsiteError BadModel, BadData, and Cancelled after a checkpoint
+ */
+export async function tune(options: TuneOptions): Promise<TuneResult> {
+  const { spec, output, emit } = options;
+  const bundle = openBundle(options.emulator.directory, options.emulator.digest);
+  try {
+    const run = prepare(options, bundle);
+    const started = performance.now();
+    const { state } = run;
+    let trained = 0;
+    if (!isFinished(output, run)) {
+      restoreState(checkpointsOf(output), run.identity, state, emit);
+      trained = await train(run, options);
+      await writeAdapter(output, run);
+      writeHistory(output, state);
+    } else restoreState(checkpointsOf(output), run.identity, state, () => {});
+    const seconds = (performance.now() - started) / 1000;
+    return resultOf(output, run, spec, trained / seconds);
+  } finally {
+    bundle.close();
+  }
+}
+
+/** One tuning run: what it reads, and the state that it changes. */
+interface Run {
+  bundle: Bundle;
+  examples: Example[];
+  validation: ValidationData | undefined;
+  decoder: Decoder;
+  plan: TrainingPlan;
+  steps: number;
+  order: DataOrder;
+  state: TrainingState;
+  /** The trained tensors of each position, by slot. */
+  positions: Map<number, Record<string, TrainedTensor>>;
+  madeFrom: Record<string, string>;
+  hyperparameters: Record<string, unknown>;
+  /** Digest of all that the adapter depends on. */
+  identity: string;
+}
+
+function prepare({ spec, data, validation, engine, memory }: TuneOptions, bundle: Bundle): Run {
+  const { model, plan: layers } = bundle;
+  const { training } = spec;
+  const { format } = spec.data;
+  checkDigest('spec.data.digest', data, spec.data.digest);
+  if (validation !== undefined)
+    checkDigest('spec.data.validation.digest', validation, spec.data.validation?.digest);
+  const { maxLength } = training;
+  const examples = tokenize(readRows(data, format), format, model.tokenizer, {
+    mode: 'train',
+    maxLength,
+    file: data,
+  });
+  const order = new DataOrder(examples.length, training.seed);
+  const steps = training.steps ?? (training.epochs as number) * order.stepsPerEpoch(training.batchSize);
+
+  const weights = new Map<number, Weights>();
+  const positions = new Map<number, Record<string, TrainedTensor>>();
+  const tensors: TrainedTensor[] = [];
+  for (const layer of layers.transferLayers) {
+    const bySlot = Object.fromEntries(
+      Object.entries(model.architecture.block(layer)).map(([slot, { name, shape }]) => [
+        slot,
+        trainedTensor(name, shape, model.read(name)),
+      ]),
+    );
+    tensors.push(...Object.values(bySlot));
+    weights.set(
+      layer,
+      Object.fromEntries(Object.entries(bySlot).map(([slot, { values }]) => [slot, values])),
+    );
+    positions.set(trainedPosition(layers, layer), bySlot);
+  }
+  const madeFrom = {
+    emulator: bundle.artifact.digest,
+    data: fileDigest(data),
+    ...(validation === undefined ? {} : { validation: fileDigest(validation) }),
+  };
+  const plan = planTraining(model.architecture, {
+    capacity: capacityFor(examples),
+    rows: training.microBatchSize ?? training.batchSize,
+    memory: memory / 2,
+  });
+  const hyperparameters = { adapter: spec.adapter, format, training, engine: spec.engine, plan };
+  return {
+    bundle,
+    examples,
+    validation: validation === undefined ? undefined : loadValidation(validation, format, maxLength, model),
+    decoder: new Decoder(
+      engine,
+      model.architecture,
+      emulatorWeights(model, layers, { memory: memory / 2, trained: weights }),
+    ),
+    plan,
+    steps,
+    order,
+    positions,
+    state: {
+      tensors,
+      record: {
+        step: 0,
+        cursor: { epoch: 0, index: 0 },
+        tokens: 0,
+        resumes: 0,
+        losses: [],
+        evaluations: [],
+        bestStep: 0,
+      },
+    },
+    madeFrom,
+    hyperparameters,
+    identity: sha256(canonicalJson({ madeFrom, hyperparameters })),
+  };
+}
+
+/** Trains to the last step; tokens computed by this process. */
+async function train(run: Run, { spec, output, engine, memory, emit }: TuneOptions): Promise<number> {
+  const { state, steps, validation, decoder } = run;
+  const { record } = state;
+  const { evalSteps, checkpointSteps } = spec.training;
+  const checkpoints = checkpointsOf(output);
+  const progress = progressOf('tune', steps, emit, record.step);
+  const before = record.tokens;
+  try {
+    if (record.evaluations.length === 0 && validation !== undefined) {
+      record.evaluations.push(await evaluate(decoder, validation, { step: 0, memory: memory / 2, emit }));
+    }
+    while (record.step < steps) {
+      const loss = await step(run, spec);
+      const done = record.step === steps;
+      if (validation === undefined) {
+        if (done) keepBest(state);
+      } else if (done || record.step % evalSteps === 0) {
+        const found = await evaluate(decoder, validation, { step: record.step, memory: memory / 2, emit });
+        if (isBest(record.evaluations, found)) keepBest(state);
+        record.evaluations.push(found);
+      }
+      const evaluated = record.evaluations.at(-1);
+      progress(1, [
+        { name: 'loss', value: loss.toFixed(4) },
+        ...(evaluated === undefined ? [] : [{ name: 'validationLoss', value: evaluated.loss.toFixed(4) }]),
+      ]);
+      if (done || record.step % checkpointSteps === 0) saveState(checkpoints, run.identity, state);
+    }
+  } catch (error) {
+    // Stopped between two steps or in the middle of one: the weights are those of the last whole step.
+    if (error instanceof OffsiteError && error.reason === 'Cancelled' && record.step > 0 && isWhole(run)) {
+      saveState(checkpoints, run.identity, state);
+    }
+    throw error;
+  }
+  engine.throwIfCancelled();
+  return record.tokens - before;
+}
+
+/** One step of the optimiser. The state changes only after all gradients are there, so that a stop leaves it whole. */
+async function step(
+  { state, examples, order, plan, decoder, positions, steps }: Run,
+  spec: OffsiteTuneSpec,
+): Promise<number> {
+  const { record } = state;
+  const { training } = spec;
+  const { places, cursor } = order.take(record.cursor, training.batchSize);
+  const batches = packStep(examples, places, plan.shape);
+  const { loss, gradients } = await gradientStep(decoder, batches, new Set(positions.keys()), plan);
+  const all = [...gradients.values()].flatMap((bySlot) => Object.values(bySlot));
+  const norm = globalNorm(all);
+  if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+    throw badModel(
+      `step ${record.step + 1}: the ${Number.isFinite(loss) ? 'gradient' : 'loss'} is not finite; lower spec.training.learningRate`,
+    );
+  }
+  const rate =
+    Number(training.learningRate) *
+    learningRateFactor(training.schedule, record.step, steps, training.warmupSteps);
+  const scale = clipScale(norm, Number(training.clipNorm));
+  const adam = {
+    betas: training.betas.map(Number) as [number, number],
+    weightDecay: Number(training.weightDecay),
+  };
+  for (const [position, bySlot] of positions) {
+    for (const [slot, tensor] of Object.entries(bySlot)) {
+      const gradient = gradients.get(position)?.[slot] as Float32Array;
+      adamW(tensor.values, gradient, tensor, record.step + 1, rate, scale, adam);
+    }
+  }
+  record.step += 1;
+  record.cursor = cursor;
+  record.tokens += batches.reduce((sum, batch) => sum + batch.tokens, 0);
+  record.losses.push(loss);
+  return loss;
+}
+
+/** Whether the last evaluation that belongs to the step has been made: a stop during it must repeat it. */
+function isWhole({ state: { record } }: Run): boolean {
+  return record.losses.length === record.step;
+}
+
+function isBest(earlier: readonly Evaluation[], found: Evaluation): boolean {
+  return earlier.every(({ step, loss }) => step === 0 || found.loss < loss);
+}
+
+function keepBest({ record, tensors }: TrainingState): void {
+  record.bestStep = record.step;
+  for (const { best, values } of tensors) best.set(values);
+}
+
+function trainedTensor(name: string, shape: readonly number[], values: Float32Array): TrainedTensor {
+  const zeros = () => new Float32Array(values.length);
+  return { name, shape, values: values.slice(), first: zeros(), second: zeros(), best: values.slice() };
+}
+
+function checkDigest(field: string, path: string, expected: string | undefined): void {
+  if (expected === undefined) return;
+  const digest = fileDigest(path);
+  if (digest !== expected) throw badData(`${field}: the file's digest is ${digest}, expected ${expected}`);
+}
+
+function isFinished(output: string, { madeFrom, hyperparameters }: Run): boolean {
+  const manifest = peekManifest(output)?.manifest;
+  if (manifest === undefined) return false;
+  const same = (value: unknown) => canonicalJson(value);
+  return same([manifest.madeFrom, manifest.hyperparameters]) === same([madeFrom, hyperparameters]);
+}
+
+async function writeAdapter(
+  output: string,
+  { state, madeFrom, hyperparameters, validation }: Run,
+): Promise<void> {
+  const { record, tensors } = state;
+  await writeArtifact(output, (directory) => {
+    writeSafetensors(
+      join(directory, 'adapter.safetensors'),
+      tensors.map(({ name, shape, best }) => ({
+        name,
+        shape,
+        dtype: 'F32' as const,
+        bytes: () => encodeFloats(best, 'F32'),
+      })),
+    );
+    const cells = cellsOf(record.evaluations, record.bestStep);
+    const scores = {
+      bestStep: record.bestStep,
+      ...(validation && cells
+        ? { metric: validation.metric, samples: validation.examples.length, cells }
+        : {}),
+    };
+    sealArtifact(directory, { kind: 'Adapter', madeFrom, hyperparameters, scores });
+  });
+}
+
+/** The losses of every step and evaluation, for the report: they are the data owner's, so they do not travel. */
+function writeHistory(output: string, { record: { losses, evaluations, bestStep } }: TrainingState): void {
+  mkdirSync(checkpointsOf(output), { recursive: true });
+  writeFileSync(
+    join(checkpointsOf(output), 'history.json'),
+    JSON.stringify({ losses, evaluations, bestStep }),
+  );
+}
+
+function cellsOf(evaluations: readonly Evaluation[], bestStep: number) {
+  const text = (step: number) => {
+    const found = evaluations.find((evaluation) => evaluation.step === step);
+    return found && { value: found.cell.value.toFixed(4), stderr: found.cell.stderr.toFixed(4) };
+  };
+  const [emulatorZeroShot, emulatorFineTuned] = [text(0), text(bestStep)];
+  return emulatorZeroShot && emulatorFineTuned && { emulatorZeroShot, emulatorFineTuned };
+}
+
+function resultOf(
+  output: string,
+  { state: { record }, validation }: Run,
+  spec: OffsiteTuneSpec,
+  tokensPerSecond: number,
+): TuneResult {
+  const { digest, sizeBytes } = openArtifact(output, { kind: 'Adapter' });
+  const best = record.evaluations.find(({ step }) => step === record.bestStep && step > 0);
+  const cells = cellsOf(record.evaluations, record.bestStep);
+  return {
+    artifact: { digest, sizeBytes },
+    training: {
+      steps: record.step,
+      bestStep: record.bestStep,
+      tokens: record.tokens,
+      ...(record.losses.length > 0
+        ? {
+            firstLoss: (record.losses[0] as number).toFixed(4),
+            lastLoss: (record.losses.at(-1) as number).toFixed(4),
+          }
+        : {}),
+      ...(best ? { validationLoss: best.loss.toFixed(4) } : {}),
+      ...(tokensPerSecond > 0 ? { tokensPerSecond: tokensPerSecond.toFixed(0) } : {}),
+      resumes: record.resumes,
+    },
+    ...(validation && cells
+      ? {
+          validation: {
+            metric: spec.data.format === 'multipleChoice' ? 'acc' : 'perplexity',
+            samples: validation.examples.length,
+            cells,
+          },
+        }
+      : {}),
+  };
+}
