@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { stringify } from 'yaml';
-import { type Resource, type Status, setCondition } from '../api/index.ts';
+import { type ArtifactSource, type Resource, type Status, setCondition } from '../api/index.ts';
 import type { StageEvent } from '../progress/index.ts';
 import { type ArtifactReference, runStage, type StageJob, stagesOf } from '../worker/index.ts';
 import { key, type LoadedResource, referencesOf } from './manifests.ts';
@@ -11,6 +12,8 @@ import { key, type LoadedResource, referencesOf } from './manifests.ts';
 export interface RunResource {
   resource: Resource & { metadata: { uid: string } };
   status: Status;
+  /** The directory against which its relative file: URIs are read. */
+  base: string;
 }
 
 /** Who listens to a run: bars, JSON lines, NATS, and the report at its end. */
@@ -36,7 +39,7 @@ export async function runResources(
 ): Promise<RunResource[]> {
   const runs = new Map<string, RunResource>();
   for (const item of loaded) {
-    const run = start(item.resource);
+    const run = start(item);
     runs.set(key(item.resource), run);
     await runOne(run, item, runs, options);
     save(run, options.workDir);
@@ -82,12 +85,13 @@ async function runOne(
   settle(status, 'Complete', 'Complete', 'Complete', 'every stage is done');
 }
 
-function start(resource: Resource): RunResource {
+function start({ resource, base }: LoadedResource): RunResource {
   const uid = resource.metadata.uid ?? localUid(key(resource));
   const generation = resource.metadata.generation ?? 1;
   return {
     resource: { ...resource, metadata: { ...resource.metadata, uid, generation } } as RunResource['resource'],
     status: { phase: 'Pending', observedGeneration: generation, conditions: [] } as Status,
+    base,
   };
 }
 
@@ -124,14 +128,14 @@ function resolveReferences(
   runs: ReadonlyMap<string, RunResource>,
 ): { emulator?: ArtifactReference; adapter?: ArtifactReference } {
   if (resource.kind === 'EmulatorBuild') return {};
-  const artifactOf = (
-    kind: Resource['kind'],
-    source: { ref?: { name: string } | undefined; uri?: string | undefined; digest?: string | undefined },
-  ) => {
+  const artifactOf = (kind: Resource['kind'], source: ArtifactSource): ArtifactReference => {
     if (source.ref === undefined) return { uri: source.uri as string, digest: source.digest };
     const name = source.ref.name;
-    return runs.get(key({ kind, metadata: { ...resource.metadata, name } }))?.status
-      .artifact as ArtifactReference;
+    const made = runs.get(key({ kind, metadata: { ...resource.metadata, name } })) as RunResource;
+    const { uri, digest } = made.status.artifact as ArtifactReference;
+    // Another file's relative URI is read from where that file lies.
+    const relative = /^file:(?!\/)(.*)$/.exec(uri)?.[1];
+    return { uri: relative === undefined ? uri : pathToFileURL(resolve(made.base, relative)).href, digest };
   };
   const emulator = artifactOf('EmulatorBuild', resource.spec.emulator);
   return resource.kind === 'PlugIn'

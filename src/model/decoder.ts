@@ -105,7 +105,7 @@ export class Decoder {
     const session = await this.#engine.session('score', () => this.#head().g);
     await this.#chunks(x, targets, async (feeds, start, count) => {
       const outputs = await session.run(feeds);
-      scores.set((outputs['scores']?.data as Float32Array).subarray(0, count), start);
+      scores.set((outputs['scores'] as Tensor).data.subarray(0, count) as Float32Array, start);
     });
     return scores;
   }
@@ -156,7 +156,7 @@ export class Decoder {
       const { tokens: _, ...feeds } = rest;
       const outputs = await session.run({ h: h as Tensor, ...feeds });
       logits.set(
-        (outputs['logits']?.data as Float32Array).subarray(0, count * vocabulary),
+        (outputs['logits'] as Tensor).data.subarray(0, count * vocabulary) as Float32Array,
         start * vocabulary,
       );
     });

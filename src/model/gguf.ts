@@ -40,7 +40,8 @@ function renamed(gguf: Checkpoint, mapping: GgufMapping, config: Record<string, 
   const read = (name: string, options?: ReadOptions): Float32Array => {
     const heads = mapping.rotaryHeads(source(name), config);
     if (heads === undefined) return gguf.read(source(name), options);
-    const [rows, columns] = tensors.get(name)?.shape as [number, number];
+    const { shape } = tensors.get(name) as TensorInfo;
+    const [rows, columns] = shape as [number, number];
     const ordered = halvesTogether(gguf.read(source(name)), rows, columns, heads);
     const [start, end] = options?.rows ?? [0, rows];
     const part = ordered.subarray(start * columns, end * columns);
