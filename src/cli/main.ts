@@ -2,7 +2,6 @@ import { Command, CommanderError, Option } from 'commander';
 import { OffsiteError } from '../api/index.ts';
 import { printCrds } from './crds.ts';
 import { printDigest } from './digest.ts';
-import { reportCommand } from './report.ts';
 import { runCommand } from './run-command.ts';
 import { verifyCommand } from './verify.ts';
 
@@ -36,9 +35,8 @@ program
     collect,
     [],
   )
-  .option('--work-dir <dir>', 'where resource.yaml of each resource and report.html go', '.offsite/run')
+  .option('--work-dir <dir>', 'where resource.yaml of each resource goes', '.offsite/run')
   .option('--mount <claim=dir>', 'let pvc://CLAIM/... be DIR; may be given more than once', collect, [])
-  .option('--nats <url>', 'publish progress there too (nats://host:port)')
   .addOption(json())
   .addHelpText(
     'after',
@@ -47,13 +45,6 @@ A run that was stopped (Ctrl-C, kill) goes on where it was when the same command
 finished stages return their artifacts at once, training goes on from its last checkpoint, to the same digest.`,
   )
   .action(runCommand);
-
-program
-  .command('report')
-  .description('write report.html again from the resources of a work dir')
-  .argument('[work-dir]', 'the work dir of `offsite run`', '.offsite/run')
-  .option('-o, --output <file>', 'where to write it (default: WORK_DIR/report.html)')
-  .action(reportCommand);
 
 program
   .command('verify')

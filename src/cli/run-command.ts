@@ -1,17 +1,14 @@
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { openPublisher, openTerminal } from '../progress/index.ts';
+import { openTerminal } from '../progress/index.ts';
 import { parseMounts } from './arguments.ts';
 import { inOrder, loadManifests } from './manifests.ts';
-import { writeReport } from './report.ts';
 import { type RunResource, runResources } from './run.ts';
-import { summaryTable } from './summary.ts';
+import { summary } from './summary.ts';
 
 interface RunFlags {
   filename: string[];
   workDir: string;
   mount: string[];
-  nats?: string;
   json?: boolean;
 }
 
@@ -26,27 +23,25 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
 
   const terminal = openTerminal({ json: flags.json ?? false });
-  const publisher = flags.nats === undefined ? undefined : await openPublisher({ url: flags.nats });
   const runs = await runResources(loaded, {
     workDir: flags.workDir,
     claims,
     signal: abort.signal,
     listener: {
-      event(resource, event) {
-        terminal.event(resource, event);
-        publisher?.publish(resource, event);
-      },
-      finished(run) {
-        terminal.finished(run);
-      },
+      event: (resource, event) => terminal.event(resource, event),
+      finished: (run) => terminal.finished(run),
     },
   });
   terminal.close();
-  await publisher?.close();
 
-  const report = writeReport(flags.workDir, join(flags.workDir, 'report.html'));
-  if (flags.json) console.log(JSON.stringify({ type: 'summary', report, resources: runs }));
-  else console.log(summaryTable(runs, report));
+  if (flags.json)
+    console.log(
+      JSON.stringify({
+        type: 'summary',
+        resources: runs.map(({ resource, status }) => ({ ...resource, status })),
+      }),
+    );
+  else console.log(summary(runs));
   process.exitCode = runs.every(isComplete) ? 0 : 1;
 }
 
