@@ -48,7 +48,7 @@ export async function runProbe(
     const shard: Shard = { index: shardIndex, count: input.probe.shards };
     const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
     const { pooling, skipFirst } = input.probe;
-    const options = { memory: input.memory, shard, pooling, skipFirst, emit: input.emit };
+    const options = { memory: input.memory / 2, shard, pooling, skipFirst, emit: input.emit };
     const batches = packForModel(probeExamples(model, input), model.architecture);
     writeShard(directory, shard, await probe(decoder, batches, options));
     await joinShards(directory, shard.count, key);

@@ -45,7 +45,7 @@ export async function evaluateEmulator(
 
   const run = (weights: WeightSource) =>
     scoreRows(new Decoder(engine, model.architecture, holdingLatest(weights)), batches, {
-      memory: input.memory,
+      memory: input.memory / 2,
       stage: 'assemble',
       emit: input.emit,
     });

@@ -1,0 +1,106 @@
+// One measurement of this project in a process of its own: job as JSON on standard input, result as a line of JSON.
+import { rmSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
+import { type OffsiteTuneSpec, parseResource } from '../src/api/index.ts';
+import { readRows, tokenize } from '../src/data/index.ts';
+import { holdingLatest, packForModel, probe } from '../src/emulator/index.ts';
+import { Engine } from '../src/engine/index.ts';
+import { GraphBuilder } from '../src/graph/index.ts';
+import { Decoder, openModel, weightsOf } from '../src/model/index.ts';
+import { checkpointsOf, tune } from '../src/tuning/index.ts';
+import * as settings from './settings.ts';
+
+const seconds = () => performance.now() / 1000;
+const engine = await Engine.create({ provider: 'cpu', threads: settings.threads });
+
+const tasks: Record<string, () => Promise<Record<string, number>>> = {
+  /** The probe pass of the quickstart, weights streamed from the checkpoint. */
+  async probe() {
+    const { decoder, batches } = openProbe(settings.build.probe.samples);
+    for (const batch of new Map(batches.map((batch) => [batch.size, batch])).values())
+      await decoder.forward(0, decoder.embed(batch), batch);
+    const start = seconds();
+    const { pooling, skipFirst } = settings.build.probe;
+    await probe(decoder, batches, { pooling, skipFirst, memory: settings.memory / 2, emit: () => {} });
+    return { tokens: batches.reduce((sum, { tokens }) => sum + tokens, 0), seconds: seconds() - start };
+  },
+
+  /** Optimiser steps of the quickstart's training; the first one warms up. */
+  async train() {
+    for (const path of [settings.adapter, checkpointsOf(settings.adapter)])
+      rmSync(path, { recursive: true, force: true });
+    const ends: number[] = [];
+    await tune({
+      spec: tuneSpec(),
+      emulator: { directory: settings.emulator },
+      data: settings.trainData,
+      output: settings.adapter,
+      engine,
+      memory: settings.memory,
+      emit: (event) => {
+        if (event.type === 'progress') ends.push(seconds());
+      },
+    });
+    if (ends.length !== settings.trainSteps)
+      throw new Error(`${ends.length} of ${settings.trainSteps} steps told of their end`);
+    return { seconds: ends.at(-1)! - ends[0]! };
+  },
+
+  /** From the start of the process to the first block computed. */
+  async startup() {
+    const { decoder, batches } = openProbe(2);
+    await decoder.forward(0, decoder.embed(batches[0]!), batches[0]!);
+    return { seconds: seconds() };
+  },
+
+  /** The matrix product that this machine does fastest, in operations per second. */
+  async matmul() {
+    const size = 1536;
+    const g = new GraphBuilder();
+    const [a, b] = ['a', 'b'].map((name) => g.input(name, 'float32', [size, size]));
+    g.output('y', g.matmul(a!, b!));
+    const session = await engine.session('matmul', () => g);
+    const tensor = {
+      dtype: 'float32' as const,
+      shape: [size, size],
+      data: new Float32Array(size * size).fill(0.5),
+    };
+    let best = Number.POSITIVE_INFINITY;
+    for (let run = 0; run < 10; run++) {
+      const start = seconds();
+      await session.run({ a: tensor, b: tensor });
+      best = Math.min(best, seconds() - start);
+    }
+    return { flops: (2 * size ** 3) / best };
+  },
+};
+
+function openProbe(samples: number) {
+  const model = openModel(settings.model);
+  const { path, format } = settings.build.data;
+  const rows = readRows(path, format, { limit: samples });
+  const options = { maxLength: settings.build.probe.maxLength, mode: 'train', file: path } as const;
+  const batches = packForModel(tokenize(rows, format, model.tokenizer, options), model.architecture);
+  const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
+  return { decoder, batches };
+}
+
+function tuneSpec(): OffsiteTuneSpec {
+  const manifest = {
+    apiVersion: 'offsite-tuning.dev/v1alpha1',
+    kind: 'OffsiteTune',
+    metadata: { name: 'bench' },
+    spec: {
+      emulator: { ref: { name: 'bench' } },
+      data: { uri: 'file:train.jsonl', format: 'multipleChoice' },
+      training: { steps: settings.trainSteps, batchSize: settings.batchSize, maxLength: 128 },
+      output: { uri: 'file:adapter' },
+    },
+  };
+  return parseResource(manifest, 'bench').spec as OffsiteTuneSpec;
+}
+
+const { task } = JSON.parse(await text(process.stdin)) as { task: string };
+const result = await tasks[task]!();
+console.log(JSON.stringify({ ...result, peakBytes: process.resourceUsage().maxRSS * 1024 }));
+process.exit(0);

@@ -1,0 +1,46 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { AssembleInput } from '../src/emulator/index.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const place = (...parts: string[]) => join(root, '.offsite', ...parts);
+
+export const model = place('models', 'smollm2');
+export const probeData = place('data', 'words', 'probe.jsonl');
+export const trainData = place('data', 'words', 'train.jsonl');
+export const emulator = place('bench', 'emulator');
+export const adapter = place('bench', 'adapter');
+/** The same weights as a float32 hub checkpoint, for PyTorch. */
+export const torchModel = place('bench', 'smollm2-float32');
+export const results = fileURLToPath(new URL('results.json', import.meta.url));
+
+/** Threads of both sides. */
+export const threads = 2;
+/** The first step warms up and is not counted. */
+export const trainSteps = 5;
+export const batchSize = 16;
+export const memory = 2 * 2 ** 30;
+
+/** The quickstart's emulator. */
+export const build: AssembleInput = {
+  model,
+  data: { path: probeData, format: 'text' },
+  probe: { samples: 512, maxLength: 128, pooling: 'mean', skipFirst: true, shards: 1 },
+  output: emulator,
+  memory,
+  emit: () => {},
+  similarity: { metric: 'linearCKA' },
+  plan: { strategy: 'crash', layers: 24, sharing: 'none', transferLayers: { count: 4 } },
+  limit: 0,
+};
+
+/** Python with torch and transformers: $BENCH_PYTHON, or .venv of this repository. */
+export function python(): string {
+  const found = process.env['BENCH_PYTHON'] ?? join(root, '.venv', 'bin', 'python');
+  if (!existsSync(found))
+    throw new Error('no Python with torch and transformers: set BENCH_PYTHON, or make .venv with them');
+  for (const needed of [model, probeData, trainData])
+    if (!existsSync(needed)) throw new Error(`${needed} is not there; run make setup`);
+  return found;
+}
