@@ -1,20 +1,6 @@
-import { type Attribute, type ElementType, encodeModel, type Initializer } from './onnx.ts';
-
-/** A tensor of the graph: its shape is known when the graph is built. */
-export interface Value {
-  readonly name: string;
-  readonly dtype: ElementType;
-  readonly shape: readonly number[];
-}
-
-/** One operator applied; gradient rules read it. */
-export interface Operation {
-  readonly operator: string;
-  readonly domain: '' | 'com.microsoft';
-  readonly inputs: readonly Value[];
-  readonly outputs: readonly Value[];
-  readonly attributes: Readonly<Record<string, Attribute>>;
-}
+import { Graph, type Value } from './graph.ts';
+import type { ElementType } from './onnx.ts';
+import { broadcast, equalShapes, lengthAt, matmulShape, product, reducedShape } from './shapes.ts';
 
 export interface MatmulOptions {
   /** Swap the last two dimensions of the first factor. */
@@ -26,63 +12,13 @@ export interface MatmulOptions {
 }
 
 /**
- * Builds an ONNX graph whose shapes are all known. Every method checks shapes and returns the new value.
+ * The operators. Each method checks shapes and types and returns the new value; axes are counted from 0.
  * @throws Error on shapes that do not fit: a mistake of the caller's, not of a user's.
  */
-export class GraphBuilder {
-  readonly operations: Operation[] = [];
-  readonly inputs: Value[] = [];
-  readonly outputs: { name: string; value: Value }[] = [];
-  readonly initializers: Initializer[] = [];
-  #count = 0;
-
-  // ---- what a graph is given and gives
-
-  input(name: string, dtype: ElementType, shape: readonly number[]): Value {
-    const value = { name, dtype, shape };
-    this.inputs.push(value);
-    return value;
-  }
-
-  /** A named tensor stored in the graph. */
-  initializer(name: string, data: Float32Array, shape: readonly number[]): Value {
-    const initializer = { name, dtype: 'float32' as const, shape, data };
-    this.initializers.push(initializer);
-    return initializer;
-  }
-
-  /** A float32 scalar stored in the graph. */
-  scalar(value: number): Value {
-    return this.initializer(this.#name('scalar'), Float32Array.of(value), []);
-  }
-
-  /** int64 numbers stored in the graph, as ONNX takes shapes and axes. */
-  integers(values: readonly number[]): Value {
-    const initializer: Initializer = {
-      name: this.#name('integers'),
-      dtype: 'int64',
-      shape: [values.length],
-      data: BigInt64Array.from(values, BigInt),
-    };
-    this.initializers.push(initializer);
-    return initializer;
-  }
-
-  output(name: string, value: Value): void {
-    this.outputs.push({ name, value });
-  }
-
-  // ---- products
-
+export class GraphBuilder extends Graph {
   /** Matrix product over the last two dimensions; leading ones broadcast as in NumPy. */
-  matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
-    const { transA = false, transB = false, alpha = 1 } = options;
-    const [rows, inner] = lastTwo(a, transA);
-    const [innerB, columns] = lastTwo(b, transB);
-    if (inner !== innerB)
-      throw new Error(`matmul: [${a.shape}] and [${b.shape}] do not fit (${JSON.stringify(options)})`);
-    const shape = [...broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2)), rows, columns];
-    return this.apply('FusedMatMul', [a, b], shape, {
+  matmul(a: Value, b: Value, { transA = false, transB = false, alpha = 1 }: MatmulOptions = {}): Value {
+    return this.apply('FusedMatMul', [a, b], matmulShape(a.shape, b.shape, transA, transB), {
       domain: 'com.microsoft',
       attributes: {
         transA: { int: Number(transA) },
@@ -106,8 +42,17 @@ export class GraphBuilder {
   div(a: Value, b: Value): Value {
     return this.#binary('Div', a, b);
   }
+  max(a: Value, b: Value): Value {
+    return this.#binary('Max', a, b);
+  }
+  min(a: Value, b: Value): Value {
+    return this.#binary('Min', a, b);
+  }
   neg(x: Value): Value {
     return this.#unary('Neg', x);
+  }
+  reciprocal(x: Value): Value {
+    return this.#unary('Reciprocal', x);
   }
   exp(x: Value): Value {
     return this.#unary('Exp', x);
@@ -130,9 +75,37 @@ export class GraphBuilder {
   relu(x: Value): Value {
     return this.#unary('Relu', x);
   }
-
   sign(x: Value): Value {
     return this.#unary('Sign', x);
+  }
+
+  pow(x: Value, exponent: number): Value {
+    return this.apply('Pow', [x, this.scalar(exponent)], x.shape);
+  }
+
+  /** x * sigmoid(x) (SiLU, also called swish). */
+  silu(x: Value): Value {
+    return this.apply('QuickGelu', [x], x.shape, {
+      domain: 'com.microsoft',
+      attributes: { alpha: { float: 1 } },
+    });
+  }
+
+  /** GELU (arXiv 1606.08415), exact or in its tanh approximation. */
+  gelu(x: Value, approximation: 'none' | 'tanh' = 'none'): Value {
+    return this.apply('Gelu', [x], x.shape, { attributes: { approximate: { text: approximation } } });
+  }
+
+  /** `a` where the condition (bool) holds, else `b`. */
+  where(condition: Value, a: Value, b: Value): Value {
+    if (condition.dtype !== 'bool') throw new Error(`where: the condition is ${condition.dtype}, not bool`);
+    const shape = broadcast(condition.shape, this.#sameType('Where', a, b));
+    return this.apply('Where', [condition, a, b], shape, { dtype: a.dtype });
+  }
+
+  /** Has no gradient. */
+  cast(x: Value, dtype: ElementType): Value {
+    return this.apply('Cast', [x], x.shape, { dtype, attributes: { to: { elementType: dtype } } });
   }
 
   // ---- shapes
@@ -143,27 +116,34 @@ export class GraphBuilder {
   }
 
   transpose(x: Value, permutation: readonly number[]): Value {
-    const shape = permutation.map((axis) => x.shape[axis] as number);
+    if (permutation.length !== x.shape.length || new Set(permutation).size !== permutation.length)
+      throw new Error(`transpose: (${permutation}) permutes no [${x.shape}]`);
+    const shape = permutation.map((axis) => lengthAt(x.shape, axis));
     return this.apply('Transpose', [x], shape, { attributes: { perm: { ints: permutation } } });
   }
 
   /** Elements `start` (inclusive) to `end` (exclusive) along an axis. */
   slice(x: Value, axis: number, start: number, end: number): Value {
-    const shape = x.shape.with(axis, end - start);
-    return this.apply(
-      'Slice',
-      [x, this.integers([start]), this.integers([end]), this.integers([axis])],
-      shape,
-    );
+    if (start < 0 || end <= start || end > lengthAt(x.shape, axis))
+      throw new Error(`slice: ${start} to ${end} is not within axis ${axis} of [${x.shape}]`);
+    const bounds = [[start], [end], [axis]].map((values) => this.integers(values));
+    return this.apply('Slice', [x, ...bounds], x.shape.with(axis, end - start));
   }
 
   concat(parts: readonly Value[], axis: number): Value {
-    const length = parts.reduce((sum, part) => sum + (part.shape[axis] as number), 0);
-    const shape = (parts[0] as Value).shape.with(axis, length);
-    return this.apply('Concat', parts, shape, { attributes: { axis: { int: axis } } });
+    const shapes = parts.map(({ shape }) => shape.with(axis, 0));
+    const [first, ...others] = shapes as [number[], ...number[][]];
+    if (others.some((shape) => !equalShapes(shape, first)))
+      throw new Error(
+        `concat: ${parts.map(({ shape }) => `[${shape}]`).join(', ')} differ beside axis ${axis}`,
+      );
+    const length = parts.reduce((sum, { shape }) => sum + lengthAt(shape, axis), 0);
+    return this.apply('Concat', parts, first.with(axis, length), { attributes: { axis: { int: axis } } });
   }
 
   expand(x: Value, shape: readonly number[]): Value {
+    if (!equalShapes(broadcast(x.shape, shape), shape))
+      throw new Error(`expand: [${x.shape}] does not broadcast to [${shape}]`);
     return this.apply('Expand', [x, this.integers(shape)], shape);
   }
 
@@ -175,13 +155,13 @@ export class GraphBuilder {
   // ---- sums and normalisations
 
   reduceSum(x: Value, axes: readonly number[], keepDims = true): Value {
-    return this.apply('ReduceSum', [x, this.integers(axes)], reduced(x.shape, axes, keepDims), {
+    return this.apply('ReduceSum', [x, this.integers(axes)], reducedShape(x.shape, axes, keepDims), {
       attributes: { keepdims: { int: Number(keepDims) } },
     });
   }
 
   reduceMean(x: Value, axes: readonly number[], keepDims = true): Value {
-    const count = product(axes.map((axis) => x.shape[axis] as number));
+    const count = product(axes.map((axis) => lengthAt(x.shape, axis)));
     return this.mul(this.reduceSum(x, axes, keepDims), this.scalar(1 / count));
   }
 
@@ -197,25 +177,15 @@ export class GraphBuilder {
 
   /** x / sqrt(mean(x^2) + epsilon) * weight over the last dimension (RMSNorm, arXiv 1910.07467). */
   rmsNorm(x: Value, weight: Value, epsilon: number): Value {
-    const scale: Value = { name: this.#name('inverse_rms'), dtype: 'float32', shape: x.shape.with(-1, 1) };
-    const y: Value = { name: this.#name('rms_norm'), dtype: 'float32', shape: x.shape };
-    this.operations.push({
-      operator: 'SimplifiedLayerNormalization',
-      domain: '',
-      inputs: [x, weight],
-      outputs: [y, scale],
-      attributes: { axis: { int: -1 }, epsilon: { float: epsilon } },
-    });
-    return y;
+    return this.#norm('SimplifiedLayerNormalization', [x, weight], epsilon, 1);
   }
 
-  /** x * sigmoid(x) (SiLU, also called swish). */
-  silu(x: Value): Value {
-    return this.apply('QuickGelu', [x], x.shape, {
-      domain: 'com.microsoft',
-      attributes: { alpha: { float: 1 } },
-    });
+  /** (x - mean) / sqrt(variance + epsilon) * weight + bias over the last dimension (arXiv 1607.06450). */
+  layerNorm(x: Value, weight: Value, bias: Value, epsilon: number): Value {
+    return this.#norm('LayerNormalization', [x, weight, bias], epsilon, 2);
   }
+
+  // ---- positions and indices
 
   /**
    * Rotary position embedding (arXiv 2104.09864) of heads that lie side by side, halves rotated together.
@@ -224,6 +194,9 @@ export class GraphBuilder {
    * @param cos and sin: [positions, size / 2]
    */
   rotary(x: Value, positions: Value, cos: Value, sin: Value): Value {
+    const half = lengthAt(cos.shape, 1);
+    if (!equalShapes(cos.shape, sin.shape) || (x.shape.at(-1) as number) % (2 * half) !== 0)
+      throw new Error(`rotary: [${x.shape}], cos [${cos.shape}] and sin [${sin.shape}] do not fit`);
     return this.apply('RotaryEmbedding', [x, positions, cos, sin], x.shape, {
       domain: 'com.microsoft',
       attributes: { interleaved: { int: 0 } },
@@ -232,62 +205,29 @@ export class GraphBuilder {
 
   /** Ones at the given indices along a new last dimension of length `depth`: int64 [n] gives float32 [n, depth]. */
   oneHot(indices: Value, depth: number): Value {
-    const values = this.initializer(this.#name('off_on'), Float32Array.of(0, 1), [2]);
-    return this.apply('OneHot', [indices, this.integers([depth]), values], [...indices.shape, depth], {
-      dtype: 'float32',
-    });
+    const inputs = [indices, this.integers([depth]), this.floats([0, 1])];
+    return this.apply('OneHot', inputs, [...indices.shape, depth], { dtype: 'float32' });
+  }
+
+  /** Entries of x along an axis: the indices' shape takes that axis' place. */
+  gather(x: Value, indices: Value, axis: number): Value {
+    lengthAt(x.shape, axis);
+    const shape = x.shape.toSpliced(axis, 1, ...indices.shape);
+    return this.apply('Gather', [x, indices], shape, { attributes: { axis: { int: axis } } });
   }
 
   /** For each index along the last dimension its element: [..., N] and int64 [..., M] give [..., M]. */
   gatherElements(x: Value, indices: Value): Value {
+    if (!equalShapes(x.shape.slice(0, -1), indices.shape.slice(0, -1)))
+      throw new Error(`gatherElements: [${x.shape}] and [${indices.shape}] differ before the last dimension`);
     return this.apply('GatherElements', [x, indices], indices.shape, { attributes: { axis: { int: -1 } } });
   }
 
-  // ---- the graph as a whole
-
-  /** Adds one operator with one output. */
-  apply(
-    operator: string,
-    inputs: readonly Value[],
-    shape: readonly number[],
-    {
-      domain = '',
-      attributes = {},
-      dtype = (inputs[0] as Value).dtype,
-    }: Partial<Pick<Operation, 'domain' | 'attributes'> & Pick<Value, 'dtype'>> = {},
-  ): Value {
-    const output: Value = { name: this.#name(operator), dtype, shape };
-    this.operations.push({ operator, domain, inputs, outputs: [output], attributes });
-    return output;
-  }
-
-  /** The graph as an ONNX ModelProto, operators in the order in which they were added. */
-  serialize(): Uint8Array {
-    const renamed = this.outputs.map(({ name, value }) => ({ name, dtype: value.dtype, shape: value.shape }));
-    return encodeModel({
-      nodes: [
-        ...this.operations.map((operation) => ({
-          ...operation,
-          inputs: operation.inputs.map((value) => value.name),
-          outputs: operation.outputs.map((value) => value.name),
-        })),
-        // An output has the caller's name: a copy that onnxruntime folds away.
-        ...this.outputs.map(({ name, value }) => ({
-          operator: 'Identity',
-          domain: '' as const,
-          inputs: [value.name],
-          outputs: [name],
-          attributes: {},
-        })),
-      ],
-      initializers: this.initializers,
-      inputs: this.inputs,
-      outputs: renamed,
+  /** Zeros of a shape to which each update is added at its index along an axis; indices and updates have one shape. */
+  scatterSum(shape: readonly number[], indices: Value, updates: Value, axis: number): Value {
+    return this.apply('ScatterElements', [this.zeros(shape), indices, updates], shape, {
+      attributes: { axis: { int: axis }, reduction: { text: 'add' } },
     });
-  }
-
-  #name(operator: string): string {
-    return `${operator}_${this.#count++}`;
   }
 
   #unary(operator: string, x: Value): Value {
@@ -295,32 +235,23 @@ export class GraphBuilder {
   }
 
   #binary(operator: string, a: Value, b: Value): Value {
-    return this.apply(operator, [a, b], broadcast(a.shape, b.shape));
+    return this.apply(operator, [a, b], this.#sameType(operator, a, b));
   }
-}
 
-/** NumPy's broadcasting of two shapes. */
-export function broadcast(a: readonly number[], b: readonly number[]): number[] {
-  const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, axis) => {
-    const x = a[axis - rank + a.length] ?? 1;
-    const y = b[axis - rank + b.length] ?? 1;
-    if (x !== y && x !== 1 && y !== 1) throw new Error(`shapes [${a}] and [${b}] do not broadcast`);
-    return x === 1 ? y : x;
-  });
-}
+  #sameType(operator: string, a: Value, b: Value): number[] {
+    if (a.dtype !== b.dtype) throw new Error(`${operator}: ${a.dtype} and ${b.dtype} differ`);
+    return broadcast(a.shape, b.shape);
+  }
 
-export const product = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
-
-function lastTwo(x: Value, swapped: boolean): [number, number] {
-  const [rows, columns] = x.shape.slice(-2);
-  if (rows === undefined || columns === undefined)
-    throw new Error(`matmul: [${x.shape}] has no two dimensions`);
-  return swapped ? [columns, rows] : [rows, columns];
-}
-
-function reduced(shape: readonly number[], axes: readonly number[], keepDims: boolean): number[] {
-  return keepDims
-    ? shape.map((length, axis) => (axes.includes(axis) ? 1 : length))
-    : shape.filter((_, axis) => !axes.includes(axis));
+  /** A normalisation over the last dimension; its further outputs are statistics for the gradient, [..., 1] each. */
+  #norm(operator: string, inputs: readonly [Value, ...Value[]], epsilon: number, statistics: number): Value {
+    const [x, ...parameters] = inputs;
+    for (const { shape } of parameters)
+      if (!equalShapes(shape, x.shape.slice(-1)))
+        throw new Error(`${operator}: [${shape}] does not fit [${x.shape}]`);
+    return this.apply(operator, inputs, x.shape, {
+      attributes: { axis: { int: -1 }, epsilon: { float: epsilon } },
+      more: Array.from({ length: statistics }, () => x.shape.with(-1, 1)),
+    });
+  }
 }

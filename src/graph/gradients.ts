@@ -1,5 +1,7 @@
-import type { GraphBuilder, Value } from './builder.ts';
+import type { GraphBuilder } from './builder.ts';
+import type { Value } from './graph.ts';
 import { rules } from './rules.ts';
+import { equalShapes } from './shapes.ts';
 
 /** A value of the graph and dL/d(value), of the same shape. */
 export interface Seed {
@@ -11,7 +13,7 @@ export interface Seed {
  * Reverse-mode differentiation: appends to the graph what computes dL/dx for each x of `wrt`.
  * Only operators between `wrt` and the seeds are visited; nothing is computed for other inputs.
  * @returns the gradients in the order of `wrt`, each of its value's shape
- * @throws Error when a seed does not depend on an x, or an operator on the way has no rule
+ * @throws Error when nothing seeded depends on an x, an operator on the way has no rule, or a seed has another shape
  */
 export function gradients(g: GraphBuilder, seeds: readonly Seed[], wrt: readonly Value[]): Value[] {
   const forward = [...g.operations];
@@ -27,7 +29,11 @@ export function gradients(g: GraphBuilder, seeds: readonly Seed[], wrt: readonly
     const earlier = known.get(value.name);
     known.set(value.name, earlier === undefined ? gradient : g.add(earlier, gradient));
   };
-  for (const { value, gradient } of seeds) accumulate(value, gradient);
+  for (const { value, gradient } of seeds) {
+    if (!equalShapes(value.shape, gradient.shape))
+      throw new Error(`the gradient of ${value.name} [${value.shape}] cannot be [${gradient.shape}]`);
+    accumulate(value, gradient);
+  }
 
   for (const operation of forward.reverse()) {
     const dy = known.get((operation.outputs[0] as Value).name);

@@ -1,11 +1,6 @@
-export {
-  broadcast,
-  GraphBuilder,
-  type MatmulOptions,
-  type Operation,
-  product,
-  type Value,
-} from './builder.ts';
+export { GraphBuilder, type MatmulOptions } from './builder.ts';
 export { gradients, type Seed } from './gradients.ts';
+export { Graph, type Operation, type Value } from './graph.ts';
 export type { ElementType } from './onnx.ts';
+export { broadcast, product } from './shapes.ts';
 export { type Split, split } from './split.ts';

@@ -4,7 +4,12 @@ import protobuf from 'protobufjs';
 export const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
 export type ElementType = keyof typeof elementTypes;
 
-export type Attribute = { ints: readonly number[] } | { int: number } | { float: number };
+export type Attribute =
+  | { ints: readonly number[] }
+  | { int: number }
+  | { float: number }
+  | { text: string }
+  | { elementType: ElementType };
 
 export interface Node {
   operator: string;
@@ -60,6 +65,7 @@ const schema = protobuf.Root.fromJSON({
         name: { type: 'string', id: 1 },
         f: { type: 'float', id: 2 },
         i: { type: 'int64', id: 3 },
+        s: { type: 'string', id: 4 },
         ints: { rule: 'repeated', type: 'int64', id: 8, options: { packed: false } },
         type: { type: 'int32', id: 20 },
       },
@@ -126,6 +132,8 @@ export function encodeModel(graph: {
 
 function attribute([name, value]: [string, Attribute]) {
   if ('ints' in value) return { name, ints: value.ints, type: 7 };
+  if ('text' in value) return { name, s: value.text, type: 3 };
+  if ('elementType' in value) return { name, i: elementTypes[value.elementType], type: 2 };
   if ('int' in value) return { name, i: value.int, type: 2 };
   return { name, f: value.float, type: 1 };
 }

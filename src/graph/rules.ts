@@ -1,5 +1,7 @@
-import type { GraphBuilder, Operation, Value } from './builder.ts';
+import type { GraphBuilder } from './builder.ts';
+import type { Operation, Value } from './graph.ts';
 import type { Initializer } from './onnx.ts';
+import { product } from './shapes.ts';
 
 /** What a rule is given: the operator, the gradient of its first output, and which inputs need a gradient. */
 export interface RuleContext {
@@ -45,7 +47,21 @@ export const rules: Readonly<Record<string, Rule>> = {
     // d(a/b)/db = -y/b
     (g, dy, op) => g.neg(g.div(g.mul(dy, output(op)), input(op, 1))),
   ),
+  // Where both are equal, each gets half, as in PyTorch.
+  Max: each(
+    (g, dy, op) => g.mul(dy, above(g, input(op, 0), input(op, 1))),
+    (g, dy, op) => g.mul(dy, above(g, input(op, 1), input(op, 0))),
+  ),
+  Min: each(
+    (g, dy, op) => g.mul(dy, above(g, input(op, 1), input(op, 0))),
+    (g, dy, op) => g.mul(dy, above(g, input(op, 0), input(op, 1))),
+  ),
   Neg: each((g, dy) => g.neg(dy)),
+  Reciprocal: each((g, dy, op) => g.neg(g.mul(dy, g.mul(output(op), output(op))))),
+  Pow: each((g, dy, op) => {
+    const exponent = Number((input(op, 1) as Initializer).data[0]);
+    return g.mul(dy, g.mul(g.scalar(exponent), g.pow(input(op, 0), exponent - 1)));
+  }),
   Exp: each((g, dy, op) => g.mul(dy, output(op))),
   Log: each((g, dy, op) => g.div(dy, input(op, 0))),
   Sqrt: each((g, dy, op) => g.div(g.mul(dy, g.scalar(0.5)), output(op))),
@@ -56,12 +72,24 @@ export const rules: Readonly<Record<string, Rule>> = {
     g.mul(dy, g.mul(g.scalar(2 / Math.sqrt(Math.PI)), g.exp(g.neg(g.mul(input(op, 0), input(op, 0)))))),
   ),
   Relu: each((g, dy, op) => g.mul(dy, g.sign(output(op)))),
-  // d (x s)/dx = s (1 + x (1 - s)), s = sigmoid(x)
+  // dy/dx = s + y (1 - s), s = sigmoid(x), y = x s
   QuickGelu: each((g, dy, op) => {
-    const x = input(op, 0);
-    const s = g.sigmoid(x);
-    return g.mul(dy, g.mul(s, g.add(g.scalar(1), g.mul(x, g.sub(g.scalar(1), s)))));
+    const s = g.sigmoid(input(op, 0));
+    return g.mul(dy, g.add(s, g.mul(output(op), g.sub(g.scalar(1), s))));
   }),
+
+  Gelu: each((g, dy, op) => {
+    const { text } = op.attributes['approximate'] as { text: string };
+    return g.mul(dy, text === 'tanh' ? geluTanhSlope(g, input(op, 0)) : geluSlope(g, input(op, 0)));
+  }),
+  Where: ({ g, operation, dy, needs }) => {
+    const [condition, a, b] = operation.inputs as [Value, Value, Value];
+    return [
+      undefined,
+      needs(1) ? sumTo(g, g.where(condition, dy, g.scalar(0)), a.shape) : undefined,
+      needs(2) ? sumTo(g, g.where(condition, g.scalar(0), dy), b.shape) : undefined,
+    ];
+  },
 
   FusedMatMul: ({ g, operation, dy, needs }) => {
     const [a, b] = [input(operation, 0), input(operation, 1)];
@@ -75,8 +103,7 @@ export const rules: Readonly<Record<string, Rule>> = {
     const db = () => {
       // A weight shared by all leading dimensions: one product over all rows, not one a row and a sum.
       if (b.shape.length === 2 && a.shape.length > 2 && !transA) {
-        const rows = (x: Value) =>
-          g.reshape(x, [x.shape.slice(0, -1).reduce((m, n) => m * n, 1), x.shape.at(-1) as number]);
+        const rows = (x: Value) => g.reshape(x, [product(x.shape.slice(0, -1)), x.shape.at(-1) as number]);
         const [flatA, flatDy] = [rows(a), rows(dy)];
         return transB
           ? g.matmul(flatDy, flatA, { transA: true, alpha })
@@ -125,6 +152,21 @@ export const rules: Readonly<Record<string, Rule>> = {
     });
   },
 
+  Gather: each((g, dy, op) => {
+    const [x, indices] = [input(op, 0), input(op, 1)];
+    const { int: axis } = op.attributes['axis'] as { int: number };
+    const count = product(indices.shape);
+    const updates = g.reshape(dy, x.shape.with(axis, count));
+    const along = g.reshape(
+      indices,
+      x.shape.map((_, i) => (i === axis ? count : 1)),
+    );
+    return g.scatterSum(x.shape, g.expand(along, updates.shape), updates, axis);
+  }),
+  GatherElements: each((g, dy, op) =>
+    g.scatterSum(input(op, 0).shape, input(op, 1), dy, input(op, 0).shape.length - 1),
+  ),
+
   ReduceSum: each((g, dy, op) => {
     const x = input(op, 0);
     const axes = Array.from((input(op, 1) as Initializer).data, Number);
@@ -154,7 +196,47 @@ export const rules: Readonly<Record<string, Rule>> = {
     };
     return [needs(0) ? dx() : undefined, needs(1) ? sumTo(g, g.mul(dy, normalised), w.shape) : undefined];
   },
+  // y = n w + b with n = (x - mean(x)) r:  dx = r (dy w - mean(dy w) - n mean(dy w n)),  dw = sum(dy n),  db = sum(dy)
+  LayerNormalization: ({ g, operation, dy, needs }) => {
+    const [x, w, b] = operation.inputs as [Value, Value, Value];
+    const [, mean, r] = operation.outputs as [Value, Value, Value];
+    const last = [x.shape.length - 1];
+    const normalised = g.mul(g.sub(x, mean), r);
+    const dx = () => {
+      const scaled = g.mul(dy, w);
+      const along = g.mul(normalised, g.reduceMean(g.mul(scaled, normalised), last));
+      return g.mul(r, g.sub(g.sub(scaled, g.reduceMean(scaled, last)), along));
+    };
+    return [
+      needs(0) ? dx() : undefined,
+      needs(1) ? sumTo(g, g.mul(dy, normalised), w.shape) : undefined,
+      needs(2) ? sumTo(g, dy, b.shape) : undefined,
+    ];
+  },
 };
+
+/** 1 where a > b, 0 where a < b, 1/2 where they are equal. */
+const above = (g: GraphBuilder, a: Value, b: Value) =>
+  g.add(g.mul(g.sign(g.sub(a, b)), g.scalar(0.5)), g.scalar(0.5));
+
+/** gelu(x) = x P(x), so its slope is P(x) + x p(x), P and p the normal distribution's. */
+function geluSlope(g: GraphBuilder, x: Value): Value {
+  const half = g.scalar(0.5);
+  const distribution = g.mul(half, g.add(g.scalar(1), g.erf(g.mul(x, g.scalar(Math.SQRT1_2)))));
+  const density = g.mul(g.scalar(1 / Math.sqrt(2 * Math.PI)), g.exp(g.neg(g.mul(half, g.mul(x, x)))));
+  return g.add(distribution, g.mul(x, density));
+}
+
+/** y = x (1 + t) / 2 with t = tanh(k (x + c x^3)):  dy/dx = (1 + t)/2 + x (1 - t^2) k (1 + 3 c x^2) / 2. */
+function geluTanhSlope(g: GraphBuilder, x: Value): Value {
+  const [one, half] = [g.scalar(1), g.scalar(0.5)];
+  const [k, c] = [Math.sqrt(2 / Math.PI), 0.044715];
+  const square = g.mul(x, x);
+  const t = g.tanh(g.mul(g.mul(g.scalar(k), x), g.add(one, g.mul(g.scalar(c), square))));
+  const inner = g.add(g.scalar(k), g.mul(g.scalar(3 * k * c), square));
+  const change = g.mul(x, g.mul(g.sub(one, g.mul(t, t)), inner));
+  return g.mul(half, g.add(g.add(one, t), change));
+}
 
 function flag(operation: Operation, name: string): boolean {
   return (operation.attributes[name] as { int: number }).int === 1;

@@ -1,11 +1,15 @@
 import type { PackedBatch, Target } from '../data/index.ts';
 import type { Engine, Tensor } from '../engine/index.ts';
-import { GraphBuilder, gradients, type Split, split, type Value } from '../graph/index.ts';
+import { GraphBuilder, gradients, product, type Split, split, type Value } from '../graph/index.ts';
 import type { Architecture, Slots } from './family.ts';
 import type { WeightSource, Weights } from './weights.ts';
 
-/** What a block's forward keeps for its backward: its residuals, or only its input when they are to be computed again. */
-export type Saved = Readonly<Record<string, Tensor>>;
+/** What a block's forward keeps for its backward; `backward` takes it, and its buffers are used again. */
+export interface Saved {
+  readonly key: string;
+  readonly kept: Readonly<Record<string, Tensor>>;
+  readonly x: Tensor;
+}
 
 export interface BlockGradients {
   /** dL/dx, [B, T, D]. */
@@ -28,6 +32,8 @@ export class Decoder {
   readonly #weights: WeightSource;
   readonly #sides = new WeakMap<PackedBatch, Record<string, Tensor>>();
   readonly #splits = new Map<string, Split>();
+  /** Residual buffers that no block holds, by graph: fresh memory for each step would cost as much as its products. */
+  readonly #spare = new Map<string, Saved['kept'][]>();
 
   constructor(engine: Engine, architecture: Architecture, weights: WeightSource) {
     this.#engine = engine;
@@ -60,12 +66,11 @@ export class Decoder {
     { weights }: { weights: boolean },
   ): Promise<{ y: Float32Array; saved: Saved }> {
     const parts = this.#split(batch, weights);
-    const session = await this.#engine.session(this.#key(`saving ${weights}`, batch), () => parts.forward);
-    const { y, ...residuals } = await session.run(this.#feeds(position, x, batch));
-    const saved: Record<string, Tensor> = {};
-    for (const { name } of parts.residuals) saved[name] = residuals[`saved.${name}`] as Tensor;
-    if (parts.reread.includes('x')) saved['x'] = this.#state(x, batch);
-    return { y: y?.data as Float32Array, saved };
+    const key = this.#key(`saving ${weights}`, batch);
+    const session = await this.#engine.session(key, () => parts.forward);
+    const kept = this.#spare.get(key)?.pop() ?? residualBuffers(parts.residuals);
+    const { y } = await session.run(this.#feeds(position, x, batch), kept);
+    return { y: y?.data as Float32Array, saved: { key, kept, x: this.#state(x, batch) } };
   }
 
   /** The gradients of one block from dL/dy and what `forwardSaving` kept. */
@@ -80,9 +85,10 @@ export class Decoder {
     const session = await this.#engine.session(this.#key(`backward ${weights}`, batch), () => parts.backward);
     const given: Record<string, Tensor> = {
       ...this.#feeds(position, dy, batch),
-      ...saved,
+      x: saved.x,
       dy: this.#state(dy, batch),
     };
+    for (const { name } of parts.residuals) given[name] = saved.kept[`saved.${name}`] as Tensor;
     const feeds = Object.fromEntries(
       [...parts.reread, ...parts.residuals.map(({ name }) => name), 'dy'].map((name) => [
         name,
@@ -90,6 +96,7 @@ export class Decoder {
       ]),
     );
     const outputs = await session.run(feeds);
+    this.#release(saved);
     const dx = outputs['d.x']?.data as Float32Array;
     if (!weights) return { dx };
     const slots = Object.keys(this.config.block(0));
@@ -262,6 +269,12 @@ export class Decoder {
     }
   }
 
+  #release({ key, kept }: Saved): void {
+    const spare = this.#spare.get(key);
+    if (spare === undefined) this.#spare.set(key, [kept]);
+    else spare.push(kept);
+  }
+
   #key(graph: string, { size, length }: PackedBatch): string {
     return `${graph} ${size}x${length}`;
   }
@@ -278,6 +291,15 @@ function weightFeeds(slots: Slots, weights: Weights): Record<string, Tensor> {
     Object.entries(slots).map(([slot, { shape }]) => [
       `w.${slot}`,
       { dtype: 'float32' as const, shape, data: weights[slot] as Float32Array },
+    ]),
+  );
+}
+
+function residualBuffers(residuals: Split['residuals']): Saved['kept'] {
+  return Object.fromEntries(
+    residuals.map(({ name, shape }) => [
+      `saved.${name}`,
+      { dtype: 'float32' as const, shape, data: new Float32Array(product(shape)) },
     ]),
   );
 }

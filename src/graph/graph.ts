@@ -1,0 +1,112 @@
+import { type Attribute, type ElementType, encodeModel, type Initializer } from './onnx.ts';
+
+/** A tensor of the graph: its shape is known when the graph is built. */
+export interface Value {
+  readonly name: string;
+  readonly dtype: ElementType;
+  readonly shape: readonly number[];
+}
+
+/** One operator applied; gradient rules read it. */
+export interface Operation {
+  readonly operator: string;
+  readonly domain: '' | 'com.microsoft';
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+/** How an operator is applied, beside its inputs and its output's shape. */
+export interface Application {
+  domain?: Operation['domain'];
+  attributes?: Operation['attributes'];
+  /** Of the output; the first input's when absent. */
+  dtype?: ElementType;
+  /** Shapes of outputs after the first, of the first's type. */
+  more?: readonly (readonly number[])[];
+}
+
+/** A graph under construction: inputs, stored tensors, operators in the order of their adding, outputs. */
+export class Graph {
+  readonly operations: Operation[] = [];
+  readonly inputs: Value[] = [];
+  readonly outputs: { name: string; value: Value }[] = [];
+  readonly initializers: Initializer[] = [];
+  #count = 0;
+
+  input(name: string, dtype: ElementType, shape: readonly number[]): Value {
+    const value = { name, dtype, shape };
+    this.inputs.push(value);
+    return value;
+  }
+
+  /** A named tensor stored in the graph. */
+  initializer(name: string, data: Float32Array, shape: readonly number[]): Value {
+    return this.#store({ name, dtype: 'float32', shape, data });
+  }
+
+  /** A float32 scalar stored in the graph. */
+  scalar(value: number): Value {
+    return this.initializer(this.#name('scalar'), Float32Array.of(value), []);
+  }
+
+  /** float32 numbers stored in the graph. */
+  floats(values: readonly number[]): Value {
+    return this.initializer(this.#name('floats'), Float32Array.from(values), [values.length]);
+  }
+
+  /** int64 numbers stored in the graph, as ONNX takes shapes and axes. */
+  integers(values: readonly number[]): Value {
+    const data = BigInt64Array.from(values, BigInt);
+    return this.#store({ name: this.#name('integers'), dtype: 'int64', shape: [values.length], data });
+  }
+
+  output(name: string, value: Value): void {
+    this.outputs.push({ name, value });
+  }
+
+  /** Adds one operator and returns its first output. */
+  apply(
+    operator: string,
+    inputs: readonly Value[],
+    shape: readonly number[],
+    { domain = '', attributes = {}, dtype = (inputs[0] as Value).dtype, more = [] }: Application = {},
+  ): Value {
+    const output: Value = { name: this.#name(operator), dtype, shape };
+    const others = more.map((other) => ({ name: this.#name(operator), dtype, shape: other }));
+    this.operations.push({ operator, domain, inputs, outputs: [output, ...others], attributes });
+    return output;
+  }
+
+  /** The graph as an ONNX ModelProto. */
+  serialize(): Uint8Array {
+    const nodes = this.operations.map((operation) => ({
+      ...operation,
+      inputs: operation.inputs.map((value) => value.name),
+      outputs: operation.outputs.map((value) => value.name),
+    }));
+    // An output has the caller's name: a copy that onnxruntime folds away.
+    const renaming = this.outputs.map(({ name, value }) => ({
+      operator: 'Identity',
+      domain: '' as const,
+      inputs: [value.name],
+      outputs: [name],
+      attributes: {},
+    }));
+    return encodeModel({
+      nodes: [...nodes, ...renaming],
+      initializers: this.initializers,
+      inputs: this.inputs,
+      outputs: this.outputs.map(({ name, value }) => ({ name, dtype: value.dtype, shape: value.shape })),
+    });
+  }
+
+  #store(initializer: Initializer): Value {
+    this.initializers.push(initializer);
+    return initializer;
+  }
+
+  #name(of: string): string {
+    return `${of}_${this.#count++}`;
+  }
+}
