@@ -1,169 +1,172 @@
-import * as ort from 'onnxruntime-node';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GraphBuilder, gradients, split, type Value } from '../../../src/graph/index.ts';
+import { GraphBuilder, gradients } from '../../../src/graph/index.ts';
+import { type Build, declare, floats, type Input, integers, named, ready, seeded } from './session.ts';
 
-type Build = (g: GraphBuilder, inputs: Value[]) => Value;
+const random = seeded(7);
+const any = (...shape: number[]) => floats(shape, random);
+/** 0.6 to 1.6: where the operator asks for numbers above 0. */
+const positive = (...shape: number[]) => floats(shape, () => 1.1 + random() / 2);
+/** At least 0.2 away from 0, so that no step crosses a kink there. */
+const offZero = (...shape: number[]) =>
+  floats(shape, () => {
+    const x = random();
+    return x + Math.sign(x) * 0.2;
+  });
+const truths = (...values: number[]): Input => ({ shape: [values.length], data: Uint8Array.from(values) });
 
-/** Each operator with the shapes of its inputs; `positive` keeps them above 0.5 where the operator asks for it. */
-const cases: [name: string, shapes: number[][], build: Build, positive?: boolean][] = [
-  [
-    'add, broadcast',
-    [
-      [2, 3, 4],
-      [3, 1],
-    ],
-    (g, [a, b]) => g.add(a!, b!),
-  ],
-  [
-    'sub, broadcast',
-    [
-      [3, 1],
-      [2, 3, 4],
-    ],
-    (g, [a, b]) => g.sub(a!, b!),
-  ],
-  ['mul, broadcast', [[2, 3], [3]], (g, [a, b]) => g.mul(a!, b!)],
-  [
-    'div',
-    [
-      [2, 3],
-      [2, 3],
-    ],
-    (g, [a, b]) => g.div(a!, b!),
-    true,
-  ],
-  ['neg', [[5]], (g, [a]) => g.neg(a!)],
-  ['exp', [[5]], (g, [a]) => g.exp(a!)],
-  ['log', [[5]], (g, [a]) => g.log(a!), true],
-  ['sqrt', [[5]], (g, [a]) => g.sqrt(a!), true],
-  ['tanh', [[5]], (g, [a]) => g.tanh(a!)],
-  ['sigmoid', [[5]], (g, [a]) => g.sigmoid(a!)],
-  ['erf', [[5]], (g, [a]) => g.erf(a!)],
-  ['relu', [[5]], (g, [a]) => g.relu(a!), true],
-  ['silu', [[2, 5]], (g, [a]) => g.silu(a!)],
-  [
-    'matmul',
-    [
-      [2, 3],
-      [3, 4],
-    ],
-    (g, [a, b]) => g.matmul(a!, b!),
-  ],
+const positions = integers([2, 3], [0, 1, 2, 4, 0, 1]);
+
+const cases: [name: string, inputs: Input[], build: Build][] = [
+  ['add, broadcast', [any(2, 3, 4), any(3, 1)], (g, [a, b]) => g.add(a!, b!)],
+  ['sub, broadcast', [any(3, 1), any(2, 3, 4)], (g, [a, b]) => g.sub(a!, b!)],
+  ['mul, broadcast', [any(2, 3), any(3)], (g, [a, b]) => g.mul(a!, b!)],
+  ['div, broadcast', [any(2, 3), positive(2, 1)], (g, [a, b]) => g.div(a!, b!)],
+  ['max', [offZero(2, 4), floats([1], () => 0)], (g, [a, b]) => g.max(a!, b!)],
+  ['min', [offZero(2, 4), floats([1], () => 0)], (g, [a, b]) => g.min(a!, b!)],
+  ['neg', [any(5)], (g, [a]) => g.neg(a!)],
+  ['reciprocal', [positive(5)], (g, [a]) => g.reciprocal(a!)],
+  ['exp', [any(5)], (g, [a]) => g.exp(a!)],
+  ['log', [positive(5)], (g, [a]) => g.log(a!)],
+  ['sqrt', [positive(5)], (g, [a]) => g.sqrt(a!)],
+  ['pow', [positive(5)], (g, [a]) => g.pow(a!, 2.5)],
+  ['tanh', [any(5)], (g, [a]) => g.tanh(a!)],
+  ['sigmoid', [any(5)], (g, [a]) => g.sigmoid(a!)],
+  ['erf', [any(5)], (g, [a]) => g.erf(a!)],
+  ['relu', [offZero(8)], (g, [a]) => g.relu(a!)],
+  ['silu', [any(2, 5)], (g, [a]) => g.silu(a!)],
+  ['gelu', [any(2, 5)], (g, [a]) => g.gelu(a!)],
+  ['gelu, tanh', [any(2, 5)], (g, [a]) => g.gelu(a!, 'tanh')],
+  ['where, broadcast', [truths(1, 0, 1), any(2, 3), any(1)], (g, [c, a, b]) => g.where(c!, a!, b!)],
+  ['matmul', [any(2, 3), any(3, 4)], (g, [a, b]) => g.matmul(a!, b!)],
   [
     'matmul, transB, alpha',
-    [
-      [2, 3],
-      [4, 3],
-    ],
+    [any(2, 3), any(4, 3)],
     (g, [a, b]) => g.matmul(a!, b!, { transB: true, alpha: 0.5 }),
   ],
-  [
-    'matmul, transA',
-    [
-      [3, 2],
-      [3, 4],
-    ],
-    (g, [a, b]) => g.matmul(a!, b!, { transA: true }),
-  ],
+  ['matmul, transA', [any(3, 2), any(3, 4)], (g, [a, b]) => g.matmul(a!, b!, { transA: true })],
   [
     'matmul, both',
-    [
-      [3, 2],
-      [4, 3],
-    ],
+    [any(3, 2), any(4, 3)],
     (g, [a, b]) => g.matmul(a!, b!, { transA: true, transB: true, alpha: 2 }),
   ],
   [
-    'matmul, weight over a batch',
-    [
-      [2, 3, 4],
-      [5, 4],
-    ],
+    'matmul, weight over a batch, transB',
+    [any(2, 3, 4), any(5, 4)],
     (g, [a, b]) => g.matmul(a!, b!, { transB: true }),
   ],
-  [
-    'matmul, weight over a batch, plain',
-    [
-      [2, 3, 4],
-      [4, 5],
-    ],
-    (g, [a, b]) => g.matmul(a!, b!),
-  ],
+  ['matmul, weight over a batch', [any(2, 3, 4), any(4, 5)], (g, [a, b]) => g.matmul(a!, b!)],
   [
     'matmul, grouped queries',
-    [
-      [1, 2, 3, 4, 5],
-      [1, 2, 1, 4, 5],
-    ],
+    [any(1, 2, 3, 4, 5), any(1, 2, 1, 4, 5)],
     (g, [a, b]) => g.matmul(a!, b!, { transB: true, alpha: 0.3 }),
   ],
-  ['reshape', [[2, 6]], (g, [a]) => g.reshape(a!, [3, 4])],
-  ['transpose', [[2, 3, 4]], (g, [a]) => g.transpose(a!, [2, 0, 1])],
-  ['slice', [[2, 6]], (g, [a]) => g.slice(a!, 1, 2, 5)],
+  ['reshape', [any(2, 6)], (g, [a]) => g.reshape(a!, [3, 4])],
+  ['transpose', [any(2, 3, 4)], (g, [a]) => g.transpose(a!, [2, 0, 1])],
+  ['slice', [any(2, 6)], (g, [a]) => g.slice(a!, 1, 2, 5)],
+  ['slice from the start', [any(6, 2)], (g, [a]) => g.slice(a!, 0, 0, 5)],
+  ['slice of everything', [any(3)], (g, [a]) => g.slice(a!, 0, 0, 3)],
+  ['concat', [any(2, 1), any(2, 3)], (g, [a, b]) => g.concat([a!, b!], 1)],
+  ['expand', [any(2, 1)], (g, [a]) => g.expand(a!, [4, 2, 3])],
+  ['reduceSum', [any(2, 3, 4)], (g, [a]) => g.reduceSum(a!, [0, 2], false)],
+  ['reduceMean', [any(2, 3, 4)], (g, [a]) => g.reduceMean(a!, [2])],
+  ['softmax', [any(2, 5)], (g, [a]) => g.softmax(a!)],
+  ['logSoftmax', [any(2, 5)], (g, [a]) => g.logSoftmax(a!)],
+  ['rmsNorm', [any(2, 3, 6), any(6)], (g, [x, w]) => g.rmsNorm(x!, w!, 1e-5)],
+  ['layerNorm', [any(2, 3, 6), any(6), any(6)], (g, [x, w, b]) => g.layerNorm(x!, w!, b!, 1e-5)],
+  ['rotary', [any(2, 3, 8), positions, any(5, 2), any(5, 2)], (g, [x, p, c, s]) => g.rotary(x!, p!, c!, s!)],
+  ['gather, rows', [any(4, 3), integers([2, 2], [1, 3, 1, 0])], (g, [x, i]) => g.gather(x!, i!, 0)],
+  ['gather, last axis', [any(2, 4), integers([3], [2, 2, 0])], (g, [x, i]) => g.gather(x!, i!, 1)],
   [
-    'concat',
-    [
-      [2, 1],
-      [2, 3],
-    ],
-    (g, [a, b]) => g.concat([a!, b!], 1),
+    'gatherElements',
+    [any(2, 4), integers([2, 3], [2, 2, 0, 1, 3, 1])],
+    (g, [x, i]) => g.gatherElements(x!, i!),
   ],
-  ['expand', [[2, 1]], (g, [a]) => g.expand(a!, [2, 3])],
-  ['reduceSum', [[2, 3, 4]], (g, [a]) => g.reduceSum(a!, [1], false)],
-  ['reduceMean', [[2, 3, 4]], (g, [a]) => g.reduceMean(a!, [2])],
-  ['softmax', [[2, 5]], (g, [a]) => g.softmax(a!)],
-  ['logSoftmax', [[2, 5]], (g, [a]) => g.logSoftmax(a!)],
-  ['rmsNorm', [[2, 3, 6], [6]], (g, [x, w]) => g.rmsNorm(x!, w!, 1e-5)],
+  ['a value used twice', [any(3)], (g, [a]) => g.mul(g.add(a!, a!), g.tanh(a!))],
 ];
 
 describe('gradients equal finite differences', () => {
-  it.each(cases)('%s', async (_name, shapes, build, positive = false) => {
-    const random = seeded(7);
-    const feeds = Object.fromEntries(
-      shapes.map((shape, i) => [
-        `x${i}`,
-        tensor(shape, () => (positive ? 0.6 + random() : 2 * random() - 1)),
-      ]),
+  it.each(cases)('%s', async (name, inputs, build) => {
+    // Of rotary embeddings only x is differentiated: its tables are no weights.
+    const asked = inputs.flatMap(({ data }, i) =>
+      data instanceof Float32Array && (name !== 'rotary' || i === 0) ? [i] : [],
     );
-    const forward = new GraphBuilder();
-    const y = build(
-      forward,
-      shapes.map((shape, i) => forward.input(`x${i}`, 'float32', shape)),
-    );
-    forward.output('y', y);
-    const dy = tensor(y.shape, () => 2 * random() - 1);
-
-    const g = new GraphBuilder();
-    const inputs = shapes.map((shape, i) => g.input(`x${i}`, 'float32', shape));
-    const value = build(g, inputs);
-    const grads = gradients(g, [{ value, gradient: g.input('dy', 'float32', value.shape) }], inputs);
-    grads.forEach((gradient, i) => {
-      g.output(`d${i}`, gradient);
-    });
-    const analytic = await run(g, { ...feeds, dy });
-
-    const session = await ort.InferenceSession.create(forward.serialize());
-    const loss = async () => {
-      const data = (await session.run(feeds))['y']!.data as Float32Array;
-      return data.reduce((sum, v, i) => sum + v * (dy.data as Float32Array)[i]!, 0);
-    };
-    for (const [i, shape] of shapes.entries()) {
-      expect(analytic[`d${i}`]!.dims).toEqual(shape);
-      const x = feeds[`x${i}`]!.data as Float32Array;
-      for (let j = 0; j < x.length; j++) {
-        const at = x[j]!;
-        const h = 1e-2;
-        x[j] = at + h;
-        const above = await loss();
-        x[j] = at - h;
-        const below = await loss();
-        x[j] = at;
-        expect((analytic[`d${i}`]!.data as Float32Array)[j]!).toBeCloseTo((above - below) / (2 * h), 2);
+    const { loss, analytic } = await prepare(inputs, build, asked);
+    const found = await analytic();
+    for (const i of asked) {
+      const { shape, data } = inputs[i] as { shape: number[]; data: Float32Array };
+      expect(found[i]!.shape).toEqual(shape);
+      for (let j = 0; j < data.length; j++) {
+        const at = data[j]!;
+        const numeric = await slope(async (step) => {
+          data[j] = at + step;
+          return loss();
+        });
+        data[j] = at;
+        expectClose(found[i]!.data[j]!, numeric);
       }
     }
   });
+});
 
-  it('computes nothing for inputs that are not asked for', () => {
+describe('gradients along a random direction, of random shapes', () => {
+  /** Two shapes that broadcast: a shape with some lengths replaced by 1 and some leading ones left out, each way. */
+  const pair = fc
+    .array(fc.record({ length: fc.integer({ min: 1, max: 4 }), one: fc.constantFrom('a', 'b', 'none') }), {
+      minLength: 1,
+      maxLength: 4,
+    })
+    .chain((axes) =>
+      fc.record({
+        a: fc.constant(axes.map(({ length, one }) => (one === 'a' ? 1 : length))),
+        b: fc
+          .integer({ min: 0, max: axes.length - 1 })
+          .map((cut) => axes.map(({ length, one }) => (one === 'b' ? 1 : length)).slice(cut)),
+        swap: fc.boolean(),
+        seed: fc.integer({ min: 1, max: 1e6 }),
+      }),
+    );
+
+  it.each(['add', 'sub', 'mul', 'div'] as const)('%s', async (operator) => {
+    await fc.assert(
+      fc.asyncProperty(pair, async ({ a, b, swap, seed }) => {
+        const next = seeded(seed);
+        const above = () => 1.1 + next() / 2;
+        const inputs = (swap ? [b, a] : [a, b]).map((shape) => floats(shape, above));
+        await alongDirection(inputs, (g, [x, y]) => g[operator](x!, y!), next);
+      }),
+      { numRuns: 12 },
+    );
+  });
+
+  it('matmul', async () => {
+    const size = fc.integer({ min: 1, max: 4 });
+    const shapes = fc.record({
+      batch: pair,
+      rows: size,
+      inner: size,
+      columns: size,
+      transA: fc.boolean(),
+      transB: fc.boolean(),
+      weight: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(shapes, async ({ batch, rows, inner, columns, transA, transB, weight }) => {
+        const next = seeded(batch.seed);
+        const left = transA ? [inner, rows] : [rows, inner];
+        const right = transB ? [columns, inner] : [inner, columns];
+        const inputs = [[...batch.a, ...left], weight ? right : [...batch.b, ...right]].map((shape) =>
+          floats(shape, next),
+        );
+        await alongDirection(inputs, (g, [x, y]) => g.matmul(x!, y!, { transA, transB, alpha: 0.7 }), next);
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+describe('gradients', () => {
+  it('compute nothing for inputs that are not asked for', () => {
     const g = new GraphBuilder();
     const [x, w] = [g.input('x', 'float32', [2, 3]), g.input('w', 'float32', [4, 3])];
     const y = g.matmul(x, w, { transB: true });
@@ -172,76 +175,109 @@ describe('gradients equal finite differences', () => {
     expect(g.operations.length).toBe(before + 1);
   });
 
-  it('names the operator that has no rule, and a value that nothing depends on', () => {
+  it('do not look at operators behind the seeds or before what is asked for', () => {
+    const g = new GraphBuilder();
+    const x = g.input('x', 'float32', [2]);
+    const middle = g.apply('Cos', [x], [2]);
+    const y = g.neg(middle);
+    g.apply('Sin', [y], [2]);
+    const dy = g.input('dy', 'float32', [2]);
+    expect(gradients(g, [{ value: y, gradient: dy }], [middle])).toHaveLength(1);
+  });
+
+  it('of several seeds add up', async () => {
+    const g = new GraphBuilder();
+    const x = g.input('x0', 'float32', [2]);
+    const seeds = [g.neg(x), g.mul(x, x)].map((value) => ({ value, gradient: g.floats([1, 1]) }));
+    g.output('dx', gradients(g, seeds, [x])[0]!);
+    const { dx } = await (await ready(g))(named([{ shape: [2], data: Float32Array.of(3, -2) }]));
+    expect(Array.from(dx!.data)).toEqual([5, -5]);
+  });
+
+  it('name the operator that has no rule, a value that nothing depends on, and a seed of another shape', () => {
     const g = new GraphBuilder();
     const x = g.input('x', 'float32', [2]);
     const dy = g.input('dy', 'float32', [2]);
     const y = g.apply('Cos', [x], [2]);
     expect(() => gradients(g, [{ value: y, gradient: dy }], [x])).toThrow('no gradient rule for Cos');
     const free = g.input('free', 'float32', [2]);
-    expect(() => gradients(g, [{ value: g.neg(x), gradient: dy }], [free])).toThrow(
+    const negative = g.neg(x);
+    expect(() => gradients(g, [{ value: negative, gradient: dy }], [free])).toThrow(
       'nothing depends on free',
     );
+    const long = g.input('long', 'float32', [3]);
+    expect(() => gradients(g, [{ value: negative, gradient: long }], [x])).toThrow('[2] cannot be [3]');
   });
 });
 
-describe('split', () => {
-  it('gives the gradients of the one graph from residuals', async () => {
-    const build = (g: GraphBuilder) => {
-      const x = g.input('x', 'float32', [2, 3, 4]);
-      const w = g.input('w', 'float32', [5, 4]);
-      const v = g.input('v', 'float32', [4, 5]);
-      const n = g.input('n', 'float32', [4]);
-      const hidden = g.silu(g.matmul(g.rmsNorm(x, n, 1e-5), w, { transB: true }));
-      return { y: g.add(x, g.matmul(hidden, v, { transB: true })), wrt: [x, w, v, n] };
-    };
-    const random = seeded(3);
-    const shapes: Record<string, number[]> = { x: [2, 3, 4], w: [5, 4], v: [4, 5], n: [4] };
-    const feeds = Object.fromEntries(
-      Object.entries(shapes).map(([name, shape]) => [name, tensor(shape, random)]),
-    );
-    const dy = tensor([2, 3, 4], random);
+/** L = sum(y dy) for a fixed dy, and dL/dx for the inputs that are asked for. */
+async function prepare(inputs: Input[], build: Build, asked: readonly number[]) {
+  const forward = new GraphBuilder();
+  const y = build(forward, declare(forward, inputs));
+  forward.output('y', y);
+  const dy = floats(y.shape, seeded(11));
 
-    const one = new GraphBuilder();
-    const { y, wrt } = build(one);
-    gradients(one, [{ value: y, gradient: one.input('dy', 'float32', y.shape) }], wrt).forEach(
-      (gradient, i) => {
-        one.output(`d.${wrt[i]!.name}`, gradient);
-      },
-    );
-    const expected = await run(one, { ...feeds, dy });
-
-    const parts = split(build);
-    const saved = await run(parts.forward, feeds);
-    const given = Object.fromEntries([
-      ...parts.reread.map((name) => [name, feeds[name]!] as const),
-      ...parts.residuals.map(({ name }) => [name, saved[`saved.${name}`]!] as const),
-    ]);
-    const actual = await run(parts.backward, { ...given, dy });
-    for (const name of Object.keys(expected)) {
-      (expected[name]!.data as Float32Array).forEach((value, i) => {
-        expect((actual[name]!.data as Float32Array)[i]!).toBeCloseTo(value, 5);
-      });
-    }
+  const g = new GraphBuilder();
+  const values = declare(g, inputs);
+  const seed = { value: build(g, values), gradient: g.input('dy', 'float32', y.shape) };
+  gradients(
+    g,
+    [seed],
+    asked.map((i) => values[i]!),
+  ).forEach((gradient, k) => {
+    g.output(`d${asked[k]}`, gradient);
   });
-});
-
-async function run(g: GraphBuilder, feeds: Record<string, ort.Tensor>): Promise<Record<string, ort.Tensor>> {
-  return (await ort.InferenceSession.create(g.serialize())).run(feeds);
-}
-
-function tensor(shape: readonly number[], next: () => number): ort.Tensor {
-  return new ort.Tensor(
-    'float32',
-    Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, next),
-    shape,
-  );
-}
-
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 16807) % 2147483647;
-    return state / 2147483647;
+  const [runForward, runBackward] = [await ready(forward), await ready(g)];
+  return {
+    async loss(): Promise<number> {
+      const { data } = (await runForward(named(inputs)))['y']!;
+      return data.reduce((sum, value, i) => sum + value * dy.data[i]!, 0);
+    },
+    async analytic(): Promise<Record<number, { shape: number[]; data: Float32Array }>> {
+      const outputs = await runBackward({ ...named(inputs), dy });
+      return Object.fromEntries(
+        asked.map((i) => [i, { shape: [...outputs[`d${i}`]!.dims], data: outputs[`d${i}`]!.data }]),
+      );
+    },
   };
+}
+
+async function alongDirection(
+  inputs: (Input & { data: Float32Array })[],
+  build: Build,
+  next: () => number,
+): Promise<void> {
+  const { loss, analytic } = await prepare(
+    inputs,
+    build,
+    inputs.map((_, i) => i),
+  );
+  const found = await analytic();
+  const directions = inputs.map(({ data }) => Float32Array.from(data, next));
+  const starts = inputs.map(({ data }) => data.slice());
+  const numeric = await slope(async (step) => {
+    inputs.forEach(({ data }, i) => {
+      data.forEach((_, j) => {
+        data[j] = starts[i]![j]! + step * directions[i]![j]!;
+      });
+    });
+    return loss();
+  });
+  const expected = directions.reduce(
+    (sum, direction, i) => sum + direction.reduce((s, d, j) => s + d * found[i]!.data[j]!, 0),
+    0,
+  );
+  expectClose(expected, numeric, inputs[0]!.data.length + inputs[1]!.data.length);
+}
+
+/** Central difference of fourth order: the error falls with the fourth power of the step. */
+async function slope(at: (step: number) => Promise<number>): Promise<number> {
+  const h = 0.02;
+  const near = (await at(h)) - (await at(-h));
+  const far = (await at(2 * h)) - (await at(-2 * h));
+  return (8 * near - far) / (12 * h);
+}
+
+function expectClose(actual: number, expected: number, scale = 1): void {
+  expect(Math.abs(actual - expected)).toBeLessThan(2e-4 * (scale + Math.abs(expected)));
 }

@@ -1,0 +1,266 @@
+import { execFileSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, headers } from 'nats';
+import { afterEach, expect, test } from 'vitest';
+import {
+  type EventMessage,
+  openPublisher,
+  type PublisherOptions,
+  type StageEvent,
+  type WatchOptions,
+  watchEvents,
+} from '../../src/progress/index.ts';
+import { freePort, NatsServer } from './nats-server.ts';
+
+const words = { kind: 'OffsiteTune', metadata: { name: 'words', namespace: 'data', uid: 'u-1' } };
+const cleanUp: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const step of cleanUp.splice(0).reverse()) await step();
+});
+
+async function serve(options: Parameters<typeof NatsServer.start>[0] = {}): Promise<NatsServer> {
+  const server = await NatsServer.start(options);
+  cleanUp.push(() => server.remove());
+  return server;
+}
+
+function publisherTo(url: string, options: Partial<PublisherOptions> = {}) {
+  const warnings: StageEvent[] = [];
+  const publisher = openPublisher({
+    url,
+    environment: {},
+    warn: (warning) => warnings.push(warning),
+    ...options,
+  });
+  cleanUp.push(() => publisher.close(0));
+  return { publisher, warnings };
+}
+
+/** Watches in the background until `enough` says so, or ten seconds have passed. */
+async function watched(
+  url: string,
+  enough: (messages: EventMessage[]) => boolean,
+  options: Partial<WatchOptions> = {},
+): Promise<EventMessage[]> {
+  const messages: EventMessage[] = [];
+  const signal = AbortSignal.timeout(10_000);
+  for await (const message of watchEvents(url, {}, { environment: {}, from: 'all', ...options, signal })) {
+    messages.push(message);
+    if (enough(messages)) break;
+  }
+  return messages;
+}
+
+const progress = (progressPercentage: number): StageEvent => ({
+  type: 'progress',
+  stage: 'tune',
+  progressPercentage,
+  metrics: [{ name: 'loss', value: '1.25' }],
+});
+const warning = (message: string): StageEvent => ({ type: 'warning', reason: 'Test', message });
+const result = (stage: string): StageEvent => ({
+  type: 'result',
+  stage,
+  result: { digest: `sha256:${stage}` },
+});
+
+const sequences = (messages: EventMessage[]) => messages.map(({ sequence }) => sequence);
+const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
+const hasResult = (messages: EventMessage[]) => messages.some(({ event }) => event.type === 'result');
+
+test('events come out as they went in, with their resource, in order', async () => {
+  const server = await serve();
+  const { publisher, warnings } = publisherTo(server.url);
+  publisher.publish(words, progress(50));
+  publisher.publish(words, warning('one'));
+  publisher.publish(words, result('tune'));
+  expect(await publisher.close()).toBe(0);
+
+  const messages = await watched(server.url, hasResult);
+  expect(messages.map(({ event }) => event)).toEqual([progress(50), warning('one'), result('tune')]);
+  expect(sequences(messages)).toEqual([1, 2, 3]);
+  expect(messages[0]).toMatchObject({ namespace: 'data', kind: 'OffsiteTune', name: 'words', uid: 'u-1' });
+  expect(warnings).toEqual([]);
+});
+
+test('a server killed in the middle and restarted on its store: nothing is lost, nothing comes twice', async () => {
+  const server = await serve();
+  const { publisher, warnings } = publisherTo(server.url);
+  const live = watched(server.url, hasResult);
+  let outage: Promise<void> | undefined;
+  for (let step = 0; step < 150; step++) {
+    publisher.publish(words, progress(Math.floor(step / 1.5)));
+    if (step % 10 === 0) publisher.publish(words, warning(`step ${step}`));
+    if (step === 50) outage = server.kill();
+    if (step === 100) {
+      await outage;
+      await server.restart();
+    }
+    await sleep(10);
+  }
+  publisher.publish(words, progress(100));
+  publisher.publish(words, result('tune'));
+  expect(await publisher.close(10_000)).toBe(0);
+
+  for (const messages of [await watched(server.url, hasResult), await live]) {
+    expect(sequences(messages)).toEqual(upTo(messages.length));
+    const told = messages.flatMap(({ event }) => (event.type === 'warning' ? [event.message] : []));
+    expect(told).toEqual(Array.from({ length: 15 }, (_, i) => `step ${10 * i}`));
+    const percentages = messages.flatMap(({ event }) =>
+      event.type === 'progress' ? [event.progressPercentage] : [],
+    );
+    expect(percentages).toEqual(percentages.toSorted((a, b) => a - b));
+    expect(percentages.at(-1)).toBe(100);
+    expect(messages.at(-1)?.event).toEqual(result('tune'));
+  }
+  expect(warnings).toHaveLength(1);
+});
+
+test('a server that comes up late gets everything that waited', async () => {
+  const port = await freePort();
+  const { publisher, warnings } = publisherTo(`nats://127.0.0.1:${port}`);
+  for (let percent = 0; percent <= 100; percent++) publisher.publish(words, progress(percent));
+  publisher.publish(words, warning('early'));
+  publisher.publish(words, result('tune'));
+  await sleep(300);
+  const server = await serve({ port });
+  expect(await publisher.close(10_000)).toBe(0);
+  const messages = await watched(server.url, hasResult);
+  expect(messages.map(({ event }) => event)).toEqual([progress(100), warning('early'), result('tune')]);
+  expect(warnings).toHaveLength(1);
+});
+
+test('never connected: publishing does not block, one warning, closing keeps to its limit, the process ends', async () => {
+  const url = `nats://127.0.0.1:${await freePort()}`;
+  const { publisher, warnings } = publisherTo(url);
+  const start = performance.now();
+  for (let i = 0; i < 10_000; i++) publisher.publish(words, progress(i % 100));
+  publisher.publish(words, result('tune'));
+  expect(performance.now() - start).toBeLessThan(1000);
+  await sleep(1200);
+  const closing = performance.now();
+  expect(await publisher.close(300)).toBe(2);
+  expect(performance.now() - closing).toBeLessThan(1500);
+  expect(warnings).toMatchObject([{ reason: 'NatsUnavailable' }]);
+
+  const module = new URL('../../src/progress/index.ts', import.meta.url).href;
+  const script = `import { openPublisher } from ${JSON.stringify(module)};
+    const publisher = openPublisher({ url: ${JSON.stringify(url)} });
+    publisher.publish(${JSON.stringify(words)}, { type: 'warning', reason: 'a', message: 'b' });
+    console.log(await publisher.close(100));`;
+  const out = execFileSync('node', ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+  expect(out.trim()).toBe('1');
+});
+
+test('duplicates and disorder on the wire are put right by the watcher', async () => {
+  const server = await serve();
+  const connection = await connect({ servers: server.url });
+  cleanUp.push(() => connection.close());
+  const { publisher } = publisherTo(server.url);
+  publisher.publish(words, progress(1));
+  await publisher.close();
+  const first = (await watched(server.url, (messages) => messages.length === 1))[0] as EventMessage;
+
+  const subject = 'offsite.v1.data.OffsiteTune.words.u-1.warning';
+  for (const sequence of [1, 2, 4, 3, 3, 2, 6, 5]) {
+    const message = { ...first, sequence, event: warning(`number ${sequence}`) };
+    await connection.jetstream().publish(subject, JSON.stringify(message));
+  }
+  await connection.jetstream().publish(subject, 'no message of ours');
+  await connection
+    .jetstream()
+    .publish(subject, JSON.stringify({ ...first, sequence: 7, event: result('tune') }));
+  const messages = await watched(server.url, hasResult);
+  expect(sequences(messages)).toEqual(upTo(7));
+});
+
+test('the stream keeps an event once that was sent twice with its id', async () => {
+  const server = await serve();
+  const { publisher } = publisherTo(server.url);
+  publisher.publish(words, progress(1));
+  await publisher.close();
+  const connection = await connect({ servers: server.url });
+  cleanUp.push(() => connection.close());
+  const { streams } = await connection.jetstreamManager();
+  const stored = await streams.getMessage('OFFSITE', { seq: 1 });
+  const id = headers();
+  id.set('Nats-Msg-Id', stored.header.get('Nats-Msg-Id'));
+  const again = await connection.jetstream().publish(stored.subject, stored.data, { headers: id });
+  expect(again.duplicate).toBe(true);
+  expect((await streams.info('OFFSITE')).state.messages).toBe(1);
+});
+
+test('what expired leaves a gap, and the watcher goes on behind it', async () => {
+  const server = await serve();
+  const { publisher } = publisherTo(server.url);
+  publisher.publish(words, progress(10));
+  publisher.publish(words, warning('kept'));
+  publisher.publish(words, result('tune'));
+  await publisher.close();
+  const connection = await connect({ servers: server.url });
+  cleanUp.push(() => connection.close());
+  const { streams } = await connection.jetstreamManager();
+  await streams.deleteMessage('OFFSITE', 1);
+  expect(sequences(await watched(server.url, (messages) => messages.length === 2))).toEqual([2, 3]);
+});
+
+test('a server without JetStream: who listens hears it', async () => {
+  const server = await serve({ jetstream: false });
+  const heard = watched(server.url, hasResult, { from: 'new' });
+  await sleep(500);
+  const { publisher, warnings } = publisherTo(server.url);
+  publisher.publish(words, progress(10));
+  publisher.publish(words, result('tune'));
+  expect(await publisher.close()).toBe(0);
+  expect((await heard).map(({ event }) => event)).toEqual([progress(10), result('tune')]);
+  expect(warnings).toEqual([]);
+});
+
+test('a user who may only publish: the stream that an administrator made takes the events', async () => {
+  const server = await serve({
+    more: `authorization { users: [
+      { user: admin, password: "s3cret-a" }
+      { user: pod, password: "s3cret-p", permissions: { publish: ["offsite.>"], subscribe: ["_INBOX.>"] } } ] }`,
+  });
+  const admin = server.url.replace('//', '//admin:s3cret-a@');
+  const pod = server.url.replace('//', '//pod:s3cret-p@');
+  const first = publisherTo(admin);
+  first.publisher.publish(words, warning('by the administrator'));
+  expect(await first.publisher.close()).toBe(0);
+  const second = publisherTo(pod);
+  second.publisher.publish(words, result('tune'));
+  expect(await second.publisher.close()).toBe(0);
+  const messages = await watched(admin, hasResult);
+  expect(messages.map(({ event }) => event.type)).toEqual(['warning', 'result']);
+});
+
+test('a wrong password: a warning without the password, and the run goes on', async () => {
+  const server = await serve({ more: 'authorization { user: pod, password: "right-one" }' });
+  const { publisher, warnings } = publisherTo(server.url.replace('//', '//pod:hush-hush@'));
+  publisher.publish(words, result('tune'));
+  await sleep(500);
+  expect(await publisher.close(200)).toBe(1);
+  expect(warnings).toHaveLength(1);
+  expect(JSON.stringify(warnings)).toContain('AUTHORIZATION_VIOLATION');
+  expect(JSON.stringify(warnings)).not.toContain('hush-hush');
+
+  const environment = { NATS_USER: 'pod', NATS_PASSWORD: 'right-one' };
+  const other = publisherTo(server.url, { environment });
+  other.publisher.publish(words, result('tune'));
+  expect(await other.publisher.close()).toBe(0);
+});
+
+test('an event that no server takes is told of, and the next ones go on', async () => {
+  const server = await serve();
+  const { publisher, warnings } = publisherTo(server.url);
+  publisher.publish(words, { type: 'result', stage: 'huge', result: 'x'.repeat(2_000_000) });
+  publisher.publish({ ...words, metadata: { name: 'a.b' } }, progress(1));
+  publisher.publish(words, result('tune'));
+  expect(await publisher.close()).toBe(0);
+  expect(sequences(await watched(server.url, hasResult))).toEqual([1]);
+  expect(warnings).toMatchObject([{ reason: 'EventNotSent' }, { reason: 'EventNotSent' }]);
+});
