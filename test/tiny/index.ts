@@ -1,0 +1,10 @@
+export { tinyRows, writeRows, writeTinyData } from './data.ts';
+export { type TinyModel, writeTinyModel } from './model.ts';
+export {
+  type Manifest,
+  setField,
+  type TinyManifests,
+  tinyManifests,
+  writeManifests,
+  writeTinyProject,
+} from './resources.ts';
