@@ -1,4 +1,3 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badData, badModel, OffsiteError, type OffsiteTuneSpec } from '../api/index.ts';
 import {
@@ -18,6 +17,7 @@ import { Decoder, type Weights } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import { type Evaluation, evaluate, loadValidation, type ValidationData } from './evaluation.ts';
 import { gradientStep } from './gradient-step.ts';
+import { writeHistory } from './history.ts';
 import { adamW, clipScale, globalNorm } from './optimiser.ts';
 import { planTraining, type TrainingPlan } from './plan.ts';
 import { learningRateFactor } from './schedule.ts';
@@ -66,7 +66,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       restoreState(checkpointsOf(output), run.identity, state, emit);
       trained = await train(run, options);
       await writeAdapter(output, run);
-      writeHistory(output, state);
+      writeHistory(checkpointsOf(output), state.record);
     } else restoreState(checkpointsOf(output), run.identity, state, () => {});
     const seconds = (performance.now() - started) / 1000;
     return resultOf(output, run, spec, trained / seconds);
@@ -302,15 +302,6 @@ async function writeAdapter(
     };
     sealArtifact(directory, { kind: 'Adapter', madeFrom, hyperparameters, scores });
   });
-}
-
-/** The losses of every step and evaluation, for the report: they are the data owner's, so they do not travel. */
-function writeHistory(output: string, { record: { losses, evaluations, bestStep } }: TrainingState): void {
-  mkdirSync(checkpointsOf(output), { recursive: true });
-  writeFileSync(
-    join(checkpointsOf(output), 'history.json'),
-    JSON.stringify({ losses, evaluations, bestStep }),
-  );
 }
 
 function cellsOf(evaluations: readonly Evaluation[], bestStep: number) {
