@@ -17,9 +17,12 @@ const withoutResult: ReadonlySet<string> = new Set([
  * as it was written, before defaults are applied, so that a new default in a later version changes no name.
  */
 export function hashOfSpec(kind: Kind, uid: string, spec: object): string {
-  return createHash('sha256')
-    .update(canonical({ kind, uid, spec: relevant(spec, '') }))
-    .digest('hex');
+  return fingerprint({ kind, uid, spec: relevant(spec, '') });
+}
+
+/** The sha256, in hexadecimal, of a JSON value, whatever the order of its keys. */
+export function fingerprint(value: unknown): string {
+  return createHash('sha256').update(canonical(value)).digest('hex');
 }
 
 function relevant(value: unknown, path: string): unknown {
@@ -40,6 +43,7 @@ function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   const members = Object.entries(value)
+    .filter(([, item]) => item !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, item]) => `${JSON.stringify(key)}:${canonical(item)}`);
   return `{${members.join(',')}}`;

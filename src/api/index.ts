@@ -7,6 +7,7 @@ export type { Engine } from './job.ts';
 export type { OffsiteTuneSpec } from './offsite-tune.ts';
 export * from './parse.ts';
 export type { PlugInSpec } from './plug-in.ts';
+export type { Problem } from './problems.ts';
 export * from './quantity.ts';
 export * from './resources.ts';
 export type { Validation } from './rules.ts';

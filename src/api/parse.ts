@@ -9,13 +9,24 @@ import { structural } from './structural.ts';
  * @throws OffsiteError BadSpec with every problem, one a line: where, kind, name, field, reason and what is right.
  */
 export function parseResource(value: unknown, where: string): Resource {
+  const checked = checkResource(value, where);
+  if ('resource' in checked) return checked.resource;
+  throw badSpec(report(checked.problems, `${where}: ${checked.kind} ${nameOf(value)}`));
+}
+
+/**
+ * A manifest as a resource with its defaults, or everything that is wrong with it, by field.
+ * @throws OffsiteError BadSpec where it is of none of our kinds
+ */
+export function checkResource(
+  value: unknown,
+  where: string,
+): { readonly resource: Resource } | { readonly kind: Kind; readonly problems: readonly Problem[] } {
   const kind = kindOf(value, where);
-  const schema = kinds[kind].schema;
+  const { schema } = kinds[kind];
   const result = schema.safeParse(value, { reportInput: true });
-  if (result.success) return result.data;
-  throw badSpec(
-    report(problemsOf(result.error.issues, structural(schema)), `${where}: ${kind} ${nameOf(value)}`),
-  );
+  if (result.success) return { resource: result.data };
+  return { kind, problems: problemsOf(result.error.issues, structural(schema)) };
 }
 
 function kindOf(value: unknown, where: string): Kind {

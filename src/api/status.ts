@@ -40,6 +40,8 @@ const Artifact = z.object({
 });
 export type Artifact = z.output<typeof Artifact>;
 
+const Input = z.object({ uri: words, digest: z.string().max(71) }).optional();
+
 const Cell = z.object({ value: figure, stderr: figure.describe('Standard error.') });
 export type Cell = z.output<typeof Cell>;
 
@@ -49,6 +51,12 @@ const common = {
   observedGeneration: count.optional().describe('The generation of the spec that this status is about.'),
   startTime: time.optional(),
   completionTime: time.optional(),
+  attempt: count
+    .optional()
+    .describe('How often the work was started: again after a changed spec, a resumption or a lost result.'),
+  specHash: name
+    .optional()
+    .describe("Of the result-relevant fields that the latest attempt is about; part of its Jobs' names."),
   progress: Progress.optional(),
   artifact: Artifact.optional().describe('What was made.'),
 };
@@ -86,6 +94,7 @@ export type EmulatorBuildStatus = z.output<typeof EmulatorBuildStatus>;
 
 export const OffsiteTuneStatus = z.object({
   ...common,
+  inputs: z.object({ emulator: Input }).optional().describe('What the latest attempt reads, by digest.'),
   training: z
     .object({
       steps: count.optional().describe('Steps done.'),
@@ -130,6 +139,10 @@ export type TaskResult = z.output<typeof TaskResult>;
 
 export const PlugInStatus = z.object({
   ...common,
+  inputs: z
+    .object({ emulator: Input, adapter: Input })
+    .optional()
+    .describe('What the latest attempt reads, by digest.'),
   evaluation: distinct(z.array(TaskResult).max(32), 'task').optional(),
   gates: distinct(
     z.array(z.object({ name: z.string().max(128), passed: z.boolean(), message: words })).max(128),
