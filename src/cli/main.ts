@@ -37,6 +37,14 @@ program
   )
   .option('--work-dir <dir>', 'where resource.yaml of each resource goes', '.offsite/run')
   .option('--mount <claim=dir>', 'let pvc://CLAIM/... be DIR; may be given more than once', collect, [])
+  .option(
+    '--nats <url>',
+    'send progress, warnings and results there too: nats://host:4222 or tls://host:4222; NATS away is no failure',
+  )
+  .option(
+    '--nats-credentials <file>',
+    'a .creds file for NATS; else NATS_CREDS, or NATS_USER and NATS_PASSWORD, or NATS_TOKEN',
+  )
   .addOption(json())
   .addHelpText(
     'after',

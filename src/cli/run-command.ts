@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { openTerminal } from '../progress/index.ts';
 import { parseMounts } from './arguments.ts';
 import { inOrder, loadManifests } from './manifests.ts';
+import { listenTogether, natsListener } from './nats-listener.ts';
 import { type RunResource, runResources } from './run.ts';
 import { summary } from './summary.ts';
 
@@ -9,6 +10,8 @@ interface RunFlags {
   filename: string[];
   workDir: string;
   mount: string[];
+  nats?: string;
+  natsCredentials?: string;
   json?: boolean;
 }
 
@@ -23,16 +26,14 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
 
   const terminal = openTerminal({ json: flags.json ?? false });
+  const listeners = [terminal, ...natsListener(flags, loaded, terminal)];
   const runs = await runResources(loaded, {
     workDir: flags.workDir,
     claims,
     signal: abort.signal,
-    listener: {
-      event: (resource, event) => terminal.event(resource, event),
-      finished: (run) => terminal.finished(run),
-    },
+    listener: listenTogether(listeners),
   });
-  terminal.close();
+  for (const listener of listeners.toReversed()) await listener.close();
 
   if (flags.json)
     console.log(
