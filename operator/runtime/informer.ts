@@ -1,0 +1,242 @@
+import { ApiError, isGone } from './api-error.ts';
+import { backoffAfter } from './backoff.ts';
+import type { ApiClient } from './client.ts';
+import { type Log, operatorLog, toldOf } from './log.ts';
+import type { RuntimeMetrics } from './metrics.ts';
+import { isNewer, type KubeObject, type ResourceType } from './objects.ts';
+import { pause } from './pause.ts';
+import { type Change, type Indexes, Store } from './store.ts';
+
+export interface InformerOptions<T extends KubeObject> {
+  /** Without it, all namespaces. */
+  namespace?: string;
+  labelSelector?: string;
+  /** By name, the values under which an object is found again with `byIndex`. */
+  indexes?: Indexes<T>;
+  /** A watch that says nothing for this long is taken for broken; 150 s (bookmarks come every minute). */
+  silenceMilliseconds?: number;
+  /** After this time the whole list is read again, in case an event was lost on the way; 10 minutes. */
+  relistMilliseconds?: number;
+  /** The waits after failures. */
+  backoff?: { first: number; longest: number };
+  pageSize?: number;
+  metrics?: RuntimeMetrics;
+  log?: Log;
+}
+
+type Listener<T> = (object: T | undefined, old: T | undefined) => void;
+
+/** So many failed watches in a row, and the list is read again: the version may be one that the server never had. */
+const failuresBeforeList = 3;
+/** A watch that ends sooner than this and said nothing counts as failed. */
+const shortestWatchMilliseconds = 1000;
+
+/**
+ * A cache of one kind's objects that follows the API server: list, then watch from there, resumed where it broke.
+ * Nothing ends it but its signal: errors, lost connections and expired versions are waited out.
+ * Cached objects are shared (never change them) and carry no managedFields.
+ * @example
+ * const informer = new Informer<Job>(client, jobs, { indexes: { owner: ownerUids } });
+ * informer.onChange((job, old) => controller.enqueue(ownerKey((job ?? old)!)));
+ * informer.start(signal);
+ * await informer.synced;
+ */
+export class Informer<T extends KubeObject> {
+  /** Fulfilled after the first list has reached the listeners; rejected if the signal aborts before. */
+  readonly synced: Promise<void>;
+  readonly #client: ApiClient;
+  readonly #type: ResourceType;
+  readonly #options: InformerOptions<T>;
+  readonly #log: Log;
+  readonly #store: Store<T>;
+  readonly #listeners: Listener<T>[] = [];
+  readonly #synced = Promise.withResolvers<void>();
+  #hasSynced = false;
+  #listedAt = 0;
+  #failures = 0;
+
+  constructor(client: ApiClient, type: ResourceType, options: InformerOptions<T> = {}) {
+    this.#client = client;
+    this.#type = type;
+    this.#options = options;
+    this.#log = options.log ?? operatorLog;
+    this.#store = new Store(options.indexes);
+    this.synced = this.#synced.promise;
+    this.synced.catch(() => {});
+  }
+
+  get hasSynced(): boolean {
+    return this.#hasSynced;
+  }
+
+  /** Follows the API server until the signal aborts. */
+  async start(signal: AbortSignal): Promise<void> {
+    let version: string | undefined;
+    while (!signal.aborted) {
+      try {
+        version ??= await this.#list(signal);
+        version = await this.#watch(version, signal);
+      } catch (error) {
+        if (signal.aborted) break;
+        version = this.#resumeAfter(error, version);
+        await pause(this.#waitAfter(error), signal);
+      }
+    }
+    this.#synced.reject(signal.reason);
+  }
+
+  get(namespace: string | undefined, name: string): T | undefined {
+    return this.#store.get(namespace, name);
+  }
+
+  list(): T[] {
+    return this.#store.list();
+  }
+
+  /** @throws for an index that was not declared */
+  byIndex(index: string, value: string): T[] {
+    return this.#store.byIndex(index, value);
+  }
+
+  /** Told of every change after the cache has it: added (no old), changed (both), deleted (no object). */
+  onChange(listener: Listener<T>): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Reads the whole list and tells the differences. @returns the version to watch from */
+  async #list(signal: AbortSignal): Promise<string> {
+    const { items, version } = await this.#pages(signal);
+    this.#failures = 0;
+    this.#listedAt = performance.now();
+    this.#options.metrics?.lists.labels(this.#type.kind).inc();
+    this.#tell(this.#store.replace(items));
+    this.#hasSynced = true;
+    this.#synced.resolve();
+    return version;
+  }
+
+  async #pages(signal: AbortSignal): Promise<{ items: T[]; version: string }> {
+    const { namespace, labelSelector, pageSize = 500 } = this.#options;
+    const scope = { namespace, labelSelector, signal };
+    const items: T[] = [];
+    let next: string | undefined;
+    try {
+      do {
+        const page = await this.#client.list<T>(this.#type, { ...scope, limit: pageSize, continue: next });
+        for (const item of page.items) items.push(withoutManagedFields(item));
+        next = page.metadata.continue;
+        if (!next) return { items, version: page.metadata.resourceVersion };
+      } while (!signal.aborted);
+      throw signal.reason;
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      // The list changed too much while its pages were read: all of it in one answer.
+      const whole = await this.#client.list<T>(this.#type, scope);
+      return { items: whole.items.map(withoutManagedFields), version: whole.metadata.resourceVersion };
+    }
+  }
+
+  /** Follows one watch to its end. @returns the version to resume from; undefined to read the list again */
+  async #watch(from: string, signal: AbortSignal): Promise<string | undefined> {
+    const {
+      namespace,
+      labelSelector,
+      silenceMilliseconds = 150_000,
+      relistMilliseconds = 600_000,
+    } = this.#options;
+    const startedAt = performance.now();
+    // Watches of many informers shall not all end together.
+    const timeoutSeconds = Math.ceil((relistMilliseconds / 1000) * (0.5 + Math.random() / 2));
+    const events = this.#client.watch<T>(this.#type, {
+      namespace,
+      labelSelector,
+      resourceVersion: from,
+      timeoutSeconds,
+      silenceMilliseconds,
+      signal,
+    });
+    let version = from;
+    let heard = false;
+    try {
+      for await (const event of events) {
+        heard = true;
+        this.#failures = 0;
+        const { resourceVersion } = event.object.metadata;
+        if (event.type !== 'BOOKMARK')
+          this.#tell(this.#store.take({ ...event, object: withoutManagedFields(event.object) }));
+        if (resourceVersion !== version && !isNewer(resourceVersion, version)) {
+          // A server sends its events in order; where this does not hold, one may be missing.
+          this.#ended('disorder');
+          return undefined;
+        }
+        version = resourceVersion ?? version;
+      }
+    } catch (error) {
+      throw new BrokenWatch(error, version);
+    }
+    if (!heard && performance.now() - startedAt < shortestWatchMilliseconds) {
+      throw new BrokenWatch(new Error(`watch ${this.#type.kind}: ended at once`), version);
+    }
+    this.#ended('closed');
+    return performance.now() - this.#listedAt < relistMilliseconds ? version : undefined;
+  }
+
+  /** Notes what went wrong. @returns the version to watch from, undefined to read the list again */
+  #resumeAfter(error: unknown, listed: string | undefined): string | undefined {
+    this.#failures += 1;
+    const cause = error instanceof BrokenWatch ? error.cause : error;
+    const fields = { kind: this.#type.kind, failures: this.#failures, ...toldOf(cause) };
+    if (!(error instanceof BrokenWatch)) {
+      this.#log.warn(fields, 'list failed; trying again');
+      return listed;
+    }
+    const gone = isGone(cause);
+    this.#ended(gone ? 'gone' : cause instanceof ApiError && cause.reason === 'Timeout' ? 'silent' : 'error');
+    this.#log.info(fields, 'watch broke; taking it up again');
+    const refused =
+      cause instanceof ApiError && cause.status >= 400 && cause.status < 500 && cause.status !== 429;
+    return gone || refused || this.#failures >= failuresBeforeList ? undefined : error.version;
+  }
+
+  /** The first break of a watch that had worked is mended at once. */
+  #waitAfter(error: unknown): number {
+    const { backoff = { first: 500, longest: 30_000 } } = this.#options;
+    const cause = error instanceof BrokenWatch ? error.cause : error;
+    const asked = cause instanceof ApiError ? (cause.retryAfterSeconds ?? 0) * 1000 : 0;
+    const free = error instanceof BrokenWatch ? 1 : 0;
+    return Math.max(asked, backoffAfter(this.#failures - free, backoff));
+  }
+
+  #tell(changes: readonly Change<T>[]): void {
+    this.#options.metrics?.cachedObjects.labels(this.#type.kind).set(this.#store.size);
+    for (const { object, old } of changes) {
+      for (const listener of this.#listeners) {
+        try {
+          listener(object, old);
+        } catch (error) {
+          this.#log.error({ kind: this.#type.kind, ...toldOf(error) }, 'a listener failed');
+        }
+      }
+    }
+  }
+
+  #ended(reason: string): void {
+    this.#options.metrics?.watchEnds.labels(this.#type.kind, reason).inc();
+  }
+}
+
+/** A watch that failed, and how far it had come. */
+class BrokenWatch extends Error {
+  readonly version: string;
+
+  constructor(cause: unknown, version: string) {
+    super('watch broke', { cause });
+    this.version = version;
+  }
+}
+
+/** They are the larger half of many objects, and no reconciler reads them. */
+function withoutManagedFields<T extends KubeObject>(object: T): T {
+  delete object.metadata['managedFields'];
+  return object;
+}

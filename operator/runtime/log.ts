@@ -1,0 +1,23 @@
+import { pino } from 'pino';
+
+/** The part of a pino logger that the runtime uses. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** The operator's log: JSON lines on standard output; LOG_LEVEL sets the level (info). */
+export const operatorLog = pino({ level: process.env['LOG_LEVEL'] ?? 'info' });
+
+/** What a log line says of an error: never a request's body or headers. */
+export const toldOf = (error: unknown): { error: string; code?: number; reason?: string } => {
+  if (!(error instanceof Error)) return { error: String(error) };
+  const { status, reason } = error as { status?: unknown; reason?: unknown };
+  return {
+    error: error.message,
+    ...(typeof status === 'number' && { code: status }),
+    ...(typeof reason === 'string' && { reason }),
+  };
+};

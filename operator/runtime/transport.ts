@@ -1,0 +1,191 @@
+import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
+import { Agent, type RequestOptions, request as tlsRequest } from 'node:https';
+import type { KubeConfig } from '@kubernetes/client-node';
+import { ApiError } from './api-error.ts';
+
+export interface Request {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** With the query string. */
+  path: string;
+  /** The request in words, for errors: "get Job default/words". */
+  what: string;
+  body?: string;
+  contentType?: string;
+  signal?: AbortSignal | undefined;
+  /** Until the whole answer is there; for a stream, until its headers are. */
+  timeoutMilliseconds: number;
+}
+
+export interface Answer {
+  status: number;
+  retryAfter: string | undefined;
+  body: string;
+}
+
+/** HTTP to one API server, as a kubeconfig describes it. */
+export interface Transport {
+  /** @throws ApiError with status 0 (Unreachable, Timeout) when no answer comes; the signal's reason when it aborts */
+  send(request: Request): Promise<Answer>;
+  /** Resolves with the headers; the body is the caller's to read and to destroy. */
+  stream(request: Request): Promise<IncomingMessage>;
+  close(): void;
+}
+
+/** Credentials are read again after this time, so that rotated tokens and certificates are taken up. */
+const credentialsLastMilliseconds = 30_000;
+
+/**
+ * Keep-alive HTTP/1.1 with what the kubeconfig's current context says: certificate authority, client certificate, token,
+ * token file, exec plugin, proxy, impersonation. In a pod, `KubeConfig.loadFromDefault` reads the service account.
+ */
+export class KubeTransport implements Transport {
+  readonly #config: KubeConfig;
+  readonly #server: URL;
+  readonly #agent: Agent | PlainAgent;
+  #credentials: { options: Promise<RequestOptions>; readAt: number } | undefined;
+
+  constructor(config: KubeConfig) {
+    const cluster = config.getCurrentCluster();
+    if (cluster === null) throw new Error('the kubeconfig has no cluster for its current context');
+    this.#config = config;
+    this.#server = new URL(cluster.server);
+    const keep = { keepAlive: true, keepAliveMsecs: 30_000, scheduling: 'lifo' as const };
+    this.#agent = this.#server.protocol === 'http:' ? new PlainAgent(keep) : new Agent(keep);
+  }
+
+  async send(request: Request): Promise<Answer> {
+    try {
+      return await this.#sendOnce(request);
+    } catch (error) {
+      // The server closed an idle connection just as it was used again; nothing else explains a reset on it.
+      if (request.method === 'POST' || !(error instanceof StaleConnection)) throw error;
+      return await this.#sendOnce(request);
+    }
+  }
+
+  async #sendOnce(request: Request): Promise<Answer> {
+    const timer = new Deadline(request);
+    try {
+      const response = await this.#open(request, timer);
+      timer.whenLate((late) => response.destroy(late));
+      const chunks: Buffer[] = [];
+      for await (const chunk of response) chunks.push(chunk as Buffer);
+      const status = response.statusCode ?? 0;
+      if (status === 401) this.#credentials = undefined;
+      return {
+        status,
+        retryAfter: response.headers['retry-after'],
+        body: Buffer.concat(chunks).toString('utf8'),
+      };
+    } catch (error) {
+      throw failureOf(request, error);
+    } finally {
+      timer.clear();
+    }
+  }
+
+  async stream(request: Request): Promise<IncomingMessage> {
+    const timer = new Deadline(request);
+    try {
+      return await this.#open(request, timer);
+    } catch (error) {
+      throw failureOf(request, error);
+    } finally {
+      timer.clear();
+    }
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #open(request: Request, timer: Deadline): Promise<IncomingMessage> {
+    const { headers, ...credentials } = await this.#options();
+    const { body, contentType, signal, method } = request;
+    signal?.throwIfAborted();
+    const options: RequestOptions = {
+      ...credentials,
+      method,
+      protocol: this.#server.protocol,
+      host: this.#server.hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: this.#server.port || (this.#server.protocol === 'http:' ? 80 : 443),
+      path: this.#server.pathname.replace(/\/$/, '') + request.path,
+      headers: {
+        ...headers,
+        accept: 'application/json',
+        'user-agent': 'offsite-operator',
+        ...(body !== undefined && {
+          'content-type': contentType ?? 'application/json',
+          'content-length': Buffer.byteLength(body),
+        }),
+      },
+      ...(signal && { signal }),
+    };
+    const send = this.#server.protocol === 'http:' ? plainRequest : tlsRequest;
+    return await new Promise((resolve, reject) => {
+      const outgoing = send(options, resolve);
+      outgoing.on('error', (error: NodeJS.ErrnoException) => {
+        const stale = outgoing.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+        reject(stale ? new StaleConnection(error) : error);
+      });
+      timer.whenLate((late) => outgoing.destroy(late));
+      outgoing.end(body);
+    });
+  }
+
+  /** TLS options, authorization header and agent; read again at most every 30 s, and after a 401. */
+  #options(): Promise<RequestOptions> {
+    const now = performance.now();
+    if (this.#credentials === undefined || now - this.#credentials.readAt > credentialsLastMilliseconds) {
+      const read = { options: this.#readOptions(), readAt: now };
+      read.options.catch(() => {
+        if (this.#credentials === read) this.#credentials = undefined;
+      });
+      this.#credentials = read;
+    }
+    return this.#credentials.options;
+  }
+
+  async #readOptions(): Promise<RequestOptions> {
+    const options: RequestOptions = {};
+    await this.#config.applyToHTTPSOptions(options);
+    // Its own agent keeps the first certificate it saw and no connection; it is needed for proxies only.
+    if (!this.#config.getCurrentCluster()?.proxyUrl) options.agent = this.#agent;
+    return options;
+  }
+}
+
+class StaleConnection extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+  }
+}
+
+class Late extends Error {}
+
+/** One timer over the steps of a request; each step says how it is cut off. */
+class Deadline {
+  readonly #timer: NodeJS.Timeout;
+  #cut: (late: Error) => void = () => {};
+
+  constructor({ timeoutMilliseconds }: Request) {
+    const late = new Late(`no answer within ${timeoutMilliseconds / 1000} s`);
+    this.#timer = setTimeout(() => this.#cut(late), timeoutMilliseconds);
+  }
+
+  whenLate(cut: (late: Error) => void): void {
+    this.#cut = cut;
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+function failureOf({ what, signal }: Request, error: unknown): unknown {
+  if (signal?.aborted) return signal.reason;
+  if (error instanceof StaleConnection || error instanceof ApiError) return error;
+  const { message, code } = error as NodeJS.ErrnoException;
+  const reason = error instanceof Late ? 'Timeout' : 'Unreachable';
+  return new ApiError(`${what}: ${message || code}`, { status: 0, reason, cause: error });
+}
