@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
@@ -19,7 +19,9 @@ const historyFile = 'history.json';
 /** Writes the history of finished work below its checkpoints' directory. */
 export function writeHistory(directory: string, { losses, evaluations, bestStep }: TrainingRecord): void {
   mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, historyFile), JSON.stringify({ losses, evaluations, bestStep }));
+  const path = join(directory, historyFile);
+  writeFileSync(`${path}.tmp`, JSON.stringify({ losses, evaluations, bestStep }), { flush: true });
+  renameSync(`${path}.tmp`, path);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileDigest } from '../artifact/index.ts';
+import { canonicalJson, fileDigest, sha256 } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import type { Cursor } from '../data/index.ts';
 import type { Emit } from '../progress/index.ts';
@@ -38,14 +38,22 @@ export interface TrainingState {
 const parts = ['values', 'first', 'second', 'best'] as const;
 const keep = 2;
 
+/** What state.json holds: the record, whose work it is, and what the files must be. */
+interface StoredState {
+  identity: string;
+  /** Of state.safetensors. */
+  sha256: string;
+  record: TrainingRecord;
+}
+
 /**
- * Saves the state as `step-N` below a directory, whole or not at all, and clears all but the last two.
+ * Saves the state as `step-N` below a directory, whole or not at all, and clears all but the last two and those of other work.
  * @param identity digest of all that the result depends on: a checkpoint of other work is never resumed
  */
 export function saveState(directory: string, identity: string, { record, tensors }: TrainingState): void {
   const name = `step-${String(record.step).padStart(8, '0')}`;
   const temporary = join(directory, `${name}.partial`);
-  rmSync(temporary, { recursive: true, force: true });
+  clearPartial(directory);
   mkdirSync(temporary, { recursive: true });
   const stored: TensorToWrite[] = tensors.flatMap((tensor) =>
     parts.map((part) => ({
@@ -55,12 +63,19 @@ export function saveState(directory: string, identity: string, { record, tensors
       bytes: () => encodeFloats(tensor[part], 'F32'),
     })),
   );
-  writeSafetensors(join(temporary, 'state.safetensors'), stored);
-  const sha256 = fileDigest(join(temporary, 'state.safetensors'));
-  writeFileSync(join(temporary, 'state.json'), JSON.stringify({ identity, sha256, record }), { flush: true });
+  try {
+    writeSafetensors(join(temporary, 'state.safetensors'), stored);
+    const text = sealed({ identity, sha256: fileDigest(join(temporary, 'state.safetensors')), record });
+    writeFileSync(join(temporary, 'state.json'), text, { flush: true });
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    throw error;
+  }
   rmSync(join(directory, name), { recursive: true, force: true });
   renameSync(temporary, join(directory, name));
-  for (const old of saved(directory).slice(0, -keep))
+  const own = saved(directory).filter((other) => identityOf(join(directory, other)) === identity);
+  const kept = own.slice(-keep);
+  for (const old of saved(directory).filter((other) => !kept.includes(other)))
     rmSync(join(directory, old), { recursive: true, force: true });
 }
 
@@ -72,14 +87,11 @@ export function restoreState(directory: string, identity: string, state: Trainin
   for (const name of saved(directory).reverse()) {
     const path = join(directory, name);
     try {
-      const stored = JSON.parse(readFileSync(join(path, 'state.json'), 'utf8')) as {
-        identity: string;
-        sha256: string;
-        record: TrainingRecord;
-      };
+      const stored = unsealed(readFileSync(join(path, 'state.json'), 'utf8'));
       if (stored.identity !== identity) continue;
       const file = join(path, 'state.safetensors');
-      if (fileDigest(file) !== stored.sha256) throw new Error('its sha256 is another one');
+      if (fileDigest(file) !== stored.sha256)
+        throw new Error('the sha256 of state.safetensors is another one');
       const checkpoint = openCheckpoint(file);
       try {
         for (const tensor of state.tensors) {
@@ -88,14 +100,44 @@ export function restoreState(directory: string, identity: string, state: Trainin
       } finally {
         checkpoint.close();
       }
-      Object.assign(state.record, stored.record, { resumes: stored.record.resumes + 1 });
+      Object.assign(state.record, stored.record);
       return true;
     } catch (error) {
-      const message = `checkpoint ${name} is damaged (${(error as Error).message}); the one before it is used`;
+      const message = `checkpoint ${path} is damaged (${(error as Error).message}); training goes on from the one before it, or from the start`;
       emit({ type: 'warning', reason: 'CheckpointDamaged', message });
     }
   }
   return false;
+}
+
+/** state.json with a digest over itself. */
+function sealed(stored: StoredState): string {
+  return JSON.stringify({ ...stored, seal: sha256(canonicalJson(stored)) });
+}
+
+/** @throws Error when the text is not what `sealed` wrote */
+function unsealed(text: string): StoredState {
+  const { seal, ...stored } = JSON.parse(text) as StoredState & { seal: string };
+  if (seal !== sha256(canonicalJson(stored))) throw new Error('state.json is not what was written');
+  // The standard error of a single row is NaN, which JSON writes as null.
+  const record = JSON.stringify(stored.record);
+  const asNumber = (_: string, value: unknown) => (value === null ? Number.NaN : value);
+  return { ...stored, record: JSON.parse(record, asNumber) as TrainingRecord };
+}
+
+function identityOf(checkpoint: string): string | undefined {
+  try {
+    return unsealed(readFileSync(join(checkpoint, 'state.json'), 'utf8')).identity;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a process that was killed while it wrote has left. */
+function clearPartial(directory: string): void {
+  if (!existsSync(directory)) return;
+  for (const name of readdirSync(directory).filter((entry) => entry.endsWith('.partial')))
+    rmSync(join(directory, name), { recursive: true, force: true });
 }
 
 function saved(directory: string): string[] {

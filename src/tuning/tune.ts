@@ -63,11 +63,13 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     const { state } = run;
     let trained = 0;
     if (!isFinished(output, run)) {
-      restoreState(checkpointsOf(output), run.identity, state, emit);
+      if (restoreState(checkpointsOf(output), run.identity, state, emit)) state.record.resumes += 1;
       trained = await train(run, options);
       await writeAdapter(output, run);
       writeHistory(checkpointsOf(output), state.record);
-    } else restoreState(checkpointsOf(output), run.identity, state, () => {});
+    } else if (restoreState(checkpointsOf(output), run.identity, state, () => {})) {
+      writeHistory(checkpointsOf(output), state.record);
+    }
     const seconds = (performance.now() - started) / 1000;
     return resultOf(output, run, spec, trained / seconds);
   } finally {
@@ -176,30 +178,35 @@ async function train(run: Run, { spec, output, engine, memory, emit }: TuneOptio
   const checkpoints = checkpointsOf(output);
   const progress = progressOf('tune', steps, emit, record.step);
   const before = record.tokens;
-  try {
-    if (record.evaluations.length === 0 && validation !== undefined) {
-      record.evaluations.push(await evaluate(decoder, validation, { step: 0, memory: memory / 2, emit }));
+  const evaluateWhenDue = async () => {
+    const last = record.step === steps;
+    if (validation === undefined) {
+      if (last) keepBest(state);
+      return;
     }
+    const isDue = last || record.step % evalSteps === 0;
+    if (!isDue || record.evaluations.at(-1)?.step === record.step) return;
+    const found = await evaluate(decoder, validation, { step: record.step, memory: memory / 2, emit });
+    if (record.step > 0 && isBest(record.evaluations, found)) keepBest(state);
+    record.evaluations.push(found);
+  };
+  try {
+    // Also after a resume: a stop during an evaluation leaves it to be made.
+    await evaluateWhenDue();
     while (record.step < steps) {
       const loss = await step(run, spec);
-      const done = record.step === steps;
-      if (validation === undefined) {
-        if (done) keepBest(state);
-      } else if (done || record.step % evalSteps === 0) {
-        const found = await evaluate(decoder, validation, { step: record.step, memory: memory / 2, emit });
-        if (isBest(record.evaluations, found)) keepBest(state);
-        record.evaluations.push(found);
-      }
+      await evaluateWhenDue();
       const evaluated = record.evaluations.at(-1);
       progress(1, [
         { name: 'loss', value: loss.toFixed(4) },
         ...(evaluated === undefined ? [] : [{ name: 'validationLoss', value: evaluated.loss.toFixed(4) }]),
       ]);
-      if (done || record.step % checkpointSteps === 0) saveState(checkpoints, run.identity, state);
+      if (record.step === steps || record.step % checkpointSteps === 0)
+        saveState(checkpoints, run.identity, state);
     }
   } catch (error) {
     // Stopped between two steps or in the middle of one: the weights are those of the last whole step.
-    if (error instanceof OffsiteError && error.reason === 'Cancelled' && record.step > 0 && isWhole(run)) {
+    if (error instanceof OffsiteError && error.reason === 'Cancelled' && record.step > 0) {
       saveState(checkpoints, run.identity, state);
     }
     throw error;
@@ -244,11 +251,6 @@ async function step(
   record.tokens += batches.reduce((sum, batch) => sum + batch.tokens, 0);
   record.losses.push(loss);
   return loss;
-}
-
-/** Whether the last evaluation that belongs to the step has been made: a stop during it must repeat it. */
-function isWhole({ state: { record } }: Run): boolean {
-  return record.losses.length === record.step;
 }
 
 function isBest(earlier: readonly Evaluation[], found: Evaluation): boolean {
