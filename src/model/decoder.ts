@@ -159,9 +159,8 @@ export class Decoder {
       return g;
     });
     const targets = indices.map((from) => ({ from, token: 0, row: 0, branch: 0 }));
-    await this.#chunks(x, targets, async ({ h, ...rest }, start, count) => {
-      const { tokens: _, ...feeds } = rest;
-      const outputs = await session.run({ h: h as Tensor, ...feeds });
+    await this.#chunks(x, targets, async (feeds, start, count) => {
+      const outputs = await session.run(feeds);
       logits.set(
         (outputs['logits'] as Tensor).data.subarray(0, count * vocabulary) as Float32Array,
         start * vocabulary,
