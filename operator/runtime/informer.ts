@@ -48,6 +48,7 @@ export class Informer<T extends KubeObject> {
   readonly #type: ResourceType;
   readonly #options: InformerOptions<T>;
   readonly #log: Log;
+  readonly #relistMilliseconds: number;
   readonly #store: Store<T>;
   readonly #listeners: Listener<T>[] = [];
   readonly #synced = Promise.withResolvers<void>();
@@ -60,6 +61,7 @@ export class Informer<T extends KubeObject> {
     this.#type = type;
     this.#options = options;
     this.#log = options.log ?? operatorLog;
+    this.#relistMilliseconds = options.relistMilliseconds ?? 600_000;
     this.#store = new Store(options.indexes);
     this.synced = this.#synced.promise;
     this.synced.catch(() => {});
@@ -74,7 +76,7 @@ export class Informer<T extends KubeObject> {
     let version: string | undefined;
     while (!signal.aborted) {
       try {
-        version ??= await this.#list(signal);
+        if (version === undefined || this.#listIsOld) version = await this.#list(signal);
         version = await this.#watch(version, signal);
       } catch (error) {
         if (signal.aborted) break;
@@ -103,10 +105,13 @@ export class Informer<T extends KubeObject> {
     this.#listeners.push(listener);
   }
 
+  get #listIsOld(): boolean {
+    return performance.now() - this.#listedAt > this.#relistMilliseconds;
+  }
+
   /** Reads the whole list and tells the differences. @returns the version to watch from */
   async #list(signal: AbortSignal): Promise<string> {
     const { items, version } = await this.#pages(signal);
-    this.#failures = 0;
     this.#listedAt = performance.now();
     this.#options.metrics?.lists.labels(this.#type.kind).inc();
     this.#tell(this.#store.replace(items));
@@ -138,15 +143,10 @@ export class Informer<T extends KubeObject> {
 
   /** Follows one watch to its end. @returns the version to resume from; undefined to read the list again */
   async #watch(from: string, signal: AbortSignal): Promise<string | undefined> {
-    const {
-      namespace,
-      labelSelector,
-      silenceMilliseconds = 150_000,
-      relistMilliseconds = 600_000,
-    } = this.#options;
+    const { namespace, labelSelector, silenceMilliseconds = 150_000 } = this.#options;
     const startedAt = performance.now();
     // Watches of many informers shall not all end together.
-    const timeoutSeconds = Math.ceil((relistMilliseconds / 1000) * (0.5 + Math.random() / 2));
+    const timeoutSeconds = Math.ceil((this.#relistMilliseconds / 1000) * (0.5 + Math.random() / 2));
     const events = this.#client.watch<T>(this.#type, {
       namespace,
       labelSelector,
@@ -160,7 +160,6 @@ export class Informer<T extends KubeObject> {
     try {
       for await (const event of events) {
         heard = true;
-        this.#failures = 0;
         const { resourceVersion } = event.object.metadata;
         if (event.type !== 'BOOKMARK')
           this.#tell(this.#store.take({ ...event, object: withoutManagedFields(event.object) }));
@@ -173,12 +172,14 @@ export class Informer<T extends KubeObject> {
       }
     } catch (error) {
       throw new BrokenWatch(error, version);
+    } finally {
+      if (heard || performance.now() - startedAt > shortestWatchMilliseconds) this.#failures = 0;
     }
     if (!heard && performance.now() - startedAt < shortestWatchMilliseconds) {
       throw new BrokenWatch(new Error(`watch ${this.#type.kind}: ended at once`), version);
     }
     this.#ended('closed');
-    return performance.now() - this.#listedAt < relistMilliseconds ? version : undefined;
+    return version;
   }
 
   /** Notes what went wrong. @returns the version to watch from, undefined to read the list again */
