@@ -100,6 +100,7 @@ function hyperparametersOf(key: ProbeKey, { similarity, plan, limit }: AssembleI
 function bundleNames({ architecture }: Model, { kept }: Pick<Plan, 'kept'>): string[] {
   const slots = [
     architecture.embedding,
+    ...Object.values(architecture.embedder?.slots ?? {}),
     ...kept.flatMap((layer) => Object.values(architecture.block(layer))),
     ...Object.values(architecture.head),
   ];

@@ -25,7 +25,8 @@ export async function streamBlocks(
   for (const batchesInFlight of groupsWithin(memory, batches, decoder.config.hidden)) {
     // copies, so that the masks that a decoder keeps for a batch go when its group is done
     const group = batchesInFlight.map((batch) => ({ ...batch }));
-    const states = group.map((batch) => decoder.embed(batch));
+    const states: Float32Array[] = [];
+    for (const batch of group) states.push(await decoder.embed(batch));
     for (let position = 0; position < decoder.depth; position++) {
       for (const [i, batch] of group.entries()) {
         states[i] = (await decoder.forward(position, states[i]!, batch)).y;
@@ -54,6 +55,7 @@ export function holdingLatest(source: WeightSource): WeightSource {
     layer: (position) => source.layer(position),
     block: (position) => hold(`block ${position}`, () => source.block(position)),
     head: () => hold('head', () => source.head()),
+    embedder: () => hold('embedder', () => source.embedder()),
     embed: (ids) => source.embed(ids),
   };
 }

@@ -30,7 +30,7 @@ export class Decoder {
   readonly depth: number;
   readonly #engine: Engine;
   readonly #weights: WeightSource;
-  readonly #sides = new WeakMap<PackedBatch, Record<string, Tensor>>();
+  readonly #sides = new WeakMap<PackedBatch, Map<string, Record<string, Tensor>>>();
   readonly #splits = new Map<string, Split>();
   /** Residual buffers that no block holds, by graph: fresh memory for each step would cost as much as its products. */
   readonly #spare = new Map<string, Saved['kept'][]>();
@@ -43,8 +43,25 @@ export class Decoder {
   }
 
   /** The states before the first block. */
-  embed(batch: PackedBatch): Float32Array {
-    return this.#weights.embed(batch.ids);
+  async embed(batch: PackedBatch): Promise<Float32Array> {
+    const rows = this.#weights.embed(batch.ids);
+    const { embedder, embedding } = this.config;
+    if (embedder === undefined) return rows;
+    const { size, length } = batch;
+    const shape = [size, length, embedding.shape[1] as number];
+    const session = await this.#engine.session(this.#key('embed', batch), () => {
+      const g = new GraphBuilder();
+      const positions = g.input('positions', 'int64', [size, length]);
+      const x = g.input('rows', 'float32', shape);
+      g.output('x', embedder.build(g, x, positions, weightInputs(g, embedder.slots)));
+      return g;
+    });
+    const outputs = await session.run({
+      positions: { dtype: 'int64', shape: [size, length], data: BigInt64Array.from(batch.positions, BigInt) },
+      rows: { dtype: 'float32', shape, data: rows },
+      ...weightFeeds(embedder.slots, this.#weights.embedder()),
+    });
+    return outputs['x']?.data as Float32Array;
   }
 
   /** One block. */
@@ -175,7 +192,7 @@ export class Decoder {
   #block(g: GraphBuilder, batch: PackedBatch): { y: Value; x: Value; weights: Value[] } {
     const x = g.input('x', 'float32', [batch.size, batch.length, this.config.hidden]);
     const side = Object.fromEntries(
-      Object.entries(this.#side(batch)).map(([name, { dtype, shape }]) => [
+      Object.entries(this.#side(batch, 0)).map(([name, { dtype, shape }]) => [
         name,
         g.input(name, dtype, shape),
       ]),
@@ -222,10 +239,11 @@ export class Decoder {
   // ---- what the graphs are given
 
   #feeds(position: number, x: Float32Array, batch: PackedBatch): Record<string, Tensor> {
+    const layer = this.#weights.layer(position);
     return {
       x: this.#state(x, batch),
-      ...this.#side(batch),
-      ...weightFeeds(this.config.block(this.#weights.layer(position)), this.#weights.block(position)),
+      ...this.#side(batch, layer),
+      ...weightFeeds(this.config.block(layer), this.#weights.block(position)),
     };
   }
 
@@ -233,12 +251,12 @@ export class Decoder {
     return { dtype: 'float32', shape: [size, length, this.config.hidden], data: x };
   }
 
-  #side(batch: PackedBatch): Record<string, Tensor> {
-    let side = this.#sides.get(batch);
-    if (side === undefined) {
-      side = this.config.side(batch);
-      this.#sides.set(batch, side);
-    }
+  #side(batch: PackedBatch, layer: number): Record<string, Tensor> {
+    const kind = this.config.kind?.(layer) ?? '';
+    const kinds = this.#sides.get(batch) ?? new Map<string, Record<string, Tensor>>();
+    this.#sides.set(batch, kinds);
+    const side = kinds.get(kind) ?? this.config.side(batch, kind);
+    kinds.set(kind, side);
     return side;
   }
 

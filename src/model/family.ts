@@ -17,13 +17,18 @@ export interface Architecture {
   /** Width of the hidden state (D). */
   readonly hidden: number;
   readonly vocabulary: number;
+  /** The token table, [V, E]. */
   readonly embedding: Slot;
+  /** How token rows become the first block's states; absent where they are the states already. */
+  readonly embedder?: Embedder;
   /** The final norm and the head; a tied head names the embedding. */
   readonly head: Slots;
   /** The weights of one block, layers counted from 0. */
   block(layer: number): Slots;
+  /** Layers of one kind take the same sides ('full', 'sliding'); all are of one kind when absent. Every kind has the same graph. */
+  kind?(layer: number): string;
   /** What a block takes beside the hidden state and its weights: masks, positions, tables; by input name. */
-  side(batch: PackedBatch): Record<string, Tensor>;
+  side(batch: PackedBatch, kind: string): Record<string, Tensor>;
   /** Adds a block: hidden states [B, T, D] in, [B, T, D] out. */
   buildBlock(
     g: GraphBuilder,
@@ -33,6 +38,13 @@ export interface Architecture {
   ): Value;
   /** Adds the final norm and the head: [n, D] in, logits [n, V] out. */
   buildHead(g: GraphBuilder, x: Value, w: Readonly<Record<string, Value>>): Value;
+}
+
+/** Position tables, projections, norms and scales between token rows and the first block. */
+export interface Embedder {
+  readonly slots: Slots;
+  /** Token rows [B, T, E] and each token's place in its row, int64 [B, T], to states [B, T, D]. */
+  build(g: GraphBuilder, rows: Value, positions: Value, w: Readonly<Record<string, Value>>): Value;
 }
 
 /** How a family's GGUF files map to the hub's layout. */
@@ -55,7 +67,10 @@ export interface Family {
   readonly name: string;
   /** The names in config.json's `architectures`. */
   readonly architectures: readonly string[];
-  /** @throws OffsiteError BadModel naming the field of config.json */
-  parse(config: unknown): Architecture;
+  /**
+   * @param has whether the checkpoint holds a tensor: some are published with and without their outer module's name
+   * @throws OffsiteError BadModel naming the field of config.json
+   */
+  parse(config: unknown, has: (name: string) => boolean): Architecture;
   readonly gguf?: GgufMapping;
 }

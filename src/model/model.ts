@@ -35,7 +35,7 @@ export function openModel(path: string, { layers }: { layers?: readonly number[]
     const gguf = 'general.architecture' in checkpoint.metadata ? hubView(checkpoint, families) : undefined;
     const view: Checkpoint = gguf?.checkpoint ?? checkpoint;
     const config = gguf?.config ?? readConfig(directory);
-    const architecture = parse(config);
+    const architecture = parse(config, view);
     checkTensors(path, architecture, view, layers ?? Array.from({ length: architecture.depth }, (_, i) => i));
     let tokenizer: Tokenizer | undefined;
     return {
@@ -70,7 +70,7 @@ function readConfig(directory: string): Record<string, unknown> {
   }
 }
 
-function parse(config: Readonly<Record<string, unknown>>): Architecture {
+function parse(config: Readonly<Record<string, unknown>>, { tensors }: Checkpoint): Architecture {
   const names = Array.isArray(config['architectures']) ? (config['architectures'] as unknown[]) : [];
   const family = families.find(({ architectures }) => architectures.includes(String(names[0])));
   if (family === undefined) {
@@ -79,7 +79,7 @@ function parse(config: Readonly<Record<string, unknown>>): Architecture {
       `config.json: architectures: ${String(names[0] ?? 'missing')} is not supported (${supported.join(', ')} are)`,
     );
   }
-  return family.parse(config);
+  return family.parse(config, (name) => tensors.has(name));
 }
 
 function checkTensors(
@@ -88,7 +88,8 @@ function checkTensors(
   view: Checkpoint,
   layers: readonly number[],
 ): void {
-  const slots: Slots[] = [{ embedding: architecture.embedding }, architecture.head];
+  const { embedding, embedder, head } = architecture;
+  const slots: Slots[] = [{ embedding }, embedder?.slots ?? {}, head];
   for (const layer of layers) slots.push(architecture.block(layer));
   for (const { name, shape } of slots.flatMap((group) => Object.values(group))) {
     const tensor = view.tensors.get(name);

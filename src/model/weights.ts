@@ -13,7 +13,8 @@ export interface WeightSource {
   /** The weights at a position; valid until the next call. */
   block(position: number): Weights;
   head(): Weights;
-  /** Hidden states of the given tokens, [ids, D], row-major. */
+  embedder(): Weights;
+  /** The token table's rows, [ids, E], row-major. */
   embed(ids: Int32Array): Float32Array;
 }
 
@@ -54,8 +55,9 @@ export function weightsOf(model: Model, { layers, replaced, overlay, memory }: W
     block: (position) =>
       replaced?.get(position) ?? read(`block ${layerOf(position)}`, architecture.block(layerOf(position))),
     head: () => read('head', architecture.head),
+    embedder: () => read('embedder', architecture.embedder?.slots ?? {}),
     embed(ids) {
-      const width = architecture.hidden;
+      const width = architecture.embedding.shape[1] as number;
       const hidden = new Float32Array(ids.length * width);
       ids.forEach((id, i) => {
         let row = rows.get(id);

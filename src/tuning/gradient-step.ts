@@ -24,7 +24,7 @@ export async function gradientStep(
   const gradients = new Map<number, Weights>();
   let loss = 0;
   for (const batch of batches) {
-    let x = decoder.embed(batch);
+    let x = await decoder.embed(batch);
     const kept: (Saved | Float32Array)[] = [];
     for (let position = 0; position < decoder.depth; position++) {
       if (position < lowest || recompute) {
