@@ -191,15 +191,18 @@ export class GraphBuilder extends Graph {
    * Rotary position embedding (arXiv 2104.09864) of heads that lie side by side, halves rotated together.
    * @param x [B, T, heads * size]
    * @param positions int64 [B, T], rows of the tables
-   * @param cos and sin: [positions, size / 2]
+   * @param cos and sin: [positions, rotated / 2]; where fewer than a head's dimensions are rotated, its first are
+   * @param size of a head
    */
-  rotary(x: Value, positions: Value, cos: Value, sin: Value): Value {
-    const half = lengthAt(cos.shape, 1);
-    if (!equalShapes(cos.shape, sin.shape) || (x.shape.at(-1) as number) % (2 * half) !== 0)
+  rotary(x: Value, positions: Value, cos: Value, sin: Value, size = 2 * lengthAt(cos.shape, 1)): Value {
+    const rotated = 2 * lengthAt(cos.shape, 1);
+    const width = x.shape.at(-1) as number;
+    if (!equalShapes(cos.shape, sin.shape) || rotated > size || width % size !== 0)
       throw new Error(`rotary: [${x.shape}], cos [${cos.shape}] and sin [${sin.shape}] do not fit`);
+    const part = { num_heads: { int: width / size }, rotary_embedding_dim: { int: rotated } };
     return this.apply('RotaryEmbedding', [x, positions, cos, sin], x.shape, {
       domain: 'com.microsoft',
-      attributes: { interleaved: { int: 0 } },
+      attributes: { interleaved: { int: 0 }, ...(rotated < size ? part : {}) },
     });
   }
 

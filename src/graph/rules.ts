@@ -117,7 +117,11 @@ export const rules: Readonly<Record<string, Rule>> = {
   },
 
   // A rotation's transpose turns back: the same with the sine negated.
-  RotaryEmbedding: each((g, dy, op) => g.rotary(dy, input(op, 1), input(op, 2), g.neg(input(op, 3)))),
+  RotaryEmbedding: each((g, dy, op) => {
+    const heads = op.attributes['num_heads'] as { int: number } | undefined;
+    const size = heads && (dy.shape.at(-1) as number) / heads.int;
+    return g.rotary(dy, input(op, 1), input(op, 2), g.neg(input(op, 3)), size);
+  }),
 
   Reshape: each((g, dy, op) => g.reshape(dy, input(op, 0).shape)),
   Transpose: each((g, dy, op) => {
