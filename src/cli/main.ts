@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { OffsiteError } from '../api/index.ts';
 import { printCrds } from './crds.ts';
 import { printDigest } from './digest.ts';
+import { reportCommand } from './report.ts';
 import { runCommand } from './run-command.ts';
 import { verifyCommand } from './verify.ts';
 
@@ -20,6 +21,7 @@ const program = new Command('offsite')
 Start here:
   $ make quickstart                                  a real model and real questions, from nothing to the report
   $ offsite run -f examples/quickstart --work-dir .offsite/run --mount models=DIR --mount data=DIR --mount artifacts=DIR
+  $ offsite report .offsite/run                      the run's page again: did it work, similarities, losses, cells
   $ offsite verify DIR                               is this bundle or adapter what its manifest says?
 Exit codes: 0 all Complete, 1 something failed, 2 wrong usage or a wrong manifest.`,
   );
@@ -53,6 +55,21 @@ A run that was stopped (Ctrl-C, kill) goes on where it was when the same command
 finished stages return their artifacts at once, training goes on from its last checkpoint, to the same digest.`,
   )
   .action(runCommand);
+
+program
+  .command('report')
+  .description('write the HTML report of a work dir of `offsite run`, or of resources in a cluster')
+  .argument('<work-dir-or-name>', 'a work dir; with --namespace the name of resources')
+  .option('-n, --namespace <namespace>', 'read the resources from the cluster, with kubectl')
+  .option('-o, --output <file>', 'where the page goes: report.html in the work dir, or here for a cluster')
+  .option(
+    '--mount <claim=dir>',
+    'where pvc://CLAIM/... lies here, for what is not in the status: similarity matrix, losses, manifests',
+    collect,
+    [],
+  )
+  .addOption(json())
+  .action(reportCommand);
 
 program
   .command('verify')

@@ -3,6 +3,7 @@ import { openTerminal } from '../progress/index.ts';
 import { parseMounts } from './arguments.ts';
 import { inOrder, loadManifests } from './manifests.ts';
 import { listenTogether, natsListener } from './nats-listener.ts';
+import { keepRun, reportOfRun } from './report.ts';
 import { type RunResource, runResources } from './run.ts';
 import { summary } from './summary.ts';
 
@@ -20,6 +21,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   const loaded = inOrder(loadManifests(flags.filename));
   const claims = parseMounts(flags.mount);
   mkdirSync(flags.workDir, { recursive: true });
+  keepRun(flags.workDir, claims, loaded);
 
   const abort = new AbortController();
   const stop = () => abort.abort();
@@ -35,14 +37,16 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   });
   for (const listener of listeners.toReversed()) await listener.close();
 
+  const made = await reportOfRun(flags.workDir);
   if (flags.json)
     console.log(
       JSON.stringify({
         type: 'summary',
         resources: runs.map(({ resource, status }) => ({ ...resource, status })),
+        ...made,
       }),
     );
-  else console.log(summary(runs));
+  else console.log(`${summary(runs)}\n\n${'report' in made ? `Report: ${made.report}` : made.problem}`);
   process.exitCode = runs.every(isComplete) ? 0 : 1;
 }
 

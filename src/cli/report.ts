@@ -1,0 +1,63 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { badSpec } from '../api/index.ts';
+import { gatherCluster, gatherWorkDir, type ReportRecord, writeReport, writeRun } from '../report/index.ts';
+import { parseMounts } from './arguments.ts';
+import type { LoadedResource } from './manifests.ts';
+
+interface ReportFlags {
+  namespace?: string;
+  output?: string;
+  mount: string[];
+  json?: boolean;
+}
+
+/** `offsite report`: the page of a work dir, or of resources in a cluster. */
+export async function reportCommand(subject: string, flags: ReportFlags): Promise<void> {
+  const claims = parseMounts(flags.mount);
+  const { namespace } = flags;
+  const file = flags.output ?? join(namespace === undefined ? subject : '.', 'report.html');
+  const record =
+    namespace === undefined
+      ? gatherWorkDir(workDirOf(subject), claims)
+      : await gatherCluster({ name: subject, namespace, claims });
+  await writeReport(record, file);
+  console.log(flags.json ? JSON.stringify({ report: file, ...counts(record) }) : `Report: ${file}`);
+}
+
+/** Keeps where the addresses of a run lie, so that its report can be made again later. */
+export function keepRun(
+  workDir: string,
+  claims: Record<string, string>,
+  loaded: readonly LoadedResource[],
+): void {
+  const resources = Object.fromEntries(
+    loaded.map(({ resource, base }) => [`${resource.kind.toLowerCase()}/${resource.metadata.name}`, base]),
+  );
+  writeRun(workDir, { claims, resources });
+}
+
+/** Writes the report of a run that has ended, however it ended. @returns where it is, or why there is none */
+export async function reportOfRun(workDir: string): Promise<{ report: string } | { problem: string }> {
+  const report = join(workDir, 'report.html');
+  try {
+    await writeReport(gatherWorkDir(workDir), report);
+    return { report };
+  } catch (error) {
+    return { problem: `the report could not be written: ${(error as Error).message}` };
+  }
+}
+
+function workDirOf(path: string): string {
+  if (existsSync(path) && statSync(path).isDirectory()) return path;
+  throw badSpec(
+    `${path}: is no directory; give the work dir of \`offsite run\`, or add --namespace to read resources of that name from a cluster`,
+  );
+}
+
+const counts = ({ builds, tunes, plugIns, unreadable }: ReportRecord) => ({
+  emulatorBuilds: builds.length,
+  offsiteTunes: tunes.length,
+  plugIns: plugIns.length,
+  unreadable,
+});

@@ -1,0 +1,79 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { badSpec, group, kinds } from '../api/index.ts';
+import { type FoundResource, gather } from './gather.ts';
+import type { ReportRecord } from './record.ts';
+
+interface ListedResource {
+  kind: string;
+  metadata: { name: string };
+  spec: {
+    emulator?: { ref?: { name?: string } };
+    adapter?: { ref?: { name?: string } };
+  };
+}
+
+export interface ClusterOptions {
+  readonly name: string;
+  readonly namespace: string;
+  /** Directories of claims that are at hand here, for the matrix and the loss history. */
+  readonly claims: Record<string, string>;
+}
+
+/**
+ * The record of the resources of one name in a namespace, and of those that they refer to or that refer to them,
+ * read by kubectl with the user's own access.
+ * @throws OffsiteError BadSpec where there is none, or kubectl cannot read them
+ */
+export async function gatherCluster({ name, namespace, claims }: ClusterOptions): Promise<ReportRecord> {
+  const all = await list(namespace);
+  const chosen = related(all, name);
+  if (chosen.length === 0) {
+    throw badSpec(
+      `there is no EmulatorBuild, OffsiteTune or PlugIn "${name}" in namespace ${namespace}; \`kubectl get offsite -n ${namespace}\` lists them`,
+    );
+  }
+  const found = chosen.map(
+    (value): FoundResource => ({
+      value,
+      where: `namespace ${namespace}`,
+      mounts: { claims, base: process.cwd() },
+    }),
+  );
+  return gather(`namespace ${namespace}`, found);
+}
+
+async function list(namespace: string): Promise<ListedResource[]> {
+  const types = Object.values(kinds).map(({ plural }) => `${plural}.${group}`);
+  try {
+    const { stdout } = await promisify(execFile)(
+      'kubectl',
+      ['get', types.join(','), '--namespace', namespace, '--output', 'json'],
+      { maxBuffer: 256 << 20 },
+    );
+    return (JSON.parse(stdout) as { items: ListedResource[] }).items;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw badSpec('kubectl is not on PATH: a report of a cluster is read with it');
+    }
+    const said = (error as { stderr?: string }).stderr?.trim() || (error as Error).message;
+    throw badSpec(`kubectl cannot read the resources of namespace ${namespace}: ${said}`);
+  }
+}
+
+/** The resources of that name with what they were made from and what was made from them, all the way. */
+export function related<R extends ListedResource>(all: readonly R[], name: string): R[] {
+  const chosen = new Set(all.filter(({ metadata }) => metadata.name === name));
+  const sourcesOf = ({ spec }: R): R[] =>
+    all.filter(
+      ({ kind, metadata }) =>
+        (kind === 'EmulatorBuild' && metadata.name === spec.emulator?.ref?.name) ||
+        (kind === 'OffsiteTune' && metadata.name === spec.adapter?.ref?.name),
+    );
+  const follow = (next: (resource: R) => R[]) => {
+    for (const resource of chosen) for (const other of next(resource)) chosen.add(other);
+  };
+  follow((resource) => all.filter((other) => sourcesOf(other).includes(resource)));
+  follow(sourcesOf);
+  return all.filter((resource) => chosen.has(resource));
+}

@@ -1,0 +1,113 @@
+import { kinds, OffsiteError, parseResource, type Resource, type Status } from '../api/index.ts';
+import { type Manifest, type Mounts, peekManifest, resolveUri } from '../artifact/index.ts';
+import { readSimilarity, type SimilarityRecord } from '../emulator/index.ts';
+import { checkpointsOf, type LossHistory, readHistory } from '../tuning/index.ts';
+import type { AnyEntry, BuildEntry, Found, PlugInEntry, ReportRecord, TuneEntry } from './record.ts';
+
+/** A resource as it was found, with where its addresses lie on this machine. */
+export interface FoundResource {
+  /** As written, status included; nothing of it is trusted. */
+  readonly value: unknown;
+  /** Where it was found, for messages. */
+  readonly where: string;
+  readonly mounts: Mounts;
+}
+
+/**
+ * Puts a record together: each resource is parsed again, and what lies beside its artifact is read where it can be reached.
+ * What is missing or damaged is said in the record; nothing here throws for it.
+ */
+export function gather(place: string, found: readonly FoundResource[]): ReportRecord {
+  const entries: AnyEntry[] = [];
+  const unreadable: string[] = [];
+  for (const { value, where, mounts } of found) {
+    try {
+      const resource = parseResource(value, where);
+      entries.push(entryOf(resource, statusOf(resource, value, where), mounts));
+    } catch (error) {
+      unreadable.push(...(error as Error).message.split('\n'));
+    }
+  }
+  const of = <E extends AnyEntry>(kind: E['resource']['kind']) =>
+    entries.filter((entry): entry is E => entry.resource.kind === kind).sort(byName);
+  return {
+    place,
+    builds: of<BuildEntry>('EmulatorBuild'),
+    tunes: of<TuneEntry>('OffsiteTune'),
+    plugIns: of<PlugInEntry>('PlugIn'),
+    unreadable,
+  };
+}
+
+const byName = (a: AnyEntry, b: AnyEntry) => (a.resource.metadata.name < b.resource.metadata.name ? -1 : 1);
+
+function statusOf({ kind, metadata }: Resource, value: unknown, where: string): Status {
+  const parsed = kinds[kind].status.safeParse((value as { status?: unknown }).status ?? {});
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new Error(
+    `${where}: ${kind} ${metadata.name}: status.${issue?.path.join('.')}: ${issue?.message}; it was written by another version`,
+  );
+}
+
+function entryOf(resource: Resource, status: Status, mounts: Mounts): AnyEntry {
+  const beside = <T>(read: (directory: string) => T | undefined, missing: string) =>
+    readBeside(resource, mounts, read, missing);
+  const manifest: Found<Manifest> =
+    status.artifact === undefined
+      ? { absent: 'no artifact was made' }
+      : beside((directory) => ownManifest(directory, status), 'the artifact is not there any more');
+  switch (resource.kind) {
+    case 'EmulatorBuild': {
+      const similarity: Found<SimilarityRecord> =
+        'absent' in manifest ? manifest : beside(readSimilarity, 'the bundle has no similarity.json');
+      return { resource, status, manifest, similarity };
+    }
+    case 'OffsiteTune': {
+      const history = beside(
+        (directory) => ownHistory(directory, status),
+        'there is no loss history beside the adapter; it stays where the training ran',
+      );
+      return { resource, status, manifest, history };
+    }
+    default:
+      return { resource, status, manifest };
+  }
+}
+
+/** Reads what lies at a resource's output, or says why it cannot be. */
+function readBeside<T>(
+  { spec }: Resource,
+  mounts: Mounts,
+  read: (directory: string) => T | undefined,
+  missing: string,
+): Found<T> {
+  try {
+    const value = read(resolveUri(spec.output.uri, mounts, 'spec.output.uri'));
+    return value === undefined ? { absent: missing } : { value };
+  } catch (error) {
+    if (error instanceof OffsiteError) {
+      return {
+        absent: error.reason === 'BadSpec' ? `${spec.output.uri} cannot be reached from here` : error.message,
+      };
+    }
+    throw error;
+  }
+}
+
+/** The manifest that the status speaks of: another artifact may lie there since. */
+function ownManifest(directory: string, { artifact }: Status): Manifest | undefined {
+  const peeked = peekManifest(directory);
+  return peeked?.digest === artifact?.digest ? peeked?.manifest : undefined;
+}
+
+/** The losses that the status speaks of; another training may have gone to the same place before. */
+function ownHistory(directory: string, status: TuneEntry['status']): LossHistory | undefined {
+  const finished = status.phase === 'Complete';
+  const history = readHistory(checkpointsOf(directory), { finished });
+  if (history === undefined || !finished) return history;
+  const { steps, lastLoss } = status.training ?? {};
+  return history.losses.length === steps && history.losses.at(-1)?.toFixed(4) === lastLoss
+    ? history
+    : undefined;
+}

@@ -1,0 +1,45 @@
+import type { Plan } from '../emulator/index.ts';
+
+/** What became of a layer of the full model in the emulator. */
+export type Role = 'transfer' | 'kept' | 'shared' | 'removed';
+
+export const roleWords: Readonly<Record<Role, string>> = {
+  transfer: 'transfer layer: kept, and trained by the data owner',
+  kept: 'kept as it is',
+  shared: "removed; its position runs a kept layer's weights",
+  removed: 'removed, with its position',
+};
+
+/** One position of the emulator and the layer whose weights it runs. */
+export interface Position {
+  readonly position: number;
+  readonly source: number;
+  readonly role: Role;
+}
+
+/** The role of each layer of the full model, in order. */
+export function rolesOf(plan: Plan): Role[] {
+  const shallow = isShallow(plan);
+  const kept = new Set(plan.kept);
+  const transfer = new Set(plan.transferLayers);
+  return plan.clusters
+    .flat()
+    .map((layer) =>
+      transfer.has(layer) ? 'transfer' : kept.has(layer) ? 'kept' : shallow ? 'removed' : 'shared',
+    );
+}
+
+/** What each position of the emulator runs. */
+export function positionsOf(plan: Plan): Position[] {
+  const roles = rolesOf(plan);
+  const shallow = isShallow(plan);
+  return plan.source.map((source, position) => ({
+    position,
+    source,
+    role: shallow || source === position ? (roles[source] as Role) : 'shared',
+  }));
+}
+
+/** Whether the emulator has only the kept layers, none of them twice. */
+export const isShallow = ({ source, kept, clusters }: Plan): boolean =>
+  source.length === kept.length && clusters.flat().length !== kept.length;

@@ -1,0 +1,199 @@
+import type { Plan, SimilarityRecord } from '../../emulator/index.ts';
+import {
+  bytes,
+  counted,
+  isPerplexity,
+  lastSegment,
+  metricTitle,
+  quality,
+  ranges,
+  share,
+  shortDigest,
+  significant,
+  spread,
+} from '../figures.ts';
+import { type Html, html } from '../html.ts';
+import { facts, figure, type LegendEntry, phaseChip, responsive, table } from '../parts.ts';
+import { adjacentPlot } from '../plots/adjacent.ts';
+import { draw, drawLite } from '../plots/draw.ts';
+import { heatMap } from '../plots/heat-map.ts';
+import { anchorOf, type BuildEntry, known } from '../record.ts';
+import { isShallow, positionsOf, type Role, rolesOf, roleWords } from '../roles.ts';
+
+/** What one EmulatorBuild found and made: similarities, the plan, which layer each position runs, scores, what it gives away. */
+export async function emulatorSection(entry: BuildEntry): Promise<Html> {
+  const { resource, status } = entry;
+  const anchor = anchorOf(entry);
+  const record = known(entry.similarity);
+  const plan = record ?? status.plan;
+  return html`<section id="${anchor}" aria-labelledby="${anchor}-h">
+<div class="title"><h2 id="${anchor}-h">Emulator: ${resource.metadata.name}</h2> ${phaseChip(status)}</div>
+${plan && html`<p>${sentence(entry, plan)}</p>`}
+${keyFacts(entry)}
+${await similarityPart(entry, record, plan, anchor)}
+${plan && positionsPart(plan)}
+${scores(entry)}
+</section>`;
+}
+
+function sentence({ resource: { spec } }: BuildEntry, plan: Plan): string {
+  const depth = plan.clusters.flat().length;
+  const removed = rolesOf(plan).filter((role) => role === 'shared' || role === 'removed').length;
+  const kept = `Of the ${depth} layers of ${lastSegment(spec.model.uri)}, ${plan.kept.length} are kept`;
+  const trained = `${counted(plan.transferLayers.length, 'layer')} (${ranges(plan.transferLayers)}) can be trained and come back`;
+  if (removed === 0) return `${kept}: none is removed. ${trained}.`;
+  const fate = isShallow(plan)
+    ? `${removed} are left out with their positions, so the emulator is ${plan.source.length} layers deep`
+    : `the ${removed} positions without a layer run a kept layer's weights, so the emulator keeps its depth`;
+  return `${kept}; ${fate}. ${trained}.`;
+}
+
+function keyFacts({ resource: { spec }, status }: BuildEntry): Html {
+  const { artifact, scores: found } = status;
+  const { probe, similarity } = spec;
+  return facts([
+    ['Strategy', `${spec.strategy}, K = ${spec.layers}`],
+    ['Similarity', similarity.metric],
+    [
+      'Probe',
+      `${counted(probe.samples, 'row')}, ${probe.pooling}${probe.skipFirst ? ' without the first token' : ''}`,
+    ],
+    ['Bundle', artifact && bytes(artifact.sizeBytes)],
+    ['Digest', artifact && html`<code>${shortDigest(artifact.digest)}</code>`],
+    ["Model's tensors in it, exactly", found?.exactTensorShare && share(found.exactTensorShare)],
+    ['Ability kept (CPL)', found?.cpl && share(found.cpl)],
+  ]);
+}
+
+async function similarityPart(
+  { similarity, status, resource }: BuildEntry,
+  record: SimilarityRecord | undefined,
+  plan: Plan | undefined,
+  anchor: string,
+): Promise<Html> {
+  const adjacent = record?.adjacent ?? status.similarity?.adjacent.map(Number);
+  if (adjacent === undefined) return html`<p>No similarities are known yet.</p>`;
+  return html`<h3>How alike the layers are</h3>
+${record ? await matrixFigure(record, anchor) : html`<p class="soft">The whole matrix is not shown: ${'absent' in similarity ? similarity.absent : ''}.</p>`}
+${adjacent.length > 0 && (await adjacentFigure(adjacent, plan, resource.spec.strategy, anchor))}`;
+}
+
+const roleLegend: Readonly<Record<Role, LegendEntry>> = {
+  transfer: { colour: 'var(--transfer)', shape: 'diamond', text: roleWords.transfer },
+  kept: { colour: 'var(--kept)', shape: 'circle', text: roleWords.kept },
+  shared: { colour: 'var(--shared)', shape: 'square', text: roleWords.shared },
+  removed: { colour: 'var(--removed)', shape: 'square', text: roleWords.removed },
+};
+
+async function matrixFigure(record: SimilarityRecord, anchor: string): Promise<Html> {
+  const { matrix, metric, clusters, kept, transferLayers } = record;
+  const joined = clusters.filter(({ length }) => length > 1);
+  const text =
+    `Similarity (${metric}) of every two of ${matrix.length} layers. Kept: ${ranges(kept)}. Transfer layers: ${ranges(transferLayers)}. ` +
+    `Clusters of several layers: ${joined.map(ranges).join('; ') || 'none'}.`;
+  const plot = await responsive(`${anchor}-matrix`, (width, id) =>
+    draw(heatMap(matrix, record, Math.min(520, width - 62)), { id, title: 'Similarity of the layers', text }),
+  );
+  const roles = new Set(rolesOf(record));
+  const legend = (Object.keys(roleLegend) as Role[])
+    .filter((role) => roles.has(role))
+    .map((role) => roleLegend[role]);
+  const shared =
+    isShallow(record) || !roles.has('shared')
+      ? ''
+      : ' A square off the diagonal stands at (position, the layer whose weights it runs).';
+  return figure(plot, {
+    title: `Every two layers (${metric})`,
+    caption: `The outputs of two layers on the probe rows, 1 is the same. Each row and column is a layer of the full model, coloured at the edge by what became of it; frames are clusters of more than one layer.${shared}`,
+    legend: [
+      ...legend,
+      ...(joined.length > 0 ? [{ colour: 'var(--text)', shape: 'frame' as const, text: 'cluster' }] : []),
+    ],
+  });
+}
+
+async function adjacentFigure(
+  adjacent: readonly number[],
+  plan: Plan | undefined,
+  strategy: string,
+  anchor: string,
+): Promise<Html> {
+  const lowest = Math.min(...adjacent);
+  const at = adjacent.indexOf(lowest);
+  const plot = await responsive(`${anchor}-adjacent`, (width, id) =>
+    drawLite(adjacentPlot(adjacent, plan, width), {
+      id,
+      title: 'How much neighbouring layers differ',
+      text: `1 minus the similarity of neighbouring layers. They differ most between layers ${at} and ${at + 1}, with similarity ${significant(lowest)}.`,
+    }),
+  );
+  const cut =
+    strategy === 'crash'
+      ? ' Clusters end where neighbours differ most.'
+      : ` Strategy ${strategy} does not look at this.`;
+  return html`${figure(plot, {
+    title: 'Neighbouring layers',
+    caption: `How far each layer is from the next, on a logarithmic scale.${plan ? cut : ''}`,
+    legend: [
+      ...(plan
+        ? [{ colour: 'var(--transfer)', shape: 'diamond' as const, text: 'between two clusters' }]
+        : []),
+      { colour: 'var(--kept)', shape: 'circle', text: plan ? 'inside a cluster' : 'a pair of neighbours' },
+    ],
+  })}
+<details><summary>The ${adjacent.length} similarities as numbers</summary>${table({
+    caption: 'Similarity of each layer and the next',
+    columns: [{ title: 'layers' }, { title: 'similarity', number: true }],
+    rows: adjacent.map((value, j) => [`${j} and ${j + 1}`, value.toFixed(6)]),
+  })}</details>`;
+}
+
+/** The share map: the emulator from input to output. */
+function positionsPart(plan: Plan): Html {
+  const positions = positionsOf(plan);
+  const transfer = new Set(plan.transferLayers);
+  const words = (role: Role, source: number) =>
+    role === 'transfer'
+      ? 'trained'
+      : role === 'shared'
+        ? `repeated${transfer.has(source) ? ', frozen copy of a transfer layer' : ''}`
+        : 'kept';
+  const roles = new Set(positions.map(({ role }) => role));
+  return html`<h3>Which layer each position of the emulator runs</h3>
+<ol class="positions">${positions.map(
+    ({ position, source, role }) =>
+      html`<li class="${role}"><small><span class="hidden">position </span>${position}</small>${source}<span class="hidden"> (${words(role, source)})</span></li>`,
+  )}</ol>
+<p class="soft">Small: the position, from input to output. Large: the layer of the full model whose weights run there.${
+    roles.has('transfer') && ' Orange is trained;'
+  }${roles.has('kept') && ' blue is the layer at its own place;'}${roles.has('shared') && ' dashed repeats a kept layer, frozen.'}</p>
+<details><summary>Clusters, kept and transfer layers as numbers</summary>${table({
+    caption: 'The clusters of the plan',
+    columns: [{ title: 'cluster' }, { title: 'layers' }, { title: 'kept' }, { title: 'transfer' }],
+    rows: plan.clusters.map((cluster, i) => [
+      String(i),
+      ranges(cluster),
+      ranges(cluster.filter((layer) => plan.kept.includes(layer))),
+      ranges(cluster.filter((layer) => transfer.has(layer))),
+    ]),
+  })}</details>`;
+}
+
+function scores({ status: { scores: found } }: BuildEntry): Html | undefined {
+  if (found === undefined) return undefined;
+  const { metric, samples, full, emulator, reason } = found;
+  if (metric === undefined || full === undefined || emulator === undefined) {
+    return html`<h3>Scores</h3><p>Model and emulator were not scored${reason && `: ${reason}`}.</p>`;
+  }
+  return html`<h3>Scores on rows after the probe's</h3>${table({
+    caption: `${metricTitle(metric)} on ${samples} rows`,
+    columns: [{ title: '' }, { title: 'value', number: true }, { title: 'standard error', number: true }],
+    rows: [
+      ['full model', full],
+      ['emulator', emulator],
+    ].map(([name, cell]) => {
+      const { value, stderr } = cell as { value: string; stderr: string };
+      return [name as string, quality(metric, value), spread(metric, stderr, true)];
+    }),
+  })}<p class="soft">CPL is ${isPerplexity(metric) ? 'perplexity(full) / perplexity(emulator)' : 'accuracy(emulator) / accuracy(full)'}: how much of the model's ability whoever gets the bundle has. The lower, the less is given away.</p>`;
+}

@@ -1,0 +1,124 @@
+import type { TaskResult } from '../../api/index.ts';
+import { counted, lastSegment, listed } from '../figures.ts';
+import { type Html, html } from '../html.ts';
+import { chip, phaseChip, reasonOf, type Tone } from '../parts.ts';
+import { type AnyEntry, anchorOf, entriesOf, type PlugInEntry, type ReportRecord } from '../record.ts';
+import { judge, type Outcome } from '../verdict.ts';
+
+/** The top of the page: did it work, what was run, what went wrong. */
+export function headline(record: ReportRecord): Html {
+  const { outcome, text } = overall(record);
+  const { word, tone } = outcomes[outcome];
+  return html`<p class="kicker">Offsite-tuning report · ${record.place}</p>
+<h1>${text}</h1>
+<p>${chip(word, tone)}</p>
+${otherHeadlines(record)}
+<ul class="cards">${entriesOf(record).map(card)}</ul>
+${problems(record)}`;
+}
+
+const outcomes: Readonly<Record<Outcome | 'unmeasured', { word: string; tone: Tone }>> = {
+  worked: { word: 'worked', tone: 'good' },
+  undecided: { word: 'not decided', tone: 'open' },
+  failed: { word: 'did not work', tone: 'bad' },
+  unmeasured: { word: 'not measured', tone: 'open' },
+};
+
+/** One sentence for the whole run. */
+export function overall(record: ReportRecord): { outcome: Outcome | 'unmeasured'; text: string } {
+  const verdicts = results(record).map(judge);
+  if (verdicts.length === 0) return { outcome: 'unmeasured', text: whyUnmeasured(record) };
+  if (verdicts.length === 1) {
+    const [{ outcome, headline: text }] = verdicts as [(typeof verdicts)[number]];
+    return { outcome, text };
+  }
+  const count = (wanted: Outcome) => verdicts.filter(({ outcome }) => outcome === wanted).length;
+  const rest = [
+    ...(count('undecided') > 0 ? [`is not decided on ${count('undecided')}`] : []),
+    ...(count('failed') > 0 ? [`did not work on ${count('failed')}`] : []),
+  ];
+  const worked = count('worked');
+  return {
+    outcome:
+      worked === verdicts.length ? 'worked' : worked === 0 && count('failed') > 0 ? 'failed' : 'undecided',
+    text: `Offsite-tuning ${listed([`worked on ${worked} of ${verdicts.length} evaluations`, ...rest])}`,
+  };
+}
+
+const results = ({ plugIns }: ReportRecord): TaskResult[] =>
+  plugIns.flatMap(({ status }) => status.evaluation ?? []);
+
+function whyUnmeasured({ plugIns, tunes, builds }: ReportRecord): string {
+  const entries = [...builds, ...tunes, ...plugIns];
+  const failed = entries.find(({ status }) => status.phase === 'Failed');
+  if (failed) {
+    const { kind, metadata } = failed.resource;
+    return `${kind} ${metadata.name} failed, so nothing was measured on the plugged-in model`;
+  }
+  if (plugIns.length === 0) {
+    return 'No adapter was plugged in here, so whether offsite-tuning works is not measured';
+  }
+  return plugIns.some(({ resource }) => resource.spec.evaluation)
+    ? 'The plugged-in model is not measured yet'
+    : 'The adapter was plugged in without an evaluation: whether it helps is not measured';
+}
+
+/** With several evaluations: each one's own sentence. */
+function otherHeadlines({ plugIns }: ReportRecord): Html | undefined {
+  const all = plugIns.flatMap((entry) =>
+    (entry.status.evaluation ?? []).map((result) => ({ entry, verdict: judge(result) })),
+  );
+  if (all.length < 2) return undefined;
+  return html`<ul>${all.map(
+    ({ entry, verdict }) =>
+      html`<li>${plugIns.length > 1 && html`<a href="#${anchorOf(entry)}">${entry.resource.metadata.name}</a>: `}${verdict.headline}</li>`,
+  )}</ul>`;
+}
+
+/** What one resource was to do, in a card that leads to its section. */
+function card(entry: AnyEntry): Html {
+  const { kind, metadata } = entry.resource;
+  return html`<li><div class="title"><a class="what" href="#${anchorOf(entry)}">${kind} ${metadata.name}</a> ${phaseChip(entry.status)}</div>
+<p>${summaryOf(entry)}</p></li>
+`;
+}
+
+function summaryOf(entry: AnyEntry): string {
+  if ('similarity' in entry) {
+    const { spec } = entry.resource;
+    const depth = entry.status.plan?.clusters.flat().length;
+    const sharing = spec.sharing === 'none' ? 'without sharing' : `sharing ${spec.sharing}`;
+    return `${lastSegment(spec.model.uri)}: ${spec.layers}${depth ? ` of ${depth}` : ''} layers kept by strategy ${spec.strategy}, ${sharing}`;
+  }
+  if ('history' in entry) {
+    const { training, adapter } = entry.resource.spec;
+    const length = training.steps
+      ? counted(training.steps, 'step')
+      : counted(training.epochs as number, 'epoch');
+    return `Trains ${adapter.type === 'layers' ? 'the transfer layers' : adapter.type} for ${length} of ${counted(training.batchSize, 'row')}, learning rate ${training.learningRate}`;
+  }
+  return plugInSummary(entry);
+}
+
+function plugInSummary({ resource: { spec } }: PlugInEntry): string {
+  const tasks = spec.evaluation?.tasks.map(({ name }) => name) ?? [];
+  const where = tasks.length === 0 ? 'no evaluation' : `evaluated on ${listed(tasks)}`;
+  return `${lastSegment(spec.model.uri)} with the adapter plugged in, coefficient ${spec.coefficient}; ${where}`;
+}
+
+/** Everything that did not end well, first things first. */
+function problems(record: ReportRecord): Html | undefined {
+  const lines = entriesOf(record).flatMap((entry) => {
+    const { phase = 'Pending' } = entry.status;
+    if (phase === 'Complete') return [];
+    const reason = reasonOf(entry.status);
+    const { kind, metadata } = entry.resource;
+    return [
+      html`<li><strong>${kind} ${metadata.name}: ${phase}</strong>${reason && html` (${reason.reason}): ${reason.message}`}</li>`,
+    ];
+  });
+  const unread = record.unreadable.map((line) => html`<li>${line}</li>`);
+  return lines.length + unread.length === 0
+    ? undefined
+    : html`<div class="problems"><strong>Not everything is complete</strong><ul>${lines}${unread}</ul></div>`;
+}

@@ -1,0 +1,134 @@
+import type { LossHistory } from '../../tuning/index.ts';
+import { bytes, counted, grouped, metricTitle, quality, shortDigest, signed, spread } from '../figures.ts';
+import { type Html, html } from '../html.ts';
+import { facts, figure, phaseChip, responsive, table } from '../parts.ts';
+import { drawLite } from '../plots/draw.ts';
+import { lossPlot, lossPoints } from '../plots/loss.ts';
+import { anchorOf, known, type TuneEntry } from '../record.ts';
+
+/** What one OffsiteTune did: the loss curve, the private cells, figures of the training. */
+export async function tuningSection(entry: TuneEntry): Promise<Html> {
+  const { resource, status } = entry;
+  const anchor = anchorOf(entry);
+  return html`<section id="${anchor}" aria-labelledby="${anchor}-h">
+<div class="title"><h2 id="${anchor}-h">Adapter: ${resource.metadata.name}</h2> ${phaseChip(status)}</div>
+${keyFacts(entry)}
+${await lossPart(entry, anchor)}
+${privateCells(entry)}
+</section>`;
+}
+
+function keyFacts({ resource: { spec }, status: { training, artifact } }: TuneEntry): Html {
+  const rate = `${spec.training.learningRate}, ${spec.training.schedule}`;
+  return facts([
+    ['Trained', spec.adapter.type === 'layers' ? 'the transfer layers' : spec.adapter.type],
+    ['Steps done', training?.steps === undefined ? undefined : grouped(training.steps)],
+    ['Rows a step', grouped(spec.training.batchSize)],
+    ['Learning rate', rate],
+    ['Adapter holds step', training?.bestStep ? grouped(training.bestStep) : undefined],
+    ['Tokens', training?.tokens === undefined ? undefined : grouped(training.tokens)],
+    ['Tokens a second', training?.tokensPerSecond],
+    ['Went on after a stop', training?.resumes ? counted(training.resumes, 'time') : undefined],
+    ['Adapter', artifact && bytes(artifact.sizeBytes)],
+    ['Digest', artifact && html`<code>${shortDigest(artifact.digest)}</code>`],
+  ]);
+}
+
+async function lossPart(entry: TuneEntry, anchor: string): Promise<Html> {
+  const history = known(entry.history);
+  if (history === undefined || history.losses.length === 0) {
+    const why = 'absent' in entry.history ? entry.history.absent : 'no step is done';
+    return html`<h3>Loss</h3><p class="soft">The loss curve is not shown: ${why}.</p>${fewLosses(entry)}`;
+  }
+  const plot = await responsive(`${anchor}-loss`, (width, id) =>
+    drawLite(lossPlot(history, width), { id, title: 'Loss by step', text: lossWords(history) }),
+  );
+  const { stepsAPoint } = lossPoints(history.losses);
+  const validated = history.evaluations.length > 0;
+  const unfinished =
+    entry.status.phase !== 'Complete'
+      ? ' The training is not complete: this is what its last checkpoint holds.'
+      : '';
+  return html`<h3>Loss</h3>${figure(plot, {
+    title: 'Loss by step',
+    caption: `Mean negative log-likelihood of an answer's token, in nats.${stepsAPoint > 1 ? ` Training: means of ${stepsAPoint} steps.` : ''}${
+      validated ? '' : ' There are no validation rows: the adapter is the last step.'
+    }${unfinished}`,
+    legend: [
+      { colour: 'var(--kept)', shape: 'line', text: 'training rows' },
+      ...(validated
+        ? [{ colour: 'var(--transfer)', shape: 'circle' as const, text: 'validation rows' }]
+        : []),
+      ...(validated && history.bestStep > 0
+        ? [
+            {
+              colour: 'var(--transfer)',
+              shape: 'diamond' as const,
+              text: `best step: ${grouped(history.bestStep)}`,
+            },
+          ]
+        : []),
+    ],
+  })}
+${validated && evaluationsTable(entry, history)}`;
+}
+
+function lossWords({ losses, evaluations, bestStep }: LossHistory): string {
+  const training = `Training loss from ${losses[0]?.toFixed(4)} at step 1 to ${losses.at(-1)?.toFixed(4)} at step ${losses.length}.`;
+  const [first, last] = [evaluations[0], evaluations.at(-1)];
+  if (first === undefined || last === undefined) return training;
+  const validation = `Validation loss from ${first.loss.toFixed(4)} at step ${first.step} to ${last.loss.toFixed(4)} at step ${last.step}.`;
+  return `${training} ${validation}${bestStep > 0 ? ` Best step: ${bestStep}.` : ''}`;
+}
+
+/** What the status alone tells of the losses. */
+function fewLosses({ status: { training } }: TuneEntry): Html {
+  return facts([
+    ['Loss of the first step', training?.firstLoss],
+    ['Loss of the last step', training?.lastLoss],
+    ['Validation loss of the best step', training?.validationLoss],
+  ]);
+}
+
+function evaluationsTable({ status }: TuneEntry, { evaluations, bestStep }: LossHistory): Html {
+  const metric = status.validation?.metric;
+  return html`<details><summary>The ${evaluations.length} evaluations as numbers</summary>${table({
+    caption: 'Evaluations on the validation rows',
+    columns: [
+      { title: 'step' },
+      { title: 'loss', number: true },
+      ...(metric ? [{ title: metric, number: true }] : []),
+      { title: '' },
+    ],
+    rows: evaluations.map(({ step, loss, cell }) => [
+      grouped(step),
+      loss.toFixed(4),
+      ...(metric
+        ? [`${quality(metric, cell.value ?? Number.NaN)} ± ${spread(metric, cell.stderr ?? Number.NaN)}`]
+        : []),
+      step === bestStep && step > 0 ? 'best' : '',
+    ]),
+  })}</details>`;
+}
+
+function privateCells({ status: { validation }, resource }: TuneEntry): Html | undefined {
+  if (validation === undefined) {
+    return resource.spec.data.validation === undefined
+      ? html`<h3>Private cells</h3><p>There are no validation rows, so what the emulator is worth on private data is not measured.</p>`
+      : undefined;
+  }
+  const { metric, samples, cells } = validation;
+  const { emulatorZeroShot: before, emulatorFineTuned: after } = cells;
+  const change = Number(after.value) - Number(before.value);
+  const error = Math.hypot(Number(before.stderr), Number(after.stderr));
+  const judged = Math.abs(change) <= error ? ', which is within the standard error' : '';
+  return html`<h3>Private cells</h3>
+<p>On the data owner's validation rows, tuning moves the emulator by ${signed(metric, change)}${metric === 'perplexity' ? '' : ' points'} (standard error at most ${spread(metric, error, true)})${judged}.</p>
+${table({
+  caption: `${metricTitle(metric)} on ${samples} validation rows`,
+  columns: [{ title: 'cell' }, { title: 'value', number: true }, { title: 'standard error', number: true }],
+  rows: [['emulator, zero-shot', before] as const, ['emulator, fine-tuned (best step)', after] as const].map(
+    ([name, { value, stderr }]) => [name, quality(metric, value), spread(metric, stderr, true)],
+  ),
+})}<p class="soft">The best step was chosen on these rows, so the second value is a little too good.</p>`;
+}

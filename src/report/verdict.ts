@@ -1,0 +1,134 @@
+import type { Cell, TaskResult } from '../api/index.ts';
+import { isPerplexity, quality, signed, spread } from './figures.ts';
+
+export type CellName = keyof TaskResult['cells'];
+
+export const cellTitles: Readonly<Record<CellName, string>> = {
+  fullZeroShot: 'full model, zero-shot',
+  emulatorZeroShot: 'emulator, zero-shot',
+  emulatorFineTuned: 'emulator, fine-tuned',
+  plugIn: 'full model with the adapter plugged in',
+  fullFineTuned: 'full model, fine-tuned (one party has both)',
+};
+
+/** How sure a difference is: beyond its 95% interval, beyond one standard error only, or not even that. */
+export type Certainty = 'holds' | 'leans' | 'within' | 'leansAgainst' | 'fails';
+
+/** Two cells compared; `lead` is how much better the first is, in the metric's own unit, whichever way is better there. */
+export interface Comparison {
+  readonly better: CellName;
+  readonly worse: CellName;
+  readonly lead: number;
+  readonly stderr: number;
+  readonly low: number;
+  readonly high: number;
+  /** From the same rows (paired bootstrap); otherwise from the two standard errors, as if they were independent. */
+  readonly paired: boolean;
+  readonly certainty: Certainty;
+}
+
+export type Outcome = 'worked' | 'undecided' | 'failed';
+
+/** Whether offsite-tuning worked on one task, after METHOD's inequality, with the sentence that says so. */
+export interface Verdict {
+  readonly outcome: Outcome;
+  readonly headline: string;
+  readonly emulatorBelowFull: Comparison;
+  readonly plugInAboveFull: Comparison;
+  readonly plugInAboveEmulator: Comparison;
+}
+
+/**
+ * Judges one task: emulator zero-shot < full zero-shot <= plug-in, and plug-in > emulator fine-tuned.
+ * It worked only where all three differences exclude zero; a difference within its error is never called a gain.
+ */
+export function judge(result: TaskResult): Verdict {
+  const emulatorBelowFull = compare(result, 'fullZeroShot', 'emulatorZeroShot');
+  const plugInAboveFull = compare(result, 'plugIn', 'fullZeroShot');
+  const plugInAboveEmulator = compare(result, 'plugIn', 'emulatorFineTuned');
+  const comparisons = { emulatorBelowFull, plugInAboveFull, plugInAboveEmulator };
+  const certainties = Object.values(comparisons).map(({ certainty }) => certainty);
+  const outcome: Outcome = certainties.includes('fails')
+    ? 'failed'
+    : certainties.every((certainty) => certainty === 'holds')
+      ? 'worked'
+      : 'undecided';
+  return { outcome, headline: headlineOf(result, comparisons, outcome), ...comparisons };
+}
+
+/** Compares two cells, with the paired bootstrap where the status has it. */
+export function compare(
+  { metric, cells, differences = [] }: TaskResult,
+  better: CellName,
+  worse: CellName,
+): Comparison {
+  const sign = isPerplexity(metric) ? -1 : 1;
+  const found = differences.find(({ name }) => name === `${better} - ${worse}`);
+  const [a, b] = [cells[better], cells[worse]] as [Cell, Cell];
+  const value = found ? Number(found.value) : Number(a.value) - Number(b.value);
+  const stderr = found ? Number(found.stderr) : Math.hypot(Number(a.stderr), Number(b.stderr));
+  const [low, high] = found
+    ? [Number(found.low), Number(found.high)]
+    : [value - 1.96 * stderr, value + 1.96 * stderr];
+  const interval = sign > 0 ? { low, high } : { low: -high, high: -low };
+  const lead = sign * value || 0;
+  const certainty = certaintyOf(lead, stderr, interval);
+  return { better, worse, lead, stderr, ...interval, paired: found !== undefined, certainty };
+}
+
+function certaintyOf(lead: number, stderr: number, { low, high }: { low: number; high: number }): Certainty {
+  if (![lead, stderr, low, high].every(Number.isFinite)) return 'within';
+  if (low > 0) return 'holds';
+  if (high < 0) return 'fails';
+  if (Math.abs(lead) <= stderr) return 'within';
+  return lead > 0 ? 'leans' : 'leansAgainst';
+}
+
+function headlineOf(
+  { task, metric, cells }: TaskResult,
+  {
+    emulatorBelowFull,
+    plugInAboveFull,
+    plugInAboveEmulator,
+  }: Record<string, Comparison> & {
+    emulatorBelowFull: Comparison;
+    plugInAboveFull: Comparison;
+    plugInAboveEmulator: Comparison;
+  },
+  outcome: Outcome,
+): string {
+  const change = `${quality(metric, cells.fullZeroShot.value)} to ${quality(metric, cells.plugIn.value)}`;
+  const verb = isPerplexity(metric) ? 'lowers its perplexity from' : 'lifts the full model from';
+  if (outcome === 'worked') return `Offsite-tuning worked on ${task}: the adapter ${verb} ${change}`;
+  if (plugInAboveFull.certainty === 'fails')
+    return `Offsite-tuning did not work on ${task}: plugged in, the adapter makes the full model worse, ${change}`;
+  if (plugInAboveEmulator.certainty === 'fails')
+    return `Offsite-tuning did not work on ${task}: the fine-tuned emulator is better than the plugged-in model, so there is no reason to send the adapter back`;
+  if (emulatorBelowFull.certainty === 'fails')
+    return `Offsite-tuning did not work on ${task}: the emulator is better than the full model, so it gives the model away`;
+  if (plugInAboveFull.certainty !== 'holds')
+    return `Not shown to work on ${task}: with the adapter the full model goes from ${change}, and ${doubt(metric, plugInAboveFull)}`;
+  if (plugInAboveEmulator.certainty !== 'holds')
+    return `The adapter ${verb} ${change} on ${task}, but plugging it in is not shown to beat the fine-tuned emulator: ${doubt(metric, plugInAboveEmulator)}`;
+  return `The adapter ${verb} ${change} on ${task}, but the emulator is not shown to be worse than the full model: ${doubt(metric, emulatorBelowFull)}`;
+}
+
+/** Why a difference decides nothing. */
+function doubt(metric: string, { lead, stderr, low, high, certainty }: Comparison): string {
+  if (!Number.isFinite(stderr)) return 'there are too few rows for a standard error';
+  return certainty === 'within'
+    ? `the difference is within the standard error (${spread(metric, stderr, true)})`
+    : `the 95% interval of the difference (${signed(metric, low)} to ${signed(metric, high)}) includes zero${lead < 0 ? ', on the wrong side' : ''}`;
+}
+
+const certaintySentences: Readonly<Record<Certainty, string>> = {
+  holds: 'The interval excludes zero.',
+  leans: 'It points the right way, but the interval includes zero.',
+  within: 'Not decided: the difference is within the standard error.',
+  leansAgainst: 'It points the wrong way, but the interval includes zero.',
+  fails: 'It is the other way round, and the interval excludes zero.',
+};
+
+/** How sure a difference is, as a sentence. */
+export const certaintySentence = ({ stderr, certainty }: Comparison): string =>
+  Number.isFinite(stderr) ? certaintySentences[certainty] : 'Not decided: too few rows for a standard error.';

@@ -1,0 +1,89 @@
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { basename, join, relative, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { badSpec, kinds } from '../api/index.ts';
+import { canonicalJson } from '../artifact/index.ts';
+import { type FoundResource, gather } from './gather.ts';
+import type { ReportRecord } from './record.ts';
+
+const runFile = 'run.json';
+const resourceFile = 'resource.yaml';
+
+const runSchema = z.object({
+  /** The directory of each claim. */
+  claims: z.record(z.string(), z.string()),
+  /** The resources of the run, by their path in the work dir: the directory against which relative file: addresses are read. */
+  resources: z.record(z.string(), z.string()),
+});
+
+/** Where the addresses of a run lie on this machine. */
+export type RunPlaces = z.output<typeof runSchema>;
+
+/** Keeps in the work dir where a run's addresses lie, relative to it, so that its report can be made again. */
+export function writeRun(workDir: string, { claims, resources }: RunPlaces): void {
+  const from = (directories: Record<string, string>) =>
+    Object.fromEntries(
+      Object.entries(directories).map(([name, path]) => [
+        name,
+        relative(resolve(workDir), resolve(path)) || '.',
+      ]),
+    );
+  const file = join(workDir, runFile);
+  writeFileSync(`${file}.tmp`, canonicalJson({ claims: from(claims), resources: from(resources) }));
+  renameSync(`${file}.tmp`, file);
+}
+
+/**
+ * The record of a work dir of `offsite run`: the resources of its latest run, or all that lie there where that is not known.
+ * @param claims directories of claims, before those that the run was given
+ * @throws OffsiteError BadSpec where it is no work dir
+ */
+export function gatherWorkDir(workDir: string, claims: Record<string, string> = {}): ReportRecord {
+  const run = readRun(workDir);
+  const at = (path: string) => resolve(workDir, path);
+  const mounted = Object.entries(run?.claims ?? {}).map(([claim, path]) => [claim, at(path)]);
+  const found = resourcesIn(workDir)
+    .filter((path) => run === undefined || path in run.resources)
+    .map((path): FoundResource => {
+      const where = join(workDir, path, resourceFile);
+      const mounts = {
+        claims: { ...Object.fromEntries(mounted), ...claims },
+        base: at(run?.resources[path] ?? '.'),
+      };
+      return { value: readYaml(where), where, mounts };
+    });
+  if (found.length === 0) {
+    throw badSpec(
+      `${workDir}: holds no resources; give the work dir of \`offsite run\` (.offsite/run by default), or a resource's name with --namespace for a cluster`,
+    );
+  }
+  return gather(basename(resolve(workDir)), found);
+}
+
+function resourcesIn(workDir: string): string[] {
+  return Object.keys(kinds)
+    .map((kind) => kind.toLowerCase())
+    .filter((kind) => existsSync(join(workDir, kind)))
+    .flatMap((kind) => readdirSync(join(workDir, kind)).map((name) => `${kind}/${name}`))
+    .filter((path) => existsSync(join(workDir, path, resourceFile)));
+}
+
+/** A damaged file is no resource, which gather() says. */
+function readYaml(file: string): unknown {
+  try {
+    return parse(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function readRun(workDir: string): RunPlaces | undefined {
+  const file = join(workDir, runFile);
+  if (!existsSync(file)) return undefined;
+  try {
+    return runSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    throw badSpec(`${file}: is damaged; remove it, and name the claims with --mount CLAIM=DIR`);
+  }
+}
