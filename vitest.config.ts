@@ -10,6 +10,7 @@ export default defineConfig({
     projects: [
       project('unit', 20_000),
       project('golden', 300_000),
+      project('chart', 600_000),
       project('e2e', 1_200_000),
       project('faults', 1_800_000),
     ],

@@ -1,8 +1,9 @@
-/** Writes crds/ and docs/reference.md from the schemas of src/api; with --check, fails where they are not current. */
+/** Writes crds/, docs/reference.md and the chart's generated files; with --check, fails where they are not current. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { crds } from '../src/api/index.ts';
+import { chart, chartFiles } from './chart/index.ts';
 import { reference } from './reference.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -14,9 +15,10 @@ const files = new Map([
     `# Generated from src/api by \`npm run generate\`.\n${stringify(crd, { aliasDuplicateObjects: false, lineWidth: 110 })}`,
   ]),
   ['docs/reference.md', reference(definitions)] as const,
+  ...chartFiles(definitions, read(`${chart}/README.md`) ?? ''),
 ]);
 
-const foreign = list('crds').filter((file) => !files.has(file));
+const foreign = [...list('crds'), ...list(`${chart}/templates/crds`)].filter((file) => !files.has(file));
 const stale = [...files].filter(([file, text]) => read(file) !== text).map(([file]) => file);
 
 if (process.argv.includes('--check')) {

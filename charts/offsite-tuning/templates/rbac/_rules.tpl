@@ -1,0 +1,28 @@
+{{- /* What the operator does in the namespaces that it watches; each line is used. */ -}}
+{{- define "offsite.operatorRules" -}}
+# It reads the resources and never changes what users wrote.
+- apiGroups: [offsite-tuning.dev]
+  resources: [emulatorbuilds, offsitetunes, plugins]
+  verbs: [get, list, watch]
+- apiGroups: [offsite-tuning.dev]
+  resources: [emulatorbuilds/status, offsitetunes/status, plugins/status]
+  verbs: [get, patch]
+# Jobs and Secrets of a run are owned by its resource, also where owners are enforced.
+- apiGroups: [offsite-tuning.dev]
+  resources: [emulatorbuilds/finalizers, offsitetunes/finalizers, plugins/finalizers]
+  verbs: [update]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, delete]
+# How a pod ended, and whether a claim exists and can be mounted by several.
+- apiGroups: [""]
+  resources: [pods, persistentvolumeclaims]
+  verbs: [get, list, watch]
+# A run's NATS credentials: written once, never read.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, get, patch]
+{{- end }}

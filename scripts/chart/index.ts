@@ -1,0 +1,39 @@
+import { stringify } from 'yaml';
+import type { CustomResourceDefinition } from '../../src/api/index.ts';
+import { dashboard } from './dashboard.ts';
+import { withValuesTable } from './readme.ts';
+import { valuesSchema } from './schema.ts';
+import { values } from './values/index.ts';
+import { valuesFile } from './values-file.ts';
+
+export const chart = 'charts/offsite-tuning';
+
+/** The chart's generated files by their paths from the repository's root. `readme` is the chart's README as it is. */
+export function chartFiles(
+  definitions: readonly CustomResourceDefinition[],
+  readme: string,
+): [string, string][] {
+  const schema = valuesSchema();
+  const defaults = values.parse({});
+  return [
+    ...definitions.map((crd): [string, string] => [
+      `${chart}/templates/crds/${crd.spec.names.plural}.yaml`,
+      crdTemplate(crd),
+    ]),
+    [`${chart}/files/dashboard.json`, `${JSON.stringify(dashboard(), undefined, 2)}\n`],
+    [`${chart}/values.schema.json`, `${JSON.stringify(schema, undefined, 2)}\n`],
+    [`${chart}/values.yaml`, valuesFile(schema, defaults)],
+    [`${chart}/README.md`, withValuesTable(readme, schema, defaults)],
+  ];
+}
+
+/** The definition as `crds/` has it, in a condition; nothing in it is read as a template. */
+function crdTemplate(crd: CustomResourceDefinition): string {
+  const yaml = stringify(crd, { aliasDuplicateObjects: false, lineWidth: 110 });
+  return [
+    '{{- /* Generated from src/api by `npm run generate`. */ -}}',
+    '{{- if .Values.crds.install }}',
+    yaml.replaceAll('{{', '{{ "{{" }}').trimEnd(),
+    '{{- end }}\n',
+  ].join('\n');
+}

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { networkPolicy, rbac } from './access.ts';
+import { listPassedOn, namespaces, passedOn, strings, text } from './fields.ts';
+import { monitoring } from './monitoring.ts';
+import { nats } from './nats.ts';
+import { operator } from './operator.ts';
+import { worker } from './worker.ts';
+
+/** The chart's values: the one source of values.schema.json, values.yaml and the table in the chart's README. */
+export const values = z.strictObject({
+  nameOverride: text("Instead of the chart's name in names and labels."),
+  fullnameOverride: text('Instead of release and chart name in names.'),
+  commonLabels: strings('Labels of all objects.'),
+  commonAnnotations: strings('Annotations of all objects.'),
+  imageRegistry: z
+    .string()
+    .regex(/^([a-z0-9][-a-z0-9._/:]*[a-z0-9])?$/)
+    .default('')
+    .describe(
+      'Registry (and path) before the repositories of operator and worker, such as registry.example.com/ml.',
+    ),
+  imagePullSecrets: listPassedOn(
+    "Pull secrets of the release's own pods: [{name: ...}]; worker pods have worker.imagePullSecrets.",
+  ),
+  watchNamespaces: namespaces(
+    'Namespaces whose resources are worked on, with a Role in each; all, with a ClusterRole, where empty.',
+  ),
+  crds: z
+    .strictObject({
+      install: z
+        .boolean()
+        .default(true)
+        .describe('Whether the three kinds come and are upgraded with the release; they stay when it goes.'),
+    })
+    .prefault({})
+    .describe('CustomResourceDefinitions.'),
+  operator,
+  worker,
+  nats,
+  rbac,
+  networkPolicy,
+  monitoring,
+  global: passedOn('Values that a parent chart shares; not used.'),
+});

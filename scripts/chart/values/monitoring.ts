@@ -1,0 +1,45 @@
+import { z } from 'zod';
+import { strings } from './fields.ts';
+
+const duration = z.string().regex(/^([0-9]+(ms|s|m|h|d|w))+$/);
+
+export const monitoring = z
+  .strictObject({
+    serviceMonitor: z
+      .strictObject({
+        enabled: z.boolean().default(false).describe('Needs the Prometheus Operator.'),
+        interval: duration.default('30s').describe('How often the operator is scraped.'),
+        labels: strings('More labels, where your Prometheus selects by them.'),
+      })
+      .prefault({})
+      .describe('A ServiceMonitor for the operator.'),
+    prometheusRule: z
+      .strictObject({
+        enabled: z.boolean().default(false).describe('Needs the Prometheus Operator.'),
+        labels: strings('More labels, where your Prometheus selects by them.'),
+        alertLabels: strings('More labels of every alert, such as a team.'),
+        runbookUrl: z
+          .string()
+          .default('')
+          .describe('Address of docs/operations.md as you publish it; the anchor of each alert is added.'),
+      })
+      .prefault({})
+      .describe('Alerts; docs/operations.md says what to do at each.'),
+    dashboard: z
+      .strictObject({
+        enabled: z.boolean().default(false).describe("A ConfigMap for Grafana's dashboard sidecar."),
+        labels: z
+          .record(z.string(), z.string())
+          .default({ grafana_dashboard: '1' })
+          .describe('Labels by which the sidecar finds it.'),
+        annotations: strings("Annotations, such as the sidecar's folder."),
+        namespace: z
+          .string()
+          .default('')
+          .describe("Where the sidecar looks; the release's namespace where empty."),
+      })
+      .prefault({})
+      .describe('A Grafana dashboard.'),
+  })
+  .prefault({})
+  .describe('What Prometheus and Grafana see.');

@@ -1,0 +1,48 @@
+import { z } from 'zod';
+import { image, listPassedOn, objectName, passedOn, port, resources, scheduling, strings } from './fields.ts';
+
+export const operator = z
+  .strictObject({
+    replicas: z.int().min(1).max(5).default(2).describe('Replicas: one leads, the others wait to take over.'),
+    image: image('offsite-operator', "The operator's image; `make images` builds it."),
+    logLevel: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error'])
+      .default('info')
+      .describe('How much the operator logs (JSON lines).'),
+    port: port(8080, 'Port of /metrics, /healthz and /readyz.'),
+    resources: resources(
+      { requests: { cpu: '50m', memory: '160Mi' }, limits: { memory: '512Mi' } },
+      "The operator's requests and limits.",
+    ),
+    ...scheduling("the operator's pods"),
+    topologySpreadConstraints: listPassedOn(
+      'How replicas are spread; where empty, over nodes and zones as far as that is possible.',
+    ),
+    podDisruptionBudget: z
+      .strictObject({
+        enabled: z.boolean().default(true).describe('Whether a drain leaves all replicas but one in place.'),
+      })
+      .prefault({})
+      .describe('Protection from voluntary disruptions; only with two replicas or more.'),
+    serviceAccount: z
+      .strictObject({
+        create: z.boolean().default(true).describe('Whether the chart makes the service account.'),
+        name: objectName("Its name; the release's name and -operator where empty."),
+        annotations: strings('Annotations of the service account.'),
+      })
+      .prefault({})
+      .describe('As whom the operator talks to the API server.'),
+    podLabels: strings("More labels of the operator's pods."),
+    podAnnotations: strings("More annotations of the operator's pods."),
+    extraEnv: listPassedOn("More environment variables of the operator's container."),
+    terminationGracePeriodSeconds: z
+      .int()
+      .min(1)
+      .default(30)
+      .describe('How long a replica has to finish its writes and to give the lease back.'),
+    securityContext: passedOn(
+      'Fields over the pod security context, such as another fsGroup or seLinuxOptions.',
+    ),
+  })
+  .prefault({})
+  .describe('The control plane.');

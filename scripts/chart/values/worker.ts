@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import {
+  image,
+  imageBeside,
+  listPassedOn,
+  objectName,
+  passedOn,
+  resources,
+  scheduling,
+  strings,
+} from './fields.ts';
+
+const pods = (whose: string) => ({
+  resources: resources({}, `Requests and limits of the container worker in ${whose}.`),
+  ...scheduling(whose),
+  runtimeClassName: objectName(`Runtime class of ${whose}.`),
+});
+
+export const worker = z
+  .strictObject({
+    image: image('offsite-worker', 'Image of the pods that compute (CPU); `make images` builds it.'),
+    imagePullSecrets: listPassedOn(
+      "Pull secrets of worker pods: [{name: ...}]; the Secrets lie in the users' namespaces.",
+    ),
+    labels: strings('More labels of worker pods.'),
+    annotations: strings('More annotations of worker pods.'),
+    ...pods('all worker pods'),
+    cuda: z
+      .strictObject({
+        image: imageBeside('offsite-worker-cuda', 'Image of worker pods with engine.provider: cuda.'),
+        ...pods('worker pods with engine.provider: cuda'),
+      })
+      .prefault({})
+      .describe('What GPU workers have beside or instead of the above.'),
+    template: passedOn('A pod template (metadata, spec) under all others, for what has no value of its own.'),
+  })
+  .prefault({})
+  .describe("Defaults of the pods that compute; a resource's spec.template goes over them.");
