@@ -45,7 +45,12 @@ for (const name of changing) {
 }
 syncBuiltinESMExports();
 
-function strike(name: string, args: unknown[], real: (...args: unknown[]) => unknown, place: string): unknown {
+function strike(
+  name: string,
+  args: unknown[],
+  real: (...args: unknown[]) => unknown,
+  place: string,
+): unknown {
   const { action } = fault;
   if (action === 'kill') die();
   if (action === 'ENOSPC' || action === 'EIO') {
