@@ -1,25 +1,34 @@
 import type { PackedBatch, Target } from '../data/index.ts';
 import type { Engine, Tensor } from '../engine/index.ts';
-import { GraphBuilder, gradients, product, type Split, split, type Value } from '../graph/index.ts';
+import { GraphBuilder, gradients, type Split, split, type Value } from '../graph/index.ts';
 import type { Architecture, Slots } from './family.ts';
+import { ResidualPool, type Residuals } from './residuals.ts';
 import type { WeightSource, Weights } from './weights.ts';
 
-/** What a block's forward keeps for its backward; `backward` takes it, and its buffers are used again. */
+/** Which gradients of a block are asked for: dL/dx unless `input` is false, those of its weights where `weights` is true. */
+export interface Wanted {
+  weights: boolean;
+  input?: boolean;
+}
+
+/** What a block's forward keeps for its backward; `backward` takes it, and its memory is used again. */
 export interface Saved {
-  readonly key: string;
-  readonly kept: Readonly<Record<string, Tensor>>;
+  readonly wanted: Wanted;
+  readonly residuals: Residuals;
   readonly x: Tensor;
 }
 
 export interface BlockGradients {
-  /** dL/dx, [B, T, D]. */
+  /** dL/dx, [B, T, D]; empty where it was not asked for. */
   dx: Float32Array;
   /** dL/dw by slot, when asked for. */
   weights?: Weights;
 }
 
-/** How many states the head takes at once: a chunk of logits is this many rows of the vocabulary. */
+/** How many states the head takes at once, at most: a chunk of logits is this many rows of the vocabulary. */
 const headChunk = 64;
+/** The last chunk is filled up to a multiple of this. */
+const headStep = 16;
 
 /**
  * Runs a decoder over packed batches, position by position: full model and emulator alike, by the weight source.
@@ -32,8 +41,7 @@ export class Decoder {
   readonly #weights: WeightSource;
   readonly #sides = new WeakMap<PackedBatch, Map<string, Record<string, Tensor>>>();
   readonly #splits = new Map<string, Split>();
-  /** Residual buffers that no block holds, by graph: fresh memory for each step would cost as much as its products. */
-  readonly #spare = new Map<string, Saved['kept'][]>();
+  readonly #residuals = new Map<string, ResidualPool>();
 
   constructor(engine: Engine, architecture: Architecture, weights: WeightSource) {
     this.#engine = engine;
@@ -75,37 +83,38 @@ export class Decoder {
     return { y: outputs['y']?.data as Float32Array };
   }
 
-  /** One block, keeping what `backward` of the same `weights` will take. */
+  /** One block, keeping what `backward` needs for the wanted gradients. */
   async forwardSaving(
     position: number,
     x: Float32Array,
     batch: PackedBatch,
-    { weights }: { weights: boolean },
+    wanted: Wanted,
   ): Promise<{ y: Float32Array; saved: Saved }> {
-    const parts = this.#split(batch, weights);
-    const key = this.#key(`saving ${weights}`, batch);
-    const session = await this.#engine.session(key, () => parts.forward);
-    const kept = this.#spare.get(key)?.pop() ?? residualBuffers(parts.residuals);
-    const { y } = await session.run(this.#feeds(position, x, batch), kept);
-    return { y: y?.data as Float32Array, saved: { key, kept, x: this.#state(x, batch) } };
+    const parts = this.#split(batch, wanted);
+    const session = await this.#engine.session(
+      this.#key(`saving for ${nameOf(wanted)}`, batch),
+      () => parts.forward,
+    );
+    const residuals = this.#poolOf(wanted).take(parts.residuals);
+    const { y } = await session.run(this.#feeds(position, x, batch), residuals.tensors);
+    return { y: y?.data as Float32Array, saved: { wanted, residuals, x: this.#state(x, batch) } };
   }
 
-  /** The gradients of one block from dL/dy and what `forwardSaving` kept. */
+  /** The gradients of one block from dL/dy and what `forwardSaving` kept, whose memory is then free again. */
   async backward(
     position: number,
     dy: Float32Array,
-    saved: Saved,
+    { wanted, residuals, x }: Saved,
     batch: PackedBatch,
-    { weights }: { weights: boolean },
   ): Promise<BlockGradients> {
-    const parts = this.#split(batch, weights);
-    const session = await this.#engine.session(this.#key(`backward ${weights}`, batch), () => parts.backward);
+    const parts = this.#split(batch, wanted);
+    const session = await this.#engine.session(this.#key(nameOf(wanted), batch), () => parts.backward);
     const given: Record<string, Tensor> = {
       ...this.#feeds(position, dy, batch),
-      x: saved.x,
+      x,
       dy: this.#state(dy, batch),
     };
-    for (const { name } of parts.residuals) given[name] = saved.kept[`saved.${name}`] as Tensor;
+    for (const { name } of parts.residuals) given[name] = residuals.tensors[`saved.${name}`] as Tensor;
     const feeds = Object.fromEntries(
       [...parts.reread, ...parts.residuals.map(({ name }) => name), 'dy'].map((name) => [
         name,
@@ -113,9 +122,9 @@ export class Decoder {
       ]),
     );
     const outputs = await session.run(feeds);
-    this.#release(saved);
-    const dx = outputs['d.x']?.data as Float32Array;
-    if (!weights) return { dx };
+    this.#poolOf(wanted).release(residuals);
+    const dx = (outputs['d.x']?.data ?? new Float32Array()) as Float32Array;
+    if (!wanted.weights) return { dx };
     const slots = Object.keys(this.config.block(0));
     return {
       dx,
@@ -126,8 +135,8 @@ export class Decoder {
   /** The log-probability of each target's token. */
   async score(x: Float32Array, targets: readonly Target[]): Promise<Float32Array> {
     const scores = new Float32Array(targets.length);
-    const session = await this.#engine.session('score', () => this.#head().g);
-    await this.#chunks(x, targets, async (feeds, start, count) => {
+    await this.#chunks(x, targets, async (feeds, start, count, size) => {
+      const session = await this.#engine.session(`score ${size}`, () => this.#head(size).g);
       const outputs = await session.run(feeds);
       scores.set((outputs['scores'] as Tensor).data.subarray(0, count) as Float32Array, start);
     });
@@ -146,12 +155,12 @@ export class Decoder {
     const width = this.config.hidden;
     const dx = new Float32Array(x.length);
     let loss = 0;
-    const session = await this.#engine.session('loss', () => this.#lossGraph());
-    await this.#chunks(x, targets, async (feeds, start, count) => {
-      const weights = new Float32Array(headChunk).fill(1 / tokens, 0, count);
+    await this.#chunks(x, targets, async (feeds, start, count, size) => {
+      const session = await this.#engine.session(`loss ${size}`, () => this.#lossGraph(size));
+      const weights = new Float32Array(size).fill(1 / tokens, 0, count);
       const outputs = await session.run({
         ...feeds,
-        weights: { dtype: 'float32', shape: [headChunk, 1], data: weights },
+        weights: { dtype: 'float32', shape: [size, 1], data: weights },
       });
       const scores = outputs['scores']?.data as Float32Array;
       const dh = outputs['d.h']?.data as Float32Array;
@@ -169,14 +178,14 @@ export class Decoder {
   async logits(x: Float32Array, indices: readonly number[]): Promise<Float32Array> {
     const { vocabulary } = this.config;
     const logits = new Float32Array(indices.length * vocabulary);
-    const session = await this.#engine.session('logits', () => {
-      const { g, logits: value } = this.#head();
-      g.outputs.length = 0;
-      g.output('logits', value);
-      return g;
-    });
     const targets = indices.map((from) => ({ from, token: 0, row: 0, branch: 0 }));
-    await this.#chunks(x, targets, async (feeds, start, count) => {
+    await this.#chunks(x, targets, async (feeds, start, count, size) => {
+      const session = await this.#engine.session(`logits ${size}`, () => {
+        const { g, logits: value } = this.#head(size);
+        g.outputs.length = 0;
+        g.output('logits', value);
+        return g;
+      });
       const outputs = await session.run(feeds);
       logits.set(
         (outputs['logits'] as Tensor).data.subarray(0, count * vocabulary) as Float32Array,
@@ -201,23 +210,32 @@ export class Decoder {
     return { y: this.config.buildBlock(g, x, side, weights), x, weights: Object.values(weights) };
   }
 
-  #split(batch: PackedBatch, weights: boolean): Split {
-    const key = this.#key(`split ${weights}`, batch);
+  #split(batch: PackedBatch, wanted: Wanted): Split {
+    const key = this.#key(nameOf(wanted), batch);
     let parts = this.#splits.get(key);
     if (parts === undefined) {
       parts = split((g) => {
-        const block = this.#block(g, batch);
-        return { y: block.y, wrt: weights ? [block.x, ...block.weights] : [block.x] };
+        const { y, x, weights } = this.#block(g, batch);
+        const wrt = [...(wanted.input === false ? [] : [x]), ...(wanted.weights ? weights : [])];
+        return { y, wrt };
       });
       this.#splits.set(key, parts);
     }
     return parts;
   }
 
-  #head(): { g: GraphBuilder; h: Value; tokens: Value; logits: Value; scores: Value } {
+  #poolOf(wanted: Wanted): ResidualPool {
+    const name = nameOf(wanted);
+    const pool = this.#residuals.get(name) ?? new ResidualPool();
+    this.#residuals.set(name, pool);
+    return pool;
+  }
+
+  /** @param size states of a chunk */
+  #head(size: number): { g: GraphBuilder; h: Value; tokens: Value; logits: Value; scores: Value } {
     const g = new GraphBuilder();
-    const h = g.input('h', 'float32', [headChunk, this.config.hidden]);
-    const tokens = g.input('tokens', 'int64', [headChunk, 1]);
+    const h = g.input('h', 'float32', [size, this.config.hidden]);
+    const tokens = g.input('tokens', 'int64', [size, 1]);
     const logits = this.config.buildHead(g, h, weightInputs(g, this.config.head));
     const logProbabilities = g.logSoftmax(logits);
     const scores = g.gatherElements(logProbabilities, tokens);
@@ -225,11 +243,11 @@ export class Decoder {
     return { g, h, tokens, logits, scores };
   }
 
-  #lossGraph(): GraphBuilder {
-    const { g, h, tokens, logits } = this.#head();
-    const weights = g.input('weights', 'float32', [headChunk, 1]);
+  #lossGraph(size: number): GraphBuilder {
+    const { g, h, tokens, logits } = this.#head(size);
+    const weights = g.input('weights', 'float32', [size, 1]);
     // d(-log p)/d(logits) = softmax - one-hot
-    const onehot = g.oneHot(g.reshape(tokens, [headChunk]), this.config.vocabulary);
+    const onehot = g.oneHot(g.reshape(tokens, [size]), this.config.vocabulary);
     const gradient = g.mul(weights, g.sub(g.softmax(logits), onehot));
     const [dh] = gradients(g, [{ value: logits, gradient }], [h]);
     g.output('d.h', dh as Value);
@@ -260,36 +278,31 @@ export class Decoder {
     return side;
   }
 
-  /** Hands the targets' states to the head chunk by chunk; the last chunk is filled up with zeros. */
+  /** Hands the targets' states to the head chunk by chunk; the last chunk is filled up with zeros to its `size`. */
   async #chunks(
     x: Float32Array,
     targets: readonly Target[],
-    run: (feeds: Record<string, Tensor>, start: number, count: number) => Promise<void>,
+    run: (feeds: Record<string, Tensor>, start: number, count: number, size: number) => Promise<void>,
   ): Promise<void> {
     const width = this.config.hidden;
     const head = weightFeeds(this.config.head, this.#weights.head());
     for (let start = 0; start < targets.length; start += headChunk) {
       const count = Math.min(headChunk, targets.length - start);
-      const h = new Float32Array(headChunk * width);
-      const tokens = new BigInt64Array(headChunk);
+      const size = Math.ceil(count / headStep) * headStep;
+      const h = new Float32Array(size * width);
+      const tokens = new BigInt64Array(size);
       for (let i = 0; i < count; i++) {
         const { from, token } = targets[start + i] as Target;
         h.set(x.subarray(from * width, (from + 1) * width), i * width);
         tokens[i] = BigInt(token);
       }
       const feeds: Record<string, Tensor> = {
-        h: { dtype: 'float32', shape: [headChunk, width], data: h },
-        tokens: { dtype: 'int64', shape: [headChunk, 1], data: tokens },
+        h: { dtype: 'float32', shape: [size, width], data: h },
+        tokens: { dtype: 'int64', shape: [size, 1], data: tokens },
         ...head,
       };
-      await run(feeds, start, count);
+      await run(feeds, start, count, size);
     }
-  }
-
-  #release({ key, kept }: Saved): void {
-    const spare = this.#spare.get(key);
-    if (spare === undefined) this.#spare.set(key, [kept]);
-    else spare.push(kept);
   }
 
   #key(graph: string, { size, length }: PackedBatch): string {
@@ -312,11 +325,5 @@ function weightFeeds(slots: Slots, weights: Weights): Record<string, Tensor> {
   );
 }
 
-function residualBuffers(residuals: Split['residuals']): Saved['kept'] {
-  return Object.fromEntries(
-    residuals.map(({ name, shape }) => [
-      `saved.${name}`,
-      { dtype: 'float32' as const, shape, data: new Float32Array(product(shape)) },
-    ]),
-  );
-}
+const nameOf = ({ weights, input = true }: Wanted) =>
+  `gradients of ${[...(input ? ['input'] : []), ...(weights ? ['weights'] : [])].join(' and ')}`;

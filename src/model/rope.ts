@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import { badModel } from '../api/index.ts';
 
 /** Rotary position embedding's parameters as config.json has them: `rope_parameters` (new) or `rope_scaling` (old). */
-const scalingSchema = z.looseObject({
+export const ropeScaling = z.looseObject({
   rope_type: z.string().optional(),
   type: z.string().optional(),
   rope_theta: z.number().optional(),
+  partial_rotary_factor: z.number().positive().max(1).optional(),
   factor: z.number().positive().optional(),
   low_freq_factor: z.number().optional(),
   high_freq_factor: z.number().optional(),
@@ -15,53 +17,74 @@ const scalingSchema = z.looseObject({
   mscale: z.number().optional(),
   mscale_all_dim: z.number().optional(),
   truncate: z.boolean().optional(),
+  short_factor: z.array(z.number().positive()).optional(),
+  long_factor: z.array(z.number().positive()).optional(),
 });
 
 export const ropeFields = {
   rope_theta: z.number().positive().nullish(),
-  rope_scaling: scalingSchema.nullish(),
-  rope_parameters: scalingSchema.nullish(),
+  rope_scaling: ropeScaling.nullish(),
+  rope_parameters: ropeScaling.nullish(),
   max_position_embeddings: z.int().positive().default(2048),
+  original_max_position_embeddings: z.int().positive().nullish(),
 };
 
 export interface RopeConfig {
-  type: 'default' | 'linear' | 'dynamic' | 'llama3' | 'yarn';
+  type: (typeof ropeTypes)[number];
   theta: number;
-  /** Dimensions that are rotated: all of a head's. */
+  /** Dimensions of a head that are rotated. */
   size: number;
   maxPositions: number;
-  scaling: z.infer<typeof scalingSchema>;
+  /** The positions that the model was first trained on. */
+  originalPositions: number;
+  scaling: z.infer<typeof ropeScaling>;
 }
 
-const ropeTypes: readonly string[] = [
-  'default',
-  'linear',
-  'dynamic',
-  'llama3',
-  'yarn',
-] satisfies RopeConfig['type'][];
+const ropeTypes = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope'] as const;
 
-/** Reads both spellings; theta is 10000 only where neither names it. Undefined when the type is not supported. */
+/**
+ * Reads both spellings.
+ * @param size dimensions of a head that are rotated
+ * @param theta where neither spelling names it
+ * @throws OffsiteError BadModel naming a type that is not supported, or factors of another number than the dimensions
+ */
 export function parseRope(
   config: z.infer<z.ZodObject<typeof ropeFields>>,
   size: number,
-): RopeConfig | { unsupported: string } {
+  theta = 10_000,
+): RopeConfig {
   const scaling = config.rope_parameters ?? config.rope_scaling ?? {};
-  const type = scaling.rope_type ?? scaling.type ?? 'default';
-  if (!ropeTypes.includes(type)) return { unsupported: type };
-  const theta = scaling.rope_theta ?? config.rope_theta ?? 10_000;
+  const named = scaling.rope_type ?? scaling.type ?? 'default';
+  // Phi-3 was published under an earlier name of the same
+  const type = ropeTypes.find((known) => known === (named === 'su' ? 'longrope' : named));
+  if (type === undefined)
+    throw badModel(`config.json: rope_type ${named} is not supported (${ropeTypes.join(', ')} are)`);
+  for (const field of type === 'longrope' ? (['short_factor', 'long_factor'] as const) : [])
+    if (scaling[field]?.length !== size / 2)
+      throw badModel(`config.json: ${field} of rope_type longrope must have ${size / 2} numbers`);
   return {
-    type: type as RopeConfig['type'],
-    theta,
+    type,
+    theta: scaling.rope_theta ?? config.rope_theta ?? theta,
     size,
     maxPositions: config.max_position_embeddings,
+    originalPositions:
+      config.original_max_position_embeddings ??
+      scaling.original_max_position_embeddings ??
+      config.max_position_embeddings,
     scaling,
   };
 }
 
-/** cos and sin of every position's angles, each [positions, size/2], row-major. */
-export function ropeTables(config: RopeConfig, positions: number): { cos: Float32Array; sin: Float32Array } {
-  const { frequencies, magnitude } = inverseFrequencies(config, positions);
+/**
+ * cos and sin of every position's angles, each [positions, size/2], row-major.
+ * @param longest tokens of the longest row: some scalings depend on it
+ */
+export function ropeTables(
+  config: RopeConfig,
+  positions: number,
+  longest: number,
+): { cos: Float32Array; sin: Float32Array } {
+  const { frequencies, magnitude } = inverseFrequencies(config, longest);
   const half = frequencies.length;
   const cos = new Float32Array(positions * half);
   const sin = new Float32Array(positions * half);
@@ -78,7 +101,7 @@ export function ropeTables(config: RopeConfig, positions: number): { cos: Float3
 /** theta^(-2i/size) under each scaling (transformers, modeling_rope_utils.py), and what cos and sin are multiplied by. */
 function inverseFrequencies(
   config: RopeConfig,
-  positions: number,
+  longest: number,
 ): { frequencies: Float32Array; magnitude: number } {
   const { type, theta, size, scaling, maxPositions } = config;
   const factor = scaling.factor ?? 1;
@@ -91,24 +114,24 @@ function inverseFrequencies(
       return { frequencies: plain(theta).map((f) => f / factor), magnitude: 1 };
     case 'dynamic': {
       // NTK-aware: the base grows with the length once it passes what the model was trained on.
-      const length = Math.max(positions, maxPositions);
+      const length = Math.max(longest, maxPositions);
       const grown = theta * ((factor * length) / maxPositions - (factor - 1)) ** (size / (size - 2));
       return { frequencies: plain(grown), magnitude: 1 };
     }
     case 'llama3':
-      return { frequencies: plain(theta).map((f) => llama3(f, factor, scaling, maxPositions)), magnitude: 1 };
+      return { frequencies: plain(theta).map((f) => llama3(f, factor, config)), magnitude: 1 };
     case 'yarn':
-      return yarn(plain(theta), config, factor);
+      return yarn(plain(theta), config);
+    case 'longrope':
+      return longrope(plain(theta), config, longest);
   }
 }
 
 function llama3(
   frequency: number,
   factor: number,
-  scaling: RopeConfig['scaling'],
-  maxPositions: number,
+  { scaling, originalPositions: original }: RopeConfig,
 ): number {
-  const original = scaling.original_max_position_embeddings ?? maxPositions;
   const low = scaling.low_freq_factor ?? 1;
   const high = scaling.high_freq_factor ?? 4;
   const wavelength = (2 * Math.PI) / frequency;
@@ -120,10 +143,9 @@ function llama3(
 
 function yarn(
   plain: Float32Array,
-  { theta, size, scaling, maxPositions }: RopeConfig,
-  factor: number,
+  { theta, size, scaling, maxPositions, originalPositions: original }: RopeConfig,
 ): { frequencies: Float32Array; magnitude: number } {
-  const original = scaling.original_max_position_embeddings ?? maxPositions;
+  const factor = scaling.factor ?? maxPositions / original;
   const scale = (m: number) => (factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1);
   const magnitude =
     scaling.attention_factor ??
@@ -143,4 +165,17 @@ function yarn(
     return (f / factor) * ramp + f * (1 - ramp);
   });
   return { frequencies, magnitude };
+}
+
+/** Each frequency is divided by a factor of its own, one list up to the original length and one beyond (arXiv 2402.13753). */
+function longrope(
+  plain: Float32Array,
+  { scaling, maxPositions, originalPositions: original }: RopeConfig,
+  longest: number,
+): { frequencies: Float32Array; magnitude: number } {
+  const factor = scaling.factor ?? maxPositions / original;
+  const magnitude =
+    scaling.attention_factor ?? (factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original)));
+  const factors = (longest > original ? scaling.long_factor : scaling.short_factor) as number[];
+  return { frequencies: plain.map((f, i) => f / (factors[i] as number)), magnitude };
 }

@@ -1,5 +1,5 @@
 import type { Family } from '../family.ts';
-import { llama } from './llama.ts';
+import { llama, mistral, qwen2 } from './llama.ts';
 
 /** Every family that is supported; a new one is a file beside this and a line here. */
-export const families: readonly Family[] = [llama];
+export const families: readonly Family[] = [llama, mistral, qwen2];

@@ -1,0 +1,70 @@
+import { badModel } from '../../api/index.ts';
+import type { GraphBuilder, Value } from '../../graph/index.ts';
+import { softCap } from './layers.ts';
+
+/** Heads that lie side by side in the last dimension; the query heads of a group share its keys and values. */
+export interface Heads {
+  /** Of queries. */
+  heads: number;
+  /** Heads of keys and values. */
+  groups: number;
+  /** Of one head. */
+  size: number;
+}
+
+/** @throws OffsiteError BadModel where the numbers of a configuration do not fit */
+export function headsOf(
+  hidden: number,
+  heads: number,
+  groups: number | null | undefined,
+  headSize?: number | null,
+): Heads {
+  const size = headSize ?? hidden / heads;
+  if (!Number.isInteger(size) || heads % (groups ?? heads) !== 0)
+    throw badModel(
+      `config.json: ${hidden} wide, ${heads} heads and ${groups ?? heads} key-value heads do not fit`,
+    );
+  return { heads, groups: groups ?? heads, size };
+}
+
+export interface AttentionOptions extends Heads {
+  /** Of the products; 1 / sqrt(size) when absent. */
+  scale?: number | undefined;
+  /** Keeps the scaled products between -cap and cap. */
+  cap?: number | undefined;
+  /** Added to every score: [B, 1, 1, T, T] or what broadcasts to [B, groups, heads / groups, T, T]. */
+  bias: readonly Value[];
+}
+
+/**
+ * Scaled dot-product attention (arXiv 1706.03762) with grouped queries (arXiv 2305.13245).
+ * @param queries [B, T, heads * size]
+ * @param keys and values: [B, T, groups * size]
+ * @returns [B, T, heads * size]
+ */
+export function attention(
+  g: GraphBuilder,
+  queries: Value,
+  keys: Value,
+  values: Value,
+  { heads, groups, size, scale = 1 / Math.sqrt(size), cap, bias }: AttentionOptions,
+): Value {
+  const [batch, length] = queries.shape as [number, number, number];
+  const perGroup = heads / groups;
+  // The query heads of one key-value head lie behind each other, so that keys and values are never repeated.
+  const stacked = g.reshape(
+    g.transpose(g.reshape(queries, [batch, length, groups, perGroup, size]), [0, 2, 3, 1, 4]),
+    [batch, groups, perGroup * length, size],
+  );
+  const grouped = (v: Value) => g.transpose(g.reshape(v, [batch, length, groups, size]), [0, 2, 1, 3]);
+  const products = g.matmul(stacked, grouped(keys), { transB: true, alpha: scale });
+  const scores = g.reshape(softCap(g, products, cap), [batch, groups, perGroup, length, length]);
+  const weights = g.reshape(g.softmax(bias.reduce((sum, more) => g.add(sum, more), scores)), [
+    batch,
+    groups,
+    perGroup * length,
+    length,
+  ]);
+  const mixed = g.reshape(g.matmul(weights, grouped(values)), [batch, groups, perGroup, length, size]);
+  return g.reshape(g.transpose(mixed, [0, 3, 1, 2, 4]), [batch, length, heads * size]);
+}

@@ -1,0 +1,7 @@
+export { type Activation, activate, activationField } from './activation.ts';
+export { attention, type Heads, headsOf } from './attention.ts';
+export { commonFields, parseConfig } from './config.ts';
+export { type Inputs, layerNorm, linear, parts, perHead, softCap, transposed } from './layers.ts';
+export { maskSide, rotarySides } from './sides.ts';
+export { linearSlots, normSlots, transposedSlots } from './slots.ts';
+export { type WindowKind, windowFields, windowKinds } from './windows.ts';

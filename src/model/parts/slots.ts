@@ -1,0 +1,28 @@
+import type { Slots } from '../family.ts';
+
+/** A norm's weight, and its bias in the slot `<slot>Bias` where it has one. */
+export function normSlots(slot: string, name: string, size: number, { bias = false } = {}): Slots {
+  return withBias(slot, name, [size], bias ? size : 0);
+}
+
+/** A linear map [to, from] as torch.nn.Linear stores it, and its bias in the slot `<slot>Bias` where it has one. */
+export function linearSlots(
+  slot: string,
+  name: string,
+  [to, from]: readonly [number, number],
+  { bias = false } = {},
+): Slots {
+  return withBias(slot, name, [to, from], bias ? to : 0);
+}
+
+/** A linear map that is stored the other way round, [from, to], and its bias. */
+export function transposedSlots(slot: string, name: string, [from, to]: readonly [number, number]): Slots {
+  return withBias(slot, name, [from, to], to);
+}
+
+function withBias(slot: string, name: string, shape: readonly number[], bias: number): Slots {
+  return {
+    [slot]: { name: `${name}.weight`, shape },
+    ...(bias > 0 ? { [`${slot}Bias`]: { name: `${name}.bias`, shape: [bias] } } : {}),
+  };
+}

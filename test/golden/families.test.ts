@@ -1,0 +1,50 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Engine } from '../../src/engine/index.ts';
+import { openModel } from '../../src/model/index.ts';
+import { fixtureOf, variants, writeCheckpoint } from './families/fixture.ts';
+import { measure, measureEmulator } from './families/measure.ts';
+import { type Measured, staleCells, writeTable } from './families/table.ts';
+import { workDirectory } from './smollm2.ts';
+
+const work = workDirectory();
+afterAll(work.remove);
+const measured = new Map<string, Measured>();
+
+describe.each(variants())('%s', (variant) => {
+  const fixture = fixtureOf(variant);
+  const path = join(work.path, variant);
+  let engine: Engine;
+  beforeAll(async () => {
+    writeCheckpoint(path, fixture, variant === 'llama' ? 3 : 1);
+    engine = await Engine.create({ provider: 'cpu', threads: 1 });
+  });
+  afterAll(async () => engine.dispose());
+
+  test('logits, loss and the gradient of every weight are those of transformers', async () => {
+    const model = openModel(path);
+    const parity = await measure(engine, model, fixture);
+    model.close();
+    measured.set(variant, parity);
+    expect(parity.logits).toBeLessThan(1e-3);
+    expect(parity.loss).toBeLessThan(1e-3);
+    expect(parity.gradients).toBeLessThan(1e-3);
+  });
+
+  if (!fixture.emulator) return;
+  test('so are its emulator, five steps in it, and what is plugged in', async () => {
+    const model = openModel(path);
+    const parity = await measureEmulator(engine, model, fixture);
+    model.close();
+    Object.assign(measured.get(variant)!, { emulator: parity });
+    expect(parity.logits).toBeLessThan(1e-3);
+    expect(parity.losses).toBeLessThan(1e-3);
+    expect(parity.changes).toBeLessThan(1e-2);
+    expect(parity.plugIn).toBeLessThan(1e-3);
+  });
+});
+
+test('the table of docs/families.md is what was measured (WRITE_FAMILIES=1 writes it)', () => {
+  if (process.env['WRITE_FAMILIES'] === '1') writeTable(measured);
+  expect(staleCells(measured)).toEqual([]);
+});

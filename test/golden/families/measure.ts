@@ -1,0 +1,269 @@
+import { type PackedBatch, pack } from '../../../src/data/index.ts';
+import type { Engine, Tensor } from '../../../src/engine/index.ts';
+import { GraphBuilder, gradients, product, type Value } from '../../../src/graph/index.ts';
+import { Decoder, type Model, type Saved, type Slots, weightsOf } from '../../../src/model/index.ts';
+import { mergedTensors } from '../../../src/plugin/merge.ts';
+import { gradientStep } from '../../../src/tuning/gradient-step.ts';
+import { adamW } from '../../../src/tuning/optimiser.ts';
+import { type Described, type Fixture, unpacked } from './fixture.ts';
+
+/** The largest differences from transformers, relative to the root mean square of what is compared. */
+export interface Parity {
+  logits: number;
+  loss: number;
+  /** Over the gradients of every weight, and of the states before the first block. */
+  gradients: number;
+}
+
+export interface EmulatorParity {
+  logits: number;
+  /** Over the losses of five AdamW steps. */
+  losses: number;
+  /** Over the trained tensors' changes in five steps, by the norm; of those that PyTorch's float32 leaves open, the rest. */
+  changes: number;
+  /** Logits of the full model with the trained layers. */
+  plugIn: number;
+}
+
+const memory = 2 ** 30;
+const adam = { betas: [0.9, 0.999] as const, weightDecay: 0 };
+const learningRate = 1e-3;
+
+/** Both rows in one packed sequence: transformers computed them apart. */
+function batchOf({ rows }: Fixture): PackedBatch {
+  const examples = rows.map((trunk, row) => ({ row, trunk, branches: [], bytes: [] }));
+  return pack(examples, { capacity: 32, batch: 1 })[0]!;
+}
+
+/** Flat indices of the rows' tokens, row after row; the last `count` of each. */
+function tokensOf({ rows }: Fixture, batch: PackedBatch, count = Number.POSITIVE_INFINITY): number[] {
+  return rows.flatMap((tokens, row) => {
+    const first = batch.rows.indexOf(row);
+    return tokens.map((_, t) => first + t).slice(-Math.min(count, tokens.length));
+  });
+}
+
+export async function measure(engine: Engine, model: Model, fixture: Fixture): Promise<Parity> {
+  const { full } = fixture;
+  const batch = batchOf(fixture);
+  const tokens = tokensOf(fixture, batch);
+  const decoder = new Decoder(engine, model.architecture, weightsOf(model, { memory }));
+  const saved: Saved[] = [];
+  let x = await decoder.embed(batch);
+  for (let position = 0; position < decoder.depth; position++) {
+    const step = await decoder.forwardSaving(position, x, batch, { weights: true });
+    saved.push(step.saved);
+    x = step.y;
+  }
+  const logits = relative(await decoder.logits(x, tokens), unpacked(full.logits));
+  const { loss, dx } = await decoder.loss(x, batch.targets, batch.targets.length);
+
+  const found = new Map(await headGradients(engine, model, x, batch));
+  let dy = dx;
+  for (let position = decoder.depth - 1; position >= 0; position--) {
+    const back = await decoder.backward(position, dy, saved[position]!, batch);
+    for (const [slot, { name }] of Object.entries(model.architecture.block(position)))
+      found.set(name, back.weights![slot]!);
+    dy = back.dx;
+  }
+  const width = model.architecture.hidden;
+  const stateGradient = Float32Array.from(
+    tokens.flatMap((at) => [...dy.subarray(at * width, (at + 1) * width)]),
+  );
+  addInto(found, await embeddingGradients(engine, model, dy, batch));
+  const names = Object.keys(full.gradients);
+  const missing = names.filter((name) => !found.has(name));
+  if (missing.length > 0 || found.size !== names.length)
+    throw new Error(`gradients of ${[...found.keys()]} were computed, those of ${names} expected`);
+  return {
+    logits,
+    loss: Math.abs(loss - full.loss) / full.loss,
+    gradients: Math.max(
+      describedDifference(stateGradient, full.stateGradient),
+      ...names.map((name) => describedDifference(found.get(name)!, full.gradients[name]!)),
+    ),
+  };
+}
+
+export async function measureEmulator(
+  engine: Engine,
+  model: Model,
+  fixture: Fixture,
+): Promise<EmulatorParity> {
+  const emulator = fixture.emulator!;
+  const { architecture } = model;
+  const batch = batchOf(fixture);
+  const tokens = tokensOf(fixture, batch, 2);
+  const trained = new Map(
+    emulator.transferLayers.map((layer) => {
+      const slots = Object.entries(architecture.block(layer));
+      const weights = Object.fromEntries(slots.map(([slot, { name }]) => [slot, model.read(name).slice()]));
+      return [emulator.source.findIndex((source, at) => source === layer && at === layer), weights];
+    }),
+  );
+  const decoder = new Decoder(
+    engine,
+    architecture,
+    weightsOf(model, { layers: emulator.source, replaced: trained, memory }),
+  );
+  const logits = relative(await run(decoder, batch, tokens), unpacked(emulator.logits));
+
+  const moments = new Map<string, { first: Float32Array; second: Float32Array }>();
+  const losses: number[] = [];
+  for (let step = 1; step <= emulator.losses.length; step++) {
+    const found = await gradientStep(decoder, [batch], new Set(trained.keys()), {
+      recompute: step % 2 === 0,
+    });
+    losses.push(found.loss);
+    for (const [position, weights] of trained) {
+      for (const [slot, values] of Object.entries(weights)) {
+        const key = `${position} ${slot}`;
+        const zeros = () => new Float32Array(values.length);
+        if (!moments.has(key)) moments.set(key, { first: zeros(), second: zeros() });
+        adamW(values, found.gradients.get(position)![slot]!, moments.get(key)!, step, learningRate, 1, adam);
+      }
+    }
+  }
+
+  const adapter = new Map<string, Float32Array>();
+  for (const [position, weights] of trained)
+    for (const [slot, { name }] of Object.entries(architecture.block(position)))
+      adapter.set(name, weights[slot]!);
+  const names = Object.keys(emulator.changes);
+  if (names.length !== adapter.size) throw new Error(`${[...adapter.keys()]} were trained, not ${names}`);
+  const changes = names.map((name) => {
+    const before = model.read(name);
+    const change = adapter.get(name)!.map((value, i) => value - before[i]!);
+    const { noise } = emulator.changes[name]!;
+    const difference = describedDifference(change, emulator.changes[name]!, rms);
+    return noise < 1e-3 ? difference : Math.max(0, difference - 2 * noise);
+  });
+  const plugged = new Decoder(
+    engine,
+    architecture,
+    weightsOf(model, { overlay: mergedTensors(model, adapter, 1), memory }),
+  );
+  return {
+    logits,
+    losses: relative(losses, emulator.losses),
+    changes: Math.max(...changes),
+    plugIn: relative(await run(plugged, batch, tokens), unpacked(emulator.plugIn)),
+  };
+}
+
+/** Logits of the given tokens, forward only. */
+async function run(decoder: Decoder, batch: PackedBatch, tokens: readonly number[]): Promise<Float32Array> {
+  let x = await decoder.embed(batch);
+  for (let position = 0; position < decoder.depth; position++)
+    x = (await decoder.forward(position, x, batch)).y;
+  return decoder.logits(x, tokens);
+}
+
+/** The gradients of final norm and head, which no stage trains: by the same graph and rules. */
+async function headGradients(
+  engine: Engine,
+  { architecture, read }: Model,
+  x: Float32Array,
+  { targets }: PackedBatch,
+): Promise<[string, Float32Array][]> {
+  const { hidden, head } = architecture;
+  const count = targets.length;
+  const g = new GraphBuilder();
+  const h = g.input('h', 'float32', [count, hidden]);
+  const w = inputsOf(g, head);
+  const logits = architecture.buildHead(g, h, w);
+  const token = g.input('token', 'int64', [count]);
+  const gradient = g.mul(
+    g.sub(g.softmax(logits), g.oneHot(token, architecture.vocabulary)),
+    g.scalar(1 / count),
+  );
+  const slots = Object.keys(head);
+  gradients(
+    g,
+    [{ value: logits, gradient }],
+    slots.map((slot) => w[slot]!),
+  ).forEach((value, i) => {
+    g.output(slots[i]!, value);
+  });
+  const states = new Float32Array(count * hidden);
+  targets.forEach(({ from }, i) => {
+    states.set(x.subarray(from * hidden, (from + 1) * hidden), i * hidden);
+  });
+  const session = await engine.session(`head gradients ${JSON.stringify(architecture.head)}`, () => g);
+  const outputs = await session.run({
+    h: { dtype: 'float32', shape: [count, hidden], data: states },
+    token: {
+      dtype: 'int64',
+      shape: [count],
+      data: BigInt64Array.from(targets, ({ token: id }) => BigInt(id)),
+    },
+    ...feedsOf(head, read),
+  });
+  return slots.map((slot) => [head[slot]!.name, outputs[slot]!.data as Float32Array]);
+}
+
+/** The gradient of the token table, from that of the states before the first block. */
+async function embeddingGradients(
+  _engine: Engine,
+  { architecture: { embedding, hidden } }: Model,
+  dy: Float32Array,
+  batch: PackedBatch,
+): Promise<[string, Float32Array][]> {
+  const table = new Float32Array(product(embedding.shape));
+  batch.ids.forEach((id, at) => {
+    if (batch.rows[at]! < 0) return;
+    for (let d = 0; d < hidden; d++) table[id * hidden + d]! += dy[at * hidden + d]!;
+  });
+  return [[embedding.name, table]];
+}
+
+function inputsOf(g: GraphBuilder, slots: Slots): Record<string, Value> {
+  return Object.fromEntries(
+    Object.entries(slots).map(([slot, { shape }]) => [slot, g.input(`w.${slot}`, 'float32', shape)]),
+  );
+}
+
+function feedsOf(slots: Slots, read: Model['read']): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.entries(slots).map(([slot, { name, shape }]) => [
+      `w.${slot}`,
+      { dtype: 'float32' as const, shape, data: read(name) },
+    ]),
+  );
+}
+
+/** A tensor that is used twice (a tied head) has the sum. */
+function addInto(sums: Map<string, Float32Array>, more: readonly [string, Float32Array][]): void {
+  for (const [name, values] of more) {
+    const earlier = sums.get(name);
+    sums.set(name, earlier === undefined ? values : values.map((value, i) => value + earlier[i]!));
+  }
+}
+
+function describedDifference(
+  values: Float32Array,
+  { norm, sample }: Described,
+  most: typeof largest = largest,
+): number {
+  const expected = unpacked(sample);
+  const ours = expected.map((_, i) => values[Math.floor((i * values.length) / expected.length)]!);
+  const size = norm / Math.sqrt(values.length);
+  const difference = most(ours.map((value, i) => value - expected[i]!)) / size;
+  return Math.max(difference, Math.abs(rms(values) - size) / size);
+}
+
+const relative = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  a.length === b.length ? largest(Float64Array.from(a, (value, i) => value - b[i]!)) / rms(b) : Number.NaN;
+
+function largest(values: ArrayLike<number>): number {
+  let most = 0;
+  // not Math.max: NaN must not be passed over
+  for (let i = 0; i < values.length; i++) if (!(Math.abs(values[i]!) <= most)) most = Math.abs(values[i]!);
+  return most;
+}
+
+function rms(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! ** 2;
+  return Math.sqrt(sum / values.length);
+}

@@ -1,0 +1,232 @@
+"""Small random checkpoints of every family and variant, computed by transformers: logits, loss, gradients, an emulator.
+
+Needs Python with torch, transformers and numpy. Writes test/fixtures/families/<variant>.json; arguments name variants,
+none means all. No weight is stored: each follows from its name and place by `uniform`, on both sides.
+"""
+import base64
+import copy
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+
+from families_variants import VARIANTS
+
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "families"
+STEPS, LEARNING_RATE, SAMPLE = 5, 1e-3, 32
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+def uniform(name, size):
+    """`size` numbers from -1 to 1: murmur3's finaliser over the element's number, seeded by the name's FNV-1a hash."""
+    seed = 0x811C9DC5
+    for byte in name.encode():
+        seed = ((seed ^ byte) * 0x01000193) & 0xFFFFFFFF
+    x = np.arange(size, dtype=np.uint32) * np.uint32(0x9E3779B1) + np.uint32(seed)
+    x ^= x >> np.uint32(16)
+    x *= np.uint32(0x85EBCA6B)
+    x ^= x >> np.uint32(13)
+    x *= np.uint32(0xC2B2AE35)
+    x ^= x >> np.uint32(16)
+    return (x >> np.uint32(8)).astype(np.float64) / 2**23 - 1
+
+
+def range_of(name, shape, centred_norms):
+    """(base, scale): a weight is base + scale * uniform. Products keep about the size of what goes in."""
+    if len(shape) == 1:
+        is_norm = "norm" in name or ".ln_" in name
+        if name.endswith(".bias"):
+            return 0.0, 0.2
+        return (0.0 if centred_norms else 1.0, 0.3) if is_norm else (0.0, 0.2)
+    if any(word in name for word in ("embed_tokens", "embed_positions", "wte", "wpe", "embed_in", "word_embeddings")):
+        return 0.0, 1.0
+    # Conv1D lies [in, out], all others [out, in]
+    fan_in = shape[0] if ".c_" in name else shape[1]
+    return 0.0, round(1.7 / fan_in**0.5, 6)
+
+
+def build(variant):
+    config = getattr(transformers, variant["config"])(**variant["fields"])
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+    model.config.use_cache = False
+    dtype = DTYPES[variant.get("dtype", "F32")]
+    tensors = []
+    # a tied head is the embedding again: named_parameters tells each once
+    for name, parameter in model.named_parameters():
+        base, scale = range_of(name, parameter.shape, variant.get("centredNorms", False))
+        values = torch.from_numpy((base + scale * uniform(name, parameter.numel())).astype(np.float32))
+        parameter.data = values.to(dtype).float().reshape(parameter.shape)
+        tensors.append([name, list(parameter.shape), base, scale])
+    # as save_pretrained writes it; `written` is laid over it, null taking a field away
+    written = variant.get("written", {})
+    hub = config.to_diff_dict() | {"architectures": [type(model).__name__]} | written
+    hub = {key: value for key, value in hub.items() if key not in written or value is not None}
+    return model.eval(), hub, tensors
+
+
+def blocks_of(model):
+    """The module that holds the list of blocks, and the list's name."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, torch.nn.ModuleList) and len(child) == model.config.num_hidden_layers:
+                return module, name
+    raise LookupError("no list of blocks")
+
+
+def rows_of(vocabulary, lengths):
+    # from 4 on: padding tokens of some families have no gradient
+    return [
+        [4 + int((x + 1) / 2 * (vocabulary - 4)) for x in uniform(f"row {i}", length)]
+        for i, length in enumerate(lengths)
+    ]
+
+
+def padded(rows, value):
+    length = max(map(len, rows))
+    return torch.tensor([row + [value] * (length - len(row)) for row in rows])
+
+
+def forward(model, rows):
+    """Logits [B, T, V] and the mean loss over every token but the first of each row."""
+    mask = padded([[1] * len(row) for row in rows], 0)
+    logits = model(padded(rows, 0), attention_mask=mask).logits
+    labels = padded([row[1:] for row in rows], -100)
+    shown = logits[:, : labels.shape[1]]
+    loss = torch.nn.functional.cross_entropy(
+        shown.reshape(-1, shown.shape[-1]), labels.reshape(-1), ignore_index=-100
+    )
+    return logits, loss
+
+
+def packed(values):
+    array = values.detach().to(torch.float32).contiguous().numpy().astype("<f4")
+    return base64.b64encode(array.tobytes()).decode()
+
+
+def described(tensor):
+    flat = tensor.detach().double().flatten()
+    count = min(SAMPLE, len(flat))
+    places = [i * len(flat) // count for i in range(count)]
+    return {"norm": flat.norm().item(), "sample": packed(flat[places])}
+
+
+def real(values, rows):
+    """The rows' own tokens of [B, T, ...], one after the other."""
+    return torch.cat([values[i, : len(row)] for i, row in enumerate(rows)])
+
+
+def tails(values, rows):
+    return torch.cat([values[i, len(row) - 2 : len(row)] for i, row in enumerate(rows)])
+
+
+def full(model, rows):
+    owner, name = blocks_of(model)
+    seen = {}
+
+    def keep(_, args, kwargs):
+        seen["states"] = args[0] if args else kwargs["hidden_states"]
+        seen["states"].retain_grad()
+
+    hook = getattr(owner, name)[0].register_forward_pre_hook(keep, with_kwargs=True)
+    logits, loss = forward(model, rows)
+    loss.backward()
+    hook.remove()
+    return {
+        "logits": packed(real(logits, rows)),
+        "loss": loss.item(),
+        "stateGradient": described(real(seen["states"].grad, rows)),
+        "gradients": {name: described(p.grad) for name, p in model.named_parameters()},
+    }
+
+
+def tuned(model, rows, source, transfer):
+    """The emulator's logits, five AdamW steps on its transfer layers, and the trained full model."""
+    emulator = copy.deepcopy(model).requires_grad_(False)
+    owner, list_name = blocks_of(emulator)
+    blocks = getattr(owner, list_name)
+    kinds = getattr(emulator.config, "layer_types", None)
+    trained = {}
+    places = []
+    for position, layer in enumerate(source):
+        # where a transfer layer is repeated, only its own place trains
+        if layer in transfer and layer not in trained and (position == layer or len(source) < len(blocks)):
+            trained[layer] = copy.deepcopy(blocks[layer]).requires_grad_(True)
+            places.append(trained[layer])
+        else:
+            places.append(copy.deepcopy(blocks[layer]))
+    setattr(owner, list_name, torch.nn.ModuleList(places))
+    emulator.config.num_hidden_layers = len(source)
+    if kinds is not None:
+        emulator.config.layer_types = [kinds[layer] for layer in source]
+    names = {
+        f"{path_of(model, blocks_of(model)[0])}{list_name}.{layer}.{name}": p
+        for layer in trained
+        for name, p in trained[layer].named_parameters()
+    }
+    before = {name: p.detach().clone() for name, p in names.items()}
+    zero_shot = forward(emulator, rows)[0].detach()
+    optimizer = torch.optim.AdamW(names.values(), lr=LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)
+    losses = []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = forward(emulator, rows)[1]
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    changes = {name: p.detach() - before[name] for name, p in names.items()}
+    plugged = copy.deepcopy(model)
+    plugged.load_state_dict({name: p.detach() for name, p in names.items()}, strict=False)
+    with torch.no_grad():
+        return zero_shot, losses, changes, forward(plugged, rows)[0]
+
+
+def path_of(model, module):
+    path = next(name for name, other in model.named_modules() if other is module)
+    return f"{path}." if path else ""
+
+
+def emulated(model, rows, source, transfer):
+    zero_shot, losses, changes, plugged = tuned(model, rows, source, transfer)
+    exact = tuned(copy.deepcopy(model).double(), rows, source, transfer)[2]
+
+    def change(name):
+        # what float32 itself leaves open: a key's bias has no gradient but rounding
+        noise = ((changes[name].double() - exact[name]).norm() / exact[name].norm()).item()
+        return described(changes[name]) | {"noise": noise}
+
+    return {
+        "source": source,
+        "transferLayers": transfer,
+        "logits": packed(tails(zero_shot, rows)),
+        "losses": losses,
+        "changes": {name: change(name) for name in changes},
+        "plugIn": packed(tails(plugged, rows)),
+    }
+
+
+def reference(name, variant):
+    torch.manual_seed(0)
+    model, config, tensors = build(variant)
+    rows = rows_of(variant["fields"]["vocab_size"], variant.get("rows", [13, 9]))
+    result = {
+        "family": variant["family"],
+        "config": config,
+        "dtype": variant.get("dtype", "F32"),
+        "tensors": tensors,
+        "rows": rows,
+        "full": full(model, rows),
+    }
+    if "emulator" in variant:
+        result["emulator"] = emulated(model, rows, **variant["emulator"])
+    path = FIXTURES / f"{name}.json"
+    path.write_text(json.dumps(result, separators=(",", ":")) + "\n", encoding="utf-8")
+    print(f"{name}: loss {result['full']['loss']:.4f}, {path.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+torch.set_num_threads(1)
+FIXTURES.mkdir(parents=True, exist_ok=True)
+for name in sys.argv[1:] or VARIANTS:
+    reference(name, VARIANTS[name])
