@@ -1,4 +1,3 @@
-import type { KubeConfig } from '@kubernetes/client-node';
 import { ApiError, apiErrorFrom, secondsIn } from './api-error.ts';
 import type {
   ApplyOptions,
@@ -18,7 +17,7 @@ import {
 } from './objects.ts';
 import { pause } from './pause.ts';
 import { RateLimit } from './rate-limit.ts';
-import { type Answer, KubeTransport, type Request, type Transport } from './transport.ts';
+import { type Answer, type Credentials, KubeTransport, type Request, type Transport } from './transport.ts';
 import { type WatchEvent, watchEvents } from './watch.ts';
 
 /**
@@ -34,7 +33,7 @@ export class ApiClient {
   readonly #options: ClientOptions;
   readonly #writeLimit: RateLimit | undefined;
 
-  constructor(kubeConfig: KubeConfig, options: ClientOptions = {}) {
+  constructor(kubeConfig: Credentials, options: ClientOptions = {}) {
     this.#options = options;
     this.#transport = options.transport ?? new KubeTransport(kubeConfig);
     this.#writeLimit = options.writeLimit && new RateLimit(options.writeLimit);

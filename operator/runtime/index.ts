@@ -29,5 +29,6 @@ export { RateLimit } from './rate-limit.ts';
 export * from './resource-types.ts';
 export { type HealthServer, type HealthServerOptions, startHealthServer } from './server.ts';
 export { type ProcessOptions, runUntilTold } from './shutdown.ts';
+export type { Credentials } from './transport.ts';
 export type { WatchEvent } from './watch.ts';
 export { WorkQueue } from './work-queue.ts';

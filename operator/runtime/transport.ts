@@ -31,6 +31,9 @@ export interface Transport {
   close(): void;
 }
 
+/** The part of client-node's KubeConfig that is used here. */
+export type Credentials = Pick<KubeConfig, 'getCurrentCluster' | 'applyToHTTPSOptions'>;
+
 /** Credentials are read again after this time, so that rotated tokens and certificates are taken up. */
 const credentialsLastMilliseconds = 30_000;
 
@@ -39,12 +42,12 @@ const credentialsLastMilliseconds = 30_000;
  * token file, exec plugin, proxy, impersonation. In a pod, `KubeConfig.loadFromDefault` reads the service account.
  */
 export class KubeTransport implements Transport {
-  readonly #config: KubeConfig;
+  readonly #config: Credentials;
   readonly #server: URL;
   readonly #agent: Agent | PlainAgent;
   #credentials: { options: Promise<RequestOptions>; readAt: number } | undefined;
 
-  constructor(config: KubeConfig) {
+  constructor(config: Credentials) {
     const cluster = config.getCurrentCluster();
     if (cluster === null) throw new Error('the kubeconfig has no cluster for its current context');
     this.#config = config;
@@ -53,21 +56,10 @@ export class KubeTransport implements Transport {
     this.#agent = this.#server.protocol === 'http:' ? new PlainAgent(keep) : new Agent(keep);
   }
 
-  async send(request: Request): Promise<Answer> {
-    try {
-      return await this.#sendOnce(request);
-    } catch (error) {
-      // The server closed an idle connection just as it was used again; nothing else explains a reset on it.
-      if (request.method === 'POST' || !(error instanceof StaleConnection)) throw error;
-      return await this.#sendOnce(request);
-    }
-  }
-
-  async #sendOnce(request: Request): Promise<Answer> {
-    const timer = new Deadline(request);
-    try {
-      const response = await this.#open(request, timer);
-      timer.whenLate((late) => response.destroy(late));
+  send(request: Request): Promise<Answer> {
+    return this.#within(request, async (deadline) => {
+      const response = await this.#open(request, deadline);
+      deadline.whenLate((late) => response.destroy(late));
       const chunks: Buffer[] = [];
       for await (const chunk of response) chunks.push(chunk as Buffer);
       const status = response.statusCode ?? 0;
@@ -77,29 +69,35 @@ export class KubeTransport implements Transport {
         retryAfter: response.headers['retry-after'],
         body: Buffer.concat(chunks).toString('utf8'),
       };
-    } catch (error) {
-      throw failureOf(request, error);
-    } finally {
-      timer.clear();
-    }
+    });
   }
 
-  async stream(request: Request): Promise<IncomingMessage> {
-    const timer = new Deadline(request);
-    try {
-      return await this.#open(request, timer);
-    } catch (error) {
-      throw failureOf(request, error);
-    } finally {
-      timer.clear();
-    }
+  stream(request: Request): Promise<IncomingMessage> {
+    return this.#within(request, (deadline) => this.#open(request, deadline));
   }
 
   close(): void {
     this.#agent.destroy();
   }
 
-  async #open(request: Request, timer: Deadline): Promise<IncomingMessage> {
+  /** @throws ApiError for every failure but an abort; what a stale connection lost is sent once more, if that is safe */
+  async #within<T>(request: Request, exchange: (deadline: Deadline) => Promise<T>): Promise<T> {
+    for (let first = true; ; first = false) {
+      const deadline = new Deadline(request);
+      try {
+        return await exchange(deadline);
+      } catch (error) {
+        if (request.signal?.aborted) throw request.signal.reason;
+        // The server closed an idle connection just as it was used again; a creation may have arrived all the same.
+        const again = first && error instanceof StaleConnection && request.method !== 'POST';
+        if (!again) throw failureOf(request, error);
+      } finally {
+        deadline.clear();
+      }
+    }
+  }
+
+  async #open(request: Request, deadline: Deadline): Promise<IncomingMessage> {
     const { headers, ...credentials } = await this.#options();
     const { body, contentType, signal, method } = request;
     signal?.throwIfAborted();
@@ -128,7 +126,7 @@ export class KubeTransport implements Transport {
         const stale = outgoing.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
         reject(stale ? new StaleConnection(error) : error);
       });
-      timer.whenLate((late) => outgoing.destroy(late));
+      deadline.whenLate((late) => outgoing.destroy(late));
       outgoing.end(body);
     });
   }
@@ -182,9 +180,7 @@ class Deadline {
   }
 }
 
-function failureOf({ what, signal }: Request, error: unknown): unknown {
-  if (signal?.aborted) return signal.reason;
-  if (error instanceof StaleConnection || error instanceof ApiError) return error;
+function failureOf({ what }: Request, error: unknown): ApiError {
   const { message, code } = error as NodeJS.ErrnoException;
   const reason = error instanceof Late ? 'Timeout' : 'Unreachable';
   return new ApiError(`${what}: ${message || code}`, { status: 0, reason, cause: error });

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { KubeConfig } from '@kubernetes/client-node';
-import type { KubeObject, ResourceType } from '../../../../operator/runtime/index.ts';
+import type { Credentials, KubeObject, ResourceType } from '../../../../operator/runtime/index.ts';
 
 export const things: ResourceType = {
   group: 'test.dev',
@@ -16,13 +15,13 @@ export interface Thing extends KubeObject {
   value: number;
 }
 
-/** A kubeconfig for a plain HTTP server on loopback. */
-export function configFor(port: number): KubeConfig {
-  const config = new KubeConfig();
-  const cluster = { name: 'fake', server: `http://127.0.0.1:${port}`, skipTLSVerify: true };
-  config.loadFromClusterAndUser(cluster, { name: 'nobody', token: 'secret-token' });
-  return config;
-}
+/** What a kubeconfig for a plain HTTP server on loopback would say; the real one takes seconds to load. */
+export const configFor = (port: number): Credentials => ({
+  getCurrentCluster: () => ({ name: 'fake', server: `http://127.0.0.1:${port}`, skipTLSVerify: true }),
+  applyToHTTPSOptions: async (options) => {
+    options.headers = { Authorization: 'Bearer secret-token' };
+  },
+});
 
 /** How one answer goes wrong; taken in order, each by one request. */
 export type Fault =
@@ -75,7 +74,7 @@ export class FakeApi {
     return api;
   }
 
-  get config(): KubeConfig {
+  get config(): Credentials {
     return configFor((this.#server.address() as AddressInfo).port);
   }
 
