@@ -73,11 +73,11 @@ export class ControlPlane {
   }
 
   async start(): Promise<void> {
-    this.#startEtcd();
+    await this.#startEtcd();
     await this.#startApiServer();
-    if (this.#options.scheduler) this.#startScheduler();
+    if (this.#options.scheduler) await this.#startScheduler();
     if (!this.#options.controllerManager) return;
-    this.#startControllerManager();
+    await this.#startControllerManager();
     const account = '/api/v1/namespaces/default/serviceaccounts/default';
     await this.#until('kube-controller-manager', () => this.#answers(account));
   }
@@ -106,9 +106,9 @@ export class ControlPlane {
     return path;
   }
 
-  #startEtcd(): void {
+  #startEtcd(): Promise<void> {
     const [client, peer] = this.#ports.slice(1, 3).map((port) => `http://127.0.0.1:${port}`);
-    this.processes.start('etcd', etcd(), [
+    return this.processes.start('etcd', etcd(), [
       `--data-dir=${this.#in('etcd')}`,
       `--listen-client-urls=${client}`,
       `--advertise-client-urls=${client}`,
@@ -128,7 +128,7 @@ export class ControlPlane {
     const hosts = [...names, '127.0.0.1', apiService, this.#address];
     const serving = this.authority.issue('apiserver', 'kube-apiserver', [], hosts);
     const toKubelet = this.authority.issue('apiserver-kubelet', 'kube-apiserver', ['system:masters']);
-    this.#start('kube-apiserver', [
+    await this.#start('kube-apiserver', [
       `--etcd-servers=http://127.0.0.1:${this.#ports[1]}`,
       `--bind-address=${this.#address}`,
       `--secure-port=${this.#ports[0]}`,
@@ -152,9 +152,9 @@ export class ControlPlane {
     await this.#until('kube-apiserver', () => this.#answers('/readyz'));
   }
 
-  #startControllerManager(): void {
+  #startControllerManager(): Promise<void> {
     const kubeconfig = this.kubeconfigFor('controller-manager', 'system:kube-controller-manager');
-    this.#start('kube-controller-manager', [
+    return this.#start('kube-controller-manager', [
       `--kubeconfig=${kubeconfig}`,
       `--root-ca-file=${this.authority.own.cert}`,
       `--service-account-private-key-file=${this.#in('pki/accounts.key')}`,
@@ -162,16 +162,14 @@ export class ControlPlane {
       '--leader-elect=false',
       '--bind-address=127.0.0.1',
       `--secure-port=${this.#ports[3]}`,
-      '--allocate-node-cidrs',
-      `--cluster-cidr=${ranges.pods}`,
       `--cluster-signing-cert-file=${this.authority.own.cert}`,
       `--cluster-signing-key-file=${this.authority.own.key}`,
     ]);
   }
 
-  #startScheduler(): void {
+  #startScheduler(): Promise<void> {
     const kubeconfig = this.kubeconfigFor('scheduler', 'system:kube-scheduler');
-    this.#start('kube-scheduler', [
+    return this.#start('kube-scheduler', [
       `--kubeconfig=${kubeconfig}`,
       '--leader-elect=false',
       '--bind-address=127.0.0.1',
@@ -179,8 +177,8 @@ export class ControlPlane {
     ]);
   }
 
-  #start(program: KubernetesProgram, args: string[]): void {
-    this.processes.start(program, kubernetesPrograms(program)[program], args);
+  #start(program: KubernetesProgram, args: string[]): Promise<void> {
+    return this.processes.start(program, kubernetesPrograms(program)[program], args);
   }
 
   async #until(program: string, ready: () => Promise<boolean>, limitMs = 60_000): Promise<void> {

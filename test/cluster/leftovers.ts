@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { closeEnclosure } from './enclosure.ts';
 import { killRecorded, record, recorded } from './processes.ts';
 
 const prefix = 'offsite-cluster-';
@@ -18,6 +19,7 @@ export async function removeLeftovers(): Promise<void> {
     // Without an owner it is being made right now.
     if (!existsSync(join(directory, owner)) || recorded(join(directory, owner)) !== undefined) continue;
     await killRecorded(directory);
+    await closeEnclosure(directory);
     rmSync(directory, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -13,7 +23,7 @@ export class Processes {
   readonly #enter: readonly string[];
   readonly #children = new Map<string, ChildProcess>();
 
-  /** @param enter a command that the programs are run by, such as `nsenter ...`; it has to become the program */
+  /** @param enter a command that starts the programs inside namespaces, as its only child: `nsenter ...` */
   constructor(directory: string, enter: readonly string[] = []) {
     this.#pids = join(directory, 'pids');
     this.#logs = join(directory, 'logs');
@@ -22,20 +32,17 @@ export class Processes {
     mkdirSync(this.#logs, { recursive: true });
   }
 
-  start(name: string, program: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}): void {
+  async start(name: string, program: string, args: readonly string[]): Promise<void> {
     const [command, ...rest] = [...this.#enter, program, ...args] as [string, ...string[]];
     const log = openSync(this.log(name), 'a');
     // Detached: Ctrl-C at the terminal must not end a cluster that outlives this process.
-    const child = spawn(command, rest, {
-      stdio: ['ignore', log, log],
-      detached: true,
-      env: { ...process.env, ...environment },
-    });
+    const child = spawn(command, rest, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     child.unref();
-    child.on('error', () => {}); // seen by failure()
+    await once(child, 'spawn');
     this.#children.set(name, child);
-    if (child.pid !== undefined) record(join(this.#pids, name), child.pid);
+    const pid = this.#enter.length > 0 ? await childOf(child) : child.pid;
+    if (pid !== undefined) record(join(this.#pids, name), pid);
   }
 
   pid(name: string): number | undefined {
@@ -69,10 +76,21 @@ export class Processes {
   }
 }
 
+/** The first process that a command starts, or undefined if the command ends before. */
+export async function childOf(parent: ChildProcess): Promise<number | undefined> {
+  const children = `/proc/${parent.pid}/task/${parent.pid}/children`;
+  while (parent.exitCode === null && parent.signalCode === null) {
+    const [pid] = existsSync(children) ? readFileSync(children, 'utf8').split(' ') : [];
+    if (pid) return Number(pid);
+    await sleep(5);
+  }
+  return undefined;
+}
+
 /** Ends every program that is recorded in a directory of a run that is no more. */
 export async function killRecorded(directory: string): Promise<void> {
   const pids = join(directory, 'pids');
-  for (const name of readdirSync(pids)) await end(join(pids, name), 0);
+  for (const name of readdirSync(pids)) await end(join(pids, name));
 }
 
 /** Writes down a process so that it is known again, even after its pid was given to another. */
@@ -90,7 +108,8 @@ export function recorded(file: string): number | undefined {
   }
 }
 
-async function end(file: string, patienceMs: number): Promise<void> {
+/** Ends the process of a record, after some patience by force, and waits until it is gone. */
+export async function end(file: string, patienceMs = 0): Promise<void> {
   const pid = recorded(file);
   if (pid !== undefined) {
     signal(pid, patienceMs > 0 ? 'SIGTERM' : 'SIGKILL');

