@@ -22,7 +22,7 @@ export interface Observation {
 /** Any write of the holder changes the version: what other machines' clocks say does not count. */
 export function observe(lease: Lease, earlier: Observation | undefined, now: number): Observation {
   const unchanged = earlier?.lease.metadata.resourceVersion === lease.metadata.resourceVersion;
-  return unchanged ? earlier! : { lease, since: now };
+  return earlier !== undefined && unchanged ? earlier : { lease, since: now };
 }
 
 /** Whether `identity` may take the lease: nobody holds it, or its holder was silent for the lease's whole duration. */
