@@ -27,9 +27,11 @@ function replica(identity: string, options: Partial<LeaderElectionOptions> = {})
   const log: string[] = [];
   const self = { cut: false, log, stop, workSeconds: 0, election: undefined as never as LeaderElection };
   const own = new MemoryApi();
+  // A replica that still ends must not meet the next test's server.
+  const server = api;
   own.send = async (request) => {
     if (self.cut) throw new Error('cut off');
-    return await api.send(request);
+    return await server.send(request);
   };
   self.election = new LeaderElection({
     client: own.client(),
