@@ -5,7 +5,8 @@ import { Decoder, type Model, type Saved, type Slots, weightsOf } from '../../..
 import { mergedTensors } from '../../../src/plugin/merge.ts';
 import { gradientStep } from '../../../src/tuning/gradient-step.ts';
 import { adamW } from '../../../src/tuning/optimiser.ts';
-import { type Described, type Fixture, unpacked } from './fixture.ts';
+import { describedDifference, relative, rms } from './compare.ts';
+import { type Fixture, unpacked } from './fixture.ts';
 
 /** The largest differences from transformers, relative to the root mean square of what is compared. */
 export interface Parity {
@@ -238,32 +239,4 @@ function addInto(sums: Map<string, Float32Array>, more: readonly [string, Float3
     const earlier = sums.get(name);
     sums.set(name, earlier === undefined ? values : values.map((value, i) => value + earlier[i]!));
   }
-}
-
-function describedDifference(
-  values: Float32Array,
-  { norm, sample }: Described,
-  most: typeof largest = largest,
-): number {
-  const expected = unpacked(sample);
-  const ours = expected.map((_, i) => values[Math.floor((i * values.length) / expected.length)]!);
-  const size = norm / Math.sqrt(values.length);
-  const difference = most(ours.map((value, i) => value - expected[i]!)) / size;
-  return Math.max(difference, Math.abs(rms(values) - size) / size);
-}
-
-const relative = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  a.length === b.length ? largest(Float64Array.from(a, (value, i) => value - b[i]!)) / rms(b) : Number.NaN;
-
-function largest(values: ArrayLike<number>): number {
-  let most = 0;
-  // not Math.max: NaN must not be passed over
-  for (let i = 0; i < values.length; i++) if (!(Math.abs(values[i]!) <= most)) most = Math.abs(values[i]!);
-  return most;
-}
-
-function rms(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]! ** 2;
-  return Math.sqrt(sum / values.length);
 }
