@@ -1,0 +1,22 @@
+import type { EmulatorBuild } from '../../src/api/index.ts';
+import {
+  type Decision,
+  decide as decideJobs,
+  type JobSettings,
+  type KindRules,
+  type Observed,
+} from '../jobs/index.ts';
+import { workOf } from './build.ts';
+
+/** Two stages: `probe`, shared among pods, then `assemble`. It refers to nothing. */
+export const emulatorBuild: KindRules<EmulatorBuild> = {
+  kind: 'EmulatorBuild',
+  stages: ['probe', 'assemble'],
+  resultFields: ['similarity', 'plan', 'scores'],
+  references: () => [],
+  given: () => ({}),
+  work: workOf,
+};
+
+export const decide = (observed: Observed, settings: JobSettings, now: Date): Decision =>
+  decideJobs(emulatorBuild, observed, settings, now);

@@ -1,0 +1,126 @@
+/** Which attempt is wanted now, and what is left of earlier ones. Attempts of a resource never run at the same time. */
+import { isTrue, type Resource } from '../../src/api/index.ts';
+import type { Statement } from './conditions.ts';
+import type { Resolved } from './dependencies.ts';
+import { inputsHashOf, runHashOf } from './job.ts';
+import { annotation } from './names.ts';
+import {
+  attemptOf,
+  isBeingDeleted,
+  isFinished,
+  isTerminal,
+  type Job,
+  ownerUidOf,
+  stageOf,
+} from './objects.ts';
+import { patience, troubleOf } from './pod-trouble.ts';
+import type { StageName } from './stages.ts';
+import type { Context, Verdict } from './verdict.ts';
+
+/** A resource whose spec is right. */
+export interface Runnable<R extends Resource = Resource> extends Context<R> {
+  readonly resource: R;
+  readonly modelBytes: number | undefined;
+}
+
+/** An attempt under way. */
+export interface Attempt<R extends Resource> extends Runnable<R> {
+  readonly attempt: number;
+  readonly resolved: Resolved;
+  /** Whether it was made only to fetch a result that is there and did not arrive. */
+  readonly recovering: boolean;
+  /** What holds of the attempt, whatever its stages say. */
+  readonly standing: readonly Statement[];
+}
+
+export function attemptNow<R extends Resource>(context: Runnable<R>, resolved: Resolved): Attempt<R> {
+  const recovering = isTrue(context.status.conditions, 'ResultLost');
+  return {
+    ...context,
+    attempt: Math.max(context.latest, 1),
+    resolved,
+    recovering,
+    standing: recovering ? [{ type: 'ResultLost', ...resultLost(context.latest - 1) }] : [],
+  };
+}
+
+/** What every verdict about an attempt under way says. */
+export const about = <R extends Resource>({ attempt }: Attempt<R>) => ({ attempt, isAboutSpec: true });
+
+/** Jobs of other attempts; they are removed, whatever they say. */
+export const earlierJobs = <R extends Resource>({ observed, attempt }: Attempt<R>): Job[] =>
+  observed.jobs.filter((job) => attemptOf(job) !== attempt);
+
+/** The Job of the latest stage that the latest attempt has come to. */
+export function furthestJob<R extends Resource>({ observed, latest, rules }: Runnable<R>): Job | undefined {
+  const place = (job: Job) => rules.stages.indexOf(stageOf(job) as StageName);
+  return observed.jobs
+    .filter((job) => attemptOf(job) === latest)
+    .sort((a, b) => place(b) - place(a))
+    .at(0);
+}
+
+/** Why the latest attempt cannot be what is wanted now. */
+export function restartReason<R extends Resource>(
+  { status, observed, generation }: Runnable<R>,
+  job: Job | undefined,
+  resolved: Resolved,
+): string | undefined {
+  if (status.phase === 'Suspended') return 'spec.suspend is false again';
+  if (status.phase === 'Complete' || status.phase === 'Failed') return 'the spec was changed';
+  if (job === undefined) return undefined;
+  if (job.metadata.annotations?.[annotation.run] !== runHashOf(observed.object)) {
+    return `the spec was changed (generation ${generation})`;
+  }
+  if (
+    'inputs' in resolved &&
+    job.metadata.annotations?.[annotation.inputs] !== inputsHashOf(resolved.inputs)
+  ) {
+    return 'what it reads was made anew';
+  }
+  return isBeingDeleted(job) ? `Job ${job.metadata.name} was deleted` : undefined;
+}
+
+export function restart<R extends Resource>({ latest, observed }: Runnable<R>, because: string): Verdict {
+  const attempt = latest + 1;
+  return {
+    phase: 'Pending',
+    statements: [],
+    attempt,
+    isAboutSpec: true,
+    remove: observed.jobs,
+    events: [{ type: 'Normal', reason: 'Restarted', message: `${because}: attempt ${attempt}` }],
+    // The status that was just written brings it back at once; this is for the case that it does not.
+    lookAgainMilliseconds: 1000,
+  };
+}
+
+/** Two attempts never run at once: they would write to one place. */
+export function leftovers<R extends Resource>(context: Attempt<R>): Verdict | undefined {
+  const { observed, attempt, now, standing } = context;
+  const jobs = earlierJobs(context).filter((job) => !isFinished(job));
+  // Also of this attempt: pods whose Job somebody removed are still ending.
+  const own = new Set(
+    observed.jobs.filter((job) => attemptOf(job) === attempt).map(({ metadata }) => metadata.uid),
+  );
+  const pods = observed.pods.filter((pod) => !isTerminal(pod) && !own.has(ownerUidOf(pod)));
+  if (jobs.length + pods.length === 0) return undefined;
+  const troubles = pods.flatMap((pod) => troubleOf(pod, { now: now.getTime(), notes: observed.notes }) ?? []);
+  const lost = troubles.find(({ reason }) => reason === 'NodeLost');
+  const names = [...jobs, ...pods].map(({ metadata }) => metadata.name).join(', ');
+  const waiting = lost ?? {
+    reason: 'Terminating',
+    message: `attempt ${attempt} waits for what is left of earlier ones to end: ${names}`,
+  };
+  return {
+    phase: 'Pending',
+    statements: [...standing, { type: 'Waiting', ...waiting }],
+    ...about(context),
+    lookAgainMilliseconds: patience.ending,
+  };
+}
+
+export const resultLost = (attempt: number) => ({
+  reason: 'ResultLost',
+  message: `the result of attempt ${attempt} did not arrive; the next attempt finds what is done and returns it at once`,
+});

@@ -1,0 +1,138 @@
+/** The state machine that the three kinds share: pure, from what was observed to what is to be done. */
+import { isTrue, type Resource } from '../../src/api/index.ts';
+import type { Runnable } from './attempt.ts';
+import { holds, resolve } from './dependencies.ts';
+import { addressesOf, type JobSettings } from './job.ts';
+import { attemptOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from './objects.ts';
+import { checkSpec, problemText } from './spec.ts';
+import {
+  type Context,
+  conclude,
+  contextOf,
+  type Decision,
+  nothing,
+  type Observed,
+  type Verdict,
+} from './verdict.ts';
+import { work } from './work.ts';
+
+/**
+ * Looks at a resource and all that belongs to it, and says what to write, remove and create, whatever happened before:
+ * the same situation gives the same decision, so a crash between two writes changes nothing.
+ */
+export function decide<R extends Resource>(
+  rules: Context<R>['rules'],
+  observed: Observed,
+  settings: JobSettings,
+  now: Date,
+): Decision {
+  // What it owns is collected with it.
+  if (isBeingDeleted(observed.object)) return nothing;
+  const context = contextOf(rules, observed, settings, now);
+  const checked = checkSpec(observed.object);
+  if ('problems' in checked) return conclude(context, wrongSpec(context, problemText(checked.problems)));
+  const runnable: Runnable<R> = {
+    ...context,
+    resource: checked.resource as R,
+    modelBytes: checked.modelBytes,
+  };
+  const verdict = complete(runnable) ?? failed(runnable) ?? suspended(runnable) ?? work(runnable);
+  return conclude(context, verdict);
+}
+
+/** A spec that cannot be run: nothing runs until it is put right. */
+function wrongSpec(context: Context, message: string): Verdict {
+  return {
+    phase: 'Failed',
+    statements: [{ type: 'Failed', reason: 'BadSpec', message }],
+    remove: unfinished(context.observed.jobs),
+  };
+}
+
+/** What is done stays done while the result-relevant part of its spec is the same. */
+function complete<R extends Resource>(context: Runnable<R>): Verdict | undefined {
+  const { status, specHash, rules, resource, observed } = context;
+  if (!isTrue(status.conditions, 'Complete') || status.specHash !== specHash) return undefined;
+  const { reason, message } = status.conditions!.find(({ type }) => type === 'Complete')!;
+  const resolved = resolve(rules, resource, observed.dependencies);
+  const changed =
+    'inputs' in resolved
+      ? Object.entries(addressesOf(resolved.inputs)).find(
+          ([input, { digest }]) => (status.inputs?.[input]?.digest ?? digest) !== digest,
+        )
+      : undefined;
+  return {
+    phase: 'Complete',
+    statements: [
+      { type: 'Complete', reason, message },
+      ...(changed
+        ? [
+            {
+              type: 'Outdated' as const,
+              reason: 'DependencyChanged',
+              message:
+                `spec.${changed[0]}.ref: is ${changed[1].digest} now; this was made from ` +
+                `${status.inputs?.[changed[0]]?.digest}: to make it again, delete and create this ${rules.kind}`,
+            },
+          ]
+        : []),
+    ],
+    ...cleanUp(context),
+  };
+}
+
+/** A failure is final for the spec that failed. */
+function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
+  const condition = holds(context.observed.object, 'Failed');
+  if (condition === undefined) return undefined;
+  const { reason, message } = condition;
+  return { phase: 'Failed', statements: [{ type: 'Failed', reason, message }], ...cleanUp(context) };
+}
+
+/** Its Jobs go, in the foreground: the pods get SIGTERM, save a checkpoint and end. */
+function suspended<R extends Resource>({ resource, observed }: Runnable<R>): Verdict | undefined {
+  if (!resource.spec.suspend) return undefined;
+  const pods = observed.pods.filter((pod) => !isTerminal(pod));
+  if (observed.jobs.length + pods.length === 0) {
+    const message = 'spec.suspend is true: set it to false to run';
+    return { phase: 'Suspended', statements: [{ type: 'Suspended', reason: 'Suspended', message }] };
+  }
+  const names = pods.map(({ metadata }) => metadata.name).join(', ');
+  return {
+    phase: 'Running',
+    statements: [
+      {
+        type: 'Waiting',
+        reason: 'Suspending',
+        message: `spec.suspend is true: its Jobs are removed${names && `; ${names} may save a checkpoint and end`}`,
+      },
+    ],
+    remove: observed.jobs,
+  };
+}
+
+/** After the end: nothing may go on, and what is finished goes when its time has come. */
+function cleanUp<R extends Resource>({
+  resource,
+  observed,
+  latest,
+  now,
+}: Runnable<R>): Pick<Verdict, 'remove' | 'lookAgainMilliseconds'> {
+  const { ttlSecondsAfterFinished: ttl } = resource.spec;
+  const stays = (job: Job) =>
+    isFinished(job) && attemptOf(job) === latest ? leftOf(job, ttl, now.getTime()) : 0;
+  const later = observed.jobs.map(stays).filter((time) => time > 0 && Number.isFinite(time));
+  return {
+    remove: observed.jobs.filter((job) => stays(job) <= 0),
+    ...(later.length > 0 && { lookAgainMilliseconds: Math.min(...later) }),
+  };
+}
+
+/** Milliseconds that a finished Job may still stay. The Job controller's own ttl could take a Job before we saw its end. */
+function leftOf(job: Job, ttl: number | undefined, now: number): number {
+  if (ttl === undefined) return Number.POSITIVE_INFINITY;
+  const end = job.status?.conditions?.find(({ type }) => type === 'Complete' || type === 'Failed');
+  return ttl * 1000 - since(job.status?.completionTime ?? end?.lastTransitionTime, now);
+}
+
+const unfinished = (jobs: readonly Job[]) => jobs.filter((job) => !isFinished(job));

@@ -1,0 +1,236 @@
+/** Builds the Job of one stage, from what the resource says and nothing else: the same input gives the same Job. */
+import { fingerprint, type Kind, type Resource } from '../../src/api/index.ts';
+import type { KubeObject } from '../runtime/index.ts';
+import { mountsOf } from './mounts.ts';
+import { annotation, credentialsName, jobName, label, ours } from './names.ts';
+import { workerContainer } from './objects.ts';
+import { requestsOf, withTemplate } from './requests.ts';
+import type { Input, Inputs, StageWork } from './stages.ts';
+import { isMapping, type Json, merge } from './template.ts';
+
+/** What an installation decides for all pods. */
+export interface JobSettings {
+  readonly image: string;
+  /** For provider cuda; `image` when absent. */
+  readonly cudaImage?: string | undefined;
+  readonly imagePullPolicy?: string | undefined;
+  readonly imagePullSecrets?: readonly string[];
+  /** Where pods report; they do not when absent. */
+  readonly natsUrl?: string | undefined;
+  /** Whether each Job has a Secret with credentials for NATS. */
+  readonly natsCredentials?: boolean;
+}
+
+export interface JobInput {
+  /** The resource as it is stored: apiVersion, kind, metadata and the spec as it was written. */
+  readonly object: KubeObject;
+  /** The same, with defaults. */
+  readonly resource: Resource;
+  readonly work: StageWork;
+  readonly inputs: Inputs;
+  readonly attempt: number;
+  readonly specHash: string;
+  readonly modelBytes?: number | undefined;
+}
+
+/** An attempt is another one when its spec, beyond what a running Job can ignore, is another. */
+export function runHashOf({ kind, spec }: KubeObject): string {
+  const { suspend: _, ttlSecondsAfterFinished: __, ...run } = spec as Json;
+  return fingerprint({ kind, run }).slice(0, 16);
+}
+
+export const inputsHashOf = (inputs: Inputs): string => fingerprint(addressesOf(inputs)).slice(0, 16);
+
+/** The inputs as the status and the worker see them: address and digest. */
+export function addressesOf(inputs: Inputs): Partial<Record<keyof Inputs, Input>> {
+  return Object.fromEntries(Object.entries(inputs).map(([name, { uri, digest }]) => [name, { uri, digest }]));
+}
+
+export function buildJob(input: JobInput, settings: JobSettings): KubeObject {
+  const { object, resource, work, attempt, specHash } = input;
+  const { name, namespace = 'default', uid = '' } = object.metadata;
+  const jobLabels = {
+    ...ours,
+    [label.name]: 'offsite-tuning',
+    [label.component]: 'worker',
+    [label.ownerKind]: object.kind,
+    [label.ownerName]: name,
+    [label.ownerUid]: uid,
+    [label.stage]: work.stage,
+    [label.attempt]: String(attempt),
+  };
+  const queue = queueLabels(object);
+  const { backoffLimit, activeDeadlineSeconds } = resource.spec;
+  const job = jobName(name, work.stage, { specHash, attempt });
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: {
+      name: job,
+      namespace,
+      labels: { ...queue, ...jobLabels },
+      annotations: {
+        [annotation.run]: runHashOf(object),
+        [annotation.inputs]: inputsHashOf(input.inputs),
+      },
+      ownerReferences: [ownerReference(object)],
+    },
+    spec: {
+      // Kueue lets a Job run by taking suspend away; without a queue nobody would.
+      ...(queueName in queue && { suspend: true }),
+      ...(work.shards !== undefined && {
+        completionMode: 'Indexed',
+        completions: work.shards,
+        parallelism: work.shards,
+      }),
+      backoffLimit,
+      ...(activeDeadlineSeconds !== undefined && { activeDeadlineSeconds }),
+      podReplacementPolicy: 'Failed',
+      podFailurePolicy,
+      template: podTemplate(input, settings, job, jobLabels),
+    },
+  };
+}
+
+export function ownerReference({ apiVersion, kind, metadata: { name, uid = '' } }: KubeObject) {
+  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
+}
+
+export const queueName = 'kueue.x-k8s.io/queue-name';
+
+const queueLabels = ({ metadata }: KubeObject): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(metadata.labels ?? {}).filter(([name]) => name.startsWith('kueue.x-k8s.io/')),
+  );
+
+/** In this order: what the worker says is final; what the cluster did to it, and its own leaving in time, is no failure. */
+const podFailurePolicy = {
+  rules: [
+    {
+      action: 'FailJob',
+      onExitCodes: {
+        containerName: workerContainer,
+        operator: 'In',
+        values: [10, 11, 12, 13, 14, 15, 16, 17, 18, 19],
+      },
+    },
+    { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+    { action: 'Ignore', onExitCodes: { containerName: workerContainer, operator: 'In', values: [143] } },
+  ],
+};
+
+/** Defaults, under the resource's template, under what must be so. */
+function podTemplate(
+  { object, resource, work, inputs, modelBytes }: JobInput,
+  settings: JobSettings,
+  job: string,
+  labels: Record<string, string>,
+): Json {
+  const theirs = resource.spec.template ?? {};
+  const worker = workerOf(theirs);
+  const { engine } = resource.spec;
+  const cuda = engine.provider === 'cuda';
+  const defaults = {
+    spec: {
+      terminationGracePeriodSeconds: 60,
+      enableServiceLinks: false,
+      securityContext: {
+        runAsUser: 65532,
+        runAsGroup: 65532,
+        fsGroup: 65532,
+        fsGroupChangePolicy: 'OnRootMismatch',
+      },
+      ...(settings.imagePullSecrets?.length && {
+        imagePullSecrets: settings.imagePullSecrets.map((name) => ({ name })),
+      }),
+      ...(cuda && { tolerations: [{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }] }),
+      containers: [
+        {
+          name: workerContainer,
+          image: (cuda && settings.cudaImage) || settings.image,
+          ...(settings.imagePullPolicy && { imagePullPolicy: settings.imagePullPolicy }),
+        },
+      ],
+      volumes: [
+        { name: 'scratch', emptyDir: {} },
+        { name: 'tmp', emptyDir: {} },
+      ],
+    },
+  };
+  const { volumes, volumeMounts } = mountsOf(work);
+  const nats = natsOf(settings, job);
+  const must = {
+    metadata: { labels },
+    spec: {
+      restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [
+        {
+          name: workerContainer,
+          resources: withTemplate(requestsOf(engine, work, modelBytes), worker['resources']),
+          env: [
+            { name: 'OFFSITE_JOB', value: JSON.stringify(jobText(object, work, inputs)) },
+            { name: 'OFFSITE_SCRATCH', value: '/scratch' },
+            { name: 'HOME', value: '/tmp' },
+            ...nats.env,
+          ],
+          volumeMounts: [
+            { name: 'scratch', mountPath: '/scratch' },
+            { name: 'tmp', mountPath: '/tmp' },
+            ...volumeMounts,
+            ...nats.volumeMounts,
+          ],
+          terminationMessagePath: '/dev/termination-log',
+          terminationMessagePolicy: 'File',
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            privileged: false,
+            readOnlyRootFilesystem: true,
+            runAsNonRoot: true,
+            capabilities: { drop: ['ALL'], add: null },
+            seccompProfile: { type: 'RuntimeDefault' },
+          },
+        },
+      ],
+      ...(volumes.length + nats.volumes.length > 0 && { volumes: [...volumes, ...nats.volumes] }),
+    },
+  };
+  return merge(merge(defaults, theirs), must);
+}
+
+/** The template's own entry for our container. */
+export function workerOf(template: Json): Json {
+  const spec = isMapping(template['spec']) ? template['spec'] : {};
+  const containers = Array.isArray(spec['containers']) ? spec['containers'] : [];
+  const worker: unknown = containers.find((entry) => isMapping(entry) && entry['name'] === workerContainer);
+  return isMapping(worker) ? worker : {};
+}
+
+/** What the worker is to do: the resource without its template, references resolved. */
+function jobText({ apiVersion, kind, metadata, spec }: KubeObject, work: StageWork, inputs: Inputs): Json {
+  const { name, namespace, uid, generation } = metadata;
+  const { template: _, ...rest } = spec as Json;
+  const withSecrets = Object.entries(inputs).map(([input, { uri, digest, secret }]) => [
+    input,
+    { uri, digest, ...(secret !== undefined && { secretRef: { name: secret } }) },
+  ]);
+  return {
+    stage: work.stage,
+    resource: { apiVersion, kind: kind as Kind, metadata: { name, namespace, uid, generation }, spec: rest },
+    ...Object.fromEntries(withSecrets),
+    ...(work.shards !== undefined && { shards: work.shards }),
+  };
+}
+
+function natsOf({ natsUrl, natsCredentials }: JobSettings, job: string) {
+  const env = natsUrl === undefined ? [] : [{ name: 'OFFSITE_NATS_URL', value: natsUrl }];
+  if (natsUrl === undefined || !natsCredentials) return { env, volumes: [], volumeMounts: [] };
+  // Without its credentials a pod goes on all the same, and does not report.
+  const secret = { secretName: credentialsName(job), optional: true, defaultMode: 0o440 };
+  return {
+    env,
+    volumes: [{ name: 'offsite-nats', secret }],
+    volumeMounts: [{ name: 'offsite-nats', mountPath: '/etc/offsite/nats', readOnly: true }],
+  };
+}

@@ -1,0 +1,47 @@
+/** How the Jobs of a resource are named and marked, so that they are found again after any crash. */
+import { group, hashOfSpec, type Kind } from '../../src/api/index.ts';
+import type { StageName } from './stages.ts';
+
+export const label = {
+  name: 'app.kubernetes.io/name',
+  component: 'app.kubernetes.io/component',
+  managedBy: 'app.kubernetes.io/managed-by',
+  /** Kind, name and uid of the resource that the Job works for. */
+  ownerKind: `${group}/kind`,
+  ownerName: `${group}/name`,
+  ownerUid: `${group}/uid`,
+  stage: `${group}/stage`,
+  attempt: `${group}/attempt`,
+} as const;
+
+export const annotation = {
+  /** Of the spec as the Job runs it: another one makes another attempt. */
+  run: `${group}/run-hash`,
+  /** Of the artifacts that the Job reads, by address and digest. */
+  inputs: `${group}/inputs-hash`,
+  /** On a resource: how large its model is ("15Gi"), for the pods' requests. */
+  modelSize: `${group}/model-size`,
+} as const;
+
+/** What all our Jobs and pods carry; informers select by it. */
+export const ours = { [label.managedBy]: 'offsite-operator' } as const;
+
+const longestJobName = 52;
+const hashLength = 10;
+
+/** The part of a spec's hash that is in names and in the status. */
+export const specHashOf = (kind: Kind, uid: string, spec: object): string =>
+  hashOfSpec(kind, uid, spec).slice(0, hashLength);
+
+/** `words-tune-1f0c9a77b2-1`: at most 52 characters; a long resource name is cut, the hash never. */
+export function jobName(
+  name: string,
+  stage: StageName,
+  { specHash, attempt }: { readonly specHash: string; readonly attempt: number },
+): string {
+  const tail = `-${stage}-${specHash}-${attempt}`;
+  return `${name.slice(0, longestJobName - tail.length).replace(/-+$/, '')}${tail}`;
+}
+
+/** The Secret with the credentials by which a Job's pods report. */
+export const credentialsName = (job: string): string => `${job}-nats`;

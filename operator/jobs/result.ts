@@ -1,0 +1,63 @@
+/** Which result of a finished stage is the resource's: the whole one over NATS, or the short one of the pod itself. */
+import { kinds, type Resource } from '../../src/api/index.ts';
+import type { KindRules } from './stages.ts';
+import { isMapping, type Json } from './template.ts';
+import type { Success } from './termination.ts';
+
+export type Settled =
+  | { readonly is: 'accepted'; readonly fields: Json }
+  | { readonly is: 'awaited' }
+  | { readonly is: 'lost' };
+
+export interface ResultInput {
+  /** As it came over NATS, if it came. */
+  readonly reported: unknown;
+  /** What the pod left behind; undefined when the pod is gone. */
+  readonly success: Success | undefined;
+  /** Whether a report can still arrive. */
+  readonly connected: boolean;
+  /** Milliseconds since the stage ended. */
+  readonly age: number;
+  /** Whether this attempt was made only to fetch the result. */
+  readonly recovering: boolean;
+}
+
+/** How long a report may be under way. */
+export const reportPatience = 10_000;
+
+/**
+ * A report that contradicts what the pod left behind is an older run's, or a forgery, and counts as none. A result that is
+ * only known in short is fetched by another attempt, once: the artifact is there, and that attempt returns at once.
+ */
+export function settle(
+  rules: Pick<KindRules<Resource>, 'kind' | 'resultFields'>,
+  { reported, success, connected, age, recovering }: ResultInput,
+): Settled {
+  const whole = resultFields(rules, reported);
+  if (whole !== undefined && agrees(whole, success)) return { is: 'accepted', fields: whole };
+  if (connected && age < reportPatience) return { is: 'awaited' };
+  if (success !== undefined && (recovering || !connected)) {
+    const short = { ...success.summary, ...(success.artifact && { artifact: success.artifact }) };
+    const fields = resultFields(rules, short);
+    if (fields !== undefined) return { is: 'accepted', fields };
+  }
+  return { is: 'lost' };
+}
+
+/** The status fields that a result may set, if they are what their schema says. */
+export function resultFields(
+  { kind, resultFields: names }: Pick<KindRules<Resource>, 'kind' | 'resultFields'>,
+  result: unknown,
+): Json | undefined {
+  if (!isMapping(result)) return undefined;
+  const fields = Object.fromEntries(
+    ['artifact', ...names].flatMap((name) => (result[name] === undefined ? [] : [[name, result[name]]])),
+  );
+  return kinds[kind].status.safeParse(fields).success ? fields : undefined;
+}
+
+function agrees(whole: Json, success: Success | undefined): boolean {
+  if (success === undefined) return false;
+  const artifact = whole['artifact'] as { digest: string } | undefined;
+  return artifact?.digest === success.artifact?.digest;
+}

@@ -1,0 +1,95 @@
+/** What is wrong with a resource as it is stored: what its schema says, and what holds only in a cluster. */
+import { z } from 'zod';
+import { bytesOf, checkResource, type Problem, type Resource } from '../../src/api/index.ts';
+import type { KubeObject } from '../runtime/index.ts';
+import { annotation } from './names.ts';
+import { isMapping } from './template.ts';
+
+export type Checked =
+  | { readonly resource: Resource; readonly modelBytes: number | undefined }
+  | { readonly problems: readonly Problem[] };
+
+/** The resource with its defaults, or every problem by field. */
+export function checkSpec(object: KubeObject): Checked {
+  const checked = checkResource(object, '');
+  const problems = [
+    ...('problems' in checked ? checked.problems : []),
+    ...localFiles(object['spec'], 'spec'),
+    ...templateProblems(object['spec']),
+    ...sizeProblems(object),
+  ];
+  if (problems.length > 0 || !('resource' in checked)) return { problems };
+  const size = sizeOf(object);
+  return { resource: checked.resource, modelBytes: size === undefined ? undefined : bytesOf(size) };
+}
+
+/** One line a problem, each with its field. */
+export const problemText = (problems: readonly Problem[]): string =>
+  problems.map(({ field, reason }) => `${field}: ${reason}`).join('\n');
+
+function localFiles(value: unknown, field: string): Problem[] {
+  if (Array.isArray(value)) return value.flatMap((item, i) => localFiles(item, `${field}[${i}]`));
+  if (!isMapping(value)) return [];
+  return Object.entries(value).flatMap(([name, item]) =>
+    name === 'uri' && typeof item === 'string' && item.startsWith('file:')
+      ? [
+          {
+            field: `${field}.uri`,
+            reason:
+              'must not be file: in a cluster (that is for `offsite run` on one machine): write pvc://CLAIM/PATH',
+          },
+        ]
+      : localFiles(item, `${field}.${name}`),
+  );
+}
+
+const named = z.array(z.looseObject({ name: z.string('must be a name') }), 'must be a list of named entries');
+const words = z.record(z.string(), z.string('must be a string, in quotes'), 'must be a mapping of strings');
+const mapping = 'must be a mapping of fields';
+
+/** Only as far as merging needs it; everything else the API server checks when the Job is made. */
+const templateSchema = z.looseObject(
+  {
+    metadata: z.looseObject({ labels: words.optional(), annotations: words.optional() }, mapping).optional(),
+    spec: z
+      .looseObject(
+        {
+          containers: named.optional(),
+          initContainers: named.optional(),
+          volumes: named.optional(),
+          imagePullSecrets: named.optional(),
+          tolerations: z.array(z.looseObject({}), 'must be a list').optional(),
+          securityContext: z.looseObject({}, mapping).optional(),
+        },
+        mapping,
+      )
+      .optional(),
+  },
+  mapping,
+);
+
+function templateProblems(spec: unknown): Problem[] {
+  if (!isMapping(spec) || !isMapping(spec['template'])) return [];
+  const result = templateSchema.safeParse(spec['template']);
+  return (result.error?.issues ?? []).map(({ path, message }) => ({
+    field: path.reduce<string>(
+      (name, part) => (typeof part === 'number' ? `${name}[${part}]` : `${name}.${String(part)}`),
+      'spec.template',
+    ),
+    reason: message,
+  }));
+}
+
+const sizeOf = ({ metadata }: KubeObject): string | undefined => metadata.annotations?.[annotation.modelSize];
+
+function sizeProblems(object: KubeObject): Problem[] {
+  const size = sizeOf(object);
+  return size === undefined || /^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$/.test(size)
+    ? []
+    : [
+        {
+          field: `metadata.annotations[${annotation.modelSize}]`,
+          reason: 'must be a quantity in quotes, such as "15Gi"',
+        },
+      ];
+}

@@ -1,0 +1,255 @@
+/** Runs a resource that is to run: one stage after the other, each in a Job of the present attempt. */
+import type { Resource } from '../../src/api/index.ts';
+import {
+  type Attempt,
+  about,
+  attemptNow,
+  earlierJobs,
+  furthestJob,
+  leftovers,
+  type Runnable,
+  restart,
+  restartReason,
+  resultLost,
+} from './attempt.ts';
+import type { Statement } from './conditions.ts';
+import { resolve, type Waiting } from './dependencies.ts';
+import { addressesOf, buildJob } from './job.ts';
+import { claimsOf } from './mounts.ts';
+import {
+  isBeingDeleted,
+  isFinished,
+  isTerminal,
+  type Job,
+  type Pod,
+  podsOf,
+  since,
+  stageOf,
+} from './objects.ts';
+import { isStarting, patience } from './pod-trouble.ts';
+import { reportPatience, resultFields, settle } from './result.ts';
+import { type StageState, stageState } from './stage-state.ts';
+import type { StageName, StageWork } from './stages.ts';
+import type { Verdict } from './verdict.ts';
+
+export function work<R extends Resource>(context: Runnable<R>): Verdict {
+  const { observed, latest, rules, resource } = context;
+  const resolved = resolve(rules, resource, observed.dependencies);
+  const furthest = furthestJob(context);
+  const because = latest === 0 ? undefined : restartReason(context, furthest, resolved);
+  if (because !== undefined) return restart(context, because);
+  const attempt = attemptNow(context, resolved);
+  const verdict =
+    leftovers(attempt) ??
+    (furthest === undefined ? start(attempt, rules.stages[0]!) : follow(attempt, furthest));
+  return { ...verdict, remove: [...(verdict.remove ?? []), ...earlierJobs(attempt)] };
+}
+
+/** Creates a stage's Job, unless something is to be waited for. */
+function start<R extends Resource>(context: Attempt<R>, stage: StageName): Verdict {
+  const { rules, resource, observed, resolved, attempt, specHash, modelBytes, settings, standing, now } =
+    context;
+  const phase = stage === rules.stages[0] ? 'Pending' : 'Running';
+  const waits = (waiting: Waiting, lookAgainMilliseconds?: number): Verdict => ({
+    phase,
+    statements: [...standing, { type: 'Waiting', ...waiting }],
+    ...about(context),
+    lookAgainMilliseconds,
+  });
+  if ('waiting' in resolved) return waits(resolved.waiting);
+  const { inputs } = resolved;
+  const stageWork = rules.work(resource, stage, inputs, modelBytes);
+  const claim = unsharedClaim(stageWork, observed.claims);
+  if (claim !== undefined) return waits(claim, claimPatience);
+  const refusal = observed.refusal?.generation === context.generation ? observed.refusal : undefined;
+  if (refusal?.final) {
+    const message = `spec.template: the API server refuses the Job: ${refusal.message}`;
+    return {
+      phase: 'Failed',
+      statements: [...standing, { type: 'Failed', reason: 'BadSpec', message }],
+      ...about(context),
+    };
+  }
+  const job = buildJob(
+    { object: observed.object, resource, work: stageWork, inputs, attempt, specHash, modelBytes },
+    settings,
+  );
+  const wait = (refusal?.tryAgainAt ?? 0) - now.getTime();
+  const refused: Statement[] = refusal
+    ? [{ type: 'Waiting', reason: 'JobRefused', message: `${refusal.message}; it is tried again` }]
+    : [];
+  return {
+    phase,
+    statements: [...standing, ...refused],
+    ...about(context),
+    fields: { inputs: Object.keys(inputs).length > 0 ? addressesOf(inputs) : undefined },
+    ...(wait > 0 ? { lookAgainMilliseconds: wait } : { create: [job] }),
+  };
+}
+
+const claimPatience = 30_000;
+
+/** Pods on several nodes can only share a claim that several nodes may mount. */
+function unsharedClaim(stageWork: StageWork, claims: ReadonlyMap<string, unknown>): Waiting | undefined {
+  if ((stageWork.shards ?? 1) === 1) return undefined;
+  const written = claimsOf(stageWork.writes);
+  for (const name of claimsOf([...stageWork.reads, ...stageWork.writes])) {
+    const claim = claims.get(name) as { spec?: { accessModes?: string[] } } | undefined;
+    const modes = claim?.spec?.accessModes;
+    const right = written.includes(name) ? ['ReadWriteMany'] : ['ReadWriteMany', 'ReadOnlyMany'];
+    if (modes === undefined || modes.some((mode) => right.includes(mode))) continue;
+    return {
+      reason: 'ClaimNotShared',
+      message:
+        `spec.probe.shards: ${stageWork.shards} pods share claim ${name}, which is ${modes.join(', ')}: ` +
+        `it must be ${right.join(' or ')}, or use s3://, or shards: 1`,
+    };
+  }
+  return undefined;
+}
+
+/** Goes by what the furthest stage's Job says. */
+function follow<R extends Resource>(context: Attempt<R>, job: Job): Verdict {
+  const { rules, resource, observed, now, standing } = context;
+  const stage = stageOf(job) as StageName;
+  const at = rules.stages.indexOf(stage);
+  const state = stageState(job, observed.pods, {
+    stage,
+    spec: resource.spec,
+    now: now.getTime(),
+    notes: observed.notes,
+  });
+  switch (state.is) {
+    case 'done': {
+      const next = rules.stages[at + 1];
+      return next === undefined ? finish(context, stage, state) : start(context, next);
+    }
+    case 'failed':
+      return {
+        phase: 'Failed',
+        statements: [{ type: 'Failed', ...state.failure }],
+        ...about(context),
+        fields: findingsOf(context, stage),
+        endedAt: state.at,
+        remove: observed.jobs.filter((other) => !isFinished(other)),
+      };
+    case 'active':
+      return {
+        ...active(context, job, state, at),
+        statements: [...standing, ...statementsOf(context, state)],
+      };
+  }
+}
+
+/** What a failed stage found before it failed, such as the gates that did not hold. */
+function findingsOf<R extends Resource>({ rules, observed }: Attempt<R>, stage: StageName) {
+  const { artifact: _, ...found } = resultFields(rules, observed.reports.results[stage]) ?? {};
+  return found;
+}
+
+function finish<R extends Resource>(
+  context: Attempt<R>,
+  stage: StageName,
+  { success, at }: Extract<StageState, { is: 'done' }>,
+): Verdict {
+  const { rules, observed, now, status, standing, recovering } = context;
+  const age = since(at, now.getTime());
+  const settled = settle(rules, {
+    reported: observed.reports.results[stage],
+    success,
+    connected: observed.reports.connected === true,
+    age,
+    recovering,
+  });
+  switch (settled.is) {
+    case 'accepted':
+      return {
+        phase: 'Complete',
+        statements: [{ type: 'Complete', reason: 'Complete', message: 'every stage is done' }],
+        ...about(context),
+        fields: settled.fields,
+        endedAt: at,
+      };
+    case 'awaited':
+      return {
+        phase: 'Running',
+        statements: [
+          ...standing,
+          {
+            type: 'Waiting',
+            reason: 'ResultPending',
+            message: 'every stage is done; the result is on its way',
+          },
+        ],
+        ...about(context),
+        lookAgainMilliseconds: reportPatience - age,
+      };
+    case 'lost': {
+      const lost = resultLost(context.attempt);
+      if (recovering) {
+        const message = `stage ${stage}: its Job is done, but its result reached the operator neither over NATS nor by its pod`;
+        return {
+          phase: 'Failed',
+          statements: [{ type: 'Failed', reason: 'ResultLost', message }],
+          ...about(context),
+        };
+      }
+      return {
+        ...restart(context, lost.message),
+        statements: [{ type: 'ResultLost', ...lost }],
+        fields: { inputs: status.inputs },
+      };
+    }
+  }
+}
+
+function active<R extends Resource>(
+  context: Attempt<R>,
+  job: Job,
+  state: Extract<StageState, { is: 'active' }>,
+  stage: number,
+): Omit<Verdict, 'statements'> {
+  const { status, observed, now } = context;
+  // Between two tries nothing runs for a moment; that is no news.
+  const ran = status.phase === 'Running' && state.waiting === undefined;
+  return {
+    phase: state.running || stage > 0 || ran ? 'Running' : 'Pending',
+    ...about(context),
+    lookAgainMilliseconds: nextLook(job, podsOf(job, observed.pods), now.getTime()),
+  };
+}
+
+/** When time alone may change what a Job and its pods say. */
+function nextLook(job: Job, pods: readonly Pod[], now: number): number | undefined {
+  const looks = pods
+    .filter((pod) => !isTerminal(pod))
+    .flatMap((pod) => [
+      ...(isBeingDeleted(pod) ? [patience.ending - since(pod.metadata.deletionTimestamp, now)] : []),
+      ...(isStarting(pod) ? [patience.starting] : []),
+      ...(isUnready(pod) ? [patience.silence] : []),
+    ])
+    .filter((time) => time > 0);
+  if (pods.length === 0 && !job.spec?.suspend) looks.push(patience.starting);
+  return looks.length > 0 ? Math.min(...looks) + 100 : undefined;
+}
+
+const isUnready = (pod: Pod) =>
+  pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'False') ?? false;
+
+function statementsOf<R extends Resource>(
+  { resolved, observed, rules }: Attempt<R>,
+  { waiting, retrying }: Extract<StageState, { is: 'active' }>,
+): Statement[] {
+  const statements: Statement[] = [];
+  if (waiting) statements.push({ type: 'Waiting', ...waiting });
+  if (retrying) statements.push({ type: 'Retrying', ...retrying });
+  if ('waiting' in resolved) {
+    const message = `${resolved.waiting.message}; this ${rules.kind} goes on with what it had read`;
+    statements.push({ type: 'Outdated', reason: resolved.waiting.reason, message });
+  }
+  if (observed.reports.connected === false) {
+    const message = 'NATS does not answer; the work goes on, and progress is shown again when it does';
+    statements.push({ type: 'ProgressAvailable', reason: 'NatsUnavailable', message });
+  }
+  return statements;
+}

@@ -1,0 +1,24 @@
+import type { OffsiteTune } from '../../src/api/index.ts';
+import {
+  type Decision,
+  decide as decideJobs,
+  givenArtifact,
+  type JobSettings,
+  type KindRules,
+  type Observed,
+  referenceTo,
+} from '../jobs/index.ts';
+import { workOf } from './build.ts';
+
+/** One stage, on an emulator's bundle. */
+export const offsiteTune: KindRules<OffsiteTune> = {
+  kind: 'OffsiteTune',
+  stages: ['tune'],
+  resultFields: ['training', 'validation'],
+  references: ({ spec }) => referenceTo('EmulatorBuild', 'emulator', spec.emulator),
+  given: ({ spec }) => givenArtifact('emulator', spec.emulator),
+  work: workOf,
+};
+
+export const decide = (observed: Observed, settings: JobSettings, now: Date): Decision =>
+  decideJobs(offsiteTune, observed, settings, now);

@@ -1,0 +1,21 @@
+import type { PlugIn } from '../../src/api/index.ts';
+import { type Inputs, inputPlaces, place, type StageName, type StageWork, usual } from '../jobs/index.ts';
+
+/** What `plug` touches: the model, bundle and adapter and the released rows, read; the result, written. Never private rows. */
+export function workOf(
+  { spec }: PlugIn,
+  stage: StageName,
+  inputs: Inputs,
+  modelBytes: number = usual.model,
+): StageWork {
+  return {
+    stage,
+    reads: [
+      place(spec.model, modelBytes),
+      ...inputPlaces(inputs),
+      ...(spec.evaluation?.tasks ?? []).map(({ data }) => place(data, usual.data)),
+    ],
+    writes: [place(spec.output, spec.output.save === 'model' ? modelBytes : usual.artifact)],
+    fillsMemory: false,
+  };
+}

@@ -1,0 +1,30 @@
+import type { PlugIn } from '../../src/api/index.ts';
+import {
+  type Decision,
+  decide as decideJobs,
+  givenArtifact,
+  type JobSettings,
+  type KindRules,
+  type Observed,
+  referenceTo,
+} from '../jobs/index.ts';
+import { workOf } from './build.ts';
+
+/** One stage, on the full model, an emulator's bundle and an adapter. */
+export const plugIn: KindRules<PlugIn> = {
+  kind: 'PlugIn',
+  stages: ['plug'],
+  resultFields: ['evaluation', 'gates'],
+  references: ({ spec }) => [
+    ...referenceTo('EmulatorBuild', 'emulator', spec.emulator),
+    ...referenceTo('OffsiteTune', 'adapter', spec.adapter),
+  ],
+  given: ({ spec }) => ({
+    ...givenArtifact('emulator', spec.emulator),
+    ...givenArtifact('adapter', spec.adapter),
+  }),
+  work: workOf,
+};
+
+export const decide = (observed: Observed, settings: JobSettings, now: Date): Decision =>
+  decideJobs(plugIn, observed, settings, now);

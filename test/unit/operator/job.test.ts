@@ -1,0 +1,293 @@
+import { describe, expect, it } from 'vitest';
+import { jobName, specHashOf } from '../../../operator/jobs/names.ts';
+import type { Kind } from '../../../src/api/index.ts';
+import { completed, digestOf, resource, World } from './fixtures.ts';
+
+interface Container {
+  name: string;
+  image: string;
+  env: { name: string; value: string }[];
+  resources: { requests: Record<string, string>; limits: Record<string, string> };
+  volumeMounts: { name: string; mountPath: string; readOnly?: boolean }[];
+  [field: string]: unknown;
+}
+interface PodSpec {
+  containers: Container[];
+  volumes: { name: string; [source: string]: unknown }[];
+  [field: string]: unknown;
+}
+type Template = {
+  metadata: { labels: Record<string, string>; annotations?: Record<string, string> };
+  spec: PodSpec;
+};
+
+function jobOf(kind: Kind, spec: object = {}, annotations: Record<string, string> = {}) {
+  const world = new World(resource(kind, { spec, annotations }));
+  world.dependencies = { emulator: completed('EmulatorBuild', 'e'), adapter: completed('OffsiteTune', 'a') };
+  const [job] = world.run().jobs;
+  if (!job) throw new Error(world.message('Failed') ?? world.message('Waiting') ?? 'no Job');
+  const template = job.spec?.['template'] as Template;
+  const [worker] = template.spec.containers;
+  if (worker?.name !== 'worker') throw new Error('the first container is another');
+  const mounts = worker.volumeMounts.map(({ mountPath, readOnly }) => `${mountPath}${readOnly ? ' ro' : ''}`);
+  const text = worker.env.find(({ name }) => name === 'OFFSITE_JOB')?.value ?? '';
+  return { job, template, pod: template.spec, worker, mounts, input: JSON.parse(text) };
+}
+
+const container = (worker: object) => ({
+  template: { spec: { containers: [{ name: 'worker', ...worker }] } },
+});
+
+describe('a stage sees its own places and nothing else', () => {
+  const fixed = ['/scratch', '/tmp'];
+  it('probe: model and probe set, read-only; the output', () => {
+    expect(jobOf('EmulatorBuild').mounts).toEqual([
+      ...fixed,
+      '/mnt/claims/artifacts',
+      '/mnt/claims/data ro',
+      '/mnt/claims/models ro',
+      '/etc/offsite/nats ro',
+    ]);
+  });
+
+  it('tune: bundle and private rows; a claim that is read and written is mounted once, for writing', () => {
+    expect(jobOf('OffsiteTune').mounts).toEqual([
+      ...fixed,
+      '/mnt/claims/artifacts',
+      '/mnt/claims/private ro',
+      '/etc/offsite/nats ro',
+    ]);
+  });
+
+  it('secrets by reference, also the one by which the other resource wrote its artifact', () => {
+    const emulator = completed('EmulatorBuild', 'e', {
+      spec: { output: { uri: 's3://bundles/words', secretRef: { name: 'bundles.s3' } } },
+    });
+    const world = new World(
+      resource('OffsiteTune', {
+        spec: {
+          data: { uri: 's3://rows/t', format: 'text', secretRef: { name: 'rows' } },
+          output: { uri: 's3://out/a' },
+        },
+      }),
+    );
+    world.dependencies = { emulator };
+    const template = world.run().job('tune').spec?.['template'] as Template;
+    const volumes = template.spec.volumes.filter(({ secret }) => secret);
+    expect(volumes).toMatchObject([
+      { secret: { secretName: 'bundles.s3' } },
+      { secret: { secretName: 'rows' } },
+      { secret: { secretName: expect.stringMatching(/^words-tune-.*-nats$/), optional: true } },
+    ]);
+    expect(template.spec.containers[0]?.volumeMounts).toContainEqual({
+      name: 'offsite-secret-0',
+      mountPath: '/etc/offsite/secrets/bundles.s3',
+      readOnly: true,
+    });
+  });
+
+  it('and is told what to do, without the template', () => {
+    const { input } = jobOf('PlugIn', container({ env: [{ name: 'A', value: 'b' }] }));
+    expect(input).toMatchObject({
+      stage: 'plug',
+      resource: {
+        apiVersion: 'offsite-tuning.dev/v1alpha1',
+        kind: 'PlugIn',
+        metadata: { name: 'words', namespace: 'team', uid: 'uid-PlugIn', generation: 1 },
+        spec: { model: { uri: 'pvc://models/smollm2' } },
+      },
+      emulator: { uri: 'pvc://artifacts/words-emulator', digest: digestOf('e') },
+      adapter: { digest: digestOf('a') },
+    });
+    expect(input.resource.spec).not.toHaveProperty('template');
+  });
+});
+
+describe('the Job', () => {
+  it('fails, ignores and retries in this order, and replaces a pod only when it has ended', () => {
+    const { job, pod } = jobOf('OffsiteTune', { backoffLimit: 2 });
+    expect(job.spec).toMatchObject({
+      backoffLimit: 2,
+      podReplacementPolicy: 'Failed',
+      podFailurePolicy: {
+        rules: [
+          {
+            action: 'FailJob',
+            onExitCodes: { containerName: 'worker', values: [10, 11, 12, 13, 14, 15, 16, 17, 18, 19] },
+          },
+          { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+          { action: 'Ignore', onExitCodes: { values: [143] } },
+        ],
+      },
+    });
+    expect(pod['restartPolicy']).toBe('Never');
+    expect(job.spec).not.toHaveProperty('ttlSecondsAfterFinished');
+    expect(job.spec).not.toHaveProperty('suspend');
+  });
+
+  it('belongs to its resource', () => {
+    expect(jobOf('OffsiteTune').job.metadata.ownerReferences).toEqual([
+      {
+        apiVersion: 'offsite-tuning.dev/v1alpha1',
+        kind: 'OffsiteTune',
+        name: 'words',
+        uid: 'uid-OffsiteTune',
+        controller: true,
+        blockOwnerDeletion: true,
+      },
+    ]);
+  });
+
+  it('meets the restricted Pod Security standard, whatever the template says', () => {
+    const template = {
+      spec: {
+        restartPolicy: 'Always',
+        automountServiceAccountToken: true,
+        securityContext: { runAsNonRoot: false, runAsUser: 1000, supplementalGroups: [7] },
+        containers: [
+          {
+            name: 'worker',
+            securityContext: {
+              privileged: true,
+              capabilities: { add: ['SYS_ADMIN'] },
+              readOnlyRootFilesystem: false,
+            },
+          },
+        ],
+      },
+    };
+    const { pod, worker } = jobOf('OffsiteTune', { template });
+    expect(pod).toMatchObject({
+      restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: 1000,
+        runAsGroup: 65532,
+        fsGroup: 65532,
+        supplementalGroups: [7],
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+    });
+    expect(worker['securityContext']).toEqual({
+      allowPrivilegeEscalation: false,
+      privileged: false,
+      readOnlyRootFilesystem: true,
+      runAsNonRoot: true,
+      capabilities: { drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+  });
+
+  it('keeps what the template says beyond that, also fields that are not known here', () => {
+    const template = {
+      metadata: { labels: { team: 'a', 'app.kubernetes.io/name': 'x' }, annotations: { note: 'n' } },
+      spec: {
+        tolerations: [{ key: 'spot', operator: 'Exists' }],
+        imagePullSecrets: [{ name: 'registry' }],
+        runtimeClassName: 'nvidia',
+        nodeSelector: { zone: 'z' },
+        fieldOfTheFuture: { deep: [1] },
+        containers: [
+          {
+            name: 'worker',
+            image: 'mine:2',
+            env: [
+              { name: 'A', value: 'b' },
+              { name: 'OFFSITE_JOB', value: '{}' },
+            ],
+            newField: 1,
+          },
+          { name: 'side', image: 'side:1' },
+        ],
+        volumes: [
+          { name: 'scratch', ephemeral: { volumeClaimTemplate: {} } },
+          { name: 'extra', configMap: { name: 'c' } },
+        ],
+      },
+    };
+    const { template: made, pod, worker, input } = jobOf('OffsiteTune', { template });
+    expect(made.metadata.labels).toMatchObject({ team: 'a', 'app.kubernetes.io/name': 'offsite-tuning' });
+    expect(made.metadata.annotations).toEqual({ note: 'n' });
+    expect(pod).toMatchObject({
+      tolerations: [{ key: 'spot', operator: 'Exists' }],
+      imagePullSecrets: [{ name: 'registry' }],
+      runtimeClassName: 'nvidia',
+      nodeSelector: { zone: 'z' },
+      fieldOfTheFuture: { deep: [1] },
+    });
+    expect(worker).toMatchObject({ image: 'mine:2', newField: 1 });
+    expect(worker.env).toContainEqual({ name: 'A', value: 'b' });
+    expect(input.stage).toBe('tune');
+    expect(pod.containers.map(({ name }) => name)).toEqual(['worker', 'side']);
+    expect(pod.volumes).toContainEqual({ name: 'scratch', ephemeral: { volumeClaimTemplate: {} } });
+    expect(pod.volumes.filter(({ name }) => name === 'scratch')).toHaveLength(1);
+  });
+});
+
+describe('requests', () => {
+  const requests = (spec: object, annotations?: Record<string, string>, kind: Kind = 'EmulatorBuild') =>
+    jobOf(kind, spec, annotations).worker.resources;
+
+  it('come from threads and the memory budget', () => {
+    expect(requests({ engine: { threads: 4, memory: '16Gi' } })).toEqual({
+      requests: { cpu: '4', memory: '17Gi', 'ephemeral-storage': '1Gi' },
+      limits: {},
+    });
+    expect(requests({}).requests).toMatchObject({ cpu: '2', memory: '5Gi' });
+  });
+
+  it('are smaller for a model that is known to be small, except where the budget is filled', () => {
+    const size = { 'offsite-tuning.dev/model-size': '512Mi' };
+    expect(requests({}, size).requests['memory']).toBe('2560Mi');
+    expect(requests({}, size, 'OffsiteTune').requests['memory']).toBe('5Gi');
+  });
+
+  it('have scratch for what comes and goes over the network', () => {
+    const output = { uri: 's3://b/out' };
+    expect(requests({ output }).requests['ephemeral-storage']).toBe('21Gi');
+    const size = { 'offsite-tuning.dev/model-size': '2Gi' };
+    expect(requests({ output, model: { uri: 'hf://a/b' } }, size).requests['ephemeral-storage']).toBe('5Gi');
+  });
+
+  it.each([
+    ['nothing: one GPU', {}, { 'nvidia.com/gpu': '1' }],
+    ['two GPUs', { limits: { 'nvidia.com/gpu': '2' } }, { 'nvidia.com/gpu': '2' }],
+    ['a MIG slice', { limits: { 'nvidia.com/mig-1g.10gb': 1 } }, { 'nvidia.com/mig-1g.10gb': 1 }],
+    ['a shared GPU', { requests: { 'nvidia.com/gpu.shared': '1' } }, undefined],
+    ['a resource claim', { claims: [{ name: 'gpu' }] }, undefined],
+  ])('of provider cuda, where the template asks for %s', (_, resources, limits) => {
+    const { worker, pod } = jobOf('EmulatorBuild', {
+      engine: { provider: 'cuda' },
+      ...container({ resources }),
+    });
+    expect(worker.image).toBe('worker:1-cuda');
+    expect(worker.resources.limits).toEqual(limits ?? {});
+    const gpus = Object.keys(worker.resources.requests).filter((name) => name.startsWith('nvidia.com/'));
+    expect(gpus).toHaveLength(limits === undefined && !('requests' in resources) ? 0 : 1);
+    expect(pod['tolerations']).toEqual([{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }]);
+  });
+
+  it('give way to the template, and a limit alone is the request too', () => {
+    const resources = { requests: { cpu: '500m' }, limits: { memory: '2Gi' } };
+    expect(requests(container({ resources }))).toEqual({
+      requests: { cpu: '500m', memory: '2Gi', 'ephemeral-storage': '1Gi' },
+      limits: { memory: '2Gi' },
+    });
+  });
+});
+
+describe('names', () => {
+  it('have at most 52 characters: the name is cut, hash and attempt are kept', () => {
+    const name = jobName(`a${'-b'.repeat(19)}`, 'assemble', { specHash: '0123456789', attempt: 12 });
+    expect(name).toMatch(/^a(-b)+-assemble-0123456789-12$/);
+    expect(name.length).toBeLessThanOrEqual(52);
+    expect(jobName('words', 'tune', { specHash: '0123456789', attempt: 1 })).toBe('words-tune-0123456789-1');
+  });
+
+  it('follow the spec as it is written, not how it runs', () => {
+    const hash = (spec: object) => specHashOf('EmulatorBuild', 'u', spec);
+    expect(hash({ layers: 1, template: {}, suspend: true })).toBe(hash({ layers: 1 }));
+    expect(hash({ layers: 2 })).not.toBe(hash({ layers: 1 }));
+  });
+});

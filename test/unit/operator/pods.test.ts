@@ -1,0 +1,240 @@
+import { describe, expect, it } from 'vitest';
+import type { Pod } from '../../../operator/jobs/objects.ts';
+import {
+  completed,
+  ended,
+  failedWith,
+  pod,
+  resource,
+  World,
+  waitingFor,
+  withConditions,
+} from './fixtures.ts';
+
+const tune = (spec: object = {}, labels: Record<string, string> = {}) => {
+  const world = new World(resource('OffsiteTune', { spec, labels }));
+  world.dependencies = { emulator: completed('EmulatorBuild', 'e') };
+  return world.run();
+};
+const limited = (own: Pod): Pod => ({
+  ...own,
+  spec: {
+    ...own.spec,
+    containers: [{ name: 'worker', resources: { requests: { memory: '5Gi' }, limits: { memory: '6Gi' } } }],
+  },
+});
+const oom = (own: Pod) => ended(own, { exitCode: 137, reason: 'OOMKilled' });
+const later = (milliseconds: number) =>
+  new Date(Date.parse('2026-01-01T00:00:00Z') + milliseconds).toISOString();
+const deletedAt = (own: Pod, milliseconds: number): Pod => ({
+  ...own,
+  metadata: { ...own.metadata, deletionTimestamp: later(milliseconds) },
+});
+const unscheduled = (own: Pod, message: string): Pod => ({
+  ...own,
+  status: {
+    phase: 'Pending',
+    conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }],
+  },
+});
+
+describe('a pod that does not get to work', () => {
+  it.each<[string, (own: Pod) => Pod, string, string]>([
+    [
+      'no node has a GPU',
+      (own) => unscheduled(own, '0/1 nodes are available: 1 Insufficient nvidia.com/gpu.'),
+      'Unschedulable',
+      '1 Insufficient nvidia.com/gpu',
+    ],
+    [
+      'its image cannot be pulled',
+      (own) => waitingFor(own, 'ImagePullBackOff', 'Back-off pulling image'),
+      'ImagePullFailed',
+      'image worker:1 is not there (ImagePullBackOff: Back-off pulling image)',
+    ],
+    [
+      'its container cannot be made',
+      (own) => waitingFor(own, 'CreateContainerConfigError', 'secret "s3" not found'),
+      'ContainerNotCreated',
+      'CreateContainerConfigError: secret "s3" not found',
+    ],
+    [
+      'its node stopped answering',
+      (own) => withConditions(own, { type: 'Ready', status: 'False', lastTransitionTime: later(0) }),
+      'NodeLost',
+      'node node-1 of pod',
+    ],
+  ])('%s: the condition says so and for how much', (_, change, reason, message) => {
+    const world = tune().podIs('tune', change).wait(60_000).run();
+    expect(world.holding).toEqual([`Waiting/${reason}`]);
+    expect(world.message('Waiting')).toContain(message);
+    expect(world.jobs).toHaveLength(1);
+    world.pods = [pod(world.job('tune'))];
+    expect(world.run().holding).toEqual([]);
+    expect(world.status.phase).toBe('Running');
+  });
+
+  it('is lost with its node when it should have ended long ago; until then it is looked at again', () => {
+    const world = tune()
+      .podIs('tune', (own) => deletedAt(own, 0))
+      .run();
+    expect(world.holding).toEqual([]);
+    expect(world.decide().lookAgainMilliseconds).toBe(30_100);
+    world.wait(31_000).run();
+    expect(world.holding).toEqual(['Waiting/NodeLost']);
+    expect(world.message('Waiting')).toMatch(/on node node-1 was to end and did not: .* --force/);
+  });
+
+  it('is not ready for a reason that its kubelet gives: no node is lost', () => {
+    const ready = {
+      type: 'Ready',
+      status: 'False',
+      reason: 'ContainersNotReady',
+      lastTransitionTime: later(0),
+    };
+    const world = tune()
+      .podIs('tune', (own) => withConditions(own, ready))
+      .wait(60_000)
+      .run();
+    expect(world.holding).toEqual([]);
+  });
+
+  it('has no container yet: what its events say is told', () => {
+    const world = tune()
+      .podIs('tune', (own) => waitingFor(own, 'ContainerCreating'))
+      .run();
+    expect(world.holding).toEqual([]);
+    world.notes.set(world.pods[0]?.metadata.uid ?? '', 'FailedMount: secret "s3" not found');
+    expect(world.run().message('Waiting')).toMatch(/words-tune-.*: FailedMount: secret "s3" not found/);
+  });
+
+  it('was not even made: what the events of its Job say is told', () => {
+    const world = tune();
+    world.notes.set(world.job('tune').metadata.uid ?? '', 'FailedCreate: exceeded quota: pods=0');
+    expect(world.run().holding).toEqual(['Waiting/PodsNotCreated']);
+    expect(world.message('Waiting')).toContain('exceeded quota: pods=0');
+  });
+
+  it('waits in a queue', () => {
+    const world = tune({}, { 'kueue.x-k8s.io/queue-name': 'team-queue', other: 'x' });
+    expect(world.job('tune').spec?.suspend).toBe(true);
+    expect(world.job('tune').metadata.labels).toMatchObject({ 'kueue.x-k8s.io/queue-name': 'team-queue' });
+    expect(world.job('tune').metadata.labels).not.toHaveProperty('other');
+    expect(world.run().holding).toEqual(['Waiting/Queued']);
+    expect(world.message('Waiting')).toContain('until Kueue admits it from queue team-queue');
+  });
+});
+
+describe('a pod that failed', () => {
+  it.each([
+    [10, 'BadSpec', 'spec.training.maxLength: the answer of row 3 would be cut'],
+    [11, 'BadData', 'train.jsonl, row 3: has no answer'],
+    [12, 'BadModel', 'the bundle has another digest'],
+    [13, 'GateFailed', 'plugInAboveFullZeroShot does not hold'],
+    [14, 'EngineUnavailable', 'provider cuda: there is no GPU'],
+  ])(
+    'with exit code %i fails the resource with reason %s in the words of `offsite run`',
+    (code, reason, text) => {
+      const world = tune().podIs('tune', (own) => ended(own, failedWith(code, 'tune', reason, text)));
+      world.jobIs('tune', 'Failed', { reason: 'PodFailurePolicy' }).run();
+      expect(world.holding).toEqual([`Failed/${reason}`]);
+      expect(world.message('Failed')).toBe(`stage tune (exit code ${code}): ${text}`);
+      expect(world.events).toContain(`Warning ${reason}`);
+      expect(world.status['completionTime']).toBeDefined();
+    },
+  );
+
+  it('and is gone: the reason comes from the exit code in the Job', () => {
+    const world = tune();
+    const message =
+      'Container worker for pod team/x failed with exit code 11 matching FailJob rule at index 0';
+    world.jobIs('tune', 'Failed', { reason: 'PodFailurePolicy', message }).run();
+    expect(world.holding).toEqual(['Failed/BadData']);
+    expect(world.message('Failed')).toContain('stage tune (exit code 11)');
+  });
+
+  it('in one shard names it', () => {
+    const world = new World(
+      resource('EmulatorBuild', {
+        spec: { probe: { data: { uri: 's3://b/p', format: 'text' }, shards: 2 } },
+      }),
+    ).run();
+    const broken = pod(world.job('probe'), { name: 'b', shard: 1 });
+    world.pods = [
+      pod(world.job('probe'), { name: 'a', shard: 0 }),
+      ended(broken, failedWith(11, 'probe', 'BadData', 'x')),
+    ];
+    world.jobIs('probe', 'Failed', { reason: 'PodFailurePolicy' }).run();
+    expect(world.message('Failed')).toBe('stage probe, shard 1 (exit code 11): x');
+  });
+
+  it('and is tried again: a condition says why, until it is mended', () => {
+    const world = tune().podIs('tune', (own) =>
+      ended(own, failedWith(1, 'tune', 'NoSpace', 'the disk is full')),
+    );
+    world.run();
+    expect(world.holding).toEqual(['Retrying/NoSpace']);
+    expect(world.message('Retrying')).toBe(
+      'stage tune (exit code 1): the disk is full; it is tried again (spec.backoffLimit 6)',
+    );
+    world.jobIs('tune', 'Failed', { reason: 'BackoffLimitExceeded' }).run();
+    expect(world.holding).toEqual(['Failed/NoSpace']);
+    expect(world.message('Failed')).toContain('tried again 6 times (spec.backoffLimit)');
+  });
+
+  it.each<[string, (own: Pod) => Pod]>([
+    [
+      'was evicted',
+      (own) => withConditions(ended(own, { exitCode: 137 }), { type: 'DisruptionTarget', status: 'True' }),
+    ],
+    ['obeyed SIGTERM', (own) => ended(own, { exitCode: 143 })],
+  ])('because it %s is no failure', (_, change) => {
+    expect(tune().start('tune').run().podIs('tune', change).run().holding).toEqual([]);
+  });
+
+  it('at its memory limit fails the resource at once, with what it asked for and the limit', () => {
+    const world = tune()
+      .podIs('tune', (own) => oom(limited(own)))
+      .run();
+    expect(world.holding).toEqual(['Failed/OutOfMemory']);
+    expect(world.message('Failed')).toBe(
+      'stage tune: the container was killed at its memory limit of 6Gi; it had asked for 5Gi: raise memory in ' +
+        'spec.template.spec.containers[name=worker].resources, or lower spec.engine.memory',
+    );
+    expect(world.job('tune').metadata.deletionTimestamp).toBeDefined();
+    expect(world.collect().run().status.phase).toBe('Failed');
+  });
+
+  it('because its node had no memory left is tried again, and says so', () => {
+    const world = tune().podIs('tune', oom).run();
+    expect(world.holding).toEqual(['Retrying/OutOfMemory']);
+    expect(world.message('Retrying')).toContain('it had asked for 5Gi, without a limit');
+  });
+
+  it('without a word of its own still names exit code and pod', () => {
+    const world = tune().podIs('tune', (own) =>
+      ended(own, { exitCode: 139, reason: 'Error', message: 'Segmentation fault' }),
+    );
+    expect(world.run().message('Retrying')).toMatch(
+      /^stage tune \(exit code 139\): Error: Segmentation fault \(pod words-tune-.*\);/,
+    );
+  });
+});
+
+it('a deadline that passed names its field', () => {
+  const world = tune({ activeDeadlineSeconds: 600 });
+  expect(world.job('tune').spec).toMatchObject({ activeDeadlineSeconds: 600 });
+  world.jobIs('tune', 'Failed', { reason: 'DeadlineExceeded' }).run();
+  expect(world.holding).toEqual(['Failed/DeadlineExceeded']);
+  expect(world.message('Failed')).toContain('spec.activeDeadlineSeconds (600)');
+});
+
+it('a failed gate leaves the evaluation and the gates in the status', () => {
+  const world = new World(resource('PlugIn'));
+  world.dependencies = { emulator: completed('EmulatorBuild', 'e'), adapter: completed('OffsiteTune', 'a') };
+  world.run().podIs('plug', (own) => ended(own, failedWith(13, 'plug', 'GateFailed', 'does not hold')));
+  const gates = [{ name: 'plugInAboveFullZeroShot', passed: false, message: 'acc 0.40 < 0.50' }];
+  world.results = { plug: { gates, evaluation: [] } };
+  world.jobIs('plug', 'Failed', { reason: 'PodFailurePolicy' }).run();
+  expect(world.status).toMatchObject({ phase: 'Failed', gates, evaluation: [] });
+});
