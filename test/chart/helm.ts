@@ -28,20 +28,15 @@ export interface Result {
 let binary: string | undefined;
 
 /** Runs Helm, which is built on first use; `values` go in as a values file. */
-export function helm(
-  args: readonly string[],
-  values: object = {},
-  environment: NodeJS.ProcessEnv = {},
-): Result {
+export function helm(args: readonly string[], values?: object): Result {
   binary ??= execFileSync(path('scripts/setup/helm.sh'), {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   }).trim();
-  const { status, stdout, stderr } = spawnSync(binary, [...args, '--values', '-'], {
-    input: JSON.stringify(values),
+  const { status, stdout, stderr } = spawnSync(binary, [...args, ...(values ? ['--values', '-'] : [])], {
+    input: JSON.stringify(values ?? {}),
     encoding: 'utf8',
     maxBuffer: 2 ** 26,
-    env: { ...process.env, HELM_NAMESPACE: '', ...environment },
   });
   return { status: status ?? 1, stdout, stderr };
 }
@@ -56,7 +51,11 @@ export const template = (values: object = {}): Result =>
 export function render(values: object = {}): Manifest[] {
   const { status, stdout, stderr } = template(values);
   if (status !== 0) throw new Error(stderr);
-  return parseAllDocuments(stdout)
+  return manifestsIn(stdout);
+}
+
+export function manifestsIn(yaml: string): Manifest[] {
+  return parseAllDocuments(yaml)
     .map((document) => document.toJS() as Manifest | null)
     .filter((manifest) => manifest !== null);
 }
