@@ -37,7 +37,9 @@ export async function* watchEvents(
   options: WatchOptions,
 ): AsyncGenerator<EventMessage> {
   const subject = subjectOf(filter);
-  const { signal, failed = () => {} } = options;
+  const { failed = () => {} } = options;
+  const left = new AbortController();
+  const signal = AbortSignal.any([options.signal, left.signal]);
   const connection = await connectForEver(connectionOptions({ ...options, url }), signal, failed);
   if (connection === undefined) return;
   const leave = () => void connection.close();
@@ -45,7 +47,7 @@ export async function* watchEvents(
   try {
     yield* ordered(rawMessages(connection, subject, options.from ?? 'last', signal, failed), signal);
   } finally {
-    signal.removeEventListener('abort', leave);
+    left.abort();
     await connection.close();
   }
 }
@@ -94,10 +96,15 @@ async function* rawMessages(
       const consumer = await connection
         .jetstream()
         .consumers.get(streamName, { filterSubjects: subject, ...start });
-      for await (const message of await consumer.consume(heartbeat)) {
+      // A copy: the client keeps its callback in these options.
+      const messages = await consumer.consume({ ...heartbeat });
+      const stop = () => void messages.close();
+      signal.addEventListener('abort', stop, { once: true });
+      for await (const message of messages) {
         seen = message.seq;
         yield message.data;
       }
+      signal.removeEventListener('abort', stop);
     } catch (error) {
       if (!(error instanceof NatsError)) throw error;
       if (!connection.isClosed()) failed(codeOf(error));
