@@ -19,6 +19,12 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface CreateOptions extends RequestOptions {
+  fieldManager?: string;
+  /** Strict refuses fields that the API server does not know (BadRequest); by default it drops them. */
+  fieldValidation?: 'Strict';
+}
+
 export interface ApplyOptions extends RequestOptions {
   /** The owner of the fields that the object states. */
   fieldManager: string;
@@ -30,6 +36,8 @@ export interface ListOptions extends RequestOptions {
   /** Without it, all namespaces. */
   namespace?: string | undefined;
   labelSelector?: string | undefined;
+  /** Such as `regarding.uid=...` of events; each kind has its own few fields. */
+  fieldSelector?: string | undefined;
   limit?: number;
   continue?: string | undefined;
 }

@@ -2,6 +2,7 @@ import { ApiError, apiErrorFrom, secondsIn } from './api-error.ts';
 import type {
   ApplyOptions,
   ClientOptions,
+  CreateOptions,
   DeleteOptions,
   ListOptions,
   RequestOptions,
@@ -54,8 +55,8 @@ export class ApiClient {
 
   /** One page of a list, with `limit` and `continue`; the whole list without them. */
   async list<T extends KubeObject>(type: ResourceType, options: ListOptions = {}): Promise<ObjectList<T>> {
-    const { namespace, labelSelector, limit, signal } = options;
-    const query = queryOf({ labelSelector, limit, continue: options.continue });
+    const { namespace, labelSelector, fieldSelector, limit, signal } = options;
+    const query = queryOf({ labelSelector, fieldSelector, limit, continue: options.continue });
     const path = pathOf(type, namespace) + query;
     const list = await this.#json<ObjectList<T>>('list', type, namespace ?? '', {
       method: 'GET',
@@ -71,12 +72,12 @@ export class ApiClient {
   async create<T extends KubeObject>(
     type: ResourceType,
     object: T,
-    { fieldManager, signal }: RequestOptions & { fieldManager?: string } = {},
+    { fieldManager, fieldValidation, signal }: CreateOptions = {},
   ): Promise<T> {
     const { namespace, name } = object.metadata;
     return await this.#json<T>('create', type, keyFrom(namespace, name), {
       method: 'POST',
-      path: pathOf(type, needed(type, namespace, name)) + queryOf({ fieldManager }),
+      path: pathOf(type, needed(type, namespace, name)) + queryOf({ fieldManager, fieldValidation }),
       body: JSON.stringify(object),
       signal,
     });

@@ -16,6 +16,7 @@ export { type Log, operatorLog, toldOf } from './log.ts';
 export { RuntimeMetrics } from './metrics.ts';
 export {
   apiVersionOf,
+  isNewer,
   type KubeObject,
   keyFrom,
   keyOf,
