@@ -50,16 +50,21 @@ export function pack(examples: readonly Example[], { capacity, batch }: PackShap
   return batches;
 }
 
-/** The batches of one optimiser step: the examples at the given places, packed. */
+/**
+ * The batches of one optimiser step: the examples at the given places in as few sequences as `shape.capacity` allows,
+ * which are then as short as these rows let them be (a multiple of 16), so that little padding is computed.
+ */
 export function packStep(
   examples: readonly Example[],
   places: readonly number[],
-  shape: PackShape,
+  { capacity: most, batch }: PackShape,
 ): PackedBatch[] {
-  return pack(
-    places.map((place) => examples[place]!),
-    shape,
-  );
+  const rows = places.map((place) => examples[place]!);
+  const count = fill(rows, most).length;
+  const least = capacityFor(rows, Math.ceil(rows.reduce((sum, row) => sum + tokenCount(row), 0) / count));
+  let capacity = Math.min(most, least);
+  while (capacity < most && fill(rows, capacity).length > count) capacity = Math.min(most, capacity + 16);
+  return pack(rows, { capacity, batch });
 }
 
 /** The smallest multiple of 16 that holds the longest row, and at least `least` tokens. */

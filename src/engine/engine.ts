@@ -103,6 +103,8 @@ export class Engine {
         interOpNumThreads: 1,
         executionMode: 'sequential',
         graphOptimizationLevel: 'all',
+        // Each session has threads of its own: those that idle must not take the cores of the next session's run.
+        extra: { session: { force_spinning_stop: '1' } },
       });
     } catch (error) {
       if (provider === 'cpu') throw error;

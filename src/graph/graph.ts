@@ -1,4 +1,4 @@
-import { type Attribute, type ElementType, encodeModel, type Initializer } from './onnx.ts';
+import { type Attribute, type ElementType, encodeModel, type Initializer, type Node } from './onnx.ts';
 
 /** A tensor of the graph: its shape is known when the graph is built. */
 export interface Value {
@@ -80,21 +80,29 @@ export class Graph {
 
   /** The graph as an ONNX ModelProto. */
   serialize(): Uint8Array {
+    const computed = new Set(this.operations.flatMap(({ outputs }) => outputs.map(({ name }) => name)));
+    // What is computed takes its output's name where it stands, so that nothing is copied.
+    const outputNames = new Map<string, string>();
+    const copies: Node[] = [];
+    for (const { name, value } of this.outputs) {
+      if (computed.has(value.name) && !outputNames.has(value.name)) outputNames.set(value.name, name);
+      else
+        copies.push({
+          operator: 'Identity',
+          domain: '',
+          inputs: [outputNames.get(value.name) ?? value.name],
+          outputs: [name],
+          attributes: {},
+        });
+    }
+    const nameOf = ({ name }: Value) => outputNames.get(name) ?? name;
     const nodes = this.operations.map((operation) => ({
       ...operation,
-      inputs: operation.inputs.map((value) => value.name),
-      outputs: operation.outputs.map((value) => value.name),
-    }));
-    // An output has the caller's name: a copy that onnxruntime folds away.
-    const renaming = this.outputs.map(({ name, value }) => ({
-      operator: 'Identity',
-      domain: '' as const,
-      inputs: [value.name],
-      outputs: [name],
-      attributes: {},
+      inputs: operation.inputs.map(nameOf),
+      outputs: operation.outputs.map(nameOf),
     }));
     return encodeModel({
-      nodes: [...nodes, ...renaming],
+      nodes: [...nodes, ...copies],
       initializers: this.initializers,
       inputs: this.inputs,
       outputs: this.outputs.map(({ name, value }) => ({ name, dtype: value.dtype, shape: value.shape })),

@@ -26,14 +26,13 @@ export async function gradientStep(
   for (const batch of batches) {
     let x = await decoder.embed(batch);
     const kept: (Saved | Float32Array)[] = [];
+    const wanted = (position: number) => ({ weights: trained.has(position), input: position > lowest });
     for (let position = 0; position < decoder.depth; position++) {
       if (position < lowest || recompute) {
         kept[position] = x;
         x = (await decoder.forward(position, x, batch)).y;
       } else {
-        const { y, saved } = await decoder.forwardSaving(position, x, batch, {
-          weights: trained.has(position),
-        });
+        const { y, saved } = await decoder.forwardSaving(position, x, batch, wanted(position));
         kept[position] = saved;
         x = y;
       }
@@ -42,14 +41,13 @@ export async function gradientStep(
     loss += head.loss;
     let dy = head.dx;
     for (let position = decoder.depth - 1; position >= lowest; position--) {
-      const weights = trained.has(position);
       const held = kept[position] as Saved | Float32Array;
       const saved =
         held instanceof Float32Array
-          ? (await decoder.forwardSaving(position, held, batch, { weights })).saved
+          ? (await decoder.forwardSaving(position, held, batch, wanted(position))).saved
           : held;
       delete kept[position];
-      const back = await decoder.backward(position, dy, saved, batch, { weights });
+      const back = await decoder.backward(position, dy, saved, batch);
       if (back.weights !== undefined) accumulate(gradients, position, back.weights);
       dy = back.dx;
     }

@@ -8,24 +8,35 @@ export interface TrainingPlan {
   recompute: boolean;
 }
 
+export interface TrainingSize {
+  /** Positions of the emulator. */
+  depth: number;
+  /** Tokens of the longest row. */
+  longest: number;
+  /** Of a micro-batch. */
+  rows: number;
+  /** Bytes that residuals may take. */
+  memory: number;
+}
+
+/** Tokens of a sequence, where no row is longer: rows fill long sequences better, and attention still costs little there. */
+const usualCapacity = 256;
+
 /** Tokens of one call: large enough for full speed, small enough that cancelling waits about a second. */
 const callTokens = 1024;
 
-/**
- * @param capacity tokens of a sequence
- * @param rows of a micro-batch: no more sequences than rows are ever needed
- * @param memory bytes that residuals may take
- */
 export function planTraining(
   architecture: Architecture,
-  { capacity, rows, memory }: { capacity: number; rows: number; memory: number },
+  { depth, longest, rows, memory }: TrainingSize,
 ): TrainingPlan {
-  const batch = Math.max(1, Math.min(rows, Math.floor(callTokens / capacity)));
+  const capacity = Math.ceil(Math.max(longest, usualCapacity) / 16) * 16;
+  const needed = Math.ceil((rows * longest) / capacity);
+  const batch = Math.max(1, Math.min(rows, needed, Math.floor(callTokens / capacity)));
   const widest = Object.values(architecture.block(0)).reduce(
     (sum, { shape }) => sum + (shape.length === 2 ? (shape[0] as number) : 0),
     0,
   );
   // A block keeps about the output of each of its matrix products, and attention weights of at most that size again.
-  const residuals = 2 * 4 * widest * batch * capacity * architecture.depth;
+  const residuals = 2 * 4 * widest * batch * capacity * depth;
   return { shape: { capacity, batch }, recompute: residuals > memory };
 }

@@ -10,7 +10,7 @@ import {
   writeArtifact,
 } from '../artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
-import { capacityFor, DataOrder, type Example, packStep, readRows, tokenize } from '../data/index.ts';
+import { DataOrder, type Example, packStep, readRows, tokenCount, tokenize } from '../data/index.ts';
 import { type Bundle, emulatorWeights, openBundle, trainedPosition } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { Decoder, type Weights } from '../model/index.ts';
@@ -134,7 +134,8 @@ function prepare({ spec, data, validation, engine, memory }: TuneOptions, bundle
     ...(validation === undefined ? {} : { validation: fileDigest(validation) }),
   };
   const plan = planTraining(model.architecture, {
-    capacity: capacityFor(examples),
+    depth: layers.source.length,
+    longest: examples.reduce((most, example) => Math.max(most, tokenCount(example)), 1),
     rows: training.microBatchSize ?? training.batchSize,
     memory: memory / 2,
   });
