@@ -17,7 +17,7 @@ quickstart: model data ## From nothing to a plugged-in SmolLM2 on this machine: 
 
 .PHONY: test
 test: check model data ## Everything that is checked before a change goes in; ends with one line of counts
-	@$(call vitest,--project unit --project golden --project chart --project e2e --project faults)
+	@$(call vitest,--project unit --project golden --project chart --project api --project e2e --project faults)
 
 .PHONY: test-unit
 test-unit: modules ## The fast tests

@@ -11,6 +11,7 @@ export default defineConfig({
       project('unit', 20_000),
       project('golden', 300_000),
       project('chart', 600_000),
+      project('api', 900_000),
       project('e2e', 1_200_000),
       project('faults', 1_800_000),
     ],
