@@ -87,4 +87,4 @@ export function lastSegment(uri: string): string {
 
 /** The start of a digest, enough to tell two apart. */
 export const shortDigest = (digest: string): string =>
-  digest.startsWith('sha256:') ? `${digest.slice(0, 'sha256:'.length + 12)}…` : digest;
+  digest.startsWith('sha256:') ? `${digest.slice(0, 'sha256:'.length + 8)}…` : digest;

@@ -56,7 +56,7 @@ function entryOf(resource: Resource, status: Status, mounts: Mounts): AnyEntry {
   const manifest: Found<Manifest> =
     status.artifact === undefined
       ? { absent: 'no artifact was made' }
-      : beside((directory) => ownManifest(directory, status), 'the artifact is not there any more');
+      : beside((directory) => ownManifest(directory, status), 'another artifact lies there now, or none');
   switch (resource.kind) {
     case 'EmulatorBuild': {
       const similarity: Found<SimilarityRecord> =

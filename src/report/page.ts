@@ -1,7 +1,7 @@
 import { escaped, type Html, html } from './html.ts';
 import { anchorOf, entriesOf, type ReportRecord } from './record.ts';
 import { emulatorSection } from './sections/emulator.ts';
-import { headline, overall } from './sections/headline.ts';
+import { headline, outcomeWord } from './sections/headline.ts';
 import { plugInSection } from './sections/plug-in.ts';
 import { recordSection } from './sections/record.ts';
 import { tuningSection } from './sections/tuning.ts';
@@ -19,14 +19,14 @@ export async function renderReport(record: ReportRecord): Promise<string> {
 <main>${sections}
 ${recordSection(record)}</main>
 <footer><p>${privacy(record)}</p></footer>`;
-  return `<!doctype html>
+  return `<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>${escaped(overall(record).text)}</title>
+<title>${escaped(`Offsite-tuning: ${record.place}, ${outcomeWord(record)}`)}</title>
 <style>${style}</style>
 </head>
 <body>

@@ -32,7 +32,7 @@ export interface Table {
 export function table({ caption, columns, rows }: Table): Html {
   const kind = (i: number) =>
     columns[i]?.number ? html` class="number"` : columns[i]?.message ? html` class="message"` : undefined;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table>
+  return html`<div class="scroll" tabindex="0"><table>
 <caption>${caption}</caption>
 <thead><tr>${columns.map(({ title }, i) => html`<th scope="col"${kind(i)}>${title}</th>`)}</tr></thead>
 <tbody>${rows.map(
@@ -76,11 +76,13 @@ export interface Figure {
   readonly title: string;
   readonly caption: Html | string;
   readonly legend?: readonly LegendEntry[];
+  /** On a wide page legend and caption stand at the plot's right. */
+  readonly beside?: boolean;
 }
 
 /** A plot with its heading, legend and caption. */
-export const figure = (plot: Html, { title, caption, legend: entries }: Figure): Html =>
-  html`<figure><p class="figure-title">${title}</p>${plot}${entries && legend(entries)}<figcaption>${caption}</figcaption></figure>`;
+export const figure = (plot: Html, { title, caption, legend: entries, beside }: Figure): Html =>
+  html`<figure${beside && html` class="beside"`}><p class="figure-title">${title}</p>${plot}${entries && legend(entries)}<figcaption>${caption}</figcaption></figure>`;
 
 const widths = { wide: 800, narrow: 320 } as const;
 

@@ -27,7 +27,7 @@ p { margin: .5rem 0; max-width: 46rem; }
 a { color: var(--link); }
 .kicker, .soft, figcaption, caption { color: var(--soft); }
 .kicker { font-size: .9rem; margin: 0; }
-section { background: var(--panel); border: 1px solid var(--line); border-radius: 12px; padding: 1.35rem 1.5rem; margin: 1.25rem 0; }
+main > section { background: var(--panel); border: 1px solid var(--line); border-radius: 12px; padding: 1.35rem 1.5rem; margin: 1.25rem 0; }
 nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .35rem 1.1rem; padding: 0; margin: 1rem 0 0; font-size: .92rem; }
 .title { display: flex; flex-wrap: wrap; align-items: center; gap: .2rem .75rem; }
 .chip { display: inline-block; border-radius: 999px; padding: .1rem .65rem; font-size: .82rem; font-weight: 600; white-space: nowrap; border: 1px solid currentcolor; }
@@ -49,21 +49,23 @@ figcaption { font-size: .92rem; max-width: 46rem; margin-top: .4rem; }
 .figure-title { margin: 0 0 .35rem; font-size: .98rem; font-weight: 600; }
 .plot { display: block; max-width: 100%; height: auto; overflow: visible; font-family: inherit; }
 .narrow { display: none; }
+.problems.waiting { border-color: var(--open); background: var(--open-back); }
+@media (min-width: 62rem) { .beside { display: grid; grid-template-columns: max-content 1fr; column-gap: 2rem; align-items: start; } .beside .figure-title { grid-column: 1 / -1; } .beside .legend { flex-direction: column; margin-top: 3.2rem; grid-row: 2; grid-column: 2; } .beside figcaption { grid-row: 3; grid-column: 2; align-self: start; } .beside > .wide { grid-row: 2 / span 2; grid-column: 1; } .beside { grid-template-rows: auto auto 1fr; } }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; list-style: none; padding: 0; margin: .5rem 0 0; font-size: .9rem; }
 .legend svg { vertical-align: -.1em; margin-right: .4em; }
 .scroll { overflow-x: auto; margin: .75rem 0; }
 .scroll:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
-table { border-collapse: collapse; font-size: .93rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: .4rem; font-size: .92rem; }
+table { min-width: min(100%, 26rem); border-collapse: collapse; font-size: .93rem; font-variant-numeric: tabular-nums; }
+caption { text-align: left; padding-bottom: .4rem; font-size: .92rem; max-width: calc(100vw - 3.6rem); }
 th, td { text-align: left; padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; }
-tbody th { font-weight: 500; }
+tbody th { font-weight: 500; min-width: 8rem; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 td.message { min-width: 16rem; }
 code { font: .88em/1.5 ui-monospace, "SF Mono", "Cascadia Mono", "Liberation Mono", monospace; overflow-wrap: anywhere; }
 details { margin: .9rem 0; }
 summary { cursor: pointer; font-weight: 600; }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 11rem), 1fr)); gap: .6rem 1.5rem; margin: 1rem 0; }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 9.5rem), 1fr)); gap: .6rem 1.25rem; margin: 1rem 0; }
 .facts div { border-top: 2px solid var(--line); padding-top: .3rem; }
 .facts dt { color: var(--soft); font-size: .88rem; }
 .facts dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
@@ -77,15 +79,17 @@ summary { cursor: pointer; font-weight: 600; }
 footer { color: var(--soft); font-size: .9rem; padding-bottom: 3rem; }
 @media (max-width: 44rem) {
   main, header, footer { padding-left: .8rem; padding-right: .8rem; }
-  section { padding: 1rem .9rem; border-radius: 10px; }
+  main > section { padding: 1rem .9rem; border-radius: 10px; }
   h1 { font-size: 1.35rem; }
+  .facts { grid-template-columns: 1fr 1fr; }
+  .checks li { grid-template-columns: 1.9rem minmax(0, 1fr); }
   .wide { display: none; }
   .narrow { display: block; }
 }
 @media print {
   :root { --page: #fff; }
   body { font-size: 10.5pt; }
-  section, .cards > li { border-color: #bbb; }
+  main > section, .cards > li { border-color: #bbb; }
   figure, tr, .cards > li { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
   nav { display: none; }

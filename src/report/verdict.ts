@@ -116,6 +116,7 @@ function headlineOf(
 /** Why a difference decides nothing. */
 function doubt(metric: string, { lead, stderr, low, high, certainty }: Comparison): string {
   if (!Number.isFinite(stderr)) return 'there are too few rows for a standard error';
+  if (lead === 0 && stderr === 0) return 'the two are equal on these rows';
   return certainty === 'within'
     ? `the difference is within the standard error (${spread(metric, stderr, true)})`
     : `the 95% interval of the difference (${signed(metric, low)} to ${signed(metric, high)}) includes zero${lead < 0 ? ', on the wrong side' : ''}`;
@@ -130,5 +131,9 @@ const certaintySentences: Readonly<Record<Certainty, string>> = {
 };
 
 /** How sure a difference is, as a sentence. */
-export const certaintySentence = ({ stderr, certainty }: Comparison): string =>
-  Number.isFinite(stderr) ? certaintySentences[certainty] : 'Not decided: too few rows for a standard error.';
+export function certaintySentence({ lead, stderr, certainty }: Comparison): string {
+  if (!Number.isFinite(stderr)) return 'Not decided: too few rows for a standard error.';
+  return lead === 0 && stderr === 0
+    ? 'Not decided: the two are equal on these rows.'
+    : certaintySentences[certainty];
+}

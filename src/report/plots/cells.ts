@@ -38,7 +38,7 @@ export function barsPlot(bars: readonly Bar[], { title, width, zero = false }: B
     scale: { domain: domainOf(bars, zero), nice: false, zero: false },
     axis: { tickCount: 5 },
   };
-  const under = { y: { ...y, bandPosition: 0.68 } };
+  const under = { y: { ...y, bandPosition: 0.7 } };
   const colour = { field: 'colour', type: 'nominal' as const, scale: null, legend: null };
   return {
     width,
@@ -49,7 +49,7 @@ export function barsPlot(bars: readonly Bar[], { title, width, zero = false }: B
       ...(zero
         ? [
             {
-              mark: { type: 'tick' as const, color: colours.text, thickness: 1.5, size: rowHeight * 0.45 },
+              mark: { type: 'tick' as const, color: colours.text, thickness: 1.5, size: rowHeight * 0.36 },
               encoding: { x: { ...x, datum: 0 }, ...under },
             },
           ]

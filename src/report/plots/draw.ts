@@ -1,4 +1,4 @@
-import { parse, resetSVGDefIds, type Spec, View } from 'vega';
+import { parse, type Spec, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
 import { escaped, Html } from '../html.ts';
 import { theme } from './theme.ts';
@@ -13,7 +13,6 @@ export interface Description {
 
 /** Renders a Vega specification to an SVG for the page: its own title and description, no ids that could meet another plot's. */
 export async function draw(spec: Spec, description: Description): Promise<Html> {
-  resetSVGDefIds();
   const view = new View(parse(spec, { ...theme, ...spec.config }), { renderer: 'none' });
   try {
     return new Html(described(tidy(await view.toSVG(), description.id), description));
@@ -39,13 +38,19 @@ function described(svg: string, { id, title, text }: Description): string {
 
 /** Leaves out what draws nothing: three fifths of what Vega writes. */
 function tidy(svg: string, id: string): string {
+  // Vega numbers what it defines through all plots of a process.
+  const names = new Map<string, string>();
+  const own = (name: string) => {
+    if (!names.has(name)) names.set(name, `${id}-${names.size}`);
+    return names.get(name) as string;
+  };
   return svg
+    .replaceAll(/\p{Cc}/gu, '')
     .replaceAll(/<path class="(?:fore|back)ground"[^>]*?(?: d=""|d="M0,0h0v0h0Z")[^>]*?\/>/g, '')
     .replaceAll(/<text [^>]*?opacity="0"[^>]*>[^<]*<\/text>/g, '')
     .replaceAll(/ (?:font-family|pointer-events|class|role|aria-[a-z]+)="[^"]*"/g, '')
     .replaceAll(/ (?:opacity|stroke-opacity|fill-opacity)="1"/g, '')
     .replaceAll(/-?\d+\.\d{3,}(?=[^"<>]*")/g, (number) => String(Number(Number(number).toFixed(2))))
-    .replaceAll(/id="([^"]+)"/g, `id="${id}-$1"`)
-    .replaceAll(/url\(#([^)]+)\)/g, `url(#${id}-$1)`)
+    .replaceAll(/( id="|url\(#)([^")]+)/g, (_, before: string, name: string) => before + own(name))
     .replaceAll(/<g>(?:<g>)?(?:<\/g>)?<\/g>/g, '');
 }

@@ -4,6 +4,7 @@ import {
   counted,
   isPerplexity,
   lastSegment,
+  listed,
   metricTitle,
   quality,
   ranges,
@@ -44,7 +45,7 @@ function sentence({ resource: { spec } }: BuildEntry, plan: Plan): string {
   if (removed === 0) return `${kept}: none is removed. ${trained}.`;
   const fate = isShallow(plan)
     ? `${removed} are left out with their positions, so the emulator is ${plan.source.length} layers deep`
-    : `the ${removed} positions without a layer run a kept layer's weights, so the emulator keeps its depth`;
+    : `where ${counted(removed, 'layer')} ${removed === 1 ? 'was' : 'were'} removed, a kept layer's weights run, so the emulator keeps its depth`;
   return `${kept}; ${fate}. ${trained}.`;
 }
 
@@ -92,7 +93,11 @@ async function matrixFigure(record: SimilarityRecord, anchor: string): Promise<H
     `Similarity (${metric}) of every two of ${matrix.length} layers. Kept: ${ranges(kept)}. Transfer layers: ${ranges(transferLayers)}. ` +
     `Clusters of several layers: ${joined.map(ranges).join('; ') || 'none'}.`;
   const plot = await responsive(`${anchor}-matrix`, (width, id) =>
-    draw(heatMap(matrix, record, Math.min(520, width - 62)), { id, title: 'Similarity of the layers', text }),
+    draw(heatMap(matrix, record, Math.min(520, width - 62, Math.max(240, 40 * matrix.length))), {
+      id,
+      title: 'Similarity of the layers',
+      text,
+    }),
   );
   const roles = new Set(rolesOf(record));
   const legend = (Object.keys(roleLegend) as Role[])
@@ -103,6 +108,7 @@ async function matrixFigure(record: SimilarityRecord, anchor: string): Promise<H
       ? ''
       : ' A square off the diagonal stands at (position, the layer whose weights it runs).';
   return figure(plot, {
+    beside: true,
     title: `Every two layers (${metric})`,
     caption: `The outputs of two layers on the probe rows, 1 is the same. Each row and column is a layer of the full model, coloured at the edge by what became of it; frames are clusters of more than one layer.${shared}`,
     legend: [
@@ -159,14 +165,17 @@ function positionsPart(plan: Plan): Html {
         ? `repeated${transfer.has(source) ? ', frozen copy of a transfer layer' : ''}`
         : 'kept';
   const roles = new Set(positions.map(({ role }) => role));
+  const meanings = listed([
+    ...(roles.has('transfer') ? ['Orange is trained'] : []),
+    ...(roles.has('kept') ? ['blue is kept as it is'] : []),
+    ...(roles.has('shared') ? ['dashed repeats a kept layer, frozen'] : []),
+  ]);
   return html`<h3>Which layer each position of the emulator runs</h3>
 <ol class="positions">${positions.map(
     ({ position, source, role }) =>
       html`<li class="${role}"><small><span class="hidden">position </span>${position}</small>${source}<span class="hidden"> (${words(role, source)})</span></li>`,
   )}</ol>
-<p class="soft">Small: the position, from input to output. Large: the layer of the full model whose weights run there.${
-    roles.has('transfer') && ' Orange is trained;'
-  }${roles.has('kept') && ' blue is the layer at its own place;'}${roles.has('shared') && ' dashed repeats a kept layer, frozen.'}</p>
+<p class="soft">Small: the position, from input to output. Large: the layer of the full model whose weights run there. ${meanings}.</p>
 <details><summary>Clusters, kept and transfer layers as numbers</summary>${table({
     caption: 'The clusters of the plan',
     columns: [{ title: 'cluster' }, { title: 'layers' }, { title: 'kept' }, { title: 'transfer' }],

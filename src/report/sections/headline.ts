@@ -24,6 +24,9 @@ const outcomes: Readonly<Record<Outcome | 'unmeasured', { word: string; tone: To
   unmeasured: { word: 'not measured', tone: 'open' },
 };
 
+/** The outcome of the whole run in a word or two. */
+export const outcomeWord = (record: ReportRecord): string => outcomes[overall(record).outcome].word;
+
 /** One sentence for the whole run. */
 export function overall(record: ReportRecord): { outcome: Outcome | 'unmeasured'; text: string } {
   const verdicts = results(record).map(judge);
@@ -55,6 +58,8 @@ function whyUnmeasured({ plugIns, tunes, builds }: ReportRecord): string {
     const { kind, metadata } = failed.resource;
     return `${kind} ${metadata.name} failed, so nothing was measured on the plugged-in model`;
   }
+  if (entries.some(({ status }) => status.phase === 'Running'))
+    return 'The run is not finished: nothing is measured yet';
   if (plugIns.length === 0) {
     return 'No adapter was plugged in here, so whether offsite-tuning works is not measured';
   }
@@ -117,8 +122,9 @@ function problems(record: ReportRecord): Html | undefined {
       html`<li><strong>${kind} ${metadata.name}: ${phase}</strong>${reason && html` (${reason.reason}): ${reason.message}`}</li>`,
     ];
   });
+  const failed = entriesOf(record).some(({ status }) => status.phase === 'Failed');
   const unread = record.unreadable.map((line) => html`<li>${line}</li>`);
   return lines.length + unread.length === 0
     ? undefined
-    : html`<div class="problems"><strong>Not everything is complete</strong><ul>${lines}${unread}</ul></div>`;
+    : html`<div class="problems${failed || record.unreadable.length > 0 ? '' : ' waiting'}"><strong>Not everything is complete</strong><ul>${lines}${unread}</ul></div>`;
 }

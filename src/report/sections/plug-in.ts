@@ -220,8 +220,8 @@ function gates({ resource, status }: PlugInEntry): Html | undefined {
   return html`<h3>Gates</h3>${table({
     caption: 'A gate compares the measured values with its tolerance; it knows no standard error',
     columns: [
-      { title: 'task' },
       { title: 'gate' },
+      { title: 'task' },
       { title: 'result' },
       { title: 'a failure' },
       { title: 'measured', message: true },
@@ -229,8 +229,8 @@ function gates({ resource, status }: PlugInEntry): Html | undefined {
     rows: found.map(({ name, passed, message }) => {
       const [task = '', gate = name] = name.split('/');
       return [
-        task,
         gateTitles[gate] ?? gate,
+        task,
         chip(passed ? 'passed' : 'failed', passed ? 'good' : 'bad'),
         asked.has(gate) ? 'stops the release' : 'is only reported',
         message,

@@ -1,0 +1,210 @@
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { stringify } from 'yaml';
+import { apiVersion } from '../../../src/api/index.ts';
+import { sealArtifact } from '../../../src/artifact/index.ts';
+import { related } from '../../../src/report/cluster.ts';
+import { gatherCluster, gatherWorkDir, writeReport, writeRun } from '../../../src/report/index.ts';
+import { buildEntry, plugInEntry, similarityOf, tuneEntry } from './records.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'offsite-report-'));
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const at = (path: string) => join(directory, path);
+
+function write(path: string, text: string): void {
+  mkdirSync(join(at(path), '..'), { recursive: true });
+  writeFileSync(at(path), text);
+}
+
+interface AnyResource {
+  kind: string;
+  metadata: { name: string };
+}
+
+function writeResource({ resource, status }: { resource: AnyResource; status: object }): void {
+  const path = `work/${resource.kind.toLowerCase()}/${resource.metadata.name}/resource.yaml`;
+  write(path, stringify({ ...resource, status }));
+}
+
+/** An emulator's artifact as far as a report looks at it. */
+function writeBundle(place: string): { uri: string; digest: string; sizeBytes: number } {
+  write(`${place}/similarity.json`, JSON.stringify(similarityOf(30)));
+  const { digest, sizeBytes } = sealArtifact(at(place), {
+    kind: 'Emulator',
+    madeFrom: { model: 'sha256:0' },
+    hyperparameters: {},
+  });
+  return { uri: 'pvc://artifacts/words-emulator', digest, sizeBytes };
+}
+
+const history = (losses: number[]) => ({ losses, evaluations: [], bestStep: losses.length });
+
+/** A work dir with an emulator and a finished training, claims in run.json. */
+function writeWorkDir(): void {
+  writeResource(buildEntry({ status: { artifact: writeBundle('artifacts/words-emulator') } }));
+  const training = { steps: 2, bestStep: 2, firstLoss: '3.0000', lastLoss: '1.0000' };
+  writeResource(tuneEntry({ status: { artifact: undefined, training } }));
+  write('artifacts/words-adapter.checkpoints/history.json', JSON.stringify(history([3, 1])));
+  writeRun(at('work'), {
+    claims: { artifacts: at('artifacts') },
+    resources: { 'emulatorbuild/words': directory, 'offsitetune/words': directory },
+  });
+}
+
+describe('a work dir', () => {
+  test('is found with all that lies beside it', () => {
+    writeWorkDir();
+    const { place, builds, tunes, unreadable } = gatherWorkDir(at('work'));
+    expect(unreadable).toEqual([]);
+    expect(place).toBe('work');
+    expect(builds[0]).toMatchObject({
+      similarity: { value: { metric: 'linearCKA' } },
+      manifest: { value: { madeFrom: { model: 'sha256:0' } } },
+    });
+    expect(tunes[0]?.history).toEqual({ value: history([3, 1]) });
+  });
+
+  test('keeps its claims relative, so that it can be moved; resources of earlier runs stay out', () => {
+    writeWorkDir();
+    writeResource(plugInEntry({ name: 'earlier' }));
+    expect(JSON.parse(readFileSync(at('work/run.json'), 'utf8'))).toEqual({
+      claims: { artifacts: '../artifacts' },
+      resources: { 'emulatorbuild/words': '..', 'offsitetune/words': '..' },
+    });
+    expect(gatherWorkDir(at('work')).plugIns).toEqual([]);
+    rmSync(at('work/run.json'));
+    const { plugIns, builds } = gatherWorkDir(at('work'));
+    expect(plugIns).toHaveLength(1);
+    expect(builds[0]?.similarity).toEqual({
+      absent: 'pvc://artifacts/words-emulator cannot be reached from here',
+    });
+    expect(gatherWorkDir(at('work'), { artifacts: at('artifacts') }).builds[0]?.similarity).toHaveProperty(
+      'value',
+    );
+  });
+
+  test('another artifact in the same place is not taken for the resource', () => {
+    writeWorkDir();
+    write('artifacts/words-emulator/config.json', '{}');
+    sealArtifact(at('artifacts/words-emulator'), { kind: 'Emulator', madeFrom: {}, hyperparameters: {} });
+    const [build] = gatherWorkDir(at('work')).builds;
+    expect(build?.manifest).toEqual({ absent: 'another artifact lies there now, or none' });
+    expect(build?.similarity).toEqual({ absent: 'another artifact lies there now, or none' });
+  });
+
+  test('losses of another training are not taken for the resource', () => {
+    writeWorkDir();
+    write('artifacts/words-adapter.checkpoints/history.json', JSON.stringify(history([5, 4, 3])));
+    expect(gatherWorkDir(at('work')).tunes[0]?.history).toHaveProperty('absent');
+    rmSync(at('artifacts/words-adapter.checkpoints/history.json'));
+    expect(gatherWorkDir(at('work')).tunes[0]?.history).toHaveProperty('absent');
+    write('artifacts/words-adapter.checkpoints/history.json', '{');
+    expect(gatherWorkDir(at('work')).tunes[0]?.history).toMatchObject({
+      absent: expect.stringMatching(/history\.json: is damaged/),
+    });
+  });
+
+  test('of unfinished training the newest checkpoint is shown', () => {
+    writeWorkDir();
+    writeResource(tuneEntry({ status: { phase: 'Failed', artifact: undefined, training: undefined } }));
+    const checkpoint = (losses: number[]) =>
+      JSON.stringify({ record: { ...history(losses), step: losses.length } });
+    write('artifacts/words-adapter.checkpoints/step-00000001/state.json', checkpoint([9]));
+    write('artifacts/words-adapter.checkpoints/step-00000002/state.json', checkpoint([9, 8]));
+    expect(gatherWorkDir(at('work')).tunes[0]?.history).toEqual({ value: history([9, 8]) });
+  });
+
+  test('damaged resources are named, the others shown', async () => {
+    writeWorkDir();
+    write('work/offsitetune/words/resource.yaml', '{ not: yaml');
+    write(
+      'work/emulatorbuild/words/resource.yaml',
+      stringify({ ...buildEntry().resource, status: { phase: 'Odd' } }),
+    );
+    const record = gatherWorkDir(at('work'));
+    expect(record.unreadable).toEqual([
+      expect.stringMatching(/emulatorbuild\/words\/resource\.yaml: EmulatorBuild words: status\.phase: /),
+      expect.stringMatching(/offsitetune\/words\/resource\.yaml: must be a mapping/),
+    ]);
+    await writeReport(record, at('out/report.html'));
+    expect(readFileSync(at('out/report.html'), 'utf8')).toContain('status.phase');
+  });
+
+  test('a directory without resources is refused', () => {
+    expect(() => gatherWorkDir(directory)).toThrow(/holds no resources; give the work dir/);
+  });
+});
+
+describe('a cluster', () => {
+  const listed = (kind: string, name: string, spec = {}) => ({ kind, metadata: { name }, spec });
+  const reference = (emulator: string, adapter?: string) => ({
+    emulator: { ref: { name: emulator } },
+    ...(adapter ? { adapter: { ref: { name: adapter } } } : {}),
+  });
+
+  test('a name brings what it was made from and what was made from it', () => {
+    const all = [
+      listed('EmulatorBuild', 'base'),
+      listed('OffsiteTune', 'one', reference('base')),
+      listed('OffsiteTune', 'two', reference('base')),
+      listed('PlugIn', 'release', reference('base', 'one')),
+      listed('EmulatorBuild', 'other'),
+    ];
+    const names = (name: string) => related(all, name).map(({ metadata }) => metadata.name);
+    expect(names('one')).toEqual(['base', 'one', 'release']);
+    expect(names('base')).toEqual(['base', 'one', 'two', 'release']);
+    expect(names('other')).toEqual(['other']);
+    expect(names('nobody')).toEqual([]);
+  });
+
+  /** Stands in for kubectl: notes what it is asked and prints a list. */
+  function fakeKubectl(script: string): void {
+    write('bin/kubectl', `#!/bin/sh\necho "$@" > ${at('asked')}\n${script}\n`);
+    chmodSync(at('bin/kubectl'), 0o755);
+    vi.stubEnv('PATH', `${at('bin')}:${process.env['PATH']}`);
+  }
+
+  test('is read by kubectl; what a claim holds is shown where it is mounted', async () => {
+    const artifact = writeBundle('artifacts/words-emulator');
+    const { resource, status } = buildEntry({ status: { artifact } });
+    const value = {
+      ...resource,
+      apiVersion,
+      metadata: { name: 'words', namespace: 'team', managedFields: [{}] },
+      status,
+    };
+    write('list.json', JSON.stringify({ kind: 'List', items: [value] }));
+    fakeKubectl(`cat ${at('list.json')}`);
+    const options = { name: 'words', namespace: 'team', claims: { artifacts: at('artifacts') } };
+    const record = await gatherCluster(options);
+    expect(readFileSync(at('asked'), 'utf8').trim()).toBe(
+      'get emulatorbuilds.offsite-tuning.dev,offsitetunes.offsite-tuning.dev,plugins.offsite-tuning.dev --namespace team --output json',
+    );
+    expect(record.place).toBe('namespace team');
+    expect(record.builds[0]?.similarity).toHaveProperty('value');
+    const [unmounted] = (await gatherCluster({ ...options, claims: {} })).builds;
+    expect(unmounted?.similarity).toEqual({
+      absent: 'pvc://artifacts/words-emulator cannot be reached from here',
+    });
+    await expect(gatherCluster({ ...options, name: 'nobody' })).rejects.toThrow(
+      /there is no .* "nobody" in namespace team/,
+    );
+  });
+
+  test('says what kubectl said, or that there is none', async () => {
+    const options = { name: 'words', namespace: 'team', claims: {} };
+    fakeKubectl('echo "namespaces \\"team\\" is forbidden" >&2; exit 1');
+    await expect(gatherCluster(options)).rejects.toThrow(/namespace team: namespaces "team" is forbidden/);
+    vi.stubEnv('PATH', at('nowhere'));
+    await expect(gatherCluster(options)).rejects.toThrow(/kubectl is not on PATH/);
+  });
+});

@@ -1,0 +1,282 @@
+import { HtmlValidate } from 'html-validate';
+import { describe, expect, test } from 'vitest';
+import { renderReport } from '../../../src/report/page.ts';
+import type { ReportRecord } from '../../../src/report/record.ts';
+import {
+  buildEntry,
+  failedStatus,
+  plugInEntry,
+  recordOf,
+  similarityOf,
+  taskResult,
+  tuneEntry,
+} from './records.ts';
+
+const validator = new HtmlValidate({ extends: ['html-validate:recommended', 'html-validate:a11y'] });
+
+/** Every rule that a page breaks, with the line. */
+async function faultsOf(page: string): Promise<string[]> {
+  const { results } = await validator.validateString(page);
+  return results.flatMap(({ messages }) =>
+    messages.map(({ ruleId, message, line }) => `${line}: ${ruleId}: ${message}`),
+  );
+}
+
+const textOf = (page: string) =>
+  page
+    .replace(/<style>.*?<\/style>/s, '')
+    .replaceAll(/<[^>]*>/g, ' ')
+    .replaceAll(/\s+/g, ' ');
+
+const matches = (page: string, pattern: RegExp) =>
+  [...page.matchAll(pattern)].map(([, group]) => group as string);
+
+describe('a whole run', async () => {
+  const page = await renderReport(recordOf());
+
+  test('is valid, small and loads nothing', async () => {
+    expect(await faultsOf(page)).toEqual([]);
+    expect(page.length).toBeLessThan(500_000);
+    expect(page).not.toMatch(/<script|javascript:|@import|url\((?!#)/i);
+    expect(matches(page, /(?:src|href)="(?!#|data:)([^"]*)"/g)).toEqual([]);
+    expect(
+      matches(page, /(https?:\/\/[^"'\s<]*)/g).filter((url) => !url.startsWith('http://www.w3.org/')),
+    ).toEqual([]);
+  });
+
+  test('every link and label leads somewhere, no id stands twice', () => {
+    const ids = matches(page, /\sid="([^"]*)"/g);
+    expect(new Set(ids).size).toBe(ids.length);
+    const wanted = [
+      ...matches(page, /href="#([^"]*)"/g),
+      ...matches(page, /url\(#([^)]*)\)/g),
+      ...matches(page, /aria-labelledby="([^"]*)"/g).flatMap((list) => list.split(' ')),
+    ];
+    expect(wanted.filter((id) => !ids.includes(id))).toEqual([]);
+  });
+
+  test('every plot has a title and a description, every table a caption', () => {
+    const plots = matches(page, /(<svg class="plot".*?<\/svg>)/gs);
+    expect(plots).toHaveLength(8);
+    for (const plot of plots)
+      expect(plot).toMatch(
+        /^<svg [^>]*role="img"[^>]*><title id="[^"]+">[^<]+<\/title><desc id="[^"]+">[^<]{20,}/,
+      );
+    expect(matches(page, /(<table>)/g)).toHaveLength(matches(page, /(<table>\s*<caption>[^<])/g).length);
+    expect(page).not.toMatch(/NaN|undefined|\[object|Infinity/);
+  });
+
+  test('says what was found', () => {
+    const text = textOf(page);
+    for (const part of [
+      'Offsite-tuning worked on words: the adapter lifts the full model from 64.6% to 78.6%',
+      'Of the 30 layers of smollm2, 15 are kept',
+      '+14.0 points, 95% interval, paired on the same rows: +10.5 to +17.5. The interval excludes zero.',
+      'best step: 120',
+    ]) {
+      expect(text).toContain(part);
+    }
+  });
+
+  test('is the same for the same record', async () => {
+    expect(await renderReport(recordOf())).toBe(page);
+    const [one, two] = await Promise.all([renderReport(recordOf()), renderReport(recordOf())]);
+    expect(one).toBe(page);
+    expect(two).toBe(page);
+  });
+});
+
+test('nothing from outside becomes markup', async () => {
+  const evil = `</title><script>alert("1")</script><img src=x onerror='alert(2)'>&\u0000\u001b`;
+  const page = await renderReport(
+    recordOf({
+      place: evil,
+      unreadable: [evil],
+      builds: [
+        buildEntry({
+          similarity: { absent: evil },
+          status: { ...failedStatus('BadData', evil), scores: { reason: evil } },
+        }),
+      ],
+      tunes: [tuneEntry({ history: { absent: evil }, manifest: { absent: evil } })],
+      plugIns: [
+        plugInEntry({
+          status: {
+            evaluation: [
+              {
+                ...taskResult({ metric: evil }),
+                task: evil,
+                differences: [{ name: evil, value: '0', stderr: '0', low: '0', high: '0' }],
+              },
+            ],
+            gates: [{ name: evil, passed: false, message: evil }],
+          },
+        }),
+      ],
+    }),
+  );
+  expect(page.replaceAll('\n', '')).not.toMatch(/<script|<img|\p{Cc}/u);
+  expect(page).toContain('&lt;script&gt;');
+  expect((await faultsOf(page)).filter((fault) => !fault.includes('long-title'))).toEqual([]);
+});
+
+test('128 layers, and all of them kept as they are', async () => {
+  const deep = await renderReport(recordOf({ builds: [buildEntry({ depth: 128 })] }));
+  expect(deep.length).toBeLessThan(600_000);
+  expect(await faultsOf(deep)).toEqual([]);
+  const shallow = await renderReport(recordOf({ builds: [buildEntry({ depth: 128, sharing: 'none' })] }));
+  expect(textOf(shallow)).toContain('the emulator is 64 layers deep');
+});
+
+const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> = {
+  'nothing at all': {
+    record: { builds: [], tunes: [], plugIns: [], unreadable: ['x/resource.yaml: spec.layers: must be'] },
+    says: [
+      'whether offsite-tuning works is not measured',
+      'x/resource.yaml: spec.layers: must be',
+      'No resource was found',
+    ],
+  },
+  'only a model owner': {
+    record: { tunes: [], plugIns: [] },
+    says: ['No adapter was plugged in here'],
+  },
+  'a failed training without a history': {
+    record: {
+      tunes: [
+        tuneEntry({
+          status: {
+            ...failedStatus('BadData', 'train.jsonl: row 7: answer is 9, but there are 4 choices'),
+            training: undefined,
+            validation: undefined,
+            artifact: undefined,
+          },
+          history: { absent: 'there is no loss history beside the adapter' },
+          manifest: { absent: 'no artifact was made' },
+        }),
+      ],
+      plugIns: [
+        plugInEntry({
+          tasks: [],
+          status: {
+            phase: 'Pending',
+            artifact: undefined,
+            evaluation: undefined,
+            gates: undefined,
+            conditions: [],
+          },
+        }),
+      ],
+    },
+    says: [
+      'OffsiteTune words failed, so nothing was measured',
+      'train.jsonl: row 7: answer is 9, but there are 4 choices',
+      'The loss curve is not shown: there is no loss history beside the adapter.',
+      'PlugIn words: Pending',
+    ],
+  },
+  'a failed build': {
+    record: {
+      builds: [
+        buildEntry({
+          status: {
+            ...failedStatus('BadModel', 'no such file'),
+            similarity: undefined,
+            plan: undefined,
+            scores: undefined,
+            artifact: undefined,
+          },
+          similarity: { absent: 'no artifact was made' },
+        }),
+      ],
+      tunes: [],
+      plugIns: [],
+    },
+    says: ['EmulatorBuild words failed', 'No similarities are known yet.', '(BadModel): no such file'],
+  },
+  'a cluster: the matrix and the losses are elsewhere': {
+    record: {
+      builds: [buildEntry({ similarity: { absent: 'pvc://artifacts/x cannot be reached from here' } })],
+      tunes: [tuneEntry({ history: { absent: 'it stays where the training ran' } })],
+    },
+    says: [
+      'The whole matrix is not shown: pvc://artifacts/x cannot be reached from here.',
+      'Neighbouring layers',
+      'Loss of the first step 3.0000',
+    ],
+  },
+  'no validation rows': {
+    record: { tunes: [tuneEntry({ validation: false })] },
+    says: [
+      'There are no validation rows: the adapter is the last step.',
+      'what the emulator is worth on private data is not measured',
+    ],
+  },
+  'one step': { record: { tunes: [tuneEntry({ steps: 1, validation: false })] }, says: ['Loss by step'] },
+  'no step yet': {
+    record: { tunes: [tuneEntry({ history: { value: { losses: [], evaluations: [], bestStep: 0 } } })] },
+    says: ['The loss curve is not shown: no step is done.'],
+  },
+  'more steps than a plot can show': {
+    record: { tunes: [tuneEntry({ steps: 10_000 })] },
+    says: ['Training: means of 25 steps.'],
+  },
+  'no evaluation asked for': {
+    record: { plugIns: [plugInEntry({ evaluated: false })] },
+    says: ['plugged in without an evaluation', 'the resource names no tasks'],
+  },
+  'one row, which has no standard error': {
+    record: { plugIns: [plugInEntry({ tasks: [taskResult({ stderr: Number.NaN })] })] },
+    says: ['there are too few rows for a standard error'],
+  },
+  perplexity: {
+    record: {
+      plugIns: [
+        plugInEntry({
+          tasks: [
+            taskResult({ metric: 'perplexity', full: 20, emulator: 90, tuned: 30, plugged: 12, stderr: 0.5 }),
+          ],
+        }),
+      ],
+    },
+    says: ['lowers its perplexity from 20.00 to 12.00', 'perplexity (lower is better)'],
+  },
+  'one layer': {
+    record: { builds: [buildEntry({ depth: 1 })] },
+    says: ['none is removed'],
+  },
+  'several of each': {
+    record: {
+      builds: [buildEntry({ name: 'a' }), buildEntry({ name: 'b', sharing: 'none' })],
+      tunes: [tuneEntry({ name: 'a' }), tuneEntry({ name: 'b' })],
+      plugIns: [
+        plugInEntry({ name: 'a', tasks: [taskResult(), taskResult({ task: 'sciq', plugged: 0.5 })] }),
+        plugInEntry({ name: 'b', tasks: [taskResult({ plugged: 0.65, tuned: 0.4 })] }),
+      ],
+    },
+    says: [
+      'Offsite-tuning worked on 1 of 3 evaluations, is not decided on 1 and did not work on 1',
+      'mean acc 64.6% ± 1.3',
+    ],
+  },
+};
+
+test.each(Object.entries(cases))('%s', async (_, { record, says }) => {
+  const page = await renderReport(recordOf(record));
+  expect(await faultsOf(page)).toEqual([]);
+  expect(page).not.toMatch(/NaN|undefined|\[object|Infinity/);
+  const text = textOf(page);
+  for (const part of says) expect(text).toContain(part);
+});
+
+test('a matrix of ones has a scale too', async () => {
+  const similarity = {
+    ...similarityOf(6),
+    matrix: Array.from({ length: 6 }, () => Array<number>(6).fill(1)),
+    adjacent: Array<number>(5).fill(1),
+  };
+  const page = await renderReport(
+    recordOf({ builds: [buildEntry({ depth: 6, similarity: { value: similarity } })] }),
+  );
+  expect(page).not.toMatch(/NaN|Infinity/);
+});

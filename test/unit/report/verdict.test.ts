@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import { compare, judge } from '../../../src/report/verdict.ts';
+import { taskResult } from './records.ts';
+
+test.each([
+  ['all three differences exclude zero', {}, 'worked', 'lifts the full model from 64.6% to 78.6%'],
+  [
+    'the gain is smaller than its standard error',
+    { plugged: 0.656, tuned: 0.4 },
+    'undecided',
+    'the difference is within the standard error (1.8 points)',
+  ],
+  [
+    'the gain is larger than its standard error, but not enough',
+    { plugged: 0.676, tuned: 0.4 },
+    'undecided',
+    'the 95% interval of the difference (−0.5 to +6.5) includes zero',
+  ],
+  [
+    'a loss that its interval does not exclude',
+    { plugged: 0.62, tuned: 0.4 },
+    'undecided',
+    'includes zero, on the wrong side',
+  ],
+  [
+    'the model got worse',
+    { plugged: 0.5, tuned: 0.4 },
+    'failed',
+    'makes the full model worse, 64.6% to 50.0%',
+  ],
+  ['the emulator is better', { tuned: 0.9 }, 'failed', 'no reason to send the adapter back'],
+  ['no better than the emulator', { tuned: 0.78 }, 'undecided', 'not shown to beat the fine-tuned emulator'],
+  [
+    'the emulator is as good as the model',
+    { emulator: 0.64 },
+    'undecided',
+    'not shown to be worse than the full model',
+  ],
+  ['the emulator is better than the model', { emulator: 0.75 }, 'failed', 'gives the model away'],
+] as const)('%s', (_, values, outcome, says) => {
+  const verdict = judge(taskResult(values));
+  expect(verdict.outcome).toBe(outcome);
+  expect(verdict.headline).toContain(says);
+});
+
+test('for perplexity lower is better', () => {
+  const lower = { metric: 'perplexity', full: 20, emulator: 60, tuned: 30, plugged: 12, stderr: 1 };
+  const verdict = judge(taskResult(lower));
+  expect(verdict.outcome).toBe('worked');
+  const { lead, low, high } = verdict.plugInAboveFull;
+  expect([lead, low, high]).toEqual([8, 6.04, 9.96]);
+  expect(judge(taskResult({ ...lower, plugged: 25 })).outcome).toBe('failed');
+});
+
+test('without a paired difference the errors of both cells add up', () => {
+  const comparison = compare(taskResult(), 'fullZeroShot', 'emulatorZeroShot');
+  expect(comparison.paired).toBe(false);
+  expect(comparison.stderr).toBeCloseTo(0.018 * Math.SQRT2, 10);
+  expect(compare(taskResult(), 'plugIn', 'fullZeroShot').paired).toBe(true);
+});
+
+test('without a standard error nothing is decided', () => {
+  const verdict = judge(taskResult({ stderr: Number.NaN }));
+  expect(verdict.outcome).toBe('undecided');
+});
