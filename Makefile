@@ -38,6 +38,22 @@ check: modules ## Generated files, lint, imports, types
 bench: model data ## Benchmarks, with the peer beside them
 	@npm run --silent bench
 
+.PHONY: images
+images: modules ## Container images of operator and worker, by Docker or buildah
+	@sh scripts/images/build.sh operator worker nats
+
+.PHONY: cluster
+cluster: modules ## A cluster: KUBECONFIG's, else kind's, else a real node here, as root; prints its kubeconfig's path
+	@node test/cluster/main.ts start
+
+.PHONY: cluster-stop
+cluster-stop: modules ## Remove that cluster
+	@node test/cluster/main.ts stop
+
+.PHONY: cluster-demo
+cluster-demo: model data ## The quickstart on that cluster: Helm, claims, three resources, real pods
+	@node test/cluster/main.ts demo
+
 .PHONY: modules
 modules: ## Node and the npm packages
 	@sh scripts/setup/node.sh

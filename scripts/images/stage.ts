@@ -2,7 +2,7 @@
  * Lays out what goes into an image, so that its Dockerfile only copies: node scripts/images/stage.ts NAME DIR.
  * operator: one bundled file. worker: the sources that it runs and the installed packages that these import, no others.
  */
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';

@@ -90,6 +90,14 @@ export class Enclosure {
     return enclosure;
   }
 
+  /** An enclosure that this or another process has opened; undefined if it does not run. */
+  static running(directory: string): Enclosure | undefined {
+    const init = recorded(join(directory, initRecord));
+    const [cgroup, link] = [cgroupRecord, linkRecord].map((file) => textOf(join(directory, file)));
+    if (init === undefined || !cgroup || !link) return undefined;
+    return new Enclosure(directory, cgroup, init, addressesOf(link)[1]);
+  }
+
   /** Starts a program inside, as its only child. */
   get enter(): string[] {
     return ['nsenter', '--target', String(this.#init), '--mount', '--net', '--pid', '--ipc', '--uts', '--'];

@@ -15,14 +15,22 @@ import {
   nodeName,
   podNetwork,
 } from './node-configuration.ts';
-import type { Processes } from './processes.ts';
+import { allRun, type Processes } from './processes.ts';
 import { coredns, images, kubernetesPrograms, setUp } from './programs.ts';
 import { prepareVolumes } from './volumes.ts';
+
+/** What every process may do with a cluster. */
+export interface RunningCluster {
+  /** Path of the administrator's kubeconfig. */
+  readonly kubeconfig: string;
+  /** Puts an image archive (docker's or OCI's) onto the node. */
+  importImage(archive: string): void;
+}
 
 export type NodeProgram = 'containerd' | 'kubelet' | 'kube-proxy' | 'coredns';
 
 /** A whole cluster on this machine, as root on Linux: control plane, and one node that runs containers. */
-export class Cluster {
+export class Cluster implements RunningCluster {
   readonly directory: string;
   readonly controlPlane: ControlPlane;
   readonly #enclosure: Enclosure;
@@ -33,6 +41,16 @@ export class Cluster {
     this.controlPlane = controlPlane;
     this.#enclosure = enclosure;
     this.#processes = controlPlane.processes;
+  }
+
+  /** A cluster that this or another process has started, if all of it still runs. */
+  static running(directory: string): RunningCluster | undefined {
+    const enclosure = Enclosure.running(directory);
+    if (!enclosure || !allRun(directory)) return undefined;
+    return {
+      kubeconfig: join(directory, 'admin.kubeconfig'),
+      importImage: (archive) => importImage(enclosure, archive),
+    };
   }
 
   /** @param directory where everything of it lies, made new; the caller has cleaned up what was there */
@@ -58,9 +76,8 @@ export class Cluster {
     return kubectl(this.kubeconfig, args, input);
   }
 
-  /** Puts an image archive (docker's or OCI's) onto the node. */
   importImage(archive: string): void {
-    this.#ctr('images', 'import', '--no-unpack=false', archive);
+    importImage(this.#enclosure, archive);
   }
 
   /** Says on the node's status that it has so many of a resource, such as nvidia.com/gpu. */
@@ -86,7 +103,7 @@ export class Cluster {
       '--config',
       this.#write('containerd.toml', containerdConfiguration(this.#enclosure)),
     ]);
-    await this.#until('containerd', () => this.#ctr('version') !== '');
+    await this.#until('containerd', () => ctr(this.#enclosure, 'version') !== '');
     this.importImage(images('pause')[0] as string);
   }
 
@@ -116,10 +133,6 @@ export class Cluster {
   #nodeIsReady(): boolean {
     const path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
     return this.kubectl(['get', 'node', nodeName, '--ignore-not-found', '-o', path]) === 'True';
-  }
-
-  #ctr(...args: string[]): string {
-    return this.#enclosure.run('ctr', ['--address', containerdSocket, '--namespace', 'k8s.io', ...args]);
   }
 
   async #until(program: NodeProgram, ready: () => boolean, limitMs = 60_000): Promise<void> {
@@ -159,6 +172,13 @@ export async function removeCluster(directory: string): Promise<void> {
   await closeEnclosure(directory);
   rmSync(directory, { recursive: true, force: true });
 }
+
+function importImage(enclosure: Enclosure, archive: string): void {
+  ctr(enclosure, 'images', 'import', archive);
+}
+
+const ctr = (enclosure: Enclosure, ...args: string[]) =>
+  enclosure.run('ctr', ['--address', containerdSocket, '--namespace', 'k8s.io', ...args]);
 
 function works(ready: () => boolean): boolean {
   try {

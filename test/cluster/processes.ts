@@ -93,6 +93,13 @@ export async function killRecorded(directory: string): Promise<void> {
   for (const name of readdirSync(pids)) await end(join(pids, name));
 }
 
+/** Whether every program that is recorded in a directory still runs; false if there is none. */
+export function allRun(directory: string): boolean {
+  const pids = join(directory, 'pids');
+  const names = existsSync(pids) ? readdirSync(pids) : [];
+  return names.length > 0 && names.every((name) => recorded(join(pids, name)) !== undefined);
+}
+
 /** Writes down a process so that it is known again, even after its pid was given to another. */
 export function record(file: string, pid: number): void {
   writeFileSync(file, `${pid} ${startOf(pid)}\n`);
