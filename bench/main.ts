@@ -14,6 +14,8 @@ import * as settings from './settings.ts';
 
 interface Measured {
   seconds: number;
+  /** Of all threads: steadier than wall time where other processes take turns. */
+  cpuSeconds: number;
   tokens: number;
   peakBytes: number;
 }
@@ -62,12 +64,16 @@ for (let run = 0; run < runs; run++) {
 
 const peak = Math.max(...measured.matmul);
 const speed = (list: Measured[]) => median(list.map(({ tokens, seconds }) => tokens / seconds));
+const cpuOf = (list: Measured[]) =>
+  median(list.map(({ tokens, cpuSeconds }) => (1000 * cpuSeconds) / tokens));
 const memoryOf = (list: Measured[]) => median(list.map(({ peakBytes }) => peakBytes));
 const compared = (name: 'probe' | 'train', operationsPerToken: number) => {
   const sides = measured[name];
   return {
     tokensPerSecond: { ours: speed(sides.ours), torch: speed(sides.torch) },
     times: speed(sides.ours) / speed(sides.torch),
+    cpuSecondsPerThousandTokens: { ours: cpuOf(sides.ours), torch: cpuOf(sides.torch) },
+    shareOfCpu: cpuOf(sides.ours) / cpuOf(sides.torch),
     peakBytes: { ours: memoryOf(sides.ours), torch: memoryOf(sides.torch) },
     shareOfMemory: memoryOf(sides.ours) / memoryOf(sides.torch),
     shareOfMatmulPeak: (speed(sides.ours) * operationsPerToken) / peak,
@@ -156,19 +162,26 @@ function print({ probe, train, startupSeconds, matmulPeakGflops }: typeof result
   const rows = [
     ['', 'ours', 'PyTorch', 'ratio', 'of matmul peak'],
     ...[['probe', probe] as const, ['training step', train] as const].flatMap(
-      ([name, { tokensPerSecond, peakBytes, times, shareOfMemory, shareOfMatmulPeak }]) => [
+      ([name, { tokensPerSecond, times, cpuSecondsPerThousandTokens, shareOfCpu, ...sides }]) => [
         [
           `${name}, tokens/s`,
           tokensPerSecond.ours.toFixed(0),
           tokensPerSecond.torch.toFixed(0),
           `${times.toFixed(2)} x`,
-          `${(100 * shareOfMatmulPeak).toFixed(0)} %`,
+          `${(100 * sides.shareOfMatmulPeak).toFixed(0)} %`,
+        ],
+        [
+          `${name}, CPU seconds/1000 tokens`,
+          cpuSecondsPerThousandTokens.ours.toFixed(2),
+          cpuSecondsPerThousandTokens.torch.toFixed(2),
+          `${shareOfCpu.toFixed(2)} x`,
+          '',
         ],
         [
           `${name}, peak memory`,
-          megabytes(peakBytes.ours),
-          megabytes(peakBytes.torch),
-          `${shareOfMemory.toFixed(2)} x`,
+          megabytes(sides.peakBytes.ours),
+          megabytes(sides.peakBytes.torch),
+          `${sides.shareOfMemory.toFixed(2)} x`,
           '',
         ],
       ],

@@ -11,6 +11,10 @@ import { checkpointsOf, tune } from '../src/tuning/index.ts';
 import * as settings from './settings.ts';
 
 const seconds = () => performance.now() / 1000;
+const cpuSeconds = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+};
 const engine = await Engine.create({ provider: 'cpu', threads: settings.threads });
 
 const tasks: Record<string, () => Promise<Record<string, number>>> = {
@@ -19,17 +23,21 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
     const { decoder, batches } = openProbe(settings.build.probe.samples);
     for (const batch of new Map(batches.map((batch) => [batch.size, batch])).values())
       await decoder.forward(0, await decoder.embed(batch), batch);
-    const start = seconds();
+    const [start, cpu] = [seconds(), cpuSeconds()];
     const { pooling, skipFirst } = settings.build.probe;
     await probe(decoder, batches, { pooling, skipFirst, memory: settings.memory / 2, emit: () => {} });
-    return { tokens: batches.reduce((sum, { tokens }) => sum + tokens, 0), seconds: seconds() - start };
+    return {
+      tokens: batches.reduce((sum, { tokens }) => sum + tokens, 0),
+      seconds: seconds() - start,
+      cpuSeconds: cpuSeconds() - cpu,
+    };
   },
 
   /** Optimiser steps of the quickstart's training; the first one warms up. */
   async train() {
     for (const path of [settings.adapter, checkpointsOf(settings.adapter)])
       rmSync(path, { recursive: true, force: true });
-    const ends: number[] = [];
+    const ends: { seconds: number; cpu: number }[] = [];
     await tune({
       spec: tuneSpec(),
       emulator: { directory: settings.emulator },
@@ -38,12 +46,13 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
       engine,
       memory: settings.memory,
       emit: (event) => {
-        if (event.type === 'progress') ends.push(seconds());
+        if (event.type === 'progress') ends.push({ seconds: seconds(), cpu: cpuSeconds() });
       },
     });
     if (ends.length !== settings.trainSteps)
       throw new Error(`${ends.length} of ${settings.trainSteps} steps told of their end`);
-    return { seconds: ends.at(-1)! - ends[0]! };
+    const [first, last] = [ends[0]!, ends.at(-1)!];
+    return { seconds: last.seconds - first.seconds, cpuSeconds: last.cpu - first.cpu };
   },
 
   /** From the start of the process to the first block computed. */

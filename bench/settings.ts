@@ -18,7 +18,7 @@ export const results = fileURLToPath(new URL('results.json', import.meta.url));
 /** Threads of both sides. */
 export const threads = 2;
 /** The first step warms up and is not counted. */
-export const trainSteps = 5;
+export const trainSteps = 9;
 export const batchSize = 16;
 export const memory = 2 * 2 ** 30;
 
@@ -41,6 +41,6 @@ export function python(): string {
   if (!existsSync(found))
     throw new Error('no Python with torch and transformers: set BENCH_PYTHON, or make .venv with them');
   for (const needed of [model, probeData, trainData])
-    if (!existsSync(needed)) throw new Error(`${needed} is not there; run make setup`);
+    if (!existsSync(needed)) throw new Error(`${needed} is not there; run make model data`);
   return found;
 }
