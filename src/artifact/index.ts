@@ -6,5 +6,8 @@ export {
   peekManifest,
   sealArtifact,
 } from './artifact.ts';
+export { withStoreUris } from './copies.ts';
 export { canonicalJson, digestOf, fileDigest, sha256 } from './digest.ts';
+export { Mirror, type MirrorWhat } from './mirror.ts';
 export { type Mounts, resolveUri, writeArtifact } from './place.ts';
+export { StoreError } from './store.ts';

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { badSpec } from '../api/index.ts';
+import { parseStoreUri, pathOfCopy } from './copies.ts';
 
 /** Where URIs lie on this machine. */
 export interface Mounts {
@@ -9,14 +10,18 @@ export interface Mounts {
   claims: Readonly<Record<string, string>>;
   /** The directory against which a relative file: URI is read. */
   base: string;
+  /** Where what lies in a store (s3://) is kept while it is worked on. */
+  scratch?: string | undefined;
 }
 
 /**
- * The path on this machine of a file: or pvc: URI.
+ * The path on this machine of a URI: in place for file: and pvc:, the copy's for a store.
  * @param field names the URI in errors
- * @throws OffsiteError BadSpec when the claim is not mounted, or the scheme needs a store that is not there
+ * @param secret the Secret that opens the store
+ * @throws OffsiteError BadSpec when the claim is not mounted, or the URI names no place of a store that there is
  */
-export function resolveUri(uri: string, { claims, base }: Mounts, field: string): string {
+export function resolveUri(uri: string, mounts: Mounts, field: string, secret?: string): string {
+  const { claims, base, scratch } = mounts;
   const [, scheme = '', rest = ''] = /^([a-z0-9]+):(.*)$/.exec(uri) ?? [];
   switch (scheme) {
     case 'file':
@@ -33,8 +38,11 @@ export function resolveUri(uri: string, { claims, base }: Mounts, field: string)
       }
       return place;
     }
-    default:
-      throw badSpec(`${field}: ${scheme}:// is not supported yet; file: and pvc:// are`);
+    default: {
+      if (scratch === undefined)
+        throw badSpec(`${field}: ${scheme}:// cannot be read here; file: and pvc:// can`);
+      return pathOfCopy(scratch, parseStoreUri(uri, field), secret);
+    }
   }
 }
 

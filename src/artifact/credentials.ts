@@ -1,0 +1,33 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { badSpec } from '../api/index.ts';
+
+/** What opens a store: names and values as a Secret, or the environment, holds them. Never shown. */
+export interface StoreCredentials {
+  values: Readonly<Record<string, string | undefined>>;
+  /** Where they come from, for messages: `Secret models` or `the environment`. */
+  source: string;
+}
+
+/**
+ * The credentials of a source: the mounted files of its Secret (`<directory>/<secret>/<key>`), or the environment where the
+ * source names none.
+ * @param directory where Secrets are mounted; undefined outside a cluster, where the environment serves all
+ * @throws OffsiteError BadSpec when the Secret is not there
+ */
+export function readCredentials(
+  secret: string | undefined,
+  directory: string | undefined,
+  environment: NodeJS.ProcessEnv = process.env,
+): StoreCredentials {
+  if (secret === undefined || directory === undefined)
+    return { values: environment, source: 'the environment' };
+  const mounted = join(directory, secret);
+  if (!existsSync(mounted)) throw badSpec(`Secret ${secret} is not mounted: does it exist in the namespace?`);
+  // Kubernetes keeps its own ..data links there.
+  const keys = readdirSync(mounted).filter((name) => !name.startsWith('..'));
+  const values = Object.fromEntries(
+    keys.map((key) => [key, readFileSync(join(mounted, key), 'utf8').trim()]),
+  );
+  return { values, source: `Secret ${secret}` };
+}

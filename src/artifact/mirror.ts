@@ -1,0 +1,136 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { badSpec } from '../api/index.ts';
+import { type Copy, copyAt } from './copies.ts';
+import { readCredentials } from './credentials.ts';
+import { pull, type TransferProgress } from './pull.ts';
+import { push } from './push.ts';
+import type { Store, WritableStore } from './store.ts';
+import { StoreCopy } from './store-copy.ts';
+
+export interface MirrorOptions {
+  /** Where copies lie; without it every path is in place. */
+  scratch: string | undefined;
+  /** Where Secrets are mounted; without it the environment opens every store. */
+  secrets?: string | undefined;
+  environment?: NodeJS.ProcessEnv | undefined;
+  signal: AbortSignal;
+}
+
+/** What is brought, and what is there already beside it. */
+export interface MirrorWhat {
+  /** Also takes away, on the other side, what is not on this one. */
+  exact: boolean;
+}
+
+/** Pauses between tries of a background push: a store may be away for a minute. */
+const pauses = [500, 2000, 10_000, 30_000];
+
+/**
+ * Keeps paths below the scratch directory like the places of stores that they are copies of (resolveUri). A path that is no
+ * such copy lies in place: nothing is done for it.
+ */
+export class Mirror {
+  readonly #options: MirrorOptions;
+  readonly #stores = new Map<string, Promise<Store>>();
+  readonly #pushing = new Map<string, { again: boolean; done: Promise<void> }>();
+
+  constructor(options: MirrorOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the path is a store's copy. */
+  mirrors(path: string): boolean {
+    return copyAt(this.#options.scratch, path) !== undefined;
+  }
+
+  /**
+   * Brings what the store holds at a path's place.
+   * @returns false where the store has nothing there; true for a path in place, whatever is there
+   */
+  async pull(
+    path: string,
+    { exact, progress }: MirrorWhat & { progress?: TransferProgress },
+  ): Promise<boolean> {
+    const copy = copyAt(this.#options.scratch, path);
+    if (copy === undefined) return true;
+    const { signal } = this.#options;
+    return await pull(await this.#storeOf(copy), this.#copyOf(copy, path), { signal, exact, progress });
+  }
+
+  /** Brings a path to its store; a seal such as manifest.json comes last. */
+  async push(path: string, { exact }: MirrorWhat, signal = this.#options.signal): Promise<void> {
+    const copy = copyAt(this.#options.scratch, path);
+    if (copy === undefined) return;
+    const store = await this.#storeOf(copy);
+    if (!isWritable(store)) throw badSpec(`${copy.scheme}://${copy.place}: can only be read`);
+    await push(store, this.#copyOf(copy, path), { signal, exact });
+  }
+
+  /**
+   * The same in the background, several times if need be. A path that changes while it is brought is brought again.
+   * @param failed told why the store has not got it, after the last try
+   */
+  pushLater(path: string, what: MirrorWhat, failed: (error: unknown) => void): void {
+    const running = this.#pushing.get(path);
+    if (running !== undefined) {
+      running.again = true;
+      return;
+    }
+    const state = { again: false, done: Promise.resolve() };
+    this.#pushing.set(path, state);
+    state.done = (async () => {
+      do {
+        state.again = false;
+        await this.#pushPatiently(path, what, () => state.again).catch(failed);
+      } while (state.again);
+      this.#pushing.delete(path);
+    })();
+  }
+
+  /** Resolves when no background push is under way. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#pushing.values()].map(({ done }) => done));
+  }
+
+  async #pushPatiently(path: string, what: MirrorWhat, outdated: () => boolean): Promise<void> {
+    // A push goes on when the work is stopped: what was saved last is to be stored.
+    const signal = new AbortController().signal;
+    for (const pause of [...pauses, undefined]) {
+      try {
+        await this.push(path, what, signal);
+        return;
+      } catch (error) {
+        if (pause === undefined) throw error;
+        if (outdated()) return;
+        await sleep(pause);
+      }
+    }
+  }
+
+  #copyOf({ scheme, place, secret }: Copy, path: string): StoreCopy {
+    const notes = join(this.#options.scratch as string, '.notes', scheme, secret ?? '_');
+    return new StoreCopy(scheme, place, path, notes);
+  }
+
+  #storeOf({ scheme, secret }: Copy): Promise<Store> {
+    const key = `${scheme}/${secret ?? ''}`;
+    const known = this.#stores.get(key) ?? this.#open(scheme, secret);
+    this.#stores.set(key, known);
+    return known;
+  }
+
+  async #open(scheme: Copy['scheme'], secret: string | undefined): Promise<Store> {
+    const { secrets, environment } = this.#options;
+    return await openers[scheme](readCredentials(secret, secrets, environment));
+  }
+}
+
+/** A store's SDK is loaded when the first place of it is named. */
+const openers: Readonly<
+  Record<Copy['scheme'], (credentials: ReturnType<typeof readCredentials>) => Promise<Store>>
+> = {
+  s3: async (credentials) => new (await import('./s3.ts')).S3Store(credentials),
+};
+
+const isWritable = (store: Store): store is WritableStore => 'write' in store;

@@ -1,0 +1,206 @@
+import { createHash } from 'node:crypto';
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { filesIn } from './digest.ts';
+import { isStoreError, type Store, type StoredObject, StoreError } from './store.ts';
+import { readNote, type StoreCopy, writeNote } from './store-copy.ts';
+
+/** Told of the bytes that are here, of how many. */
+export type TransferProgress = (done: number, total: number) => void;
+
+export interface PullOptions {
+  signal: AbortSignal;
+  /** Files that the store does not have are cleared away. */
+  exact: boolean;
+  progress?: TransferProgress | undefined;
+}
+
+const atOnce = 4;
+const mostFailures = 6;
+const mostChanges = 3;
+
+/**
+ * Makes the copy what the store holds at its place. A file that is here in the store's version is not fetched again, one
+ * that was cut off goes on where it was, and every file's size and sha256 are checked.
+ * @returns false where the store has nothing there
+ * @throws StoreError, OffsiteError BadSpec
+ */
+export async function pull(store: Store, copy: StoreCopy, options: PullOptions): Promise<boolean> {
+  const { signal, exact, progress = () => {} } = options;
+  for (let changes = 0; ; changes++) {
+    const objects = await store.list(copy.place, signal);
+    if (exact) clear(copy, objects);
+    const total = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    let done = 0;
+    const count = (bytes: number) => {
+      done += bytes;
+      progress(done, total);
+    };
+    try {
+      await eachAtOnce(objects, atOnce, (object) => pullObject(store, copy, object, signal, count));
+      return objects.length > 0;
+    } catch (error) {
+      // Somebody wrote there meanwhile: look again.
+      const moved = isStoreError(error, 'Changed') || isStoreError(error, 'Missing');
+      if (!moved || changes === mostChanges) throw error;
+      await sleep(200, undefined, { signal });
+    }
+  }
+}
+
+async function pullObject(
+  store: Store,
+  copy: StoreCopy,
+  object: StoredObject,
+  signal: AbortSignal,
+  count: (bytes: number) => void,
+): Promise<void> {
+  const { path, sizeBytes, version } = object;
+  const file = copy.fileOf(path);
+  if (isCurrent(copy, object)) {
+    count(sizeBytes);
+    return;
+  }
+  const part = `${copy.noteOf(path)}.part`;
+  mkdirSync(dirname(part), { recursive: true });
+  if (readNote(part)?.version !== version) rmSync(part, { force: true });
+  writeNote(part, { version, sizeBytes });
+
+  let sha256: string | undefined;
+  let counted = 0;
+  for (let failures = 0; ; ) {
+    const from = existsSync(part) ? statSync(part).size : 0;
+    count(from - counted);
+    counted = from;
+    // An empty object has no bytes to ask for, but a checksum.
+    if (from === sizeBytes && (sizeBytes > 0 || existsSync(part))) break;
+    try {
+      const read = await store.read(copy.objectOf(path), { from, version, signal });
+      sha256 = read.sha256;
+      await pipeline(
+        read.body,
+        async function* (chunks: AsyncIterable<Buffer>) {
+          for await (const chunk of chunks) {
+            count(chunk.length);
+            counted += chunk.length;
+            yield chunk;
+          }
+        },
+        createWriteStream(part, { flags: 'a' }),
+        { signal },
+      );
+      failures = 0;
+    } catch (error) {
+      if (signal.aborted || !mayPass(error)) throw error;
+      // Some bytes came: the connection works, only not for long.
+      failures = existsSync(part) && statSync(part).size > from ? 1 : failures + 1;
+      if (failures > mostFailures) throw asStoreError(error, copy.describe(path));
+      await sleep(Math.min(200 * 2 ** failures, 10_000), undefined, { signal });
+    }
+    if (existsSync(part) && statSync(part).size > sizeBytes) rmSync(part);
+  }
+  sha256 ??= await checksumOf(store, copy, object, signal);
+  if (sha256 !== undefined && (await sha256Of(part)) !== sha256) {
+    rmSync(part);
+    throw new StoreError(
+      'StoreUnavailable',
+      `${copy.describe(path)}: came with another sha256 than it was stored with`,
+    );
+  }
+  mkdirSync(dirname(file), { recursive: true });
+  renameSync(part, file);
+  writeNote(copy.noteOf(path), { version, sizeBytes, mtimeMs: statSync(file).mtimeMs });
+}
+
+/** The checksum of an object whose bytes were all here from an earlier try. */
+async function checksumOf(
+  store: Store,
+  copy: StoreCopy,
+  { path, sizeBytes, version }: StoredObject,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (sizeBytes === 0) return undefined;
+  const { body, sha256 } = await store.read(copy.objectOf(path), { from: sizeBytes - 1, version, signal });
+  body.destroy();
+  return sha256;
+}
+
+/** Whether the file is here, in the version that the store has, and nobody wrote to it since. */
+export function isCurrent(copy: StoreCopy, { path, sizeBytes, version }: StoredObject): boolean {
+  const stat = statSync(copy.fileOf(path), { throwIfNoEntry: false });
+  const note = readNote(copy.noteOf(path));
+  return (
+    stat?.isFile() === true &&
+    stat.size === sizeBytes &&
+    note?.version === version &&
+    note.mtimeMs === stat.mtimeMs
+  );
+}
+
+/** The sha256 of a file, in hexadecimal, without holding up other work. */
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+/** Takes away what the store does not have; also a file where it has a directory, and the other way round. */
+function clear(copy: StoreCopy, objects: readonly StoredObject[]): void {
+  const root = copy.fileOf('');
+  const stat = statSync(root, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  const isFile = objects[0]?.path === '';
+  if (objects.length === 0 || stat.isFile() !== isFile) {
+    rmSync(root, { recursive: true, force: true });
+    return;
+  }
+  if (isFile) return;
+  const wanted = new Set(objects.map(({ path }) => path));
+  for (const path of filesIn(root)) if (!wanted.has(path)) rmSync(join(root, path));
+}
+
+/** Dropped connections and servers out of order; not what is wrong for good or was moved. */
+const mayPass = (error: unknown): boolean =>
+  isStoreError(error, 'StoreUnavailable') ||
+  (error instanceof Error && !('reason' in error) && !isOfDisk(error));
+
+const isOfDisk = (error: Error): boolean =>
+  ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EIO'].includes(String((error as NodeJS.ErrnoException).code));
+
+function asStoreError(error: unknown, where: string): unknown {
+  if (error instanceof StoreError) return error;
+  const code = (error as NodeJS.ErrnoException).code ?? 'UNKNOWN';
+  return new StoreError('StoreUnavailable', `${where}: the connection broke again and again (${code})`);
+}
+
+/** Runs `work` on every item, at most `most` at once; the first failure is thrown when all that runs has ended. */
+export async function eachAtOnce<T>(
+  items: readonly T[],
+  most: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const waiting = items.values();
+  let failure: { error: unknown } | undefined;
+  const worker = async () => {
+    for (const item of waiting) {
+      if (failure !== undefined) return;
+      try {
+        await work(item);
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(most, items.length) }, worker));
+  if (failure !== undefined) throw failure.error;
+}

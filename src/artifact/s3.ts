@@ -1,0 +1,187 @@
+import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import {
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  S3Client,
+  S3ServiceException,
+} from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
+import { badSpec } from '../api/index.ts';
+import type { StoreCredentials } from './credentials.ts';
+import {
+  type Outgoing,
+  type ReadOptions,
+  type StoredObject,
+  StoreError,
+  type WritableStore,
+} from './store.ts';
+
+const mebibyte = 2 ** 20;
+const leastPart = 8 * mebibyte;
+const mostParts = 10_000;
+const mostDeleted = 1000;
+
+/** Any S3: the SDK signs, retries and cuts uploads into parts; a custom endpoint is spoken to path-style. */
+export class S3Store implements WritableStore {
+  readonly #client: S3Client;
+  /** Whose credentials these are, for messages. */
+  readonly #opener: string;
+
+  constructor({ values, source }: StoreCredentials) {
+    const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = values;
+    const { AWS_SESSION_TOKEN: sessionToken, AWS_REGION: region, AWS_DEFAULT_REGION: otherRegion } = values;
+    const endpoint = values['AWS_ENDPOINT_URL_S3'] ?? values['AWS_ENDPOINT_URL'];
+    this.#opener = source;
+    this.#client = new S3Client({
+      region: region ?? otherRegion ?? 'us-east-1',
+      ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
+      // Without keys the SDK looks where it always does: profiles, a service account's role.
+      ...(accessKeyId !== undefined &&
+        secretAccessKey !== undefined && {
+          credentials: { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) },
+        }),
+      maxAttempts: 6,
+      // Our own sha256 goes with every object; not every server knows the newer checksums.
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+      requestHandler: { connectionTimeout: 10_000, socketTimeout: 60_000 },
+    });
+  }
+
+  async list(place: string, signal: AbortSignal): Promise<StoredObject[]> {
+    const { bucket, key } = partsOf(place);
+    const below = await this.#listBelow(bucket, `${key}/`, signal);
+    if (below.length > 0) return below;
+    try {
+      const { ContentLength, ETag } = await this.#do(place, () =>
+        this.#client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }),
+      );
+      return [{ path: '', sizeBytes: ContentLength ?? 0, version: ETag ?? '' }];
+    } catch (error) {
+      if (error instanceof StoreError && error.reason === 'Missing') return [];
+      throw error;
+    }
+  }
+
+  async read(object: string, { from, version, signal }: ReadOptions) {
+    const { bucket, key } = partsOf(object);
+    const range = from === 0 ? {} : { Range: `bytes=${from}-` };
+    const { Body, Metadata } = await this.#do(object, () =>
+      this.#client.send(new GetObjectCommand({ Bucket: bucket, Key: key, IfMatch: version, ...range }), {
+        abortSignal: signal,
+      }),
+    );
+    return { body: Body as Readable, sha256: Metadata?.['sha256'] };
+  }
+
+  async write(object: string, { file, sizeBytes, sha256 }: Outgoing, signal: AbortSignal): Promise<string> {
+    const { bucket, key } = partsOf(object);
+    const partSize = Math.max(leastPart, Math.ceil(sizeBytes / mostParts / mebibyte) * mebibyte);
+    const upload = new Upload({
+      client: this.#client,
+      params: {
+        Bucket: bucket,
+        Key: key,
+        Body: createReadStream(file, { highWaterMark: mebibyte }),
+        Metadata: { sha256 },
+      },
+      partSize,
+      queueSize: 4,
+    });
+    const stop = () => void upload.abort();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const { ETag } = await this.#do(object, () => upload.done());
+      return ETag ?? '';
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async remove(objects: readonly string[], signal: AbortSignal): Promise<void> {
+    for (let start = 0; start < objects.length; start += mostDeleted) {
+      const some = objects.slice(start, start + mostDeleted).map(partsOf);
+      const { bucket } = some[0]!;
+      const Delete = { Objects: some.map(({ key }) => ({ Key: key })), Quiet: true };
+      await this.#do(objects[start] as string, async () => {
+        const { Errors: failed = [] } = await this.#client.send(
+          new DeleteObjectsCommand({ Bucket: bucket, Delete }),
+          { abortSignal: signal },
+        );
+        if (failed[0] !== undefined)
+          throw new StoreError(
+            'AccessDenied',
+            `s3://${bucket}/${failed[0].Key}: could not be removed (${failed[0].Code})`,
+          );
+      });
+    }
+  }
+
+  async #listBelow(bucket: string, prefix: string, signal: AbortSignal): Promise<StoredObject[]> {
+    const objects: StoredObject[] = [];
+    let token: string | undefined;
+    do {
+      const page = await this.#do(`${bucket}/${prefix}`, () =>
+        this.#client.send(
+          new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ContinuationToken: token }),
+          { abortSignal: signal },
+        ),
+      );
+      for (const { Key = '', Size = 0, ETag = '' } of page.Contents ?? []) {
+        // Some tools make empty objects that stand for directories.
+        if (Key.endsWith('/')) continue;
+        objects.push({ path: Key.slice(prefix.length), sizeBytes: Size, version: ETag });
+      }
+      token = page.NextContinuationToken;
+    } while (token !== undefined);
+    return objects;
+  }
+
+  async #do<T>(place: string, action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      throw explained(error, place, this.#opener);
+    }
+  }
+}
+
+/** The keys that a wrong Secret shows itself by. */
+const wrongKeys = new Set([
+  'InvalidAccessKeyId',
+  'SignatureDoesNotMatch',
+  'AuthorizationHeaderMalformed',
+  'CredentialsProviderError',
+  'InvalidToken',
+  // What versitygw calls an unknown access key.
+  'XAdminUserNotFound',
+]);
+
+/** The SDK's own messages may quote keys and are left out. */
+function explained(error: unknown, place: string, opener: string): unknown {
+  if (error instanceof StoreError || !(error instanceof Error) || error.name === 'AbortError') return error;
+  const at = `s3://${place}`;
+  const { bucket } = partsOf(place);
+  const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+  const { name } = error;
+  if (wrongKeys.has(name))
+    return badSpec(`${at}: its server does not take the credentials of ${opener} (${name}): put them right`);
+  if (name === 'NoSuchBucket')
+    return badSpec(`${at}: there is no bucket ${bucket} on that server: create it, or name another`);
+  if (name === 'PreconditionFailed' || status === 412)
+    return new StoreError('Changed', `${at}: was changed while it was read`);
+  if (name === 'NoSuchKey' || name === 'NotFound')
+    return new StoreError('Missing', `${at}: there is no such object`);
+  if (status === 401 || status === 403)
+    return new StoreError('AccessDenied', `${at}: the credentials of ${opener} do not allow this (${name})`);
+  const code = (error as NodeJS.ErrnoException).code ?? name;
+  return new StoreError('StoreUnavailable', `${at}: its server does not answer as it should (${code})`);
+}
+
+function partsOf(place: string): { bucket: string; key: string } {
+  const at = place.indexOf('/');
+  return { bucket: place.slice(0, at), key: place.slice(at + 1) };
+}

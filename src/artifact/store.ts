@@ -1,0 +1,55 @@
+import type { Readable } from 'node:stream';
+
+/** An object in a store. */
+export interface StoredObject {
+  /** From the place that was listed; empty when the place itself is the object. */
+  path: string;
+  sizeBytes: number;
+  /** Another one as soon as the object is another one (its ETag). */
+  version: string;
+}
+
+export interface ReadOptions {
+  /** The first byte. */
+  from: number;
+  /** Only this version is read. */
+  version: string;
+  signal: AbortSignal;
+}
+
+/** Objects by their places, such as `bucket/key`. Errors are StoreError, or BadSpec for what no other try can mend. */
+export interface Store {
+  /** What lies at a place: that one object, or all below it; empty where nothing is. */
+  list(place: string, signal: AbortSignal): Promise<StoredObject[]>;
+  /** An object's bytes, and its sha256 (hexadecimal) where the store knows it. */
+  read(object: string, options: ReadOptions): Promise<{ body: Readable; sha256: string | undefined }>;
+}
+
+/** A file on its way into a store. */
+export interface Outgoing {
+  file: string;
+  sizeBytes: number;
+  /** Hexadecimal; kept beside the object and checked when it is read. */
+  sha256: string;
+}
+
+export interface WritableStore extends Store {
+  /** @returns the object's version */
+  write(object: string, outgoing: Outgoing, signal: AbortSignal): Promise<string>;
+  remove(objects: readonly string[], signal: AbortSignal): Promise<void>;
+}
+
+/** Why a store did not do what was asked; none of these messages holds a credential. */
+export class StoreError extends Error {
+  /** AccessDenied and StoreUnavailable may pass; Missing and Changed are about one object. */
+  readonly reason: 'AccessDenied' | 'StoreUnavailable' | 'Missing' | 'Changed';
+
+  constructor(reason: StoreError['reason'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreError';
+    this.reason = reason;
+  }
+}
+
+export const isStoreError = (error: unknown, reason: StoreError['reason']): boolean =>
+  error instanceof StoreError && error.reason === reason;

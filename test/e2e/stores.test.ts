@@ -1,0 +1,264 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Mirror, openArtifact, resolveUri, sealArtifact } from '../../src/artifact/index.ts';
+import { CuttingProxy } from './proxy.ts';
+import { S3Server } from './s3-server.ts';
+
+const mebibyte = 2 ** 20;
+const exact = { exact: true };
+let server: S3Server;
+let directory: string;
+const cleanUp: (() => unknown)[] = [];
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'offsite-stores-'));
+  server = await S3Server.start('models');
+});
+afterEach(async () => {
+  for (const step of cleanUp.splice(0).reverse()) await step();
+  await server.remove();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function proxied(): Promise<CuttingProxy> {
+  const proxy = await CuttingProxy.to(server.port);
+  cleanUp.push(() => proxy.close());
+  return proxy;
+}
+
+/** A machine of its own: its scratch directory, and what its environment says. */
+function machine(name: string, environment: NodeJS.ProcessEnv = {}, signal = new AbortController().signal) {
+  const scratch = join(directory, name);
+  const mirror = new Mirror({
+    scratch,
+    environment: { ...server.credentials, ...environment },
+    signal,
+  });
+  return {
+    mirror,
+    path: (uri: string) => resolveUri(uri, { claims: {}, base: '/', scratch }, 'spec.output.uri'),
+  };
+}
+
+/** An artifact with a file of several parts and one in a folder. */
+function writeArtifact(path: string, sizeBytes = 20 * mebibyte): string {
+  mkdirSync(join(path, 'deep'), { recursive: true });
+  writeFileSync(join(path, 'model.safetensors'), randomBytes(sizeBytes));
+  writeFileSync(join(path, 'deep/config.json'), '{}');
+  writeFileSync(join(path, 'empty'), '');
+  return sealArtifact(path, { kind: 'Model', madeFrom: {}, hyperparameters: {} }).digest;
+}
+
+const uri = 's3://models/team/words';
+
+test('an artifact goes up in parts and comes down the same; what is there is not sent again', async () => {
+  const proxy = await proxied();
+  const here = machine('here', { AWS_ENDPOINT_URL: proxy.endpoint });
+  const digest = writeArtifact(here.path(uri));
+  await here.mirror.push(here.path(uri), exact);
+  expect(statSync(server.fileOf('models', 'team/words/model.safetensors')).size).toBe(20 * mebibyte);
+  const sent = proxy.sent;
+  await here.mirror.push(here.path(uri), exact);
+  expect(proxy.sent - sent).toBeLessThan(10_000);
+
+  const there = machine('there', { AWS_ENDPOINT_URL: proxy.endpoint });
+  const seen: [number, number][] = [];
+  const progress = (done: number, total: number) => seen.push([done, total]);
+  expect(await there.mirror.pull(there.path(uri), { exact: true, progress })).toBe(true);
+  expect(openArtifact(there.path(uri)).digest).toBe(digest);
+  expect(seen.at(-1)?.[0]).toBe(seen.at(-1)?.[1]);
+  const received = proxy.received;
+  await there.mirror.pull(there.path(uri), exact);
+  expect(proxy.received - received).toBeLessThan(20_000);
+});
+
+test('a single object, and a place that is its prefix only', async () => {
+  const here = machine('here');
+  mkdirSync(dirname(here.path('s3://models/rows.jsonl')), { recursive: true });
+  writeFileSync(here.path('s3://models/rows.jsonl'), 'row');
+  await here.mirror.push(here.path('s3://models/rows.jsonl'), exact);
+  const there = machine('there');
+  expect(await there.mirror.pull(there.path('s3://models/rows.jsonl'), exact)).toBe(true);
+  expect(readFileSync(there.path('s3://models/rows.jsonl'), 'utf8')).toBe('row');
+  expect(await there.mirror.pull(there.path('s3://models/rows'), exact)).toBe(false);
+  expect(existsSync(there.path('s3://models/rows'))).toBe(false);
+});
+
+test('a download whose connection breaks goes on where it was', async () => {
+  const proxy = await proxied();
+  const here = machine('here');
+  const digest = writeArtifact(here.path(uri));
+  await here.mirror.push(here.path(uri), exact);
+  const there = machine('there', { AWS_ENDPOINT_URL: proxy.endpoint });
+  proxy.cut('client', 6 * mebibyte, 3);
+  await there.mirror.pull(there.path(uri), exact);
+  expect(openArtifact(there.path(uri)).digest).toBe(digest);
+  expect(proxy.cuts).toBe(3);
+  expect(proxy.received).toBeLessThan(24 * mebibyte);
+});
+
+test('a download that was killed goes on in the next process', async () => {
+  const proxy = await proxied();
+  const here = machine('here');
+  const digest = writeArtifact(here.path(uri));
+  await here.mirror.push(here.path(uri), exact);
+  const abort = new AbortController();
+  const cut = machine('there', { AWS_ENDPOINT_URL: proxy.endpoint }, abort.signal);
+  const progress = (done: number) => done > 12 * mebibyte && abort.abort();
+  await expect(cut.mirror.pull(cut.path(uri), { exact: true, progress })).rejects.toThrow();
+  const before = proxy.received;
+  const there = machine('there', { AWS_ENDPOINT_URL: proxy.endpoint });
+  await there.mirror.pull(there.path(uri), exact);
+  expect(openArtifact(there.path(uri)).digest).toBe(digest);
+  expect(proxy.received - before).toBeLessThan(12 * mebibyte);
+});
+
+test('an upload whose connection breaks in the middle of a part is whole in the end', async () => {
+  const proxy = await proxied();
+  const here = machine('here', { AWS_ENDPOINT_URL: proxy.endpoint });
+  const digest = writeArtifact(here.path(uri));
+  proxy.cut('server', 3 * mebibyte, 3);
+  await here.mirror.push(here.path(uri), exact);
+  expect(proxy.cuts).toBe(3);
+  const there = machine('there');
+  await there.mirror.pull(there.path(uri), exact);
+  expect(openArtifact(there.path(uri)).digest).toBe(digest);
+});
+
+test('a server that dies in the middle of an upload has no artifact; the next push makes it whole', async () => {
+  const proxy = await proxied();
+  const here = machine('here', { AWS_ENDPOINT_URL: proxy.endpoint });
+  const digest = writeArtifact(here.path(uri), 40 * mebibyte);
+  const abort = new AbortController();
+  const pushed = here.mirror.push(here.path(uri), exact, abort.signal);
+  pushed.catch(() => undefined);
+  while (proxy.sent < 10 * mebibyte) await sleep(5);
+  await server.kill();
+  abort.abort();
+  await expect(pushed).rejects.toThrow();
+  await server.restart();
+  expect(existsSync(server.fileOf('models', 'team/words/manifest.json'))).toBe(false);
+  expect(existsSync(server.fileOf('models', 'team/words/model.safetensors'))).toBe(false);
+
+  await here.mirror.push(here.path(uri), exact);
+  const there = machine('there');
+  await there.mirror.pull(there.path(uri), exact);
+  expect(openArtifact(there.path(uri)).digest).toBe(digest);
+});
+
+test('another artifact at the same place: old files go, and no manifest stands over new files', async () => {
+  const here = machine('here');
+  writeArtifact(here.path(uri));
+  writeFileSync(join(here.path(uri), 'old.txt'), 'old');
+  sealArtifact(here.path(uri), { kind: 'Model', madeFrom: {}, hyperparameters: {} });
+  await here.mirror.push(here.path(uri), exact);
+
+  rmSync(here.path(uri), { recursive: true });
+  const digest = writeArtifact(here.path(uri), 60 * mebibyte);
+  const manifest = server.fileOf('models', 'team/words/manifest.json');
+  const old = readFileSync(manifest, 'utf8');
+  const pushed = here.mirror.push(here.path(uri), exact);
+  let sawNone = false;
+  let done = false;
+  void pushed.finally(() => {
+    done = true;
+  });
+  while (!done) {
+    if (!existsSync(manifest)) sawNone = true;
+    else if (sawNone) expect(readFileSync(manifest, 'utf8')).not.toBe(old);
+    await sleep(2);
+  }
+  await pushed;
+  expect(sawNone).toBe(true);
+  const there = machine('there');
+  await there.mirror.pull(there.path(uri), exact);
+  expect(openArtifact(there.path(uri)).digest).toBe(digest);
+  expect(existsSync(server.fileOf('models', 'team/words/old.txt'))).toBe(false);
+});
+
+test('an object that was deleted is stored again, and is told of where it is only read', async () => {
+  const here = machine('here');
+  const digest = writeArtifact(here.path(uri));
+  await here.mirror.push(here.path(uri), exact);
+  rmSync(server.fileOf('models', 'team/words/deep/config.json'));
+  const there = machine('there');
+  await there.mirror.pull(there.path(uri), exact);
+  expect(() => openArtifact(there.path(uri))).toThrow(/config.json: is in the manifest but not there/);
+  await here.mirror.push(here.path(uri), exact);
+  await there.mirror.pull(there.path(uri), exact);
+  expect(openArtifact(there.path(uri)).digest).toBe(digest);
+});
+
+test('bytes that changed in the store are noticed by their sha256', async () => {
+  const here = machine('here');
+  writeArtifact(here.path(uri), 1000);
+  await here.mirror.push(here.path(uri), exact);
+  writeFileSync(server.fileOf('models', 'team/words/model.safetensors'), randomBytes(1000));
+  const there = machine('there');
+  await expect(there.mirror.pull(there.path(uri), exact)).rejects.toThrow(
+    /s3:\/\/models\/team\/words\/model.safetensors: came with another sha256/,
+  );
+});
+
+test('a store that is away for a while gets a background push, the newest state of it', async () => {
+  const here = machine('here');
+  const path = here.path('s3://models/words.checkpoints');
+  mkdirSync(join(path, 'step-1'), { recursive: true });
+  writeFileSync(join(path, 'step-1/state.json'), '1');
+  await server.kill();
+  const failures: unknown[] = [];
+  here.mirror.pushLater(path, exact, (error) => failures.push(error));
+  await sleep(300);
+  rmSync(join(path, 'step-1'), { recursive: true });
+  mkdirSync(join(path, 'step-2'));
+  writeFileSync(join(path, 'step-2/state.json'), '2');
+  here.mirror.pushLater(path, exact, (error) => failures.push(error));
+  await server.restart();
+  await here.mirror.settled();
+  expect(failures).toEqual([]);
+  const there = machine('there');
+  await there.mirror.pull(there.path('s3://models/words.checkpoints'), { exact: false });
+  expect(existsSync(join(there.path('s3://models/words.checkpoints'), 'step-1'))).toBe(false);
+  expect(readFileSync(join(there.path('s3://models/words.checkpoints'), 'step-2/state.json'), 'utf8')).toBe(
+    '2',
+  );
+});
+
+test('what is wrong is said with the place and whose credentials they are, and no credential is', async () => {
+  const wrong: [RegExp, NodeJS.ProcessEnv, string][] = [
+    [/does not take the credentials of the environment/, { AWS_SECRET_ACCESS_KEY: 'a-wrong-secret' }, uri],
+    [/does not take the credentials of the environment/, { AWS_ACCESS_KEY_ID: 'AKIAUNKNOWN' }, uri],
+    [/there is no bucket nowhere/, {}, 's3://nowhere/words'],
+    [/does not answer as it should \(ECONNREFUSED\)/, { AWS_ENDPOINT_URL: 'http://127.0.0.1:1' }, uri],
+  ];
+  for (const [right, environment, place] of wrong) {
+    const { mirror, path } = machine('wrong', environment);
+    const failure = (await mirror.pull(path(place), exact).catch((error: unknown) => error)) as Error;
+    expect(failure.message).toMatch(right);
+    expect(failure.message).toContain(place);
+    const told = JSON.stringify([failure.message, failure.stack]);
+    for (const secret of [server.secretKey, server.accessKey, 'a-wrong-secret', 'AKIAUNKNOWN'])
+      expect(told).not.toContain(secret);
+  }
+});
+
+test("a source's Secret opens its store, from the mounted files", async () => {
+  const secrets = join(directory, 'secrets');
+  mkdirSync(join(secrets, 'models'), { recursive: true });
+  for (const [key, value] of Object.entries(server.credentials))
+    writeFileSync(join(secrets, 'models', key), `${value}\n`);
+  const scratch = join(directory, 'pod');
+  const mirror = new Mirror({ scratch, secrets, environment: {}, signal: new AbortController().signal });
+  const path = (secret: string) =>
+    resolveUri(uri, { claims: {}, base: '/', scratch }, 'spec.model.uri', secret);
+  const digest = writeArtifact(path('models'), 1000);
+  await mirror.push(path('models'), exact);
+  rmSync(path('models'), { recursive: true });
+  await mirror.pull(path('models'), exact);
+  expect(openArtifact(path('models')).digest).toBe(digest);
+  await expect(mirror.pull(path('others'), exact)).rejects.toThrow(/Secret others is not mounted/);
+});
