@@ -88,3 +88,7 @@ export function lastSegment(uri: string): string {
 /** The start of a digest, enough to tell two apart. */
 export const shortDigest = (digest: string): string =>
   digest.startsWith('sha256:') ? `${digest.slice(0, 'sha256:'.length + 8)}…` : digest;
+
+/** `2026-05-01 10:00:00 UTC` of an RFC 3339 time in UTC; any other text as it is. */
+export const moment = (time: string): string =>
+  time.replace(/^([-\d]+)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z$/, '$1 $2 UTC');

@@ -66,7 +66,9 @@ function entryOf(resource: Resource, status: Status, mounts: Mounts): AnyEntry {
     case 'OffsiteTune': {
       const history = beside(
         (directory) => ownHistory(directory, status),
-        'there is no loss history beside the adapter; it stays where the training ran',
+        status.phase === 'Complete'
+          ? 'there is no loss history beside the adapter; it stays where the training ran'
+          : 'no checkpoint of the training was found',
       );
       return { resource, status, manifest, history };
     }

@@ -94,6 +94,7 @@ footer { color: var(--soft); font-size: .9rem; padding-bottom: 3rem; }
   h2, h3 { break-after: avoid; }
   nav { display: none; }
   .scroll { overflow: visible; }
+  .tables { display: block; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 `;

@@ -49,8 +49,12 @@ export function barsPlot(bars: readonly Bar[], { title, width, zero = false }: B
       ...(zero
         ? [
             {
-              mark: { type: 'tick' as const, color: colours.text, thickness: 1.5, size: rowHeight * 0.36 },
-              encoding: { x: { ...x, datum: 0 }, ...under },
+              mark: { type: 'rule' as const, color: colours.text, strokeWidth: 1.25 },
+              encoding: {
+                x: { ...x, datum: 0 },
+                y: { ...y, bandPosition: 0.45 },
+                y2: { field: 'label', bandPosition: 0.95 },
+              },
             },
           ]
         : []),

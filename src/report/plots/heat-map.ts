@@ -72,7 +72,7 @@ export function heatMap(matrix: readonly (readonly number[])[], plan: Plan, side
         },
       },
       ...strips(strip, cell),
-      ...frames(),
+      ...frames(Math.max(0.5, Math.min(1.75, cell / 6))),
       points('shared', 'square', Math.min(40, (cell * 0.4) ** 2)),
       points('kept', 'circle', Math.min(60, (cell * 0.5) ** 2)),
       points('transfer', 'diamond', Math.min(150, (cell * 0.8) ** 2)),
@@ -158,10 +158,10 @@ function strips(size: number, cell: number): Mark[] {
 }
 
 /** A cluster of more than one layer: a white frame with a dark edge, so that it shows on every colour. */
-function frames(): Mark[] {
+function frames(thickness: number): Mark[] {
   return [
-    ['#000', 3.5],
-    ['#fff', 1.75],
+    ['#000', 2 * thickness],
+    ['#fff', thickness],
   ].map(([stroke, width]) => ({
     type: 'rect',
     from: { data: 'clusters' },

@@ -17,20 +17,27 @@ ${otherHeadlines(record)}
 ${problems(record)}`;
 }
 
-const outcomes: Readonly<Record<Outcome | 'unmeasured', { word: string; tone: Tone }>> = {
+type RunOutcome = Outcome | 'mixed' | 'unmeasured' | 'stopped';
+
+const outcomes: Readonly<Record<RunOutcome, { word: string; tone: Tone }>> = {
   worked: { word: 'worked', tone: 'good' },
   undecided: { word: 'not decided', tone: 'open' },
   failed: { word: 'did not work', tone: 'bad' },
+  mixed: { word: 'worked in part', tone: 'open' },
   unmeasured: { word: 'not measured', tone: 'open' },
+  stopped: { word: 'failed', tone: 'bad' },
 };
 
 /** The outcome of the whole run in a word or two. */
 export const outcomeWord = (record: ReportRecord): string => outcomes[overall(record).outcome].word;
 
 /** One sentence for the whole run. */
-export function overall(record: ReportRecord): { outcome: Outcome | 'unmeasured'; text: string } {
+export function overall(record: ReportRecord): { outcome: RunOutcome; text: string } {
   const verdicts = results(record).map(judge);
-  if (verdicts.length === 0) return { outcome: 'unmeasured', text: whyUnmeasured(record) };
+  if (verdicts.length === 0) {
+    const stopped = entriesOf(record).some(({ status }) => status.phase === 'Failed');
+    return { outcome: stopped ? 'stopped' : 'unmeasured', text: whyUnmeasured(record) };
+  }
   if (verdicts.length === 1) {
     const [{ outcome, headline: text }] = verdicts as [(typeof verdicts)[number]];
     return { outcome, text };
@@ -41,11 +48,10 @@ export function overall(record: ReportRecord): { outcome: Outcome | 'unmeasured'
     ...(count('failed') > 0 ? [`did not work on ${count('failed')}`] : []),
   ];
   const worked = count('worked');
-  return {
-    outcome:
-      worked === verdicts.length ? 'worked' : worked === 0 && count('failed') > 0 ? 'failed' : 'undecided',
-    text: `Offsite-tuning ${listed([`worked on ${worked} of ${verdicts.length} evaluations`, ...rest])}`,
-  };
+  const text = `Offsite-tuning ${listed([`worked on ${worked} of ${verdicts.length} evaluations`, ...rest])}`;
+  if (worked === verdicts.length) return { outcome: 'worked', text };
+  if (worked > 0) return { outcome: 'mixed', text };
+  return { outcome: count('failed') > 0 ? 'failed' : 'undecided', text };
 }
 
 const results = ({ plugIns }: ReportRecord): TaskResult[] =>

@@ -33,8 +33,7 @@ async function taskPart(result: TaskResult, id: string): Promise<Html> {
 ${check('Plugged in, the adapter helps the full model', 'it must not fall below what the model did before', metric, verdict.plugInAboveFull)}
 ${check('The plugged-in model beats the fine-tuned emulator', 'the reason to send the adapter back', metric, verdict.plugInAboveEmulator)}</ul>
 <div class="pair">${await cellsFigure(result, id)}${await differencesFigure(result, id)}</div>
-${cellsTable(result)}
-${differencesTable(result)}`;
+<div class="pair tables">${cellsTable(result)}${differencesTable(result)}</div>`;
 }
 
 const signs = {

@@ -1,4 +1,4 @@
-import { bytes } from '../figures.ts';
+import { bytes, moment } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { phaseChip, table } from '../parts.ts';
 import { type AnyEntry, entriesOf, known, type ReportRecord } from '../record.ts';
@@ -46,7 +46,7 @@ function conditions(entries: readonly AnyEntry[]): Html {
       `${type}: ${status}`,
       reason,
       message,
-      html`<time datetime="${lastTransitionTime}">${lastTransitionTime}</time>`,
+      html`<time datetime="${lastTransitionTime}">${moment(lastTransitionTime)}</time>`,
     ]),
   );
   return rows.length === 0
@@ -69,7 +69,7 @@ function details(entry: AnyEntry): Html {
   const manifest = known(entry.manifest);
   const { startTime, completionTime } = entry.status;
   return html`<details><summary>${name}: settings and digests</summary>
-${startTime && html`<p class="soft">From <time datetime="${startTime}">${startTime}</time>${completionTime && html` to <time datetime="${completionTime}">${completionTime}</time>`}.</p>`}
+${startTime && html`<p class="soft">From <time datetime="${startTime}">${moment(startTime)}</time>${completionTime && html` to <time datetime="${completionTime}">${moment(completionTime)}</time>`}.</p>`}
 ${
   manifest
     ? [
