@@ -3,7 +3,7 @@ import { isTrue, type Resource } from '../../src/api/index.ts';
 import type { Runnable } from './attempt.ts';
 import { holds, resolve } from './dependencies.ts';
 import { addressesOf, type JobSettings } from './job.ts';
-import { attemptOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from './objects.ts';
+import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from './objects.ts';
 import { checkSpec, problemText } from './spec.ts';
 import {
   type Context,
@@ -131,8 +131,7 @@ function cleanUp<R extends Resource>({
 /** Milliseconds that a finished Job may still stay. The Job controller's own ttl could take a Job before we saw its end. */
 function leftOf(job: Job, ttl: number | undefined, now: number): number {
   if (ttl === undefined) return Number.POSITIVE_INFINITY;
-  const end = job.status?.conditions?.find(({ type }) => type === 'Complete' || type === 'Failed');
-  return ttl * 1000 - since(job.status?.completionTime ?? end?.lastTransitionTime, now);
+  return ttl * 1000 - since(endOf(job), now);
 }
 
 const unfinished = (jobs: readonly Job[]) => jobs.filter((job) => !isFinished(job));

@@ -1,5 +1,15 @@
 /** What the three kinds share: from a resource to its Jobs, and from its Jobs to its status. */
+export { byReference, type Caches, openCaches, referenceKey, typeOf } from './caches.ts';
 export { decide } from './decide.ts';
+export { type ExecuteOptions, execute } from './execute.ts';
 export type { JobSettings } from './job.ts';
+export { claimsOf } from './mounts.ts';
+export { label, ours } from './names.ts';
+export { conditionOf, endOf, isFinished, type Job, ownerResource, type Pod, since } from './objects.ts';
+export { type ObserveOptions, observe } from './observe.ts';
+export { ProgressWriter } from './progress-writer.ts';
+export { Recent } from './recent.ts';
+export type { Credentials, Reports } from './reports.ts';
+export { readSpec } from './spec.ts';
 export * from './stages.ts';
 export type { Decision, Observed, Refusal } from './verdict.ts';

@@ -14,7 +14,10 @@ export interface JobSettings {
   /** For provider cuda; `image` when absent. */
   readonly cudaImage?: string | undefined;
   readonly imagePullPolicy?: string | undefined;
-  readonly imagePullSecrets?: readonly string[];
+  /** A pod template under every resource's own. */
+  readonly template?: Json | undefined;
+  /** The same, over `template`, for provider cuda. */
+  readonly cudaTemplate?: Json | undefined;
   /** Where pods report; they do not when absent. */
   readonly natsUrl?: string | undefined;
   /** Whether each Job has a Secret with credentials for NATS. */
@@ -119,17 +122,18 @@ const podFailurePolicy = {
   ],
 };
 
-/** Defaults, under the resource's template, under what must be so. */
+/** Our defaults, under the installation's, under the resource's template, under what must be so. */
 function podTemplate(
   { object, resource, work, inputs, modelBytes }: JobInput,
   settings: JobSettings,
   job: string,
   labels: Record<string, string>,
 ): Json {
-  const theirs = resource.spec.template ?? {};
-  const worker = workerOf(theirs);
   const { engine } = resource.spec;
   const cuda = engine.provider === 'cuda';
+  const installed = merge(settings.template ?? {}, (cuda && settings.cudaTemplate) || {});
+  const theirs = merge(installed, resource.spec.template ?? {});
+  const worker = workerOf(theirs);
   const defaults = {
     spec: {
       terminationGracePeriodSeconds: 60,
@@ -140,9 +144,6 @@ function podTemplate(
         fsGroup: 65532,
         fsGroupChangePolicy: 'OnRootMismatch',
       },
-      ...(settings.imagePullSecrets?.length && {
-        imagePullSecrets: settings.imagePullSecrets.map((name) => ({ name })),
-      }),
       ...(cuda && { tolerations: [{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }] }),
       containers: [
         {

@@ -71,12 +71,23 @@ export const conditionOf = (object: Job | Pod, type: string): ObjectCondition | 
 
 export const attemptOf = ({ metadata }: KubeObject): number => Number(metadata.labels?.[label.attempt] ?? 0);
 
+/** The uid of the resource that a Job or pod works for. */
+export const ownerResource = ({ metadata }: KubeObject): string | undefined =>
+  metadata.labels?.[label.ownerUid];
+
 export const stageOf = ({ metadata }: KubeObject): string | undefined => metadata.labels?.[label.stage];
 
 export const isBeingDeleted = ({ metadata }: KubeObject): boolean => metadata.deletionTimestamp !== undefined;
 
 export const isFinished = (job: Job): boolean =>
   (conditionOf(job, 'Complete') ?? conditionOf(job, 'Failed')) !== undefined;
+
+/** When a finished Job ended, RFC 3339. */
+export function endOf(job: Job): string {
+  const end = conditionOf(job, 'Complete') ?? conditionOf(job, 'Failed');
+  const { creationTimestamp = '1970-01-01T00:00:00Z' } = job.metadata;
+  return job.status?.completionTime ?? end?.lastTransitionTime ?? creationTimestamp;
+}
 
 /** Whether none of the pod's containers will run again; only then the Job may replace it. */
 export const isTerminal = (pod: Pod): boolean =>

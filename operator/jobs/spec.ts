@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { bytesOf, checkResource, type Problem, type Resource } from '../../src/api/index.ts';
 import type { KubeObject } from '../runtime/index.ts';
 import { annotation } from './names.ts';
+import type { KindRules } from './stages.ts';
 import { isMapping } from './template.ts';
 
 export type Checked =
@@ -92,4 +93,10 @@ function sizeProblems(object: KubeObject): Problem[] {
           reason: 'must be a quantity in quotes, such as "15Gi"',
         },
       ];
+}
+
+/** The resource with its defaults, if nothing is wrong with it. */
+export function readSpec<R extends Resource>(_: KindRules<R>, object: KubeObject): R | undefined {
+  const checked = checkSpec(object);
+  return 'resource' in checked ? (checked.resource as R) : undefined;
 }

@@ -2,7 +2,7 @@
 import type { Resource } from '../../src/api/index.ts';
 import { type Failure, failedPods, failureOf, failureOfPod } from './failure.ts';
 import { queueName } from './job.ts';
-import { conditionOf, type Job, type Pod, podsOf, since } from './objects.ts';
+import { conditionOf, endOf, type Job, type Pod, podsOf, since } from './objects.ts';
 import { isRunning, memoryOf, patience, type Trouble, troubleOf, wasOutOfMemory } from './pod-trouble.ts';
 import { type Success, terminationOf } from './termination.ts';
 
@@ -30,10 +30,10 @@ export function stageState(job: Job, allPods: readonly Pod[], context: Context):
   const { stage } = context;
   if (conditionOf(job, 'Complete')) {
     const success = pods.map(terminationOf).find((said) => said?.ok === true);
-    return { is: 'done', success, at: endOf(job, 'Complete') };
+    return { is: 'done', success, at: endOf(job) };
   }
   if (conditionOf(job, 'Failed')) {
-    return { is: 'failed', failure: failureOf(job, pods, context), at: endOf(job, 'Failed') };
+    return { is: 'failed', failure: failureOf(job, pods, context), at: endOf(job) };
   }
   const failed = failedPods(pods);
   // The same limit would kill the next pod as well.
@@ -90,12 +90,4 @@ export function isSilent(job: Job, pods: readonly Pod[], now: number): boolean {
     conditionOf(job, 'Complete') === undefined &&
     conditionOf(job, 'Failed') === undefined
   );
-}
-
-function endOf({ metadata, status }: Job, type: string): string {
-  const time =
-    status?.completionTime ??
-    status?.conditions?.find((condition) => condition.type === type)?.lastTransitionTime ??
-    metadata.creationTimestamp;
-  return time ?? '1970-01-01T00:00:00Z';
 }

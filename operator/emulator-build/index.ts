@@ -1,0 +1,2 @@
+export { decide, emulatorBuild as rules } from './decide.ts';
+export { observe } from './observe.ts';

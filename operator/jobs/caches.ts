@@ -1,0 +1,122 @@
+/** The informers that the operator reads from: the three kinds, their Jobs and their pods, in the namespaces it watches. */
+import { group, type Kind, kinds, version } from '../../src/api/index.ts';
+import {
+  type ApiClient,
+  Informer,
+  type InformerOptions,
+  jobs,
+  type KubeObject,
+  pods,
+  type ResourceType,
+  type RuntimeMetrics,
+} from '../runtime/index.ts';
+import { ours } from './names.ts';
+import { type Job, ownerResource, type Pod } from './objects.ts';
+
+export const typeOf = (kind: Kind): ResourceType => ({
+  group,
+  version,
+  plural: kinds[kind].plural,
+  kind,
+  namespaced: true,
+});
+
+/** One cache over several informers, one a namespace; or over a single one for all namespaces. */
+export class Cache<T extends KubeObject> {
+  readonly #informers: ReadonlyMap<string | undefined, Informer<T>>;
+
+  constructor(
+    client: ApiClient,
+    type: ResourceType,
+    namespaces: readonly string[],
+    options: InformerOptions<T> = {},
+  ) {
+    const places: (string | undefined)[] = namespaces.length > 0 ? [...namespaces] : [undefined];
+    this.#informers = new Map(
+      places.map((namespace) => [
+        namespace,
+        new Informer<T>(client, type, { ...options, ...(namespace !== undefined && { namespace }) }),
+      ]),
+    );
+  }
+
+  start(signal: AbortSignal): Promise<void> {
+    return Promise.all(this.#all.map((informer) => informer.start(signal))).then(() => {});
+  }
+
+  get synced(): Promise<unknown> {
+    return Promise.all(this.#all.map((informer) => informer.synced));
+  }
+
+  get hasSynced(): boolean {
+    return this.#all.every((informer) => informer.hasSynced);
+  }
+
+  get(namespace: string, name: string): T | undefined {
+    return (this.#informers.get(namespace) ?? this.#informers.get(undefined))?.get(namespace, name);
+  }
+
+  list(): T[] {
+    return this.#all.flatMap((informer) => informer.list());
+  }
+
+  byIndex(index: string, value: string): T[] {
+    return this.#all.flatMap((informer) => informer.byIndex(index, value));
+  }
+
+  onChange(listener: (object: T | undefined, old: T | undefined) => void): void {
+    for (const informer of this.#all) informer.onChange(listener);
+  }
+
+  get #all(): Informer<T>[] {
+    return [...this.#informers.values()];
+  }
+}
+
+/** Objects found again by the resource that they work for, or by the one that they refer to. */
+export const byOwner = 'owner';
+export const byReference = 'reference';
+
+export interface Caches {
+  readonly resources: Readonly<Record<Kind, Cache<KubeObject>>>;
+  readonly jobs: Cache<Job>;
+  readonly pods: Cache<Pod>;
+}
+
+export function openCaches(
+  client: ApiClient,
+  namespaces: readonly string[],
+  metrics: RuntimeMetrics,
+): Caches {
+  const selected = { labelSelector: `${Object.keys(ours)[0]}=${Object.values(ours)[0]}`, metrics };
+  const owner = (object: KubeObject) => ownerResource(object) ?? [];
+  const owned = { ...selected, indexes: { [byOwner]: (object: KubeObject) => [owner(object)].flat() } };
+  const cacheOf = (kind: Kind) =>
+    new Cache<KubeObject>(client, typeOf(kind), namespaces, {
+      metrics,
+      indexes: { [byReference]: referredBy },
+    });
+  return {
+    resources: {
+      EmulatorBuild: cacheOf('EmulatorBuild'),
+      OffsiteTune: cacheOf('OffsiteTune'),
+      PlugIn: cacheOf('PlugIn'),
+    },
+    jobs: new Cache<Job>(client, jobs, namespaces, owned),
+    pods: new Cache<Pod>(client, pods, namespaces, owned),
+  };
+}
+
+/** `Kind/namespace/name` of what a resource refers to, read from the raw object: its spec may be wrong elsewhere. */
+export function referredBy({ metadata, ...object }: KubeObject): string[] {
+  const spec = (object['spec'] ?? {}) as { [input: string]: { ref?: { name?: unknown } } | undefined };
+  const named = (kind: Kind, name: unknown) =>
+    typeof name === 'string' ? [referenceKey(kind, metadata.namespace ?? '', name)] : [];
+  return [
+    ...named('EmulatorBuild', spec['emulator']?.ref?.name),
+    ...named('OffsiteTune', spec['adapter']?.ref?.name),
+  ];
+}
+
+export const referenceKey = (kind: string, namespace: string, name: string): string =>
+  `${kind}/${namespace}/${name}`;

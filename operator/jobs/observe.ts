@@ -1,0 +1,108 @@
+/** Reads everything that belongs to a resource from the caches; only what is stuck costs a request. */
+import type { Kind, Resource } from '../../src/api/index.ts';
+import { type ApiClient, events, type KubeObject, splitKey } from '../runtime/index.ts';
+import { byOwner, type Caches } from './caches.ts';
+import { type Job, type Pod, podsOf, since } from './objects.ts';
+import { isStarting, patience } from './pod-trouble.ts';
+import type { Recent } from './recent.ts';
+import type { Reports } from './reports.ts';
+import { readSpec } from './spec.ts';
+import { isSilent } from './stage-state.ts';
+import type { Inputs, KindRules, StageName } from './stages.ts';
+import type { Observed } from './verdict.ts';
+
+export interface ObserveOptions {
+  readonly client: ApiClient;
+  readonly caches: Caches;
+  readonly recent: Recent;
+  /** Absent where there is no NATS. */
+  readonly reports?: Reports | undefined;
+  /** Whether NATS is to be told to users as away: not at every hiccup. */
+  readonly connected: () => boolean | undefined;
+  readonly clock: () => number;
+}
+
+/** Undefined when the resource is gone. */
+export async function observe<R extends Resource>(
+  rules: KindRules<R>,
+  key: string,
+  options: ObserveOptions,
+): Promise<Observed | undefined> {
+  const { caches, recent, reports } = options;
+  const { namespace, name } = splitKey(key);
+  const cached = caches.resources[rules.kind].get(namespace, name);
+  if (cached === undefined) return undefined;
+  const object = recent.object(cached);
+  const uid = object.metadata.uid ?? '';
+  const jobs = recent.jobs(uid, caches.jobs.byIndex(byOwner, uid));
+  const pods = caches.pods.byIndex(byOwner, uid);
+  const resource = readSpec(rules, object);
+  return {
+    object,
+    jobs,
+    pods,
+    dependencies: resource ? dependenciesOf(rules, resource, namespace, caches, recent) : {},
+    claims: new Map(),
+    notes: await notesOn(namespace, jobs, pods, options),
+    refusal: recent.refusal(uid),
+    reports: {
+      connected: options.connected(),
+      results: Object.fromEntries(
+        rules.stages.map((stage) => [stage, reports?.resultOf(uid, stage)]),
+      ) as Partial<Record<StageName, unknown>>,
+    },
+  };
+}
+
+function dependenciesOf<R extends Resource>(
+  rules: KindRules<R>,
+  resource: R,
+  namespace: string,
+  { resources }: Caches,
+  recent: Recent,
+): Observed['dependencies'] {
+  const found = (kind: Kind, name: string) => {
+    const object = resources[kind].get(namespace, name);
+    return object && recent.object(object);
+  };
+  return Object.fromEntries(
+    rules.references(resource).map(({ input, kind, name }) => [input, found(kind, name)]),
+  ) as Partial<Record<keyof Inputs, KubeObject | undefined>>;
+}
+
+interface EventObject extends KubeObject {
+  type?: string;
+  reason?: string;
+  note?: string;
+  deprecatedLastTimestamp?: string;
+  eventTime?: string;
+}
+
+/** What the newest warning says of each Job that has no pods and each pod that has no container, by uid. */
+async function notesOn(
+  namespace: string,
+  jobs: readonly Job[],
+  pods: readonly Pod[],
+  { client, clock }: ObserveOptions,
+): Promise<Map<string, string>> {
+  const stuck = [
+    ...jobs.filter((job) => isSilent(job, podsOf(job, pods), clock())),
+    ...pods.filter(
+      (pod) => isStarting(pod) && since(pod.metadata.creationTimestamp, clock()) > patience.starting,
+    ),
+  ];
+  const notes = new Map<string, string>();
+  for (const { metadata } of stuck) {
+    const uid = metadata.uid ?? '';
+    const { items } = await client.list<EventObject>(events, {
+      namespace,
+      fieldSelector: `regarding.uid=${uid},type=Warning`,
+      limit: 100,
+    });
+    const timeOf = ({ deprecatedLastTimestamp, eventTime }: EventObject) =>
+      deprecatedLastTimestamp ?? eventTime ?? '';
+    const newest = items.sort((a, b) => (timeOf(a) < timeOf(b) ? -1 : 1)).at(-1);
+    if (newest) notes.set(uid, `${newest.reason}: ${newest.note}`);
+  }
+  return notes;
+}

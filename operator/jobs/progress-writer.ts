@@ -1,0 +1,136 @@
+/** Writes status.progress: the latest of each resource at most every 2 s, and 20 writes a second in all. */
+import { apiVersion, type Kind, kinds, type Progress } from '../../src/api/index.ts';
+import {
+  type ApiClient,
+  ApiError,
+  isConflict,
+  isNotFound,
+  type Log,
+  operatorLog,
+  RateLimit,
+  type ResourceType,
+  toldOf,
+} from '../runtime/index.ts';
+import type { Reports } from './reports.ts';
+
+export const progressManager = 'offsite-progress';
+
+/** The resource that a report is about. */
+export interface Subject {
+  readonly namespace: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+export interface ProgressWriterOptions {
+  readonly client: Pick<ApiClient, 'applyStatus'>;
+  readonly reports: Pick<Reports, 'progressOf'>;
+  readonly typeOf: (kind: Kind) => ResourceType;
+  /** Whether a resource of this uid is there; reports about others are ignored. */
+  readonly exists: (subject: Subject) => boolean;
+  /** Told of each write. */
+  readonly wrote?: (kind: string) => void;
+  readonly eachMilliseconds?: number;
+  readonly perSecond?: number;
+  readonly log?: Log;
+}
+
+const defaults = { each: 2000, perSecond: 20 } as const;
+
+export class ProgressWriter {
+  readonly #options: ProgressWriterOptions;
+  readonly #limit: RateLimit;
+  readonly #log: Log;
+  /** What is to be written, in the order in which it was marked, by uid; with the time from which it may be. */
+  readonly #due = new Map<string, { readonly subject: Subject; readonly from: number }>();
+  readonly #written = new Map<string, number>();
+  #wake = () => {};
+
+  constructor(options: ProgressWriterOptions) {
+    this.#options = options;
+    this.#log = options.log ?? operatorLog;
+    const perSecond = options.perSecond ?? defaults.perSecond;
+    this.#limit = new RateLimit({ perSecond, burst: perSecond });
+  }
+
+  /** There is something new about this resource. Marks between two writes become one. */
+  mark(subject: Subject): void {
+    if (this.#due.has(subject.uid)) return;
+    const { eachMilliseconds = defaults.each } = this.#options;
+    const from = (this.#written.get(subject.uid) ?? Number.NEGATIVE_INFINITY) + eachMilliseconds;
+    this.#due.set(subject.uid, { subject, from: Math.max(from, performance.now()) });
+    this.#wake();
+  }
+
+  /** Another attempt begins: what an earlier one reported is no longer progress. */
+  async clear(subject: Subject): Promise<void> {
+    this.#due.delete(subject.uid);
+    await this.#apply(subject, {});
+  }
+
+  forget(uid: string): void {
+    this.#due.delete(uid);
+    this.#written.delete(uid);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = () => this.#wake();
+    signal.addEventListener('abort', stop);
+    while (!signal.aborted) {
+      const next = this.#earliest();
+      const wait = next === undefined ? undefined : next.from - performance.now();
+      if (next === undefined || (wait as number) > 0) {
+        await this.#sleep(wait);
+        continue;
+      }
+      this.#due.delete(next.subject.uid);
+      await this.#limit.take(signal);
+      if (!signal.aborted) await this.#write(next.subject);
+    }
+    signal.removeEventListener('abort', stop);
+  }
+
+  #earliest() {
+    let earliest: { readonly subject: Subject; readonly from: number } | undefined;
+    for (const due of this.#due.values()) {
+      if (earliest === undefined || due.from < earliest.from) earliest = due;
+    }
+    return earliest;
+  }
+
+  async #sleep(milliseconds: number | undefined): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      if (milliseconds !== undefined) timer = setTimeout(resolve, milliseconds);
+    });
+    clearTimeout(timer);
+  }
+
+  async #write(subject: Subject): Promise<void> {
+    const { reports, exists } = this.#options;
+    const progress = reports.progressOf(subject.uid);
+    if (progress === undefined || !exists(subject) || !isRight(progress, subject.kind)) return;
+    this.#written.set(subject.uid, performance.now());
+    await this.#apply(subject, { progress: { lastUpdatedTime: new Date().toISOString(), ...progress } });
+  }
+
+  async #apply({ kind, namespace, name, uid }: Subject, status: object): Promise<void> {
+    const { client, typeOf, wrote } = this.#options;
+    const body = { apiVersion, kind, metadata: { name, namespace, uid }, status };
+    try {
+      await client.applyStatus(typeOf(kind as Kind), body, { fieldManager: progressManager, force: true });
+      wrote?.(kind);
+    } catch (error) {
+      if (isNotFound(error) || isConflict(error)) this.forget(uid);
+      else if (error instanceof ApiError)
+        this.#log.warn({ kind, namespace, name, ...toldOf(error) }, 'progress was not written');
+      else throw error;
+    }
+  }
+}
+
+/** What came over the network is written only if it is what the status's schema says. */
+const isRight = (progress: Progress, kind: string): boolean =>
+  Object.hasOwn(kinds, kind) && kinds[kind as Kind].status.safeParse({ progress }).success;

@@ -1,0 +1,70 @@
+/** The operator's process: settings, one leader, health and metrics, an orderly end. */
+import { KubeConfig } from '@kubernetes/client-node';
+import { CommanderError } from 'commander';
+import { collectDefaultMetrics } from 'prom-client';
+import { Operator } from './operator.ts';
+import {
+  ApiClient,
+  EventRecorder,
+  LeaderElection,
+  operatorLog,
+  RuntimeMetrics,
+  runUntilTold,
+  startHealthServer,
+} from './runtime/index.ts';
+import { readSettings, type Settings } from './settings.ts';
+
+async function run(settings: Settings, signal: AbortSignal): Promise<void> {
+  const kubeConfig = new KubeConfig();
+  kubeConfig.loadFromDefault();
+  const metrics = new RuntimeMetrics();
+  collectDefaultMetrics({ register: metrics.registry });
+  const unguarded = new ApiClient(kubeConfig, { metrics });
+  const election = new LeaderElection({
+    client: unguarded,
+    namespace: settings.namespace,
+    name: settings.leaseName,
+    identity: settings.identity,
+    metrics,
+  });
+  // A write that was decided on while leading must not be sent after the lease is lost.
+  const guard = settings.leaderElection ? { beforeWrite: () => election.assertLeading() } : {};
+  const client = new ApiClient(kubeConfig, { metrics, ...guard });
+  const events = new EventRecorder({
+    client,
+    reportingController: 'offsite-tuning.dev/operator',
+    reportingInstance: settings.identity,
+    metrics,
+  });
+  const { namespaces, job, concurrency } = settings;
+  const operator = new Operator({ client, namespaces, job, concurrency, events, metrics });
+  const server = await startHealthServer({
+    port: settings.metricsPort,
+    registry: metrics.registry,
+    ready: () => operator.ready,
+  });
+  try {
+    await operator.follow(signal);
+    const lead = (leading: AbortSignal) => operator.lead(leading);
+    await (settings.leaderElection ? election.run(signal, lead) : lead(signal));
+    await events.flush();
+  } finally {
+    await server.close();
+    client.close();
+    unguarded.close();
+  }
+}
+
+function settingsOrExit(): Settings {
+  try {
+    return readSettings(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exit(error.exitCode === 0 ? 0 : 2);
+  }
+}
+
+const settings = settingsOrExit();
+const { job: _, ...told } = settings;
+operatorLog.info(told, 'starting');
+process.exit(await runUntilTold((signal) => run(settings, signal)));

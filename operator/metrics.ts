@@ -1,0 +1,117 @@
+/** The operator's own metrics, beside the runtime's. No label names an object. */
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { type Kind, kinds } from '../src/api/index.ts';
+import { type Caches, conditionOf, endOf, isFinished, type Job, label, since } from './jobs/index.ts';
+import type { KubeObject } from './runtime/index.ts';
+
+const phases = ['Pending', 'Running', 'Suspended', 'Complete', 'Failed'];
+/** Reasons are words of ours and of the workers; whatever else a pod says is counted together. */
+const reasons: ReadonlySet<string> = new Set([
+  'BadSpec',
+  'BadData',
+  'BadModel',
+  'GateFailed',
+  'EngineUnavailable',
+  'NoSpace',
+  'AccessDenied',
+  'InternalError',
+  'OutOfMemory',
+  'DeadlineExceeded',
+  'BackoffLimitExceeded',
+  'PodFailed',
+  'ResultLost',
+]);
+const stageBuckets = [10, 30, 60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 72 * 3600];
+
+interface Status {
+  readonly phase?: string;
+  readonly conditions?: readonly {
+    readonly type: string;
+    readonly status: string;
+    readonly reason: string;
+  }[];
+}
+
+export class OperatorMetrics {
+  readonly #stageSeconds: Histogram<'kind' | 'stage' | 'result'>;
+  readonly #failures: Counter<'kind' | 'reason'>;
+  readonly #statusWrites: Counter<'kind' | 'writer'>;
+
+  /** @param connected whether NATS is heard; undefined where there is none */
+  constructor(registry: Registry, caches: Caches, connected: () => boolean | undefined) {
+    const registers = [registry];
+    new Gauge({
+      name: 'offsite_operator_resources',
+      help: 'Resources by kind and phase.',
+      labelNames: ['kind', 'phase'],
+      registers,
+      collect() {
+        for (const kind of Object.keys(kinds) as Kind[]) {
+          const counts = new Map(phases.map((phase) => [phase, 0]));
+          for (const object of caches.resources[kind].list()) {
+            const phase = statusOf(object).phase ?? 'Pending';
+            counts.set(phase, (counts.get(phase) ?? 0) + 1);
+          }
+          for (const [phase, count] of counts) this.labels(kind, phase).set(count);
+        }
+      },
+    });
+    if (connected() !== undefined) {
+      new Gauge({
+        name: 'offsite_operator_nats_connected',
+        help: '1 while pods can be heard over NATS; absent where there is no NATS.',
+        registers,
+        collect() {
+          this.set(connected() ? 1 : 0);
+        },
+      });
+    }
+    this.#stageSeconds = new Histogram({
+      name: 'offsite_operator_stage_seconds',
+      help: "Time from a stage's Job's start to its end, retries and all.",
+      labelNames: ['kind', 'stage', 'result'],
+      buckets: stageBuckets,
+      registers,
+    });
+    this.#failures = new Counter({
+      name: 'offsite_operator_failures_total',
+      help: 'Resources that became Failed, by kind and reason.',
+      labelNames: ['kind', 'reason'],
+      registers,
+    });
+    this.#statusWrites = new Counter({
+      name: 'offsite_operator_status_writes_total',
+      help: 'Status writes by kind and writer: decision or progress.',
+      labelNames: ['kind', 'writer'],
+      registers,
+    });
+  }
+
+  wroteStatus(before: KubeObject, after: KubeObject): void {
+    this.#statusWrites.labels(after.kind, 'decision').inc();
+    const [old, status] = [statusOf(before), statusOf(after)];
+    if (status.phase === old.phase || status.phase !== 'Failed') return;
+    const reason = status.conditions?.find((condition) => condition.type === 'Failed')?.reason ?? '';
+    this.#failures.labels(after.kind, reasons.has(reason) ? reason : 'Other').inc();
+  }
+
+  /** Told of every change of a Job. */
+  jobChanged(job: Job | undefined, old: Job | undefined): void {
+    if (job === undefined || old === undefined || isFinished(old) || !isFinished(job)) return;
+    const { labels } = job.metadata;
+    const seconds = since(job.status?.startTime, Date.parse(endOf(job)));
+    this.#stageSeconds
+      .labels(
+        labels?.[label.ownerKind] ?? '',
+        labels?.[label.stage] ?? '',
+        conditionOf(job, 'Complete') ? 'done' : 'failed',
+      )
+      .observe(Math.max(0, seconds));
+  }
+
+  wroteProgress(kind: string): void {
+    this.#statusWrites.labels(kind, 'progress').inc();
+  }
+}
+
+const statusOf = (object: KubeObject): Status => (object['status'] ?? {}) as Status;

@@ -1,0 +1,2 @@
+export { decide, offsiteTune as rules } from './decide.ts';
+export { observe } from './observe.ts';

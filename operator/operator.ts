@@ -1,0 +1,201 @@
+/** The operator: caches that feed three queues, from which each key is observed, decided on and executed. */
+import { type Kind, kinds } from '../src/api/index.ts';
+import { NatsConnection } from './connection.ts';
+import * as emulatorBuild from './emulator-build/index.ts';
+import {
+  byReference,
+  type Caches,
+  type Credentials,
+  type ExecuteOptions,
+  execute,
+  type JobSettings,
+  label,
+  type ObserveOptions,
+  openCaches,
+  ProgressWriter,
+  Recent,
+  type Reports,
+  referenceKey,
+  typeOf,
+} from './jobs/index.ts';
+import { OperatorMetrics } from './metrics.ts';
+import * as offsiteTune from './offsite-tune/index.ts';
+import * as plugIn from './plug-in/index.ts';
+import {
+  type ApiClient,
+  Controller,
+  type EventRecorder,
+  type KubeObject,
+  keyFrom,
+  keyOf,
+  type RuntimeMetrics,
+} from './runtime/index.ts';
+
+export const behaviours = { EmulatorBuild: emulatorBuild, OffsiteTune: offsiteTune, PlugIn: plugIn } as const;
+
+export interface OperatorOptions {
+  readonly client: ApiClient;
+  readonly namespaces: readonly string[];
+  readonly job: JobSettings;
+  readonly concurrency: number;
+  readonly events: EventRecorder;
+  readonly metrics: RuntimeMetrics;
+  /** Absent where there is no NATS. */
+  readonly reports?: Reports | undefined;
+  readonly credentials?: Credentials | undefined;
+}
+
+const allKinds = Object.keys(kinds) as Kind[];
+
+export class Operator {
+  readonly #options: OperatorOptions;
+  readonly #caches: Caches;
+  readonly #recent = new Recent();
+  readonly #connection: NatsConnection;
+  readonly #progress: ProgressWriter;
+  readonly #metrics: OperatorMetrics;
+  readonly #controllers: Readonly<Record<Kind, Controller>>;
+
+  constructor(options: OperatorOptions) {
+    this.#options = options;
+    const { client, namespaces, metrics, reports } = options;
+    this.#caches = openCaches(client, namespaces, metrics);
+    this.#connection = new NatsConnection(reports);
+    this.#metrics = new OperatorMetrics(metrics.registry, this.#caches, () => this.#connection.heard);
+    this.#progress = new ProgressWriter({
+      client,
+      reports: { progressOf: (uid) => reports?.progressOf(uid) },
+      typeOf,
+      exists: ({ kind, namespace, name, uid }) => this.#find(kind, namespace, name)?.metadata.uid === uid,
+      wrote: (kind) => this.#metrics.wroteProgress(kind),
+    });
+    const controllerOf = (kind: Kind) =>
+      new Controller({
+        name: kind,
+        concurrency: options.concurrency,
+        metrics,
+        reconcile: (key) => this.#reconcile(kind, key),
+      });
+    this.#controllers = {
+      EmulatorBuild: controllerOf('EmulatorBuild'),
+      OffsiteTune: controllerOf('OffsiteTune'),
+      PlugIn: controllerOf('PlugIn'),
+    };
+    this.#listen();
+  }
+
+  /** Whether the caches are filled. */
+  get ready(): boolean {
+    const { resources, jobs, pods } = this.#caches;
+    return [...Object.values(resources), jobs, pods].every(({ hasSynced }) => hasSynced);
+  }
+
+  /** Fills the caches and keeps them, also in a replica that does not lead. Rejected if it is told to end before. */
+  async follow(signal: AbortSignal): Promise<void> {
+    const { resources, jobs, pods } = this.#caches;
+    const caches = [...Object.values(resources), jobs, pods];
+    for (const cache of caches) void cache.start(signal);
+    await Promise.all(caches.map(({ synced }) => synced));
+  }
+
+  /** Does the work, until the signal aborts. Only one process may. */
+  async lead(signal: AbortSignal): Promise<void> {
+    await Promise.all([
+      ...Object.values(this.#controllers).map((controller) => controller.run(signal)),
+      this.#progress.run(signal),
+      this.#connection.watch(signal, () => this.#enqueueAll()),
+    ]);
+  }
+
+  async #reconcile(kind: Kind, key: string) {
+    const { client, job, events, reports, credentials } = this.#options;
+    const reading: ObserveOptions = {
+      client,
+      caches: this.#caches,
+      recent: this.#recent,
+      reports,
+      connected: () => this.#connection.heard,
+      clock: Date.now,
+    };
+    const observed = await behaviours[kind].observe(key, reading);
+    if (observed === undefined) return {};
+    const decision = behaviours[kind].decide(observed, job, new Date());
+    const writing: ExecuteOptions = {
+      client,
+      recent: this.#recent,
+      events,
+      credentials,
+      wroteStatus: (before, after) => this.#wroteStatus(before, after),
+    };
+    return await execute(typeOf(kind), observed.object, decision, writing);
+  }
+
+  #wroteStatus(before: KubeObject, after: KubeObject): void {
+    this.#metrics.wroteStatus(before, after);
+    const [old, status] = [before, after].map(
+      (object) => (object['status'] ?? {}) as { attempt?: number; progress?: object },
+    );
+    const { namespace = '', name, uid = '' } = after.metadata;
+    if (old?.progress && old.attempt !== status?.attempt) {
+      void this.#progress.clear({ kind: after.kind, namespace, name, uid });
+    }
+  }
+
+  /** Every change leads to the key of a resource that it may concern. */
+  #listen(): void {
+    const { resources, jobs, pods } = this.#caches;
+    for (const kind of allKinds) {
+      resources[kind].onChange((object, old) => {
+        const changed = (object ?? old)!;
+        if (object === undefined) this.#forget(changed);
+        this.#controllers[kind].enqueue(keyOf(changed));
+        this.#enqueueDependents(changed);
+      });
+    }
+    jobs.onChange((job, old) => {
+      this.#recent.seen((job ?? old)!);
+      this.#metrics.jobChanged(job, old);
+      this.#enqueueOwner((job ?? old)!);
+    });
+    pods.onChange((pod, old) => this.#enqueueOwner((pod ?? old)!));
+    this.#options.reports?.onReport(({ namespace, kind, name, uid }) => {
+      this.#progress.mark({ namespace, kind, name, uid });
+      const behaviour = Object.hasOwn(behaviours, kind) ? behaviours[kind as Kind] : undefined;
+      const last = behaviour?.rules.stages.at(-1);
+      if (last === undefined || this.#options.reports?.resultOf(uid, last) === undefined) return;
+      this.#controllers[kind as Kind].enqueue(keyFrom(namespace, name));
+    });
+  }
+
+  #enqueueOwner({ metadata }: KubeObject): void {
+    const kind = metadata.labels?.[label.ownerKind] ?? '';
+    const name = metadata.labels?.[label.ownerName];
+    if (name === undefined || !Object.hasOwn(this.#controllers, kind)) return;
+    this.#controllers[kind as Kind].enqueue(keyFrom(metadata.namespace, name));
+  }
+
+  #enqueueDependents({ kind, metadata: { namespace = '', name } }: KubeObject): void {
+    const key = referenceKey(kind, namespace, name);
+    for (const dependent of ['OffsiteTune', 'PlugIn'] as const) {
+      for (const object of this.#caches.resources[dependent].byIndex(byReference, key)) {
+        this.#controllers[dependent].enqueue(keyOf(object));
+      }
+    }
+  }
+
+  #enqueueAll(): void {
+    for (const kind of allKinds) {
+      for (const object of this.#caches.resources[kind].list())
+        this.#controllers[kind].enqueue(keyOf(object));
+    }
+  }
+
+  #forget({ metadata: { uid = '' } }: KubeObject): void {
+    this.#recent.forget(uid);
+    this.#progress.forget(uid);
+  }
+
+  #find(kind: string, namespace: string, name: string): KubeObject | undefined {
+    return Object.hasOwn(kinds, kind) ? this.#caches.resources[kind as Kind].get(namespace, name) : undefined;
+  }
+}

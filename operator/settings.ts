@@ -1,0 +1,148 @@
+/** How this process is to run: flags, or the environment variables that the chart sets. */
+import { hostname } from 'node:os';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { JobSettings } from './jobs/index.ts';
+
+export interface Settings {
+  /** Namespaces whose resources are worked on; all where empty. */
+  readonly namespaces: readonly string[];
+  readonly leaderElection: boolean;
+  readonly leaseName: string;
+  /** The operator's own: of its Lease and of the NATS keys. */
+  readonly namespace: string;
+  /** Different for every process. */
+  readonly identity: string;
+  readonly metricsPort: number;
+  /** Keys that each controller works on at once. */
+  readonly concurrency: number;
+  readonly natsUrl: string | undefined;
+  readonly natsAuthSecret: string;
+  readonly job: JobSettings;
+}
+
+interface Flags {
+  namespaces: string[];
+  leaderElection: boolean;
+  leaseName: string;
+  namespace: string;
+  metricsPort: number;
+  concurrency: number;
+  natsUrl?: string;
+  natsAuthSecret: string;
+  workerNatsUrl?: string;
+  workerImage: string;
+  workerCudaImage?: string;
+  workerImagePullPolicy?: string;
+  workerTemplate?: object;
+  workerCudaTemplate?: object;
+}
+
+/** @throws CommanderError that names the flag or variable and what is right */
+export function readSettings(argv: readonly string[]): Settings {
+  const command = new Command('offsite-operator').exitOverride();
+  for (const option of options()) command.addOption(option);
+  const flags = command.parse(argv, { from: 'user' }).opts<Flags>();
+  const { natsUrl, workerNatsUrl = natsUrl } = flags;
+  const podName = process.env['POD_NAME'] ?? hostname();
+  return {
+    namespaces: flags.namespaces,
+    leaderElection: flags.leaderElection,
+    leaseName: flags.leaseName,
+    namespace: flags.namespace,
+    identity: `${podName}_${process.pid}_${Date.now().toString(36)}`,
+    metricsPort: flags.metricsPort,
+    concurrency: flags.concurrency,
+    natsUrl,
+    natsAuthSecret: flags.natsAuthSecret,
+    job: {
+      image: flags.workerImage,
+      cudaImage: flags.workerCudaImage,
+      imagePullPolicy: flags.workerImagePullPolicy,
+      template: flags.workerTemplate as JobSettings['template'],
+      cudaTemplate: flags.workerCudaTemplate as JobSettings['template'],
+      natsUrl: workerNatsUrl,
+      natsCredentials: workerNatsUrl !== undefined,
+    },
+  };
+}
+
+function options(): Option[] {
+  const option = (flags: string, description: string, variable: string) =>
+    new Option(flags, description).env(variable);
+  return [
+    option('--namespaces <names>', 'namespaces to watch, by commas; all when empty', 'OFFSITE_NAMESPACES')
+      .argParser(listed)
+      .default([]),
+    option('--leader-election <yes>', 'whether replicas elect a leader', 'OFFSITE_LEADER_ELECTION')
+      .argParser(trueOrFalse)
+      .default(true),
+    option('--lease-name <name>', 'of the Lease', 'OFFSITE_LEASE_NAME').default('offsite-operator'),
+    option('--namespace <name>', 'the operator itself runs here', 'POD_NAMESPACE').default('default'),
+    option('--metrics-port <port>', 'of /metrics, /healthz, /readyz', 'OFFSITE_METRICS_PORT')
+      .argParser(whole(0, 65535))
+      .default(8080),
+    option('--concurrency <n>', 'resources of a kind at once', 'OFFSITE_CONCURRENCY')
+      .argParser(whole(1, 64))
+      .default(8),
+    option('--nats-url <url>', 'where pods report, as the operator reaches it', 'OFFSITE_NATS_URL').argParser(
+      given,
+    ),
+    option('--nats-auth-secret <name>', 'Secret with the keys of NATS', 'OFFSITE_NATS_AUTH_SECRET').default(
+      'offsite-nats-auth',
+    ),
+    option('--worker-nats-url <url>', 'the same, as pods reach it', 'OFFSITE_WORKER_NATS_URL').argParser(
+      given,
+    ),
+    option('--worker-image <image>', 'of pods that compute', 'OFFSITE_WORKER_IMAGE').makeOptionMandatory(),
+    option(
+      '--worker-cuda-image <image>',
+      'the same, for provider cuda',
+      'OFFSITE_WORKER_CUDA_IMAGE',
+    ).argParser(given),
+    option('--worker-image-pull-policy <policy>', 'of both', 'OFFSITE_WORKER_IMAGE_PULL_POLICY').argParser(
+      given,
+    ),
+    option(
+      '--worker-template <json>',
+      'pod template under all resources’ own',
+      'OFFSITE_WORKER_TEMPLATE',
+    ).argParser(mapping),
+    option(
+      '--worker-cuda-template <json>',
+      'the same, for provider cuda',
+      'OFFSITE_WORKER_CUDA_TEMPLATE',
+    ).argParser(mapping),
+  ];
+}
+
+const given = (value: string) => value || undefined;
+
+const listed = (value: string) =>
+  value
+    .split(',')
+    .map((name) => name.trim())
+    .filter(Boolean);
+
+function trueOrFalse(value: string): boolean {
+  if (value !== 'true' && value !== 'false') throw new InvalidArgumentError('must be true or false');
+  return value === 'true';
+}
+
+const whole = (least: number, most: number) => (value: string) => {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < least || number > most) {
+    throw new InvalidArgumentError(`must be a whole number from ${least} to ${most}`);
+  }
+  return number;
+};
+
+function mapping(value: string): object | undefined {
+  if (value === '') return undefined;
+  try {
+    const parsed: unknown = JSON.parse(value);
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed;
+  } catch {
+    // Said below.
+  }
+  throw new InvalidArgumentError('must be a pod template as a JSON mapping');
+}
