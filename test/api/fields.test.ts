@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ApiError, type KubeObject, type ResourceType } from '../../operator/runtime/index.ts';
+import { tinyManifests } from '../tiny/index.ts';
+import { ApiServer, emulatorBuilds, offsiteTunes, plugIns } from './api-server.ts';
+import { absent, fieldsOf, nameOf, type Path, schemaOf, withField, wrongValues } from './schema.ts';
+
+let server: ApiServer;
+let namespace: string;
+beforeAll(async () => {
+  server = await ApiServer.start();
+  namespace = await server.namespace();
+}, 900_000);
+afterAll(() => server?.stop());
+
+const manifests = tinyManifests((place) => `pvc://claim/${place}`);
+const digest = `sha256:${'0'.repeat(64)}`;
+
+/** Strings that break some rule of ours: each is tried in every field that has rules. */
+const brokenStrings = [
+  '',
+  '-1',
+  '0',
+  '1e9',
+  '1,5',
+  'banana',
+  'Not A Name',
+  'file:here',
+  'pvc://claim/../other',
+  'ftp://there',
+  'sha256:0',
+  '-a-',
+];
+
+/** Combinations of right values that break a rule over several fields: the rule's message, and the field it names. */
+const combinations: Record<string, [path: Path, value: unknown, field: string][]> = {
+  EmulatorBuild: [
+    [['spec', 'transferLayers'], { count: 5 }, 'spec.transferLayers'],
+    [['spec', 'transferLayers'], { count: 2, layers: [0, 1] }, 'spec.transferLayers'],
+    [['spec', 'transferLayers'], {}, 'spec.transferLayers'],
+    [['spec', 'similarity'], { threshold: '1.0' }, 'spec.similarity.threshold'],
+  ],
+  OffsiteTune: [
+    [['spec', 'emulator'], {}, 'spec.emulator'],
+    [['spec', 'emulator'], { ref: { name: 'a' }, uri: 'pvc://claim/a', digest }, 'spec.emulator'],
+    [['spec', 'emulator'], { uri: 'pvc://claim/a' }, 'spec.emulator.digest'],
+    [['spec', 'training', 'epochs'], 2, 'spec.training'],
+    [['spec', 'training', 'steps'], absent, 'spec.training'],
+    [['spec', 'training', 'microBatchSize'], 5, 'spec.training.microBatchSize'],
+    [['spec', 'training', 'warmupSteps'], 9, 'spec.training.warmupSteps'],
+  ],
+  PlugIn: [
+    [['spec', 'emulator'], {}, 'spec.emulator'],
+    [['spec', 'emulator'], { uri: 'pvc://claim/a' }, 'spec.emulator.digest'],
+    [['spec', 'adapter'], {}, 'spec.adapter'],
+    [['spec', 'adapter'], { uri: 'pvc://claim/a' }, 'spec.adapter.digest'],
+    [['spec', 'evaluation', 'tasks', 0, 'metric'], 'perplexity', 'spec.evaluation.tasks[0].metric'],
+    [['spec'], { ...manifests.plug.spec, evaluation: undefined, gates: {} }, 'spec.gates'],
+  ],
+};
+
+const cases: [type: ResourceType, manifest: KubeObject][] = [
+  [emulatorBuilds, { ...manifests.build }],
+  [offsiteTunes, withField({ ...manifests.tune }, ['spec', 'training', 'betas'], ['0.9', '0.999'])],
+  [plugIns, { ...manifests.plug }],
+];
+
+/** The API server's refusal; undefined if it accepts. Nothing is stored either way. */
+async function refusal(type: ResourceType, object: KubeObject, name = 'tiny'): Promise<ApiError | undefined> {
+  const metadata = { ...object.metadata, name, namespace };
+  try {
+    await server.client.create(type, { ...object, metadata }, { fieldValidation: 'Strict' });
+  } catch (error) {
+    if (error instanceof ApiError) return error;
+    throw error;
+  }
+  await server.client.delete(type, namespace, name);
+  return undefined;
+}
+
+describe.each(cases)('$kind', (type, right) => {
+  const schema = schemaOf(type.plural);
+  const fields = fieldsOf(schema.properties!['spec']!, ['spec']);
+  const complaints: string[] = [];
+
+  it('is accepted as the examples write it', async () => {
+    expect(await refusal(type, right)).toBeUndefined();
+  });
+
+  it.each(fields.map(({ path, schema }) => [nameOf(path), path, schema] as const))(
+    '%s: every wrong value is refused with the name of the field',
+    async (name, path, schema) => {
+      const parent = fields.find((field) => nameOf(field.path) === nameOf(path.slice(0, -1)));
+      const required = parent?.schema.required?.includes(path.at(-1) as string) ?? path.length === 1;
+      const wrong = wrongValues(schema);
+      if (required) wrong.push({ value: absent, breaks: 'required' });
+      for (const { value, breaks } of wrong) {
+        const error = await refusal(type, withField(right, path, value));
+        expect(error, `${name} with ${breaks} broken was accepted`).toBeDefined();
+        complaints.push(error!.message);
+        expect(error!.message, breaks).toContain(breaks === 'unknown field' ? `${name}.nonsense` : name);
+      }
+      if (schema.type === 'string' && schema['x-kubernetes-validations']) {
+        for (const value of brokenStrings) {
+          const error = await refusal(type, withField(right, path, value));
+          if (!error) continue;
+          expect(error.message, value).toContain(name);
+          complaints.push(error.message);
+        }
+      }
+    },
+  );
+
+  it.each(combinations[type.kind]!)(
+    '%j as %j is refused with the name of the field',
+    async (path, value, field) => {
+      const error = await refusal(type, withField(right, path, value));
+      expect(error?.message).toContain(`${field}: `);
+      complaints.push(error!.message);
+    },
+  );
+
+  it.each(['a.b', 'A', 'x'.repeat(41), '-a'])('the name %j is refused', async (name) => {
+    const error = await refusal(type, right, name);
+    expect(error?.message).toContain('metadata.name');
+    complaints.push(error!.message);
+  });
+
+  it('every rule of the schema was broken above, and its message said what is right', () => {
+    const said = complaints.join('\n');
+    const all = [{ path: [] as Path, schema }, ...fields];
+    const unsaid = all.flatMap(({ path, schema }) =>
+      (schema['x-kubernetes-validations'] ?? [])
+        .filter(({ message }) => !said.includes(message))
+        .map(({ message }) => `${nameOf(path)}: ${message}`),
+    );
+    expect(unsaid).toEqual([]);
+  });
+
+  it('a stored resource stays as it is when a wrong change is refused, and takes the right one', async () => {
+    const object = { ...right, metadata: { name: 'stored', namespace } };
+    const stored = await server.client.create<KubeObject>(type, object);
+    const wrong = withField({ ...object, metadata: stored.metadata }, ['spec', 'output', 'uri'], 'nonsense');
+    await expect(server.client.replace(type, wrong)).rejects.toThrow('spec.output.uri');
+    expect(await server.client.get(type, namespace, 'stored')).toEqual(stored);
+    const put = withField(wrong, ['spec', 'output', 'uri'], 'pvc://claim/elsewhere');
+    const after = await server.client.replace(type, put);
+    expect(after.metadata.generation).toBe(2);
+  });
+});
