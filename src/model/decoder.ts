@@ -1,3 +1,4 @@
+import { badSpec } from '../api/index.ts';
 import type { PackedBatch, Target } from '../data/index.ts';
 import type { Engine, Tensor } from '../engine/index.ts';
 import { GraphBuilder, gradients, type Split, split, type Value } from '../graph/index.ts';
@@ -50,8 +51,12 @@ export class Decoder {
     this.depth = weights.depth;
   }
 
-  /** The states before the first block. */
+  /** The states before the first block. @throws OffsiteError BadSpec where a row is longer than the model's positions reach */
   async embed(batch: PackedBatch): Promise<Float32Array> {
+    const { positions = Number.POSITIVE_INFINITY } = this.config;
+    const longest = batch.positions.reduce((most, position) => Math.max(most, position + 1), 0);
+    if (longest > positions)
+      throw badSpec(`maxLength: a row has ${longest} tokens, the model has positions for ${positions}`);
     const rows = this.#weights.embed(batch.ids);
     const { embedder, embedding } = this.config;
     if (embedder === undefined) return rows;

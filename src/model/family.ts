@@ -17,6 +17,8 @@ export interface Architecture {
   /** Width of the hidden state (D). */
   readonly hidden: number;
   readonly vocabulary: number;
+  /** The longest row that there are positions for; any length when absent. */
+  readonly positions?: number;
   /** The token table, [V, E]. */
   readonly embedding: Slot;
   /** How token rows become the first block's states; absent where they are the states already. */

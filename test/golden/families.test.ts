@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { pack } from '../../src/data/index.ts';
 import { Engine } from '../../src/engine/index.ts';
-import { openModel } from '../../src/model/index.ts';
+import { Decoder, openModel, weightsOf } from '../../src/model/index.ts';
 import { fixtureOf, variants, writeCheckpoint } from './families/fixture.ts';
 import { measure, measureEmulator } from './families/measure.ts';
 import { type Measured, staleCells, writeTable } from './families/table.ts';
@@ -47,4 +48,18 @@ describe.each(variants())('%s', (variant) => {
 test('the table of docs/families.md is what was measured (WRITE_FAMILIES=1 writes it)', () => {
   if (process.env['WRITE_FAMILIES'] === '1') writeTable(measured);
   expect(staleCells(measured)).toEqual([]);
+});
+
+test('a row that is longer than the positions of the model is refused', async () => {
+  const path = join(work.path, 'short');
+  const fixture = fixtureOf('gpt2');
+  writeCheckpoint(path, fixture);
+  const engine = await Engine.create({ provider: 'cpu', threads: 1 });
+  const model = openModel(path);
+  const decoder = new Decoder(engine, model.architecture, weightsOf(model, { memory: 2 ** 20 }));
+  const trunk = Array.from({ length: 65 }, () => 5);
+  const [batch] = pack([{ row: 0, trunk, branches: [], bytes: [] }], { capacity: 80, batch: 1 });
+  await expect(decoder.embed(batch!)).rejects.toThrow('a row has 65 tokens, the model has positions for 64');
+  model.close();
+  await engine.dispose();
 });

@@ -48,8 +48,14 @@ def range_of(name, shape, centred_norms):
     return 0.0, round(1.7 / fan_in**0.5, 6)
 
 
+def hub_name(variant, name):
+    """As a checkpoint has it: transformers renames on loading, and some are published without the outer module's name."""
+    return variant.get("renamed", {}).get(name, name).removeprefix(variant.get("bare", ""))
+
+
 def build(variant):
-    config = getattr(transformers, variant["config"])(**variant["fields"])
+    # configurations write into the dictionaries that they are given
+    config = getattr(transformers, variant["config"])(**copy.deepcopy(variant["fields"]))
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     model.config.use_cache = False
     dtype = DTYPES[variant.get("dtype", "F32")]
@@ -57,6 +63,7 @@ def build(variant):
     # a tied head is the embedding again: named_parameters tells each once
     for name, parameter in model.named_parameters():
         base, scale = range_of(name, parameter.shape, variant.get("centredNorms", False))
+        name = hub_name(variant, name)
         values = torch.from_numpy((base + scale * uniform(name, parameter.numel())).astype(np.float32))
         parameter.data = values.to(dtype).float().reshape(parameter.shape)
         tensors.append([name, list(parameter.shape), base, scale])
@@ -122,7 +129,7 @@ def tails(values, rows):
     return torch.cat([values[i, len(row) - 2 : len(row)] for i, row in enumerate(rows)])
 
 
-def full(model, rows):
+def full(model, rows, variant):
     owner, name = blocks_of(model)
     seen = {}
 
@@ -138,7 +145,9 @@ def full(model, rows):
         "logits": packed(real(logits, rows)),
         "loss": loss.item(),
         "stateGradient": described(real(seen["states"].grad, rows)),
-        "gradients": {name: described(p.grad) for name, p in model.named_parameters()},
+        "gradients": {
+            hub_name(variant, name): described(p.grad) for name, p in model.named_parameters()
+        },
     }
 
 
@@ -217,12 +226,12 @@ def reference(name, variant):
         "dtype": variant.get("dtype", "F32"),
         "tensors": tensors,
         "rows": rows,
-        "full": full(model, rows),
+        "full": full(model, rows, variant),
     }
     if "emulator" in variant:
         result["emulator"] = emulated(model, rows, **variant["emulator"])
     path = FIXTURES / f"{name}.json"
-    path.write_text(json.dumps(result, separators=(",", ":")) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(result, separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8")
     print(f"{name}: loss {result['full']['loss']:.4f}, {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 

@@ -84,6 +84,11 @@ interface LlamaOptions {
   queryBias: boolean;
   outputBias: boolean;
   kind?: (layer: number) => WindowKind;
+  /** The positions' angles for heads of a size, where config.json has them in another way; by kind of layer where they differ. */
+  rope?: (headSize: number) => RopeConfig | ((kind: string) => RopeConfig);
+  /** Of the attention's products: 1 / sqrt(head size) and no cap when absent. */
+  scale?: number;
+  cap?: number | undefined;
 }
 
 /** Rotary positions, grouped queries, gated MLP, RMSNorm before both; families that differ by more overrule a method. */
@@ -97,7 +102,7 @@ export class Llama implements Architecture {
   readonly kind: (layer: number) => WindowKind;
   protected readonly config: LlamaConfig;
   protected readonly heads: Heads;
-  protected readonly rope: RopeConfig;
+  readonly #rope: (kind: string) => RopeConfig;
   readonly #options: LlamaOptions;
 
   constructor(family: string, config: LlamaConfig, options: LlamaOptions) {
@@ -113,7 +118,8 @@ export class Llama implements Architecture {
       config.num_key_value_heads,
       config.head_dim,
     );
-    this.rope = parseRope(config, this.heads.size);
+    const rope = options.rope?.(this.heads.size) ?? parseRope(config, this.heads.size);
+    this.#rope = typeof rope === 'function' ? rope : () => rope;
     this.kind = options.kind ?? (() => 'full_attention');
     this.embedding = { name: 'model.embed_tokens.weight', shape: [this.vocabulary, this.hidden] };
     this.head = {
@@ -144,7 +150,7 @@ export class Llama implements Architecture {
 
   side(batch: PackedBatch, kind: string): Record<string, Tensor> {
     const window = kind === 'sliding_attention' ? (this.config.sliding_window ?? undefined) : undefined;
-    return { mask: maskSide(batch, window), ...rotarySides(batch, this.rope) };
+    return { mask: maskSide(batch, window), ...rotarySides(batch, this.#rope(kind)) };
   }
 
   buildBlock(g: GraphBuilder, x: Value, side: Inputs, w: Inputs): Value {
@@ -170,6 +176,8 @@ export class Llama implements Architecture {
     const rotate = (v: Value) => g.rotary(v, side['positions']!, side['cos']!, side['sin']!, this.heads.size);
     const mixed = attention(g, rotate(queries), rotate(keys), values, {
       ...this.heads,
+      scale: this.#options.scale,
+      cap: this.#options.cap,
       bias: [side['mask']!],
     });
     return linear(g, mixed, w, 'output');

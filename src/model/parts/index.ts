@@ -1,7 +1,9 @@
 export { type Activation, activate, activationField } from './activation.ts';
+export { alibiSide } from './alibi.ts';
 export { attention, type Heads, headsOf } from './attention.ts';
 export { commonFields, parseConfig } from './config.ts';
-export { type Inputs, layerNorm, linear, parts, perHead, softCap, transposed } from './layers.ts';
+export { headParts, type Inputs, layerNorm, linear, parts, perHead, softCap, transposed } from './layers.ts';
+export { outerName } from './names.ts';
 export { maskSide, rotarySides } from './sides.ts';
 export { linearSlots, normSlots, transposedSlots } from './slots.ts';
 export { type WindowKind, windowFields, windowKinds } from './windows.ts';

@@ -13,8 +13,10 @@ export function transposed(g: GraphBuilder, x: Value, w: Inputs, slot: string): 
   return plusBias(g, g.matmul(x, w[slot]!), w, slot);
 }
 
+/** Layer normalisation; a norm that was published without weights has ones, one without a bias zeros. */
 export function layerNorm(g: GraphBuilder, x: Value, w: Inputs, slot: string, epsilon: number): Value {
-  return g.layerNorm(x, w[slot]!, w[`${slot}Bias`]!, epsilon);
+  const all = (value: number) => g.floats(new Array<number>(x.shape.at(-1) as number).fill(value));
+  return g.layerNorm(x, w[slot] ?? all(1), w[`${slot}Bias`] ?? all(0), epsilon);
 }
 
 /** The normalisation of each head of [B, T, heads * size] by one weight of a head's size. */
@@ -36,6 +38,18 @@ export function parts(g: GraphBuilder, x: Value, sizes: readonly number[]): Valu
     start += size;
     return g.slice(x, axis, start - size, start);
   });
+}
+
+/** Queries, keys and values out of one projection that holds them head by head: [B, T, heads * 3 * size]. */
+export function headParts(
+  g: GraphBuilder,
+  fused: Value,
+  { heads, size }: { heads: number; size: number },
+): [queries: Value, keys: Value, values: Value] {
+  const [batch, length] = fused.shape as [number, number, number];
+  const byHead = g.reshape(fused, [batch, length, heads, 3, size]);
+  const part = (i: number) => g.reshape(g.slice(byHead, 3, i, i + 1), [batch, length, heads * size]);
+  return [part(0), part(1), part(2)];
 }
 
 function plusBias(g: GraphBuilder, product: Value, w: Inputs, slot: string): Value {

@@ -1,16 +1,21 @@
 import { type Described, unpacked } from './fixture.ts';
 
-/** How far values are from what a fixture describes, relative to its root mean square: by `most` of the sampled elements, and by the norm. */
+/**
+ * How far values are from what a fixture describes, relative to its root mean square: by `most` of the sampled elements,
+ * and by the norm.
+ * @param least the root mean square below which there is nothing but rounding (a key's bias has no gradient)
+ */
 export function describedDifference(
   values: Float32Array,
   { norm, sample }: Described,
-  most: typeof largest = largest,
+  { most = largest, least = 0 }: { most?: typeof largest; least?: number } = {},
 ): number {
   const expected = unpacked(sample);
   const ours = expected.map((_, i) => values[Math.floor((i * values.length) / expected.length)]!);
   const size = norm / Math.sqrt(values.length);
-  const difference = most(ours.map((value, i) => value - expected[i]!)) / size;
-  return Math.max(difference, Math.abs(rms(values) - size) / size);
+  const scale = Math.max(size, least);
+  const difference = most(ours.map((value, i) => value - expected[i]!)) / scale;
+  return Math.max(difference, Math.abs(rms(values) - size) / scale);
 }
 
 /** The largest difference, relative to the root mean square of `b`. */

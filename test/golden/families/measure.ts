@@ -1,6 +1,6 @@
 import { type PackedBatch, pack } from '../../../src/data/index.ts';
 import type { Engine, Tensor } from '../../../src/engine/index.ts';
-import { GraphBuilder, gradients, product, type Value } from '../../../src/graph/index.ts';
+import { GraphBuilder, gradients, type Value } from '../../../src/graph/index.ts';
 import { Decoder, type Model, type Saved, type Slots, weightsOf } from '../../../src/model/index.ts';
 import { mergedTensors } from '../../../src/plugin/merge.ts';
 import { gradientStep } from '../../../src/tuning/gradient-step.ts';
@@ -76,12 +76,17 @@ export async function measure(engine: Engine, model: Model, fixture: Fixture): P
   const missing = names.filter((name) => !found.has(name));
   if (missing.length > 0 || found.size !== names.length)
     throw new Error(`gradients of ${[...found.keys()]} were computed, those of ${names} expected`);
+  const strongest = Math.max(
+    ...names.map((name) => full.gradients[name]!.norm / Math.sqrt(found.get(name)!.length)),
+  );
   return {
     logits,
     loss: Math.abs(loss - full.loss) / full.loss,
     gradients: Math.max(
       describedDifference(stateGradient, full.stateGradient),
-      ...names.map((name) => describedDifference(found.get(name)!, full.gradients[name]!)),
+      ...names.map((name) =>
+        describedDifference(found.get(name)!, full.gradients[name]!, { least: strongest / 100 }),
+      ),
     ),
   };
 }
@@ -136,7 +141,7 @@ export async function measureEmulator(
     const before = model.read(name);
     const change = adapter.get(name)!.map((value, i) => value - before[i]!);
     const { noise } = emulator.changes[name]!;
-    const difference = describedDifference(change, emulator.changes[name]!, rms);
+    const difference = describedDifference(change, emulator.changes[name]!, { most: rms });
     return noise < 1e-3 ? difference : Math.max(0, difference - 2 * noise);
   });
   const plugged = new Decoder(
@@ -203,19 +208,53 @@ async function headGradients(
   return slots.map((slot) => [head[slot]!.name, outputs[slot]!.data as Float32Array]);
 }
 
-/** The gradient of the token table, from that of the states before the first block. */
+/** The gradients of the token table and of what lies behind it, from that of the states before the first block. */
 async function embeddingGradients(
-  _engine: Engine,
-  { architecture: { embedding, hidden } }: Model,
+  engine: Engine,
+  { architecture, read }: Model,
   dy: Float32Array,
-  batch: PackedBatch,
+  { size, length, ids, rows, positions }: PackedBatch,
 ): Promise<[string, Float32Array][]> {
-  const table = new Float32Array(product(embedding.shape));
-  batch.ids.forEach((id, at) => {
-    if (batch.rows[at]! < 0) return;
-    for (let d = 0; d < hidden; d++) table[id * hidden + d]! += dy[at * hidden + d]!;
+  const { embedding, embedder, hidden } = architecture;
+  const [vocabulary, width] = embedding.shape as [number, number];
+  const live = dy.map((value, i) => (rows[Math.floor(i / hidden)]! < 0 ? 0 : value));
+  const found: [string, Float32Array][] = [];
+  let drows = live;
+  if (embedder !== undefined) {
+    const g = new GraphBuilder();
+    const w = inputsOf(g, embedder.slots);
+    const table = g.input('table', 'float32', [vocabulary, width]);
+    const x = g.gather(table, g.input('ids', 'int64', [size, length]), 0);
+    const states = embedder.build(g, x, g.input('positions', 'int64', [size, length]), w);
+    const gradient = g.input('dy', 'float32', [size, length, hidden]);
+    const slots = Object.keys(embedder.slots);
+    const wrt = [x, ...slots.map((slot) => w[slot]!)];
+    gradients(g, [{ value: states, gradient }], wrt).forEach((d, i) => {
+      g.output(`d.${i}`, d);
+    });
+    const whole = (data: Int32Array) => ({
+      dtype: 'int64' as const,
+      shape: [size, length],
+      data: BigInt64Array.from(data, BigInt),
+    });
+    const session = await engine.session('embedder gradients', () => g);
+    const outputs = await session.run({
+      ids: whole(ids),
+      positions: whole(positions),
+      table: { dtype: 'float32', shape: [vocabulary, width], data: read(embedding.name) },
+      dy: { dtype: 'float32', shape: [size, length, hidden], data: live },
+      ...feedsOf(embedder.slots, read),
+    });
+    drows = outputs['d.0']!.data as typeof live;
+    slots.forEach((slot, i) => {
+      found.push([embedder.slots[slot]!.name, outputs[`d.${i + 1}`]!.data as Float32Array]);
+    });
+  }
+  const table = new Float32Array(vocabulary * width);
+  ids.forEach((id, at) => {
+    for (let d = 0; d < width; d++) table[id * width + d]! += drows[at * width + d]!;
   });
-  return [[embedding.name, table]];
+  return [[embedding.name, table], ...found];
 }
 
 function inputsOf(g: GraphBuilder, slots: Slots): Record<string, Value> {

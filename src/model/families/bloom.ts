@@ -1,0 +1,105 @@
+import { z } from 'zod';
+import type { Family } from '../family.ts';
+import {
+  activate,
+  alibiSide,
+  attention,
+  headParts,
+  headsOf,
+  layerNorm,
+  linear,
+  linearSlots,
+  maskSide,
+  normSlots,
+  outerName,
+  parseConfig,
+} from '../parts/index.ts';
+
+const schema = z
+  .looseObject({
+    hidden_size: z.int().positive().optional(),
+    n_embed: z.int().positive().optional(),
+    n_layer: z.int().positive().optional(),
+    num_hidden_layers: z.int().positive().optional(),
+    n_head: z.int().positive().optional(),
+    num_attention_heads: z.int().positive().optional(),
+    vocab_size: z.int().positive(),
+    layer_norm_epsilon: z.number().positive().default(1e-5),
+    apply_residual_connection_post_layernorm: z.boolean().default(false),
+    tie_word_embeddings: z.boolean().default(true),
+  })
+  .transform((config) => ({
+    ...config,
+    hidden: config.n_embed ?? config.hidden_size,
+    depth: config.n_layer ?? config.num_hidden_layers,
+    heads: config.n_head ?? config.num_attention_heads,
+  }))
+  .pipe(
+    z.looseObject({
+      hidden: z.int({ error: 'hidden_size is missing' }),
+      depth: z.int({ error: 'n_layer is missing' }),
+      heads: z.int({ error: 'n_head is missing' }),
+      vocab_size: z.int(),
+      layer_norm_epsilon: z.number(),
+      apply_residual_connection_post_layernorm: z.boolean(),
+      tie_word_embeddings: z.boolean(),
+    }),
+  );
+
+/** BLOOM (arXiv 2211.05100): linear biases in place of positions, a norm behind the embedding. */
+export const bloom: Family = {
+  name: 'bloom',
+  architectures: ['BloomForCausalLM'],
+  parse(config, has) {
+    const c = parseConfig(schema, config);
+    const { hidden } = c;
+    const heads = headsOf(hidden, c.heads, c.heads);
+    const outer = outerName('transformer.', 'word_embeddings.weight', has);
+    const embedding = { name: `${outer}word_embeddings.weight`, shape: [c.vocab_size, hidden] };
+    const bias = { bias: true };
+    return {
+      family: 'bloom',
+      depth: c.depth,
+      hidden,
+      vocabulary: c.vocab_size,
+      embedding,
+      embedder: {
+        slots: normSlots('norm', `${outer}word_embeddings_layernorm`, hidden, bias),
+        build: (g, rows, _positions, w) => layerNorm(g, rows, w, 'norm', c.layer_norm_epsilon),
+      },
+      head: {
+        ...normSlots('norm', `${outer}ln_f`, hidden, bias),
+        head: c.tie_word_embeddings ? embedding : { ...embedding, name: 'lm_head.weight' },
+      },
+      block(layer) {
+        const at = `${outer}h.${layer}`;
+        return {
+          ...normSlots('attentionNorm', `${at}.input_layernorm`, hidden, bias),
+          ...linearSlots('attention', `${at}.self_attention.query_key_value`, [3 * hidden, hidden], bias),
+          ...linearSlots('output', `${at}.self_attention.dense`, [hidden, hidden], bias),
+          ...normSlots('mlpNorm', `${at}.post_attention_layernorm`, hidden, bias),
+          ...linearSlots('up', `${at}.mlp.dense_h_to_4h`, [4 * hidden, hidden], bias),
+          ...linearSlots('down', `${at}.mlp.dense_4h_to_h`, [hidden, 4 * hidden], bias),
+        };
+      },
+      side: (batch) => ({ mask: maskSide(batch), alibi: alibiSide(batch, heads.heads) }),
+      buildBlock(g, x, side, w) {
+        const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_epsilon);
+        const residual = (before: typeof x, normed: typeof x) =>
+          c.apply_residual_connection_post_layernorm ? normed : before;
+        const first = norm(x, 'attentionNorm');
+        const [queries, keys, values] = headParts(g, linear(g, first, w, 'attention'), heads);
+        const mixed = attention(g, queries, keys, values, {
+          ...heads,
+          bias: [side['alibi']!, side['mask']!],
+        });
+        const attended = g.add(residual(x, first), linear(g, mixed, w, 'output'));
+        const second = norm(attended, 'mlpNorm');
+        const up = activate(g, linear(g, second, w, 'up'), 'gelu_new');
+        return g.add(residual(attended, second), linear(g, up, w, 'down'));
+      },
+      buildHead: (g, x, w) =>
+        g.matmul(layerNorm(g, x, w, 'norm', c.layer_norm_epsilon), w['head']!, { transB: true }),
+    };
+  },
+};

@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import type { Family } from '../family.ts';
+import {
+  activate,
+  activationField,
+  attention,
+  commonFields,
+  headParts,
+  headsOf,
+  layerNorm,
+  linear,
+  linearSlots,
+  maskSide,
+  normSlots,
+  outerName,
+  parseConfig,
+  rotarySides,
+} from '../parts/index.ts';
+import { parseRope, ropeFields } from '../rope.ts';
+
+const schema = z.looseObject({
+  ...commonFields,
+  intermediate_size: z.int().positive(),
+  hidden_act: activationField.default('gelu'),
+  layer_norm_eps: z.number().positive().default(1e-5),
+  use_parallel_residual: z.boolean().default(true),
+  attention_bias: z.boolean().default(true),
+  tie_word_embeddings: z.boolean().default(false),
+  rotary_pct: z.number().positive().max(1).default(0.25),
+  rotary_emb_base: z.number().positive().default(10_000),
+  ...ropeFields,
+});
+
+/** GPT-NeoX (arXiv 2204.06745) and Pythia: attention and MLP side by side, a part of each head rotated. */
+export const gptNeox: Family = {
+  name: 'gpt-neox',
+  architectures: ['GPTNeoXForCausalLM'],
+  parse(config, has) {
+    const c = parseConfig(schema, config);
+    const hidden = c.hidden_size;
+    const heads = headsOf(hidden, c.num_attention_heads, c.num_attention_heads);
+    const share = c.rope_parameters?.partial_rotary_factor ?? c.rotary_pct;
+    const rope = parseRope(c, Math.floor(heads.size * share), c.rotary_emb_base);
+    const outer = outerName('gpt_neox.', 'embed_in.weight', has);
+    const embedding = { name: `${outer}embed_in.weight`, shape: [c.vocab_size, hidden] };
+    const bias = { bias: true };
+    return {
+      family: 'gpt-neox',
+      depth: c.num_hidden_layers,
+      hidden,
+      vocabulary: c.vocab_size,
+      embedding,
+      head: {
+        ...normSlots('norm', `${outer}final_layer_norm`, hidden, bias),
+        head: c.tie_word_embeddings ? embedding : { ...embedding, name: 'embed_out.weight' },
+      },
+      block(layer) {
+        const at = `${outer}layers.${layer}`;
+        const attentionBias = { bias: c.attention_bias };
+        return {
+          ...normSlots('attentionNorm', `${at}.input_layernorm`, hidden, bias),
+          ...linearSlots('attention', `${at}.attention.query_key_value`, [3 * hidden, hidden], attentionBias),
+          ...linearSlots('output', `${at}.attention.dense`, [hidden, hidden], attentionBias),
+          ...normSlots('mlpNorm', `${at}.post_attention_layernorm`, hidden, bias),
+          ...linearSlots('up', `${at}.mlp.dense_h_to_4h`, [c.intermediate_size, hidden], bias),
+          ...linearSlots('down', `${at}.mlp.dense_4h_to_h`, [hidden, c.intermediate_size], bias),
+        };
+      },
+      side: (batch) => ({ mask: maskSide(batch), ...rotarySides(batch, rope) }),
+      buildBlock(g, x, side, w) {
+        const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_eps);
+        const rotate = (v: typeof x) =>
+          g.rotary(v, side['positions']!, side['cos']!, side['sin']!, heads.size);
+        const [queries, keys, values] = headParts(
+          g,
+          linear(g, norm(x, 'attentionNorm'), w, 'attention'),
+          heads,
+        );
+        const mixed = attention(g, rotate(queries), rotate(keys), values, {
+          ...heads,
+          bias: [side['mask']!],
+        });
+        const attended = g.add(x, linear(g, mixed, w, 'output'));
+        const from = c.use_parallel_residual ? x : attended;
+        const up = activate(g, linear(g, norm(from, 'mlpNorm'), w, 'up'), c.hidden_act);
+        return g.add(attended, linear(g, up, w, 'down'));
+      },
+      buildHead: (g, x, w) =>
+        g.matmul(layerNorm(g, x, w, 'norm', c.layer_norm_eps), w['head']!, { transB: true }),
+    };
+  },
+};

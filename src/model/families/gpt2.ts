@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import type { Family } from '../family.ts';
+import {
+  activate,
+  activationField,
+  attention,
+  headsOf,
+  layerNorm,
+  maskSide,
+  normSlots,
+  outerName,
+  parseConfig,
+  parts,
+  transposed,
+  transposedSlots,
+} from '../parts/index.ts';
+
+const schema = z.looseObject({
+  n_embd: z.int().positive(),
+  n_layer: z.int().positive(),
+  n_head: z.int().positive(),
+  n_positions: z.int().positive(),
+  n_inner: z.int().positive().nullish(),
+  vocab_size: z.int().positive(),
+  activation_function: activationField.default('gelu_new'),
+  layer_norm_epsilon: z.number().positive().default(1e-5),
+  scale_attn_weights: z.boolean().default(true),
+  scale_attn_by_inverse_layer_idx: z.literal(false).default(false),
+  tie_word_embeddings: z.boolean().default(true),
+});
+
+/** GPT-2: learned positions, LayerNorm before attention and MLP, linear maps stored [from, to]. */
+export const gpt2: Family = {
+  name: 'gpt2',
+  architectures: ['GPT2LMHeadModel'],
+  parse(config, has) {
+    const c = parseConfig(schema, config);
+    const hidden = c.n_embd;
+    const inner = c.n_inner ?? 4 * hidden;
+    const heads = headsOf(hidden, c.n_head, c.n_head);
+    const outer = outerName('transformer.', 'wte.weight', has);
+    const embedding = { name: `${outer}wte.weight`, shape: [c.vocab_size, hidden] };
+    return {
+      family: 'gpt2',
+      depth: c.n_layer,
+      hidden,
+      vocabulary: c.vocab_size,
+      positions: c.n_positions,
+      embedding,
+      embedder: {
+        slots: { positions: { name: `${outer}wpe.weight`, shape: [c.n_positions, hidden] } },
+        build: (g, rows, positions, w) => g.add(rows, g.gather(w['positions']!, positions, 0)),
+      },
+      head: {
+        ...normSlots('norm', `${outer}ln_f`, hidden, { bias: true }),
+        head: c.tie_word_embeddings ? embedding : { ...embedding, name: 'lm_head.weight' },
+      },
+      block(layer) {
+        const at = `${outer}h.${layer}`;
+        return {
+          ...normSlots('attentionNorm', `${at}.ln_1`, hidden, { bias: true }),
+          ...transposedSlots('attention', `${at}.attn.c_attn`, [hidden, 3 * hidden]),
+          ...transposedSlots('output', `${at}.attn.c_proj`, [hidden, hidden]),
+          ...normSlots('mlpNorm', `${at}.ln_2`, hidden, { bias: true }),
+          ...transposedSlots('up', `${at}.mlp.c_fc`, [hidden, inner]),
+          ...transposedSlots('down', `${at}.mlp.c_proj`, [inner, hidden]),
+        };
+      },
+      side: (batch) => ({ mask: maskSide(batch) }),
+      buildBlock(g, x, side, w) {
+        const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_epsilon);
+        const fused = transposed(g, norm(x, 'attentionNorm'), w, 'attention');
+        const [queries, keys, values] = parts(g, fused, [hidden, hidden, hidden]);
+        const scale = c.scale_attn_weights ? undefined : 1;
+        const mixed = attention(g, queries!, keys!, values!, { ...heads, scale, bias: [side['mask']!] });
+        const attended = g.add(x, transposed(g, mixed, w, 'output'));
+        const up = transposed(g, norm(attended, 'mlpNorm'), w, 'up');
+        return g.add(attended, transposed(g, activate(g, up, c.activation_function), w, 'down'));
+      },
+      buildHead: (g, x, w) =>
+        g.matmul(layerNorm(g, x, w, 'norm', c.layer_norm_epsilon), w['head']!, { transB: true }),
+    };
+  },
+};

@@ -1,0 +1,61 @@
+import { z } from 'zod';
+import type { GraphBuilder, Value } from '../../graph/index.ts';
+import type { Family, Slots } from '../family.ts';
+import {
+  activate,
+  type Inputs,
+  linear,
+  linearSlots,
+  parseConfig,
+  parts,
+  windowKinds,
+} from '../parts/index.ts';
+import { parseRope } from '../rope.ts';
+import { Llama, llamaSchema } from './llama.ts';
+
+const schema = z.looseObject({
+  ...llamaSchema.shape,
+  partial_rotary_factor: z.number().positive().max(1).default(1),
+});
+
+/** Phi-3 and Phi-4 (arXiv 2404.14219): LLaMA with one projection for queries, keys and values, and one for gate and up. */
+export const phi3: Family = {
+  name: 'phi3',
+  architectures: ['Phi3ForCausalLM'],
+  parse: (config) => {
+    const c = parseConfig(schema, config);
+    const share = c.rope_parameters?.partial_rotary_factor ?? c.partial_rotary_factor;
+    return new Phi3('phi3', c, {
+      queryBias: false,
+      outputBias: false,
+      kind: windowKinds({}, () => c.sliding_window != null),
+      rope: (size) => parseRope(c, Math.floor(size * share)),
+    });
+  },
+};
+
+class Phi3 extends Llama {
+  override block(layer: number): Slots {
+    const { query, key, value, gate, up, ...others } = super.block(layer);
+    const at = `model.layers.${layer}`;
+    const rows = (...fused: (typeof query)[]) =>
+      fused.reduce((sum, slot) => sum + (slot!.shape[0] as number), 0);
+    return {
+      ...others,
+      ...linearSlots('attention', `${at}.self_attn.qkv_proj`, [rows(query, key, value), this.hidden]),
+      ...linearSlots('gateUp', `${at}.mlp.gate_up_proj`, [rows(gate, up), this.hidden]),
+    };
+  }
+
+  protected override project(g: GraphBuilder, x: Value, w: Inputs): [Value, Value, Value] {
+    const { heads, groups, size } = this.heads;
+    const sizes = [heads * size, groups * size, groups * size];
+    return parts(g, linear(g, x, w, 'attention'), sizes) as [Value, Value, Value];
+  }
+
+  protected override mlp(g: GraphBuilder, x: Value, w: Inputs): Value {
+    const inner = this.config.intermediate_size;
+    const [gate, up] = parts(g, linear(g, x, w, 'gateUp'), [inner, inner]);
+    return linear(g, g.mul(activate(g, gate!, this.config.hidden_act), up!), w, 'down');
+  }
+}

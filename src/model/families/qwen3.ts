@@ -1,0 +1,41 @@
+import type { GraphBuilder, Value } from '../../graph/index.ts';
+import type { Family, Slots } from '../family.ts';
+import { type Inputs, normSlots, parseConfig, perHead } from '../parts/index.ts';
+import { Llama, llamaSchema, qwenWindows } from './llama.ts';
+
+/** Qwen3 (arXiv 2505.09388): LLaMA with an RMSNorm of each head's queries and keys. */
+export const qwen3: Family = {
+  name: 'qwen3',
+  architectures: ['Qwen3ForCausalLM'],
+  parse: (config) => {
+    const parsed = parseConfig(llamaSchema, config);
+    const { attention_bias: bias } = parsed;
+    return new Qwen3(
+      'qwen3',
+      { ...parsed, head_dim: parsed.head_dim ?? 128 },
+      {
+        queryBias: bias,
+        outputBias: bias,
+        kind: qwenWindows(parsed),
+      },
+    );
+  },
+};
+
+class Qwen3 extends Llama {
+  override block(layer: number): Slots {
+    const at = `model.layers.${layer}.self_attn`;
+    return {
+      ...super.block(layer),
+      ...normSlots('queryNorm', `${at}.q_norm`, this.heads.size),
+      ...normSlots('keyNorm', `${at}.k_norm`, this.heads.size),
+    };
+  }
+
+  protected override project(g: GraphBuilder, x: Value, w: Inputs): [Value, Value, Value] {
+    const [queries, keys, values] = super.project(g, x, w);
+    const normed = (v: Value, slot: string) =>
+      perHead(g, v, this.heads.size, (heads) => this.norm(g, heads, w, slot));
+    return [normed(queries, 'queryNorm'), normed(keys, 'keyNorm'), values];
+  }
+}
