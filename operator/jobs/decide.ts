@@ -5,6 +5,7 @@ import { holds, resolve } from './dependencies.ts';
 import { addressesOf, type JobSettings } from './job.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from './objects.ts';
 import { checkSpec, problemText } from './spec.ts';
+import type { StageName } from './stages.ts';
 import {
   type Context,
   conclude,
@@ -86,7 +87,8 @@ function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
   const condition = holds(context.observed.object, 'Failed');
   if (condition === undefined) return undefined;
   const { reason, message } = condition;
-  return { phase: 'Failed', statements: [{ type: 'Failed', reason, message }], ...cleanUp(context) };
+  const stage = context.status['stage'] as StageName | undefined;
+  return { phase: 'Failed', stage, statements: [{ type: 'Failed', reason, message }], ...cleanUp(context) };
 }
 
 /** Its Jobs go, in the foreground: the pods get SIGTERM, save a checkpoint and end. */

@@ -117,7 +117,7 @@ async function createJob(object: KubeObject, job: KubeObject, options: ExecuteOp
   } catch (error) {
     if (isAlreadyExists(error)) return await adoptJob(object, job, options);
     if (!isRefusal(error)) throw error;
-    refuse(object, error.message, isWrong(error), recent);
+    refuse(object, refusalOf(error), isWrong(error), recent);
     return false;
   }
 }
@@ -146,6 +146,14 @@ function refuse(object: KubeObject, message: string, final: boolean, recent: Rec
 /** Quota, admission, rights, a namespace that is ending, or a Job that is wrong: not a fault of the moment. */
 const isRefusal = (error: unknown): error is ApiError =>
   error instanceof ApiError && [400, 403, 413, 422].includes(error.status);
+
+/** The API server's words without our request; where it names fields, only those: they are spec.template's own. */
+function refusalOf({ message, details }: ApiError): string {
+  const fields = (details?.causes ?? []).flatMap(({ field, message: why }) =>
+    field?.startsWith('spec.template') ? [`${field}: ${why}`] : [],
+  );
+  return fields.length > 0 ? fields.join('; ') : message.replace(/^create \S+ [^:]*: /, '');
+}
 
 const isWrong = ({ status }: ApiError) => status === 400 || status === 422;
 

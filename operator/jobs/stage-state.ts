@@ -70,7 +70,7 @@ function waitingOf(
   }
   const [first] = troubles;
   if (first === undefined || troubles.length === 1) return first;
-  return { reason: first.reason, message: `${first.message} (and ${troubles.length - 1} more pods)` };
+  return { reason: first.reason, message: `${first.message} (and ${troubles.length - 1} more)` };
 }
 
 function retryOf({ reason, message }: Failure, times: number, { spec }: Context): Failure {

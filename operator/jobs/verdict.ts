@@ -71,6 +71,8 @@ export interface Verdict {
   readonly phase: Phase;
   /** What holds. */
   readonly statements: readonly Statement[];
+  /** The one under way, or that failed. */
+  readonly stage?: StageName | undefined;
   /** A new one forgets what earlier ones found. */
   readonly attempt?: number;
   /** Whether the attempt runs the spec as it is now; then the status is about it. */
@@ -130,6 +132,7 @@ export function conclude<R extends Resource>(context: Context<R>, verdict: Verdi
 /** Set by `nextStatus` itself; everything else in a status is what a stage found. */
 const own = [
   'phase',
+  'stage',
   'conditions',
   'observedGeneration',
   'startTime',
@@ -158,6 +161,7 @@ function nextStatus<R extends Resource>(
     ...(another ? {} : found),
     ...verdict.fields,
     phase: verdict.phase,
+    stage: verdict.stage,
     conditions,
     observedGeneration: generation,
     startTime,

@@ -52,6 +52,7 @@ function start<R extends Resource>(context: Attempt<R>, stage: StageName): Verdi
   const phase = stage === rules.stages[0] ? 'Pending' : 'Running';
   const waits = (waiting: Waiting, lookAgainMilliseconds?: number): Verdict => ({
     phase,
+    ...(phase === 'Running' && { stage }),
     statements: [...standing, { type: 'Waiting', ...waiting }],
     ...about(context),
     lookAgainMilliseconds,
@@ -80,6 +81,7 @@ function start<R extends Resource>(context: Attempt<R>, stage: StageName): Verdi
     : [];
   return {
     phase,
+    stage,
     statements: [...standing, ...refused],
     ...about(context),
     fields: { inputs: Object.keys(inputs).length > 0 ? addressesOf(inputs) : undefined },
@@ -95,6 +97,10 @@ function unsharedClaim(stageWork: StageWork, claims: ReadonlyMap<string, unknown
   const written = claimsOf(stageWork.writes);
   for (const name of claimsOf([...stageWork.reads, ...stageWork.writes])) {
     const claim = claims.get(name) as { spec?: { accessModes?: string[] } } | undefined;
+    if (claims.has(name) && claim === undefined) {
+      const message = `spec.probe.shards: ${stageWork.shards} pods share claim ${name}; there is no such claim`;
+      return { reason: 'ClaimMissing', message };
+    }
     const modes = claim?.spec?.accessModes;
     const right = written.includes(name) ? ['ReadWriteMany'] : ['ReadWriteMany', 'ReadOnlyMany'];
     if (modes === undefined || modes.some((mode) => right.includes(mode))) continue;
@@ -127,6 +133,7 @@ function follow<R extends Resource>(context: Attempt<R>, job: Job): Verdict {
     case 'failed':
       return {
         phase: 'Failed',
+        stage,
         statements: [{ type: 'Failed', ...state.failure }],
         ...about(context),
         fields: findingsOf(context, stage),
@@ -136,6 +143,7 @@ function follow<R extends Resource>(context: Attempt<R>, job: Job): Verdict {
     case 'active':
       return {
         ...active(context, job, state, at),
+        stage,
         statements: [...standing, ...statementsOf(context, state)],
       };
   }
@@ -173,6 +181,7 @@ function finish<R extends Resource>(
     case 'awaited':
       return {
         phase: 'Running',
+        stage,
         statements: [
           ...standing,
           {

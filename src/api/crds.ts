@@ -101,10 +101,16 @@ function columnsOf(kind: Kind): Column[] {
       jsonPath: '.status.progress.progressPercentage',
       description: 'Percent of the stage',
     },
-    { name: 'Stage', type: 'string', jsonPath: '.status.progress.stage' },
+    { name: 'Stage', type: 'string', jsonPath: '.status.stage' },
     { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.status=="True")].reason' },
     ...ownColumns[kind],
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+    {
+      name: 'Message',
+      type: 'string',
+      jsonPath: '.status.conditions[?(@.status=="True")].message',
+      priority: 1,
+    },
   ];
 }
 

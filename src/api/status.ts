@@ -51,6 +51,7 @@ const common = {
   observedGeneration: count.optional().describe('The generation of the spec that this status is about.'),
   startTime: time.optional(),
   completionTime: time.optional(),
+  stage: name.optional().describe('The stage that is under way, or that failed.'),
   attempt: count
     .optional()
     .describe('How often the work was started: again after a changed spec, a resumption or a lost result.'),
