@@ -54,12 +54,13 @@ const checks: Readonly<Record<'Emulator' | 'Adapter' | 'Model' | 'PooledStates',
       };
     const bundle = openBundle(emulator);
     try {
-      const { tensors } = openAdapter(directory, {
+      const adapter = openAdapter(directory, {
         architecture: bundle.model.architecture,
         emulator: bundle.artifact.digest,
         transferLayers: bundle.plan.transferLayers,
       });
-      return { tensors: tensors.size, detail: `belongs to ${emulator}` };
+      adapter.close();
+      return { tensors: adapter.names.length, detail: `belongs to ${emulator}` };
     } finally {
       bundle.close();
     }

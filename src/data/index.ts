@@ -1,3 +1,4 @@
+export * from './digest.ts';
 export * from './mask.ts';
 export * from './order.ts';
 export * from './pack.ts';

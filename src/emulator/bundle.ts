@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
 import { type OpenedArtifact, openArtifact } from '../artifact/index.ts';
-import { type Model, openModel, type WeightSource, type Weights, weightsOf } from '../model/index.ts';
+import {
+  type Model,
+  type Overlay,
+  openModel,
+  type WeightSource,
+  type Weights,
+  weightsOf,
+} from '../model/index.ts';
 import { type Plan, trainsAt } from './plan.ts';
 
 export const similarityFile = 'similarity.json';
@@ -55,22 +62,27 @@ export function openBundle(directory: string, digest?: string): Bundle {
 export interface EmulatorWeightOptions {
   /** Bytes of decoded weights that may stay in memory. */
   readonly memory: number;
-  /** Trained weights of transfer layers, by layer; they stand at the layer's own position only. */
+  /** Weights of transfer layers that are being trained, by layer; they stand at the layer's own position only. */
   readonly trained?: ReadonlyMap<number, Weights>;
+  /** An adapter's tensors; they too stand at their layers' own positions only. */
+  readonly adapter?: Overlay;
 }
 
 /**
  * The emulator's weights by position, from its bundle or from the full model: a position that repeats a transfer layer
- * runs the original weights, whatever `trained` holds.
+ * runs the original weights, whatever `trained` or `adapter` holds.
  */
 export function emulatorWeights(
   model: Model,
   plan: Plan,
-  { memory, trained }: EmulatorWeightOptions,
+  { memory, trained, adapter }: EmulatorWeightOptions,
 ): WeightSource {
   const replaced = new Map<number, Weights>();
   for (const [layer, weights] of trained ?? []) replaced.set(trainedPosition(plan, layer), weights);
-  return weightsOf(model, { layers: plan.source, replaced, memory });
+  const overlays = new Map<number, Overlay>();
+  for (const layer of adapter === undefined ? [] : plan.transferLayers)
+    overlays.set(trainedPosition(plan, layer), adapter as Overlay);
+  return weightsOf(model, { layers: plan.source, replaced, overlays, memory });
 }
 
 /** The one position at which a transfer layer trains. */

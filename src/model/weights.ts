@@ -18,50 +18,81 @@ export interface WeightSource {
   embed(ids: Int32Array): Float32Array;
 }
 
+/** Tensors that stand in the place of a model's, by name, as float32; a Map of arrays is one. */
+export interface Overlay {
+  /** Filled and returned where `into` is given and the tensor is read from a file. */
+  get(name: string, into?: Float32Array): Float32Array | undefined;
+}
+
 export interface WeightOptions {
   /** The layer that each position runs; the model's own order when absent. */
   layers?: readonly number[];
-  /** Weights that stand in the place of the model's at one position: what is trained, or was. */
+  /** Weights that stand in the place of the model's at one position: what is being trained. */
   replaced?: ReadonlyMap<number, Weights>;
-  /** Tensors that stand in the place of the model's wherever they are used, by name. */
-  overlay?: ReadonlyMap<string, Float32Array>;
+  /** Tensors that stand in the place of the model's wherever they are used. */
+  overlay?: Overlay;
+  /** Tensors that do so at some positions only: what was trained. */
+  overlays?: ReadonlyMap<number, Overlay>;
   /** Bytes of decoded weights that may stay in memory; what does not fit is read again for each use. */
   memory: number;
 }
 
-/** Weights of a model on disk: kept while they fit into the budget, else streamed block after block. */
-export function weightsOf(model: Model, { layers, replaced, overlay, memory }: WeightOptions): WeightSource {
+/** Decoded rows of the embedding that are kept, in bytes. */
+const embeddingMemory = 64 * 2 ** 20;
+
+/**
+ * Weights of a model on disk: kept while they fit into the budget, else streamed block after block. What is streamed is
+ * read into the same memory each time: garbage would count against a pod's limit until it is collected.
+ */
+export function weightsOf(
+  model: Model,
+  { layers, replaced, overlay, overlays, memory }: WeightOptions,
+): WeightSource {
   const { architecture } = model;
   const kept = new Map<string, Weights>();
+  const shared = new SharedBuffer();
+  let latest: { key: string; weights: Weights } | undefined;
   let free = memory;
   const layerOf = (position: number) => layers?.[position] ?? position;
-  const read = (key: string, slots: Slots): Weights => {
-    const found = kept.get(key);
+  const read = (key: string, slots: Slots, over: Overlay | undefined): Weights => {
+    const found = latest?.key === key ? latest.weights : kept.get(key);
     if (found !== undefined) return found;
+    const sizes = Object.values(slots).map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+    const bytes = sizes.reduce((sum, size) => sum + size * Float32Array.BYTES_PER_ELEMENT, 0);
+    const fits = bytes <= free;
+    if (!fits) latest = undefined;
+    const places = fits ? sizes.map((size) => new Float32Array(size)) : shared.divide(sizes);
     const weights = Object.fromEntries(
-      Object.entries(slots).map(([slot, { name }]) => [slot, overlay?.get(name) ?? model.read(name)]),
+      Object.entries(slots).map(([slot, { name }], i) => {
+        const into = places[i] as Float32Array;
+        return [slot, over?.get(name, into) ?? model.read(name, { into })];
+      }),
     );
-    const bytes = Object.values(weights).reduce((sum, values) => sum + values.byteLength, 0);
-    if (bytes <= free) {
+    if (fits) {
       free -= bytes;
       kept.set(key, weights);
-    }
+    } else latest = { key, weights };
     return weights;
   };
   const rows = new Map<number, Float32Array>();
   return {
     depth: layers?.length ?? architecture.depth,
     layer: layerOf,
-    block: (position) =>
-      replaced?.get(position) ?? read(`block ${layerOf(position)}`, architecture.block(layerOf(position))),
-    head: () => read('head', architecture.head),
-    embedder: () => read('embedder', architecture.embedder?.slots ?? {}),
+    block(position) {
+      const own = overlays?.get(position);
+      const layer = layerOf(position);
+      const key = own === undefined ? `block ${layer}` : `position ${position}`;
+      return replaced?.get(position) ?? read(key, architecture.block(layer), own ?? overlay);
+    },
+    head: () => read('head', architecture.head, overlay),
+    embedder: () => read('embedder', architecture.embedder?.slots ?? {}, overlay),
     embed(ids) {
       const width = architecture.embedding.shape[1] as number;
       const hidden = new Float32Array(ids.length * width);
       ids.forEach((id, i) => {
         let row = rows.get(id);
         if (row === undefined) {
+          if (rows.size * width * Float32Array.BYTES_PER_ELEMENT > embeddingMemory) rows.clear();
           row = model.read(architecture.embedding.name, { rows: [id, id + 1] });
           rows.set(id, row);
         }
@@ -70,4 +101,24 @@ export function weightsOf(model: Model, { layers, replaced, overlay, memory }: W
       return hidden;
     },
   };
+}
+
+/** Memory that is divided anew for each block, and grows to the largest. */
+class SharedBuffer {
+  #buffer = new ArrayBuffer(0);
+
+  /** Arrays of the given lengths, each from a multiple of 64 bytes on; those of the last call are no more valid. */
+  divide(lengths: readonly number[]): Float32Array[] {
+    let end = 0;
+    const starts = lengths.map((length) => {
+      const start = end;
+      end += Math.ceil((length * Float32Array.BYTES_PER_ELEMENT) / 64) * 64;
+      return start;
+    });
+    if (end > this.#buffer.byteLength) {
+      this.#buffer = new ArrayBuffer(0);
+      this.#buffer = new ArrayBuffer(end);
+    }
+    return lengths.map((length, i) => new Float32Array(this.#buffer, starts[i], length));
+  }
 }

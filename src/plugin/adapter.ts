@@ -2,12 +2,13 @@ import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import { openArtifact } from '../artifact/index.ts';
 import { type Checkpoint, openCheckpoint } from '../checkpoint/index.ts';
-import type { Architecture } from '../model/index.ts';
+import type { Architecture, Overlay } from '../model/index.ts';
 
-/** An adapter that passed every check: the trained tensors in full, by their names in the full model. */
-export interface Adapter {
-  digest: string;
-  tensors: ReadonlyMap<string, Float32Array>;
+/** An adapter that passed every check: the trained tensors in full, by their names in the full model, read when asked for. */
+export interface Adapter extends Overlay {
+  readonly digest: string;
+  readonly names: readonly string[];
+  close(): void;
 }
 
 /** What an adapter must belong to. */
@@ -43,21 +44,26 @@ export function openAdapter(
     throw badModel(`${join(directory, others[0].path)}: an adapter holds one ${file} only`);
   const checkpoint = openCheckpoint(join(directory, file));
   try {
+    const names = checkTensors(checkpoint, directory, architecture, transferLayers);
     return {
       digest: artifact.digest,
-      tensors: readTensors(checkpoint, directory, architecture, transferLayers),
+      names,
+      get: (name, into) => (names.includes(name) ? checkpoint.read(name, into ? { into } : {}) : undefined),
+      close: () => checkpoint.close(),
     };
-  } finally {
+  } catch (error) {
     checkpoint.close();
+    throw error;
   }
 }
 
-function readTensors(
+/** Names, shapes, dtypes and values; the names in the model's order. */
+function checkTensors(
   checkpoint: Checkpoint,
   directory: string,
   architecture: Architecture,
   transferLayers: readonly number[],
-): Map<string, Float32Array> {
+): string[] {
   const wanted = new Map(
     transferLayers.flatMap((layer) =>
       Object.values(architecture.block(layer)).map((slot) => [slot.name, slot] as const),
@@ -75,17 +81,21 @@ function readTensors(
     if (dtype !== 'F32')
       throw badModel(`${directory}: tensor ${name} is ${dtype}; an adapter's tensors are F32`);
   }
-  const tensors = new Map<string, Float32Array>();
-  for (const name of wanted.keys()) {
+  const largest = Math.max(...[...wanted.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1)));
+  const buffer = new Float32Array(largest);
+  for (const [name, { shape }] of wanted) {
     if (!checkpoint.tensors.has(name))
       throw badModel(`${directory}: lacks tensor ${name} of the transfer layers`);
-    const values = checkpoint.read(name);
+    const into = buffer.subarray(
+      0,
+      shape.reduce((a, b) => a * b, 1),
+    );
+    const values = checkpoint.read(name, { into });
     const bad = values.findIndex((value) => !Number.isFinite(value));
     if (bad >= 0)
       throw badModel(
         `${directory}: tensor ${name} holds ${values[bad]} (element ${bad}); values must be finite`,
       );
-    tensors.set(name, values);
   }
-  return tensors;
+  return [...wanted.keys()];
 }

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { badModel } from '../api/index.ts';
 import {
   decodeFloats,
   encodeFloats,
@@ -7,31 +8,36 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../checkpoint/index.ts';
-import type { Model } from '../model/index.ts';
+import type { Model, Overlay } from '../model/index.ts';
 
 /** The dtype of a tensor in the plugged-in model: that of the full model. */
 type SavedDType = 'F32' | 'F16' | 'BF16';
 
 /**
  * theta = (1 - c) full + c plugged for every tensor of the adapter, rounded to the dtype that the model stores, so that
- * what is evaluated is what is saved. c = 1 takes the adapter's values as they are.
+ * what is evaluated is what is saved. c = 1 takes the adapter's values as they are. Nothing is kept: each is made when asked for.
+ * @throws OffsiteError BadModel when a value is too large for the model's dtype
  */
-export function mergedTensors(
-  model: Model,
-  adapter: ReadonlyMap<string, Float32Array>,
-  coefficient: number,
-): Map<string, Float32Array> {
-  return new Map(
-    [...adapter].map(([name, plugged]) => {
-      const full = coefficient === 1 ? plugged : model.read(name);
+export function mergedTensors(model: Model, adapter: Overlay, coefficient: number): Overlay {
+  return {
+    get(name, into) {
+      const plugged = adapter.get(name, into);
+      if (plugged === undefined) return undefined;
+      const full = coefficient === 1 ? undefined : model.read(name);
       const mixed =
-        coefficient === 1
+        full === undefined
           ? plugged
-          : plugged.map((value, i) => (1 - coefficient) * (full[i] as number) + coefficient * value);
+          : full.map((value, i) => (1 - coefficient) * value + coefficient * (plugged[i] as number));
       const dtype = savedDType(model.tensors.get(name) as TensorInfo);
-      return [name, dtype === 'F32' ? mixed : decodeFloats(encodeFloats(mixed, dtype), dtype)];
-    }),
-  );
+      if (dtype === 'F32') return mixed;
+      const rounded = decodeFloats(encodeFloats(mixed, dtype), dtype);
+      if (!rounded.every(Number.isFinite))
+        throw badModel(
+          `adapter: tensor ${name} holds a value that is too large for the model's ${dtype}; train with a lower learning rate`,
+        );
+      return rounded;
+    },
+  };
 }
 
 /** Bytes after which a checkpoint goes on in another shard. */
@@ -41,15 +47,9 @@ const shardBytes = 2_000_000_000;
  * Writes the plugged-in model in the hub's layout: config.json, tokenizer files, model.safetensors or its shards.
  * Tensors that are not replaced keep their bytes; memory is bounded by the largest tensor.
  */
-export function savePluggedIn(
-  directory: string,
-  model: Model,
-  replaced: ReadonlyMap<string, Float32Array>,
-): void {
+export function savePluggedIn(directory: string, model: Model, replaced: Overlay): void {
   mkdirSync(directory, { recursive: true });
-  const tensors = [...model.tensors.values()].map((tensor) =>
-    toWrite(tensor, model, replaced.get(tensor.name)),
-  );
+  const tensors = [...model.tensors.values()].map((tensor) => toWrite(tensor, model, replaced));
   writeFileSync(join(directory, 'config.json'), `${JSON.stringify(model.config, null, 2)}\n`);
   for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
   const shards = shardsOf(tensors);
@@ -70,10 +70,14 @@ export function savePluggedIn(
   writeFileSync(join(directory, 'model.safetensors.index.json'), `${JSON.stringify(index, null, 2)}\n`);
 }
 
-function toWrite(tensor: TensorInfo, model: Model, values: Float32Array | undefined): TensorToWrite {
+function toWrite(tensor: TensorInfo, model: Model, replaced: Overlay): TensorToWrite {
+  const { name, shape } = tensor;
   const dtype = savedDType(tensor);
-  const bytes = values === undefined ? () => model.readBytes(tensor.name) : () => encodeFloats(values, dtype);
-  return { name: tensor.name, shape: tensor.shape, dtype, bytes };
+  const bytes = () => {
+    const values = replaced.get(name);
+    return values === undefined ? model.readBytes(name) : encodeFloats(values, dtype);
+  };
+  return { name, shape, dtype, bytes };
 }
 
 function savedDType({ dtype }: TensorInfo): SavedDType {

@@ -4,13 +4,13 @@ import { badModel, gateFailed, type PlugIn, type PlugInStatus, type TaskResult }
 import {
   canonicalJson,
   digestOf,
-  fileDigest,
   type OpenedArtifact,
   openArtifact,
   peekManifest,
   sealArtifact,
   writeArtifact,
 } from '../artifact/index.ts';
+import { dataDigest } from '../data/index.ts';
 import {
   type Bundle,
   type Cell,
@@ -20,7 +20,7 @@ import {
   type RowScore,
 } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
-import { Decoder, type Model, openModel, type Weights, weightsOf } from '../model/index.ts';
+import { Decoder, type Model, type Overlay, openModel, weightsOf } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
 import { type Adapter, openAdapter } from './adapter.ts';
 import { evaluate, loadTask, type TaskData } from './evaluate.ts';
@@ -57,6 +57,7 @@ type CellName = (typeof cellNames)[number];
 export async function plug(options: PlugOptions, report: (result: PlugResult) => void): Promise<PlugResult> {
   const { spec, output } = options;
   const model = openModel(options.model);
+  const opened: { close(): void }[] = [model];
   try {
     const modelDigest = digestOf(options.model);
     if (spec.model.digest !== undefined && modelDigest !== spec.model.digest) {
@@ -70,12 +71,14 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
         `spec.emulator: the bundle was made from model ${bundle.artifact.manifest.madeFrom['model']}, not from ${modelDigest}`,
       );
     }
+    opened.push(bundle);
     const adapter = openAdapter(options.adapter.directory, {
       architecture: model.architecture,
       emulator: bundle.artifact.digest,
       transferLayers: bundle.plan.transferLayers,
       digest: options.adapter.digest,
     });
+    opened.push(adapter);
 
     const identity = {
       kind: 'Model' as const,
@@ -83,12 +86,12 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
       hyperparameters: {
         coefficient: spec.coefficient,
         save: spec.output.save,
-        evaluation: spec.evaluation ?? null,
-        rows: options.tasks.map(fileDigest),
+        evaluation: evaluationOf(spec),
+        rows: rowDigests(options),
       },
     };
     const done = finished(output, identity);
-    const plugged = mergedTensors(model, adapter.tensors, Number(spec.coefficient));
+    const plugged = mergedTensors(model, adapter, Number(spec.coefficient));
     const measured = done ?? (await measure(options, model, bundle, adapter, plugged));
     const gates = checkAll(spec, measured);
     report({ evaluation: measured, gates });
@@ -108,9 +111,20 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
       artifact: { digest: artifact.digest, sizeBytes: artifact.sizeBytes },
     };
   } finally {
-    model.close();
+    for (const open of opened) open.close();
   }
 }
+
+/** What is evaluated and how, without where its rows lie: equal work has equal digests in any place. */
+function evaluationOf({ evaluation }: PlugIn['spec']): unknown {
+  if (evaluation === undefined) return null;
+  return { ...evaluation, tasks: evaluation.tasks.map(({ data: _, ...task }) => task) };
+}
+
+const rowDigests = ({ spec, tasks }: PlugOptions) =>
+  tasks.map((path, i) =>
+    dataDigest(path, `spec.evaluation.tasks[${i}].data`, spec.evaluation?.tasks[i]?.data.digest),
+  );
 
 /** The evaluation of an artifact that lies there already and was made of the same things in the same way. */
 function finished(
@@ -131,7 +145,7 @@ async function measure(
   model: Model,
   bundle: Bundle,
   adapter: Adapter,
-  plugged: ReadonlyMap<string, Float32Array>,
+  plugged: Overlay,
 ): Promise<TaskResult[]> {
   const { evaluation } = spec;
   if (evaluation === undefined) return [];
@@ -148,7 +162,7 @@ async function measure(
         model.architecture,
         emulatorWeights(model, bundle.plan, {
           memory: memory / 2,
-          trained: adapterWeights(model, bundle, adapter),
+          adapter,
         }),
       ),
     plugIn: () =>
@@ -166,25 +180,6 @@ async function measure(
     }
   }
   return loaded.map((task, i) => resultOf(task, scores[i] as Record<CellName, RowScore[]>, evaluation));
-}
-
-/** The adapter's tensors by layer and slot. */
-function adapterWeights(
-  { architecture }: Model,
-  { plan }: Bundle,
-  { tensors }: Adapter,
-): Map<number, Weights> {
-  return new Map(
-    plan.transferLayers.map((layer) => [
-      layer,
-      Object.fromEntries(
-        Object.entries(architecture.block(layer)).map(([slot, { name }]) => [
-          slot,
-          tensors.get(name) as Float32Array,
-        ]),
-      ),
-    ]),
-  );
 }
 
 /** The differences that say whether it was worth it: plug-in against each other cell, and what the tuning did to the emulator. */
@@ -255,7 +250,7 @@ async function save(
   output: string,
   what: 'model' | 'adapter',
   model: Model,
-  plugged: ReadonlyMap<string, Float32Array>,
+  plugged: Overlay,
   adapter: string,
   description: Parameters<typeof sealArtifact>[1],
 ): Promise<OpenedArtifact> {

@@ -17,7 +17,10 @@ export function setField(manifest: Manifest, path: string, value: unknown): void
   const parts = path.split('.');
   const last = parts.pop() as string;
   let at = manifest as unknown as Record<string, unknown>;
-  for (const part of parts) at = (at[part] ??= {}) as Record<string, unknown>;
+  for (const part of parts) {
+    at[part] ??= {};
+    at = at[part] as Record<string, unknown>;
+  }
   if (value === undefined) delete at[last];
   else at[last] = value;
 }
@@ -33,7 +36,7 @@ export interface TinyManifests {
  * @param uri how a place such as `model`, `data/train.jsonl` or `out/emulator` is addressed
  */
 export function tinyManifests(uri: (place: string) => string = (place) => `file:${place}`): TinyManifests {
-  const resource = (kind: string, spec: unknown): Manifest => ({
+  const resource = (kind: string, spec: Record<string, unknown>): Manifest => ({
     apiVersion: 'offsite-tuning.dev/v1alpha1',
     kind,
     metadata: { name: 'tiny' },
