@@ -98,11 +98,12 @@ export const kubeProxyConfiguration = (kubeconfig: string) => ({
   conntrack: { maxPerCore: 0, min: 0 },
 });
 
-export const dnsConfiguration = (kubeconfig: string, address: string) => `
+export const dnsReadyPort = 8181;
+
+export const dnsConfiguration = (kubeconfig: string) => `
 .:53 {
-  bind ${address}
   errors
-  ready 127.0.0.1:8181
+  ready :${dnsReadyPort}
   cache 5
   kubernetes cluster.local in-addr.arpa {
     kubeconfig ${kubeconfig}

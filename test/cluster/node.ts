@@ -10,6 +10,7 @@ import {
   containerdConfiguration,
   containerdSocket,
   dnsConfiguration,
+  dnsReadyPort,
   kubeletConfiguration,
   kubeProxyConfiguration,
   nodeName,
@@ -113,7 +114,7 @@ export class Cluster implements RunningCluster {
     const node = this.controlPlane.kubeconfigFor('kubelet', `system:node:${nodeName}`, ['system:nodes']);
     const proxy = this.controlPlane.kubeconfigFor('kube-proxy', 'system:kube-proxy');
     // CoreDNS reads Services, EndpointSlices, Pods and Namespaces; the administrator's certificate is at hand.
-    const dns = dnsConfiguration(this.kubeconfig, this.#enclosure.address);
+    const dns = dnsConfiguration(this.kubeconfig);
     const serving = authority.issue('kubelet-serving', nodeName, [], [nodeName, this.#enclosure.address]);
     const kubelet = kubeletConfiguration(this.#enclosure, { ...serving, authority: authority.own.cert });
     await this.#processes.start('kubelet', programs.kubelet, [
@@ -127,7 +128,13 @@ export class Cluster implements RunningCluster {
       `--config=${this.#write('kube-proxy.json', kubeProxyConfiguration(proxy))}`,
     ]);
     await this.#processes.start('coredns', coredns(), ['-conf', this.#write('Corefile', dns)]);
+    await this.#until('coredns', () => this.#dnsIsReady());
     await this.#until('kubelet', () => this.#nodeIsReady());
+  }
+
+  async #dnsIsReady(): Promise<boolean> {
+    const { ok } = await fetch(`http://${this.#enclosure.address}:${dnsReadyPort}/ready`);
+    return ok;
   }
 
   #nodeIsReady(): boolean {
@@ -135,9 +142,13 @@ export class Cluster implements RunningCluster {
     return this.kubectl(['get', 'node', nodeName, '--ignore-not-found', '-o', path]) === 'True';
   }
 
-  async #until(program: NodeProgram, ready: () => boolean, limitMs = 60_000): Promise<void> {
+  async #until(
+    program: NodeProgram,
+    ready: () => boolean | Promise<boolean>,
+    limitMs = 60_000,
+  ): Promise<void> {
     const deadline = Date.now() + limitMs;
-    while (!works(ready)) {
+    while (!(await works(ready))) {
       const failure = this.#processes.failure(program);
       if (failure) throw new Error(failure);
       if (Date.now() > deadline)
@@ -180,9 +191,9 @@ function importImage(enclosure: Enclosure, archive: string): void {
 const ctr = (enclosure: Enclosure, ...args: string[]) =>
   enclosure.run('ctr', ['--address', containerdSocket, '--namespace', 'k8s.io', ...args]);
 
-function works(ready: () => boolean): boolean {
+async function works(ready: () => boolean | Promise<boolean>): Promise<boolean> {
   try {
-    return ready();
+    return await ready();
   } catch {
     return false;
   }
