@@ -1,3 +1,4 @@
+import type { Checkpoint } from '../checkpoint/index.ts';
 import type { PackedBatch } from '../data/index.ts';
 import type { Tensor } from '../engine/index.ts';
 import type { GraphBuilder, Value } from '../graph/index.ts';
@@ -53,11 +54,8 @@ export interface Embedder {
 export interface GgufMapping {
   /** `general.architecture`. */
   architecture: string;
-  /** The config.json that the metadata amounts to. `has` tells whether the file holds a GGUF tensor. */
-  config(
-    metadata: Readonly<Record<string, unknown>>,
-    has: (name: string) => boolean,
-  ): Record<string, unknown>;
+  /** The config.json that the file's metadata and tensors amount to. */
+  config(file: Pick<Checkpoint, 'metadata' | 'tensors' | 'read'>): Record<string, unknown>;
   /** The hub's name of a GGUF tensor, or undefined for one that the hub's layout does not hold. */
   hubName(name: string): string | undefined;
   /** Heads whose rows are interleaved for rotary embedding in GGUF and are to be put back; undefined for other tensors. */

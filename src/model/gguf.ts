@@ -17,7 +17,7 @@ export function hubView(
     const supported = mappings.map((known) => known.architecture).join(', ');
     throw badModel(`GGUF general.architecture ${architecture} is not supported (${supported} are)`);
   }
-  const config = mapping.config(gguf.metadata, (name) => gguf.tensors.has(name));
+  const config = mapping.config(gguf);
   return { checkpoint: renamed(gguf, mapping, config), config };
 }
 

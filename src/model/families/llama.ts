@@ -22,7 +22,7 @@ import {
   windowKinds,
 } from '../parts/index.ts';
 import { parseRope, type RopeConfig, ropeFields } from '../rope.ts';
-import { llamaGguf } from './llama-gguf.ts';
+import { ggufOf } from './gguf.ts';
 
 export const llamaSchema = z.looseObject({
   ...commonFields,
@@ -50,7 +50,7 @@ export const llama: Family = {
     const { attention_bias: bias } = parsed;
     return new Llama('llama', parsed, { queryBias: bias, outputBias: bias });
   },
-  gguf: llamaGguf,
+  gguf: ggufOf({ architecture: 'llama', hub: 'LlamaForCausalLM', interleaved: true }),
 };
 
 /** Mistral (arXiv 2310.06825): LLaMA whose tokens may see a window only. */
@@ -72,6 +72,7 @@ export const qwen2: Family = {
     const parsed = parseConfig(llamaSchema, config);
     return new Llama('qwen2', parsed, { queryBias: true, outputBias: false, kind: qwenWindows(parsed) });
   },
+  gguf: ggufOf({ architecture: 'qwen2', hub: 'Qwen2ForCausalLM', interleaved: false }),
 };
 
 /** Qwen's windows: only where they are switched on, and then from `max_window_layers` on. */

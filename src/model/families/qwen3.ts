@@ -1,6 +1,7 @@
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 import type { Family, Slots } from '../family.ts';
 import { type Inputs, normSlots, parseConfig, perHead } from '../parts/index.ts';
+import { ggufOf } from './gguf.ts';
 import { Llama, llamaSchema, qwenWindows } from './llama.ts';
 
 /** Qwen3 (arXiv 2505.09388): LLaMA with an RMSNorm of each head's queries and keys. */
@@ -20,6 +21,7 @@ export const qwen3: Family = {
       },
     );
   },
+  gguf: ggufOf({ architecture: 'qwen3', hub: 'Qwen3ForCausalLM', interleaved: false }),
 };
 
 class Qwen3 extends Llama {

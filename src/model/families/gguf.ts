@@ -1,0 +1,105 @@
+import { badModel } from '../../api/index.ts';
+import type { GgufMapping } from '../family.ts';
+
+/** What differs between LLaMA and its kin in a GGUF file. */
+export interface GgufKin {
+  /** `general.architecture`, which is also config.json's model_type. */
+  architecture: string;
+  /** In config.json's `architectures`. */
+  hub: string;
+  /** Whether the rows of each query and key head are interleaved for rotary embedding. */
+  interleaved: boolean;
+}
+
+/** llama.cpp's names and layout of LLaMA and families that differ from it by a few tensors (gguf-py, constants.py). */
+export const ggufOf = ({ architecture, hub, interleaved }: GgufKin): GgufMapping => ({
+  architecture,
+  config: (file) => {
+    const { metadata, tensors } = file;
+    const get = (name: string) => metadata[`${architecture}.${name}`];
+    const heads = get('attention.head_count');
+    const tokens = metadata['tokenizer.ggml.tokens'] as unknown[] | undefined;
+    const rope = ropeOf(get, tensors.has(factors) ? [...file.read(factors)] : undefined);
+    return {
+      architectures: [hub],
+      model_type: architecture,
+      hidden_size: get('embedding_length'),
+      intermediate_size: get('feed_forward_length'),
+      num_hidden_layers: get('block_count'),
+      num_attention_heads: heads,
+      num_key_value_heads: get('attention.head_count_kv') ?? heads,
+      head_dim: get('attention.key_length') ?? Number(get('embedding_length')) / Number(heads),
+      vocab_size: tokens?.length ?? get('vocab_size'),
+      max_position_embeddings: get('context_length'),
+      // GGUF keeps it as float32: 1e-5 comes back as 0.0000099999997...
+      rms_norm_eps: Number(Number(get('attention.layer_norm_rms_epsilon') ?? 1e-6).toPrecision(6)),
+      rope_theta: rope.rope_theta,
+      rope_parameters: rope,
+      tie_word_embeddings: !tensors.has('output.weight'),
+      hidden_act: 'silu',
+      attention_bias: false,
+      mlp_bias: false,
+      bos_token_id: metadata['tokenizer.ggml.bos_token_id'] ?? null,
+      eos_token_id: metadata['tokenizer.ggml.eos_token_id'] ?? null,
+      torch_dtype: 'float32',
+    };
+  },
+  hubName(name) {
+    const outer = {
+      'token_embd.weight': 'model.embed_tokens.weight',
+      'output_norm.weight': 'model.norm.weight',
+      'output.weight': 'lm_head.weight',
+    }[name];
+    if (outer !== undefined) return outer;
+    const [, layer, part, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
+    const inner = parts[part ?? ''];
+    return inner && `model.layers.${layer}.${inner}.${kind}`;
+  },
+  rotaryHeads(name, config) {
+    if (interleaved && /\.attn_q\.weight$/.test(name)) return Number(config['num_attention_heads']);
+    if (interleaved && /\.attn_k\.weight$/.test(name)) return Number(config['num_key_value_heads']);
+    return undefined;
+  },
+});
+
+const parts: Readonly<Record<string, string>> = {
+  attn_q: 'self_attn.q_proj',
+  attn_k: 'self_attn.k_proj',
+  attn_v: 'self_attn.v_proj',
+  attn_output: 'self_attn.o_proj',
+  attn_q_norm: 'self_attn.q_norm',
+  attn_k_norm: 'self_attn.k_norm',
+  ffn_gate: 'mlp.gate_proj',
+  ffn_up: 'mlp.up_proj',
+  ffn_down: 'mlp.down_proj',
+  attn_norm: 'input_layernorm',
+  ffn_norm: 'post_attention_layernorm',
+};
+
+/** The tensor that divides each rotary frequency by a number of its own, as LLaMA 3.1's scaling comes to. */
+const factors = 'rope_freqs.weight';
+
+/** `rope_parameters` of config.json. @throws OffsiteError BadModel naming a scaling that is not supported */
+function ropeOf(get: (name: string) => unknown, divisors: number[] | undefined) {
+  const theta = Number(get('rope.freq_base') ?? 10_000);
+  const type = get('rope.scaling.type') ?? 'none';
+  const original = get('rope.scaling.original_context_length') ?? get('context_length');
+  if (divisors !== undefined)
+    return {
+      rope_type: 'longrope',
+      rope_theta: theta,
+      factor: 1,
+      original_max_position_embeddings: original,
+      short_factor: divisors,
+      long_factor: divisors,
+    };
+  if (type === 'none') return { rope_type: 'default', rope_theta: theta };
+  if (type !== 'linear' && type !== 'yarn')
+    throw badModel(`GGUF rope.scaling.type ${type} is not supported (none, linear, yarn are)`);
+  return {
+    rope_type: type,
+    rope_theta: theta,
+    factor: get('rope.scaling.factor'),
+    ...(type === 'yarn' ? { original_max_position_embeddings: original } : {}),
+  };
+}
