@@ -21,10 +21,13 @@ const reasons: ReadonlySet<string> = new Set([
   'PodFailed',
   'ResultLost',
 ]);
+const otherReason = 'Other';
 const stageBuckets = [10, 30, 60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 72 * 3600];
 
 interface Status {
   readonly phase?: string;
+  readonly startTime?: string;
+  readonly progress?: { readonly lastUpdatedTime?: string };
   readonly conditions?: readonly {
     readonly type: string;
     readonly status: string;
@@ -56,6 +59,20 @@ export class OperatorMetrics {
         }
       },
     });
+    new Gauge({
+      name: 'offsite_operator_longest_silence_seconds',
+      help: 'Of the running resources of a kind, the longest time since the last progress, or since the start.',
+      labelNames: ['kind'],
+      registers,
+      collect() {
+        const now = Date.now();
+        for (const kind of Object.keys(kinds) as Kind[]) {
+          const silences = caches.resources[kind].list().map((object) => silenceOf(statusOf(object), now));
+          // Thousands of resources are too many for arguments.
+          this.labels(kind).set(silences.reduce((longest, silence) => Math.max(longest, silence), 0));
+        }
+      },
+    });
     if (connected() !== undefined) {
       new Gauge({
         name: 'offsite_operator_nats_connected',
@@ -79,6 +96,9 @@ export class OperatorMetrics {
       labelNames: ['kind', 'reason'],
       registers,
     });
+    // From 0, or the first failure of a reason is no increase to Prometheus.
+    for (const kind of Object.keys(kinds))
+      for (const reason of [...reasons, otherReason]) this.#failures.labels(kind, reason).inc(0);
     this.#statusWrites = new Counter({
       name: 'offsite_operator_status_writes_total',
       help: 'Status writes by kind and writer: decision or progress.',
@@ -92,7 +112,7 @@ export class OperatorMetrics {
     const [old, status] = [statusOf(before), statusOf(after)];
     if (status.phase === old.phase || status.phase !== 'Failed') return;
     const reason = status.conditions?.find((condition) => condition.type === 'Failed')?.reason ?? '';
-    this.#failures.labels(after.kind, reasons.has(reason) ? reason : 'Other').inc();
+    this.#failures.labels(after.kind, reasons.has(reason) ? reason : otherReason).inc();
   }
 
   /** Told of every change of a Job. */
@@ -112,6 +132,11 @@ export class OperatorMetrics {
   wroteProgress(kind: string): void {
     this.#statusWrites.labels(kind, 'progress').inc();
   }
+}
+
+function silenceOf({ phase, startTime, progress }: Status, now: number): number {
+  const last = progress?.lastUpdatedTime ?? startTime;
+  return phase === 'Running' && last !== undefined ? Math.max(0, (now - Date.parse(last)) / 1000) : 0;
 }
 
 const statusOf = (object: KubeObject): Status => (object['status'] ?? {}) as Status;

@@ -1,0 +1,55 @@
+import { Registry } from 'prom-client';
+import { expect, it } from 'vitest';
+import type { Caches } from '../../../operator/jobs/index.ts';
+import { OperatorMetrics } from '../../../operator/metrics.ts';
+import type { KubeObject } from '../../../operator/runtime/index.ts';
+
+const secondsAgo = (seconds: number) => new Date(Date.now() - 1000 * seconds).toISOString();
+const tune = (status: object) =>
+  ({
+    apiVersion: 'offsite-tuning.dev/v1alpha1',
+    kind: 'OffsiteTune',
+    metadata: { name: 'words' },
+    status,
+  }) as KubeObject;
+
+function metricsOf(tunes: KubeObject[]) {
+  const registry = new Registry();
+  const of = (list: KubeObject[]) => ({ list: () => list });
+  const caches = { resources: { EmulatorBuild: of([]), OffsiteTune: of(tunes), PlugIn: of([]) } };
+  const metrics = new OperatorMetrics(registry, caches as unknown as Caches, () => true);
+  const read = async (name: string, labels: object) => {
+    const { values } = await registry.getSingleMetric(name)!.get();
+    return values.find((value) =>
+      Object.entries(labels).every(([label, text]) => value.labels[label] === text),
+    )?.value;
+  };
+  return { metrics, read };
+}
+
+it('tells the longest silence of what runs: since the last progress, or since the start', async () => {
+  const running = { phase: 'Running', startTime: secondsAgo(900) };
+  const { read } = metricsOf([
+    tune({ ...running, progress: { lastUpdatedTime: secondsAgo(60) } }),
+    tune({ ...running, startTime: secondsAgo(300) }),
+    tune({ phase: 'Complete', startTime: secondsAgo(9000) }),
+    tune({}),
+  ]);
+  const name = 'offsite_operator_longest_silence_seconds';
+  expect(await read(name, { kind: 'OffsiteTune' })).toBeCloseTo(300, 0);
+  expect(await read(name, { kind: 'PlugIn' })).toBe(0);
+});
+
+it('counts a failure by its reason, from a 0 that was there before', async () => {
+  const { metrics, read } = metricsOf([]);
+  const failed = (reason: string) =>
+    tune({ phase: 'Failed', conditions: [{ type: 'Failed', status: 'True', reason }] });
+  const failures = (reason: string) =>
+    read('offsite_operator_failures_total', { kind: 'OffsiteTune', reason });
+  expect(await failures('OutOfMemory')).toBe(0);
+  metrics.wroteStatus(tune({ phase: 'Running' }), failed('OutOfMemory'));
+  metrics.wroteStatus(failed('OutOfMemory'), failed('OutOfMemory'));
+  metrics.wroteStatus(tune({ phase: 'Running' }), failed('SomethingThatAPodSaid'));
+  expect(await failures('OutOfMemory')).toBe(1);
+  expect(await failures('Other')).toBe(1);
+});
