@@ -8,6 +8,7 @@ export {
 } from './artifact.ts';
 export { withStoreUris } from './copies.ts';
 export { canonicalJson, digestOf, fileDigest, sha256 } from './digest.ts';
-export { Mirror, type MirrorWhat } from './mirror.ts';
+export { type Alike, inPlace, type Keeper } from './keeper.ts';
+export { Mirror } from './mirror.ts';
 export { type Mounts, resolveUri, writeArtifact } from './place.ts';
 export { StoreError } from './store.ts';

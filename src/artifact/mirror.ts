@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { badSpec } from '../api/index.ts';
 import { type Copy, copyAt } from './copies.ts';
 import { readCredentials } from './credentials.ts';
+import type { Alike } from './keeper.ts';
 import { pull, type TransferProgress } from './pull.ts';
 import { push } from './push.ts';
 import type { Store, WritableStore } from './store.ts';
@@ -15,12 +16,6 @@ export interface MirrorOptions {
   secrets?: string | undefined;
   environment?: NodeJS.ProcessEnv | undefined;
   signal: AbortSignal;
-}
-
-/** What is brought, and what is there already beside it. */
-export interface MirrorWhat {
-  /** Also takes away, on the other side, what is not on this one. */
-  exact: boolean;
 }
 
 /** Pauses between tries of a background push: a store may be away for a minute. */
@@ -50,16 +45,21 @@ export class Mirror {
    */
   async pull(
     path: string,
-    { exact, progress }: MirrorWhat & { progress?: TransferProgress },
+    { exact, sealed = false, progress }: Alike & { progress?: TransferProgress },
   ): Promise<boolean> {
     const copy = copyAt(this.#options.scratch, path);
     if (copy === undefined) return true;
     const { signal } = this.#options;
-    return await pull(await this.#storeOf(copy), this.#copyOf(copy, path), { signal, exact, progress });
+    return await pull(await this.#storeOf(copy), this.#copyOf(copy, path), {
+      signal,
+      exact,
+      sealed,
+      progress,
+    });
   }
 
   /** Brings a path to its store; a seal such as manifest.json comes last. */
-  async push(path: string, { exact }: MirrorWhat, signal = this.#options.signal): Promise<void> {
+  async push(path: string, { exact }: Alike, signal = this.#options.signal): Promise<void> {
     const copy = copyAt(this.#options.scratch, path);
     if (copy === undefined) return;
     const store = await this.#storeOf(copy);
@@ -71,7 +71,7 @@ export class Mirror {
    * The same in the background, several times if need be. A path that changes while it is brought is brought again.
    * @param failed told why the store has not got it, after the last try
    */
-  pushLater(path: string, what: MirrorWhat, failed: (error: unknown) => void): void {
+  pushLater(path: string, what: Alike, failed: (error: unknown) => void): void {
     const running = this.#pushing.get(path);
     if (running !== undefined) {
       running.again = true;
@@ -93,7 +93,7 @@ export class Mirror {
     await Promise.all([...this.#pushing.values()].map(({ done }) => done));
   }
 
-  async #pushPatiently(path: string, what: MirrorWhat, outdated: () => boolean): Promise<void> {
+  async #pushPatiently(path: string, what: Alike, outdated: () => boolean): Promise<void> {
     // A push goes on when the work is stopped: what was saved last is to be stored.
     const signal = new AbortController().signal;
     for (const pause of [...pauses, undefined]) {

@@ -22,6 +22,8 @@ export interface PullOptions {
   signal: AbortSignal;
   /** Files that the store does not have are cleared away. */
   exact: boolean;
+  /** Nothing counts as being there without manifest.json. */
+  sealed?: boolean;
   progress?: TransferProgress | undefined;
 }
 
@@ -36,9 +38,10 @@ const mostChanges = 3;
  * @throws StoreError, OffsiteError BadSpec
  */
 export async function pull(store: Store, copy: StoreCopy, options: PullOptions): Promise<boolean> {
-  const { signal, exact, progress = () => {} } = options;
+  const { signal, exact, sealed = false, progress = () => {} } = options;
   for (let changes = 0; ; changes++) {
-    const objects = await store.list(copy.place, signal);
+    const stored = await store.list(copy.place, signal);
+    const objects = !sealed || stored.some(({ path }) => path === 'manifest.json') ? stored : [];
     if (exact) clear(copy, objects);
     const total = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     let done = 0;

@@ -63,8 +63,11 @@ function covers(seal: string, paths: readonly string[]): boolean {
 function localFiles(copy: StoreCopy): string[] {
   const stat = statSync(copy.fileOf(''), { throwIfNoEntry: false });
   if (stat === undefined) return [];
-  return stat.isFile() ? [''] : filesIn(copy.fileOf(''));
+  return stat.isFile() ? [''] : filesIn(copy.fileOf('')).filter((path) => !isUnfinished(path));
 }
+
+/** What is being written right now, and will be renamed. */
+const isUnfinished = (path: string) => /\.(partial|previous|tmp)(\/|$)/.test(path);
 
 const isStored = (copy: StoreCopy, object: StoredObject | undefined): boolean =>
   object !== undefined && isCurrent(copy, object);

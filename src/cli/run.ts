@@ -48,6 +48,9 @@ export async function runResources(
   return [...runs.values()];
 }
 
+/** Where a run keeps what lies in stores while it works on it. */
+export const storesOf = (workDir: string) => resolve(workDir, '.stores');
+
 async function runOne(
   run: RunResource,
   { base }: LoadedResource,
@@ -70,7 +73,8 @@ async function runOne(
 
   const references = resolveReferences(resource, runs);
   for (const stage of stagesOf[resource.kind]) {
-    const job: StageJob = { stage, resource, mounts: { claims, base }, ...references };
+    const mounts = { claims, base, scratch: storesOf(workDir) };
+    const job: StageJob = { stage, resource, mounts, ...references };
     const outcome = await runStage(job, (event) => listener.event(resource, event), signal);
     Object.assign(status, outcome.status);
     if (!outcome.ok) {

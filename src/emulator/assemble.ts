@@ -1,7 +1,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
-import { canonicalJson, openArtifact, peekManifest, sealArtifact, writeArtifact } from '../artifact/index.ts';
+import {
+  canonicalJson,
+  inPlace,
+  openArtifact,
+  peekManifest,
+  sealArtifact,
+  writeArtifact,
+} from '../artifact/index.ts';
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { type Model, openModel } from '../model/index.ts';
@@ -11,7 +18,7 @@ import { type Evaluation, evaluateEmulator } from './evaluate.ts';
 import { type ExactShare, exactShare } from './leak.ts';
 import { makePlan, type Plan, type PlanOptions } from './plan.ts';
 import { adjacentValues, type SimilarityOptions, similarityMatrix } from './similarity.ts';
-import { joinShards, type ProbeKey, readStates, statesDirectory } from './states.ts';
+import { joinShards, type ProbeKey, pullStates, pushStates, readStates, statesDirectory } from './states.ts';
 
 export interface AssembleInput extends BuildInput {
   readonly similarity: SimilarityOptions;
@@ -81,7 +88,9 @@ function readAssembled(directory: string): Assembled {
 
 async function similarityOf(input: AssembleInput, key: ProbeKey): Promise<SimilarityRecord> {
   const directory = statesDirectory(input.output, key);
-  await joinShards(directory, input.probe.shards, key);
+  const keeper = input.keeper ?? inPlace;
+  await pullStates(directory, keeper);
+  if (await joinShards(directory, input.probe.shards, key)) await pushStates(directory, keeper);
   const states = readStates(directory);
   if (states === undefined)
     throw badModel(`${directory}: the pooled states are not all there; run stage probe for every shard`);

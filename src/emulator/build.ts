@@ -1,5 +1,5 @@
 import type { DataFormat } from '../api/index.ts';
-import { digestOf, fileDigest, sha256 } from '../artifact/index.ts';
+import { digestOf, fileDigest, inPlace, type Keeper, sha256 } from '../artifact/index.ts';
 import { type Example, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../model/index.ts';
@@ -7,7 +7,18 @@ import type { Emit } from '../progress/index.ts';
 import { packForModel } from './batches.ts';
 import type { Pooling } from './pooling.ts';
 import { probe } from './probe.ts';
-import { joinShards, type ProbeKey, readStates, type Shard, statesDirectory, writeShard } from './states.ts';
+import {
+  hasShard,
+  joinShards,
+  type ProbeKey,
+  pullStates,
+  pushShard,
+  pushStates,
+  readStates,
+  type Shard,
+  statesDirectory,
+  writeShard,
+} from './states.ts';
 import { holdingLatest } from './stream.ts';
 
 /** What probing and assembling of one emulator have in common. */
@@ -28,11 +39,13 @@ export interface BuildInput {
   /** Bytes that the stage may take beside the runtime. */
   readonly memory: number;
   readonly emit: Emit;
+  /** Brings pooled states to their store and back. */
+  readonly keeper?: Keeper;
 }
 
 /**
- * The stage `probe`: the model's pooled states of this shard's rows, joined into the artifact by the last shard that
- * ends. Where the artifact is there already, or this shard's part, nothing is computed.
+ * The stage `probe`: the model's pooled states of this shard's rows. One shard alone is the artifact; several are joined by
+ * the stage `assemble`, since they may end at the same time. Where the artifact or this shard is there, nothing is computed.
  * @returns the artifact's directory, and whether it was there before
  */
 export async function runProbe(
@@ -44,14 +57,21 @@ export async function runProbe(
   try {
     const key = probeKey(model, input);
     const directory = statesDirectory(input.output, key);
-    if (readStates(directory) !== undefined) return { directory, reused: true };
+    const keeper = input.keeper ?? inPlace;
+    await pullStates(directory, keeper);
     const shard: Shard = { index: shardIndex, count: input.probe.shards };
+    const alone = shard.count === 1;
+    if (readStates(directory) !== undefined || (!alone && hasShard(directory, shard)))
+      return { directory, reused: true };
     const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
     const { pooling, skipFirst } = input.probe;
     const options = { memory: input.memory / 2, shard, pooling, skipFirst, emit: input.emit };
     const batches = packForModel(probeExamples(model, input), model.architecture);
     writeShard(directory, shard, await probe(decoder, batches, options));
-    await joinShards(directory, shard.count, key);
+    if (alone) {
+      await joinShards(directory, shard.count, key);
+      await pushStates(directory, keeper);
+    } else await pushShard(directory, shard, keeper);
     return { directory, reused: false };
   } finally {
     model.close();

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import {
   canonicalJson,
+  type Keeper,
   openArtifact,
   peekManifest,
   sealArtifact,
@@ -48,6 +49,24 @@ export function readStates(directory: string): States[] | undefined {
   const { rows, width, layers } = readRows(join(directory, 'states.safetensors'));
   return layers.map((values) => ({ samples: rows.length, width, values }));
 }
+
+/** Brings pooled states from their store, or the shards where they are not joined yet. */
+export async function pullStates(directory: string, keeper: Keeper): Promise<void> {
+  await keeper.pull(directory, { exact: true, sealed: true });
+  if (peekManifest(directory) === undefined) await keeper.pull(shardsDirectory(directory), { exact: true });
+}
+
+/** Takes joined states to their store, and the shards that they were joined from out of it. */
+export async function pushStates(directory: string, keeper: Keeper): Promise<void> {
+  await keeper.push(directory, { exact: true });
+  await keeper.push(shardsDirectory(directory), { exact: true });
+}
+
+export async function pushShard(directory: string, shard: Shard, keeper: Keeper): Promise<void> {
+  await keeper.push(shardPath(directory, shard), { exact: true });
+}
+
+export const hasShard = (directory: string, shard: Shard): boolean => existsSync(shardPath(directory, shard));
 
 /** A shard's pooled rows, whole or not at all. */
 export function writeShard(directory: string, shard: Shard, pooled: PooledRows): void {

@@ -3,6 +3,8 @@ import { badData, badModel, OffsiteError, type OffsiteTuneSpec } from '../api/in
 import {
   canonicalJson,
   fileDigest,
+  inPlace,
+  type Keeper,
   openArtifact,
   peekManifest,
   sealArtifact,
@@ -34,6 +36,8 @@ export interface TuneOptions {
   /** Bytes for weights, residuals and hidden states. */
   memory: number;
   emit: Emit;
+  /** Brings checkpoints from their store and there. */
+  keeper?: Keeper;
 }
 
 export interface TuneResult {
@@ -55,13 +59,14 @@ export const checkpointsOf = (output: string) => `${output}.checkpoints`;
  * @throws OffsiteError BadModel, BadData, and Cancelled after a checkpoint
  */
 export async function tune(options: TuneOptions): Promise<TuneResult> {
-  const { spec, output, emit } = options;
+  const { spec, output, emit, keeper = inPlace } = options;
   const bundle = openBundle(options.emulator.directory, options.emulator.digest);
   try {
     const run = prepare(options, bundle);
     const started = performance.now();
     const { state } = run;
     let trained = 0;
+    await keeper.pull(checkpointsOf(output), { exact: false });
     if (!isFinished(output, run)) {
       if (restoreState(checkpointsOf(output), run.identity, state, emit)) state.record.resumes += 1;
       trained = await train(run, options);
@@ -70,6 +75,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     } else if (restoreState(checkpointsOf(output), run.identity, state, () => {})) {
       writeHistory(checkpointsOf(output), state.record);
     }
+    keeper.pushLater(checkpointsOf(output), { exact: true });
     const seconds = (performance.now() - started) / 1000;
     return resultOf(output, run, spec, trained / seconds);
   } finally {
@@ -172,13 +178,18 @@ function prepare({ spec, data, validation, engine, memory }: TuneOptions, bundle
 }
 
 /** Trains to the last step; tokens computed by this process. */
-async function train(run: Run, { spec, output, engine, memory, emit }: TuneOptions): Promise<number> {
+async function train(run: Run, options: TuneOptions): Promise<number> {
+  const { spec, output, engine, memory, emit, keeper = inPlace } = options;
   const { state, steps, validation, decoder } = run;
   const { record } = state;
   const { evalSteps, checkpointSteps } = spec.training;
   const checkpoints = checkpointsOf(output);
   const progress = progressOf('tune', steps, emit, record.step);
   const before = record.tokens;
+  const save = () => {
+    saveState(checkpoints, run.identity, state);
+    keeper.pushLater(checkpoints, { exact: true });
+  };
   const evaluateWhenDue = async () => {
     const last = record.step === steps;
     if (validation === undefined) {
@@ -202,14 +213,11 @@ async function train(run: Run, { spec, output, engine, memory, emit }: TuneOptio
         { name: 'loss', value: loss.toFixed(4) },
         ...(evaluated === undefined ? [] : [{ name: 'validationLoss', value: evaluated.loss.toFixed(4) }]),
       ]);
-      if (record.step === steps || record.step % checkpointSteps === 0)
-        saveState(checkpoints, run.identity, state);
+      if (record.step === steps || record.step % checkpointSteps === 0) save();
     }
   } catch (error) {
     // Stopped between two steps or in the middle of one: the weights are those of the last whole step.
-    if (error instanceof OffsiteError && error.reason === 'Cancelled' && record.step > 0) {
-      saveState(checkpoints, run.identity, state);
-    }
+    if (error instanceof OffsiteError && error.reason === 'Cancelled' && record.step > 0) save();
     throw error;
   }
   engine.throwIfCancelled();

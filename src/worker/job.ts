@@ -10,10 +10,11 @@ export const stagesOf: Readonly<Record<Resource['kind'], readonly StageName[]>> 
   PlugIn: ['plug'],
 };
 
-/** An artifact that another resource made: where it lies and the digest that it must have. */
+/** An artifact that another resource made: where it lies, the digest that it must have, and the Secret that opens the store. */
 export interface ArtifactReference {
   uri: string;
   digest?: string | undefined;
+  secretRef?: { name: string } | undefined;
 }
 
 /** All that one stage of one resource needs: references are resolved, nothing points into a cluster. */

@@ -1,16 +1,19 @@
-import { badSpec, bytesOf, type EmulatorBuild, type OffsiteTune, type PlugIn } from '../api/index.ts';
-import { resolveUri } from '../artifact/index.ts';
+import { bytesOf, type EmulatorBuild, type OffsiteTune, type PlugIn } from '../api/index.ts';
+import type { Keeper } from '../artifact/index.ts';
 import { type AssembleInput, assemble, type BuildInput, runProbe } from '../emulator/index.ts';
 import { Engine } from '../engine/index.ts';
 import { type PlugResult, plug } from '../plugin/index.ts';
 import type { Emit } from '../progress/index.ts';
 import { tune } from '../tuning/index.ts';
-import type { ArtifactReference, StageJob, StageName } from './job.ts';
+import type { StageJob, StageName } from './job.ts';
+import { artifactOf, outputOf, pathOf } from './places.ts';
 
 export interface StageContext {
   emit: Emit;
   /** One int32 that becomes 1 when the stage is to stop. */
   cancel: SharedArrayBuffer;
+  /** Brings checkpoints and pooled states from their store and there. */
+  keeper: Keeper;
 }
 
 /** Runs a stage; what it found goes out as one `result` event, the part of the resource's status that it settles. */
@@ -20,20 +23,23 @@ type Stage = (job: StageJob, context: StageContext) => Promise<void>;
 const defaultMemory = 4 * 2 ** 30;
 
 export const stages: Readonly<Record<StageName, Stage>> = {
-  async probe(job, { emit, cancel }) {
+  async probe(job, context) {
     const { spec } = job.resource as EmulatorBuild;
-    await withEngine(spec.engine, cancel, (engine) =>
-      runProbe(engine, buildInput(job, emit), job.shard?.index ?? 0),
+    const { index, count } = job.shard ?? { index: 0, count: 1 };
+    await withEngine(spec.engine, context.cancel, (engine) =>
+      runProbe(engine, buildInput(job, context, count), index),
     );
+    const { emit } = context;
     emit({ type: 'result', stage: 'probe', result: {} });
   },
 
-  async assemble(job, { emit, cancel }) {
+  async assemble(job, context) {
+    const { emit, cancel } = context;
     const { spec } = job.resource as EmulatorBuild;
     const { metric, threshold } = spec.similarity;
     const { transferLayers } = spec;
     const input: AssembleInput = {
-      ...buildInput(job, emit),
+      ...buildInput(job, context, spec.probe.shards),
       similarity: metric === 'rbfCKA' ? { metric, threshold: Number(threshold ?? '1') } : { metric },
       plan: {
         strategy: spec.strategy,
@@ -57,20 +63,20 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     emit({ type: 'result', stage: 'assemble', result });
   },
 
-  async tune(job, { emit, cancel }) {
+  async tune(job, { emit, cancel, keeper }) {
     const { spec } = job.resource as OffsiteTune;
-    const place = placesOf(job);
     const { validation } = spec.data;
     const made = await withEngine(spec.engine, cancel, (engine) =>
       tune({
         spec,
-        emulator: place.artifact(job.emulator, 'spec.emulator'),
-        data: place.of(spec.data.uri, 'spec.data.uri'),
-        validation: validation && place.of(validation.uri, 'spec.data.validation.uri'),
-        output: place.of(spec.output.uri, 'spec.output.uri'),
+        emulator: artifactOf(job, 'emulator'),
+        data: pathOf(job, spec.data, 'spec.data.uri'),
+        validation: validation && pathOf(job, validation, 'spec.data.validation.uri'),
+        output: outputOf(job),
         engine,
         memory: memoryOf(spec.engine),
         emit,
+        keeper,
       }),
     );
     const { artifact, ...rest } = made;
@@ -83,7 +89,6 @@ export const stages: Readonly<Record<StageName, Stage>> = {
 
   async plug(job, { emit, cancel }) {
     const { spec } = job.resource as PlugIn;
-    const place = placesOf(job);
     const report = ({ artifact, ...rest }: PlugResult) =>
       emit({
         type: 'result',
@@ -94,13 +99,13 @@ export const stages: Readonly<Record<StageName, Stage>> = {
       plug(
         {
           spec,
-          model: place.of(spec.model.uri, 'spec.model.uri'),
-          emulator: place.artifact(job.emulator, 'spec.emulator'),
-          adapter: place.artifact(job.adapter, 'spec.adapter'),
+          model: pathOf(job, spec.model, 'spec.model.uri'),
+          emulator: artifactOf(job, 'emulator'),
+          adapter: artifactOf(job, 'adapter'),
           tasks: (spec.evaluation?.tasks ?? []).map(({ data }, i) =>
-            place.of(data.uri, `spec.evaluation.tasks[${i}].data.uri`),
+            pathOf(job, data, `spec.evaluation.tasks[${i}].data.uri`),
           ),
-          output: place.of(spec.output.uri, 'spec.output.uri'),
+          output: outputOf(job),
           engine,
           memory: memoryOf(spec.engine),
           emit,
@@ -127,31 +132,20 @@ async function withEngine<T>(
   }
 }
 
-function buildInput(job: StageJob, emit: Emit): BuildInput {
+function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: number): BuildInput {
   const { spec } = job.resource as EmulatorBuild;
-  const place = placesOf(job);
   return {
-    model: place.of(spec.model.uri, 'spec.model.uri'),
-    data: { path: place.of(spec.probe.data.uri, 'spec.probe.data.uri'), format: spec.probe.data.format },
-    probe: { ...spec.probe, shards: job.shard?.count ?? 1 },
-    output: place.of(spec.output.uri, 'spec.output.uri'),
+    model: pathOf(job, spec.model, 'spec.model.uri'),
+    data: { path: pathOf(job, spec.probe.data, 'spec.probe.data.uri'), format: spec.probe.data.format },
+    probe: { ...spec.probe, shards },
+    output: outputOf(job),
     memory: memoryOf(spec.engine),
     emit,
+    keeper,
   };
 }
 
 const memoryOf = ({ memory }: EngineSpec) => (memory === undefined ? defaultMemory : bytesOf(memory));
-
-function placesOf({ mounts }: StageJob) {
-  const of = (uri: string, field: string) => resolveUri(uri, mounts, field);
-  return {
-    of,
-    artifact(reference: ArtifactReference | undefined, field: string) {
-      if (reference === undefined) throw badSpec(`${field}: names no artifact`);
-      return { directory: of(reference.uri, field), digest: reference.digest };
-    },
-  };
-}
 
 function scoresOf({ evaluation, exactShare }: Awaited<ReturnType<typeof assemble>>) {
   const exactTensorShare = exactShare.tensors.toFixed(4);

@@ -1,22 +1,29 @@
 import { Worker } from 'node:worker_threads';
-import type { Emit, StageEvent } from '../progress/index.ts';
+import type { Emit } from '../progress/index.ts';
 import type { StageJob } from './job.ts';
+import type { Answer, KeepRequest, ThreadMessage } from './messages.ts';
 import { failureOf, type StageOutcome } from './outcome.ts';
 
-/** What the compute thread sends home. */
-export type ThreadMessage = { event: StageEvent } | { outcome: StageOutcome };
+export interface ThreadOptions {
+  emit: Emit;
+  /** Aborted: the stage saves its work and leaves, which takes about a second. */
+  signal: AbortSignal;
+  /** Brings what the stage asks for. */
+  keep: (request: KeepRequest) => Promise<void>;
+}
 
-/**
- * Runs one stage on a thread of its own, so that the caller's signals, bars and NATS stay live while
- * onnxruntime blocks that thread. Aborting `signal` asks the stage to save its work and leave, which takes about a second.
- */
-export function runStage(job: StageJob, emit: Emit, signal: AbortSignal): Promise<StageOutcome> {
+/** Runs one stage on a thread of its own, so that signals, bars and NATS stay live while onnxruntime blocks that thread. */
+export function runOnThread(job: StageJob, { emit, signal, keep }: ThreadOptions): Promise<StageOutcome> {
   const cancel = new SharedArrayBuffer(4);
   const raise = () => Atomics.store(new Int32Array(cancel), 0, 1);
   if (signal.aborted) raise();
   signal.addEventListener('abort', raise);
 
   const thread = new Worker(new URL('./compute.ts', import.meta.url), { workerData: { job, cancel } });
+  const answer = async (ask: number, request: KeepRequest) => {
+    const failure = await keep(request).then(() => undefined, failureOf);
+    thread.postMessage({ ask, ...(failure && { failure }) } satisfies Answer);
+  };
   return new Promise<StageOutcome>((resolve) => {
     let outcome: StageOutcome | undefined;
     const fail = (error: unknown) => {
@@ -24,7 +31,8 @@ export function runStage(job: StageJob, emit: Emit, signal: AbortSignal): Promis
     };
     thread.on('message', (message: ThreadMessage) => {
       if ('event' in message) emit(message.event);
-      else outcome = message.outcome;
+      else if ('outcome' in message) outcome = message.outcome;
+      else void answer(message.ask, message.request);
     });
     thread.on('error', fail);
     thread.on('exit', (code) => {
