@@ -26,7 +26,7 @@ export function failureOf(job: Job, pods: readonly Pod[], { stage, spec }: Conte
     };
   }
   const pod = lastFailed(pods);
-  const last = pod && failureOfPod(pod, stage);
+  const last = pod && failureOfPod(job, pod, stage);
   if (condition?.reason === 'BackoffLimitExceeded') {
     const tries = `; tried again ${spec.backoffLimit} times (spec.backoffLimit)`;
     return last
@@ -46,10 +46,10 @@ export function failureOf(job: Job, pods: readonly Pod[], { stage, spec }: Conte
 }
 
 /** What became of a pod that failed of itself. */
-export function failureOfPod(pod: Pod, stage: string): Failure {
+export function failureOfPod(job: Job, pod: Pod, stage: string): Failure {
   const terminated = workerTerminated(pod);
   const shard = pod.metadata.annotations?.['batch.kubernetes.io/job-completion-index'];
-  const where = shard === undefined ? `stage ${stage}` : `stage ${stage}, shard ${shard}`;
+  const where = (job.spec?.completions ?? 1) > 1 ? `stage ${stage}, shard ${shard}` : `stage ${stage}`;
   if (wasOutOfMemory(pod)) return outOfMemory(pod, where);
   const exit = terminated ? ` (exit code ${terminated.exitCode})` : '';
   const termination = terminationOf(pod);

@@ -4,7 +4,7 @@ export { decide } from './decide.ts';
 export { type ExecuteOptions, execute } from './execute.ts';
 export type { JobSettings } from './job.ts';
 export { claimsOf } from './mounts.ts';
-export { label, ours } from './names.ts';
+export { jobName, label, ours, specHashOf } from './names.ts';
 export { conditionOf, endOf, isFinished, type Job, ownerResource, type Pod, since } from './objects.ts';
 export { type ObserveOptions, observe } from './observe.ts';
 export { ProgressWriter } from './progress-writer.ts';

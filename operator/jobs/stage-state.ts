@@ -39,14 +39,18 @@ export function stageState(job: Job, allPods: readonly Pod[], context: Context):
   // The same limit would kill the next pod as well.
   const killed = failed.find((pod) => wasOutOfMemory(pod) && memoryOf(pod).limit !== undefined);
   if (killed) {
-    return { is: 'failed', failure: failureOfPod(killed, stage), at: new Date(context.now).toISOString() };
+    return {
+      is: 'failed',
+      failure: failureOfPod(job, killed, stage),
+      at: new Date(context.now).toISOString(),
+    };
   }
   const last = failed.at(-1);
   return {
     is: 'active',
     running: pods.some(isRunning),
     waiting: waitingOf(job, pods, context),
-    retrying: last && retryOf(failureOfPod(last, stage), failed.length, context),
+    retrying: last && retryOf(failureOfPod(job, last, stage), failed.length, context),
   };
 }
 

@@ -142,7 +142,7 @@ const own = [
 ];
 
 function nextStatus<R extends Resource>(
-  { status, generation, specHash, now }: Context<R>,
+  { status, generation, specHash, observed, now }: Context<R>,
   verdict: Verdict,
   conditions: unknown,
 ): Json {
@@ -151,8 +151,12 @@ function nextStatus<R extends Resource>(
   const another = verdict.attempt !== undefined && verdict.attempt !== status.attempt;
   const found = Object.fromEntries(Object.entries(before).filter(([name]) => !own.includes(name)));
   const earlierStart = another ? undefined : status.startTime;
-  const startTime = earlierStart ?? (verdict.phase === 'Running' ? now.toISOString() : undefined);
   const hasEnded = verdict.phase === 'Complete' || verdict.phase === 'Failed';
+  const isRunning = verdict.phase === 'Running';
+  const startTime =
+    earlierStart ??
+    (isRunning || hasEnded ? startOf(observed.jobs, attempt) : undefined) ??
+    (isRunning ? now.toISOString() : undefined);
   const hadEnded = status.phase === verdict.phase && !another;
   const completionTime = hasEnded
     ? ((hadEnded ? status.completionTime : undefined) ?? verdict.endedAt ?? now.toISOString())
@@ -170,6 +174,13 @@ function nextStatus<R extends Resource>(
     specHash: verdict.isAboutSpec ? specHash : status.specHash,
   });
 }
+
+/** When the attempt's first Job started: work that began and ended unseen has a start, too. */
+const startOf = (jobs: readonly Job[], attempt: number | undefined): string | undefined =>
+  jobs
+    .filter((job) => attemptOf(job) === attempt)
+    .flatMap((job) => job.status?.startTime ?? [])
+    .sort()[0];
 
 const defined = (value: Json): Json =>
   Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined));

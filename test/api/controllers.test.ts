@@ -1,0 +1,340 @@
+/** The operator against a real API server and the real Job controller; a played kubelet runs the pods. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { jobName, specHashOf } from '../../operator/jobs/index.ts';
+import {
+  events,
+  jobs,
+  type KubeObject,
+  pods,
+  type ResourceType,
+  secrets,
+} from '../../operator/runtime/index.ts';
+import { kubernetesPrograms } from '../cluster/programs.ts';
+import { ApiServer, emulatorBuilds, eventually, offsiteTunes, plugIns } from './api-server.ts';
+import { type Ending, Kubelet, type Told } from './kubelet.ts';
+import { playOperator } from './played-operator.ts';
+import { type Recorded, recordResults } from './recorded.ts';
+
+let server: ApiServer;
+let recorded: Recorded;
+let kubelet: Kubelet;
+let operator: Awaited<ReturnType<typeof playOperator>>;
+let namespace: string;
+/** How pods end; by default as the recorded run did. */
+let ending: ((told: Told) => Ending | undefined) | undefined;
+
+beforeAll(async () => {
+  server = await ApiServer.start({ controllerManager: true });
+  recorded = await recordResults();
+  operator = await playOperator(server.clientWith());
+  kubelet = new Kubelet(server.client, {
+    results: recorded.results,
+    publisher: operator.reports.publisher,
+    ending: (told) => ending?.(told) ?? { result: recorded.results[told.stage] },
+  });
+  await kubelet.start();
+}, 900_000);
+
+afterAll(async () => {
+  kubelet?.stop();
+  await operator?.stop();
+  await server?.stop();
+});
+
+beforeEach(async () => {
+  ending = undefined;
+  operator.reports.connected = true;
+  namespace = await server.namespace();
+});
+
+interface Status {
+  phase?: string;
+  attempt?: number;
+  artifact?: { digest: string };
+  conditions?: {
+    type: string;
+    status: string;
+    reason: string;
+    message: string;
+    observedGeneration: number;
+  }[];
+  progress?: { progressPercentage?: number };
+  [field: string]: unknown;
+}
+
+const create = (type: ResourceType, { metadata, ...manifest }: KubeObject, changes: object = {}) => {
+  const spec = { ...(manifest['spec'] as object), ...changes };
+  return server.client.create(type, {
+    ...manifest,
+    spec,
+    metadata: { ...metadata, namespace },
+  } as KubeObject);
+};
+const read = (type: ResourceType) => server.client.get(type, namespace, 'tiny');
+const statusOf = async (type: ResourceType) => ((await read(type))['status'] ?? {}) as Status;
+const edit = (type: ResourceType, spec: object) => server.client.merge(type, namespace, 'tiny', { spec });
+const jobNames = async () =>
+  (await server.client.list(jobs, { namespace })).items.map(({ metadata }) => metadata.name).sort();
+
+/** Waits until the condition of this type is True, and returns it. */
+async function condition(type: ResourceType, name: string) {
+  const found = async () =>
+    (await statusOf(type)).conditions?.find((other) => other.type === name && other.status === 'True');
+  await eventually(`${type.kind} is ${name}`, async () => (await found()) !== undefined);
+  return (await found())!;
+}
+
+/** Not to wait on it: the operator runs in this process. */
+const kubectl = async (args: string[]) => {
+  const { kubectl: program } = kubernetesPrograms('kubectl');
+  return (await promisify(execFile)(program, ['--kubeconfig', server.plane.kubeconfig, ...args])).stdout;
+};
+
+const manifest = (kind: keyof Recorded['manifests']) => recorded.manifests[kind] as unknown as KubeObject;
+
+describe('the three resources', () => {
+  it('become Complete with what the workers found, whatever their order', async () => {
+    await create(plugIns, manifest('plug'));
+    await create(offsiteTunes, manifest('tune'));
+    expect((await condition(plugIns, 'Waiting')).reason).toMatch(/^Dependency/);
+    await create(emulatorBuilds, manifest('build'));
+    const wait = ['wait', '-n', namespace, '--for=condition=Complete', '--timeout=60s'];
+    const printed = await kubectl([...wait, 'eb/tiny', 'ot/tiny', 'pi/tiny']);
+    expect(printed.match(/condition met/g)).toHaveLength(3);
+
+    const { results } = recorded;
+    expect(await statusOf(emulatorBuilds)).toMatchObject({
+      ...results.assemble,
+      phase: 'Complete',
+      attempt: 1,
+    });
+    expect(await statusOf(offsiteTunes)).toMatchObject({ ...results.tune, phase: 'Complete' });
+    const status = await statusOf(plugIns);
+    expect(status).toMatchObject({ ...results.plug, phase: 'Complete' });
+    expect(status['inputs']).toEqual({
+      emulator: { uri: 'pvc://claim/out/emulator', digest: digestIn(results.assemble) },
+      adapter: { uri: 'pvc://claim/out/adapter', digest: digestIn(results.tune) },
+    });
+    const names = await jobNames();
+    expect(names.map((name) => name.replace(/[0-9a-f]{10}/, 'HASH'))).toEqual([
+      'tiny-assemble-HASH-1',
+      'tiny-plug-HASH-1',
+      'tiny-probe-HASH-1',
+      'tiny-tune-HASH-1',
+    ]);
+    const table = await kubectl(['get', 'eb', 'tiny', '-n', namespace]);
+    expect(table).toMatch(/NAME +PHASE +PROGRESS +STAGE +REASON +AGE\ntiny +Complete +Complete/);
+    await eventually('the events are told', async () => {
+      const told = (await server.client.list(events, { namespace })).items.map((event) => event['reason']);
+      return told.filter((reason) => reason === 'Complete').length === 3 && told.includes('JobCreated');
+    });
+  });
+
+  it('are cleared away with their Jobs and Secrets when they are deleted', async () => {
+    ending = () => 'runs on';
+    await create(emulatorBuilds, manifest('build'));
+    await eventually('a pod runs', async () => (await statusOf(emulatorBuilds)).phase === 'Running');
+    const [secret] = (await server.client.list(secrets, { namespace })).items;
+    expect(secret?.metadata.name).toMatch(/^tiny-probe-[0-9a-f]{10}-1-nats$/);
+    const { data } = secret as KubeObject & { data: Record<string, string> };
+    expect(Buffer.from(data['nats.creds'] ?? '', 'base64').toString()).toBe(
+      `creds of ${namespace}.EmulatorBuild.tiny`,
+    );
+    await server.client.delete(emulatorBuilds, namespace, 'tiny');
+    await eventually('nothing is left', async () => {
+      const left = await Promise.all(
+        [jobs, secrets, pods].map((type) => server.client.list(type, { namespace })),
+      );
+      return left.every(({ items }) => items.length === 0);
+    });
+  });
+});
+
+const digestIn = (result: Record<string, unknown>) => (result['artifact'] as { digest: string }).digest;
+
+describe('suspend', () => {
+  it('ends the pods; false makes the next attempt, which completes', async () => {
+    ending = () => 'runs on';
+    await create(emulatorBuilds, manifest('build'));
+    await eventually('a pod runs', async () => (await statusOf(emulatorBuilds)).phase === 'Running');
+    await edit(emulatorBuilds, { suspend: true });
+    await condition(emulatorBuilds, 'Suspended');
+    expect(await jobNames()).toEqual([]);
+    ending = undefined;
+    await edit(emulatorBuilds, { suspend: false });
+    await condition(emulatorBuilds, 'Complete');
+    expect(await statusOf(emulatorBuilds)).toMatchObject({ attempt: 2, observedGeneration: 3 });
+    expect(await jobNames()).toEqual([expect.stringMatching(/-2$/), expect.stringMatching(/-2$/)]);
+  });
+});
+
+describe('a spec', () => {
+  it('changed while it runs: the Job is another, of the next attempt', async () => {
+    ending = ({ stage }) => (stage === 'probe' ? 'runs on' : undefined);
+    await create(emulatorBuilds, manifest('build'));
+    await eventually('a pod runs', async () => (await statusOf(emulatorBuilds)).phase === 'Running');
+    ending = undefined;
+    await edit(emulatorBuilds, { layers: 3 });
+    await condition(emulatorBuilds, 'Complete');
+    expect(await statusOf(emulatorBuilds)).toMatchObject({ attempt: 2, observedGeneration: 2 });
+  });
+
+  it('with a field in its template that Kubernetes does not know: named, and put right', async () => {
+    await create(emulatorBuilds, manifest('build'), { template: { spec: { tolerationz: [] } } });
+    const failed = await condition(emulatorBuilds, 'Failed');
+    expect(failed.reason).toBe('BadSpec');
+    expect(failed.message).toContain('unknown field "spec.template.spec.tolerationz"');
+    await edit(emulatorBuilds, { template: null });
+    await condition(emulatorBuilds, 'Complete');
+  });
+
+  it('with a value in its template that is wrong: named by its field', async () => {
+    const template = { spec: { tolerations: [{ key: 'a', operator: 'Sometimes' }] } };
+    await create(emulatorBuilds, manifest('build'), { template });
+    expect((await condition(emulatorBuilds, 'Failed')).message).toMatch(
+      /^spec\.template: the API server refuses the Job: spec\.template\.spec\.tolerations\[0\]\.operator: Unsupported value: "Sometimes"/,
+    );
+  });
+});
+
+describe('a quota', () => {
+  const quota = (hard: Record<string, string>) => ({
+    apiVersion: 'v1',
+    kind: 'ResourceQuota',
+    metadata: { name: 'none', namespace },
+    spec: { hard },
+  });
+  const quotas: ResourceType = {
+    group: '',
+    version: 'v1',
+    plural: 'resourcequotas',
+    kind: 'ResourceQuota',
+    namespaced: true,
+  };
+  const counted = () =>
+    eventually(
+      'the quota counts',
+      async () => 'status' in (await server.client.get(quotas, namespace, 'none')),
+    );
+
+  it('without Jobs: the condition says so, and the run goes on when it is raised', async () => {
+    await server.client.create(quotas, quota({ 'count/jobs.batch': '0' }));
+    await counted();
+    await create(emulatorBuilds, manifest('build'));
+    const waiting = await condition(emulatorBuilds, 'Waiting');
+    expect(waiting.reason).toBe('JobRefused');
+    expect(waiting.message).toContain('exceeded quota: none, requested: count/jobs.batch=1');
+    await server.client.delete(quotas, namespace, 'none');
+    await condition(emulatorBuilds, 'Complete');
+  });
+
+  it("without pods: what the Job's events say is in the condition", async () => {
+    await server.client.create(quotas, quota({ pods: '0' }));
+    await counted();
+    await create(emulatorBuilds, manifest('build'));
+    const waiting = await condition(emulatorBuilds, 'Waiting');
+    expect(waiting.reason).toBe('PodsNotCreated');
+    expect(waiting.message).toContain('exceeded quota: none, requested: pods=1');
+  });
+});
+
+describe('a worker that fails', () => {
+  it('for good: the Job is not tried again, and the reason is in the condition', async () => {
+    const message = JSON.stringify({
+      ok: false,
+      stage: 'probe',
+      reason: 'BadData',
+      message: 'row 3: no text',
+      exitCode: 11,
+    });
+    ending = () => ({ exitCode: 11, message });
+    await create(emulatorBuilds, manifest('build'));
+    const failed = await condition(emulatorBuilds, 'Failed');
+    expect(failed).toMatchObject({
+      reason: 'BadData',
+      message: 'stage probe (exit code 11): row 3: no text',
+    });
+    expect((await server.client.list(pods, { namespace })).items).toHaveLength(1);
+    ending = undefined;
+    await edit(emulatorBuilds, { layers: 3 });
+    await condition(emulatorBuilds, 'Complete');
+  });
+});
+
+describe('NATS', () => {
+  it('away while a stage ends: the pod itself says what it found', async () => {
+    operator.reports.connected = false;
+    ending = ({ stage }) => (stage === 'probe' ? undefined : { result: recorded.results.assemble });
+    await create(emulatorBuilds, manifest('build'));
+    const found = async () => (await statusOf(emulatorBuilds)).phase === 'Complete';
+    await eventually('it is Complete', found, 40_000);
+    expect((await statusOf(emulatorBuilds)).artifact?.digest).toBe(digestIn(recorded.results.assemble));
+  });
+
+  it('brings progress into the status, owned by another field manager', async () => {
+    ending = () => 'runs on';
+    const { metadata } = await create(emulatorBuilds, manifest('build'));
+    await eventually('a pod runs', async () => (await statusOf(emulatorBuilds)).phase === 'Running');
+    for (let percentage = 1; percentage <= 60; percentage++) {
+      operator.reports.publisher.publish(
+        { kind: 'EmulatorBuild', metadata: metadata as { name: string } },
+        { type: 'progress', stage: 'probe', progressPercentage: percentage, metrics: [] },
+      );
+    }
+    await eventually(
+      'the last figure is there',
+      async () => (await statusOf(emulatorBuilds)).progress?.progressPercentage === 60,
+    );
+    expect(await statusOf(emulatorBuilds)).toMatchObject({ phase: 'Running', stage: 'probe' });
+    const owners = (await read(emulatorBuilds)).metadata['managedFields'] as {
+      manager: string;
+      subresource?: string;
+    }[];
+    const ofStatus = owners
+      .filter(({ subresource }) => subresource === 'status')
+      .map(({ manager }) => manager);
+    expect(ofStatus.sort()).toEqual(['offsite-operator', 'offsite-progress']);
+  });
+});
+
+describe('a Job', () => {
+  it('that somebody deletes comes again', async () => {
+    ending = () => 'runs on';
+    await create(emulatorBuilds, manifest('build'));
+    await eventually('a pod runs', async () => (await statusOf(emulatorBuilds)).phase === 'Running');
+    const [name] = await jobNames();
+    ending = undefined;
+    await server.client.delete(jobs, namespace, name!, { propagationPolicy: 'Background' });
+    await condition(emulatorBuilds, 'Complete');
+    expect(await statusOf(emulatorBuilds)).toMatchObject({ attempt: 1 });
+  });
+
+  it("of somebody else under the resource's name is named, and nothing is touched", async () => {
+    const { metadata } = await create(emulatorBuilds, manifest('build'), { suspend: true });
+    const spec = { ...(manifest('build')['spec'] as object), suspend: true };
+    const name = jobName('tiny', 'probe', {
+      specHash: specHashOf('EmulatorBuild', metadata.uid!, spec),
+      attempt: 1,
+    });
+    const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'other', image: 'other' }] } };
+    const other = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name, namespace }, spec: { template } };
+    await server.client.create(jobs, other);
+    await edit(emulatorBuilds, { suspend: false });
+    const waiting = await condition(emulatorBuilds, 'Waiting');
+    expect(waiting.message).toContain(`there is a Job ${name} that belongs to something else: delete it`);
+    await server.client.delete(jobs, namespace, name, { propagationPolicy: 'Background' });
+    await condition(emulatorBuilds, 'Complete');
+  });
+});
+
+it('metrics count resources by kind and phase, failures by reason, stages by duration', async () => {
+  const body = await operator.metrics.registry.metrics();
+  expect(body).toMatch(/offsite_operator_resources\{kind="EmulatorBuild",phase="Complete"\} [1-9]/);
+  expect(body).toMatch(/offsite_operator_failures_total\{kind="EmulatorBuild",reason="BadData"\} 1/);
+  expect(body).toMatch(
+    /offsite_operator_stage_seconds_count\{kind="OffsiteTune",stage="tune",result="done"\} 1/,
+  );
+  expect(body).toMatch(/offsite_operator_nats_connected 1/);
+});
