@@ -1,7 +1,11 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { badModel } from '../api/index.ts';
 import type { Checkpoint, ReadOptions, TensorInfo } from './checkpoint.ts';
 import { blocks, decodeInto } from './decode.ts';
+
+/** The most bytes of one call to the system (it takes no more than 2 GiB), and of encoded values held while they are decoded. */
+const readBytesAtOnce = 1 << 30;
+const decodeBytesAtOnce = 4 << 20;
 
 /** A tensor and where its bytes lie in its file. */
 export interface Located extends TensorInfo {
@@ -18,12 +22,16 @@ export class RandomAccessFile {
   constructor(path: string) {
     this.path = path;
     try {
-      this.#descriptor = openSync(path, 'r');
+      // Without O_NONBLOCK, opening a named pipe would wait for its writer.
+      this.#descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
       throw badModel(`${path}: cannot be opened (${(error as NodeJS.ErrnoException).code})`);
     }
     const stat = fstatSync(this.#descriptor);
-    if (!stat.isFile()) throw badModel(`${path}: is not a file`);
+    if (!stat.isFile()) {
+      closeSync(this.#descriptor);
+      throw badModel(`${path}: is not a file`);
+    }
     this.size = stat.size;
   }
 
@@ -35,7 +43,8 @@ export class RandomAccessFile {
 
   readInto(offset: number, bytes: Uint8Array): void {
     for (let done = 0; done < bytes.length; ) {
-      const read = readSync(this.#descriptor, bytes, done, bytes.length - done, offset + done);
+      const wanted = Math.min(bytes.length - done, readBytesAtOnce);
+      const read = readSync(this.#descriptor, bytes, done, wanted, offset + done);
       if (read === 0) throw badModel(`${this.path}: ends at byte ${offset + done}; the file is truncated`);
       done += read;
     }
@@ -77,22 +86,29 @@ export class FileCheckpoint implements Checkpoint {
         `${this.#file.path}: tensor ${name} has ${rowCount} rows; rows ${start} to ${end} were asked for`,
       );
     }
-    const rowElements = elements / rowCount;
-    const rowBytes = tensor.bytes / rowCount;
-    const values = into ?? new Float32Array((end - start) * rowElements);
-    if (tensor.dtype === 'F32') {
-      this.#file.readInto(
-        tensor.offset + start * rowBytes,
-        new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-      );
-    } else {
-      decodeInto(
-        this.#file.read(tensor.offset + start * rowBytes, (end - start) * rowBytes),
-        tensor.dtype,
-        values,
-      );
-    }
+    const rowElements = rowCount === 0 ? 0 : elements / rowCount;
+    const wanted = (end - start) * rowElements;
+    const values = into ?? new Float32Array(wanted);
+    if (values.length !== wanted)
+      throw new Error(`tensor ${name}: ${wanted} elements do not fit into ${values.length}`);
+    this.#decode(tensor, start * rowElements, values);
     return values;
+  }
+
+  /** The elements from `first` on; a row of a quantised tensor is whole blocks. */
+  #decode({ dtype, offset }: Located, first: number, values: Float32Array): void {
+    const { elements, bytes } = blocks[dtype];
+    const from = offset + (first / elements) * bytes;
+    if (dtype === 'F32') {
+      this.#file.readInto(from, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+      return;
+    }
+    const step = Math.floor(decodeBytesAtOnce / bytes) * elements;
+    for (let done = 0; done < values.length; done += step) {
+      const part = values.subarray(done, done + step);
+      const encoded = this.#file.read(from + (done / elements) * bytes, (part.length / elements) * bytes);
+      decodeInto(encoded, dtype, part);
+    }
   }
 
   readBytes(name: string): Uint8Array {

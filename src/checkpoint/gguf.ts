@@ -25,8 +25,11 @@ const unsupportedTypes: Readonly<Record<number, string>> = {
   15: 'Q8_K',
 };
 
-/** No count in a sane header is larger; it stops a lying one before memory is taken. */
-const countLimit = 50_000_000;
+/** Arrays of arrays are allowed, but no metadata nests them deeper. */
+const deepest = 4;
+/** The fewest bytes that a key-value pair and a tensor's entry take: a lying count is found before memory is taken. */
+const leastPair = 8 + 4 + 1;
+const leastEntry = 8 + 4 + 4 + 8;
 
 /**
  * Opens a GGUF file (version 2 or 3, little-endian). Shapes are given in the hub's order, the slowest dimension first.
@@ -40,14 +43,16 @@ export function openGguf(path: string): FileCheckpoint {
     const version = reader.uint32();
     if (version !== 2 && version !== 3)
       throw badModel(`${path}: is GGUF version ${version}; 2 and 3 are supported`);
-    const tensorCount = reader.count();
-    const pairs = reader.count();
-    const metadata: Record<string, unknown> = {};
+    const tensorCount = reader.count(leastEntry);
+    const pairs = reader.count(leastPair);
+    const metadata: Record<string, unknown> = Object.create(null);
     for (let i = 0; i < pairs; i++) {
       const key = reader.string();
       metadata[key] = reader.value(reader.uint32());
     }
     const alignment = Number(metadata['general.alignment'] ?? 32);
+    if (!Number.isSafeInteger(alignment) || alignment < 1 || alignment > 1 << 20)
+      throw badModel(`${path}: general.alignment is no sensible number of bytes; the header is damaged`);
     const entries = Array.from({ length: tensorCount }, () => readEntry(reader, path));
     const start = Math.ceil(reader.position / alignment) * alignment;
     const tensors = new Map<string, Located>();
@@ -61,10 +66,20 @@ export function openGguf(path: string): FileCheckpoint {
       }
       tensors.set(entry.name, { ...entry, offset: start + entry.offset });
     }
+    checkNoOverlap(path, [...tensors.values()]);
     return new FileCheckpoint(file, tensors, metadata);
   } catch (error) {
     file.close();
     throw error;
+  }
+}
+
+function checkNoOverlap(path: string, tensors: Located[]): void {
+  tensors.sort((a, b) => a.offset - b.offset || a.bytes - b.bytes);
+  for (const [i, { name, offset }] of tensors.entries()) {
+    const before = tensors[i - 1];
+    if (before !== undefined && before.offset + before.bytes > offset)
+      throw badModel(`${path}: tensors ${before.name} and ${name} overlap; the header is damaged`);
   }
 }
 
@@ -82,6 +97,8 @@ function readEntry(reader: HeaderReader, path: string): Located {
     );
   }
   const elements = shape.reduce((a, b) => a * b, 1);
+  if (!Number.isSafeInteger(elements))
+    throw badModel(`${path}: tensor ${name} claims the shape [${shape}]; the header is damaged`);
   const { elements: per, bytes } = blocks[dtype];
   if (shape.at(-1) === undefined || (shape.at(-1) as number) % per !== 0) {
     throw badModel(
@@ -114,20 +131,24 @@ class HeaderReader {
     return Number(value);
   }
 
-  count(): number {
+  /** How many things follow, each of at least `least` bytes. */
+  count(least: number): number {
     const value = this.size();
-    if (value > countLimit) throw badModel(`${this.#file.path}: its header is damaged (a count of ${value})`);
+    if (value * least > this.#file.size - this.position)
+      throw badModel(
+        `${this.#file.path}: ends within its header (a count of ${value}); the file is truncated or damaged`,
+      );
     return value;
   }
 
   string(): string {
-    const length = this.count();
+    const length = this.count(1);
     const view = this.#view(length);
     return new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset, length));
   }
 
-  /** A metadata value of one of GGUF's types. */
-  value(type: number): unknown {
+  /** A metadata value of one of GGUF's types; 64-bit whole numbers beyond 2^53 lose their last digits. */
+  value(type: number, depth = 0): unknown {
     switch (type) {
       case 0:
         return this.#view(1).getUint8(0);
@@ -149,11 +170,16 @@ class HeaderReader {
         return this.string();
       case 9: {
         const element = this.uint32();
-        return Array.from({ length: this.count() }, () => this.value(element));
+        if (depth === deepest) throw badModel(`${this.#file.path}: its header is damaged (arrays too deep)`);
+        const count = this.count(1);
+        const values: unknown[] = [];
+        for (let i = 0; i < count; i++) values.push(this.value(element, depth + 1));
+        return values;
       }
       case 10:
+        return Number(this.#view(8).getBigUint64(0, true));
       case 11:
-        return this.size();
+        return Number(this.#view(8).getBigInt64(0, true));
       case 12:
         return this.#view(8).getFloat64(0, true);
       default:

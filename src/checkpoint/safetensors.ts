@@ -7,6 +7,7 @@ import { FileCheckpoint, type Located, RandomAccessFile } from './file.ts';
 /** The safetensors format's own bound on its header (its README). */
 const headerLimit = 100_000_000;
 
+const metadataSchema = z.record(z.string(), z.string());
 const entrySchema = z.object({
   dtype: z.string(),
   shape: z.array(z.int().nonnegative()),
@@ -22,11 +23,14 @@ export function openSafetensors(path: string): FileCheckpoint {
   try {
     const { header, start } = readHeader(file);
     const { __metadata__: metadata = {}, ...entries } = header;
+    const known = metadataSchema.safeParse(metadata);
+    if (!known.success)
+      throw badModel(`${path}: __metadata__ in its header is not a mapping from text to text`);
     const tensors = new Map(
       Object.entries(entries).map(([name, entry]) => [name, locate(file, name, entry, start)]),
     );
-    checkNoOverlap(file.path, [...tensors.values()]);
-    return new FileCheckpoint(file, tensors, metadata as Record<string, unknown>);
+    checkNoGaps(file, [...tensors.values()], start);
+    return new FileCheckpoint(file, tensors, known.data);
   } catch (error) {
     file.close();
     throw error;
@@ -45,14 +49,18 @@ function readHeader(file: RandomAccessFile): { header: Record<string, unknown>; 
     );
   }
   let header: unknown;
+  let text: string;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file.read(8, length)));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(file.read(8, length));
+    header = JSON.parse(text);
   } catch {
     throw badModel(`${file.path}: its header is not JSON; the file is damaged or not safetensors`);
   }
   if (typeof header !== 'object' || header === null || Array.isArray(header)) {
     throw badModel(`${file.path}: its header is not a JSON object`);
   }
+  const twice = repeatedKey(text);
+  if (twice !== undefined) throw badModel(`${file.path}: tensor ${twice} stands twice in its header`);
   return { header: header as Record<string, unknown>, start: 8 + length };
 }
 
@@ -79,12 +87,35 @@ function locate(file: RandomAccessFile, name: string, entry: unknown, start: num
   return { name, dtype: dtype as DType, shape, offset: start + offsets[0], bytes };
 }
 
-function checkNoOverlap(path: string, tensors: Located[]): void {
+/** The format allows neither overlaps nor holes: something could be hidden there. */
+function checkNoGaps({ path, size }: RandomAccessFile, tensors: Located[], start: number): void {
   tensors.sort((a, b) => a.offset - b.offset || a.bytes - b.bytes);
-  for (let i = 1; i < tensors.length; i++) {
-    const [before, after] = [tensors[i - 1] as Located, tensors[i] as Located];
-    if (before.offset + before.bytes > after.offset) {
-      throw badModel(`${path}: tensors ${before.name} and ${after.name} overlap; the header is damaged`);
+  let end = start;
+  let before = 'the header';
+  for (const { name, offset, bytes } of tensors) {
+    if (offset < end) throw badModel(`${path}: tensors ${before} and ${name} overlap; the header is damaged`);
+    if (offset > end)
+      throw badModel(
+        `${path}: ${offset - end} bytes between ${before} and tensor ${name} belong to no tensor`,
+      );
+    end = offset + bytes;
+    before = name;
+  }
+  if (end < size) throw badModel(`${path}: ${size - end} bytes after ${before} belong to no tensor`);
+}
+
+/** A key that an object's JSON text has twice at its top level: JSON.parse would take the last without a word. */
+function repeatedKey(text: string): string | undefined {
+  const seen = new Set<string>();
+  let depth = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"(?:\s*:)?|[{}[\]]/g)) {
+    if (token === '{' || token === '[') depth++;
+    else if (token === '}' || token === ']') depth--;
+    else if (depth === 1 && token.endsWith(':')) {
+      const key = JSON.parse(token.slice(0, token.lastIndexOf('"') + 1)) as string;
+      if (seen.has(key)) return key;
+      seen.add(key);
     }
   }
+  return undefined;
 }

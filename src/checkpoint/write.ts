@@ -41,8 +41,15 @@ export function writeSafetensors(
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw error;
+    throw named(error, path);
   }
+}
+
+/** What the system says of a descriptor names no file; a reader must know which one it is. */
+function named(error: unknown, path: string): unknown {
+  if (error instanceof Error && 'code' in error && !('path' in error))
+    Object.assign(error, { message: `${error.message} (${path})`, path });
+  return error;
 }
 
 function encodeHeader(
@@ -69,6 +76,10 @@ function byteLength({ dtype, shape }: TensorToWrite): number {
   return shape.reduce((a, b) => a * b, 1) * blocks[dtype].bytes;
 }
 
+/** The system takes no more than 2 GiB in one call. */
+const writeBytesAtOnce = 1 << 30;
+
 function writeAll(file: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done);
+  for (let done = 0; done < bytes.length; )
+    done += writeSync(file, bytes, done, Math.min(bytes.length - done, writeBytesAtOnce));
 }
