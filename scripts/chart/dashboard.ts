@@ -23,6 +23,66 @@ const quantile = (q: number, name: string, by: string) =>
   `histogram_quantile(${q}, sum by (le, ${by}) (${rate(`${name}_bucket`)}))`;
 
 const rows: Readonly<Record<string, readonly Panel[]>> = {
+  Runs: [
+    {
+      title: 'Resources by phase',
+      description: 'How many there are now.',
+      type: 'timeseries',
+      width: 8,
+      queries: [{ expr: `max by (kind, phase) (${metric('resources')})`, legend: '{{kind}} {{phase}}' }],
+    },
+    {
+      title: 'Failures by reason',
+      description:
+        "BadSpec, BadData, BadModel and GateFailed are their authors' matter; the others the cluster's.",
+      type: 'timeseries',
+      width: 8,
+      queries: [
+        {
+          expr: `sum by (kind, reason) (increase(${metric('failures_total')}[1h]))`,
+          legend: '{{kind}} {{reason}}',
+        },
+      ],
+    },
+    {
+      title: 'How long stages take',
+      description: "From a Job's start to its end, retries and all: half of them, and 95 of 100.",
+      type: 'timeseries',
+      unit: 's',
+      width: 8,
+      queries: [
+        { expr: quantile(0.5, 'stage_seconds', 'kind, stage'), legend: '{{kind}} {{stage}}, half' },
+        { expr: quantile(0.95, 'stage_seconds', 'kind, stage'), legend: '{{kind}} {{stage}}, 95 %' },
+      ],
+    },
+    {
+      title: 'Longest without progress',
+      description: 'Of the running resources; a stage says something every few seconds.',
+      type: 'timeseries',
+      unit: 's',
+      width: 10,
+      queries: [{ expr: `max by (kind) (${metric('longest_silence_seconds')})`, legend: '{{kind}}' }],
+    },
+    {
+      title: 'NATS heard',
+      description: '1 while the leader is connected.',
+      type: 'stat',
+      width: 4,
+      queries: [
+        { expr: `${metric('nats_connected')} and on (pod) ${metric('leading')} == 1`, legend: '{{pod}}' },
+      ],
+    },
+    {
+      title: 'Status writes',
+      description: 'progress: at most one every 2 s a resource, 20 a second in all.',
+      type: 'timeseries',
+      unit: 'wps',
+      width: 10,
+      queries: [
+        { expr: `sum by (kind, writer) (${rate('status_writes_total')})`, legend: '{{kind}} {{writer}}' },
+      ],
+    },
+  ],
   Operator: [
     {
       title: 'Leaders',

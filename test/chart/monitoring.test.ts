@@ -1,5 +1,8 @@
 import { parser } from '@prometheus-io/lezer-promql';
+import { collectDefaultMetrics } from 'prom-client';
 import { describe, expect, it } from 'vitest';
+import type { Caches } from '../../operator/jobs/index.ts';
+import { OperatorMetrics } from '../../operator/metrics.ts';
 import { RuntimeMetrics } from '../../operator/runtime/index.ts';
 import { one, release, render } from './helm.ts';
 import { modes } from './modes.ts';
@@ -27,13 +30,15 @@ const panels = dashboard.panels.filter(({ type }: { type: string }) => type !== 
   targets: { expr: string; legendFormat: string }[];
 }[];
 
-/** Series that scraping itself and prom-client's default metrics make. */
-const others = ['up', 'process_resident_memory_bytes', 'process_cpu_seconds_total'];
+const { registry } = new RuntimeMetrics();
+const none = { list: () => [] };
+const caches = { resources: { EmulatorBuild: none, OffsiteTune: none, PlugIn: none } };
+new OperatorMetrics(registry, caches as unknown as Caches, () => true);
+collectDefaultMetrics({ register: registry });
 
-/** The operator's series with their label names. */
+/** The operator's series with their label names, and `up`, which scraping makes. */
 async function series(): Promise<Map<string, string[]>> {
-  const { registry } = new RuntimeMetrics();
-  const known = new Map<string, string[]>(others.map((name) => [name, []]));
+  const known = new Map<string, string[]>([['up', []]]);
   for (const { name, type } of await registry.getMetricsAsJSON()) {
     const labels = (registry.getSingleMetric(name) as unknown as { labelNames: string[] }).labelNames;
     const suffixes = (type as unknown as string) === 'histogram' ? ['_bucket', '_sum', '_count'] : [''];

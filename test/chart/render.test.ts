@@ -155,7 +155,7 @@ test('the operator reads no Secret but its own, and changes nothing that users w
   for (const { resources, verbs, resourceNames } of rules) {
     if (resources.includes('secrets') && verbs.some((verb) => verb !== 'create'))
       expect(resourceNames).toEqual(['offsite-tuning-nats-auth']);
-    if (resources.includes('emulatorbuilds')) expect(verbs).toEqual(['get', 'list', 'watch']);
+    if (resources.includes('emulatorbuilds')) expect(verbs).toEqual(['list', 'watch']);
   }
 });
 

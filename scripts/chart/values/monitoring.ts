@@ -18,6 +18,11 @@ export const monitoring = z
         enabled: z.boolean().default(false).describe('Needs the Prometheus Operator.'),
         labels: strings('More labels, where your Prometheus selects by them.'),
         alertLabels: strings('More labels of every alert, such as a team.'),
+        stalledAfter: z
+          .int()
+          .min(60)
+          .default(3600)
+          .describe('Seconds without progress after which a running resource counts as stalled.'),
         runbookUrl: z
           .string()
           .default('')

@@ -34,7 +34,15 @@ export const operator = z
       .describe('As whom the operator talks to the API server.'),
     podLabels: strings("More labels of the operator's pods."),
     podAnnotations: strings("More annotations of the operator's pods."),
+    concurrency: z
+      .int()
+      .min(1)
+      .max(64)
+      .default(8)
+      .describe('Resources of a kind that are looked at at once.'),
     extraEnv: listPassedOn("More environment variables of the operator's container."),
+    extraVolumes: listPassedOn('More volumes, such as the certificate of a private CA.'),
+    extraVolumeMounts: listPassedOn("More mounts of the operator's container."),
     terminationGracePeriodSeconds: z
       .int()
       .min(1)

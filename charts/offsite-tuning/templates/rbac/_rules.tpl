@@ -3,10 +3,10 @@
 # It reads the resources and never changes what users wrote.
 - apiGroups: [offsite-tuning.dev]
   resources: [emulatorbuilds, offsitetunes, plugins]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [offsite-tuning.dev]
   resources: [emulatorbuilds/status, offsitetunes/status, plugins/status]
-  verbs: [get, patch]
+  verbs: [patch]
 # Jobs and Secrets of a run are owned by its resource, also where owners are enforced.
 - apiGroups: [offsite-tuning.dev]
   resources: [emulatorbuilds/finalizers, offsitetunes/finalizers, plugins/finalizers]
@@ -14,15 +14,19 @@
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, delete]
-# How a pod ended, and whether a claim exists and can be mounted by several.
+# How a pod ended, and whether a claim can be mounted by several.
 - apiGroups: [""]
-  resources: [pods, persistentvolumeclaims]
-  verbs: [get, list, watch]
+  resources: [pods]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get]
 # A run's NATS credentials: written once, never read.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]
+# To tell what happens, and to read why a Job has no pods or a pod no container.
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, get, patch]
+  verbs: [create, get, list, patch]
 {{- end }}
