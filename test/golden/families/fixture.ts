@@ -55,7 +55,11 @@ export function unpacked(base64: string): Float32Array {
 }
 
 /** Writes the variant's checkpoint in the hub's layout, in one file or in as many shards. */
-export function writeCheckpoint(path: string, { config, dtype, tensors }: Fixture, shards = 1): void {
+export function writeCheckpoint(
+  path: string,
+  { config, dtype, tensors }: Pick<Fixture, 'config' | 'dtype' | 'tensors'>,
+  shards = 1,
+): void {
   mkdirSync(path, { recursive: true });
   writeFileSync(join(path, 'config.json'), JSON.stringify(config));
   const stored: TensorToWrite[] = tensors.map(([name, shape, base, scale]) => ({
