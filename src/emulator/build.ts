@@ -1,10 +1,11 @@
-import type { DataFormat } from '../api/index.ts';
-import { digestOf, fileDigest, inPlace, type Keeper, sha256 } from '../artifact/index.ts';
-import { type Example, readRows, tokenize } from '../data/index.ts';
+import { badModel, type DataFormat } from '../api/index.ts';
+import { digestOf, inPlace, type Keeper, sha256 } from '../artifact/index.ts';
+import { dataDigest, type Example, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
 import { packForModel } from './batches.ts';
+import { checkKept } from './plan.ts';
 import type { Pooling } from './pooling.ts';
 import { probe } from './probe.ts';
 import {
@@ -34,6 +35,10 @@ export interface BuildInput {
     readonly skipFirst: boolean;
     readonly shards: number;
   };
+  /** What model and probe set must be, where the spec says it. */
+  readonly expected?: { readonly model?: string | undefined; readonly data?: string | undefined };
+  /** How many layers will be kept, so that a model with fewer is refused before it is probed. */
+  readonly kept?: number;
   /** Where the bundle goes; the pooled states lie beside it. */
   readonly output: string;
   /** Bytes that the stage may take beside the runtime. */
@@ -55,6 +60,7 @@ export async function runProbe(
 ): Promise<{ directory: string; reused: boolean }> {
   const model = openModel(input.model);
   try {
+    if (input.kept !== undefined) checkKept(input.kept, model.architecture.depth);
     const key = probeKey(model, input);
     const directory = statesDirectory(input.output, key);
     const keeper = input.keeper ?? inPlace;
@@ -78,13 +84,22 @@ export async function runProbe(
   }
 }
 
-/** All that the pooled states depend on, read from the files themselves. */
-export function probeKey(model: Model, { model: path, data, probe: options }: BuildInput): ProbeKey {
+/**
+ * All that the pooled states depend on, read from the files themselves.
+ * @throws OffsiteError BadModel or BadData where they are not those that the spec names
+ */
+export function probeKey(
+  model: Model,
+  { model: path, data, probe: options, expected }: BuildInput,
+): ProbeKey {
   const { samples, maxLength, pooling, skipFirst } = options;
+  const digest = digestOf(path);
+  if (expected?.model !== undefined && digest !== expected.model)
+    throw badModel(`spec.model.digest: the digest of ${path} is ${digest}, expected ${expected.model}`);
   return {
-    model: digestOf(path),
+    model: digest,
     tokenizer: tokenizerDigest(model),
-    data: fileDigest(data.path),
+    data: dataDigest(data.path, 'spec.probe.data', expected?.data),
     format: data.format,
     samples,
     maxLength,

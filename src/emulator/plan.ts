@@ -27,8 +27,7 @@ export interface PlanOptions {
 /** The plan from the L-1 adjacent similarities. BadSpec where the model has too few layers for what is asked. */
 export function makePlan(adjacent: readonly number[], options: PlanOptions): Plan {
   const depth = adjacent.length + 1;
-  if (options.layers < 1 || options.layers > depth)
-    throw badSpec(`layers is ${options.layers}, but the model has ${depth}; use 1 to ${depth}`);
+  checkKept(options.layers, depth);
   const { clusters, kept } = strategies[options.strategy](adjacent, options.layers);
   return {
     clusters,
@@ -36,6 +35,12 @@ export function makePlan(adjacent: readonly number[], options: PlanOptions): Pla
     transferLayers: transferLayers(kept, options.transferLayers),
     source: shareLayers(clusters, kept, options.sharing),
   };
+}
+
+/** @throws OffsiteError BadSpec where more layers are to be kept than there are */
+export function checkKept(layers: number, depth: number): void {
+  if (layers < 1 || layers > depth)
+    throw badSpec(`spec.layers is ${layers}, but the model has ${depth} layers; use 1 to ${depth}`);
 }
 
 /** A strategy chooses the kept layers and the clusters they stand for. */

@@ -14,7 +14,7 @@ export function transferLayers(kept: readonly number[], choice: TransferChoice):
 function spread(kept: readonly number[], count: number): number[] {
   if (count < 1 || count > kept.length)
     throw badSpec(
-      `transferLayers.count is ${count}, but ${kept.length} layers are kept; use 1 to ${kept.length}, or keep more layers`,
+      `spec.transferLayers.count is ${count}, but ${kept.length} layers are kept; use 1 to ${kept.length}, or keep more layers`,
     );
   if (count === 1) return [kept[0]!];
   return Array.from({ length: count }, (_, i) => kept[Math.ceil((i * (kept.length - 1)) / (count - 1))]!);
@@ -24,9 +24,9 @@ function listed(kept: readonly number[], layers: readonly number[]): number[] {
   const foreign = layers.filter((layer) => !kept.includes(layer));
   if (foreign.length > 0)
     throw badSpec(
-      `transferLayers.layers: ${foreign.join(', ')} not among the kept layers (${kept.join(', ')}); choose of these`,
+      `spec.transferLayers.layers: ${foreign.join(', ')} not among the kept layers (${kept.join(', ')}); choose of these`,
     );
-  if (layers.length === 0) throw badSpec('transferLayers.layers is empty; name at least one kept layer');
-  if (new Set(layers).size < layers.length) throw badSpec('transferLayers.layers names a layer twice');
+  if (layers.length === 0) throw badSpec('spec.transferLayers.layers is empty; name at least one kept layer');
+  if (new Set(layers).size < layers.length) throw badSpec('spec.transferLayers.layers names a layer twice');
   return layers.toSorted((a, b) => a - b);
 }

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import { badData, badModel, OffsiteError, type OffsiteTuneSpec } from '../api/index.ts';
+import { badModel, OffsiteError, type OffsiteTuneSpec } from '../api/index.ts';
 import {
   canonicalJson,
-  fileDigest,
   inPlace,
   type Keeper,
   openArtifact,
@@ -12,7 +11,15 @@ import {
   writeArtifact,
 } from '../artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
-import { DataOrder, type Example, packStep, readRows, tokenCount, tokenize } from '../data/index.ts';
+import {
+  DataOrder,
+  dataDigest,
+  type Example,
+  packStep,
+  readRows,
+  tokenCount,
+  tokenize,
+} from '../data/index.ts';
 import { type Bundle, emulatorWeights, openBundle, trainedPosition } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { Decoder, type Weights } from '../model/index.ts';
@@ -105,9 +112,12 @@ function prepare({ spec, data, validation, engine, memory }: TuneOptions, bundle
   const { model, plan: layers } = bundle;
   const { training } = spec;
   const { format } = spec.data;
-  checkDigest('spec.data.digest', data, spec.data.digest);
-  if (validation !== undefined)
-    checkDigest('spec.data.validation.digest', validation, spec.data.validation?.digest);
+  const digests = {
+    data: dataDigest(data, 'spec.data', spec.data.digest),
+    ...(validation === undefined
+      ? {}
+      : { validation: dataDigest(validation, 'spec.data.validation', spec.data.validation?.digest) }),
+  };
   const { maxLength } = training;
   const examples = tokenize(readRows(data, format), format, model.tokenizer, {
     mode: 'train',
@@ -136,8 +146,7 @@ function prepare({ spec, data, validation, engine, memory }: TuneOptions, bundle
   }
   const madeFrom = {
     emulator: bundle.artifact.digest,
-    data: fileDigest(data),
-    ...(validation === undefined ? {} : { validation: fileDigest(validation) }),
+    ...digests,
   };
   const plan = planTraining(model.architecture, {
     depth: layers.source.length,
@@ -274,12 +283,6 @@ function keepBest({ record, tensors }: TrainingState): void {
 function trainedTensor(name: string, shape: readonly number[], values: Float32Array): TrainedTensor {
   const zeros = () => new Float32Array(values.length);
   return { name, shape, values: values.slice(), first: zeros(), second: zeros(), best: values.slice() };
-}
-
-function checkDigest(field: string, path: string, expected: string | undefined): void {
-  if (expected === undefined) return;
-  const digest = fileDigest(path);
-  if (digest !== expected) throw badData(`${field}: the file's digest is ${digest}, expected ${expected}`);
 }
 
 function isFinished(output: string, { madeFrom, hyperparameters }: Run): boolean {

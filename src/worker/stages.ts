@@ -138,6 +138,8 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
     model: pathOf(job, spec.model, 'spec.model.uri'),
     data: { path: pathOf(job, spec.probe.data, 'spec.probe.data.uri'), format: spec.probe.data.format },
     probe: { ...spec.probe, shards },
+    expected: { model: spec.model.digest, data: spec.probe.data.digest },
+    kept: spec.layers,
     output: outputOf(job),
     memory: memoryOf(spec.engine),
     emit,

@@ -137,5 +137,5 @@ test('a transfer layer trains at one position only; its repeats are frozen', () 
 });
 
 test('more layers than the model has are refused by name', () => {
-  expect(() => makePlan([0.1], options)).toThrow(/layers is 3, but the model has 2; use 1 to 2/);
+  expect(() => makePlan([0.1], options)).toThrow(/spec.layers is 3, but the model has 2 layers/);
 });
