@@ -137,7 +137,7 @@ export class Operator {
     );
     const { namespace = '', name, uid = '' } = after.metadata;
     if (old?.progress && old.attempt !== status?.attempt) {
-      void this.#progress.clear({ kind: after.kind, namespace, name, uid });
+      this.#progress.clear({ kind: after.kind, namespace, name, uid });
     }
   }
 

@@ -42,7 +42,8 @@ export function readSettings(argv: readonly string[]): Settings {
   const command = new Command('offsite-operator').exitOverride();
   for (const option of options()) command.addOption(option);
   const flags = command.parse(argv, { from: 'user' }).opts<Flags>();
-  const { natsUrl, workerNatsUrl = natsUrl } = flags;
+  const natsUrl = given(flags.natsUrl);
+  const workerNatsUrl = given(flags.workerNatsUrl) ?? natsUrl;
   const podName = process.env['POD_NAME'] ?? hostname();
   return {
     namespaces: flags.namespaces,
@@ -56,8 +57,8 @@ export function readSettings(argv: readonly string[]): Settings {
     natsAuthSecret: flags.natsAuthSecret,
     job: {
       image: flags.workerImage,
-      cudaImage: flags.workerCudaImage,
-      imagePullPolicy: flags.workerImagePullPolicy,
+      cudaImage: given(flags.workerCudaImage),
+      imagePullPolicy: given(flags.workerImagePullPolicy),
       template: flags.workerTemplate as JobSettings['template'],
       cudaTemplate: flags.workerCudaTemplate as JobSettings['template'],
       natsUrl: workerNatsUrl,
@@ -84,24 +85,16 @@ function options(): Option[] {
     option('--concurrency <n>', 'resources of a kind at once', 'OFFSITE_CONCURRENCY')
       .argParser(whole(1, 64))
       .default(8),
-    option('--nats-url <url>', 'where pods report, as the operator reaches it', 'OFFSITE_NATS_URL').argParser(
-      given,
-    ),
+    option('--nats-url <url>', 'where pods report, as the operator reaches it', 'OFFSITE_NATS_URL'),
     option('--nats-auth-secret <name>', 'Secret with the keys of NATS', 'OFFSITE_NATS_AUTH_SECRET').default(
       'offsite-nats-auth',
     ),
-    option('--worker-nats-url <url>', 'the same, as pods reach it', 'OFFSITE_WORKER_NATS_URL').argParser(
-      given,
-    ),
-    option('--worker-image <image>', 'of pods that compute', 'OFFSITE_WORKER_IMAGE').makeOptionMandatory(),
-    option(
-      '--worker-cuda-image <image>',
-      'the same, for provider cuda',
-      'OFFSITE_WORKER_CUDA_IMAGE',
-    ).argParser(given),
-    option('--worker-image-pull-policy <policy>', 'of both', 'OFFSITE_WORKER_IMAGE_PULL_POLICY').argParser(
-      given,
-    ),
+    option('--worker-nats-url <url>', 'the same, as pods reach it', 'OFFSITE_WORKER_NATS_URL'),
+    option('--worker-image <image>', 'of pods that compute', 'OFFSITE_WORKER_IMAGE')
+      .argParser(filled)
+      .makeOptionMandatory(),
+    option('--worker-cuda-image <image>', 'the same, for provider cuda', 'OFFSITE_WORKER_CUDA_IMAGE'),
+    option('--worker-image-pull-policy <policy>', 'of both', 'OFFSITE_WORKER_IMAGE_PULL_POLICY'),
     option(
       '--worker-template <json>',
       'pod template under all resources’ own',
@@ -115,13 +108,19 @@ function options(): Option[] {
   ];
 }
 
-const given = (value: string) => value || undefined;
+/** An empty variable is as good as none. */
+const given = (value: string | undefined) => value || undefined;
 
 const listed = (value: string) =>
   value
     .split(',')
     .map((name) => name.trim())
     .filter(Boolean);
+
+function filled(value: string): string {
+  if (value === '') throw new InvalidArgumentError('must not be empty');
+  return value;
+}
 
 function trueOrFalse(value: string): boolean {
   if (value !== 'true' && value !== 'false') throw new InvalidArgumentError('must be true or false');

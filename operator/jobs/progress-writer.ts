@@ -36,6 +36,14 @@ export interface ProgressWriterOptions {
   readonly log?: Log;
 }
 
+interface Due {
+  readonly subject: Subject;
+  /** performance.now() */
+  readonly from: number;
+  /** Whether what is there is taken away. */
+  readonly clear?: boolean;
+}
+
 const defaults = { each: 2000, perSecond: 20 } as const;
 
 export class ProgressWriter {
@@ -43,7 +51,7 @@ export class ProgressWriter {
   readonly #limit: RateLimit;
   readonly #log: Log;
   /** What is to be written, in the order in which it was marked, by uid; with the time from which it may be. */
-  readonly #due = new Map<string, { readonly subject: Subject; readonly from: number }>();
+  readonly #due = new Map<string, Due>();
   readonly #written = new Map<string, number>();
   #wake = () => {};
 
@@ -64,9 +72,9 @@ export class ProgressWriter {
   }
 
   /** Another attempt begins: what an earlier one reported is no longer progress. */
-  async clear(subject: Subject): Promise<void> {
-    this.#due.delete(subject.uid);
-    await this.#apply(subject, {});
+  clear(subject: Subject): void {
+    this.#due.set(subject.uid, { subject, from: performance.now(), clear: true });
+    this.#wake();
   }
 
   forget(uid: string): void {
@@ -86,13 +94,13 @@ export class ProgressWriter {
       }
       this.#due.delete(next.subject.uid);
       await this.#limit.take(signal);
-      if (!signal.aborted) await this.#write(next.subject);
+      if (!signal.aborted) await (next.clear ? this.#apply(next.subject, {}) : this.#write(next.subject));
     }
     signal.removeEventListener('abort', stop);
   }
 
-  #earliest() {
-    let earliest: { readonly subject: Subject; readonly from: number } | undefined;
+  #earliest(): Due | undefined {
+    let earliest: Due | undefined;
     for (const due of this.#due.values()) {
       if (earliest === undefined || due.from < earliest.from) earliest = due;
     }

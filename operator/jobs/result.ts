@@ -1,5 +1,5 @@
 /** Which result of a finished stage is the resource's: the whole one over NATS, or the short one of the pod itself. */
-import { kinds, type Resource } from '../../src/api/index.ts';
+import { fingerprint, kinds, type Resource } from '../../src/api/index.ts';
 import type { KindRules } from './stages.ts';
 import { isMapping, type Json } from './template.ts';
 import type { Success } from './termination.ts';
@@ -56,8 +56,14 @@ export function resultFields(
   return kinds[kind].status.safeParse(fields).success ? fields : undefined;
 }
 
+/** The pod's own word is as much of the result as it had room for. */
 function agrees(whole: Json, success: Success | undefined): boolean {
   if (success === undefined) return false;
   const artifact = whole['artifact'] as { digest: string } | undefined;
-  return artifact?.digest === success.artifact?.digest;
+  return (
+    artifact?.digest === success.artifact?.digest &&
+    Object.entries(success.summary ?? {}).every(
+      ([name, value]) => fingerprint(value) === fingerprint(whole[name] ?? null),
+    )
+  );
 }

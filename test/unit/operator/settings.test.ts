@@ -1,0 +1,71 @@
+import { afterEach, expect, it, vi } from 'vitest';
+import { readSettings } from '../../../operator/settings.ts';
+
+afterEach(() => {
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
+});
+
+const quietly = (args: string[]) => {
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  return () => readSettings(args);
+};
+
+it('reads what the chart sets', () => {
+  const variables = {
+    POD_NAME: 'operator-0',
+    POD_NAMESPACE: 'offsite',
+    OFFSITE_NAMESPACES: 'a, b',
+    OFFSITE_LEADER_ELECTION: 'true',
+    OFFSITE_LEASE_NAME: 'lease',
+    OFFSITE_METRICS_PORT: '9090',
+    OFFSITE_NATS_URL: 'nats://nats:4222',
+    OFFSITE_NATS_AUTH_SECRET: 'auth',
+    OFFSITE_WORKER_IMAGE: 'worker:1',
+    OFFSITE_WORKER_CUDA_IMAGE: 'worker:1-cuda',
+    OFFSITE_WORKER_IMAGE_PULL_POLICY: 'Never',
+    OFFSITE_WORKER_TEMPLATE: '{"spec":{"priorityClassName":"low"}}',
+    OFFSITE_WORKER_CUDA_TEMPLATE: '{}',
+  };
+  for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
+  const settings = readSettings([]);
+  expect(settings).toMatchObject({
+    namespace: 'offsite',
+    namespaces: ['a', 'b'],
+    leaderElection: true,
+    leaseName: 'lease',
+    metricsPort: 9090,
+    natsUrl: 'nats://nats:4222',
+    natsAuthSecret: 'auth',
+    job: {
+      image: 'worker:1',
+      cudaImage: 'worker:1-cuda',
+      imagePullPolicy: 'Never',
+      template: { spec: { priorityClassName: 'low' } },
+      natsUrl: 'nats://nats:4222',
+      natsCredentials: true,
+    },
+  });
+  expect(settings.identity).toMatch(/^operator-0_/);
+});
+
+it('has defaults for all but the worker image; an empty variable is none', () => {
+  vi.stubEnv('OFFSITE_NAMESPACES', '');
+  vi.stubEnv('OFFSITE_NATS_URL', '');
+  const { namespaces, natsUrl, metricsPort, job } = readSettings(['--worker-image', 'w']);
+  expect({ namespaces, natsUrl, metricsPort, credentials: job.natsCredentials }).toEqual({
+    namespaces: [],
+    natsUrl: undefined,
+    metricsPort: 8080,
+    credentials: false,
+  });
+  expect(quietly([])).toThrow(/--worker-image/);
+});
+
+it.each([
+  [['--metrics-port', 'x'], /--metrics-port.*must be a whole number/],
+  [['--leader-election', 'maybe'], /--leader-election.*must be true or false/],
+  [['--worker-template', '[1]'], /--worker-template.*must be a pod template as a JSON mapping/],
+])('names what is wrong with %j', (args, message) => {
+  expect(quietly(['--worker-image', 'w', ...args])).toThrow(message);
+});
