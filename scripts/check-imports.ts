@@ -1,9 +1,17 @@
-/** Checks who imports whom: the folder order of docs/architecture.md, index.ts as the only door, and a light operator. */
+/** Checks who imports whom: the folder orders of src and operator, index.ts as the only door, and a light operator. */
 import { globSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 
 /** What the operator may use of src: it talks to the Kubernetes API and computes nothing. */
 const forOperator: ReadonlySet<string> = new Set(['api', 'progress', 'artifact']);
+
+/** The operator's folders; each imports only those before it, the kinds not each other. Files beside them use all. */
+const inOperator: readonly (readonly string[])[] = [
+  ['runtime'],
+  ['progress'],
+  ['jobs'],
+  ['emulator-build', 'offsite-tune', 'plug-in'],
+];
 
 export interface SourceFile {
   /** From the repository's root, with "/". */
@@ -35,6 +43,7 @@ function problemOf(path: string, specifier: string, order: readonly string[]): s
   }
   const target = posix.join(posix.dirname(path), specifier);
   const [targetTop, targetFolder] = target.split('/');
+  if (top === 'operator' && targetTop === 'operator') return problemInOperator(path, target);
   if (targetTop !== 'src') {
     return top === 'src' ? 'src imports nothing outside src' : undefined;
   }
@@ -51,6 +60,19 @@ function problemOf(path: string, specifier: string, order: readonly string[]): s
     if (targetAt > at) return `${targetFolder} comes after ${folder} in docs/architecture.md`;
   }
   const door = `src/${targetFolder}/index.ts`;
+  return target === door ? undefined : `other folders import only ${door}`;
+}
+
+function problemInOperator(path: string, target: string): string | undefined {
+  const folderOf = (file: string) => (file.split('/').length > 2 ? file.split('/')[1] : undefined);
+  const [folder, targetFolder] = [folderOf(path), folderOf(target)];
+  if (folder === targetFolder) return undefined;
+  if (targetFolder === undefined) return 'the files beside the folders use them, not the other way round';
+  const placeOf = (name: string) => inOperator.findIndex((names) => names.includes(name));
+  if (folder !== undefined && placeOf(targetFolder) >= placeOf(folder)) {
+    return `operator/${targetFolder} does not come before operator/${folder}`;
+  }
+  const door = `operator/${targetFolder}/index.ts`;
   return target === door ? undefined : `other folders import only ${door}`;
 }
 

@@ -11,6 +11,8 @@ it.each([
   ['a package', 'src/engine/a.ts', "import ort from 'onnxruntime-node';"],
   ['a word in a text', 'src/api/a.ts', "const text = `import { b } from '../engine/index.ts'`;"],
   ['the operator: progress', 'operator/a.ts', "import { b } from '../src/api/index.ts';"],
+  ["the operator's folders", 'operator/a.ts', "import { b } from './jobs/index.ts';"],
+  ['an earlier one of them', 'operator/jobs/a.ts', "import { b } from '../runtime/index.ts';"],
 ])('allows %s', (_, path, text) => expect(check(path, text)).toEqual([]));
 
 it.each([
@@ -22,6 +24,20 @@ it.each([
   ['an unlisted folder', 'src/new/a.ts', "import { b } from '../api/index.ts';", 'does not list src/new'],
   ['operator from src', 'src/cli/a.ts', "import { b } from '../../operator/a.ts';", 'nothing outside src'],
   ['the engine in the operator', 'operator/a.ts', "import { b } from '../src/engine/index.ts';", 'uses only'],
+  [
+    'a later one of them',
+    'operator/runtime/a.ts',
+    "import { b } from '../jobs/index.ts';",
+    'does not come before',
+  ],
+  [
+    'a kind by a kind',
+    'operator/plug-in/a.ts',
+    "import { b } from '../offsite-tune/index.ts';",
+    'come before',
+  ],
+  ['its side door', 'operator/a.ts', "import { b } from './jobs/names.ts';", 'only operator/jobs/index.ts'],
+  ['a file beside it', 'operator/jobs/a.ts', "import { b } from '../main.ts';", 'not the other way round'],
   ['onnxruntime in the operator', 'operator/a.ts', "import 'onnxruntime-node';", 'never loads'],
 ])('reports %s', (_, path, text, problem) => {
   const [violation, ...more] = check(path, text);
