@@ -12,6 +12,8 @@ export interface Model {
   readonly architecture: Architecture;
   /** config.json as the hub has it; made from the metadata for GGUF. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** The same as it is written: transformers tells 30.0 from 30. */
+  readonly configText: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** The elements as float32. @throws OffsiteError BadModel when the tensor is missing or holds NaN or infinity */
   read(name: string, options?: ReadOptions): Float32Array;
@@ -34,13 +36,15 @@ export function openModel(path: string, { layers }: { layers?: readonly number[]
     const directory = isFile ? dirname(path) : path;
     const gguf = 'general.architecture' in checkpoint.metadata ? hubView(checkpoint, families) : undefined;
     const view: Checkpoint = gguf?.checkpoint ?? checkpoint;
-    const config = gguf?.config ?? readConfig(directory);
+    const configText = gguf ? `${JSON.stringify(gguf.config, null, 2)}\n` : readConfig(directory);
+    const config = gguf?.config ?? parseJson(configText, directory);
     const architecture = parse(config, view);
     checkTensors(path, architecture, view, layers ?? Array.from({ length: architecture.depth }, (_, i) => i));
     let tokenizer: Tokenizer | undefined;
     return {
       architecture,
       config,
+      configText,
       tensors: view.tensors,
       read(name, options) {
         const values = view.read(name, options);
@@ -60,13 +64,17 @@ export function openModel(path: string, { layers }: { layers?: readonly number[]
   }
 }
 
-function readConfig(directory: string): Record<string, unknown> {
+function readConfig(directory: string): string {
   const file = join(directory, 'config.json');
   if (!existsSync(file)) throw badModel(`${directory}: holds no config.json`);
+  return readFileSync(file, 'utf8');
+}
+
+function parseJson(text: string, directory: string): Record<string, unknown> {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    return JSON.parse(text) as Record<string, unknown>;
   } catch {
-    throw badModel(`${file}: is not JSON`);
+    throw badModel(`${join(directory, 'config.json')}: is not JSON`);
   }
 }
 

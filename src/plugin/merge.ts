@@ -50,7 +50,7 @@ const shardBytes = 2_000_000_000;
 export function savePluggedIn(directory: string, model: Model, replaced: Overlay): void {
   mkdirSync(directory, { recursive: true });
   const tensors = [...model.tensors.values()].map((tensor) => toWrite(tensor, model, replaced));
-  writeFileSync(join(directory, 'config.json'), `${JSON.stringify(model.config, null, 2)}\n`);
+  writeFileSync(join(directory, 'config.json'), model.configText);
   for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
   const shards = shardsOf(tensors);
   if (shards.length === 1) {

@@ -68,6 +68,7 @@ test.each(families)('%s: only the transfer layers of the saved model are other o
   expect([...after.tensors.keys()].sort()).toEqual([...before.tensors.keys()].sort());
   for (const name of before.tensors.keys())
     expect(Buffer.compare(after.readBytes(name), before.readBytes(name)) !== 0, name).toBe(trained.has(name));
+  expect(after.configText).toBe(before.configText);
   before.close();
   after.close();
 });
