@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { badSpec } from '../api/index.ts';
@@ -47,13 +47,31 @@ export function resolveUri(uri: string, mounts: Mounts, field: string, secret?: 
 }
 
 /**
+ * Makes sure that an artifact may go to a place: nothing lies there, or an earlier artifact. Anything else would be lost.
+ * @param field names the place in errors
+ * @throws OffsiteError BadSpec
+ */
+export function checkReplaceable(directory: string, field: string): void {
+  const stat = statSync(directory, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isDirectory()) throw badSpec(`${field}: ${directory} is a file; an artifact is a directory`);
+  const names = readdirSync(directory);
+  if (names.length > 0 && !names.includes('manifest.json'))
+    throw badSpec(
+      `${field}: ${directory} holds ${names.length} files and is no artifact; it would be replaced: choose another place`,
+    );
+}
+
+/**
  * Makes a directory whole or not at all: `fill` writes into a sibling, which is renamed when it is done.
- * What lay there before is replaced; a sibling left by a killed process is cleared first.
+ * An artifact that lay there before is replaced; a sibling left by a killed process is cleared first.
+ * @throws OffsiteError BadSpec where something else lies there
  */
 export async function writeArtifact(
   directory: string,
   fill: (temporary: string) => void | Promise<void>,
 ): Promise<void> {
+  checkReplaceable(directory, 'spec.output.uri');
   const temporary = `${directory}.partial`;
   const previous = `${directory}.previous`;
   rmSync(temporary, { recursive: true, force: true });

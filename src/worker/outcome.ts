@@ -35,7 +35,7 @@ export function failureOf(error: unknown): Failure {
   }
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   const message = error instanceof Error ? error.message : String(error);
-  if (code === 'ENOSPC' || code === 'EDQUOT' || /no space left/i.test(message)) {
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG' || /no space left/i.test(message)) {
     return {
       reason: 'NoSpace',
       message: `the disk is full: ${message}; free space there, then run again: what is done is kept`,

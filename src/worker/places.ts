@@ -1,5 +1,6 @@
+import { join } from 'node:path';
 import { badData, badModel, badSpec, type OffsiteError } from '../api/index.ts';
-import { resolveUri } from '../artifact/index.ts';
+import { checkReplaceable, resolveUri } from '../artifact/index.ts';
 import type { ArtifactReference, StageJob } from './job.ts';
 
 /** A place that a stage reads, as the spec names it. */
@@ -46,6 +47,19 @@ export function inputsOf(job: StageJob): Input[] {
   return named.flatMap(([field, source, missing]) =>
     source === undefined ? [] : [{ uri: source.uri, field, path: pathOf(job, source, field), missing }],
   );
+}
+
+/**
+ * The output must neither be, hold nor lie in anything that the stage reads, nor replace what is no artifact.
+ * @throws OffsiteError BadSpec
+ */
+export function checkOutput(job: StageJob): void {
+  const output = outputOf(job);
+  for (const { field, path } of inputsOf(job)) {
+    if (path === output || path.startsWith(join(output, '/')) || output.startsWith(join(path, '/')))
+      throw badSpec(`spec.output.uri: must lie outside of ${field} (${path}); choose another place`);
+  }
+  checkReplaceable(output, 'spec.output.uri');
 }
 
 /** Where the stage's artifact goes; the probe's lie beside it and are looked after by the probe itself. */

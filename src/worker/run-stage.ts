@@ -4,7 +4,7 @@ import { type Emit, Estimator, type StageEvent } from '../progress/index.ts';
 import type { StageJob } from './job.ts';
 import type { KeepRequest } from './messages.ts';
 import { failureOf, type StageOutcome } from './outcome.ts';
-import { inputsOf, outputOf } from './places.ts';
+import { checkOutput, inputsOf, outputOf } from './places.ts';
 import { findResult, keepResult } from './result-file.ts';
 import { runOnThread } from './thread.ts';
 
@@ -34,6 +34,7 @@ export async function runStage(
     else emit(event);
   };
   try {
+    checkOutput(job);
     const known = identity && (await findResult(job, identity, mirror));
     if (known) {
       emit(known);
