@@ -44,6 +44,7 @@ nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .35rem 1.1rem; p
 .cards p { margin: .3rem 0 0; font-size: .93rem; }
 .cards .what { font-weight: 600; font-size: 1rem; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1rem 2rem; align-items: start; }
+.tables { grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
 figure { margin: 1.1rem 0; }
 figcaption { font-size: .92rem; max-width: 46rem; margin-top: .4rem; }
 .figure-title { margin: 0 0 .35rem; font-size: .98rem; font-weight: 600; }

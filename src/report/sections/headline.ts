@@ -86,6 +86,9 @@ function otherHeadlines({ plugIns }: ReportRecord): Html | undefined {
   )}</ul>`;
 }
 
+/** A hyphen at which no line ends, for exponents. */
+const unbroken = '-\u2060';
+
 /** What one resource was to do, in a card that leads to its section. */
 function card(entry: AnyEntry): Html {
   const { kind, metadata } = entry.resource;
@@ -106,7 +109,7 @@ function summaryOf(entry: AnyEntry): string {
     const length = training.steps
       ? counted(training.steps, 'step')
       : counted(training.epochs as number, 'epoch');
-    return `Trains ${adapter.type === 'layers' ? 'the transfer layers' : adapter.type} for ${length} of ${counted(training.batchSize, 'row')}, learning rate ${training.learningRate}`;
+    return `Trains ${adapter.type === 'layers' ? 'the transfer layers' : adapter.type} for ${length} of ${counted(training.batchSize, 'row')}, learning rate ${training.learningRate.replace('-', unbroken)}`;
   }
   return plugInSummary(entry);
 }
