@@ -4,7 +4,9 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 RESULTS := .offsite/test/results.json
 # Processes that test/faults kills; `make test` kills one.
 FAULT_RUNS ?= 1
-export FAULT_RUNS
+# After which of its writes the operator is killed: `some`, or every `write`.
+CRASH_EVERY ?= some
+export FAULT_RUNS CRASH_EVERY
 
 .PHONY: help
 help: ## Show this list
@@ -25,8 +27,9 @@ test-unit: modules ## The fast tests
 
 .PHONY: test-faults
 test-faults: FAULT_RUNS := 10
+test-faults: CRASH_EVERY := write
 test-faults: model data ## Runs that are killed again and again and must end the same
-	@$(call vitest,--project faults)
+	@$(call vitest,--project faults --project api test/faults test/api/crash)
 
 .PHONY: check
 check: modules ## Generated files, lint, imports, types

@@ -15,6 +15,8 @@ import {
 import { readSettings, type Settings } from './settings.ts';
 
 async function run(settings: Settings, signal: AbortSignal): Promise<void> {
+  const { job: _, ...told } = settings;
+  operatorLog.info(told, 'starting');
   const kubeConfig = new KubeConfig();
   kubeConfig.loadFromDefault();
   const metrics = new RuntimeMetrics();
@@ -65,6 +67,4 @@ function settingsOrExit(): Settings {
 }
 
 const settings = settingsOrExit();
-const { job: _, ...told } = settings;
-operatorLog.info(told, 'starting');
 process.exit(await runUntilTold((signal) => run(settings, signal)));

@@ -1,0 +1,76 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const root = join(import.meta.dirname, '../..');
+
+/** The operator as its image holds it: one bundled file. */
+export class OperatorBundle {
+  readonly directory = mkdtempSync(join(tmpdir(), 'offsite-operator-'));
+  readonly #running = new Set<OperatorProcess>();
+
+  constructor() {
+    execFileSync(process.execPath, ['scripts/images/stage.ts', 'operator', this.directory], { cwd: root });
+  }
+
+  /** @param args flags, after those that every test needs */
+  start(kubeconfig: string, ...args: string[]): OperatorProcess {
+    const flags = ['--worker-image', 'worker:test', '--metrics-port', '0', '--namespace', 'default', ...args];
+    const process = new OperatorProcess(join(this.directory, 'app/main.mjs'), kubeconfig, flags);
+    this.#running.add(process);
+    return process;
+  }
+
+  async remove(): Promise<void> {
+    for (const process of this.#running) await process.kill();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+export class OperatorProcess {
+  /** Its log lines. */
+  readonly log: string[] = [];
+  readonly child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+
+  constructor(program: string, kubeconfig: string, flags: readonly string[]) {
+    this.child = spawn(process.execPath, ['--enable-source-maps', program, ...flags], {
+      env: { PATH: process.env['PATH'], KUBECONFIG: kubeconfig, LOG_LEVEL: 'info' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    for (const stream of [this.child.stdout!, this.child.stderr!]) {
+      createInterface({ input: stream }).on('line', (line) => this.log.push(line));
+    }
+    this.#ended = once(this.child, 'exit');
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** Whether it has said so in its log. */
+  said(message: string): boolean {
+    return this.log.some((line) => line.includes(`"msg":"${message}`));
+  }
+
+  /** Log lines at level error, or that are no log lines. */
+  complaints(): string[] {
+    return this.log.filter((line) => !line.startsWith('{"level":') || /^\{"level":[56]0/.test(line));
+  }
+
+  /** SIGKILL; resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    if (this.running) await this.#ended;
+  }
+
+  /** SIGTERM. @returns the exit code */
+  async stop(): Promise<number | null> {
+    this.child.kill('SIGTERM');
+    if (this.running) await this.#ended;
+    return this.child.exitCode;
+  }
+}
