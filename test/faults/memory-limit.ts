@@ -6,8 +6,19 @@ export class MemoryLimit {
   readonly directory: string;
   readonly #files: { limit: string; peak: string };
 
+  /** A cgroup where this user may make one, undefined where not (it takes root, or a delegated version 2 hierarchy). */
+  static make(name: string, bytes: number): MemoryLimit | undefined {
+    try {
+      return new MemoryLimit(name, bytes);
+    } catch (error) {
+      if (!['EACCES', 'EROFS', 'EPERM', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? ''))
+        throw error;
+      return undefined;
+    }
+  }
+
   /** @param bytes what the process may use, page cache included; it is killed where that does not suffice */
-  constructor(name: string, bytes: number) {
+  private constructor(name: string, bytes: number) {
     const version1 = existsSync('/sys/fs/cgroup/memory/memory.limit_in_bytes');
     this.directory = join(version1 ? '/sys/fs/cgroup/memory' : '/sys/fs/cgroup', `${name}-${process.pid}`);
     this.#files = version1
