@@ -175,7 +175,7 @@ async function createCredentials(
       ownerReferences: [ownerReference(object)],
     },
     type: 'Opaque',
-    stringData: { 'nats.creds': credentials.issue({ namespace, kind: object.kind, name, uid }) },
+    stringData: { 'nats.creds': await credentials.issue({ namespace, kind: object.kind, name, uid }) },
   };
   try {
     await client.create(secrets, secret, { fieldManager });

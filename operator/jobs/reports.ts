@@ -25,5 +25,5 @@ export interface Credentials {
     readonly kind: string;
     readonly name: string;
     readonly uid: string;
-  }): string;
+  }): string | Promise<string>;
 }

@@ -10,6 +10,7 @@ import {
   tokenAuthenticator,
   usernamePasswordAuthenticator,
 } from 'nats';
+import { z } from 'zod';
 import { badSpec } from '../api/index.ts';
 
 /** Where NATS is and who we are there. Credentials: in the URL, in a file, or in the environment; none is ever shown. */
@@ -19,6 +20,8 @@ export interface NatsAddress {
   /** A `.creds` file (NATS_CREDS where absent). */
   credentials?: string | undefined;
   environment?: NodeJS.ProcessEnv | undefined;
+  /** The text of such a file. */
+  credentialsText?: string | undefined;
 }
 
 const longestWait = 5000;
@@ -31,10 +34,14 @@ const longestWait = 5000;
 export function connectionOptions({
   url,
   credentials,
+  credentialsText,
   environment = process.env,
 }: NatsAddress): ConnectionOptions {
   const urls = url.split(',').map((part) => parseUrl(part.trim()));
-  const authenticator = inUrl(urls[0]!) ?? elsewhere(credentials ?? environment['NATS_CREDS'], environment);
+  const file = credentials ?? environment['NATS_CREDS'];
+  const text = credentialsText ?? (file === undefined ? undefined : readCredentials(file));
+  const inboxPrefix = text === undefined ? undefined : inboxIn(text);
+  const authenticator = inUrl(urls[0]!) ?? elsewhere(text, environment);
   const { NATS_CA: caFile, NATS_CERT: certFile, NATS_KEY: keyFile } = environment;
   const secure = caFile !== undefined || certFile !== undefined || urls[0]!.protocol === 'tls:';
   return {
@@ -48,6 +55,7 @@ export function connectionOptions({
     // A secret may be put right while we run.
     ignoreAuthErrorAbort: true,
     ...(authenticator && { authenticator }),
+    ...(inboxPrefix !== undefined && { inboxPrefix }),
     ...(secure && {
       tls: { ...(caFile && { caFile }), ...(certFile && { certFile }), ...(keyFile && { keyFile }) },
     }),
@@ -69,21 +77,38 @@ function inUrl({ username, password }: URL): Authenticator | undefined {
     : usernamePasswordAuthenticator(user, decodeURIComponent(password));
 }
 
-function elsewhere(file: string | undefined, environment: NodeJS.ProcessEnv): Authenticator | undefined {
+function elsewhere(
+  credentials: string | undefined,
+  environment: NodeJS.ProcessEnv,
+): Authenticator | undefined {
   const { NATS_USER: user, NATS_PASSWORD: password, NATS_TOKEN: token, NATS_NKEY: seed } = environment;
-  if (file !== undefined) return credsAuthenticator(readCredentials(file));
+  if (credentials !== undefined) return credsAuthenticator(new TextEncoder().encode(credentials));
   if (user !== undefined) return usernamePasswordAuthenticator(user, password);
   if (token !== undefined) return tokenAuthenticator(token);
   return seed === undefined ? undefined : nkeyAuthenticator(new TextEncoder().encode(seed));
 }
 
-function readCredentials(file: string): Uint8Array {
+function readCredentials(file: string): string {
   try {
-    return readFileSync(file);
+    return readFileSync(file, 'utf8');
   } catch (cause) {
     throw badSpec(`the NATS credentials file ${file} cannot be read`, { cause });
   }
 }
+
+/** Where the user of a .creds file may hear answers, if that is one place only: others' answers are then not for it. */
+function inboxIn(credentials: string): string | undefined {
+  const payload = /\.([\w-]+)\./.exec(credentials)?.[1] ?? '';
+  try {
+    const claims = userClaims.parse(JSON.parse(Buffer.from(payload, 'base64url').toString()));
+    const inbox = claims.nats.sub.allow.find((subject) => /^_INBOX[^*>]+\.>$/.test(subject));
+    return inbox?.slice(0, -'.>'.length);
+  } catch {
+    return undefined;
+  }
+}
+
+const userClaims = z.object({ nats: z.object({ sub: z.object({ allow: z.array(z.string()) }) }) });
 
 /**
  * Connects, trying for as long as it takes; the client itself then reconnects for ever.

@@ -1,6 +1,7 @@
+export * from './consume.ts';
 export * from './estimate.ts';
 export * from './events.ts';
-export type { EventFilter, EventMessage } from './message.ts';
+export { addressOf, type EventFilter, type EventMessage, subjectOf } from './message.ts';
 export * from './nats.ts';
 export * from './terminal.ts';
 export * from './watch.ts';

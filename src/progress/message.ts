@@ -12,19 +12,29 @@ export interface EventMessage {
   kind: string;
   name: string;
   uid: string;
+  /** Which of the pods that share the stage told it. */
+  shard?: Shard;
   event: StageEvent;
 }
 
+export interface Shard {
+  index: number;
+  count: number;
+}
+
+const name = z.string().max(64);
+
+/** Bounded as the resources' status is: whoever may publish a run's events must not be able to break its status. */
 const eventSchema = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('progress'),
-    stage: z.string(),
-    progressPercentage: z.number(),
-    estimatedRemainingSeconds: z.number().exactOptional(),
-    metrics: z.array(z.object({ name: z.string(), value: z.string() })),
+    stage: name,
+    progressPercentage: z.int().min(0).max(100),
+    estimatedRemainingSeconds: z.int().min(0).exactOptional(),
+    metrics: z.array(z.object({ name, value: z.string().max(32) })).max(64),
   }),
-  z.object({ type: z.literal('warning'), reason: z.string(), message: z.string() }),
-  z.object({ type: z.literal('result'), stage: z.string(), result: z.unknown() }),
+  z.object({ type: z.literal('warning'), reason: name, message: z.string().max(32_768) }),
+  z.object({ type: z.literal('result'), stage: name, result: z.unknown() }),
 ]);
 
 const messageSchema = z.object({
@@ -34,13 +44,20 @@ const messageSchema = z.object({
   kind: z.string(),
   name: z.string(),
   uid: z.string(),
+  shard: z.object({ index: z.int().min(0), count: z.int().min(1).max(1024) }).exactOptional(),
   event: eventSchema,
 });
 
-/** The message in these bytes; undefined where they are something else (anyone may publish to a subject). */
-export function decodeMessage(bytes: Uint8Array): EventMessage | undefined {
+/**
+ * The message in these bytes; undefined where they are something else, or speak of another resource or event than the subject
+ * that they came under: the server lets a publisher only use its own subjects, whatever it writes.
+ */
+export function decodeMessage(bytes: Uint8Array, subject: string): EventMessage | undefined {
   try {
-    return messageSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+    const message = messageSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+    const { namespace, kind, name: resource, uid, event } = message;
+    const own = subjectOf({ namespace, kind, name: resource, uid, event: event.type });
+    return own === subject ? message : undefined;
   } catch {
     return undefined;
   }

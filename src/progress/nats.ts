@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type ConnectionOptions, Events, headers, type NatsConnection, NatsError } from 'nats';
 import { codeOf, connectForEver, connectionOptions, type NatsAddress, pause } from './connection.ts';
 import type { StageEvent } from './events.ts';
-import { addressOf, type EventMessage, subjectOf } from './message.ts';
+import { addressOf, type EventMessage, type Shard, subjectOf } from './message.ts';
 import { EventQueue } from './queue.ts';
 import { ensureStream } from './stream.ts';
 import type { ResourceIdentity } from './terminal.ts';
@@ -12,6 +12,10 @@ type Warning = Extract<StageEvent, { type: 'warning' }>;
 export interface PublisherOptions extends NatsAddress {
   /** Told once that NATS is away, and of events that no server would take; by default a line on standard error. */
   warn?: (warning: Warning) => void;
+  /** There is a stream, or soon will be: events wait for it. Else, without one, they go to who listens right now. */
+  needsStream?: boolean;
+  /** Which share of its stage this process has; absent where it has all. */
+  shard?: Shard | undefined;
 }
 
 /** Sends events; never blocks and never throws, whatever NATS does. */
@@ -26,7 +30,7 @@ export interface Publisher {
  * @throws BadSpec for an unusable URL or credentials file; a server that is away is no error
  */
 export function openPublisher(options: PublisherOptions): Publisher {
-  return new NatsPublisher(connectionOptions(options), options.warn ?? onStandardError);
+  return new NatsPublisher(options);
 }
 
 const onStandardError = ({ reason, message }: Warning) => console.error(`warning: ${reason}: ${message}`);
@@ -48,20 +52,24 @@ type Mode = 'unknown' | 'stream' | 'plain';
 class NatsPublisher implements Publisher {
   readonly #warn: (warning: Warning) => void;
   readonly #id = randomUUID();
+  readonly #shard: { shard: Shard } | undefined;
   readonly #queue = new EventQueue();
   readonly #leave = new AbortController();
   readonly #done: Promise<void>;
   #sequence = 0;
   #sending: Outgoing | undefined;
-  #mode: Mode = 'unknown';
+  #mode: Mode;
   #warned = false;
   #pushed = () => {};
   #reconnected = () => {};
   #flushed = () => {};
 
-  constructor(options: ConnectionOptions, warn: (warning: Warning) => void) {
+  constructor(options: PublisherOptions) {
+    const { needsStream, warn = onStandardError, shard } = options;
+    this.#mode = needsStream ? 'stream' : 'unknown';
     this.#warn = warn;
-    this.#done = this.#run(options);
+    this.#shard = shard && { shard };
+    this.#done = this.#run(connectionOptions(options));
   }
 
   publish(resource: ResourceIdentity, event: StageEvent): void {
@@ -120,7 +128,7 @@ class NatsPublisher implements Publisher {
       const { resource, event } = next;
       const address = addressOf(resource);
       const sequence = this.#sequence + 1;
-      const message: EventMessage = { publisher: this.#id, sequence, ...address, event };
+      const message: EventMessage = { publisher: this.#id, sequence, ...address, ...this.#shard, event };
       try {
         const subject = subjectOf({ ...address, event: event.type });
         const payload = JSON.stringify(message);

@@ -1,4 +1,4 @@
-import { DeliverPolicy, type NatsConnection, NatsError } from 'nats';
+import { DeliverPolicy, type Msg, type NatsConnection, NatsError } from 'nats';
 import { codeOf, connectForEver, connectionOptions, type NatsAddress, pause } from './connection.ts';
 import { decodeMessage, type EventFilter, type EventMessage, subjectOf } from './message.ts';
 import { Sequencer } from './sequencer.ts';
@@ -54,7 +54,7 @@ export async function* watchEvents(
 
 /** Decodes, de-duplicates and orders; a gap is waited for only so long. */
 async function* ordered(
-  source: AsyncGenerator<Uint8Array>,
+  source: AsyncGenerator<RawMessage>,
   signal: AbortSignal,
 ): AsyncGenerator<EventMessage> {
   const sequencer = new Sequencer();
@@ -72,11 +72,13 @@ async function* ordered(
     }
     if (got.done) break;
     next = source.next();
-    const message = decodeMessage(got.value);
+    const message = decodeMessage(got.value.data, got.value.subject);
     if (message !== undefined) yield* sequencer.accept(message);
   }
   yield* sequencer.release();
 }
+
+type RawMessage = Pick<Msg, 'data' | 'subject'>;
 
 async function* rawMessages(
   connection: NatsConnection,
@@ -84,12 +86,12 @@ async function* rawMessages(
   from: NonNullable<WatchOptions['from']>,
   signal: AbortSignal,
   failed: (code: string) => void,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<RawMessage> {
   let seen = 0;
   while (!signal.aborted && !connection.isClosed()) {
     try {
       if (!(await ensureStream(connection))) {
-        for await (const { data } of connection.subscribe(subject)) yield data;
+        for await (const message of connection.subscribe(subject)) yield message;
         continue;
       }
       const start = seen === 0 ? policies[from] : { opt_start_seq: seen + 1 };
@@ -102,7 +104,7 @@ async function* rawMessages(
       signal.addEventListener('abort', stop, { once: true });
       for await (const message of messages) {
         seen = message.seq;
-        yield message.data;
+        yield message;
       }
       signal.removeEventListener('abort', stop);
     } catch (error) {

@@ -28,7 +28,7 @@ export async function runPod(environment: NodeJS.ProcessEnv, stop: AbortSignal):
   const { job, identity } = parsed;
   const jobLog = stageLog(log, job);
   jobLog.info('started');
-  const publisher = publisherFor(settings, jobLog);
+  const publisher = publisherFor(settings, job, jobLog);
   const write = eventLog(jobLog);
   const emit = (event: StageEvent) => {
     write(event);
@@ -69,13 +69,15 @@ function end(
 }
 
 /** Reporting is never worth a failed stage: what is wrong with it is only logged. */
-function publisherFor({ nats }: PodSettings, log: Logger): Publisher | undefined {
+function publisherFor({ nats }: PodSettings, { shard }: StageJob, log: Logger): Publisher | undefined {
   if (nats === undefined) return undefined;
   const { url, credentials, certificateAuthority } = nats;
   try {
     return openPublisher({
       url,
       credentials,
+      needsStream: true,
+      shard,
       environment: certificateAuthority === undefined ? {} : { NATS_CA: certificateAuthority },
       warn: ({ reason, message }) => log.warn({ reason }, message),
     });

@@ -27,12 +27,12 @@ export class NatsServer {
     this.port = port;
   }
 
-  /** @param more lines of nats-server's configuration */
+  /** @param options.more lines of nats-server's configuration; `limits` those of its JetStream */
   static async start(
-    options: { jetstream?: boolean; more?: string; port?: number } = {},
+    options: { jetstream?: boolean; limits?: string; more?: string; port?: number } = {},
   ): Promise<NatsServer> {
     const server = new NatsServer(options.port ?? (await freePort()));
-    const store = `jetstream { store_dir: ${JSON.stringify(server.#directory)} }`;
+    const store = `jetstream { store_dir: ${JSON.stringify(server.#directory)}, ${options.limits ?? ''} }`;
     writeFileSync(
       server.#configuration,
       [

@@ -272,10 +272,12 @@ const hasCheckpoint = (directory: string) =>
   readdirSync(directory).some((name) => existsSync(join(directory, name, 'state.json')));
 
 /** Does something once training has begun. */
-function atFirstStep(act: (kill: (signal: NodeJS.Signals) => void) => unknown): PodOptions['onLine'] {
+function atFirstStep(
+  act: (kill: (signal: NodeJS.Signals) => void) => unknown,
+): NonNullable<PodOptions['onLine']> {
   let acted = false;
-  return ({ part, progressPercentage }, kill) => {
-    if (acted || part !== 'tune' || Number(progressPercentage) === 0) return;
+  return ({ part }, kill) => {
+    if (acted || part !== 'tune') return;
     acted = true;
     void act(kill);
   };

@@ -1,0 +1,76 @@
+/** Credentials for NATS: made once for an installation, and for each run a user that can publish that run's events only. */
+import { subjectOf } from '../../src/progress/index.ts';
+import { type AuthFiles, authFileNames, generateAuth, userCredentials } from './keys.ts';
+
+/** A run, as its subjects name it. */
+export interface Run {
+  readonly namespace: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** The one Secret that the keys are kept in. */
+export interface AuthSecretStore {
+  /** Its values, decoded; undefined where there is none. */
+  get(): Promise<Readonly<Record<string, string>> | undefined>;
+  /** @returns false where somebody else was faster */
+  create(values: Readonly<Record<string, string>>): Promise<boolean>;
+}
+
+export interface RunCredentialsOptions {
+  readonly store: AuthSecretStore;
+}
+
+export class RunCredentials {
+  readonly #options: RunCredentialsOptions;
+  #files: AuthFiles | undefined;
+
+  constructor(options: RunCredentialsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Makes the keys where there are none, and reads them. Several processes may do this at once: all end with the same keys.
+   * @throws Error where the Secret is there but lacks a key
+   */
+  async ensure(): Promise<void> {
+    const { store } = this.#options;
+    let values = await store.get();
+    if (values === undefined) {
+      const made = await generateAuth();
+      values = (await store.create({ ...made })) ? { ...made } : await store.get();
+    }
+    const lacking = authFileNames.filter((name) => !values?.[name]);
+    if (lacking.length > 0) {
+      throw new Error(
+        `the Secret with the keys of NATS lacks ${lacking.join(' and ')}: delete it, then restart the operator and NATS`,
+      );
+    }
+    this.#files = values as unknown as AuthFiles;
+  }
+
+  /** The operator's own .creds file, as text. @throws Error before `ensure` */
+  get operator(): string {
+    return this.#known['operator.creds'];
+  }
+
+  /**
+   * A new user that may publish this run's events, hear the answers to that, and nothing else.
+   * @returns the text of a .creds file
+   * @throws Error before `ensure`; BadSpec where a part of the run's name is no NATS token
+   */
+  async issue(run: Run): Promise<string> {
+    const subjects = subjectOf(run).replace(/\*$/, '>');
+    return await userCredentials(this.#known['account.seed'], `${run.namespace}/${run.kind}/${run.name}`, {
+      pub: { allow: [subjects] },
+      // Not _INBOX.>: there, others' messages come by.
+      sub: { allow: [`_INBOX_${run.uid}.>`] },
+    });
+  }
+
+  get #known(): AuthFiles {
+    if (this.#files === undefined) throw new Error('the keys of NATS are not read yet');
+    return this.#files;
+  }
+}

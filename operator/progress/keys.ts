@@ -1,0 +1,112 @@
+/** The keys of NATS's decentralised authorisation: who signs, who may do what. Pure but for the random keys. */
+import {
+  createAccount,
+  createOperator,
+  createUser,
+  encodeAccount,
+  encodeOperator,
+  encodeUser,
+  fmtCreds,
+  fromSeed,
+  type Permissions,
+} from '@nats-io/jwt';
+
+const stream = 'OFFSITE';
+/** The operator's own consumer, which no other user may touch. */
+export const durable = 'offsite-operator';
+
+/** What the auth Secret holds, by key. */
+export interface AuthFiles {
+  /** For nats-server's configuration, by include. */
+  'auth.conf': string;
+  /** Of the operator's own user, which may do everything in the account. */
+  'operator.creds': string;
+  /** Of a user who may watch every run and change nothing. */
+  'watcher.creds': string;
+  /** Signs the users of runs. */
+  'account.seed': string;
+}
+
+export const authFileNames = ['auth.conf', 'operator.creds', 'watcher.creds', 'account.seed'] as const;
+
+const unlimited = -1;
+
+const accountLimits = {
+  subs: unlimited,
+  data: unlimited,
+  payload: unlimited,
+  imports: unlimited,
+  exports: unlimited,
+  wildcards: true,
+  conn: unlimited,
+  leaf: unlimited,
+};
+
+/** The server's own configuration bounds what all streams may take. */
+const jetStreamLimits = {
+  mem_storage: unlimited,
+  disk_storage: unlimited,
+  streams: unlimited,
+  consumer: unlimited,
+};
+
+const nobodysLimits = { subs: unlimited, data: unlimited, payload: unlimited };
+
+/** A new installation's keys: an operator, a system account, and the account that all of offsite-tuning shares. */
+export async function generateAuth(): Promise<AuthFiles> {
+  const [operator, system, account] = [createOperator(), createAccount(), createAccount()];
+  const operatorJwt = await encodeOperator('offsite-tuning', operator, {
+    system_account: system.getPublicKey(),
+  });
+  const systemJwt = await encodeAccount('SYS', system, { limits: accountLimits }, { signer: operator });
+  const accountJwt = await encodeAccount(
+    'OFFSITE',
+    account,
+    { limits: { ...accountLimits, ...jetStreamLimits } },
+    { signer: operator },
+  );
+  const seed = text(account.getSeed());
+  return {
+    'auth.conf': `${[
+      `operator: ${operatorJwt}`,
+      `system_account: ${system.getPublicKey()}`,
+      'resolver: MEMORY',
+      'resolver_preload: {',
+      `  ${system.getPublicKey()}: ${systemJwt}`,
+      `  ${account.getPublicKey()}: ${accountJwt}`,
+      '}',
+    ].join('\n')}\n`,
+    'operator.creds': await userCredentials(seed, 'operator', {}),
+    'watcher.creds': await userCredentials(seed, 'watcher', watcherMay()),
+    'account.seed': seed,
+  };
+}
+
+/** A user of the account. @returns the text of its .creds file */
+export async function userCredentials(
+  accountSeed: string,
+  name: string,
+  permissions: Permissions,
+): Promise<string> {
+  const account = fromSeed(new TextEncoder().encode(accountSeed.trim()));
+  const user = createUser();
+  const jwt = await encodeUser(name, user, account, { ...nobodysLimits, ...permissions });
+  return text(fmtCreds(jwt, user));
+}
+
+/** Reads the stream by consumers of its own; it cannot take messages from the operator's. */
+function watcherMay(): Permissions {
+  const own = ['CONSUMER.CREATE', 'CONSUMER.INFO', 'CONSUMER.MSG.NEXT'].map(
+    (call) => `$JS.API.${call}.${stream}.>`,
+  );
+  const others = ['CONSUMER.CREATE', 'CONSUMER.MSG.NEXT'].flatMap((call) => [
+    `$JS.API.${call}.${stream}.${durable}`,
+    `$JS.API.${call}.${stream}.${durable}.>`,
+  ]);
+  return {
+    pub: { allow: [`$JS.API.STREAM.INFO.${stream}`, ...own], deny: others },
+    sub: { allow: ['offsite.v1.>', '_INBOX_watch.>'] },
+  };
+}
+
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

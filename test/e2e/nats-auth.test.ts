@@ -1,0 +1,293 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, credsAuthenticator, type NatsConnection } from 'nats';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Reports, RunCredentials } from '../../operator/progress/index.ts';
+import { type EventMessage, openPublisher, type StageEvent, watchEvents } from '../../src/progress/index.ts';
+import { NatsServer } from './nats-server.ts';
+
+const cleanUp: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const step of cleanUp.splice(0).reverse()) await step();
+});
+
+/** The Secret, in memory. */
+class MemoryStore {
+  values: Record<string, string> | undefined;
+
+  async get() {
+    return this.values;
+  }
+
+  async create(values: Record<string, string>) {
+    if (this.values !== undefined) return false;
+    this.values = values;
+    return true;
+  }
+}
+
+const words = { namespace: 'data', kind: 'OffsiteTune', name: 'words', uid: 'u-1' };
+const other = { namespace: 'data', kind: 'OffsiteTune', name: 'other', uid: 'u-2' };
+const resourceOf = ({ kind, ...metadata }: typeof words) => ({ kind, metadata });
+const progress = (progressPercentage: number): StageEvent => ({
+  type: 'progress',
+  stage: 'tune',
+  progressPercentage,
+  metrics: [],
+});
+const result = (digest: string): StageEvent => ({ type: 'result', stage: 'tune', result: { digest } });
+
+let store: MemoryStore;
+let credentials: RunCredentials;
+let server: NatsServer;
+
+beforeEach(async () => {
+  store = new MemoryStore();
+  credentials = new RunCredentials({ store });
+  await credentials.ensure();
+  // As the chart configures it.
+  server = await NatsServer.start({
+    limits: 'max_memory_store: 0, max_file_store: 1GB',
+    more: store.values?.['auth.conf'] ?? '',
+  });
+  cleanUp.push(() => server.remove());
+});
+
+function listening(): Reports {
+  const abort = new AbortController();
+  const reports = new Reports({ url: server.url, credentialsText: credentials.operator, environment: {} });
+  const done = reports.start(abort.signal);
+  cleanUp.push(async () => {
+    abort.abort();
+    await done;
+  });
+  return reports;
+}
+
+async function publish(
+  run: typeof words,
+  creds: string,
+  events: StageEvent[],
+  limit = 3000,
+): Promise<number> {
+  const publisher = openPublisher({
+    url: server.url,
+    credentialsText: creds,
+    environment: {},
+    needsStream: true,
+    warn: () => {},
+  });
+  for (const event of events) publisher.publish(resourceOf(run), event);
+  return await publisher.close(limit);
+}
+
+async function until(holds: () => boolean, milliseconds = 15_000): Promise<void> {
+  const end = performance.now() + milliseconds;
+  while (!holds()) {
+    if (performance.now() > end) throw new Error('it did not come to hold in time');
+    await sleep(20);
+  }
+}
+
+async function connected(creds: string, inboxPrefix?: string): Promise<NatsConnection> {
+  const connection = await connect({
+    servers: server.url,
+    authenticator: credsAuthenticator(new TextEncoder().encode(creds)),
+    ...(inboxPrefix && { inboxPrefix }),
+  });
+  cleanUp.push(() => connection.close());
+  return connection;
+}
+
+/** What the server answers with when something is not allowed. */
+async function refusal(connection: NatsConnection, act: () => unknown): Promise<string> {
+  const statuses = connection.status();
+  act();
+  await connection.flush();
+  for await (const { type, data } of statuses) if (type === 'error') return String(data);
+  return '';
+}
+
+test('keys are made once, by whoever is first; a Secret that lacks one is refused', async () => {
+  const [one, two] = [new MemoryStore(), new MemoryStore()];
+  two.get = () => one.get();
+  two.create = (values) => one.create(values);
+  const [a, b] = [new RunCredentials({ store: one }), new RunCredentials({ store: two })];
+  await Promise.all([a.ensure(), b.ensure()]);
+  expect(a.operator).toBe(b.operator);
+  const before = one.values;
+  await a.ensure();
+  expect(one.values).toBe(before);
+  delete one.values?.['account.seed'];
+  await expect(new RunCredentials({ store: one }).ensure()).rejects.toThrow(/lacks account.seed/);
+});
+
+test("a run's events reach the operator, and everybody who may watch", async () => {
+  const reports = listening();
+  const heard: string[] = [];
+  reports.onReport(({ name }) => heard.push(name));
+  expect(await publish(words, await credentials.issue(words), [progress(40), result('sha256:1')])).toBe(0);
+  await until(() => reports.resultOf('u-1', 'tune') !== undefined);
+  expect(reports.resultOf('u-1', 'tune')).toEqual({ digest: 'sha256:1' });
+  expect(reports.progressOf('u-1')).toMatchObject({ stage: 'tune', progressPercentage: 40 });
+  expect(reports.connected).toBe(true);
+  expect(new Set(heard)).toEqual(new Set(['words']));
+
+  const messages: EventMessage[] = [];
+  const watcher = { credentialsText: store.values?.['watcher.creds'], environment: {} };
+  for await (const message of watchEvents(
+    server.url,
+    {},
+    { ...watcher, signal: AbortSignal.timeout(10_000) },
+  )) {
+    messages.push(message);
+    if (messages.length === 2) break;
+  }
+  expect(messages.map(({ event }) => event.type).sort()).toEqual(['progress', 'result']);
+});
+
+test("a run can publish only its own subjects, and hears nothing of others'", async () => {
+  listening();
+  const creds = await credentials.issue(words);
+  expect(await publish(other, creds, [result('forged')])).toBe(1);
+  const run = await connected(creds, '_INBOX_u-1');
+  const denied: [string, () => unknown][] = [
+    [
+      'offsite.v1.data.OffsiteTune.other.u-2.result',
+      () => run.publish('offsite.v1.data.OffsiteTune.other.u-2.result', '{}'),
+    ],
+    ['offsite.v1.>', () => run.subscribe('offsite.v1.>')],
+    [
+      'offsite.v1.data.OffsiteTune.words.u-1.>',
+      () => run.subscribe('offsite.v1.data.OffsiteTune.words.u-1.>'),
+    ],
+    ['_INBOX.>', () => run.subscribe('_INBOX.>')],
+    ['_INBOX_u-2.>', () => run.subscribe('_INBOX_u-2.>')],
+    ['$JS.API.STREAM.DELETE.OFFSITE', () => run.publish('$JS.API.STREAM.DELETE.OFFSITE')],
+    ['$JS.API.STREAM.MSG.GET.OFFSITE', () => run.publish('$JS.API.STREAM.MSG.GET.OFFSITE', '{"seq":1}')],
+    ['$JS.API.CONSUMER.CREATE.OFFSITE', () => run.publish('$JS.API.CONSUMER.CREATE.OFFSITE', '{}')],
+    [
+      '$JS.ACK.OFFSITE.offsite-operator.1.1.1.1.1',
+      () => run.publish('$JS.ACK.OFFSITE.offsite-operator.1.1.1.1.1'),
+    ],
+    ['$SYS.REQ.SERVER.PING', () => run.publish('$SYS.REQ.SERVER.PING')],
+  ];
+  for (const [subject, act] of denied)
+    expect(await refusal(run, act), subject).toMatch(/PERMISSIONS_VIOLATION|Permissions Violation/i);
+});
+
+test('a watcher can change nothing and takes nothing from the operator', async () => {
+  const reports = listening();
+  await publish(words, await credentials.issue(words), [progress(1)]);
+  await until(() => reports.progressOf('u-1') !== undefined);
+  const watcher = await connected(store.values?.['watcher.creds'] ?? '', '_INBOX_watch');
+  const denied = [
+    'offsite.v1.data.OffsiteTune.words.u-1.result',
+    '$JS.API.STREAM.DELETE.OFFSITE',
+    '$JS.API.STREAM.PURGE.OFFSITE',
+    '$JS.API.CONSUMER.DELETE.OFFSITE.offsite-operator',
+    '$JS.API.CONSUMER.MSG.NEXT.OFFSITE.offsite-operator',
+    '$JS.API.CONSUMER.CREATE.OFFSITE.offsite-operator.offsite.v1.>',
+    '$JS.API.CONSUMER.DURABLE.CREATE.OFFSITE.offsite-operator',
+  ];
+  for (const subject of denied)
+    expect(await refusal(watcher, () => watcher.publish(subject, '{}')), subject).toMatch(
+      /permissions.violation/i,
+    );
+});
+
+test('forged, wrong and foreign messages change nothing', async () => {
+  const reports = listening();
+  await publish(words, await credentials.issue(words), [progress(10)]);
+  await until(() => reports.progressOf('u-1') !== undefined);
+  const admin = (await connected(credentials.operator)).jetstream();
+  const subject = 'offsite.v1.data.OffsiteTune.words.u-1';
+  const message = { publisher: 'p', sequence: 9, ...words, event: progress(99) };
+  const wrong: [string, unknown][] = [
+    [`${subject}.progress`, 'no JSON at all'],
+    [`${subject}.progress`, { ...message, uid: 'u-2' }],
+    [`${subject}.progress`, { ...message, name: 'other' }],
+    [`${subject}.result`, message],
+    [`${subject}.progress`, { ...message, event: progress(1000) }],
+    [
+      `${subject}.progress`,
+      { ...message, event: { ...progress(50), metrics: [{ name: 'n', value: 'x'.repeat(100) }] } },
+    ],
+    [`${subject}.progress`, { ...message, event: { ...progress(50), stage: 'x'.repeat(65) } }],
+    ['offsite.v1.data.OffsiteTune', message],
+  ];
+  for (const [at, body] of wrong) await admin.publish(at, JSON.stringify(body));
+  await publish(other, await credentials.issue(other), [progress(3)]);
+  await until(() => reports.progressOf('u-2') !== undefined);
+  expect(reports.progressOf('u-1')).toMatchObject({ progressPercentage: 10 });
+  expect(reports.progressOf('u-2')).toMatchObject({ progressPercentage: 3 });
+});
+
+test('an operator that comes again knows the last of everything, and what came while it was away', async () => {
+  const abort = new AbortController();
+  const first = new Reports({ url: server.url, credentialsText: credentials.operator, environment: {} });
+  const running = first.start(abort.signal);
+  await publish(words, await credentials.issue(words), [progress(10), result('sha256:1')]);
+  await until(() => first.resultOf('u-1', 'tune') !== undefined);
+  abort.abort();
+  await running;
+  expect(first.connected).toBe(false);
+
+  const warnings = Array.from(
+    { length: 5 },
+    (_, i): StageEvent => ({ type: 'warning', reason: 'Test', message: `number ${i}` }),
+  );
+  await publish(other, await credentials.issue(other), [...warnings, progress(70)]);
+  const second = listening();
+  await until(() => second.progressOf('u-2') !== undefined && second.warningsOf('u-2').length === 5);
+  expect(second.resultOf('u-1', 'tune')).toEqual({ digest: 'sha256:1' });
+  expect(second.progressOf('u-1')).toMatchObject({ progressPercentage: 10 });
+  expect(second.warningsOf('u-2').map(({ message }) => message)).toEqual(
+    warnings.map((_, i) => `number ${i}`),
+  );
+});
+
+test('NATS goes away and comes back: the operator says so, and misses nothing', async () => {
+  const reports = listening();
+  const creds = await credentials.issue(words);
+  await publish(words, creds, [progress(10)]);
+  await until(() => reports.progressOf('u-1') !== undefined);
+  await server.kill();
+  await until(() => !reports.connected);
+  const publishing = publish(words, creds, [progress(60), result('sha256:2')], 10_000);
+  await server.restart();
+  expect(await publishing).toBe(0);
+  await until(() => reports.resultOf('u-1', 'tune') !== undefined);
+  expect(reports.connected).toBe(true);
+  expect(reports.progressOf('u-1')).toMatchObject({ progressPercentage: 60 });
+});
+
+test('the stream gone with its store: it is made again, and events go on', async () => {
+  const reports = listening();
+  const creds = await credentials.issue(words);
+  await publish(words, creds, [progress(10)]);
+  await until(() => reports.progressOf('u-1') !== undefined);
+  const manager = await (await connected(credentials.operator)).jetstreamManager();
+  await manager.streams.delete('OFFSITE');
+  expect(await publish(words, creds, [progress(20), result('sha256:3')], 20_000)).toBe(0);
+  await until(() => reports.resultOf('u-1', 'tune') !== undefined);
+});
+
+test("the pod's own credentials file is used with the inbox that it allows", async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'offsite-creds-'));
+  cleanUp.push(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, 'nats.creds'), await credentials.issue(words));
+  const reports = listening();
+  const publisher = openPublisher({
+    url: server.url,
+    credentials: join(directory, 'nats.creds'),
+    environment: {},
+    needsStream: true,
+    warn: () => {},
+  });
+  publisher.publish(resourceOf(words), result('sha256:4'));
+  expect(await publisher.close()).toBe(0);
+  await until(() => reports.resultOf('u-1', 'tune') !== undefined);
+});

@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Reports } from '../../../operator/progress/index.ts';
+import type { StageEvent } from '../../../src/progress/index.ts';
+
+const run = { namespace: 'data', kind: 'EmulatorBuild', name: 'words', uid: 'u' };
+const reports = () => new Reports({ url: 'nats://127.0.0.1:1' });
+
+type Sent = {
+  publisher: string;
+  sequence: number;
+  event: StageEvent;
+  at: number;
+  seconds?: number;
+  shard?: { index: number; count: number };
+};
+const deliver = (to: Reports, { publisher, sequence, event, at, seconds = at, shard }: Sent) =>
+  to.accept({
+    message: { ...run, publisher, sequence, event, ...(shard && { shard }) },
+    streamSequence: at,
+    time: new Date(1_700_000_000_000 + seconds * 1000),
+  });
+
+const progress = (
+  stage: string,
+  progressPercentage: number,
+  estimatedRemainingSeconds?: number,
+): StageEvent => ({
+  type: 'progress',
+  stage,
+  progressPercentage,
+  ...(estimatedRemainingSeconds !== undefined && { estimatedRemainingSeconds }),
+  metrics: [
+    { name: 'loss', value: '2' },
+    { name: 'loss', value: '1' },
+  ],
+});
+const warning = (message: string): StageEvent => ({ type: 'warning', reason: 'Test', message });
+
+test('shards of a stage: their mean, the longest time left, metrics each once', () => {
+  const known = reports();
+  deliver(known, {
+    publisher: 'a',
+    sequence: 1,
+    event: progress('probe', 20, 80),
+    at: 1,
+    shard: { index: 0, count: 3 },
+  });
+  deliver(known, {
+    publisher: 'b',
+    sequence: 1,
+    event: progress('probe', 61, 30),
+    at: 2,
+    shard: { index: 2, count: 3 },
+  });
+  expect(known.progressOf('u', new Date(1_700_000_005_000))).toEqual({
+    stage: 'probe',
+    progressPercentage: 27,
+    estimatedRemainingSeconds: 80,
+    metrics: [{ name: 'loss', value: '1' }],
+    lastUpdatedTime: new Date(1_700_000_002_000).toISOString(),
+  });
+});
+
+test('the pod that took over a share is what counts, and a share of another division is not', () => {
+  const known = reports();
+  const shared = (index: number, count: number) => ({ shard: { index, count } });
+  deliver(known, { publisher: 'dead', sequence: 9, event: progress('probe', 90), at: 1, ...shared(0, 2) });
+  deliver(known, { publisher: 'new', sequence: 1, event: progress('probe', 50), at: 2, ...shared(0, 2) });
+  deliver(known, { publisher: 'done', sequence: 1, event: progress('probe', 100), at: 3, ...shared(1, 2) });
+  expect(known.progressOf('u')?.progressPercentage).toBe(75);
+  deliver(known, { publisher: 'alone', sequence: 1, event: progress('probe', 30), at: 4 });
+  expect(known.progressOf('u')?.progressPercentage).toBe(30);
+  deliver(known, { publisher: 'next', sequence: 1, event: progress('assemble', 5), at: 5 });
+  expect(known.progressOf('u')).toMatchObject({ stage: 'assemble', progressPercentage: 5 });
+});
+
+test('no clock but ours is believed for the future', () => {
+  const known = reports();
+  deliver(known, { publisher: 'a', sequence: 1, event: progress('probe', 1), at: 1, seconds: 1e9 });
+  expect(known.progressOf('u', new Date(5000))?.lastUpdatedTime).toBe(new Date(5000).toISOString());
+});
+
+test('what is forgotten is gone', () => {
+  const known = reports();
+  deliver(known, { publisher: 'a', sequence: 1, event: progress('probe', 1), at: 1 });
+  known.forget('u');
+  expect(known.progressOf('u')).toBeUndefined();
+  expect(known.warningsOf('u')).toEqual([]);
+  expect(known.resultOf('u', 'probe')).toBeUndefined();
+});
+
+test('in whatever order and how often messages are delivered, the end is the same, and nothing old is news', () => {
+  const sent: Sent[] = ['a', 'b'].flatMap((publisher, p) =>
+    Array.from({ length: 6 }, (_, i): Sent => {
+      const events = [
+        progress(i < 3 ? 'probe' : 'assemble', 10 * i),
+        warning(`${publisher} ${i}`),
+        { type: 'result', stage: 'probe', result: i } as StageEvent,
+      ];
+      return { publisher, sequence: i + 1, event: events[i % 3] as StageEvent, at: 2 * i + p + 1 };
+    }),
+  );
+  const endOf = (deliveries: readonly Sent[]) => {
+    const known = reports();
+    let news = 0;
+    known.onReport(() => news++);
+    for (const message of deliveries) deliver(known, message);
+    for (const message of deliveries) deliver(known, message);
+    const now = new Date(1_800_000_000_000);
+    return [
+      known.progressOf('u', now),
+      known.warningsOf('u'),
+      known.resultOf('u', 'probe'),
+      news <= sent.length,
+    ];
+  };
+  const right = endOf(sent);
+  const shuffled = fc.shuffledSubarray(sent, { minLength: sent.length });
+  fc.assert(
+    fc.property(shuffled, fc.subarray(sent), (all, twice) => {
+      expect(endOf([...all, ...twice])).toEqual(right);
+    }),
+  );
+});
+
+test('many warnings: the latest stay', () => {
+  const known = reports();
+  for (let i = 1; i <= 100; i++)
+    deliver(known, { publisher: 'a', sequence: i, event: warning(`${i}`), at: i });
+  expect(known.warningsOf('u').map(({ message }) => message)).toEqual(
+    Array.from({ length: 20 }, (_, i) => `${81 + i}`),
+  );
+});
