@@ -1,6 +1,6 @@
 /** Credentials for NATS: made once for an installation, and for each run a user that can publish that run's events only. */
 import { subjectOf } from '../../src/progress/index.ts';
-import { type AuthFiles, authFileNames, generateAuth, userCredentials } from './keys.ts';
+import { type AuthFiles, generateAuth, userCredentials } from './keys.ts';
 
 /** A run, as its subjects name it. */
 export interface Run {
@@ -18,13 +18,16 @@ export interface AuthSecretStore {
   create(values: Readonly<Record<string, string>>): Promise<boolean>;
 }
 
+/** What the operator itself needs. A Secret that an administrator made for another NATS may hold no more than these. */
+const needed = ['operator.creds', 'account.seed'] as const;
+
 export interface RunCredentialsOptions {
   readonly store: AuthSecretStore;
 }
 
 export class RunCredentials {
   readonly #options: RunCredentialsOptions;
-  #files: AuthFiles | undefined;
+  #files: Pick<AuthFiles, (typeof needed)[number]> | undefined;
 
   constructor(options: RunCredentialsOptions) {
     this.#options = options;
@@ -41,10 +44,11 @@ export class RunCredentials {
       const made = await generateAuth();
       values = (await store.create({ ...made })) ? { ...made } : await store.get();
     }
-    const lacking = authFileNames.filter((name) => !values?.[name]);
+    const lacking = needed.filter((name) => !values?.[name]);
     if (lacking.length > 0) {
       throw new Error(
-        `the Secret with the keys of NATS lacks ${lacking.join(' and ')}: delete it, then restart the operator and NATS`,
+        `the Secret with the keys of NATS lacks ${lacking.join(' and ')}: ` +
+          'put in what is missing, or (with the NATS of the chart) delete it, then restart the operator and NATS',
       );
     }
     this.#files = values as unknown as AuthFiles;
@@ -69,7 +73,7 @@ export class RunCredentials {
     });
   }
 
-  get #known(): AuthFiles {
+  get #known(): Pick<AuthFiles, (typeof needed)[number]> {
     if (this.#files === undefined) throw new Error('the keys of NATS are not read yet');
     return this.#files;
   }

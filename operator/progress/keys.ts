@@ -27,8 +27,6 @@ export interface AuthFiles {
   'account.seed': string;
 }
 
-export const authFileNames = ['auth.conf', 'operator.creds', 'watcher.creds', 'account.seed'] as const;
-
 const unlimited = -1;
 
 const accountLimits = {
