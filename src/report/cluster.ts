@@ -1,8 +1,16 @@
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { badSpec, group, kinds } from '../api/index.ts';
+import { Mirror, type Mounts } from '../artifact/index.ts';
 import { type FoundResource, gather } from './gather.ts';
 import type { ReportRecord } from './record.ts';
+import { bringFiles, type WrittenOutput } from './stores.ts';
+
+/** How long a store may take to give a resource's small files, in milliseconds. */
+const patience = 20_000;
 
 interface ListedResource {
   kind: string;
@@ -10,6 +18,7 @@ interface ListedResource {
   spec: {
     emulator?: { ref?: { name?: string } };
     adapter?: { ref?: { name?: string } };
+    output?: WrittenOutput;
   };
 }
 
@@ -22,7 +31,7 @@ export interface ClusterOptions {
 
 /**
  * The record of the resources of one name in a namespace, and of those that they refer to or that refer to them,
- * read by kubectl with the user's own access.
+ * read by kubectl with the user's own access. What lies in a store is read with the credentials of the environment.
  * @throws OffsiteError BadSpec where there is none, or kubectl cannot read them
  */
 export async function gatherCluster({ name, namespace, claims }: ClusterOptions): Promise<ReportRecord> {
@@ -33,14 +42,19 @@ export async function gatherCluster({ name, namespace, claims }: ClusterOptions)
       `there is no EmulatorBuild, OffsiteTune or PlugIn "${name}" in namespace ${namespace}; \`kubectl get offsite -n ${namespace}\` lists them`,
     );
   }
-  const found = chosen.map(
-    (value): FoundResource => ({
-      value,
-      where: `namespace ${namespace}`,
-      mounts: { claims, base: process.cwd() },
-    }),
-  );
-  return gather(`namespace ${namespace}`, found);
+  const scratch = mkdtempSync(join(tmpdir(), 'offsite-report-'));
+  try {
+    const mounts: Mounts = { claims, base: process.cwd(), scratch };
+    const found: FoundResource[] = [];
+    for (const value of chosen) {
+      const mirror = new Mirror({ scratch, signal: AbortSignal.timeout(patience) });
+      const unreachable = await bringFiles(value.spec.output ?? {}, mounts, mirror);
+      found.push({ value, where: `namespace ${namespace}`, mounts, unreachable });
+    }
+    return gather(`namespace ${namespace}`, found);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
 }
 
 async function list(namespace: string): Promise<ListedResource[]> {

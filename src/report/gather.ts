@@ -1,5 +1,5 @@
 import { kinds, OffsiteError, parseResource, type Resource, type Status } from '../api/index.ts';
-import { type Manifest, type Mounts, peekManifest, resolveUri } from '../artifact/index.ts';
+import { type Manifest, type Mounts, peekManifest, resolveUri, withStoreUris } from '../artifact/index.ts';
 import { readSimilarity, type SimilarityRecord } from '../emulator/index.ts';
 import { checkpointsOf, type LossHistory, readHistory } from '../tuning/index.ts';
 import type { AnyEntry, BuildEntry, Found, PlugInEntry, ReportRecord, TuneEntry } from './record.ts';
@@ -11,19 +11,21 @@ export interface FoundResource {
   /** Where it was found, for messages. */
   readonly where: string;
   readonly mounts: Mounts;
+  /** Why its store does not answer, if so. */
+  readonly unreachable?: string | undefined;
 }
 
 /**
  * Puts a record together: each resource is parsed again, and what lies beside its artifact is read where it can be reached.
  * What is missing or damaged is said in the record; nothing here throws for it.
  */
-export function gather(place: string, found: readonly FoundResource[]): ReportRecord {
+export function gather(name: string, found: readonly FoundResource[]): ReportRecord {
   const entries: AnyEntry[] = [];
   const unreadable: string[] = [];
-  for (const { value, where, mounts } of found) {
+  for (const { value, where, ...place } of found) {
     try {
       const resource = parseResource(value, where);
-      entries.push(entryOf(resource, statusOf(resource, value, where), mounts));
+      entries.push(entryOf(resource, statusOf(resource, value, where), place));
     } catch (error) {
       unreadable.push(...(error as Error).message.split('\n'));
     }
@@ -31,7 +33,7 @@ export function gather(place: string, found: readonly FoundResource[]): ReportRe
   const of = <E extends AnyEntry>(kind: E['resource']['kind']) =>
     entries.filter((entry): entry is E => entry.resource.kind === kind).sort(byName);
   return {
-    place,
+    place: name,
     builds: of<BuildEntry>('EmulatorBuild'),
     tunes: of<TuneEntry>('OffsiteTune'),
     plugIns: of<PlugInEntry>('PlugIn'),
@@ -50,9 +52,11 @@ function statusOf({ kind, metadata }: Resource, value: unknown, where: string): 
   );
 }
 
-function entryOf(resource: Resource, status: Status, mounts: Mounts): AnyEntry {
+type Place = Pick<FoundResource, 'mounts' | 'unreachable'>;
+
+function entryOf(resource: Resource, status: Status, place: Place): AnyEntry {
   const beside = <T>(read: (directory: string) => T | undefined, missing: string) =>
-    readBeside(resource, mounts, read, missing);
+    readBeside(resource, place, read, missing);
   const manifest: Found<Manifest> =
     status.artifact === undefined
       ? { absent: 'no artifact was made' }
@@ -80,20 +84,19 @@ function entryOf(resource: Resource, status: Status, mounts: Mounts): AnyEntry {
 /** Reads what lies at a resource's output, or says why it cannot be. */
 function readBeside<T>(
   { spec }: Resource,
-  mounts: Mounts,
+  { mounts, unreachable }: Place,
   read: (directory: string) => T | undefined,
   missing: string,
 ): Found<T> {
+  if (unreachable !== undefined) return { absent: unreachable };
+  const { uri, secretRef } = spec.output;
   try {
-    const value = read(resolveUri(spec.output.uri, mounts, 'spec.output.uri'));
+    const value = read(resolveUri(uri, mounts, 'spec.output.uri', secretRef?.name));
     return value === undefined ? { absent: missing } : { value };
   } catch (error) {
-    if (error instanceof OffsiteError) {
-      return {
-        absent: error.reason === 'BadSpec' ? `${spec.output.uri} cannot be reached from here` : error.message,
-      };
-    }
-    throw error;
+    if (!(error instanceof OffsiteError)) throw error;
+    if (error.reason === 'BadSpec') return { absent: `${uri} cannot be reached from here` };
+    return { absent: withStoreUris(error.message, mounts.scratch) };
   }
 }
 

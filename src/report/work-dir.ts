@@ -15,22 +15,21 @@ const runSchema = z.object({
   claims: z.record(z.string(), z.string()),
   /** The resources of the run, by their path in the work dir: the directory against which relative file: addresses are read. */
   resources: z.record(z.string(), z.string()),
+  /** Where the run kept its copies of what lies in stores. */
+  scratch: z.string(),
 });
 
 /** Where the addresses of a run lie on this machine. */
 export type RunPlaces = z.output<typeof runSchema>;
 
 /** Keeps in the work dir where a run's addresses lie, relative to it, so that its report can be made again. */
-export function writeRun(workDir: string, { claims, resources }: RunPlaces): void {
-  const from = (directories: Record<string, string>) =>
-    Object.fromEntries(
-      Object.entries(directories).map(([name, path]) => [
-        name,
-        relative(resolve(workDir), resolve(path)) || '.',
-      ]),
-    );
+export function writeRun(workDir: string, { claims, resources, scratch }: RunPlaces): void {
+  const from = (path: string) => relative(resolve(workDir), resolve(path)) || '.';
+  const allFrom = (directories: Record<string, string>) =>
+    Object.fromEntries(Object.entries(directories).map(([name, path]) => [name, from(path)]));
   const file = join(workDir, runFile);
-  writeFileSync(`${file}.tmp`, canonicalJson({ claims: from(claims), resources: from(resources) }));
+  const places = { claims: allFrom(claims), resources: allFrom(resources), scratch: from(scratch) };
+  writeFileSync(`${file}.tmp`, canonicalJson(places));
   renameSync(`${file}.tmp`, file);
 }
 
@@ -50,6 +49,7 @@ export function gatherWorkDir(workDir: string, claims: Record<string, string> = 
       const mounts = {
         claims: { ...Object.fromEntries(mounted), ...claims },
         base: at(run?.resources[path] ?? '.'),
+        scratch: run && at(run.scratch),
       };
       return { value: readYaml(where), where, mounts };
     });

@@ -14,7 +14,7 @@ const historySchema = z.object({
 /** The training loss of each step and what each evaluation found: the data owner's, so it lies beside the adapter and does not travel. */
 export type LossHistory = z.output<typeof historySchema>;
 
-const historyFile = 'history.json';
+export const historyFile = 'history.json';
 
 /** Writes the history of finished work below its checkpoints' directory. */
 export function writeHistory(directory: string, { losses, evaluations, bestStep }: TrainingRecord): void {

@@ -1,9 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { offsite } from '../offsite/index.ts';
 import { setField, writeTinyProject } from '../tiny/index.ts';
+import { S3Server } from './s3-server.ts';
 
 let directory: string;
 beforeAll(() => {
@@ -57,4 +59,43 @@ test('what is no work dir is refused with what to give', async () => {
   const { code, stderr } = await offsite(['report', join(directory, 'nowhere')]);
   expect(code).toBe(2);
   expect(stderr).toMatch(/nowhere: is no directory; give the work dir of `offsite run`, or add --namespace/);
+});
+
+test('of a cluster, what lies in a store is read there; a store that refuses is named', async () => {
+  const project = join(directory, 'good');
+  const resources = ['emulatorbuild', 'offsitetune', 'plugin'].map((kind) => {
+    const file = join(project, 'work', kind, 'tiny', 'resource.yaml');
+    const resource = parse(readFileSync(file, 'utf8')) as { spec: { output: { uri: string } } };
+    resource.spec.output.uri = resource.spec.output.uri.replace('file:out/', 's3://artifacts/team/');
+    return resource;
+  });
+  const bin = join(directory, 'bin');
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'list.json'), JSON.stringify({ items: resources }));
+  writeFileSync(join(bin, 'kubectl'), `#!/bin/sh\ncat ${join(bin, 'list.json')}\n`);
+  chmodSync(join(bin, 'kubectl'), 0o755);
+
+  const server = await S3Server.start('artifacts');
+  try {
+    const objects = server.fileOf('artifacts', 'team');
+    mkdirSync(dirname(objects), { recursive: true });
+    cpSync(join(project, 'out'), objects, { recursive: true });
+    const environment = { ...server.credentials, PATH: `${bin}:${process.env['PATH']}` };
+    const output = join(directory, 'cluster.html');
+    const args = ['report', 'tiny', '--namespace', 'team', '--output', output];
+    const good = await offsite(args, { environment });
+    expect(good.code, good.stderr).toBe(0);
+    const page = readFileSync(output, 'utf8');
+    for (const part of ['namespace team', 'Every two layers', 'Loss by step', 'files of the artifact'])
+      expect(page).toContain(part);
+
+    const refused = { ...environment, AWS_SECRET_ACCESS_KEY: 'wrong-and-never-shown' };
+    const bad = await offsite(args, { environment: refused });
+    expect(bad.code, bad.stderr).toBe(0);
+    const without = readFileSync(output, 'utf8');
+    expect(without).toContain('s3://artifacts/team/emulator cannot be read from here');
+    expect(without).not.toMatch(/never-shown|Every two layers/);
+  } finally {
+    await server.remove();
+  }
 });

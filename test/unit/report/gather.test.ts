@@ -57,6 +57,7 @@ function writeWorkDir(): void {
   writeRun(at('work'), {
     claims: { artifacts: at('artifacts') },
     resources: { 'emulatorbuild/words': directory, 'offsitetune/words': directory },
+    scratch: at('work/.stores'),
   });
 }
 
@@ -79,6 +80,7 @@ describe('a work dir', () => {
     expect(JSON.parse(readFileSync(at('work/run.json'), 'utf8'))).toEqual({
       claims: { artifacts: '../artifacts' },
       resources: { 'emulatorbuild/words': '..', 'offsitetune/words': '..' },
+      scratch: '.stores',
     });
     expect(gatherWorkDir(at('work')).plugIns).toEqual([]);
     rmSync(at('work/run.json'));
