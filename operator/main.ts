@@ -2,6 +2,7 @@
 import { KubeConfig } from '@kubernetes/client-node';
 import { CommanderError } from 'commander';
 import { collectDefaultMetrics } from 'prom-client';
+import { openNats } from './nats.ts';
 import { Operator } from './operator.ts';
 import {
   ApiClient,
@@ -39,7 +40,8 @@ async function run(settings: Settings, signal: AbortSignal): Promise<void> {
     metrics,
   });
   const { namespaces, job, concurrency } = settings;
-  const operator = new Operator({ client, namespaces, job, concurrency, events, metrics });
+  const nats = await openNats(settings, unguarded, signal);
+  const operator = new Operator({ client, namespaces, job, concurrency, events, metrics, ...nats });
   const server = await startHealthServer({
     port: settings.metricsPort,
     registry: metrics.registry,

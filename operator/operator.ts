@@ -10,6 +10,7 @@ import {
   execute,
   type JobSettings,
   label,
+  Notes,
   type ObserveOptions,
   openCaches,
   ProgressWriter,
@@ -17,6 +18,7 @@ import {
   type Reports,
   referenceKey,
   typeOf,
+  Warnings,
 } from './jobs/index.ts';
 import { OperatorMetrics } from './metrics.ts';
 import * as offsiteTune from './offsite-tune/index.ts';
@@ -51,6 +53,8 @@ export class Operator {
   readonly #options: OperatorOptions;
   readonly #caches: Caches;
   readonly #recent = new Recent();
+  readonly #notes: Notes;
+  readonly #warnings: Warnings | undefined;
   readonly #connection: NatsConnection;
   readonly #progress: ProgressWriter;
   readonly #metrics: OperatorMetrics;
@@ -61,6 +65,8 @@ export class Operator {
     const { client, namespaces, metrics, reports } = options;
     this.#caches = openCaches(client, namespaces, metrics);
     this.#connection = new NatsConnection(reports);
+    this.#notes = new Notes(client);
+    this.#warnings = reports && new Warnings(reports, options.events);
     this.#metrics = new OperatorMetrics(metrics.registry, this.#caches, () => this.#connection.heard);
     this.#progress = new ProgressWriter({
       client,
@@ -103,6 +109,7 @@ export class Operator {
     await Promise.all([
       ...Object.values(this.#controllers).map((controller) => controller.run(signal)),
       this.#progress.run(signal),
+      this.#options.reports?.start(signal),
       this.#connection.watch(signal, () => this.#enqueueAll()),
     ]);
   }
@@ -113,6 +120,7 @@ export class Operator {
       client,
       caches: this.#caches,
       recent: this.#recent,
+      notes: this.#notes,
       reports,
       connected: () => this.#connection.heard,
       clock: Date.now,
@@ -159,7 +167,10 @@ export class Operator {
     });
     pods.onChange((pod, old) => this.#enqueueOwner((pod ?? old)!));
     this.#options.reports?.onReport(({ namespace, kind, name, uid }) => {
+      const object = this.#find(kind, namespace, name);
+      if (object?.metadata.uid !== uid) return;
       this.#progress.mark({ namespace, kind, name, uid });
+      this.#warnings?.tell(object);
       const behaviour = Object.hasOwn(behaviours, kind) ? behaviours[kind as Kind] : undefined;
       const last = behaviour?.rules.stages.at(-1);
       if (last === undefined || this.#options.reports?.resultOf(uid, last) === undefined) return;
@@ -193,6 +204,8 @@ export class Operator {
   #forget({ metadata: { uid = '' } }: KubeObject): void {
     this.#recent.forget(uid);
     this.#progress.forget(uid);
+    this.#warnings?.forget(uid);
+    this.#options.reports?.forget(uid);
   }
 
   #find(kind: string, namespace: string, name: string): KubeObject | undefined {

@@ -16,7 +16,8 @@ export interface Settings {
   /** Keys that each controller works on at once. */
   readonly concurrency: number;
   readonly natsUrl: string | undefined;
-  readonly natsAuthSecret: string;
+  /** Absent where NATS asks for no credentials. */
+  readonly natsAuthSecret: string | undefined;
   readonly job: JobSettings;
 }
 
@@ -54,7 +55,7 @@ export function readSettings(argv: readonly string[]): Settings {
     metricsPort: flags.metricsPort,
     concurrency: flags.concurrency,
     natsUrl,
-    natsAuthSecret: flags.natsAuthSecret,
+    natsAuthSecret: given(flags.natsAuthSecret),
     job: {
       image: flags.workerImage,
       cudaImage: given(flags.workerCudaImage),
@@ -62,7 +63,7 @@ export function readSettings(argv: readonly string[]): Settings {
       template: flags.workerTemplate as JobSettings['template'],
       cudaTemplate: flags.workerCudaTemplate as JobSettings['template'],
       natsUrl: workerNatsUrl,
-      natsCredentials: workerNatsUrl !== undefined,
+      natsCredentials: workerNatsUrl !== undefined && flags.natsAuthSecret !== '',
     },
   };
 }
@@ -86,9 +87,11 @@ function options(): Option[] {
       .argParser(whole(1, 64))
       .default(8),
     option('--nats-url <url>', 'where pods report, as the operator reaches it', 'OFFSITE_NATS_URL'),
-    option('--nats-auth-secret <name>', 'Secret with the keys of NATS', 'OFFSITE_NATS_AUTH_SECRET').default(
-      'offsite-nats-auth',
-    ),
+    option(
+      '--nats-auth-secret <name>',
+      'Secret with the keys of NATS; empty where NATS asks for none',
+      'OFFSITE_NATS_AUTH_SECRET',
+    ).default('offsite-nats-auth'),
     option('--worker-nats-url <url>', 'the same, as pods reach it', 'OFFSITE_WORKER_NATS_URL'),
     option('--worker-image <image>', 'of pods that compute', 'OFFSITE_WORKER_IMAGE')
       .argParser(filled)

@@ -11,7 +11,7 @@ import {
   type RuntimeMetrics,
 } from '../runtime/index.ts';
 import { ours } from './names.ts';
-import { type Job, ownerResource, type Pod } from './objects.ts';
+import { type Container, type Job, ownerResource, type Pod } from './objects.ts';
 
 export const typeOf = (kind: Kind): ResourceType => ({
   group,
@@ -102,9 +102,21 @@ export function openCaches(
       OffsiteTune: cacheOf('OffsiteTune'),
       PlugIn: cacheOf('PlugIn'),
     },
-    jobs: new Cache<Job>(client, jobs, namespaces, owned),
-    pods: new Cache<Pod>(client, pods, namespaces, owned),
+    jobs: new Cache<Job>(client, jobs, namespaces, { ...owned, shorten: withoutTemplate }),
+    pods: new Cache<Pod>(client, pods, namespaces, { ...owned, shorten: withoutPlan }),
   };
+}
+
+/** Jobs and pods are only read, and most of their bytes are what their pods are to be. */
+function withoutTemplate(job: Job): Job {
+  const { template: _, podFailurePolicy: __, ...spec } = job.spec ?? {};
+  return { ...job, spec };
+}
+
+function withoutPlan(pod: Pod): Pod {
+  const { nodeName, containers = [] } = pod.spec ?? {};
+  const kept = containers.map(({ name, image, resources }) => ({ name, image, resources }) as Container);
+  return { ...pod, spec: { ...(nodeName !== undefined && { nodeName }), containers: kept } };
 }
 
 /** `Kind/namespace/name` of what a resource refers to, read from the raw object: its spec may be wrong elsewhere. */

@@ -1,7 +1,8 @@
 /** Reads everything that belongs to a resource from the caches; only what is stuck costs a request. */
 import type { Kind, Resource } from '../../src/api/index.ts';
-import { type ApiClient, events, type KubeObject, splitKey } from '../runtime/index.ts';
+import { type ApiClient, type KubeObject, splitKey } from '../runtime/index.ts';
 import { byOwner, type Caches } from './caches.ts';
+import type { Notes } from './notes.ts';
 import { type Job, type Pod, podsOf, since } from './objects.ts';
 import { isStarting, patience } from './pod-trouble.ts';
 import type { Recent } from './recent.ts';
@@ -15,6 +16,7 @@ export interface ObserveOptions {
   readonly client: ApiClient;
   readonly caches: Caches;
   readonly recent: Recent;
+  readonly notes: Notes;
   /** Absent where there is no NATS. */
   readonly reports?: Reports | undefined;
   /** Whether NATS is to be told to users as away: not at every hiccup. */
@@ -43,7 +45,7 @@ export async function observe<R extends Resource>(
     pods,
     dependencies: resource ? dependenciesOf(rules, resource, namespace, caches, recent) : {},
     claims: new Map(),
-    notes: await notesOn(namespace, jobs, pods, options),
+    notes: await notesOn(jobs, pods, options),
     refusal: recent.refusal(uid),
     reports: {
       connected: options.connected(),
@@ -70,39 +72,17 @@ function dependenciesOf<R extends Resource>(
   ) as Partial<Record<keyof Inputs, KubeObject | undefined>>;
 }
 
-interface EventObject extends KubeObject {
-  type?: string;
-  reason?: string;
-  note?: string;
-  deprecatedLastTimestamp?: string;
-  eventTime?: string;
-}
-
-/** What the newest warning says of each Job that has no pods and each pod that has no container, by uid. */
-async function notesOn(
-  namespace: string,
+/** What events say of each Job that has no pods and each pod that has no container, by uid. */
+function notesOn(
   jobs: readonly Job[],
   pods: readonly Pod[],
-  { client, clock }: ObserveOptions,
-): Promise<Map<string, string>> {
-  const stuck = [
-    ...jobs.filter((job) => isSilent(job, podsOf(job, pods), clock())),
+  { notes, clock }: ObserveOptions,
+): Promise<ReadonlyMap<string, string>> {
+  const now = clock();
+  return notes.about([
+    ...jobs.filter((job) => isSilent(job, podsOf(job, pods), now)),
     ...pods.filter(
-      (pod) => isStarting(pod) && since(pod.metadata.creationTimestamp, clock()) > patience.starting,
+      (pod) => isStarting(pod) && since(pod.metadata.creationTimestamp, now) > patience.starting,
     ),
-  ];
-  const notes = new Map<string, string>();
-  for (const { metadata } of stuck) {
-    const uid = metadata.uid ?? '';
-    const { items } = await client.list<EventObject>(events, {
-      namespace,
-      fieldSelector: `regarding.uid=${uid},type=Warning`,
-      limit: 100,
-    });
-    const timeOf = ({ deprecatedLastTimestamp, eventTime }: EventObject) =>
-      deprecatedLastTimestamp ?? eventTime ?? '';
-    const newest = items.sort((a, b) => (timeOf(a) < timeOf(b) ? -1 : 1)).at(-1);
-    if (newest) notes.set(uid, `${newest.reason}: ${newest.note}`);
-  }
-  return notes;
+  ]);
 }

@@ -1,12 +1,24 @@
 /** What pods report over NATS, as far as the operator acts on it; `operator/progress` brings it. */
 import type { Progress } from '../../src/api/index.ts';
 
+export interface Warning {
+  readonly reason: string;
+  readonly message: string;
+  readonly time: string;
+}
+
 export interface Reports {
+  /** Listens until the signal aborts. Only one process may: a report reaches one listener. */
+  start(signal: AbortSignal): Promise<void>;
   /** Whether NATS can be heard now. */
   readonly connected: boolean;
   progressOf(uid: string): Progress | undefined;
   /** The whole result of a stage, if it came. */
   resultOf(uid: string, stage: string): unknown;
+  /** The latest, oldest first. */
+  warningsOf(uid: string): readonly Warning[];
+  /** The resource is gone. */
+  forget(uid: string): void;
   onReport(
     listener: (about: {
       readonly namespace: string;

@@ -90,7 +90,9 @@ export function isSilent(job: Job, pods: readonly Pod[], now: number): boolean {
   return (
     pods.length === 0 &&
     !job.spec?.suspend &&
-    since(job.metadata.creationTimestamp, now) > patience.starting &&
+    // From the moment at which the Job controller took it up: before, it is only busy.
+    job.status?.startTime !== undefined &&
+    since(job.status.startTime, now) > patience.starting &&
     conditionOf(job, 'Complete') === undefined &&
     conditionOf(job, 'Failed') === undefined
   );

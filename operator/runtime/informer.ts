@@ -13,6 +13,8 @@ export interface InformerOptions<T extends KubeObject> {
   labelSelector?: string;
   /** By name, the values under which an object is found again with `byIndex`. */
   indexes?: Indexes<T>;
+  /** Takes away what nobody reads, before an object is kept; managedFields are never kept. */
+  shorten?: (object: T) => T;
   /** A watch that says nothing for this long is taken for broken; 150 s (bookmarks come every minute). */
   silenceMilliseconds?: number;
   /** After this time the whole list is read again, in case an event was lost on the way; 10 minutes. */
@@ -128,7 +130,7 @@ export class Informer<T extends KubeObject> {
     try {
       do {
         const page = await this.#client.list<T>(this.#type, { ...scope, limit: pageSize, continue: next });
-        for (const item of page.items) items.push(withoutManagedFields(item));
+        for (const item of page.items) items.push(this.#shortened(item));
         next = page.metadata.continue;
         if (!next) return { items, version: page.metadata.resourceVersion };
       } while (!signal.aborted);
@@ -137,7 +139,10 @@ export class Informer<T extends KubeObject> {
       if (!isGone(error)) throw error;
       // The list changed too much while its pages were read: all of it in one answer.
       const whole = await this.#client.list<T>(this.#type, scope);
-      return { items: whole.items.map(withoutManagedFields), version: whole.metadata.resourceVersion };
+      return {
+        items: whole.items.map((item) => this.#shortened(item)),
+        version: whole.metadata.resourceVersion,
+      };
     }
   }
 
@@ -162,7 +167,7 @@ export class Informer<T extends KubeObject> {
         heard = true;
         const { resourceVersion } = event.object.metadata;
         if (event.type !== 'BOOKMARK')
-          this.#tell(this.#store.take({ ...event, object: withoutManagedFields(event.object) }));
+          this.#tell(this.#store.take({ ...event, object: this.#shortened(event.object) }));
         if (resourceVersion !== version && !isNewer(resourceVersion, version)) {
           // A server sends its events in order; where this does not hold, one may be missing.
           this.#ended('disorder');
@@ -206,6 +211,11 @@ export class Informer<T extends KubeObject> {
     const asked = cause instanceof ApiError ? (cause.retryAfterSeconds ?? 0) * 1000 : 0;
     const free = error instanceof BrokenWatch ? 1 : 0;
     return Math.max(asked, backoffAfter(this.#failures - free, backoff));
+  }
+
+  #shortened(object: T): T {
+    const { shorten = (whole: T) => whole } = this.#options;
+    return shorten(withoutManagedFields(object));
   }
 
   #tell(changes: readonly Change<T>[]): void {

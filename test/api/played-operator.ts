@@ -32,6 +32,16 @@ export class PlayedReports implements Reports {
     };
   }
 
+  async start(): Promise<void> {}
+
+  forget(uid: string): void {
+    this.#progress.delete(uid);
+  }
+
+  warningsOf() {
+    return [];
+  }
+
   progressOf(uid: string): Progress | undefined {
     return this.#progress.get(uid);
   }

@@ -1,0 +1,81 @@
+/** Where the keys of NATS lie, and what listens there. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { type AuthSecretStore, Reports, RunCredentials } from './progress/index.ts';
+import {
+  type ApiClient,
+  isAlreadyExists,
+  isNotFound,
+  type KubeObject,
+  operatorLog,
+  secrets,
+  toldOf,
+} from './runtime/index.ts';
+import type { Settings } from './settings.ts';
+
+export interface Nats {
+  readonly reports: Reports;
+  /** Absent where NATS asks for no credentials. */
+  readonly credentials?: RunCredentials | undefined;
+}
+
+/** Makes sure of the keys, which NATS itself may be waiting for. Undefined where there is no NATS, or the signal aborts. */
+export async function openNats(
+  settings: Settings,
+  client: ApiClient,
+  signal: AbortSignal,
+): Promise<Nats | undefined> {
+  const { natsUrl: url, natsAuthSecret } = settings;
+  if (url === undefined) return undefined;
+  const failed = (code: string) => operatorLog.warn({ code }, 'NATS cannot be heard; trying again');
+  if (natsAuthSecret === undefined) return { reports: new Reports({ url, failed }) };
+  const credentials = new RunCredentials({ store: secretStore(client, settings.namespace, natsAuthSecret) });
+  while (!signal.aborted) {
+    try {
+      await credentials.ensure();
+      return { credentials, reports: new Reports({ url, failed, credentialsText: credentials.operator }) };
+    } catch (error) {
+      operatorLog.warn(
+        { secret: natsAuthSecret, ...toldOf(error) },
+        'the keys of NATS are not there; trying again',
+      );
+      await pause(2000, undefined, { signal }).catch(() => {});
+    }
+  }
+  return undefined;
+}
+
+function secretStore(client: ApiClient, namespace: string, name: string): AuthSecretStore {
+  return {
+    async get() {
+      try {
+        const { data = {} } = await client.get<KubeObject & { data?: Record<string, string> }>(
+          secrets,
+          namespace,
+          name,
+        );
+        return Object.fromEntries(
+          Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]),
+        );
+      } catch (error) {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      }
+    },
+    async create(values) {
+      const secret = {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name, namespace },
+        type: 'Opaque',
+        stringData: values,
+      };
+      try {
+        await client.create(secrets, secret);
+        return true;
+      } catch (error) {
+        if (isAlreadyExists(error)) return false;
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import { expect, it } from 'vitest';
+import { Notes, Warnings } from '../../../operator/jobs/index.ts';
+import type { ApiClient, KubeObject } from '../../../operator/runtime/index.ts';
+import { resource } from './fixtures.ts';
+
+const object = (uid: string): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: uid, namespace: 'team', uid },
+});
+const event = (reason: string, note: string, time: string) => ({
+  ...object(reason),
+  reason,
+  note,
+  deprecatedLastTimestamp: time,
+});
+
+function setUp(answers: Record<string, KubeObject[]>) {
+  let now = 0;
+  const asked: string[] = [];
+  const client = {
+    list: async (_: unknown, { namespace, fieldSelector }: { namespace: string; fieldSelector: string }) => {
+      const uid = /regarding\.uid=([^,]+),type=Warning/.exec(fieldSelector)?.[1] ?? '';
+      asked.push(`${namespace}/${uid}`);
+      return { items: answers[uid] ?? [], metadata: {} };
+    },
+  } as unknown as ApiClient;
+  const notes = new Notes(client, () => now);
+  const pass = (milliseconds: number) => {
+    now += milliseconds;
+  };
+  return { asked, notes, pass };
+}
+
+it('the newest warning about a stuck object is its note; it is asked for every 15 seconds at most', async () => {
+  const { asked, notes, pass } = setUp({
+    a: [event('Late', 'no claim', '2026-01-02T00:00:00Z'), event('Early', 'x', '2026-01-01T00:00:00Z')],
+  });
+  expect(await notes.about([object('a'), object('b')])).toEqual(new Map([['a', 'Late: no claim']]));
+  await notes.about([object('a'), object('b')]);
+  expect(asked).toEqual(['team/a', 'team/b']);
+  pass(16_000);
+  await notes.about([object('a')]);
+  expect(asked).toEqual(['team/a', 'team/b', 'team/a']);
+});
+
+it('when many are stuck at once, few are asked about, and what is known stays', async () => {
+  const many = Array.from({ length: 100 }, (_, i) => object(`p${i}`));
+  const { asked, notes, pass } = setUp({ p0: [event('A', 'b', '2026-01-01T00:00:00Z')] });
+  await notes.about(many);
+  expect(asked).toHaveLength(10);
+  pass(16_000);
+  expect((await notes.about(many)).get('p0')).toBe('A: b');
+  expect(asked.length).toBeLessThan(15);
+});
+
+it('warnings of pods become events, each once', () => {
+  const told: string[] = [];
+  let warnings = [{ reason: 'Leak', message: 'row 3', time: '1' }];
+  const writer = new Warnings(
+    { warningsOf: () => warnings },
+    { event: (_, type, reason, message) => void told.push(`${type} ${reason}: ${message}`) },
+  );
+  writer.tell(resource('OffsiteTune'));
+  writer.tell(resource('OffsiteTune'));
+  warnings = [...warnings, { reason: 'not a reason', message: 'x', time: '2' }];
+  writer.tell(resource('OffsiteTune'));
+  expect(told).toEqual(['Warning Leak: row 3', 'Warning WorkerWarning: x']);
+});
