@@ -4,7 +4,7 @@ export const style = `
   color-scheme: light dark;
   --page: #f6f7f9; --panel: #ffffff; --text: #1a1f26; --soft: #566070; --line: #e0e4ea; --link: #1d4ed8;
   --transfer: #d9480f; --kept: #2563eb; --shared: #0d9488; --removed: #7b8794;
-  --full: #475569; --good: #15803d; --bad: #b91c1c; --open: #92610a;
+  --full: #475569; --good: #147a3a; --bad: #b91c1c; --open: #92610a;
   --good-back: #e7f6ec; --bad-back: #fdecec; --open-back: #fdf4e0;
 }
 @media (prefers-color-scheme: dark) {
