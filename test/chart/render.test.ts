@@ -204,10 +204,6 @@ test.each([
   [{ worker: { image: { pullPolicy: 'always' } } }, "at '/worker/image/pullPolicy': value must be one of"],
   [{ nats: { mode: 'external' } }, 'nats.external.url is needed with nats.mode external'],
   [
-    { nats: { mode: 'external', external: { url: 'nats://nats:4222' } } },
-    'nats.authSecret is needed with nats.mode external',
-  ],
-  [
     { nats: { mode: 'external', external: { url: 'nats://me:secret@nats:4222' } } },
     "at '/nats/external/url'",
   ],

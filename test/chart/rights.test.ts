@@ -55,12 +55,23 @@ describe.each([
     await until(() => get('leases', '--namespace', release.namespace).items.some(isHeld));
   });
 
+  it('makes the keys of NATS that the server waits for, in its own namespace', async () => {
+    const { volumes } = one(render(values), 'StatefulSet')['spec'].template.spec;
+    const { name, items } = volumes[0].projected.sources[1].secret;
+    await until(() => get('secrets', '--namespace', release.namespace).items.some(isNamed(name)));
+    const { data } = get('secret', name, '--namespace', release.namespace);
+    for (const { key } of items) expect(Object.keys(data)).toContain(key);
+  });
+
   it('makes the Job of a resource, writes its status and tells events', async () => {
     kubectl(['apply', '--namespace', 'models', '--filename', path('examples/quickstart/1-emulator.yaml')]);
     await until(() => get('jobs', '--namespace', 'models').items.length === 1);
     await until(() => get('emulatorbuild/words', '--namespace', 'models').status?.phase === 'Pending');
     await until(() => reasons('models').includes('JobCreated'));
     const [job] = get('jobs', '--namespace', 'models').items;
+    expect(Object.keys(get('secret', `${job.metadata.name}-nats`, '--namespace', 'models').data)).toEqual([
+      'nats.creds',
+    ]);
     expect(job.spec.template.spec.containers[0].image).toBe('offsite-worker:0.1.0');
   });
 
@@ -96,6 +107,11 @@ function suspend(suspend: boolean): void {
 
 const reasons = (namespace: string): string[] =>
   get('events.events.k8s.io', '--namespace', namespace).items.map(({ reason }: { reason: string }) => reason);
+
+const isNamed =
+  (name: string) =>
+  ({ metadata }: { metadata: { name: string } }) =>
+    metadata.name === name;
 
 const isHeld = ({ metadata, spec }: { metadata: { name: string }; spec: { holderIdentity?: string } }) =>
   metadata.name === `${release.name}-operator` && Boolean(spec.holderIdentity);

@@ -102,12 +102,10 @@ nats://{{ include "offsite.fullname" . }}-nats.{{ .Release.Namespace }}.svc:4222
 {{- end }}
 {{- end }}
 
+{{- /* Nothing, where an external NATS asks for no credentials. */ -}}
 {{- define "offsite.natsAuthSecret" -}}
-{{- if eq .Values.nats.mode "embedded" -}}
-{{- default (printf "%s-nats-auth" (include "offsite.fullname" .)) .Values.nats.authSecret }}
-{{- else -}}
-{{- required "nats.authSecret is needed with nats.mode external: a Secret with operator.creds and account.seed in the release's namespace" .Values.nats.authSecret }}
-{{- end }}
+{{- $ours := ternary (printf "%s-nats-auth" (include "offsite.fullname" .)) "" (eq .Values.nats.mode "embedded") -}}
+{{- default $ours .Values.nats.authSecret }}
 {{- end }}
 
 {{- /* A pod template of defaults for worker pods; (list base values pullSecrets). */ -}}

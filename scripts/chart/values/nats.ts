@@ -18,7 +18,7 @@ export const nats = z
       .default('embedded')
       .describe('embedded: one nats-server of this release; external: yours.'),
     authSecret: objectName(
-      'Secret with operator.creds and account.seed. embedded: the operator makes it, with auth.conf for the server; <release>-nats-auth where empty. external: you make it; required.',
+      'Secret with the keys. embedded: the operator makes it, <release>-nats-auth where empty. external: yours, with operator.creds and account.seed; empty where that NATS asks for none.',
     ),
     external: z
       .strictObject({
