@@ -1,0 +1,128 @@
+/** The operator's process with a real nats-server, whose keys it makes; pods report with their own run's credentials. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type KubeObject, secrets } from '../../operator/runtime/index.ts';
+import { openPublisher, type Publisher } from '../../src/progress/index.ts';
+import { freePort, NatsServer } from '../e2e/nats-server.ts';
+import { ApiServer, emulatorBuilds, eventually } from './api-server.ts';
+import { type Ending, Kubelet, type Told } from './kubelet.ts';
+import { OperatorBundle, type OperatorProcess } from './operator-process.ts';
+import { type Recorded, recordResults } from './recorded.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'offsite-nats-test-'));
+const publishers = new Map<string, Publisher>();
+let server: ApiServer;
+let nats: NatsServer;
+let recorded: Recorded;
+let bundle: OperatorBundle;
+let operator: OperatorProcess;
+let kubelet: Kubelet;
+let namespace: string;
+let ending: ((told: Told) => Ending) | undefined;
+
+beforeAll(async () => {
+  [server, recorded] = await Promise.all([ApiServer.start({ controllerManager: true }), recordResults()]);
+  namespace = await server.namespace();
+  bundle = new OperatorBundle();
+  const port = await freePort();
+  const own = await server.namespace('operator');
+  const flags = ['--namespace', own, '--namespaces', namespace, '--nats-url', `nats://127.0.0.1:${port}`];
+  operator = bundle.start(server.plane.kubeconfig, ...flags);
+  await eventually(
+    'the keys are there',
+    async () => (await secretIn(own, 'offsite-nats-auth')) !== undefined,
+  );
+  nats = await NatsServer.start({ port, more: (await secretIn(own, 'offsite-nats-auth'))['auth.conf']! });
+  kubelet = new Kubelet(server.client, {
+    results: recorded.results,
+    publisher: { publish: (resource, event) => void publish(resource, event), close: async () => 0 },
+    ending: (told) => ending?.(told) ?? { result: recorded.results[told.stage] },
+  });
+  await kubelet.start();
+}, 900_000);
+
+afterAll(async () => {
+  kubelet?.stop();
+  for (const publisher of publishers.values()) await publisher.close(100);
+  await bundle?.remove();
+  await nats?.remove();
+  await server?.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function secretIn(inNamespace: string, name: string): Promise<Record<string, string>> {
+  const { data } = await server.client.get<KubeObject & { data: Record<string, string> }>(
+    secrets,
+    inNamespace,
+    name,
+  );
+  return Object.fromEntries(
+    Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
+  );
+}
+
+/** As a pod of the resource does: with the credentials in its Job's Secret. */
+async function publish(...[resource, event]: Parameters<Publisher['publish']>): Promise<void> {
+  const uid = resource.metadata.uid ?? '';
+  if (!publishers.has(uid)) {
+    const all = (await server.client.list(secrets, { namespace })).items;
+    const own = all.find(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid))!;
+    const credentials = join(directory, `${uid}.creds`);
+    writeFileSync(credentials, (await secretIn(namespace, own.metadata.name))['nats.creds']!);
+    publishers.set(uid, openPublisher({ url: nats.url, credentials, warn: () => {} }));
+  }
+  publishers.get(uid)!.publish(resource, event);
+}
+
+interface Status {
+  phase?: string;
+  attempt?: number;
+  progress?: { progressPercentage?: number };
+  conditions?: { type: string; status: string; reason: string }[];
+}
+const statusOf = async (name: string) =>
+  ((await server.client.get(emulatorBuilds, namespace, name))['status'] ?? {}) as Status;
+const away = async (name: string) =>
+  (await statusOf(name)).conditions?.some(
+    ({ type, status }) => type === 'ProgressAvailable' && status === 'False',
+  ) ?? false;
+
+const build = (name: string) =>
+  server.client.create<KubeObject>(emulatorBuilds, {
+    ...recorded.manifests.build,
+    metadata: { name, namespace },
+  });
+
+it('the whole result comes over NATS', async () => {
+  await build('whole');
+  await eventually('it is Complete', async () => (await statusOf('whole')).phase === 'Complete', 60_000);
+  expect(await statusOf('whole')).toMatchObject({ ...recorded.results.assemble, attempt: 1 });
+});
+
+it('progress comes over NATS; NATS away is told while a pod runs, and taken back when it is there again', async () => {
+  ending = () => 'runs on';
+  const { metadata } = await build('long');
+  await eventually('a pod runs', async () => (await statusOf('long')).phase === 'Running');
+  const tell = (progressPercentage: number) =>
+    publish(
+      { kind: 'EmulatorBuild', metadata: { ...metadata, namespace, name: 'long' } as { name: string } },
+      { type: 'progress', stage: 'probe', progressPercentage, metrics: [{ name: 'rows', value: '8' }] },
+    );
+  const shown = (percentage: number) =>
+    eventually(
+      'the progress is shown',
+      async () => (await statusOf('long')).progress?.progressPercentage === percentage,
+    );
+  await tell(30);
+  await shown(30);
+  expect(await away('long')).toBe(false);
+  await nats.kill();
+  await eventually('it is told that NATS is away', () => away('long'));
+  await tell(60);
+  await nats.restart();
+  await eventually('it is taken back', async () => !(await away('long')));
+  await shown(60);
+  expect(operator.complaints()).toEqual([]);
+});
