@@ -182,12 +182,13 @@ async function measure(
   return loaded.map((task, i) => resultOf(task, scores[i] as Record<CellName, RowScore[]>, evaluation));
 }
 
-/** The differences that say whether it was worth it: plug-in against each other cell, and what the tuning did to the emulator. */
+/** The differences that say whether it was worth it: plug-in against each other cell, what the tuning did to the emulator, and what it lacks. */
 const differences: readonly [CellName, CellName][] = [
   ['plugIn', 'fullZeroShot'],
   ['plugIn', 'emulatorFineTuned'],
   ['plugIn', 'emulatorZeroShot'],
   ['emulatorFineTuned', 'emulatorZeroShot'],
+  ['fullZeroShot', 'emulatorZeroShot'],
 ];
 
 function resultOf(
