@@ -5,6 +5,7 @@ import { printDigest } from './digest.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run-command.ts';
 import { verifyCommand } from './verify.ts';
+import { watchCommand } from './watch.ts';
 
 const collect = (value: string, earlier: string[]) => [...earlier, value];
 const json = () => new Option('--json', 'print JSON for scripts');
@@ -22,6 +23,7 @@ Start here:
   $ make quickstart                                  a real model and real questions, from nothing to the report
   $ offsite run -f examples/quickstart --work-dir .offsite/run --mount models=DIR --mount data=DIR --mount artifacts=DIR
   $ offsite report .offsite/run                      the run's page again: did it work, similarities, losses, cells
+  $ offsite watch ot/words --nats nats://HOST:4222   live progress of what runs in a cluster
   $ offsite verify DIR                               is this bundle or adapter what its manifest says?
 Exit codes: 0 all Complete, 1 something failed, 2 wrong usage or a wrong manifest.`,
   );
@@ -55,6 +57,32 @@ A run that was stopped (Ctrl-C, kill) goes on where it was when the same command
 finished stages return their artifacts at once, training goes on from its last checkpoint, to the same digest.`,
   )
   .action(runCommand);
+
+program
+  .command('watch')
+  .description("live progress of what runs in a cluster, or of somebody else's `offsite run --nats`")
+  .argument('[resource]', 'NAME or KIND/NAME, such as words or ot/words; everything when absent')
+  .option(
+    '-n, --namespace <namespace>',
+    'of the resources; over NATS every namespace when absent, with kubectl its own',
+  )
+  .option('-A, --all-namespaces', 'every namespace, also with kubectl')
+  .option('--nats <url>', 'where progress is told; OFFSITE_NATS_URL when absent')
+  .option(
+    '--nats-credentials <file>',
+    'a .creds file for NATS, such as watcher.creds of the Secret offsite-nats-auth',
+  )
+  .addOption(json())
+  .addHelpText(
+    'after',
+    `
+Without a NATS URL, or where it cannot be reached, the resources' status is followed with kubectl: the same figures, at
+most every two seconds. Bars on a terminal, plain lines elsewhere, one JSON object a line with --json.
+KIND/NAME ends with its resource; all else ends with Ctrl-C. With bin/ on PATH, \`kubectl offsite watch\` is the same.
+  $ kubectl -n offsite-system port-forward svc/offsite-tuning-nats 4222 &
+  $ kubectl offsite watch -n team-a --nats nats://127.0.0.1:4222 --nats-credentials watcher.creds`,
+  )
+  .action(watchCommand);
 
 program
   .command('report')

@@ -49,6 +49,7 @@ export class BarsTerminal implements Terminal {
       this.#end(stage, 'done');
       return;
     }
+    if (stage.outcome !== 'running' && event.progressPercentage < 100) this.#startAgain(stage);
     stage.percentage = event.progressPercentage;
     stage.metrics = event.metrics;
     if (event.estimatedRemainingSeconds !== undefined) {
@@ -87,6 +88,14 @@ export class BarsTerminal implements Terminal {
     stage.bar = this.#bars.create(100, 0, stage);
     this.#stages.set(key, stage);
     return stage;
+  }
+
+  /** Another attempt, or another run of the same name. */
+  #startAgain(stage: Stage): void {
+    stage.outcome = 'running';
+    stage.started = performance.now();
+    delete stage.ended;
+    delete stage.due;
   }
 
   #end(stage: Stage, outcome: Outcome): void {

@@ -11,7 +11,7 @@ import {
   usernamePasswordAuthenticator,
 } from 'nats';
 import { z } from 'zod';
-import { badSpec } from '../api/index.ts';
+import { badSpec, OffsiteError } from '../api/index.ts';
 
 /** Where NATS is and who we are there. Credentials: in the URL, in a file, or in the environment; none is ever shown. */
 export interface NatsAddress {
@@ -131,6 +131,22 @@ export async function connectForEver(
     }
   }
   return undefined;
+}
+
+/**
+ * Whether somebody answers there and lets us in, within a few seconds.
+ * @returns undefined if so, else a code that says why not
+ * @throws BadSpec for an unusable URL or credentials file
+ */
+export async function whyUnreachable(address: NatsAddress): Promise<string | undefined> {
+  try {
+    const connection = await connect({ ...connectionOptions(address), timeout: 3000, reconnect: false });
+    await connection.close();
+    return undefined;
+  } catch (error) {
+    if (error instanceof OffsiteError) throw error;
+    return codeOf(error);
+  }
 }
 
 /** An error's code: safe to show, unlike its message. */

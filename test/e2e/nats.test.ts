@@ -165,15 +165,20 @@ test('duplicates and disorder on the wire are put right by the watcher', async (
   await publisher.close();
   const first = (await watched(server.url, (messages) => messages.length === 1))[0] as EventMessage;
 
-  const subject = 'offsite.v1.data.OffsiteTune.words.u-1.warning';
+  const resource = 'offsite.v1.data.OffsiteTune.words.u-1';
+  const subject = `${resource}.warning`;
   for (const sequence of [1, 2, 4, 3, 3, 2, 6, 5]) {
     const message = { ...first, sequence, event: warning(`number ${sequence}`) };
     await connection.jetstream().publish(subject, JSON.stringify(message));
   }
   await connection.jetstream().publish(subject, 'no message of ours');
+  const end = { ...first, event: result('tune') };
+  // Under another event's subject, or about another resource, it is nobody's.
+  await connection.jetstream().publish(subject, JSON.stringify({ ...end, sequence: 7 }));
   await connection
     .jetstream()
-    .publish(subject, JSON.stringify({ ...first, sequence: 7, event: result('tune') }));
+    .publish(`${resource}.result`, JSON.stringify({ ...end, sequence: 7, uid: 'u-2' }));
+  await connection.jetstream().publish(`${resource}.result`, JSON.stringify({ ...end, sequence: 7 }));
   const messages = await watched(server.url, hasResult);
   expect(sequences(messages)).toEqual(upTo(7));
 });

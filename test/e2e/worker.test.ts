@@ -1,9 +1,9 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Reports } from '../../operator/progress/index.ts';
 import { Mirror, resolveUri } from '../../src/artifact/index.ts';
-import { type EventMessage, watchEvents } from '../../src/progress/index.ts';
 import { digestIn, offsite, savedStatus } from '../offsite/index.ts';
 import {
   type Manifest,
@@ -102,32 +102,28 @@ test('pods of every stage, two of them for the probe, make what offsite run make
   cleanUp.push(() => server.remove());
   const { claim, manifests } = inClaims();
   (manifests.build.spec['probe'] as Record<string, unknown>)['shards'] = 2;
+  const reports = new Reports({ url: server.url, environment: {} });
+  const abort = new AbortController();
+  const listening = reports.start(abort.signal);
+  cleanUp.push(async () => {
+    abort.abort();
+    await listening;
+  });
   const environment = { OFFSITE_NATS_URL: server.url };
   const { ends, digests } = await runAll(manifests, { environment, shards: 2 });
 
-  const messages: EventMessage[] = [];
-  const signal = AbortSignal.timeout(20_000);
-  for await (const message of watchEvents(
-    server.url,
-    { namespace: 'data', event: 'result' },
-    { from: 'all', environment: {}, signal },
-  )) {
-    messages.push(message);
-    if (message.kind === 'PlugIn') break;
-  }
-  const results = messages.map(({ event }) => (event.type === 'result' ? event.result : undefined));
-  expect(messages.map(({ uid }) => uid)).toContain('uid-OffsiteTune');
-  for (const [name, at] of [
-    ['emulator', 2],
-    ['adapter', 3],
-    ['model', 4],
+  for (const [name, kind, stage, at] of [
+    ['emulator', 'EmulatorBuild', 'assemble', 2],
+    ['adapter', 'OffsiteTune', 'tune', 3],
+    ['model', 'PlugIn', 'plug', 4],
   ] as const) {
     const kept = JSON.parse(readFileSync(join(claim, `out/${name}.result.json`), 'utf8')) as {
-      result: object;
+      result: { artifact: object };
     };
-    expect(results[at]).toEqual(kept.result);
-    expect(ends[at]?.termination).toMatchObject({ artifact: (kept.result as { artifact: object }).artifact });
+    await vi.waitFor(() => expect(reports.resultOf(`uid-${kind}`, stage)).toEqual(kept.result), 10_000);
+    expect(ends[at]?.termination).toMatchObject({ artifact: kept.result.artifact });
   }
+  expect(reports.progressOf('uid-OffsiteTune')).toMatchObject({ stage: 'tune', progressPercentage: 100 });
   expect(readdirSync(join(claim, 'out')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   expect(await digestsOfRun(claim, manifests)).toEqual(digests);
 });
