@@ -17,6 +17,8 @@ export interface ControlPlaneOptions {
   readonly scheduler?: boolean;
   /** More of kube-apiserver's flags. */
   readonly apiServerFlags?: readonly string[];
+  /** More of kube-controller-manager's flags. */
+  readonly controllerManagerFlags?: readonly string[];
   /** Where it runs, if not on loopback in a directory of its own: a node's network, and the command that enters it. */
   readonly at?: { readonly address: string; readonly enter: readonly string[]; readonly directory: string };
 }
@@ -164,6 +166,7 @@ export class ControlPlane {
       `--secure-port=${this.#ports[3]}`,
       `--cluster-signing-cert-file=${this.authority.own.cert}`,
       `--cluster-signing-key-file=${this.authority.own.key}`,
+      ...(this.#options.controllerManagerFlags ?? []),
     ]);
   }
 
