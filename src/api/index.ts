@@ -4,7 +4,7 @@ export type { EmulatorBuildSpec } from './emulator-build.ts';
 export * from './errors.ts';
 export * from './hash.ts';
 export type { Engine } from './job.ts';
-export type { OffsiteTuneSpec } from './offsite-tune.ts';
+export { Adapter, type OffsiteTuneSpec } from './offsite-tune.ts';
 export * from './parse.ts';
 export type { PlugInSpec } from './plug-in.ts';
 export type { Problem } from './problems.ts';

@@ -1,15 +1,42 @@
 import { z } from 'zod';
-import { decimal, integer } from './fields.ts';
+import { decimal, integer, matching } from './fields.ts';
 import { Engine, jobFields } from './job.ts';
-import { withRules } from './rules.ts';
+import { distinct, withRules } from './rules.ts';
 import { artifactFrom, Output, TrainingData } from './sources.ts';
 
-const Adapter = z.strictObject({
-  type: z
-    .enum(['layers'], { error: 'must be layers (supported now; lora, bottleneck and bitfit are to come)' })
-    .default('layers')
-    .describe('What is trained: the transfer layers themselves. lora, bottleneck and bitfit are to come.'),
-});
+const moduleName = matching(
+  /^[A-Za-z0-9_]+$/,
+  63,
+  'must be the last part of a linear map\'s name, such as "q_proj"',
+);
+
+export const Adapter = withRules(
+  z.strictObject({
+    type: z
+      .enum(['layers', 'lora', 'bitfit'], {
+        error: 'must be layers, lora or bitfit (bottleneck is to come)',
+      })
+      .default('layers')
+      .describe(
+        "What is trained: the transfer layers themselves; lora: factors of a low-rank change of their linear maps, in PEFT's format; bitfit: their biases.",
+      ),
+    rank: integer(1, 1024).optional().describe('Of each change (lora only); 4 when absent.'),
+    alpha: integer(1, 65536)
+      .optional()
+      .describe('A change counts alpha / rank times (lora only); 32 when absent.'),
+    targetModules: distinct(z.array(moduleName).min(1).max(64))
+      .optional()
+      .describe(
+        'The linear maps that change, by the last part of their names, such as q_proj (lora only); all of a layer when absent.',
+      ),
+  }),
+  {
+    holds: ({ type, rank, alpha, targetModules }) =>
+      type === 'lora' || [rank, alpha, targetModules].every((field) => field === undefined),
+    cel: "(has(self.type) && self.type == 'lora') || (!has(self.rank) && !has(self.alpha) && !has(self.targetModules))",
+    message: 'has rank, alpha and targetModules for type lora only',
+  },
+);
 
 const beta = decimal({ below: 1 }, '0.9');
 

@@ -55,7 +55,7 @@ const checks: Readonly<Record<'Emulator' | 'Adapter' | 'Model' | 'PooledStates',
     const bundle = openBundle(emulator);
     try {
       const adapter = openAdapter(directory, {
-        architecture: bundle.model.architecture,
+        model: bundle.model,
         emulator: bundle.artifact.digest,
         transferLayers: bundle.plan.transferLayers,
       });

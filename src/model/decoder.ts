@@ -6,9 +6,9 @@ import type { Architecture, Slots } from './family.ts';
 import { ResidualPool, type Residuals } from './residuals.ts';
 import type { WeightSource, Weights } from './weights.ts';
 
-/** Which gradients of a block are asked for: dL/dx unless `input` is false, those of its weights where `weights` is true. */
+/** Which gradients of a block are asked for: dL/dx unless `input` is false, those of its weights, all or those of some slots. */
 export interface Wanted {
-  weights: boolean;
+  weights: boolean | readonly string[];
   input?: boolean;
 }
 
@@ -129,8 +129,8 @@ export class Decoder {
     const outputs = await session.run(feeds);
     this.#poolOf(wanted).release(residuals);
     const dx = (outputs['d.x']?.data ?? new Float32Array()) as Float32Array;
-    if (!wanted.weights) return { dx };
-    const slots = Object.keys(this.config.block(0));
+    const slots = this.#slots(wanted);
+    if (slots.length === 0) return { dx };
     return {
       dx,
       weights: Object.fromEntries(slots.map((slot) => [slot, outputs[`d.w.${slot}`]?.data as Float32Array])),
@@ -203,7 +203,7 @@ export class Decoder {
   // ---- graphs
 
   /** A block's inputs and output; all positions of one model share the graph. */
-  #block(g: GraphBuilder, batch: PackedBatch): { y: Value; x: Value; weights: Value[] } {
+  #block(g: GraphBuilder, batch: PackedBatch): { y: Value; x: Value; weights: Record<string, Value> } {
     const x = g.input('x', 'float32', [batch.size, batch.length, this.config.hidden]);
     const side = Object.fromEntries(
       Object.entries(this.#side(batch, 0)).map(([name, { dtype, shape }]) => [
@@ -212,7 +212,7 @@ export class Decoder {
       ]),
     );
     const weights = weightInputs(g, this.config.block(0));
-    return { y: this.config.buildBlock(g, x, side, weights), x, weights: Object.values(weights) };
+    return { y: this.config.buildBlock(g, x, side, weights), x, weights };
   }
 
   #split(batch: PackedBatch, wanted: Wanted): Split {
@@ -221,12 +221,19 @@ export class Decoder {
     if (parts === undefined) {
       parts = split((g) => {
         const { y, x, weights } = this.#block(g, batch);
-        const wrt = [...(wanted.input === false ? [] : [x]), ...(wanted.weights ? weights : [])];
+        const asked = this.#slots(wanted).map((slot) => weights[slot] as Value);
+        const wrt = [...(wanted.input === false ? [] : [x]), ...asked];
         return { y, wrt };
       });
       this.#splits.set(key, parts);
     }
     return parts;
+  }
+
+  /** The slots whose gradients are asked for. */
+  #slots({ weights }: Wanted): readonly string[] {
+    if (typeof weights !== 'boolean') return weights;
+    return weights ? Object.keys(this.config.block(0)) : [];
   }
 
   #poolOf(wanted: Wanted): ResidualPool {
@@ -331,4 +338,4 @@ function weightFeeds(slots: Slots, weights: Weights): Record<string, Tensor> {
 }
 
 const nameOf = ({ weights, input = true }: Wanted) =>
-  `gradients of ${[...(input ? ['input'] : []), ...(weights ? ['weights'] : [])].join(' and ')}`;
+  `gradients of ${[...(input ? ['input'] : []), ...(weights === true ? ['weights'] : weights || [])].join(' and ')}`;

@@ -7,6 +7,8 @@ import type { GraphBuilder, Value } from '../graph/index.ts';
 export interface Slot {
   name: string;
   shape: readonly number[];
+  /** A linear map that is stored [from, to]; all others are [to, from]. */
+  transposed?: true;
 }
 export type Slots = Readonly<Record<string, Slot>>;
 
@@ -26,6 +28,8 @@ export interface Architecture {
   readonly embedder?: Embedder;
   /** The final norm and the head; a tied head names the embedding. */
   readonly head: Slots;
+  /** What the checkpoint leaves out before its tensors' names in transformers: `transformer.`, say; nothing when absent. */
+  readonly omitted?: string;
   /** The weights of one block, layers counted from 0. */
   block(layer: number): Slots;
   /** Layers of one kind take the same sides ('full', 'sliding'); all are of one kind when absent. Every kind has the same graph. */

@@ -1,19 +1,25 @@
 import { join } from 'node:path';
-import { badModel } from '../api/index.ts';
+import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
 import { openArtifact } from '../artifact/index.ts';
 import { type Checkpoint, openCheckpoint } from '../checkpoint/index.ts';
-import type { Architecture, Overlay } from '../model/index.ts';
+import type { Model, Overlay } from '../model/index.ts';
+import { type AdapterKind, type AdapterTensor, adapterOf, type Change } from '../tuning/index.ts';
 
-/** An adapter that passed every check: the trained tensors in full, by their names in the full model, read when asked for. */
+/** An adapter that passed every check; as an overlay it gives the full model's tensors with it, made when asked for. */
 export interface Adapter extends Overlay {
   readonly digest: string;
+  /** `spec.adapter` of what trained it. */
+  readonly type: OffsiteTuneSpec['adapter'];
+  /** Of its own tensors. */
   readonly names: readonly string[];
+  /** What belongs beside its tensors, by file name. */
+  readonly files: Readonly<Record<string, string>>;
   close(): void;
 }
 
 /** What an adapter must belong to. */
 export interface Expected {
-  architecture: Architecture;
+  model: Pick<Model, 'architecture' | 'read'>;
   /** The digest of the bundle that it must have been trained on. */
   emulator: string;
   transferLayers: readonly number[];
@@ -21,16 +27,16 @@ export interface Expected {
   digest?: string | undefined;
 }
 
-const file = 'adapter.safetensors';
+export const adapterFile = 'adapter.safetensors';
 
 /**
  * Opens what came back from the data owner and trusts none of it: digests, then the emulator it was trained on, then names,
- * shapes, dtypes and finite values of exactly the transfer layers' tensors (METHOD.md, PlugIn).
+ * shapes, dtypes and finite values of exactly the tensors that its type has for the transfer layers (METHOD.md, PlugIn).
  * @throws OffsiteError BadModel naming the tensor or digest
  */
 export function openAdapter(
   directory: string,
-  { architecture, emulator, transferLayers, digest }: Expected,
+  { model, emulator, transferLayers, digest }: Expected,
 ): Adapter {
   const artifact = openArtifact(directory, { kind: 'Adapter', digest });
   const trainedOn = artifact.manifest.madeFrom['emulator'];
@@ -39,16 +45,27 @@ export function openAdapter(
       `${directory}: was trained on emulator ${trainedOn ?? '(none named)'}, not on ${emulator}`,
     );
   }
-  const others = artifact.manifest.files.filter(({ path }) => path.endsWith('.safetensors') && path !== file);
+  const others = artifact.manifest.files.filter(
+    ({ path }) => path.endsWith('.safetensors') && path !== adapterFile,
+  );
   if (others[0] !== undefined)
-    throw badModel(`${join(directory, others[0].path)}: an adapter holds one ${file} only`);
-  const checkpoint = openCheckpoint(join(directory, file));
+    throw badModel(`${join(directory, others[0].path)}: an adapter holds one ${adapterFile} only`);
+  const type = typeOf(directory, artifact.manifest.hyperparameters['adapter']);
+  const kind = adapterOf(type);
+  const changes = changesOf(directory, kind, model, transferLayers);
+  const checkpoint = openCheckpoint(join(directory, adapterFile));
   try {
-    const names = checkTensors(checkpoint, directory, architecture, transferLayers);
+    const wanted = [...changes.values()].flatMap(({ tensors }) => tensors);
+    checkTensors(checkpoint, directory, wanted, transferLayers);
     return {
       digest: artifact.digest,
-      names,
-      get: (name, into) => (names.includes(name) ? checkpoint.read(name, into ? { into } : {}) : undefined),
+      type,
+      names: wanted.map(({ name }) => name),
+      files: kind.files(model.architecture, transferLayers),
+      get(name, into) {
+        const change = changes.get(name);
+        return change && plugged(directory, change, checkpoint, model, into);
+      },
       close: () => checkpoint.close(),
     };
   } catch (error) {
@@ -57,27 +74,62 @@ export function openAdapter(
   }
 }
 
-/** Names, shapes, dtypes and values; the names in the model's order. */
+/** What the manifest says that was trained. */
+function typeOf(directory: string, written: unknown): Adapter['type'] {
+  const parsed = adapterSchema.safeParse(written);
+  if (!parsed.success)
+    throw badModel(`${directory}: its manifest.json names no type of adapter that is known`);
+  return parsed.data;
+}
+
+/** The changes of the transfer layers, by the names of the weights that they change. */
+function changesOf(
+  directory: string,
+  kind: AdapterKind,
+  { architecture }: Pick<Model, 'architecture'>,
+  transferLayers: readonly number[],
+): Map<string, Change> {
+  try {
+    const changes = transferLayers.flatMap((layer) => kind.changes(architecture, layer));
+    return new Map(changes.map((change) => [change.name, change]));
+  } catch (error) {
+    throw badModel(`${directory}: does not fit the model: ${(error as Error).message}`);
+  }
+}
+
+/** One weight of the full model with the adapter. Where the adapter holds it whole, it is read into its place. */
+function plugged(
+  directory: string,
+  { name, tensors, weight, whole }: Change,
+  checkpoint: Checkpoint,
+  model: Pick<Model, 'read'>,
+  into: Float32Array | undefined,
+): Float32Array {
+  if (whole) return checkpoint.read(name, into ? { into } : {});
+  const values = tensors.map((tensor) => checkpoint.read(tensor.name));
+  const changed = weight(values, model.read(name), into);
+  if (!changed.every(Number.isFinite))
+    throw badModel(`${directory}: its change of ${name} is not finite; train with a lower learning rate`);
+  return changed;
+}
+
+/** Names, shapes, dtypes and values. */
 function checkTensors(
   checkpoint: Checkpoint,
   directory: string,
-  architecture: Architecture,
+  tensors: readonly AdapterTensor[],
   transferLayers: readonly number[],
-): string[] {
-  const wanted = new Map(
-    transferLayers.flatMap((layer) =>
-      Object.values(architecture.block(layer)).map((slot) => [slot.name, slot] as const),
-    ),
-  );
+): void {
+  const wanted = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   for (const { name, dtype, shape } of checkpoint.tensors.values()) {
-    const slot = wanted.get(name);
-    if (slot === undefined) {
+    const tensor = wanted.get(name);
+    if (tensor === undefined) {
       throw badModel(
         `${directory}: tensor ${name} is foreign: only tensors of the transfer layers ${transferLayers.join(', ')} may come back`,
       );
     }
-    if (shape.join() !== slot.shape.join())
-      throw badModel(`${directory}: tensor ${name} is [${shape}], the model's is [${slot.shape}]`);
+    if (shape.join() !== tensor.shape.join())
+      throw badModel(`${directory}: tensor ${name} is [${shape}], it must be [${tensor.shape}]`);
     if (dtype !== 'F32')
       throw badModel(`${directory}: tensor ${name} is ${dtype}; an adapter's tensors are F32`);
   }
@@ -97,5 +149,4 @@ function checkTensors(
         `${directory}: tensor ${name} holds ${values[bad]} (element ${bad}); values must be finite`,
       );
   }
-  return [...wanted.keys()];
 }

@@ -1,4 +1,4 @@
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, gateFailed, type PlugIn, type PlugInStatus, type TaskResult } from '../api/index.ts';
 import {
@@ -22,7 +22,7 @@ import {
 import type { Engine } from '../engine/index.ts';
 import { Decoder, type Model, type Overlay, openModel, weightsOf } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
-import { type Adapter, openAdapter } from './adapter.ts';
+import { type Adapter, adapterFile, openAdapter } from './adapter.ts';
 import { evaluate, loadTask, type TaskData } from './evaluate.ts';
 import { type Cells, checkGates, type GateName, type GateResult } from './gates.ts';
 import { mergedTensors, savePluggedIn } from './merge.ts';
@@ -73,7 +73,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     }
     opened.push(bundle);
     const adapter = openAdapter(options.adapter.directory, {
-      architecture: model.architecture,
+      model,
       emulator: bundle.artifact.digest,
       transferLayers: bundle.plan.transferLayers,
       digest: options.adapter.digest,
@@ -86,6 +86,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
       hyperparameters: {
         coefficient: spec.coefficient,
         save: spec.output.save,
+        ...(spec.output.save === 'adapter' ? { adapter: adapter.type } : {}),
         evaluation: evaluationOf(spec),
         rows: rowDigests(options),
       },
@@ -101,10 +102,17 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     const scores = { evaluation: measured };
     const artifact = done
       ? openArtifact(output)
-      : await save(output, spec.output.save, model, plugged, options.adapter.directory, {
-          ...identity,
-          scores,
-        });
+      : await save(
+          output,
+          model,
+          plugged,
+          { adapter, from: options.adapter.directory },
+          {
+            ...identity,
+            kind: spec.output.save === 'model' ? 'Model' : 'Adapter',
+            scores,
+          },
+        );
     return {
       evaluation: measured,
       gates,
@@ -249,16 +257,18 @@ function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResult[]): v
 
 async function save(
   output: string,
-  what: 'model' | 'adapter',
   model: Model,
   plugged: Overlay,
-  adapter: string,
+  { adapter, from }: { adapter: Adapter; from: string },
   description: Parameters<typeof sealArtifact>[1],
 ): Promise<OpenedArtifact> {
   await writeArtifact(output, (directory) => {
-    if (what === 'model') savePluggedIn(directory, model, plugged);
-    else copyFileSync(join(adapter, 'adapter.safetensors'), join(directory, 'adapter.safetensors'));
-    sealArtifact(directory, { ...description, kind: what === 'model' ? 'Model' : 'Adapter' });
+    if (description.kind === 'Model') savePluggedIn(directory, model, plugged);
+    else {
+      copyFileSync(join(from, adapterFile), join(directory, adapterFile));
+      for (const [name, text] of Object.entries(adapter.files)) writeFileSync(join(directory, name), text);
+    }
+    sealArtifact(directory, description);
   });
   return openArtifact(output);
 }

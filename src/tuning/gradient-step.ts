@@ -12,12 +12,13 @@ export interface StepGradients {
  * The loss of one optimiser step and its gradient for the trained positions, over all of the step's batches.
  * Nothing is computed below the lowest trained position, nor for weights that are not trained.
  * @param recompute keeps only each block's input and runs the block again in the backward pass
+ * @param slots of the trained positions' weights; all when absent
  */
 export async function gradientStep(
   decoder: Decoder,
   batches: readonly PackedBatch[],
   trained: ReadonlySet<number>,
-  { recompute }: { recompute: boolean },
+  { recompute, slots }: { recompute: boolean; slots?: readonly string[] },
 ): Promise<StepGradients> {
   const tokens = batches.reduce((sum, { targets }) => sum + targets.length, 0);
   const lowest = Math.min(...trained);
@@ -26,7 +27,10 @@ export async function gradientStep(
   for (const batch of batches) {
     let x = await decoder.embed(batch);
     const kept: (Saved | Float32Array)[] = [];
-    const wanted = (position: number) => ({ weights: trained.has(position), input: position > lowest });
+    const wanted = (position: number) => ({
+      weights: trained.has(position) && (slots ?? true),
+      input: position > lowest,
+    });
     for (let position = 0; position < decoder.depth; position++) {
       if (position < lowest || recompute) {
         kept[position] = x;

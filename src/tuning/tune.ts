@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, OffsiteError, type OffsiteTuneSpec } from '../api/index.ts';
 import {
@@ -16,6 +17,7 @@ import {
   dataDigest,
   type Example,
   packStep,
+  Random,
   readRows,
   tokenCount,
   tokenize,
@@ -24,13 +26,15 @@ import { type Bundle, emulatorWeights, openBundle, trainedPosition } from '../em
 import type { Engine } from '../engine/index.ts';
 import { Decoder, type Weights } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
+import { adapterOf } from './adapters/index.ts';
 import { type Evaluation, evaluate, loadValidation, type ValidationData } from './evaluation.ts';
 import { gradientStep } from './gradient-step.ts';
 import { writeHistory } from './history.ts';
 import { adamW, clipScale, globalNorm } from './optimiser.ts';
 import { planTraining, type TrainingPlan } from './plan.ts';
 import { learningRateFactor } from './schedule.ts';
-import { restoreState, saveState, type TrainedTensor, type TrainingState } from './state.ts';
+import { restoreState, saveState, type TrainingState } from './state.ts';
+import { type TrainedLayer, trainedLayer } from './trained.ts';
 
 export interface TuneOptions {
   spec: OffsiteTuneSpec;
@@ -57,6 +61,9 @@ export interface TuneResult {
   };
 }
 
+/** Streams of the seed from here on start the adapters of the layers; the rows' order has those before. */
+const startStream = 1_000_000;
+
 /** Where checkpoints and the loss history lie: beside the adapter, never in it. */
 export const checkpointsOf = (output: string) => `${output}.checkpoints`;
 
@@ -76,6 +83,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     await keeper.pull(checkpointsOf(output), { exact: false });
     if (!isFinished(output, run)) {
       if (restoreState(checkpointsOf(output), run.identity, state, emit)) state.record.resumes += 1;
+      for (const layer of run.positions.values()) layer.update();
       trained = await train(run, options);
       await writeAdapter(output, run);
       writeHistory(checkpointsOf(output), state.record);
@@ -100,8 +108,10 @@ interface Run {
   steps: number;
   order: DataOrder;
   state: TrainingState;
-  /** The trained tensors of each position, by slot. */
-  positions: Map<number, Record<string, TrainedTensor>>;
+  /** What is trained at each position. */
+  positions: Map<number, TrainedLayer>;
+  /** What the adapter holds beside its tensors, by file name. */
+  adapterFiles: Record<string, string>;
   madeFrom: Record<string, string>;
   hyperparameters: Record<string, unknown>;
   /** Digest of all that the adapter depends on. */
@@ -127,22 +137,13 @@ function prepare({ spec, data, validation, engine, memory }: TuneOptions, bundle
   const order = new DataOrder(examples.length, training.seed);
   const steps = training.steps ?? (training.epochs as number) * order.stepsPerEpoch(training.batchSize);
 
+  const adapter = adapterOf(spec.adapter);
   const weights = new Map<number, Weights>();
-  const positions = new Map<number, Record<string, TrainedTensor>>();
-  const tensors: TrainedTensor[] = [];
+  const positions = new Map<number, TrainedLayer>();
   for (const layer of layers.transferLayers) {
-    const bySlot = Object.fromEntries(
-      Object.entries(model.architecture.block(layer)).map(([slot, { name, shape }]) => [
-        slot,
-        trainedTensor(name, shape, model.read(name)),
-      ]),
-    );
-    tensors.push(...Object.values(bySlot));
-    weights.set(
-      layer,
-      Object.fromEntries(Object.entries(bySlot).map(([slot, { values }]) => [slot, values])),
-    );
-    positions.set(trainedPosition(layers, layer), bySlot);
+    const trained = trainedLayer(model, layer, adapter, new Random(training.seed, startStream + layer));
+    weights.set(layer, trained.weights);
+    positions.set(trainedPosition(layers, layer), trained);
   }
   const madeFrom = {
     emulator: bundle.artifact.digest,
@@ -168,8 +169,9 @@ function prepare({ spec, data, validation, engine, memory }: TuneOptions, bundle
     steps,
     order,
     positions,
+    adapterFiles: adapter.files(model.architecture, layers.transferLayers),
     state: {
-      tensors,
+      tensors: [...positions.values()].flatMap(({ tensors }) => tensors),
       record: {
         step: 0,
         cursor: { epoch: 0, index: 0 },
@@ -242,9 +244,18 @@ async function step(
   const { training } = spec;
   const { places, cursor } = order.take(record.cursor, training.batchSize);
   const batches = packStep(examples, places, plan.shape);
-  const { loss, gradients } = await gradientStep(decoder, batches, new Set(positions.keys()), plan);
-  const all = [...gradients.values()].flatMap((bySlot) => Object.values(bySlot));
-  const norm = globalNorm(all);
+  const [first] = positions.values();
+  const { loss, gradients: byPosition } = await gradientStep(decoder, batches, new Set(positions.keys()), {
+    ...plan,
+    slots: (first as TrainedLayer).slots,
+  });
+  const gradients = new Map(
+    [...byPosition].map(([position, bySlot]) => [
+      position,
+      (positions.get(position) as TrainedLayer).gradients(bySlot),
+    ]),
+  );
+  const norm = globalNorm([...gradients.values()].flat());
   if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
     throw badModel(
       `step ${record.step + 1}: the ${Number.isFinite(loss) ? 'gradient' : 'loss'} is not finite; lower spec.training.learningRate`,
@@ -258,11 +269,12 @@ async function step(
     betas: training.betas.map(Number) as [number, number],
     weightDecay: Number(training.weightDecay),
   };
-  for (const [position, bySlot] of positions) {
-    for (const [slot, tensor] of Object.entries(bySlot)) {
-      const gradient = gradients.get(position)?.[slot] as Float32Array;
+  for (const [position, { tensors, update }] of positions) {
+    tensors.forEach((tensor, i) => {
+      const gradient = gradients.get(position)?.[i] as Float32Array;
       adamW(tensor.values, gradient, tensor, record.step + 1, rate, scale, adam);
-    }
+    });
+    update();
   }
   record.step += 1;
   record.cursor = cursor;
@@ -280,11 +292,6 @@ function keepBest({ record, tensors }: TrainingState): void {
   for (const { best, values } of tensors) best.set(values);
 }
 
-function trainedTensor(name: string, shape: readonly number[], values: Float32Array): TrainedTensor {
-  const zeros = () => new Float32Array(values.length);
-  return { name, shape, values: values.slice(), first: zeros(), second: zeros(), best: values.slice() };
-}
-
 function isFinished(output: string, { madeFrom, hyperparameters }: Run): boolean {
   const manifest = peekManifest(output)?.manifest;
   if (manifest === undefined) return false;
@@ -294,7 +301,7 @@ function isFinished(output: string, { madeFrom, hyperparameters }: Run): boolean
 
 async function writeAdapter(
   output: string,
-  { state, madeFrom, hyperparameters, validation }: Run,
+  { state, madeFrom, hyperparameters, validation, adapterFiles }: Run,
 ): Promise<void> {
   const { record, tensors } = state;
   await writeArtifact(output, (directory) => {
@@ -307,6 +314,7 @@ async function writeAdapter(
         bytes: () => encodeFloats(best, 'F32'),
       })),
     );
+    for (const [name, text] of Object.entries(adapterFiles)) writeFileSync(join(directory, name), text);
     const cells = cellsOf(record.evaluations, record.bestStep);
     const scores = {
       bestStep: record.bestStep,

@@ -4,8 +4,9 @@ import { pack } from '../../src/data/index.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { Decoder, openModel, weightsOf } from '../../src/model/index.ts';
 import { fixtureOf, variants, writeCheckpoint } from './families/fixture.ts';
-import { measure, measureEmulator } from './families/measure.ts';
+import { measure } from './families/measure.ts';
 import { type Measured, staleCells, writeTable } from './families/table.ts';
+import { measureEmulator } from './families/tuned.ts';
 import { workDirectory } from './smollm2.ts';
 
 const work = workDirectory();
@@ -33,15 +34,17 @@ describe.each(variants())('%s', (variant) => {
   });
 
   if (!fixture.emulator) return;
-  test('so are its emulator, five steps in it, and what is plugged in', async () => {
+  test('so are its emulator, five steps in it of the layers and of LoRA, and what is plugged in', async () => {
     const model = openModel(path);
     const parity = await measureEmulator(engine, model, fixture);
     model.close();
     Object.assign(measured.get(variant)!, { emulator: parity });
     expect(parity.logits).toBeLessThan(1e-3);
-    expect(parity.losses).toBeLessThan(1e-3);
-    expect(parity.changes).toBeLessThan(1e-2);
-    expect(parity.plugIn).toBeLessThan(1e-3);
+    for (const { losses, changes, plugIn } of [parity, parity.lora]) {
+      expect(losses).toBeLessThan(1e-3);
+      expect(changes).toBeLessThan(1e-2);
+      expect(plugIn).toBeLessThan(1e-3);
+    }
   });
 });
 

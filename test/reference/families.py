@@ -1,6 +1,6 @@
 """Small random checkpoints of every family and variant, computed by transformers: logits, loss, gradients, an emulator.
 
-Needs Python with torch, transformers and numpy. Writes test/fixtures/families/<variant>.json; arguments name variants,
+Needs Python with torch, transformers, peft and numpy. Writes test/fixtures/families/<variant>.json; arguments name variants,
 none means all. No weight is stored: each follows from its name and place by `uniform`, on both sides.
 """
 import base64
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import peft
 import torch
 import transformers
 
@@ -17,6 +18,7 @@ from families_variants import VARIANTS
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "families"
 STEPS, LEARNING_RATE, SAMPLE = 5, 1e-3, 32
+RANK, ALPHA = 3, 12
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -151,25 +153,36 @@ def full(model, rows, variant):
     }
 
 
-def tuned(model, rows, source, transfer):
-    """The emulator's logits, five AdamW steps on its transfer layers, and the trained full model."""
+def emulator_of(model, source):
+    """The model whose position i runs a copy of layer source[i]; nothing of it is trained."""
     emulator = copy.deepcopy(model).requires_grad_(False)
-    owner, list_name = blocks_of(emulator)
-    blocks = getattr(owner, list_name)
+    owner, name = blocks_of(emulator)
+    blocks = getattr(owner, name)
+    setattr(owner, name, torch.nn.ModuleList([copy.deepcopy(blocks[layer]) for layer in source]))
     kinds = getattr(emulator.config, "layer_types", None)
-    trained = {}
-    places = []
-    for position, layer in enumerate(source):
-        # where a transfer layer is repeated, only its own place trains
-        if layer in transfer and layer not in trained and (position == layer or len(source) < len(blocks)):
-            trained[layer] = copy.deepcopy(blocks[layer]).requires_grad_(True)
-            places.append(trained[layer])
-        else:
-            places.append(copy.deepcopy(blocks[layer]))
-    setattr(owner, list_name, torch.nn.ModuleList(places))
-    emulator.config.num_hidden_layers = len(source)
     if kinds is not None:
         emulator.config.layer_types = [kinds[layer] for layer in source]
+    return emulator
+
+
+def five_steps(model, rows, parameters):
+    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)
+    losses = []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = forward(model, rows)[1]
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def tuned(model, rows, source, transfer):
+    """The emulator's logits, five AdamW steps on its transfer layers, and the trained full model."""
+    emulator = emulator_of(model, source)
+    owner, list_name = blocks_of(emulator)
+    # where a transfer layer is repeated, only its own place trains
+    trained = {layer: getattr(owner, list_name)[layer].requires_grad_(True) for layer in transfer}
     names = {
         f"{path_of(model, blocks_of(model)[0])}{list_name}.{layer}.{name}": p
         for layer in trained
@@ -177,14 +190,7 @@ def tuned(model, rows, source, transfer):
     }
     before = {name: p.detach().clone() for name, p in names.items()}
     zero_shot = forward(emulator, rows)[0].detach()
-    optimizer = torch.optim.AdamW(names.values(), lr=LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)
-    losses = []
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        loss = forward(emulator, rows)[1]
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    losses = five_steps(emulator, rows, list(names.values()))
     changes = {name: p.detach() - before[name] for name, p in names.items()}
     plugged = copy.deepcopy(model)
     plugged.load_state_dict({name: p.detach() for name, p in names.items()}, strict=False)
@@ -197,22 +203,66 @@ def path_of(model, module):
     return f"{path}." if path else ""
 
 
+def with_noise(changes, exact):
+    """Each change, and the share of it that float32 itself leaves open: a key's bias has no gradient but rounding."""
+    return {
+        name: described(change) | {"noise": ((change.double() - exact[name]).norm() / exact[name].norm()).item()}
+        for name, change in changes.items()
+    }
+
+
+def lora_on(model, layers):
+    """PEFT's LoRA on every linear map of some layers; the first factor starts as `uniform` says, the second as zeros."""
+    owner, name = blocks_of(model)
+    modules = sorted({path.split(".")[-2] for path, p in getattr(owner, name)[0].named_parameters() if p.dim() == 2})
+    config = peft.LoraConfig(
+        r=RANK, lora_alpha=ALPHA, lora_dropout=0, target_modules=modules, layers_to_transform=layers, bias="none",
+        task_type="CAUSAL_LM")
+    adapted = peft.get_peft_model(model, config)
+    for path, p in adapted.named_parameters():
+        if "lora_A" in path:
+            values = uniform(path.replace(".default", ""), p.numel()) / p.shape[1] ** 0.5
+            p.data = torch.from_numpy(values.astype(np.float32)).to(p.dtype).reshape(p.shape)
+    return adapted
+
+
+def lora_tuned(model, rows, source, transfer):
+    adapted = lora_on(emulator_of(model, source), transfer)
+    parameters = {path.replace(".default", ""): p for path, p in adapted.named_parameters() if "lora_" in path}
+    before = {path: p.detach().clone() for path, p in parameters.items()}
+    losses = five_steps(adapted, rows, list(parameters.values()))
+    plugged = lora_on(copy.deepcopy(model), transfer)
+    state = peft.get_peft_model_state_dict(adapted)
+    assert sorted(state) == sorted(parameters)
+    peft.set_peft_model_state_dict(plugged, state)
+    with torch.no_grad():
+        logits = forward(plugged, rows)[0]
+    return losses, {path: p.detach() - before[path] for path, p in parameters.items()}, logits
+
+
+def lora(model, rows, source, transfer):
+    losses, changes, plugged = lora_tuned(model, rows, source, transfer)
+    exact = lora_tuned(copy.deepcopy(model).double(), rows, source, transfer)[1]
+    return {
+        "rank": RANK,
+        "alpha": ALPHA,
+        "losses": losses,
+        "changes": with_noise(changes, exact),
+        "plugIn": packed(tails(plugged, rows)),
+    }
+
+
 def emulated(model, rows, source, transfer):
     zero_shot, losses, changes, plugged = tuned(model, rows, source, transfer)
     exact = tuned(copy.deepcopy(model).double(), rows, source, transfer)[2]
-
-    def change(name):
-        # what float32 itself leaves open: a key's bias has no gradient but rounding
-        noise = ((changes[name].double() - exact[name]).norm() / exact[name].norm()).item()
-        return described(changes[name]) | {"noise": noise}
-
     return {
         "source": source,
         "transferLayers": transfer,
         "logits": packed(tails(zero_shot, rows)),
         "losses": losses,
-        "changes": {name: change(name) for name in changes},
+        "changes": with_noise(changes, exact),
         "plugIn": packed(tails(plugged, rows)),
+        "lora": lora(model, rows, source, transfer),
     }
 
 

@@ -54,11 +54,12 @@ export const bloom: Family = {
     const c = parseConfig(schema, config);
     const { hidden } = c;
     const heads = headsOf(hidden, c.heads, c.heads);
-    const outer = outerName('transformer.', 'word_embeddings.weight', has);
+    const { outer, omitted } = outerName('transformer.', 'word_embeddings.weight', has);
     const embedding = { name: `${outer}word_embeddings.weight`, shape: [c.vocab_size, hidden] };
     const bias = { bias: true };
     return {
       family: 'bloom',
+      omitted,
       depth: c.depth,
       hidden,
       vocabulary: c.vocab_size,

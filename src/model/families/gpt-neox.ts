@@ -41,11 +41,12 @@ export const gptNeox: Family = {
     const heads = headsOf(hidden, c.num_attention_heads, c.num_attention_heads);
     const share = c.rope_parameters?.partial_rotary_factor ?? c.rotary_pct;
     const rope = parseRope(c, Math.floor(heads.size * share), c.rotary_emb_base);
-    const outer = outerName('gpt_neox.', 'embed_in.weight', has);
+    const { outer, omitted } = outerName('gpt_neox.', 'embed_in.weight', has);
     const embedding = { name: `${outer}embed_in.weight`, shape: [c.vocab_size, hidden] };
     const bias = { bias: true };
     return {
       family: 'gpt-neox',
+      omitted,
       depth: c.num_hidden_layers,
       hidden,
       vocabulary: c.vocab_size,

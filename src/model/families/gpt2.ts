@@ -38,10 +38,11 @@ export const gpt2: Family = {
     const hidden = c.n_embd;
     const inner = c.n_inner ?? 4 * hidden;
     const heads = headsOf(hidden, c.n_head, c.n_head);
-    const outer = outerName('transformer.', 'wte.weight', has);
+    const { outer, omitted } = outerName('transformer.', 'wte.weight', has);
     const embedding = { name: `${outer}wte.weight`, shape: [c.vocab_size, hidden] };
     return {
       family: 'gpt2',
+      omitted,
       depth: c.n_layer,
       hidden,
       vocabulary: c.vocab_size,

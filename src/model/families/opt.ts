@@ -44,7 +44,8 @@ export const opt: Family = {
     const narrow = c.word_embed_proj_dim ?? hidden;
     const bias = { bias: c.enable_bias };
     const before = c.do_layer_norm_before;
-    const outer = `${outerName('model.', 'decoder.embed_tokens.weight', has)}decoder.`;
+    const { outer: whole, omitted } = outerName('model.', 'decoder.embed_tokens.weight', has);
+    const outer = `${whole}decoder.`;
     const embedding = { name: `${outer}embed_tokens.weight`, shape: [c.vocab_size, narrow] };
     const norm = (slot: string, name: string): Slots =>
       c.layer_norm_elementwise_affine ? normSlots(slot, name, hidden, { bias: true }) : {};
@@ -52,6 +53,7 @@ export const opt: Family = {
       narrow === hidden ? {} : linearSlots('project', `${outer}${name}`, shape);
     return {
       family: 'opt',
+      omitted,
       depth: c.num_hidden_layers,
       hidden,
       vocabulary: c.vocab_size,

@@ -17,7 +17,8 @@ export function linearSlots(
 
 /** A linear map that is stored the other way round, [from, to], and its bias. */
 export function transposedSlots(slot: string, name: string, [from, to]: readonly [number, number]): Slots {
-  return withBias(slot, name, [from, to], to);
+  const slots = withBias(slot, name, [from, to], to);
+  return { ...slots, [slot]: { ...slots[slot]!, transposed: true } };
 }
 
 function withBias(slot: string, name: string, shape: readonly number[], bias: number): Slots {

@@ -36,6 +36,14 @@ export interface Fixture {
     changes: Record<string, Described & { noise: number }>;
     /** Logits of the full model with the trained layers, as above. */
     plugIn: string;
+    /** The same by PEFT's LoRA on every linear map; its first factors start as `uniform` / sqrt(from). */
+    lora: {
+      rank: number;
+      alpha: number;
+      losses: number[];
+      changes: Record<string, Described & { noise: number }>;
+      plugIn: string;
+    };
   };
 }
 

@@ -2,10 +2,7 @@ import { type PackedBatch, pack } from '../../../src/data/index.ts';
 import type { Engine, Tensor } from '../../../src/engine/index.ts';
 import { GraphBuilder, gradients, type Value } from '../../../src/graph/index.ts';
 import { Decoder, type Model, type Saved, type Slots, weightsOf } from '../../../src/model/index.ts';
-import { mergedTensors } from '../../../src/plugin/merge.ts';
-import { gradientStep } from '../../../src/tuning/gradient-step.ts';
-import { adamW } from '../../../src/tuning/optimiser.ts';
-import { describedDifference, relative, rms } from './compare.ts';
+import { describedDifference, relative } from './compare.ts';
 import { type Fixture, unpacked } from './fixture.ts';
 
 /** The largest differences from transformers, relative to the root mean square of what is compared. */
@@ -16,28 +13,16 @@ export interface Parity {
   gradients: number;
 }
 
-export interface EmulatorParity {
-  logits: number;
-  /** Over the losses of five AdamW steps. */
-  losses: number;
-  /** Over the trained tensors' changes in five steps, by the norm; of those that PyTorch's float32 leaves open, the rest. */
-  changes: number;
-  /** Logits of the full model with the trained layers. */
-  plugIn: number;
-}
-
-const memory = 2 ** 30;
-const adam = { betas: [0.9, 0.999] as const, weightDecay: 0 };
-const learningRate = 1e-3;
+export const memory = 2 ** 30;
 
 /** Both rows in one packed sequence: transformers computed them apart. */
-function batchOf({ rows }: Fixture): PackedBatch {
+export function batchOf({ rows }: Fixture): PackedBatch {
   const examples = rows.map((trunk, row) => ({ row, trunk, branches: [], bytes: [] }));
   return pack(examples, { capacity: 32, batch: 1 })[0]!;
 }
 
 /** Flat indices of the rows' tokens, row after row; the last `count` of each. */
-function tokensOf({ rows }: Fixture, batch: PackedBatch, count = Number.POSITIVE_INFINITY): number[] {
+export function tokensOf({ rows }: Fixture, batch: PackedBatch, count = Number.POSITIVE_INFINITY): number[] {
   return rows.flatMap((tokens, row) => {
     const first = batch.rows.indexOf(row);
     return tokens.map((_, t) => first + t).slice(-Math.min(count, tokens.length));
@@ -89,80 +74,6 @@ export async function measure(engine: Engine, model: Model, fixture: Fixture): P
       ),
     ),
   };
-}
-
-export async function measureEmulator(
-  engine: Engine,
-  model: Model,
-  fixture: Fixture,
-): Promise<EmulatorParity> {
-  const emulator = fixture.emulator!;
-  const { architecture } = model;
-  const batch = batchOf(fixture);
-  const tokens = tokensOf(fixture, batch, 2);
-  const trained = new Map(
-    emulator.transferLayers.map((layer) => {
-      const slots = Object.entries(architecture.block(layer));
-      const weights = Object.fromEntries(slots.map(([slot, { name }]) => [slot, model.read(name).slice()]));
-      return [emulator.source.findIndex((source, at) => source === layer && at === layer), weights];
-    }),
-  );
-  const decoder = new Decoder(
-    engine,
-    architecture,
-    weightsOf(model, { layers: emulator.source, replaced: trained, memory }),
-  );
-  const logits = relative(await run(decoder, batch, tokens), unpacked(emulator.logits));
-
-  const moments = new Map<string, { first: Float32Array; second: Float32Array }>();
-  const losses: number[] = [];
-  for (let step = 1; step <= emulator.losses.length; step++) {
-    const found = await gradientStep(decoder, [batch], new Set(trained.keys()), {
-      recompute: step % 2 === 0,
-    });
-    losses.push(found.loss);
-    for (const [position, weights] of trained) {
-      for (const [slot, values] of Object.entries(weights)) {
-        const key = `${position} ${slot}`;
-        const zeros = () => new Float32Array(values.length);
-        if (!moments.has(key)) moments.set(key, { first: zeros(), second: zeros() });
-        adamW(values, found.gradients.get(position)![slot]!, moments.get(key)!, step, learningRate, 1, adam);
-      }
-    }
-  }
-
-  const adapter = new Map<string, Float32Array>();
-  for (const [position, weights] of trained)
-    for (const [slot, { name }] of Object.entries(architecture.block(position)))
-      adapter.set(name, weights[slot]!);
-  const names = Object.keys(emulator.changes);
-  if (names.length !== adapter.size) throw new Error(`${[...adapter.keys()]} were trained, not ${names}`);
-  const changes = names.map((name) => {
-    const before = model.read(name);
-    const change = adapter.get(name)!.map((value, i) => value - before[i]!);
-    const { noise } = emulator.changes[name]!;
-    const difference = describedDifference(change, emulator.changes[name]!, { most: rms });
-    return noise < 1e-3 ? difference : Math.max(0, difference - 2 * noise);
-  });
-  const plugged = new Decoder(
-    engine,
-    architecture,
-    weightsOf(model, { overlay: mergedTensors(model, adapter, 1), memory }),
-  );
-  return {
-    logits,
-    losses: relative(losses, emulator.losses),
-    changes: Math.max(...changes),
-    plugIn: relative(await run(plugged, batch, tokens), unpacked(emulator.plugIn)),
-  };
-}
-
-/** Logits of the given tokens, forward only. */
-async function run(decoder: Decoder, batch: PackedBatch, tokens: readonly number[]): Promise<Float32Array> {
-  let x = await decoder.embed(batch);
-  for (let position = 0; position < decoder.depth; position++)
-    x = (await decoder.forward(position, x, batch)).y;
-  return decoder.logits(x, tokens);
 }
 
 /** The gradients of final norm and head, which no stage trains: by the same graph and rules. */

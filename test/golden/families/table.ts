@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { EmulatorParity, Parity } from './measure.ts';
+import type { Parity } from './measure.ts';
+import type { EmulatorParity } from './tuned.ts';
 
 /** What was measured of a variant; an emulator of each family's first. */
 export type Measured = Parity & { emulator?: EmulatorParity };
@@ -16,6 +17,8 @@ const columns: readonly [title: string, figure: (measured: Measured) => number |
   ['emulator', ({ emulator }) => emulator?.logits],
   ['five steps', ({ emulator }) => emulator?.changes],
   ['plug-in', ({ emulator }) => emulator?.plugIn],
+  ['LoRA', ({ emulator }) => emulator?.lora.changes],
+  ['LoRA plug-in', ({ emulator }) => emulator?.lora.plugIn],
 ];
 
 /** Writes the table of docs/families.md. */

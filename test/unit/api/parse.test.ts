@@ -154,8 +154,18 @@ describe('a wrong manifest', () => {
     ],
     [
       'an adapter to come',
-      withSpec(tune, { adapter: { type: 'lora' } }),
-      'spec.adapter.type: must be layers (supported now',
+      withSpec(tune, { adapter: { type: 'bottleneck' } }),
+      'spec.adapter.type: must be layers, lora or bitfit',
+    ],
+    [
+      "a rank for the layers' own weights",
+      withSpec(tune, { adapter: { rank: 8 } }),
+      'spec.adapter: has rank, alpha and targetModules for type lora only',
+    ],
+    [
+      'a target module with its path',
+      withSpec(tune, { adapter: { type: 'lora', targetModules: ['self_attn.q_proj'] } }),
+      "spec.adapter.targetModules[0]: must be the last part of a linear map's name",
     ],
     [
       'too many transfer layers',

@@ -1,0 +1,30 @@
+import { badSpec } from '../../api/index.ts';
+import type { Slot } from '../../model/index.ts';
+import type { AdapterKind, Change } from './adapter.ts';
+
+/** The transfer layers' own weights are trained, and come back in full by their names in the full model. */
+export const layers: AdapterKind = {
+  changes: (architecture, layer) => Object.entries(architecture.block(layer)).map(direct),
+  files: () => ({}),
+};
+
+/** BitFit (arXiv 2106.10199): only the biases are trained. */
+export const bitfit: AdapterKind = {
+  changes(architecture, layer) {
+    const biases = Object.entries(architecture.block(layer)).filter(([, { name }]) => name.endsWith('.bias'));
+    if (biases.length === 0)
+      throw badSpec(`spec.adapter.type: bitfit trains biases, and a ${architecture.family} layer has none`);
+    return biases.map(direct);
+  },
+  files: () => ({}),
+};
+
+const direct = ([slot, { name, shape }]: [string, Slot]): Change => ({
+  slot,
+  name,
+  tensors: [{ name, shape }],
+  whole: true,
+  start: (weight) => [weight],
+  weight: ([values]) => values as Float32Array,
+  gradients: (_, gradient) => [gradient],
+});
