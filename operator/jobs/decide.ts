@@ -4,6 +4,7 @@ import type { Runnable } from './attempt.ts';
 import { holds, resolve } from './dependencies.ts';
 import { addressesOf, type JobSettings } from './job.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from './objects.ts';
+import { patience, troubleOf } from './pod-trouble.ts';
 import { checkSpec, problemText } from './spec.ts';
 import type { StageName } from './stages.ts';
 import {
@@ -92,7 +93,7 @@ function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
 }
 
 /** Its Jobs go, in the foreground: the pods get SIGTERM, save a checkpoint and end. */
-function suspended<R extends Resource>({ resource, observed }: Runnable<R>): Verdict | undefined {
+function suspended<R extends Resource>({ resource, observed, now }: Runnable<R>): Verdict | undefined {
   if (!resource.spec.suspend) return undefined;
   const pods = observed.pods.filter((pod) => !isTerminal(pod));
   if (observed.jobs.length + pods.length === 0) {
@@ -100,15 +101,21 @@ function suspended<R extends Resource>({ resource, observed }: Runnable<R>): Ver
     return { phase: 'Suspended', statements: [{ type: 'Suspended', reason: 'Suspended', message }] };
   }
   const names = pods.map(({ metadata }) => metadata.name).join(', ');
+  const lost = pods
+    .flatMap((pod) => troubleOf(pod, { now: now.getTime(), notes: observed.notes }) ?? [])
+    .find(({ reason }) => reason === 'NodeLost');
   return {
     phase: 'Running',
     statements: [
       {
         type: 'Waiting',
-        reason: 'Suspending',
-        message: `spec.suspend is true: its Jobs are removed${names && `; ${names} may save a checkpoint and end`}`,
+        reason: lost?.reason ?? 'Suspending',
+        message:
+          lost?.message ??
+          `spec.suspend is true: its Jobs are removed${names && `; ${names} may save a checkpoint and end`}`,
       },
     ],
+    lookAgainMilliseconds: patience.ending,
     remove: observed.jobs,
   };
 }

@@ -1,6 +1,7 @@
 /** Follows references to the artifacts of other resources, or says what they wait for. */
-import type { Condition, Resource } from '../../src/api/index.ts';
+import { type Condition, isTrue, type Kind, type Resource } from '../../src/api/index.ts';
 import type { KubeObject } from '../runtime/index.ts';
+import { specHashOf } from './names.ts';
 import { isBeingDeleted } from './objects.ts';
 import type { Inputs, KindRules, Reference, ResolvedInput } from './stages.ts';
 
@@ -56,6 +57,16 @@ export function resolve<R extends Resource>(
   return { inputs };
 }
 
+/** By its own measure: what is Complete stays so while the result-relevant part of its spec is the same. */
+function isComplete(object: KubeObject, kind: Kind): boolean {
+  const { conditions, specHash } = statusOf(object);
+  const { uid = '' } = object.metadata;
+  return (
+    holds(object, 'Complete') !== undefined ||
+    (isTrue(conditions, 'Complete') && specHash === specHashOf(kind, uid, object['spec'] as object))
+  );
+}
+
 function follow(
   { field, kind, name, secret }: Reference,
   object: KubeObject | undefined,
@@ -74,7 +85,7 @@ function follow(
     };
   }
   const { artifact } = statusOf(object);
-  if (!holds(object, 'Complete') || artifact === undefined) {
+  if (!isComplete(object, kind) || artifact === undefined) {
     return { reason: 'DependencyNotComplete', message: `${field}: waits for ${kind} ${name} to be Complete` };
   }
   const { uri, digest, sizeBytes } = artifact;

@@ -103,6 +103,22 @@ describe('a reference', () => {
     });
   });
 
+  it('to one whose spec was changed in what changes no result is not waited for', () => {
+    const emulator = new World(resource('EmulatorBuild'))
+      .run()
+      .start('probe')
+      .done('probe')
+      .run()
+      .done('assemble', 'e');
+    emulator.results = { assemble: { artifact: artifact('e') } };
+    emulator.run().edit({ backoffLimit: 1 });
+    const world = tune();
+    world.dependencies = { emulator: emulator.object };
+    expect(world.run().jobs).toHaveLength(1);
+    world.dependencies = { emulator: emulator.edit({ layers: 3 }).object };
+    expect(world.run().holding).toEqual(['Outdated/DependencyNotComplete']);
+  });
+
   it('names the adapter once the emulator is there', () => {
     const world = new World(resource('PlugIn'));
     world.dependencies = { emulator: completed('EmulatorBuild', 'e'), adapter: undefined };
@@ -198,6 +214,15 @@ describe('suspend', () => {
     expect(world.holding).toEqual(['Waiting/Terminating']);
     world.collect().run();
     expect(world.jobs).toHaveLength(1);
+  });
+
+  it('on a node that is lost says so', () => {
+    const world = tune().run().start('tune').run().edit({ suspend: true }).run();
+    world.pods = world.pods.map((own) => ({
+      ...own,
+      metadata: { ...own.metadata, deletionTimestamp: world.now.toISOString() },
+    }));
+    expect(world.wait(31_000).run().holding).toEqual(['Waiting/NodeLost']);
   });
 
   it('changes nothing that is Complete', () => {

@@ -20,6 +20,7 @@ function setUp(options: { perSecond?: number; fail?: ApiError } = {}) {
     reports: { progressOf: (uid) => progress.get(uid) },
     typeOf,
     exists: ({ name }) => name !== 'gone',
+    log: { debug() {}, info() {}, warn() {}, error() {} },
     ...options,
   });
   const ending = new AbortController();
