@@ -30,10 +30,10 @@ const torch = (job: object) => measure<Measured>(python, [beside('torch_peer.py'
 await prepare();
 const model = openModel(settings.model);
 const bundle = openBundle(settings.emulator);
-const steps = trainingSteps(model);
+const steps = await trainingSteps(model);
 const torchJobs = {
   common: { model: settings.torchModel, threads: settings.threads },
-  probe: { task: 'probe', batch: 16, rows: probeRows(model).map(({ trunk }) => trunk) },
+  probe: { task: 'probe', batch: 16, rows: (await probeRows(model)).map(({ trunk }) => trunk) },
   train: {
     task: 'train',
     source: bundle.plan.source,
@@ -121,17 +121,17 @@ function writeFloat32(directory: string): void {
   source.close();
 }
 
-function probeRows({ tokenizer }: Model): Example[] {
+async function probeRows({ tokenizer }: Model): Promise<Example[]> {
   const { path, format } = settings.build.data;
   const { samples, maxLength } = settings.build.probe;
-  const rows = readRows(path, format, { limit: samples });
+  const rows = await readRows(path, format, { limit: samples });
   return tokenize(rows, format, tokenizer, { maxLength, mode: 'train', file: path });
 }
 
 /** The rows of each step, in the order in which training takes them. */
-function trainingSteps({ tokenizer }: Model): Example[][] {
+async function trainingSteps({ tokenizer }: Model): Promise<Example[][]> {
   const file = settings.trainData;
-  const rows = readRows(file, 'multipleChoice');
+  const rows = await readRows(file, 'multipleChoice');
   const examples = tokenize(rows, 'multipleChoice', tokenizer, { maxLength: 128, mode: 'train', file });
   const order = new DataOrder(examples.length, 42);
   let cursor = { epoch: 0, index: 0 };

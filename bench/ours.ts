@@ -20,7 +20,7 @@ const engine = await Engine.create({ provider: 'cpu', threads: settings.threads 
 const tasks: Record<string, () => Promise<Record<string, number>>> = {
   /** The probe pass of the quickstart, weights streamed from the checkpoint. */
   async probe() {
-    const { decoder, batches } = openProbe(settings.build.probe.samples);
+    const { decoder, batches } = await openProbe(settings.build.probe.samples);
     for (const batch of new Map(batches.map((batch) => [batch.size, batch])).values())
       await decoder.forward(0, await decoder.embed(batch), batch);
     const [start, cpu] = [seconds(), cpuSeconds()];
@@ -57,7 +57,7 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
 
   /** From the start of the process to the first block computed. */
   async startup() {
-    const { decoder, batches } = openProbe(2);
+    const { decoder, batches } = await openProbe(2);
     await decoder.forward(0, await decoder.embed(batches[0]!), batches[0]!);
     return { seconds: seconds() };
   },
@@ -84,10 +84,10 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
   },
 };
 
-function openProbe(samples: number) {
+async function openProbe(samples: number) {
   const model = openModel(settings.model);
   const { path, format } = settings.build.data;
-  const rows = readRows(path, format, { limit: samples });
+  const rows = await readRows(path, format, { limit: samples });
   const options = { maxLength: settings.build.probe.maxLength, mode: 'train', file: path } as const;
   const batches = packForModel(tokenize(rows, format, model.tokenizer, options), model.architecture);
   const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));

@@ -4,6 +4,7 @@ export type { EmulatorBuildSpec } from './emulator-build.ts';
 export * from './errors.ts';
 export * from './hash.ts';
 export type { Engine } from './job.ts';
+export { type DataFormat, type Metric, metricsOf } from './metrics.ts';
 export { Adapter, type OffsiteTuneSpec } from './offsite-tune.ts';
 export * from './parse.ts';
 export type { PlugInSpec } from './plug-in.ts';
@@ -11,7 +12,7 @@ export type { Problem } from './problems.ts';
 export * from './quantity.ts';
 export * from './resources.ts';
 export type { Validation } from './rules.ts';
-export type { ArtifactSource, DataFormat, DataSource, Output, Source, TrainingData } from './sources.ts';
+export type { ArtifactSource, DataSource, Output, Source, TrainingData } from './sources.ts';
 export type {
   Artifact,
   Cell,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { decimal, integer, resourceName } from './fields.ts';
 import { Engine, jobFields } from './job.ts';
+import { Metric, metricFits } from './metrics.ts';
 import { distinct, withRules } from './rules.ts';
 import { artifactFrom, dataFormat, PlugInOutput, Source } from './sources.ts';
 
@@ -10,20 +11,11 @@ const Task = withRules(
     data: Source.describe('Rows that were released to the model owner.'),
     format: dataFormat,
     limit: integer(1, 1000000).optional().describe('How many of the first rows; all when absent.'),
-    metric: z
-      .enum(['acc', 'acc_norm', 'perplexity'])
-      .optional()
-      .describe(
-        'acc: the choice with the highest summed log-likelihood; acc_norm: divided by its bytes; perplexity. When absent: acc for multipleChoice, else perplexity.',
-      ),
+    metric: Metric.optional().describe(
+      'acc: the choice with the highest summed log-likelihood; acc_norm: divided by its bytes; exact_match: greedy decoding gives one of the accepted answers; perplexity. When absent: exact_match for webquestions, acc for the other questions, else perplexity.',
+    ),
   }),
-  {
-    holds: ({ format, metric }) =>
-      metric === undefined || (format === 'multipleChoice') === (metric !== 'perplexity'),
-    cel: "!has(self.metric) || (self.format == 'multipleChoice') == (self.metric != 'perplexity')",
-    message: 'must be acc or acc_norm for format multipleChoice, perplexity for the others',
-    path: ['metric'],
-  },
+  metricFits,
 );
 
 const Evaluation = z.strictObject({

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { digest, inputUri, outputUri, resourceName } from './fields.ts';
+import { DataFormat } from './metrics.ts';
 import { withRules } from './rules.ts';
 
 const secretRef = z
@@ -19,16 +20,13 @@ const source = {
 export const Source = z.strictObject(source);
 export type Source = z.output<typeof Source>;
 
-export const DataFormat = z.enum(['text', 'completion', 'multipleChoice']);
-export type DataFormat = z.output<typeof DataFormat>;
-
 export const dataFormat = DataFormat.describe(
-  'Columns of a row: text {text}; completion {prompt, completion}; multipleChoice {question, choices, answer, context?}.',
+  'Columns of a row: text {text}; completion {prompt, completion}; chat {messages}; multipleChoice {question, choices, answer, context?}; the others: the published columns of that question-answering set.',
 );
 
 const data = { ...source, format: dataFormat };
 
-/** Rows (JSON lines, or Parquet) and how they are read. */
+/** Rows (JSON lines or Parquet: a file, or a directory of one split's shards) and how they are read. */
 export const DataSource = z.strictObject(data);
 export type DataSource = z.output<typeof DataSource>;
 

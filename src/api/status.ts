@@ -79,7 +79,7 @@ export const EmulatorBuildStatus = z.object({
     .optional(),
   scores: z
     .object({
-      metric: name.optional().describe('acc or perplexity.'),
+      metric: name.optional().describe('acc, exact_match or perplexity.'),
       samples: count.optional(),
       full: Cell.optional(),
       emulator: Cell.optional(),

@@ -5,4 +5,5 @@ export * from './pack.ts';
 export * from './random.ts';
 export * from './read.ts';
 export * from './rows.ts';
+export * from './tasks/index.ts';
 export * from './tokenize.ts';

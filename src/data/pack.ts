@@ -120,14 +120,14 @@ function layOut(sequences: Example[][], length: number): PackedBatch {
   };
   sequences.forEach((sequence, index) => {
     let next = index * length;
-    for (const { row, trunk, branches } of sequence) {
+    for (const { row, trunk, branches, spans = [[1, trunk.length]] } of sequence) {
       const start = next;
       next = write(start, trunk, row, 0, 0);
       const fork = next - 1;
       if (branches.length === 0)
-        trunk.slice(1).forEach((token, t) => {
-          targets.push({ from: start + t, token, row, branch: 0 });
-        });
+        for (const [from, to] of spans)
+          for (let t = from; t < to; t++)
+            targets.push({ from: start + t - 1, token: trunk[t]!, row, branch: 0 });
       branches.forEach((tokens, choice) => {
         const first = next;
         next = write(first, tokens, row, choice + 1, trunk.length);

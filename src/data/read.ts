@@ -1,97 +1,42 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { badData } from '../api/index.ts';
+import { jsonLines } from './json-lines.ts';
+import { parquetRows } from './parquet.ts';
 import { type Format, parseRow, type RowOf } from './rows.ts';
-
-const chunkBytes = 1 << 20;
-const newline = 0x0a;
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+import { shardsOf } from './shards.ts';
 
 /**
- * Reads a file of JSON lines row by row, holding one chunk of it at a time; stops reading when the caller does.
- * @throws OffsiteError BadData with file, row (counted from 1) and column; never with what stands there.
+ * Reads rows one by one, holding a small part of the file at a time; stops reading when the caller does. Rows lie in a
+ * file of JSON lines, a Parquet file (by its ending), or a directory that holds one split's shards of either.
+ * @param limit the most rows that will be taken, so that no more of a Parquet file is decoded
+ * @throws OffsiteError BadData with file, row (counted from 1 in its file) and column; never with what stands there.
  */
-export function* streamRows<F extends Format>(path: string, format: F): Generator<RowOf[F]> {
-  let number = 0;
-  for (const line of lines(path)) {
-    number++;
-    const row = parseRow(parseLine(line, `${path}: row ${number}`), format);
-    if ('problem' in row) throw badData(`${path}: row ${number}: ${row.problem}`);
-    yield row;
-  }
-  if (number === 0) throw badData(`${path}: the file is empty; it needs at least one row`);
-}
-
-/** The first `limit` rows of a file (all when absent), checked. Errors as `streamRows`. */
-export function readRows<F extends Format>(
+export async function* streamRows<F extends Format>(
   path: string,
   format: F,
   { limit = Number.POSITIVE_INFINITY }: { limit?: number } = {},
-): RowOf[F][] {
-  const rows: RowOf[F][] = [];
-  for (const row of streamRows(path, format)) {
-    rows.push(row);
-    if (rows.length >= limit) break;
-  }
-  return rows;
-}
-
-function parseLine(line: Uint8Array, where: string): unknown {
-  let text: string;
-  try {
-    text = utf8.decode(line);
-  } catch {
-    throw badData(`${where}: is not UTF-8`);
-  }
-  if (text.trim() === '') throw badData(`${where}: is a blank line; every line holds one JSON object`);
-  try {
-    return JSON.parse(text);
-  } catch {
-    // the parser's own message quotes the line
-    throw badData(`${where}: is not valid JSON; every line holds one JSON object`);
-  }
-}
-
-/** The file's lines without their line feed; the last one may lack it. */
-function* lines(path: string): Generator<Uint8Array> {
-  const file = open(path);
-  try {
-    let rest = Buffer.alloc(0);
-    for (;;) {
-      const chunk = Buffer.allocUnsafe(chunkBytes);
-      const count = read(file, chunk, path);
-      if (count === 0) break;
-      const parts: Buffer[] = [rest];
-      let start = 0;
-      for (let end = chunk.indexOf(newline); end >= 0 && end < count; end = chunk.indexOf(newline, start)) {
-        parts.push(chunk.subarray(start, end));
-        yield Buffer.concat(parts.splice(0));
-        start = end + 1;
-      }
-      parts.push(chunk.subarray(start, count));
-      rest = Buffer.concat(parts);
+): AsyncGenerator<RowOf[F]> {
+  let taken = 0;
+  for (const file of shardsOf(path)) {
+    let number = 0;
+    const values = file.endsWith('.parquet') ? parquetRows(file, limit - taken) : jsonLines(file);
+    for await (const value of values) {
+      number++;
+      const row = parseRow(value, format);
+      if ('problem' in row) throw badData(`${file}: row ${number}: ${row.problem}`);
+      yield row;
+      if (++taken >= limit) return;
     }
-    if (rest.length > 0) yield rest;
-  } finally {
-    closeSync(file);
+    if (number === 0) throw badData(`${file}: the file is empty; it needs at least one row`);
   }
 }
 
-function open(path: string): number {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw badData(`${path}: ${code === 'ENOENT' ? 'there is no such file' : `cannot be opened (${code})`}`);
-  }
-}
-
-function read(file: number, chunk: Buffer, path: string): number {
-  try {
-    return readSync(file, chunk, 0, chunk.length, null);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw badData(
-      `${path}: ${code === 'EISDIR' ? 'is a directory, not a file' : `cannot be read (${code})`}`,
-    );
-  }
+/** The first `limit` rows (all when absent), checked. Errors as `streamRows`. */
+export async function readRows<F extends Format>(
+  path: string,
+  format: F,
+  options: { limit?: number } = {},
+): Promise<RowOf[F][]> {
+  const rows: RowOf[F][] = [];
+  for await (const row of streamRows(path, format, options)) rows.push(row);
+  return rows;
 }

@@ -1,27 +1,25 @@
 import { z } from 'zod';
+import { choices, list, place, record, words } from './columns.ts';
+import { type Question, type TaskName, tasks } from './tasks/index.ts';
 
-/** A row's columns by format; other columns of the file are left out. */
-export interface RowOf {
+/** One turn of a conversation. */
+export interface Message {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
+/** A row by format; other columns of the file are left out. */
+export interface RowOf extends Record<TaskName, Question> {
   text: { text: string };
   completion: { prompt: string; completion: string };
+  chat: { messages: Message[] };
   multipleChoice: { question: string; choices: string[]; answer: number; context?: string | undefined };
 }
 export type Format = keyof RowOf;
 export type Row = RowOf[Format];
 
-const missingOr = (wrong: string) => ({
-  error: ({ input }: { input?: unknown }) => (input === undefined ? 'is missing' : wrong),
-});
-const words = z.string(missingOr('must be text')).refine((text) => text.trim() !== '', 'is empty');
-const place = z.int(missingOr('must be a whole number')).min(0, 'must be 0 or more');
-
 const multipleChoice = z
-  .object({
-    question: words,
-    choices: z.array(words, missingOr('must be a list of texts')).min(2, 'needs at least 2 choices'),
-    answer: place,
-    context: words.optional(),
-  })
+  .object({ question: words, choices, answer: place, context: words.optional() })
   .superRefine(({ answer, choices: { length } }, context) => {
     if (answer >= length)
       context.addIssue({
@@ -31,26 +29,45 @@ const multipleChoice = z
       });
   });
 
-const schemas: { [F in Format]: z.ZodType<RowOf[F]> } = {
-  text: z.object({ text: words }),
-  completion: z.object({ prompt: words, completion: words }),
-  multipleChoice,
+const message = record(
+  { role: z.enum(['system', 'user', 'assistant'], 'must be system, user or assistant'), content: words },
+  'must hold role and content',
+);
+const chat = z.object({
+  messages: list(message, 'must be a list of messages', 2, 'needs at least 2 messages').refine(
+    (messages) => messages.some(({ role }) => role === 'assistant'),
+    'needs at least one message of the assistant: its words are what is predicted',
+  ),
+});
+
+/** What a row of a format must be, and the columns for the message where it is no object. */
+const formats: { [F in Format]: { schema: z.ZodType<RowOf[F]>; columns: string } } = {
+  text: { schema: z.object({ text: words }), columns: '"text"' },
+  completion: {
+    schema: z.object({ prompt: words, completion: words }),
+    columns: '"prompt" and "completion"',
+  },
+  chat: { schema: chat, columns: '"messages"' },
+  multipleChoice: { schema: multipleChoice, columns: '"question", "choices" and "answer"' },
+  ...tasks,
 };
 
 /** The row that a JSON value holds, or what is wrong with it (column and reason, never the data itself). */
 export function parseRow<F extends Format>(value: unknown, format: F): RowOf[F] | { problem: string } {
+  const { schema, columns } = formats[format];
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return { problem: `must be a JSON object with ${columns[format]}` };
-  const result = schemas[format].safeParse(value);
+    return { problem: `must be a JSON object with ${columns}` };
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   const { path, message } = result.error.issues[0]!;
-  const [column, index] = path;
-  const where = `column "${String(column)}"${index === undefined ? '' : `, choice ${String(index)}`}`;
-  return { problem: `${where}: ${message}` };
+  return { problem: `${placeOf(path, format)}: ${message}` };
 }
 
-const columns: Record<Format, string> = {
-  text: '"text"',
-  completion: '"prompt" and "completion"',
-  multipleChoice: '"question", "choices" and "answer"',
-};
+/** `column "choices.text", choice 2`, counted from 0 as answers are. */
+function placeOf(path: readonly PropertyKey[], format: Format): string {
+  const index = path.findIndex((part) => typeof part === 'number');
+  const [names, rest] = index < 0 ? [path, []] : [path.slice(0, index), path.slice(index)];
+  const item = { chat: 'message', webquestions: 'answer' }[format as string] ?? 'choice';
+  const where = rest.map((part) => (typeof part === 'number' ? `, ${item} ${part}` : `, ${String(part)}`));
+  return `column "${names.join('.')}"${where.join('')}`;
+}

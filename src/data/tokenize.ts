@@ -1,19 +1,23 @@
 import { badData, badModel } from '../api/index.ts';
 import type { Tokenizer as ModelTokenizer } from '../tokenizer/index.ts';
+import { conversationOf } from './chat.ts';
 import type { Format, RowOf } from './rows.ts';
+import type { TaskName } from './tasks/index.ts';
 
-type Tokenizer = Pick<ModelTokenizer, 'encode' | 'eos'>;
+type Tokenizer = Pick<ModelTokenizer, 'encode' | 'eos'> & Partial<Pick<ModelTokenizer, 'chat'>>;
 
 /**
  * One tokenised row. The trunk comes first; each branch is a continuation of it, so that a prompt is computed once for
- * all its choices. A row without branches is plain text, whose every token but the first is a target; otherwise the
- * targets are the branches' tokens.
+ * all its choices. The targets are the branches' tokens. A row without branches is text: its targets are the tokens in
+ * `spans`, or every token but the first.
  */
 export interface Example {
   /** The row's place in the rows given, counted from 0. */
   readonly row: number;
   readonly trunk: readonly number[];
   readonly branches: readonly (readonly number[])[];
+  /** The parts of a text that are targets, [from, to) each, ascending, none with token 0. */
+  readonly spans?: readonly (readonly [from: number, to: number])[];
   /** Which branch is right, counted from 0; absent for text. */
   readonly answer?: number;
   /** UTF-8 bytes of each branch's text without the leading space (for acc_norm). */
@@ -41,7 +45,10 @@ export function tokenize<F extends Format>(
 ): Example[] {
   const rule: Rule<F> = rules[format];
   return rows.map((fields, row) => {
-    const example = { row, ...rule(fields, tokenizer, options) };
+    const example = {
+      row,
+      ...rule(fields, tokenizer, { ...options, where: `${options.file}: row ${row + 1}` }),
+    };
     checkLength(example, options);
     return example;
   });
@@ -55,8 +62,21 @@ export function tokenCount({ trunk, branches }: Example): number {
 type Rule<F extends Format> = (
   row: RowOf[F],
   tokenizer: Tokenizer,
-  options: TokenizeOptions,
+  options: TokenizeOptions & { where: string },
 ) => Omit<Example, 'row'>;
+
+/** The prompt's last spaces go to the choices, as in lm-evaluation-harness: tokens are words with the space before them. */
+const question: Rule<TaskName> = ({ prompt, choices, answer }, tokenizer, { mode }) => {
+  const kept = mode === 'train' ? [choices[answer]!] : choices;
+  const trunk = prompt.trimEnd();
+  const space = `${prompt.slice(trunk.length)} `;
+  return {
+    trunk: trunkOf(trunk, tokenizer),
+    branches: kept.map((choice) => branchOf(`${space}${choice}`, tokenizer)),
+    answer: mode === 'train' ? 0 : answer,
+    bytes: kept.map((choice) => Buffer.byteLength(choice)),
+  };
+};
 
 /** Context and answer are tokenised apart and joined: special tokens in the trunk only, an end token for `completion` only. */
 const rules: { [F in Format]: Rule<F> } = {
@@ -81,6 +101,17 @@ const rules: { [F in Format]: Rule<F> } = {
       bytes: kept.map((choice) => Buffer.byteLength(choice)),
     };
   },
+  chat: ({ messages }, { encode, chat }, { where }) => {
+    const { tokens, spans } = conversationOf(messages, { encode, chat }, where);
+    return { trunk: tokens, branches: [], spans, bytes: [] };
+  },
+  openbookqa: question,
+  arc: question,
+  webquestions: question,
+  piqa: question,
+  sciq: question,
+  race: question,
+  hellaswag: question,
 };
 
 const trunkOf = (text: string, tokenizer: Tokenizer) => tokenizer.encode(text, { specialTokens: true });
@@ -92,8 +123,13 @@ function endToken({ eos }: Tokenizer): number {
   return eos;
 }
 
-function checkLength({ row, trunk, branches }: Example, { maxLength, file }: TokenizeOptions): void {
+function checkLength({ row, trunk, branches, spans }: Example, { maxLength, file }: TokenizeOptions): void {
   const where = `${file}: row ${row + 1}`;
+  if (spans !== undefined && trunk.length > maxLength)
+    throw badData(
+      `${where}: its answers would be cut: the conversation has ${trunk.length} tokens, more than maxLength ${maxLength};` +
+        ' raise maxLength or shorten the row',
+    );
   if (trunk.length === 0 || branches.some((branch) => branch.length === 0))
     throw badData(`${where}: the tokenizer makes no token of a text in it; remove the row`);
   const longest = Math.max(0, ...branches.map((branch) => branch.length));

@@ -72,7 +72,7 @@ export async function runProbe(
     const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
     const { pooling, skipFirst } = input.probe;
     const options = { memory: input.memory / 2, shard, pooling, skipFirst, emit: input.emit };
-    const batches = packForModel(probeExamples(model, input), model.architecture);
+    const batches = packForModel(await probeExamples(model, input), model.architecture);
     writeShard(directory, shard, await probe(decoder, batches, options));
     if (alone) {
       await joinShards(directory, shard.count, key);
@@ -115,7 +115,10 @@ export function tokenizerDigest(model: Model): string {
 }
 
 /** The first `samples` rows; of a choice or completion the prompt with the right answer. */
-function probeExamples(model: Model, { data, probe: { samples, maxLength } }: BuildInput): Example[] {
-  const rows = readRows(data.path, data.format, { limit: samples });
+async function probeExamples(
+  model: Model,
+  { data, probe: { samples, maxLength } }: BuildInput,
+): Promise<Example[]> {
+  const rows = await readRows(data.path, data.format, { limit: samples });
   return tokenize(rows, data.format, model.tokenizer, { maxLength, mode: 'train', file: data.path });
 }

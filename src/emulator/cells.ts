@@ -1,7 +1,8 @@
+import type { Metric } from '../api/index.ts';
 import type { Example } from '../data/index.ts';
 import type { RowLikelihood } from './score.ts';
 
-export type MetricName = 'acc' | 'acc_norm' | 'perplexity';
+export type MetricName = Metric;
 
 /** A measured figure with its standard error, both as fractions (accuracy) or in the metric's own unit. */
 export interface Cell {
@@ -25,8 +26,10 @@ export function rowScores(
   metric: MetricName,
 ): RowScore[] {
   const byRow = new Map(examples.map((example) => [example.row, example]));
-  return likelihoods.map(({ row, logLikelihood, tokens }) => {
+  return likelihoods.map(({ row, logLikelihood, tokens, greedy }) => {
     if (metric === 'perplexity') return { row, value: -sum(logLikelihood), weight: sum(tokens) };
+    // every choice of such a row is an accepted answer
+    if (metric === 'exact_match') return { row, value: Number(greedy!.slice(1).includes(true)), weight: 1 };
     const { answer, bytes } = byRow.get(row)!;
     const right = chosen(logLikelihood.slice(1), metric === 'acc_norm' ? bytes : undefined) === answer;
     return { row, value: Number(right), weight: 1 };

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { metricsOf } from '../api/index.ts';
 import { canonicalJson, sha256 } from '../artifact/index.ts';
 import { type Example, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
@@ -34,7 +35,7 @@ export async function evaluateEmulator(
   input: BuildInput & { readonly limit: number },
 ): Promise<Evaluation> {
   if (input.limit === 0) return { reason: 'evaluation.limit is 0' };
-  const examples = heldOut(model, input);
+  const examples = await heldOut(model, input);
   if (examples.length < 2)
     return {
       reason: `the probe set has ${examples.length} rows after the first ${input.probe.samples}; scores need 2`,
@@ -43,18 +44,19 @@ export async function evaluateEmulator(
   if (batches.every(({ targets }) => targets.length === 0))
     return { reason: 'the rows after the probe are too short to score' };
 
+  const [metric] = metricsOf[input.data.format];
   const run = (weights: WeightSource) =>
     scoreRows(new Decoder(engine, model.architecture, holdingLatest(weights)), batches, {
       memory: input.memory / 2,
       stage: 'assemble',
       emit: input.emit,
+      greedy: metric === 'exact_match',
     });
   const full = await keptResult(`${statesDirectory(input.output, key)}.full-${keyOf(key, input)}.json`, () =>
     run(weightsOf(model, { memory: 0 })),
   );
   const emulator = await run(emulatorWeights(model, plan, { memory: 0 }));
 
-  const metric: MetricName = input.data.format === 'multipleChoice' ? 'acc' : 'perplexity';
   const cell = (result: RowLikelihood[]) => cellOf(rowScores(result, examples, metric), metric);
   const cells = { full: cell(full), emulator: cell(emulator) };
   return {
@@ -65,12 +67,16 @@ export async function evaluateEmulator(
   };
 }
 
-function heldOut(
+async function heldOut(
   model: Model,
   { data, probe: { samples, maxLength }, limit }: BuildInput & { limit: number },
-): Example[] {
-  const rows = readRows(data.path, data.format, { limit: samples + limit }).slice(samples);
-  return tokenize(rows, data.format, model.tokenizer, { maxLength, mode: 'score', file: data.path });
+): Promise<Example[]> {
+  const rows = await readRows(data.path, data.format, { limit: samples + limit });
+  return tokenize(rows.slice(samples), data.format, model.tokenizer, {
+    maxLength,
+    mode: 'score',
+    file: data.path,
+  });
 }
 
 /** The same rows of the same model score the same, whatever the pooling. */

@@ -10,6 +10,8 @@ export interface RowLikelihood {
   /** The summed log-probability of the target tokens, in nats. */
   readonly logLikelihood: number[];
   readonly tokens: number[];
+  /** Whether greedy decoding gives just these tokens; where that was asked for. */
+  readonly greedy?: boolean[];
 }
 
 export interface ScoreOptions {
@@ -18,6 +20,8 @@ export interface ScoreOptions {
   /** The stage that progress events name. */
   readonly stage: string;
   readonly emit: Emit;
+  /** Whether rows are told what greedy decoding would say. */
+  readonly greedy?: boolean;
 }
 
 /**
@@ -27,18 +31,24 @@ export interface ScoreOptions {
 export async function scoreRows(
   decoder: Decoder,
   batches: readonly PackedBatch[],
-  { memory, stage, emit }: ScoreOptions,
+  { memory, stage, emit, greedy: asked = false }: ScoreOptions,
 ): Promise<RowLikelihood[]> {
   const scores = new Map<number, RowLikelihood>();
   await streamBlocks(decoder, batches, {
     memory,
     atEnd: async ({ targets }, hidden) => {
-      const logProbabilities = await decoder.score(hidden, targets);
+      const { scores: logProbabilities, greedy } = asked
+        ? await decoder.scoreGreedy(hidden, targets)
+        : { scores: await decoder.score(hidden, targets) };
       targets.forEach(({ row, branch }, i) => {
-        const score = scores.get(row) ?? { row, logLikelihood: [0], tokens: [0] };
+        const score = scores.get(row) ?? {
+          ...{ row, logLikelihood: [0], tokens: [0] },
+          ...(asked ? { greedy: [false] } : {}),
+        };
         scores.set(row, score);
         score.logLikelihood[branch] = (score.logLikelihood[branch] ?? 0) + logProbabilities[i]!;
         score.tokens[branch] = (score.tokens[branch] ?? 0) + 1;
+        if (greedy && score.greedy) score.greedy[branch] = (score.greedy[branch] ?? true) && greedy[i] === 1;
       });
     },
     progress: progressOf(stage, batches.length * decoder.depth, emit),

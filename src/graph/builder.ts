@@ -160,6 +160,13 @@ export class GraphBuilder extends Graph {
     });
   }
 
+  /** The greatest along the axes; without a gradient. */
+  reduceMax(x: Value, axes: readonly number[], keepDims = true): Value {
+    return this.apply('ReduceMax', [x, this.integers(axes)], reducedShape(x.shape, axes, keepDims), {
+      attributes: { keepdims: { int: Number(keepDims) } },
+    });
+  }
+
   reduceMean(x: Value, axes: readonly number[], keepDims = true): Value {
     const count = product(axes.map((axis) => lengthAt(x.shape, axis)));
     return this.mul(this.reduceSum(x, axes, keepDims), this.scalar(1 / count));

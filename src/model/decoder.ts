@@ -148,6 +148,27 @@ export class Decoder {
     return scores;
   }
 
+  /** As `score`, and whether greedy decoding chooses each target: 1 where no token of the vocabulary is likelier. */
+  async scoreGreedy(
+    x: Float32Array,
+    targets: readonly Target[],
+  ): Promise<{ scores: Float32Array; greedy: Uint8Array }> {
+    const scores = new Float32Array(targets.length);
+    const greedy = new Uint8Array(targets.length);
+    await this.#chunks(x, targets, async (feeds, start, count, size) => {
+      const session = await this.#engine.session(`score greedy ${size}`, () => {
+        const { g, tokens, logits } = this.#head(size);
+        g.output('margin', g.sub(g.gatherElements(logits, tokens), g.reduceMax(logits, [1])));
+        return g;
+      });
+      const outputs = await session.run(feeds);
+      scores.set((outputs['scores'] as Tensor).data.subarray(0, count) as Float32Array, start);
+      const margin = (outputs['margin'] as Tensor).data as Float32Array;
+      for (let i = 0; i < count; i++) greedy[start + i] = Number(margin[i] === 0);
+    });
+    return { scores, greedy };
+  }
+
   /**
    * The loss -sum(w log p) over the targets, w being 1 / `tokens`, and its gradient to the states.
    * @param tokens all targets of the optimiser's step, also those of other batches

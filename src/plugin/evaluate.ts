@@ -1,4 +1,4 @@
-import type { DataFormat } from '../api/index.ts';
+import { type DataFormat, metricsOf } from '../api/index.ts';
 import { type Example, type PackedBatch, readRows, tokenize } from '../data/index.ts';
 import { type MetricName, packForModel, type RowScore, rowScores, scoreRows } from '../emulator/index.ts';
 import type { Decoder, Model } from '../model/index.ts';
@@ -18,20 +18,20 @@ export interface TaskOptions {
   format: DataFormat;
   limit?: number | undefined;
   maxLength: number;
-  /** acc for multiple choice and perplexity otherwise, when absent. */
+  /** The format's first, when absent. */
   metric?: MetricName | undefined;
 }
 
 /** @throws OffsiteError BadData naming the file and row */
-export function loadTask(
+export async function loadTask(
   model: Model,
   { name, path, format, limit, maxLength, metric }: TaskOptions,
-): TaskData {
-  const rows = readRows(path, format, limit === undefined ? {} : { limit });
+): Promise<TaskData> {
+  const rows = await readRows(path, format, limit === undefined ? {} : { limit });
   const examples = tokenize(rows, format, model.tokenizer, { mode: 'score', maxLength, file: path });
   return {
     name,
-    metric: metric ?? (format === 'multipleChoice' ? 'acc' : 'perplexity'),
+    metric: metric ?? metricsOf[format][0],
     examples,
     batches: packForModel(examples, model.architecture),
   };
@@ -43,5 +43,6 @@ export async function evaluate(
   { batches, examples, metric }: TaskData,
   options: { memory: number; stage: string; emit: Emit },
 ): Promise<RowScore[]> {
-  return rowScores(await scoreRows(decoder, batches, options), examples, metric);
+  const likelihoods = await scoreRows(decoder, batches, { ...options, greedy: metric === 'exact_match' });
+  return rowScores(likelihoods, examples, metric);
 }

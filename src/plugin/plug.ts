@@ -157,9 +157,11 @@ async function measure(
 ): Promise<TaskResult[]> {
   const { evaluation } = spec;
   if (evaluation === undefined) return [];
-  const loaded = evaluation.tasks.map((task, i) =>
-    loadTask(model, { ...task, path: tasks[i] as string, maxLength: evaluation.maxLength }),
-  );
+  const loaded: TaskData[] = [];
+  for (const [i, task] of evaluation.tasks.entries())
+    loaded.push(
+      await loadTask(model, { ...task, path: tasks[i] as string, maxLength: evaluation.maxLength }),
+    );
   const decoders: Record<CellName, () => Decoder> = {
     fullZeroShot: () => new Decoder(engine, model.architecture, weightsOf(model, { memory: memory / 2 })),
     emulatorZeroShot: () =>

@@ -6,6 +6,7 @@ export const isPerplexity = (metric: string): boolean => metric === 'perplexity'
 export const metricTitles: Readonly<Record<string, string>> = {
   acc: 'accuracy',
   acc_norm: 'accuracy, by length in bytes',
+  exact_match: 'exact match',
   perplexity: 'perplexity (lower is better)',
 };
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
 import { badModel } from '../api/index.ts';
 import type { Checkpoint } from '../checkpoint/index.ts';
+import { type ChatTemplate, chatTemplateOf } from './chat-template.ts';
 import { fromGguf } from './gguf.ts';
 
 /** A model's own tokenizer. */
@@ -12,6 +13,8 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string;
   /** The token that ends a text, where there is one. */
   readonly eos: number | undefined;
+  /** How it writes conversations, where it can. */
+  readonly chat: ChatTemplate | undefined;
   /** The files that a bundle carries: tokenizer.json and tokenizer_config.json. */
   readonly files: readonly { name: string; bytes: Uint8Array }[];
 }
@@ -23,8 +26,7 @@ export interface Tokenizer {
 export function openTokenizer(directory: string, checkpoint?: Checkpoint): Tokenizer {
   const file = join(directory, 'tokenizer.json');
   if (existsSync(file)) {
-    const configFile = join(directory, 'tokenizer_config.json');
-    return make(readJson(file), existsSync(configFile) ? readJson(configFile) : {}, file);
+    return make(readJson(file), readConfig(directory), file);
   }
   if (checkpoint !== undefined && 'tokenizer.ggml.model' in checkpoint.metadata) {
     const { tokenizer, config } = fromGguf(checkpoint.metadata);
@@ -34,6 +36,16 @@ export function openTokenizer(directory: string, checkpoint?: Checkpoint): Token
 }
 
 type Json = Record<string, unknown>;
+
+/** tokenizer_config.json, with the chat template that newer checkpoints keep in a file of its own. */
+function readConfig(directory: string): Json {
+  const [file, templateFile] = [
+    join(directory, 'tokenizer_config.json'),
+    join(directory, 'chat_template.jinja'),
+  ];
+  const config = existsSync(file) ? readJson(file) : {};
+  return existsSync(templateFile) ? { ...config, chat_template: readFileSync(templateFile, 'utf8') } : config;
+}
 
 function make(tokenizer: Json, config: Json, where: string): Tokenizer {
   let hub: HubTokenizer;
@@ -51,6 +63,7 @@ function make(tokenizer: Json, config: Json, where: string): Tokenizer {
       hub.encode(text, { add_special_tokens: specialTokens }).ids,
     decode: (ids) => hub.decode([...ids]),
     eos: eosText === undefined ? undefined : hub.token_to_id(eosText),
+    chat: chatTemplateOf(config, where),
     files: [
       { name: 'tokenizer.json', bytes: bytes(tokenizer) },
       { name: 'tokenizer_config.json', bytes: bytes(config) },

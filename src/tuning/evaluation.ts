@@ -1,4 +1,4 @@
-import type { DataFormat } from '../api/index.ts';
+import { type DataFormat, metricsOf } from '../api/index.ts';
 import { type Example, type PackedBatch, readRows, tokenize } from '../data/index.ts';
 import { type Cell, cellOf, type MetricName, packForModel, rowScores, scoreRows } from '../emulator/index.ts';
 import type { Decoder, Model } from '../model/index.ts';
@@ -20,19 +20,19 @@ export interface Evaluation {
 }
 
 /** @throws OffsiteError BadData naming file and row */
-export function loadValidation(
+export async function loadValidation(
   path: string,
   format: DataFormat,
   maxLength: number,
   model: Model,
-): ValidationData {
-  const examples = tokenize(readRows(path, format), format, model.tokenizer, {
+): Promise<ValidationData> {
+  const examples = tokenize(await readRows(path, format), format, model.tokenizer, {
     mode: 'score',
     maxLength,
     file: path,
   });
   return {
-    metric: format === 'multipleChoice' ? 'acc' : 'perplexity',
+    metric: metricsOf[format][0],
     examples,
     batches: packForModel(examples, model.architecture),
   };
@@ -44,7 +44,12 @@ export async function evaluate(
   { metric, examples, batches }: ValidationData,
   { step, memory, emit }: { step: number; memory: number; emit: Emit },
 ): Promise<Evaluation> {
-  const rows = await scoreRows(decoder, batches, { memory, stage: 'evaluate', emit });
+  const rows = await scoreRows(decoder, batches, {
+    memory,
+    stage: 'evaluate',
+    emit,
+    greedy: metric === 'exact_match',
+  });
   const answers = new Map(examples.map(({ row, answer }) => [row, answer]));
   let sum = 0;
   let tokens = 0;

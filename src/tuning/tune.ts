@@ -73,10 +73,10 @@ export const checkpointsOf = (output: string) => `${output}.checkpoints`;
  * @throws OffsiteError BadModel, BadData, and Cancelled after a checkpoint
  */
 export async function tune(options: TuneOptions): Promise<TuneResult> {
-  const { spec, output, emit, keeper = inPlace } = options;
+  const { output, emit, keeper = inPlace } = options;
   const bundle = openBundle(options.emulator.directory, options.emulator.digest);
   try {
-    const run = prepare(options, bundle);
+    const run = await prepare(options, bundle);
     const started = performance.now();
     const { state } = run;
     let trained = 0;
@@ -92,7 +92,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     }
     keeper.pushLater(checkpointsOf(output), { exact: true });
     const seconds = (performance.now() - started) / 1000;
-    return resultOf(output, run, spec, trained / seconds);
+    return resultOf(output, run, trained / seconds);
   } finally {
     bundle.close();
   }
@@ -118,7 +118,10 @@ interface Run {
   identity: string;
 }
 
-function prepare({ spec, data, validation, engine, memory }: TuneOptions, bundle: Bundle): Run {
+async function prepare(
+  { spec, data, validation, engine, memory }: TuneOptions,
+  bundle: Bundle,
+): Promise<Run> {
   const { model, plan: layers } = bundle;
   const { training } = spec;
   const { format } = spec.data;
@@ -129,7 +132,7 @@ function prepare({ spec, data, validation, engine, memory }: TuneOptions, bundle
       : { validation: dataDigest(validation, 'spec.data.validation', spec.data.validation?.digest) }),
   };
   const { maxLength } = training;
-  const examples = tokenize(readRows(data, format), format, model.tokenizer, {
+  const examples = tokenize(await readRows(data, format), format, model.tokenizer, {
     mode: 'train',
     maxLength,
     file: data,
@@ -159,7 +162,8 @@ function prepare({ spec, data, validation, engine, memory }: TuneOptions, bundle
   return {
     bundle,
     examples,
-    validation: validation === undefined ? undefined : loadValidation(validation, format, maxLength, model),
+    validation:
+      validation === undefined ? undefined : await loadValidation(validation, format, maxLength, model),
     decoder: new Decoder(
       engine,
       model.architecture,
@@ -338,7 +342,6 @@ function cellsOf(evaluations: readonly Evaluation[], bestStep: number) {
 function resultOf(
   output: string,
   { state: { record }, validation }: Run,
-  spec: OffsiteTuneSpec,
   tokensPerSecond: number,
 ): TuneResult {
   const { digest, sizeBytes } = openArtifact(output, { kind: 'Adapter' });
@@ -363,7 +366,7 @@ function resultOf(
     ...(validation && cells
       ? {
           validation: {
-            metric: spec.data.format === 'multipleChoice' ? 'acc' : 'perplexity',
+            metric: validation.metric,
             samples: validation.examples.length,
             cells,
           },

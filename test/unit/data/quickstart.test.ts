@@ -31,28 +31,28 @@ describe('the quickstart data', () => {
     for (const name of names) expect(hash('a', name)).toBe(hash('b', name));
   });
 
-  test('have as many rows as the docs say', () => {
-    expect(questions('train.jsonl')).toHaveLength(2000);
-    expect(questions('validation.jsonl')).toHaveLength(200);
-    expect(questions('test.jsonl')).toHaveLength(500);
-    expect(readRows(join(directory, 'a', 'probe.jsonl'), 'text')).toHaveLength(1024);
+  test('have as many rows as the docs say', async () => {
+    expect(await questions('train.jsonl')).toHaveLength(2000);
+    expect(await questions('validation.jsonl')).toHaveLength(200);
+    expect(await questions('test.jsonl')).toHaveLength(500);
+    expect(await readRows(join(directory, 'a', 'probe.jsonl'), 'text')).toHaveLength(1024);
   });
 
-  test('share no word between splits', () => {
+  test('share no word between splits', async () => {
     const seen = new Map<string, string>();
     const claim = (word: string, split: string) => {
       expect(seen.get(word) ?? split).toBe(split);
       seen.set(word, split);
     };
     for (const name of names.slice(1))
-      for (const { choices } of questions(name)) for (const choice of choices) claim(choice, name);
-    for (const { text } of readRows(join(directory, 'a', 'probe.jsonl'), 'text'))
+      for (const { choices } of await questions(name)) for (const choice of choices) claim(choice, name);
+    for (const { text } of await readRows(join(directory, 'a', 'probe.jsonl'), 'text'))
       claim(text.split('\nAnswer: ')[1]!, 'probe.jsonl');
   });
 
-  test('have four different choices, every place of the answer, and no definition with its word in it', () => {
+  test('have four different choices, every place of the answer, and no definition with its word in it', async () => {
     const places = [0, 0, 0, 0];
-    for (const { question, choices, answer } of questions('train.jsonl')) {
+    for (const { question, choices, answer } of await questions('train.jsonl')) {
       expect(new Set(choices).size).toBe(4);
       expect(question.replace('Which word means ', '')).not.toContain(choices[answer]);
       places[answer]!++;

@@ -1,0 +1,53 @@
+import { z } from 'zod';
+
+/** How rows are read; for the question-answering sets, their own published columns. */
+export const DataFormat = z.enum([
+  'text',
+  'completion',
+  'chat',
+  'multipleChoice',
+  'openbookqa',
+  'arc',
+  'webquestions',
+  'piqa',
+  'sciq',
+  'race',
+  'hellaswag',
+]);
+export type DataFormat = z.output<typeof DataFormat>;
+
+export const Metric = z.enum(['acc', 'acc_norm', 'exact_match', 'perplexity']);
+export type Metric = z.output<typeof Metric>;
+
+const likelihood = ['perplexity'] as const;
+const choice = ['acc', 'acc_norm'] as const;
+
+/** What can be measured on rows of a format; the first where nothing is asked for. */
+export const metricsOf: Readonly<Record<DataFormat, readonly [Metric, ...Metric[]]>> = {
+  text: likelihood,
+  completion: likelihood,
+  chat: likelihood,
+  multipleChoice: choice,
+  openbookqa: choice,
+  arc: choice,
+  webquestions: ['exact_match'],
+  piqa: choice,
+  sciq: choice,
+  race: choice,
+  hellaswag: choice,
+};
+
+/** The rule that a metric fits its format, for zod and as CEL. */
+export const metricFits = {
+  holds: ({ format, metric }: { format: DataFormat; metric?: Metric | undefined }) =>
+    metric === undefined || !Metric.options.includes(metric) || (metricsOf[format]?.includes(metric) ?? true),
+  cel: `!has(self.metric) || ${Metric.options
+    .map((metric) => {
+      const formats = DataFormat.options.filter((format) => metricsOf[format].includes(metric));
+      return `(self.metric == '${metric}' && self.format in [${formats.map((format) => `'${format}'`).join(', ')}])`;
+    })
+    .join(' || ')}`,
+  message:
+    'must be acc or acc_norm for questions with choices, exact_match for webquestions, perplexity for text, completion and chat',
+  path: ['metric'],
+};

@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { choices, string, words } from '../columns.ts';
+import { type Task, withheld } from './question.ts';
+
+/** HellaSwag: how a scene goes on. Titles and marks of the pages it was taken from are cleared away. */
+export const hellaswag: Task = {
+  columns: '"activity_label", "ctx_a", "ctx_b", "endings" and "label"',
+  schema: z
+    .object({
+      activity_label: words,
+      ctx_a: string,
+      ctx_b: string,
+      endings: choices,
+      label: z.union([z.string(), z.int()], {
+        error: ({ input }) => (input === undefined ? 'is missing' : 'must be a whole number'),
+      }),
+    })
+    .transform(({ activity_label, ctx_a, ctx_b, endings, label }, context) => {
+      const answer = label === '' ? -1 : Number(label);
+      const problem = answer === -1 ? withheld : answer in endings ? undefined : 'is the place of no ending';
+      if (problem !== undefined) context.addIssue({ code: 'custom', path: ['label'], message: problem });
+      return {
+        prompt: cleared(`${activity_label}: ${ctx_a} ${capitalised(ctx_b)}`),
+        choices: endings.map(cleared),
+        answer,
+      };
+    }),
+};
+
+function cleared(text: string): string {
+  return text
+    .trim()
+    .replaceAll(' [title]', '. ')
+    .replaceAll(/\[[^\n]*?\]/g, '')
+    .replaceAll('  ', ' ');
+}
+
+/** The first letter upper case and all others lower case, as the published evaluations have it. */
+const capitalised = (text: string) => text.slice(0, 1).toUpperCase() + text.slice(1).toLowerCase();
