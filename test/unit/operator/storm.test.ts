@@ -89,7 +89,10 @@ it.each(['EmulatorBuild', 'OffsiteTune'] as const)(
   '%s: after any storm, with the operator killed at any time, it ends Complete, and attempts never overlap',
   (kind: Kind) => {
     const names = Object.keys(happenings);
-    const storms = fc.array(fc.tuple(fc.constantFrom(...names), fc.nat({ max: 3 })), { maxLength: 25 });
+    const storms = fc.array(fc.tuple(fc.constantFrom(...names), fc.nat({ max: 3 })), {
+      maxLength: 40,
+      size: 'max',
+    });
     fc.assert(
       fc.property(storms, (storm) => {
         const world = new World(resource(kind));
@@ -122,7 +125,7 @@ it.each(['EmulatorBuild', 'OffsiteTune'] as const)(
         ).toEqual([]);
         expect(world.decide().status).toBeUndefined();
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   },
 );
