@@ -13,6 +13,7 @@ export const emulatorBuild: KindRules<EmulatorBuild> = {
   kind: 'EmulatorBuild',
   stages: ['probe', 'assemble'],
   resultFields: ['similarity', 'plan', 'scores'],
+  wholeResult: ['similarity', 'plan', 'scores'],
   references: () => [],
   given: () => ({}),
   work: workOf,

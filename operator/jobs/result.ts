@@ -4,6 +4,8 @@ import type { KindRules } from './stages.ts';
 import { isMapping, type Json } from './template.ts';
 import type { Success } from './termination.ts';
 
+type ResultRules = Pick<KindRules<Resource>, 'kind' | 'resultFields' | 'wholeResult'>;
+
 export type Settled =
   | { readonly is: 'accepted'; readonly fields: Json }
   | { readonly is: 'awaited' }
@@ -26,27 +28,26 @@ export interface ResultInput {
 export const reportPatience = 10_000;
 
 /**
- * A report that contradicts what the pod left behind is an older run's, or a forgery, and counts as none. A result that is
- * only known in short is fetched by another attempt, once: the artifact is there, and that attempt returns at once.
+ * A pod leaves behind as much of its result as there is room for; where that is all of it, nothing is waited for. Else
+ * the report is: one that contradicts the pod's own word is an older run's, or a forgery, and counts as none. A result
+ * that is only known in short is fetched by another attempt, once: the artifact is there, and it returns at once.
  */
-export function settle(
-  rules: Pick<KindRules<Resource>, 'kind' | 'resultFields'>,
-  { reported, success, connected, age, recovering }: ResultInput,
-): Settled {
+export function settle(rules: ResultRules, input: ResultInput): Settled {
+  const { reported, success, connected, age, recovering } = input;
+  const own = success && resultFields(rules, ownWord(success));
+  if (own && rules.wholeResult.every((name) => name in own)) return { is: 'accepted', fields: own };
   const whole = resultFields(rules, reported);
   if (whole !== undefined && agrees(whole, success)) return { is: 'accepted', fields: whole };
   if (connected && age < reportPatience) return { is: 'awaited' };
-  if (success !== undefined && (recovering || !connected)) {
-    const short = { ...success.summary, ...(success.artifact && { artifact: success.artifact }) };
-    const fields = resultFields(rules, short);
-    if (fields !== undefined) return { is: 'accepted', fields };
-  }
+  if (own && (recovering || !connected)) return { is: 'accepted', fields: own };
   return { is: 'lost' };
 }
 
+const ownWord = ({ artifact, summary }: Success): Json => ({ ...summary, ...(artifact && { artifact }) });
+
 /** The status fields that a result may set, if they are what their schema says. */
 export function resultFields(
-  { kind, resultFields: names }: Pick<KindRules<Resource>, 'kind' | 'resultFields'>,
+  { kind, resultFields: names }: Pick<ResultRules, 'kind' | 'resultFields'>,
   result: unknown,
 ): Json | undefined {
   if (!isMapping(result)) return undefined;

@@ -51,8 +51,10 @@ export interface KindRules<R extends Resource = Resource> {
   readonly kind: Kind;
   /** In the order in which they run. */
   readonly stages: readonly StageName[];
-  /** The status fields that the last stage's result fills, beside `artifact`. */
+  /** The status fields that the last stage's result may fill, beside `artifact`. */
   readonly resultFields: readonly string[];
+  /** Those of them that every whole result has. */
+  readonly wholeResult: readonly string[];
   references(resource: R): readonly Reference[];
   /** Artifacts given by address and digest. */
   given(resource: R): Inputs;

@@ -15,6 +15,7 @@ export const offsiteTune: KindRules<OffsiteTune> = {
   kind: 'OffsiteTune',
   stages: ['tune'],
   resultFields: ['training', 'validation'],
+  wholeResult: ['training'],
   references: ({ spec }) => referenceTo('EmulatorBuild', 'emulator', spec.emulator),
   given: ({ spec }) => givenArtifact('emulator', spec.emulator),
   work: workOf,

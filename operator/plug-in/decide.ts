@@ -15,6 +15,7 @@ export const plugIn: KindRules<PlugIn> = {
   kind: 'PlugIn',
   stages: ['plug'],
   resultFields: ['evaluation', 'gates'],
+  wholeResult: ['evaluation', 'gates'],
   references: ({ spec }) => [
     ...referenceTo('EmulatorBuild', 'emulator', spec.emulator),
     ...referenceTo('OffsiteTune', 'adapter', spec.adapter),

@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { artifact, completed, digestOf, ended, failedWith, pod, resource, World } from './fixtures.ts';
+import {
+  artifact,
+  completed,
+  digestOf,
+  ended,
+  failedWith,
+  pod,
+  resource,
+  succeeded,
+  World,
+} from './fixtures.ts';
 
 const build = (spec: object = {}) => new World(resource('EmulatorBuild', { spec }));
 const tune = (spec: object = {}) => {
@@ -348,6 +358,27 @@ describe('a lost result', () => {
       attempt: 2,
       artifact: { digest: digestOf('a') },
     });
+  });
+
+  it('is not waited for when the pod itself has left all of it behind', () => {
+    const world = tune().run().start('tune').run();
+    const training = { steps: 120, tokens: 9 };
+    const { exitCode, message } = succeeded('tune', 'a');
+    world.podIs('tune', (own) => ended(own, { exitCode, message: { ...message, summary: { training } } }));
+    world.jobIs('tune', 'Complete').run();
+    expect(world.status).toMatchObject({ phase: 'Complete', training, artifact: { digest: digestOf('a') } });
+  });
+
+  it('of which the pod left a part must agree with that part', () => {
+    const world = new World(resource('EmulatorBuild')).run().start('probe').done('probe').run();
+    const { exitCode, message } = succeeded('assemble', 'a');
+    const scores = { metric: 'acc' };
+    world.podIs('assemble', (own) => ended(own, { exitCode, message: { ...message, summary: { scores } } }));
+    world.results = { assemble: { ...result('a'), scores: { metric: 'perplexity' }, plan: plan() } };
+    world.jobIs('assemble', 'Complete').run();
+    expect(world.holding).toEqual(['Waiting/ResultPending']);
+    world.results = { assemble: { ...result('a'), scores, plan: plan() } };
+    expect(world.run().status).toMatchObject({ phase: 'Complete', scores, plan: plan() });
   });
 
   it('is not waited for when NATS cannot bring it', () => {
