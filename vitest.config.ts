@@ -14,6 +14,8 @@ export default defineConfig({
       project('api', 900_000),
       project('e2e', 1_200_000),
       project('faults', 1_800_000),
+      project('pods', 1_200_000),
+      project('pod-faults', 1_800_000),
     ],
   },
 });

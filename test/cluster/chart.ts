@@ -10,6 +10,9 @@ const chart = join(import.meta.dirname, '../../charts/offsite-tuning');
 /** What the chart takes where no image can be pulled: nats-server as `make images` builds it. */
 export const builtImages = ['nats.image.repository=offsite-nats', 'nats.image.tag=2.14.5'];
 
+/** Several pods at once on a machine of two processors: what they ask for, not what they get. */
+export const smallRequests = ['worker.resources.requests.cpu=250m'];
+
 /** Installs or upgrades the release `offsite` and waits until its pods are ready. */
 export function installChart(
   kubeconfig: string,

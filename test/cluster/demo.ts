@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
 import type { EmulatorBuildStatus, Progress } from '../../src/api/index.ts';
 import { summary } from '../../src/cli/summary.ts';
-import { builtImages, installChart } from './chart.ts';
+import { builtImages, installChart, smallRequests } from './chart.ts';
 import { fillClaims } from './claims.ts';
 import { kubectl } from './kubectl.ts';
 import { conditionsText, isComplete, type LiveResource, untilEnded } from './resources.ts';
@@ -23,7 +23,7 @@ export async function runDemo(target: Target): Promise<void> {
   say(`images onto ${target.name} cluster`);
   target.loadImages(['operator', 'worker', 'nats']);
   say('helm install');
-  installChart(kubeconfig, target.builtImages ? builtImages : [], more);
+  installChart(kubeconfig, target.builtImages ? [...builtImages, ...smallRequests] : [], more);
   say('namespace and claims; the model and the data go in');
   onCluster('apply', '-f', join(root, 'examples/cluster'));
   await fillClaims(kubeconfig, namespace, {

@@ -92,6 +92,11 @@ export class Cluster implements RunningCluster {
     return this.#processes.log(program);
   }
 
+  /** Ends one of the node's programs at once, as a crash would. */
+  kill(program: NodeProgram): Promise<void> {
+    return this.#processes.kill(program);
+  }
+
   /** Ends everything and removes the directory. */
   stop(): Promise<void> {
     return removeCluster(this.directory);
