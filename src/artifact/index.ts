@@ -10,5 +10,5 @@ export { withStoreUris } from './copies.ts';
 export { canonicalJson, digestOf, fileDigest, sha256 } from './digest.ts';
 export { type Alike, inPlace, type Keeper } from './keeper.ts';
 export { Mirror } from './mirror.ts';
-export { checkReplaceable, type Mounts, resolveUri, writeArtifact } from './place.ts';
+export { checkReplaceable, type Mounts, resolveUri, writeArtifact, writeSharedArtifact } from './place.ts';
 export { StoreError } from './store.ts';

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -87,4 +88,24 @@ export async function writeArtifact(
   if (existsSync(directory)) renameSync(directory, previous);
   renameSync(temporary, directory);
   rmSync(previous, { recursive: true, force: true });
+}
+
+/**
+ * The same for a directory that several processes may make at the same time, all with the same bytes: each fills a sibling of
+ * its own, the first to end names it, and the others' work is dropped.
+ */
+export async function writeSharedArtifact(
+  directory: string,
+  fill: (temporary: string) => void | Promise<void>,
+): Promise<void> {
+  const temporary = `${directory}.${randomUUID()}.partial`;
+  mkdirSync(temporary, { recursive: true });
+  try {
+    await fill(temporary);
+    renameSync(temporary, directory);
+  } catch (error) {
+    rmSync(temporary, { recursive: true, force: true });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+  }
 }

@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import {
@@ -8,7 +9,7 @@ import {
   peekManifest,
   sealArtifact,
   sha256,
-  writeArtifact,
+  writeSharedArtifact,
 } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
 import type { PoolingOptions } from './pooling.ts';
@@ -71,8 +72,13 @@ export const hasShard = (directory: string, shard: Shard): boolean => existsSync
 /** A shard's pooled rows, whole or not at all. */
 export function writeShard(directory: string, shard: Shard, pooled: PooledRows): void {
   const path = shardPath(directory, shard);
-  mkdirSync(dirname(path), { recursive: true });
-  writeRows(path, pooled);
+  // Of its own: another build may probe the same at the same time.
+  const temporary = `${path}.${randomUUID()}.partial`;
+  unlessJoined(directory, () => {
+    mkdirSync(dirname(path), { recursive: true });
+    writeRows(temporary, pooled);
+    renameSync(temporary, path);
+  });
 }
 
 /**
@@ -83,8 +89,9 @@ export async function joinShards(directory: string, count: number, key: ProbeKey
   if (peekManifest(directory) !== undefined) return true;
   const paths = Array.from({ length: count }, (_, index) => shardPath(directory, { index, count }));
   if (!paths.every((path) => existsSync(path))) return false;
-  const joined = sortedByRow(paths.map(readRows));
-  await writeArtifact(directory, (temporary) => {
+  const joined = unlessJoined(directory, () => sortedByRow(paths.map(readRows)));
+  if (joined === undefined) return true;
+  await writeSharedArtifact(directory, (temporary) => {
     writeRows(join(temporary, 'states.safetensors'), joined);
     const { model, tokenizer, data, ...options } = key;
     sealArtifact(temporary, {
@@ -95,6 +102,16 @@ export async function joinShards(directory: string, count: number, key: ProbeKey
   });
   rmSync(shardsDirectory(directory), { recursive: true, force: true });
   return true;
+}
+
+/** Does something with shards; undefined where another build joined them meanwhile, and cleared them away. */
+function unlessJoined<T>(directory: string, act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if (peekManifest(directory) !== undefined) return undefined;
+    throw error;
+  }
 }
 
 const shardsDirectory = (directory: string) => `${directory}.shards`;
