@@ -1,9 +1,16 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import type { DType } from './checkpoint.ts';
 import { blocks } from './decode.ts';
+
+/** What the safetensors format has a name for: all but GGUF's quantised blocks. */
+export type StoredDType = Extract<
+  DType,
+  'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U8' | 'BOOL'
+>;
 
 export interface TensorToWrite {
   name: string;
-  dtype: 'F32' | 'F16' | 'BF16';
+  dtype: StoredDType;
   shape: readonly number[];
   /** Called once, when it is this tensor's turn. */
   bytes: () => Uint8Array;
@@ -27,7 +34,7 @@ export function writeSafetensors(
       writeAll(file, header);
       for (const tensor of tensors) {
         const bytes = tensor.bytes();
-        if (bytes.byteLength !== byteLength(tensor)) {
+        if (bytes.byteLength !== storedBytes(tensor)) {
           throw new Error(
             `tensor ${tensor.name}: ${bytes.byteLength} bytes do not make [${tensor.shape}] ${tensor.dtype}`,
           );
@@ -59,7 +66,7 @@ function encodeHeader(
   let offset = 0;
   const entries: Record<string, unknown> = { __metadata__: metadata };
   for (const tensor of tensors) {
-    const end = offset + byteLength(tensor);
+    const end = offset + storedBytes(tensor);
     entries[tensor.name] = { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [offset, end] };
     offset = end;
   }
@@ -72,7 +79,8 @@ function encodeHeader(
   return header;
 }
 
-function byteLength({ dtype, shape }: TensorToWrite): number {
+/** Bytes of a tensor as it is written. */
+export function storedBytes({ dtype, shape }: Pick<TensorToWrite, 'dtype' | 'shape'>): number {
   return shape.reduce((a, b) => a * b, 1) * blocks[dtype].bytes;
 }
 

@@ -4,14 +4,13 @@ import { badModel } from '../api/index.ts';
 import {
   decodeFloats,
   encodeFloats,
+  type StoredDType,
+  storedBytes,
   type TensorInfo,
   type TensorToWrite,
   writeSafetensors,
 } from '../checkpoint/index.ts';
 import type { Model, Overlay } from '../model/index.ts';
-
-/** The dtype of a tensor in the plugged-in model: that of the full model. */
-type SavedDType = 'F32' | 'F16' | 'BF16';
 
 /**
  * theta = (1 - c) full + c plugged for every tensor of the adapter, rounded to the dtype that the model stores, so that
@@ -28,8 +27,8 @@ export function mergedTensors(model: Model, adapter: Overlay, coefficient: numbe
         full === undefined
           ? plugged
           : full.map((value, i) => (1 - coefficient) * value + coefficient * (plugged[i] as number));
-      const dtype = savedDType(model.tensors.get(name) as TensorInfo);
-      if (dtype === 'F32') return mixed;
+      const { dtype } = model.tensors.get(name) as TensorInfo;
+      if (dtype !== 'F16' && dtype !== 'BF16') return mixed;
       const rounded = decodeFloats(encodeFloats(mixed, dtype), dtype);
       if (!rounded.every(Number.isFinite))
         throw badModel(
@@ -64,40 +63,39 @@ export function savePluggedIn(directory: string, model: Model, replaced: Overlay
     for (const tensor of shard) weightMap[tensor.name] = name;
   });
   const index = {
-    metadata: { total_size: tensors.reduce((sum, tensor) => sum + size(tensor), 0) },
+    metadata: { total_size: tensors.reduce((sum, tensor) => sum + storedBytes(tensor), 0) },
     weight_map: weightMap,
   };
   writeFileSync(join(directory, 'model.safetensors.index.json'), `${JSON.stringify(index, null, 2)}\n`);
 }
 
-function toWrite(tensor: TensorInfo, model: Model, replaced: Overlay): TensorToWrite {
-  const { name, shape } = tensor;
-  const dtype = savedDType(tensor);
+/** A tensor in the dtype that the full model has it in; old checkpoints hold masks and positions beside weights. */
+function toWrite({ name, shape, dtype }: TensorInfo, model: Model, replaced: Overlay): TensorToWrite {
+  const stored = dtype as StoredDType;
   const bytes = () => {
     const values = replaced.get(name);
-    return values === undefined ? model.readBytes(name) : encodeFloats(values, dtype);
+    return values === undefined ? model.readBytes(name) : encoded(values, stored);
   };
-  return { name, shape, dtype, bytes };
+  return { name, shape, dtype: stored, bytes };
 }
 
-function savedDType({ dtype }: TensorInfo): SavedDType {
-  return dtype === 'F16' || dtype === 'BF16' ? dtype : 'F32';
+function encoded(values: Float32Array, dtype: StoredDType): Uint8Array {
+  if (dtype === 'F64') return new Uint8Array(Float64Array.from(values).buffer);
+  return encodeFloats(values, dtype === 'F16' || dtype === 'BF16' ? dtype : 'F32');
 }
 
 function shardsOf(tensors: readonly TensorToWrite[]): TensorToWrite[][] {
   const shards: TensorToWrite[][] = [[]];
   let bytes = 0;
   for (const tensor of tensors) {
-    if (bytes > 0 && bytes + size(tensor) > shardBytes) {
+    if (bytes > 0 && bytes + storedBytes(tensor) > shardBytes) {
       shards.push([]);
       bytes = 0;
     }
     shards.at(-1)?.push(tensor);
-    bytes += size(tensor);
+    bytes += storedBytes(tensor);
   }
   return shards;
 }
 
-const size = ({ shape, dtype }: TensorToWrite) =>
-  shape.reduce((a, b) => a * b, 1) * (dtype === 'F32' ? 4 : 2);
 const number = (shard: number) => String(shard).padStart(5, '0');
