@@ -20,7 +20,7 @@ if [ ! -x "$directory/usr/bin/etcd" ]; then
   trap 'rm -rf "$work"' EXIT
   # The lists may never have been fetched; only root can fetch them.
   if [ "$(id -u)" -eq 0 ] && ! apt-cache show etcd-server >/dev/null 2>&1; then apt-get update -qq >&2; fi
-  (cd "$work/packages" && apt-get download -qq etcd-server >&2 && dpkg-deb -x etcd-server_*.deb ..)
+  (cd "$work/packages" && apt-get download -qq -o APT::Sandbox::User=root etcd-server >&2 && dpkg-deb -x etcd-server_*.deb ..)
   rm -rf "$work/packages" "$directory"
   mv "$work" "$directory"
 fi
