@@ -5,6 +5,7 @@ import { holds, resolve } from './dependencies.ts';
 import { addressesOf, type JobSettings } from './job.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from './objects.ts';
 import { patience, troubleOf } from './pod-trouble.ts';
+import { failedGates } from './result.ts';
 import { checkSpec, problemText } from './spec.ts';
 import type { StageName } from './stages.ts';
 import {
@@ -88,8 +89,17 @@ function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
   const condition = holds(context.observed.object, 'Failed');
   if (condition === undefined) return undefined;
   const { reason, message } = condition;
-  const stage = context.status['stage'] as StageName | undefined;
-  return { phase: 'Failed', stage, statements: [{ type: 'Failed', reason, message }], ...cleanUp(context) };
+  const { rules, status, observed } = context;
+  const stage = status['stage'] as StageName | undefined;
+  return {
+    phase: 'Failed',
+    stage,
+    statements: [{ type: 'Failed', reason, message }],
+    // The report may come only now.
+    ...(stage &&
+      !('gates' in status) && { fields: failedGates(rules, reason, observed.reports.results[stage]) }),
+    ...cleanUp(context),
+  };
 }
 
 /** Its Jobs go, in the foreground: the pods get SIGTERM, save a checkpoint and end. */

@@ -21,6 +21,8 @@ export interface ObserveOptions {
   readonly reports?: Reports | undefined;
   /** Whether NATS is to be told to users as away: not at every hiccup. */
   readonly connected: () => boolean | undefined;
+  /** For how long it was heard without a break. */
+  readonly heardMilliseconds: () => number | undefined;
   readonly clock: () => number;
 }
 
@@ -49,6 +51,7 @@ export async function observe<R extends Resource>(
     refusal: recent.refusal(uid),
     reports: {
       connected: options.connected(),
+      heardMilliseconds: options.heardMilliseconds(),
       results: Object.fromEntries(
         rules.stages.map((stage) => [stage, reports?.resultOf(uid, stage)]),
       ) as Partial<Record<StageName, unknown>>,

@@ -57,6 +57,16 @@ export function resultFields(
   return kinds[kind].status.safeParse(fields).success ? fields : undefined;
 }
 
+/**
+ * What a stage reported before its gates stopped it. Any other failure has reported nothing: what is there is an older
+ * run's, and so is a report in which every gate holds.
+ */
+export function failedGates(rules: ResultRules, reason: string, reported: unknown): Json {
+  const { artifact: _, ...found } = (reason === 'GateFailed' && resultFields(rules, reported)) || {};
+  const gates = found['gates'] as { passed: boolean }[] | undefined;
+  return gates?.some(({ passed }) => !passed) ? found : {};
+}
+
 /** The pod's own word is as much of the result as it had room for. */
 function agrees(whole: Json, success: Success | undefined): boolean {
   if (success === undefined) return false;

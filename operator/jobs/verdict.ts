@@ -24,6 +24,8 @@ export interface Observed {
   readonly reports: {
     /** Whether NATS can be heard; undefined where there is none. */
     readonly connected: boolean | undefined;
+    /** For how long NATS was heard without a break: a report of before had that long to arrive. */
+    readonly heardMilliseconds?: number | undefined;
     readonly results: Readonly<Partial<Record<StageName, unknown>>>;
   };
   /** The API server's last refusal of this resource's Job. */

@@ -27,7 +27,7 @@ import {
   stageOf,
 } from './objects.ts';
 import { isStarting, patience } from './pod-trouble.ts';
-import { reportPatience, resultFields, settle } from './result.ts';
+import { failedGates, reportPatience, settle } from './result.ts';
 import { type StageState, stageState } from './stage-state.ts';
 import type { StageName, StageWork } from './stages.ts';
 import type { Verdict } from './verdict.ts';
@@ -136,7 +136,7 @@ function follow<R extends Resource>(context: Attempt<R>, job: Job): Verdict {
         stage,
         statements: [{ type: 'Failed', ...state.failure }],
         ...about(context),
-        fields: findingsOf(context, stage),
+        fields: failedGates(rules, state.failure.reason, observed.reports.results[stage]),
         endedAt: state.at,
         remove: observed.jobs.filter((other) => !isFinished(other)),
       };
@@ -149,19 +149,14 @@ function follow<R extends Resource>(context: Attempt<R>, job: Job): Verdict {
   }
 }
 
-/** What a failed stage found before it failed, such as the gates that did not hold. */
-function findingsOf<R extends Resource>({ rules, observed }: Attempt<R>, stage: StageName) {
-  const { artifact: _, ...found } = resultFields(rules, observed.reports.results[stage]) ?? {};
-  return found;
-}
-
 function finish<R extends Resource>(
   context: Attempt<R>,
   stage: StageName,
   { success, at }: Extract<StageState, { is: 'done' }>,
 ): Verdict {
   const { rules, observed, now, status, standing, recovering } = context;
-  const age = since(at, now.getTime());
+  // Who has only begun to listen waits as long as if the stage had only ended.
+  const age = Math.min(since(at, now.getTime()), observed.reports.heardMilliseconds ?? Infinity);
   const settled = settle(rules, {
     reported: observed.reports.results[stage],
     success,

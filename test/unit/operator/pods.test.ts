@@ -229,12 +229,32 @@ it('a deadline that passed names its field', () => {
   expect(world.message('Failed')).toContain('spec.activeDeadlineSeconds (600)');
 });
 
-it('a failed gate leaves the evaluation and the gates in the status', () => {
-  const world = new World(resource('PlugIn'));
-  world.dependencies = { emulator: completed('EmulatorBuild', 'e'), adapter: completed('OffsiteTune', 'a') };
-  world.run().podIs('plug', (own) => ended(own, failedWith(13, 'plug', 'GateFailed', 'does not hold')));
+describe('a failed gate', () => {
   const gates = [{ name: 'plugInAboveFullZeroShot', passed: false, message: 'acc 0.40 < 0.50' }];
-  world.results = { plug: { gates, evaluation: [] } };
-  world.jobIs('plug', 'Failed', { reason: 'PodFailurePolicy' }).run();
-  expect(world.status).toMatchObject({ phase: 'Failed', gates, evaluation: [] });
+  const failed = (reason = 'GateFailed') => {
+    const world = new World(resource('PlugIn'));
+    world.dependencies = {
+      emulator: completed('EmulatorBuild', 'e'),
+      adapter: completed('OffsiteTune', 'a'),
+    };
+    world.run().podIs('plug', (own) => ended(own, failedWith(13, 'plug', reason, 'does not hold')));
+    return world.jobIs('plug', 'Failed', { reason: 'PodFailurePolicy' });
+  };
+
+  it('leaves the evaluation and the gates in the status, also if they come late', () => {
+    for (const world of [failed(), failed().run()]) {
+      world.results = { plug: { gates, evaluation: [] } };
+      expect(world.run().status).toMatchObject({ phase: 'Failed', gates, evaluation: [] });
+      expect(world.decide().status).toBeUndefined();
+    }
+  });
+
+  it.each([
+    ['of another failure', 'BadData', gates],
+    ['in which every gate held', 'GateFailed', [{ ...gates[0], passed: true }]],
+  ])('takes nothing from the report %s', (_, reason, older) => {
+    const world = failed(reason);
+    world.results = { plug: { gates: older, evaluation: [] } };
+    expect(world.run().status).not.toHaveProperty('gates');
+  });
 });
