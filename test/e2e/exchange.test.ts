@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import { globSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { type Manifest, setField, tinyRows, writeRows, writeTinyModel } from '../tiny/index.ts';
+import { Namespace, type PodEnd } from './pod.ts';
+import { S3Server } from './s3-server.ts';
+
+// docs/exchange.md as it stands, with a tiny model: two parties who share a bucket and tell each other digests.
+const [build, tune, plug] = [
+  ...readFileSync(new URL('../../docs/exchange.md', import.meta.url), 'utf8').matchAll(
+    /^```yaml\n(.*?)^```$/gms,
+  ),
+].map(([, text]) => parse(text as string)) as [Manifest, Manifest, Manifest];
+
+let owner: Namespace;
+let tuner: Namespace;
+let bucket: S3Server;
+
+beforeAll(async () => {
+  [owner, tuner] = [new Namespace(), new Namespace()];
+  bucket = await S3Server.start('exchange');
+  for (const namespace of [owner, tuner])
+    for (const name of ['exchange-read', 'exchange-write']) namespace.secret(name, bucket.credentials);
+
+  writeTinyModel(join(owner.claim('models'), 'smollm2'));
+  writeRows(join(owner.claim('models'), 'probe.jsonl'), tinyRows.text(24, 1));
+  writeRows(join(owner.claim('models'), 'released.jsonl'), tinyRows.multipleChoice(12, 4));
+  writeRows(join(tuner.claim('private'), 'train.jsonl'), tinyRows.multipleChoice(40, 2));
+  writeRows(join(tuner.claim('private'), 'validation.jsonl'), tinyRows.multipleChoice(8, 3));
+
+  // The tiny model's measures in place of SmolLM2's.
+  Object.assign(build.spec['probe'] as object, { samples: 16, maxLength: 64 });
+  setField(build, 'spec.layers', 4);
+  setField(build, 'spec.transferLayers', { count: 2 });
+  setField(tune, 'spec.training', { steps: 8, batchSize: 4, learningRate: '1e-2', maxLength: 128 });
+  setField(plug, 'spec.gates.plugInAboveFullZeroShot', { tolerance: '1' });
+});
+
+afterAll(async () => {
+  owner.remove();
+  tuner.remove();
+  await bucket.remove();
+});
+
+const stored = (manifest: Manifest) => ({
+  ...manifest,
+  metadata: { ...manifest.metadata, uid: `uid-${manifest.kind}`, generation: 1 },
+});
+
+interface Told {
+  uri: string;
+  digest: string;
+}
+
+/** The input as the operator hands it to the pod: what the spec says, with the digest that the other party told. */
+const told = (manifest: Manifest, input: string, { digest }: Told) => ({
+  ...(manifest.spec[input] as object),
+  digest,
+});
+
+/** Address and digest of what a pod made. */
+function artifactOf({ code, termination, text }: PodEnd): Told {
+  expect([code, termination?.['ok']], text).toEqual([0, true]);
+  return termination?.['artifact'] as Told;
+}
+
+let emulator: Told;
+let adapter: Told;
+let logOfTraining = '';
+
+test('an emulator goes from the model owner to the data owner, an adapter comes back and is plugged in', async () => {
+  expect((await owner.run({ stage: 'probe', resource: stored(build), shards: 1 })).code).toBe(0);
+  emulator = artifactOf(await owner.run({ stage: 'assemble', resource: stored(build) }));
+  expect(emulator.uri).toBe((tune.spec['emulator'] as Told).uri);
+
+  const job = { stage: 'tune', resource: stored(tune), emulator: told(tune, 'emulator', emulator) };
+  const trained = await tuner.run(job);
+  adapter = artifactOf(trained);
+  logOfTraining = trained.text;
+  expect(adapter.uri).toBe((plug.spec['adapter'] as Told).uri);
+
+  const inputs = { emulator: told(plug, 'emulator', emulator), adapter: told(plug, 'adapter', adapter) };
+  const model = artifactOf(await owner.run({ stage: 'plug', resource: stored(plug), ...inputs }));
+  expect(model.uri).toBe('pvc://models/words-model');
+});
+
+test('no private row crosses, not even into a log; the scores on them do', () => {
+  const crossed = globSync(join(bucket.fileOf('exchange', ''), '**')).filter((file) =>
+    statSync(file).isFile(),
+  );
+  expect(crossed.length).toBeGreaterThan(5);
+  expect(logOfTraining).toContain('tune');
+  expect(logOfTraining).not.toContain('Which colour has the');
+  for (const file of crossed)
+    expect(readFileSync(file, 'latin1'), file).not.toContain('Which colour has the');
+  const manifest = JSON.parse(readFileSync(bucket.fileOf('exchange', 'words-adapter/manifest.json'), 'utf8'));
+  expect(JSON.stringify(manifest.scores)).toContain('emulatorFineTuned');
+});
+
+test('another digest than the one that was told, and a bundle that was changed since, are refused', async () => {
+  const elsewhere = { ...emulator, digest: `sha256:${'0'.repeat(64)}` };
+  setField(tune, 'spec.output.uri', 's3://exchange/again');
+  const refused = async (input: Told) => {
+    const job = { stage: 'tune', resource: stored(tune), emulator: told(tune, 'emulator', input) };
+    const { code, termination } = await tuner.run(job);
+    expect(code).toBe(12);
+    expect(termination).toMatchObject({ ok: false, reason: 'BadModel' });
+    return termination?.['message'];
+  };
+  expect(await refused(elsewhere)).toContain('s3://exchange/words-emulator: its digest is');
+
+  const Key = 'words-emulator/model.safetensors';
+  const bytes = readFileSync(bucket.fileOf('exchange', Key));
+  bytes[bytes.length - 1]! ^= 1;
+  // As the project's own upload would store it.
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  await store().send(new PutObjectCommand({ Bucket: 'exchange', Key, Body: bytes, Metadata: { sha256 } }));
+  expect(await refused(emulator)).toContain('model.safetensors');
+});
+
+/** The bucket, for whoever may write there. */
+const store = () =>
+  new S3Client({
+    endpoint: bucket.endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { accessKeyId: bucket.accessKey, secretAccessKey: bucket.secretKey },
+  });
