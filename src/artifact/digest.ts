@@ -31,6 +31,8 @@ export function fileDigest(path: string): string {
     for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) {
       hash.update(buffer.subarray(0, read));
     }
+  } catch (error) {
+    throw badModel(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
   } finally {
     closeSync(file);
   }

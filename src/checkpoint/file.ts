@@ -44,7 +44,7 @@ export class RandomAccessFile {
   readInto(offset: number, bytes: Uint8Array): void {
     for (let done = 0; done < bytes.length; ) {
       const wanted = Math.min(bytes.length - done, readBytesAtOnce);
-      const read = readSync(this.#descriptor, bytes, done, wanted, offset + done);
+      const read = this.#readSome(bytes, done, wanted, offset + done);
       if (read === 0) throw badModel(`${this.path}: ends at byte ${offset + done}; the file is truncated`);
       done += read;
     }
@@ -52,6 +52,14 @@ export class RandomAccessFile {
 
   close(): void {
     closeSync(this.#descriptor);
+  }
+
+  #readSome(bytes: Uint8Array, at: number, length: number, offset: number): number {
+    try {
+      return readSync(this.#descriptor, bytes, at, length, offset);
+    } catch (error) {
+      throw badModel(`${this.path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    }
   }
 }
 

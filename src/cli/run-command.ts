@@ -24,7 +24,16 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   keepRun(flags.workDir, claims, loaded);
 
   const abort = new AbortController();
-  const stop = () => abort.abort();
+  let first = Number.POSITIVE_INFINITY;
+  const stop = () => {
+    // A terminal and a parent process may both pass on one Ctrl-C; a later one means: at once.
+    if (performance.now() - first > 1000) {
+      console.error('offsite: stopped at once; what was saved before stays');
+      process.exit(1);
+    }
+    first = Math.min(first, performance.now());
+    abort.abort();
+  };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
 
   const terminal = openTerminal({ json: flags.json ?? false });
@@ -37,7 +46,8 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   });
   for (const listener of listeners.toReversed()) await listener.close();
 
-  const made = await reportOfRun(flags.workDir);
+  // A stopped run leaves within a second or two.
+  const made = abort.signal.aborted ? { problem: 'No report: stopped.' } : await reportOfRun(flags.workDir);
   if (flags.json)
     console.log(
       JSON.stringify({

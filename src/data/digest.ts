@@ -13,7 +13,7 @@ import { shardsOf } from './shards.ts';
 export function dataDigest(path: string, field: string, expected?: string): string {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw badData(`${path}: there is no such file (${field})`);
-  const digest = stat.isDirectory() ? shardsDigest(path) : fileDigest(path);
+  const digest = stat.isDirectory() ? shardsDigest(path) : digestOfRows(path);
   if (expected !== undefined && digest !== expected)
     throw badData(`${field}.digest: the digest of ${path} is ${digest}, expected ${expected}`);
   return digest;
@@ -21,7 +21,16 @@ export function dataDigest(path: string, field: string, expected?: string): stri
 
 function shardsDigest(directory: string): string {
   const lines = shardsOf(directory).map(
-    (file) => `${fileDigest(file).slice('sha256:'.length)}  ${basename(file)}\n`,
+    (file) => `${digestOfRows(file).slice('sha256:'.length)}  ${basename(file)}\n`,
   );
   return sha256(lines.sort().join(''));
+}
+
+/** A file that cannot be read is the data's fault here. */
+function digestOfRows(file: string): string {
+  try {
+    return fileDigest(file);
+  } catch (error) {
+    throw badData((error as Error).message, { cause: error });
+  }
 }

@@ -9,8 +9,8 @@ export interface Fault {
   log: string;
   /** Which call, counted from 1; none when absent. */
   at?: number;
-  /** `kill` before it, `torn` after half of its bytes, `after` it; or the error code that it fails with. */
-  action?: 'kill' | 'torn' | 'after' | 'ENOSPC' | 'EIO';
+  /** Killed: before it, after half of its bytes, after it. Or it does not return, or fails with an error code. */
+  action?: 'kill' | 'torn' | 'after' | 'hang' | 'ENOSPC' | 'EIO';
 }
 
 const fault = JSON.parse(process.env['OFFSITE_FAULT'] ?? '{}') as Fault;
@@ -53,6 +53,7 @@ function strike(
 ): unknown {
   const { action } = fault;
   if (action === 'kill') die();
+  if (action === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   if (action === 'ENOSPC' || action === 'EIO') {
     const text = action === 'ENOSPC' ? 'no space left on device' : 'i/o error';
     throw Object.assign(new Error(`${action}: ${text}, ${name}`), { code: action, path: place });

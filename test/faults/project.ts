@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -71,6 +71,7 @@ export class Project {
 
 /** The calls that changed the file system in the last `broken` run, as `name path`. */
 export function callsOf(project: Project): string[] {
+  if (!existsSync(project.path('calls.log'))) return [];
   const lines = readFileSync(project.path('calls.log'), 'utf8').trimEnd().split('\n');
   return lines.map((line) => line.trim().replace(`${project.directory}/`, ''));
 }
