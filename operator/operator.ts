@@ -106,6 +106,7 @@ export class Operator {
 
   /** Does the work, until the signal aborts. Only one process may. */
   async lead(signal: AbortSignal): Promise<void> {
+    this.#connection.begin();
     await Promise.all([
       ...Object.values(this.#controllers).map((controller) => controller.run(signal)),
       this.#progress.run(signal),
@@ -123,6 +124,7 @@ export class Operator {
       notes: this.#notes,
       reports,
       connected: () => this.#connection.heard,
+      heardMilliseconds: () => this.#connection.heardMilliseconds,
       clock: Date.now,
     };
     const observed = await behaviours[kind].observe(key, reading);

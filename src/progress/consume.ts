@@ -17,7 +17,7 @@ export interface ConsumeOptions extends NatsAddress {
   /** The consumer's name: who comes again under it goes on where it was. */
   durable: string;
   signal: AbortSignal;
-  /** Told when NATS can be heard, and when it cannot. */
+  /** Told when NATS is heard, with what was said before, and when it cannot be. */
   connected: (connected: boolean) => void;
   /** Told, with a code, of what failed and is tried again. */
   failed?: ((code: string) => void) | undefined;
@@ -58,12 +58,14 @@ export async function consumeEvents(
   const connection = await connectForEver(settings, signal, failed);
   if (connection === undefined) return;
   signal.addEventListener('abort', () => void connection.close(), { once: true });
-  void listen(connection, connected);
-  connected(true);
+  let caughtUp = false;
+  void listen(connection, (heard) => connected(heard && caughtUp));
   while (!signal.aborted && !connection.isClosed()) {
     try {
       await ensureStream(connection);
       await replayLast(connection, signal, handle);
+      caughtUp = true;
+      connected(!signal.aborted);
       await follow(connection, options.durable, signal, handle);
     } catch (error) {
       if (!(error instanceof NatsError)) throw error;
