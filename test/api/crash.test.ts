@@ -1,7 +1,8 @@
 /** The operator dies or is parted from the cluster at every point of a run, and nothing is lost or done twice. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { leases } from '../../operator/runtime/index.ts';
+import { freePort, NatsServer } from '../e2e/nats-server.ts';
 import { ApiServer, eventually } from './api-server.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { differences } from './differences.ts';
@@ -9,42 +10,84 @@ import { Kubelet } from './kubelet.ts';
 import { OperatorBundle, type OperatorProcess } from './operator-process.ts';
 import { type Recorded, recordResults } from './recorded.ts';
 import { Run } from './run.ts';
+import { RunPublishers, secretIn } from './run-publishers.ts';
 
 /** `make test` kills at a few writes, `make test-faults` at every one. */
 const step = process.env['CRASH_EVERY'] === 'write' ? 1 : 6;
 /** Runs at the same time; they mostly wait. */
-const lanes = 3;
+const laneCount = 3;
+
+/** What one run at a time has for itself: its way to the API server, its NATS, and a namespace with the keys of that. */
+interface Lane {
+  proxies: [CountingProxy, CountingProxy];
+  nats: NatsServer;
+  publishers: RunPublishers;
+  flags: string[];
+  home: string;
+}
 
 let server: ApiServer;
 let recorded: Recorded;
 let bundle: OperatorBundle;
 let kubelet: Kubelet;
-const proxies: CountingProxy[] = [];
+/** By namespace, the lane of the run there. */
+const laneOf = new Map<string, Lane>();
+let lanes: Lane[] = [];
 let undisturbed: { state: object; writes: number };
 
 beforeAll(async () => {
   [server, recorded] = await Promise.all([ApiServer.start({ controllerManager: true }), recordResults()]);
   bundle = new OperatorBundle();
-  for (let i = 0; i < lanes; i++) proxies.push(await CountingProxy.start(server.plane.kubeconfig));
-  kubelet = new Kubelet(server.client, { results: recorded.results, runMilliseconds: 300 });
+  lanes = await Promise.all(Array.from({ length: laneCount }, makeLane));
+  kubelet = new Kubelet(server.client, {
+    results: recorded.results,
+    publish: (resource, event) =>
+      laneOf.get(resource.metadata.namespace!)!.publishers.publish(resource, event),
+    // The result is known from NATS alone: one that is lost there would make another attempt.
+    summary: false,
+    runMilliseconds: 300,
+  });
   await kubelet.start();
-  undisturbed = await runKilledAfter(proxies[0]!, () => false);
+  undisturbed = await runKilledAfter(lanes[0]!, () => false);
 }, 900_000);
+afterEach(() => bundle.killAll());
 afterAll(async () => {
   kubelet?.stop();
   await bundle?.remove();
-  for (const proxy of proxies) await proxy.stop();
+  for (const { proxies, nats, publishers } of lanes) {
+    await Promise.all([...proxies.map((proxy) => proxy.stop()), publishers.close(), nats.remove()]);
+  }
   await server?.stop();
 });
+
+/** The operator makes the keys by which nats-server then starts. */
+async function makeLane(): Promise<Lane> {
+  const home = await server.namespace('operator');
+  const port = await freePort();
+  // Pods are told one address, so that the Jobs of all lanes are alike.
+  const address = ['--nats-url', `nats://127.0.0.1:${port}`, '--worker-nats-url', 'nats://nats:4222'];
+  const flags = ['--namespace', home, ...address];
+  const first = bundle.start(server.plane.kubeconfig, ...flags);
+  await eventually('the keys are there', () => secretIn(server, home, 'offsite-nats-auth').then(() => true));
+  await first.kill();
+  await server.client.delete(leases, home, 'offsite-operator').catch(() => {});
+  const { 'auth.conf': more = '' } = await secretIn(server, home, 'offsite-nats-auth');
+  const nats = await NatsServer.start({ port, more });
+  const proxy = () => CountingProxy.start(server.plane.kubeconfig);
+  const proxies: Lane['proxies'] = [await proxy(), await proxy()];
+  return { home, flags, nats, proxies, publishers: new RunPublishers(server, nats.url) };
+}
 
 const podsRun = ({ namespace }: Run) => kubelet.ran.filter((line) => line.endsWith(` ${namespace}/tiny`));
 
 /** A whole run whose operator is killed right after the writes that are chosen by number, and started again. */
-async function runKilledAfter(proxy: CountingProxy, isChosen: (write: number) => boolean) {
+async function runKilledAfter(lane: Lane, isChosen: (write: number) => boolean) {
+  const [proxy] = lane.proxies;
   proxy.reset();
-  const run = await Run.create(server, recorded);
+  const run = await Run.create(server, recorded, (namespace) => laneOf.set(namespace, lane));
   const kubeconfig = proxy.kubeconfig(bundle.directory);
-  const start = () => bundle.start(kubeconfig, '--namespaces', run.namespace, '--leader-election', 'false');
+  const flags = [...lane.flags, '--namespaces', run.namespace, '--leader-election', 'false'];
+  const start = () => bundle.start(kubeconfig, ...flags);
   let operator = start();
   proxy.onWrite = (_, number) => {
     if (!isChosen(number)) return;
@@ -65,22 +108,22 @@ describe('killed', () => {
   it(`after one write of a run, it ends as if nothing had been (every ${step}. write)`, async () => {
     const numbers = Array.from({ length: Math.ceil(undisturbed.writes / step) }, (_, i) => 1 + i * step);
     const problems: string[] = [];
-    const lane = async (proxy: CountingProxy) => {
+    const work = async (lane: Lane) => {
       for (let n = numbers.shift(); n !== undefined; n = numbers.shift()) {
         try {
-          const { state } = await runKilledAfter(proxy, (number) => number === n);
+          const { state } = await runKilledAfter(lane, (number) => number === n);
           problems.push(...differences(undisturbed.state, state).map((what) => `after write ${n}: ${what}`));
         } catch (error) {
           problems.push(`after write ${n}: ${(error as Error).message}`);
         }
       }
     };
-    await Promise.all(proxies.map(lane));
+    await Promise.all(lanes.map(work));
     expect(problems).toEqual([]);
   });
 
   it('after every write of one run, again and again, it ends as if nothing had been', async () => {
-    const { state } = await runKilledAfter(proxies[0]!, () => true);
+    const { state } = await runKilledAfter(lanes[0]!, () => true);
     expect(differences(undisturbed.state, state)).toEqual([]);
   });
 });
@@ -93,22 +136,20 @@ describe('two replicas', () => {
 
   /** Two that want the same lease, and a run; the first of the two leads. */
   async function start(): Promise<{ run: Run; leader: Replica; follower: Replica }> {
-    const namespace = await server.namespace('operator');
-    const run = await Run.create(server, recorded);
+    const lane = lanes[0]!;
+    // Whoever held it in the test before is dead.
+    await server.client.delete(leases, lane.home, 'offsite-operator').catch(() => {});
+    const run = await Run.create(server, recorded, (namespace) => laneOf.set(namespace, lane));
     const replica = (proxy: CountingProxy): Replica => {
       proxy.reset();
-      const flags = ['--namespaces', run.namespace, '--namespace', namespace];
+      const flags = [...lane.flags, '--namespaces', run.namespace];
       return { proxy, operator: bundle.start(proxy.kubeconfig(bundle.directory), ...flags) };
     };
-    const leader = replica(proxies[0]!);
+    const leader = replica(lane.proxies[0]);
     await eventually('one leads', () => leader.operator.said('leading'));
-    const follower = replica(proxies[1]!);
+    const follower = replica(lane.proxies[1]);
     await eventually('the other is there', () => follower.operator.said('starting'));
     await eventually('the run has begun', async () => (await run.jobs()).length > 0);
-    await eventually(
-      'the lease is held',
-      async () => (await server.client.list(leases, { namespace })).items.length === 1,
-    );
     return { run, leader, follower };
   }
 

@@ -28,8 +28,10 @@ export interface KubeletOptions {
   results: Results;
   /** How a pod ends; by default with its stage's recorded result. */
   ending?: (told: Told, pod: Pod) => Ending;
+  /** Whether the pod's own last word holds the result, as far as there is room: yes by default. */
+  summary?: boolean;
   /** Whole results go here too, before the pod ends. */
-  publisher?: Publisher;
+  publish?: (...event: Parameters<Publisher['publish']>) => Promise<void> | void;
   /** How long a pod runs; 0. */
   runMilliseconds?: number;
 }
@@ -73,7 +75,7 @@ export class Kubelet {
 
   async #run(pod: Pod): Promise<void> {
     const told = toldTo(pod);
-    const { results, publisher, runMilliseconds = 0 } = this.#options;
+    const { results, publish, summary = true, runMilliseconds = 0 } = this.#options;
     const { kind, metadata } = told.resource;
     const ending = this.#options.ending?.(told, pod) ?? { result: results[told.stage] };
     const started = new Date().toISOString();
@@ -81,14 +83,14 @@ export class Kubelet {
     this.ran.push(`${told.stage} of ${kind} ${keyOf({ ...pod, metadata })}`);
     await sleep(runMilliseconds);
     if (ending === 'runs on') return;
-    if ('result' in ending)
-      publisher?.publish({ kind, metadata }, { type: 'result', stage: told.stage, result: ending.result });
+    if ('result' in ending) {
+      await publish?.({ kind, metadata }, { type: 'result', stage: told.stage, result: ending.result });
+    }
     const exitCode = 'result' in ending ? 0 : ending.exitCode;
-    const { artifact, ...summary } = 'result' in ending ? ending.result : {};
+    const { artifact, ...rest } = 'result' in ending ? ending.result : {};
+    const made = artifact ? { artifact, ...(summary && { summary: rest }) } : {};
     const message =
-      'result' in ending
-        ? JSON.stringify({ ok: true, stage: told.stage, ...(artifact ? { artifact, summary } : {}) })
-        : ending.message;
+      'result' in ending ? JSON.stringify({ ok: true, stage: told.stage, ...made }) : ending.message;
     const finished = { startedAt: started, finishedAt: new Date().toISOString() };
     await this.#status(pod, exitCode === 0 ? 'Succeeded' : 'Failed', {
       terminated: { exitCode, message, reason: exitCode === 0 ? 'Completed' : 'Error', ...finished },

@@ -1,20 +1,17 @@
 /** The operator's process with a real nats-server, whose keys it makes; pods report with their own run's credentials. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type KubeObject, secrets } from '../../operator/runtime/index.ts';
-import { openPublisher, type Publisher } from '../../src/progress/index.ts';
+import type { KubeObject } from '../../operator/runtime/index.ts';
+import type { Publisher } from '../../src/progress/index.ts';
 import { freePort, NatsServer } from '../e2e/nats-server.ts';
 import { ApiServer, emulatorBuilds, eventually } from './api-server.ts';
 import { type Ending, Kubelet, type Told } from './kubelet.ts';
 import { OperatorBundle, type OperatorProcess } from './operator-process.ts';
 import { type Recorded, recordResults } from './recorded.ts';
+import { RunPublishers, secretIn } from './run-publishers.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'offsite-nats-test-'));
-const publishers = new Map<string, Publisher>();
 let server: ApiServer;
 let nats: NatsServer;
+let publishers: RunPublishers;
 let recorded: Recorded;
 let bundle: OperatorBundle;
 let operator: OperatorProcess;
@@ -32,12 +29,18 @@ beforeAll(async () => {
   operator = bundle.start(server.plane.kubeconfig, ...flags);
   await eventually(
     'the keys are there',
-    async () => (await secretIn(own, 'offsite-nats-auth')) !== undefined,
+    async () => (await secretIn(server, own, 'offsite-nats-auth')) !== undefined,
   );
-  nats = await NatsServer.start({ port, more: (await secretIn(own, 'offsite-nats-auth'))['auth.conf']! });
+  nats = await NatsServer.start({
+    port,
+    more: (await secretIn(server, own, 'offsite-nats-auth'))['auth.conf']!,
+  });
+  publishers = new RunPublishers(server, nats.url);
   kubelet = new Kubelet(server.client, {
     results: recorded.results,
-    publisher: { publish: (resource, event) => void publish(resource, event), close: async () => 0 },
+    publish,
+    // Or the pods' own words would do.
+    summary: false,
     ending: (told) => ending?.(told) ?? { result: recorded.results[told.stage] },
   });
   await kubelet.start();
@@ -45,36 +48,13 @@ beforeAll(async () => {
 
 afterAll(async () => {
   kubelet?.stop();
-  for (const publisher of publishers.values()) await publisher.close(100);
+  await publishers?.close();
   await bundle?.remove();
   await nats?.remove();
   await server?.stop();
-  rmSync(directory, { recursive: true, force: true });
 });
 
-async function secretIn(inNamespace: string, name: string): Promise<Record<string, string>> {
-  const { data } = await server.client.get<KubeObject & { data: Record<string, string> }>(
-    secrets,
-    inNamespace,
-    name,
-  );
-  return Object.fromEntries(
-    Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
-  );
-}
-
-/** As a pod of the resource does: with the credentials in its Job's Secret. */
-async function publish(...[resource, event]: Parameters<Publisher['publish']>): Promise<void> {
-  const uid = resource.metadata.uid ?? '';
-  if (!publishers.has(uid)) {
-    const all = (await server.client.list(secrets, { namespace })).items;
-    const own = all.find(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid))!;
-    const credentials = join(directory, `${uid}.creds`);
-    writeFileSync(credentials, (await secretIn(namespace, own.metadata.name))['nats.creds']!);
-    publishers.set(uid, openPublisher({ url: nats.url, credentials, warn: () => {} }));
-  }
-  publishers.get(uid)!.publish(resource, event);
-}
+const publish = (...event: Parameters<Publisher['publish']>) => publishers.publish(...event);
 
 interface Status {
   phase?: string;

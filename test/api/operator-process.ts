@@ -24,8 +24,14 @@ export class OperatorBundle {
     return process;
   }
 
-  async remove(): Promise<void> {
+  /** Ends every operator that was started. */
+  async killAll(): Promise<void> {
     for (const process of this.#running) await process.kill();
+    this.#running.clear();
+  }
+
+  async remove(): Promise<void> {
+    await this.killAll();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

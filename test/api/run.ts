@@ -12,6 +12,10 @@ interface Resource extends KubeObject {
 
 const all: readonly ResourceType[] = [emulatorBuilds, offsiteTunes, plugIns];
 
+/** That it has waited once, and no longer does, is no part of what came out. */
+const tells = ({ type, status }: { type: string; status: string }) =>
+  type !== 'Waiting' || status !== 'False';
+
 /** The three resources of one run in a namespace, as users would see them. */
 export class Run {
   readonly server: ApiServer;
@@ -22,8 +26,14 @@ export class Run {
     this.namespace = namespace;
   }
 
-  static async create(server: ApiServer, { manifests }: Recorded): Promise<Run> {
+  /** @param before told of the run's namespace before anything is in it */
+  static async create(
+    server: ApiServer,
+    { manifests }: Recorded,
+    before: (namespace: string) => void = () => {},
+  ): Promise<Run> {
     const namespace = await server.namespace('run');
+    before(namespace);
     const { build, tune, plug } = manifests;
     for (const [i, manifest] of [build, tune, plug].entries()) {
       const metadata = { ...manifest.metadata, namespace };
@@ -78,7 +88,7 @@ export class Run {
         generation: metadata.generation,
         finalizers: metadata.finalizers,
         spec,
-        status,
+        status: status && { ...status, conditions: status.conditions?.filter(tells) },
       })),
       jobs: (await this.jobs()).map(({ metadata, spec, status }) => ({
         name: metadata.name,
