@@ -35,6 +35,17 @@ else
   fi
 fi
 
+# Lets onnxruntime's own installer fetch its CUDA libraries, into a copy: the checkout's own package stays for the CPU.
+add_cuda_libraries() {
+  package=node_modules/onnxruntime-node
+  locked=$(node -p "require('./$package/package.json').version")
+  npm install --prefix "$1/cuda" --no-save --ignore-scripts --silent "onnxruntime-node@$locked" >&2
+  (cd "$1/cuda" && ONNXRUNTIME_NODE_INSTALL=cuda12 node $package/script/install.js >&2) ||
+    fail "onnxruntime-node $locked could not download its CUDA libraries (see above): is its feed reachable?"
+  cp "$1/cuda/$package"/bin/napi-v6/linux/x64/* "$1/app/$package/bin/napi-v6/linux/x64/"
+  rm -rf "$1/cuda"
+}
+
 stage() {
   context="$out/$1"
   case $1 in
@@ -43,10 +54,7 @@ stage() {
       ;;
     worker-cuda)
       node scripts/images/stage.ts worker "$context"
-      # onnxruntime's own installer fetches the CUDA libraries of its version.
-      ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js >&2 ||
-        fail "onnxruntime-node could not download its CUDA libraries: is its feed reachable?"
-      cp node_modules/onnxruntime-node/bin/napi-v6/linux/x64/* "$context/app/node_modules/onnxruntime-node/bin/napi-v6/linux/x64/"
+      add_cuda_libraries "$context"
       ;;
     nats)
       mkdir -p "$context"
