@@ -22,6 +22,7 @@ const schema = z.looseObject({
   sliding_window: z.int().positive().default(4096),
   final_logit_softcapping: z.number().positive().nullish(),
   attn_logit_softcapping: z.number().positive().nullish(),
+  use_bidirectional_attention: z.literal(false).nullish(),
 });
 
 /** Gemma 2 (arXiv 2408.00118): norms before and behind each part, capped products and logits, every other layer a window. */
@@ -41,7 +42,6 @@ export const gemma2: Family = {
 const kinds = ['full_attention', 'sliding_attention'] as const;
 const gemma3Schema = z.looseObject({
   ...schema.shape,
-  use_bidirectional_attention: z.literal(false).nullish(),
   sliding_window_pattern: z.int().positive().default(6),
   rope_local_base_freq: z.number().positive().default(10_000),
   rope_parameters: z.looseObject({ full_attention: ropeScaling, sliding_attention: ropeScaling }).nullish(),
