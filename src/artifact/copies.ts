@@ -2,10 +2,10 @@ import { join, relative, sep } from 'node:path';
 import { badSpec } from '../api/index.ts';
 
 /** The stores that there are, by the schemes of their URIs. */
-export const storeSchemes = ['s3'] as const;
+export const storeSchemes = ['s3', 'https', 'hf'] as const;
 export type StoreScheme = (typeof storeSchemes)[number];
 
-/** A place in a store: `bucket/key` for s3. */
+/** A place in a store: `bucket/key` for s3, `host/path` for https, `owner/name@revision/path` for hf. */
 export interface StorePlace {
   scheme: StoreScheme;
   place: string;
@@ -19,6 +19,12 @@ export interface Copy extends StorePlace {
 // No Secret can have this name.
 const noSecret = '_';
 
+const forms = {
+  s3: 's3://BUCKET/PATH',
+  https: 'https://HOST/PATH',
+  hf: 'hf://OWNER/NAME[@REVISION][/PATH] or hf://datasets/OWNER/NAME[@REVISION]/PATH',
+} as const;
+
 /** @throws OffsiteError BadSpec naming the field: an unknown scheme, or a path that is no plain one */
 export function parseStoreUri(uri: string, field: string): StorePlace {
   const [, scheme = '', rest = ''] = /^([a-z0-9]+):\/\/(.*)$/.exec(uri) ?? [];
@@ -30,7 +36,9 @@ export function parseStoreUri(uri: string, field: string): StorePlace {
   const parts = rest.replace(/\/$/, '').split('/');
   const plain = parts.length > 1 && parts.every((part) => !['', '.', '..'].includes(part));
   if (!plain || /[\\\0]/.test(rest))
-    throw badSpec(`${field}: must be ${known}://BUCKET/PATH, the path without empty, "." and ".." parts`);
+    throw badSpec(`${field}: must be ${forms[known]}, without empty, "." and ".." parts`);
+  if (known === 'https' && /[?#]|^[^/]*@/.test(rest))
+    throw badSpec(`${field}: must be without user, "?" and "#": a token belongs into secretRef`);
   return { scheme: known, place: parts.join('/') };
 }
 

@@ -9,6 +9,8 @@ export interface StoreCredentials {
   source: string;
 }
 
+export const environmentSource = 'the environment';
+
 /**
  * The credentials of a source: the mounted files of its Secret (`<directory>/<secret>/<key>`), or the environment where the
  * source names none.
@@ -21,7 +23,7 @@ export function readCredentials(
   environment: NodeJS.ProcessEnv = process.env,
 ): StoreCredentials {
   if (secret === undefined || directory === undefined)
-    return { values: environment, source: 'the environment' };
+    return { values: environment, source: environmentSource };
   const mounted = join(directory, secret);
   if (!existsSync(mounted)) throw badSpec(`Secret ${secret} is not mounted: does it exist in the namespace?`);
   // Kubernetes keeps its own ..data links there.

@@ -12,3 +12,4 @@ export { type Alike, inPlace, type Keeper } from './keeper.ts';
 export { Mirror } from './mirror.ts';
 export { checkReplaceable, type Mounts, resolveUri, writeArtifact, writeSharedArtifact } from './place.ts';
 export { StoreError } from './store.ts';
+export { writeWhole } from './whole.ts';

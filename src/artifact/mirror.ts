@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { badSpec } from '../api/index.ts';
 import { type Copy, copyAt } from './copies.ts';
-import { readCredentials } from './credentials.ts';
+import { environmentSource, readCredentials, type StoreCredentials } from './credentials.ts';
 import type { Alike } from './keeper.ts';
 import { pull, type TransferProgress } from './pull.ts';
 import { push } from './push.ts';
@@ -122,15 +122,41 @@ export class Mirror {
 
   async #open(scheme: Copy['scheme'], secret: string | undefined): Promise<Store> {
     const { secrets, environment } = this.#options;
-    return await openers[scheme](readCredentials(secret, secrets, environment));
+    return await openers[scheme](readCredentials(secret, secrets, environment), this.#options);
   }
 }
 
 /** A store's SDK is loaded when the first place of it is named. */
 const openers: Readonly<
-  Record<Copy['scheme'], (credentials: ReturnType<typeof readCredentials>) => Promise<Store>>
+  Record<Copy['scheme'], (credentials: StoreCredentials, options: MirrorOptions) => Promise<Store>>
 > = {
   s3: async (credentials) => new (await import('./s3.ts')).S3Store(credentials),
+  https: async (credentials, { environment }) => {
+    const token = credentials.source === environmentSource ? undefined : credentials.values['token'];
+    return new (await import('./https.ts')).HttpsStore(await httpClient(token, credentials, environment));
+  },
+  hf: async (credentials, { environment }) => {
+    const { values } = credentials;
+    const token = values['token'] ?? values['HF_TOKEN'];
+    const endpoint = values['HF_ENDPOINT'] ?? 'https://huggingface.co';
+    return new (await import('./hf.ts')).HubStore(
+      await httpClient(token, credentials, environment),
+      endpoint,
+    );
+  },
 };
+
+/** Only to the hosts of OFFSITE_HTTPS_HOSTS, where that is set. */
+async function httpClient(
+  token: string | undefined,
+  credentials: StoreCredentials,
+  environment: NodeJS.ProcessEnv = process.env,
+) {
+  const allowed = (environment['OFFSITE_HTTPS_HOSTS'] ?? '')
+    .split(',')
+    .map((host) => host.trim())
+    .filter(Boolean);
+  return new (await import('./http.ts')).HttpClient(token, credentials, allowed);
+}
 
 const isWritable = (store: Store): store is WritableStore => 'write' in store;

@@ -104,6 +104,8 @@ async function pullObject(
       );
       failures = 0;
     } catch (error) {
+      // Its beginning is of another version, or cannot be gone on from.
+      if (isStoreError(error, 'Changed')) rmSync(part, { force: true });
       if (signal.aborted || !mayPass(error)) throw error;
       // Some bytes came: the connection works, only not for long.
       failures = existsSync(part) && statSync(part).size > from ? 1 : failures + 1;

@@ -1,0 +1,125 @@
+import { z } from 'zod';
+import { bodyOf, checkRange, type HttpClient, rangeHeaders } from './http.ts';
+import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
+
+const revisionSchema = z.object({ sha: z.string().min(1) });
+const treeSchema = z.array(
+  z.object({
+    type: z.string(),
+    path: z.string(),
+    size: z.number().optional(),
+    oid: z.string(),
+    lfs: z.object({ oid: z.string(), size: z.number() }).nullish(),
+  }),
+);
+
+/** A repository of the hub, and what of it is meant. */
+interface HubPlace {
+  /** `models` or `datasets`, as its API calls them. */
+  api: 'models' | 'datasets';
+  repository: string;
+  revision: string;
+  /** Empty for the repository itself. */
+  path: string;
+}
+
+/**
+ * hf://[datasets/]OWNER/NAME[@REVISION][/PATH]: a repository in the hub's layout. Of a whole repository come the files that
+ * a model is made of: safetensors, GGUF, configuration and tokenizer at its top; not the same weights in other formats.
+ */
+export class HubStore implements Store {
+  readonly #client: HttpClient;
+  readonly #endpoint: string;
+  readonly #commits = new Map<string, Promise<string>>();
+
+  constructor(client: HttpClient, endpoint: string) {
+    this.#client = client;
+    this.#endpoint = endpoint.replace(/\/$/, '');
+  }
+
+  async list(place: string, signal: AbortSignal): Promise<StoredObject[]> {
+    const hub = parsePlace(place);
+    let files: z.output<typeof treeSchema>;
+    try {
+      files = await this.#tree(hub, place, signal);
+    } catch (error) {
+      if (isStoreError(error, 'Missing')) return [];
+      throw error;
+    }
+    return files.flatMap(({ type, path, size, oid, lfs }) => {
+      const inside = pathBelow(path, hub.path);
+      if (type !== 'file' || inside === undefined || (hub.path === '' && !isOfModel(path))) return [];
+      return [{ path: inside, sizeBytes: lfs?.size ?? size ?? 0, version: lfs?.oid ?? oid }];
+    });
+  }
+
+  async read(object: string, { from, version, signal }: ReadOptions) {
+    const hub = parsePlace(object);
+    const commit = await this.#commit(hub, object, signal);
+    const prefix = hub.api === 'datasets' ? 'datasets/' : '';
+    const path = hub.path.split('/').map(encodeURIComponent).join('/');
+    const url = new URL(`${this.#endpoint}/${prefix}${hub.repository}/resolve/${commit}/${path}`);
+    const headers = { 'accept-encoding': 'identity', ...rangeHeaders(from, '') };
+    const response = await this.#client.request(url, `hf://${object}`, { headers, signal });
+    checkRange(response, from, `hf://${object}`);
+    // Large files' versions are their sha256; a commit's files never change.
+    return { body: bodyOf(response), sha256: /^[0-9a-f]{64}$/.test(version) ? version : undefined };
+  }
+
+  async #tree(hub: HubPlace, place: string, signal: AbortSignal) {
+    const commit = await this.#commit(hub, place, signal);
+    const files: z.output<typeof treeSchema> = [];
+    let url: URL | undefined = new URL(
+      `${this.#endpoint}/api/${hub.api}/${hub.repository}/tree/${commit}?recursive=true`,
+    );
+    while (url !== undefined) {
+      const response = await this.#client.request(url, `hf://${place}`, { signal });
+      files.push(...parsed(treeSchema, await response.json().catch(() => undefined), place));
+      const next = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
+      url = next === undefined ? undefined : new URL(next, url);
+    }
+    return files;
+  }
+
+  /** The commit of a revision, asked for once: all files come from the same. */
+  #commit({ api, repository, revision }: HubPlace, place: string, signal: AbortSignal): Promise<string> {
+    const key = `${api}/${repository}@${revision}`;
+    const known = this.#commits.get(key);
+    if (known !== undefined) return known;
+    const url = new URL(
+      `${this.#endpoint}/api/${api}/${repository}/revision/${encodeURIComponent(revision)}`,
+    );
+    const commit = this.#client
+      .request(url, `hf://${place}`, { signal })
+      .then(
+        async (response) => parsed(revisionSchema, await response.json().catch(() => undefined), place).sha,
+      );
+    this.#commits.set(key, commit);
+    commit.catch(() => this.#commits.delete(key));
+    return commit;
+  }
+}
+
+function parsePlace(place: string): HubPlace {
+  const parts = place.split('/');
+  const api = parts[0] === 'datasets' ? 'datasets' : 'models';
+  const [owner = '', nameAtRevision = '', ...path] = api === 'datasets' ? parts.slice(1) : parts;
+  const [name = '', revision = 'main'] = nameAtRevision.split('@');
+  return { api, repository: `${owner}/${name}`, revision, path: path.join('/') };
+}
+
+/** A file's path from a place that is it, or a folder above it; undefined for any other. */
+function pathBelow(path: string, place: string): string | undefined {
+  if (place === '') return path;
+  if (path === place) return '';
+  return path.startsWith(`${place}/`) ? path.slice(place.length + 1) : undefined;
+}
+
+const isOfModel = (path: string) =>
+  !path.includes('/') && /\.(json|safetensors|gguf|model|txt|jinja)$/.test(path);
+
+function parsed<T>(schema: z.ZodType<T>, value: unknown, place: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new StoreError('StoreUnavailable', `hf://${place}: its server does not answer as a hub does`);
+}

@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { extname, join } from 'node:path';
+
+export interface WebServer {
+  port: number;
+  close(): Promise<void>;
+}
+
+async function listen(server: Server): Promise<WebServer> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as { port: number }).port,
+    close: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** A static file server with ranges and ETags, over TLS. */
+export function serveFiles(
+  directory: string,
+  certificate: { cert: string; key: string },
+): Promise<WebServer> {
+  const tls = { cert: readFileSync(certificate.cert), key: readFileSync(certificate.key) };
+  return listen(
+    createTlsServer(tls, (request, response) =>
+      sendFile(join(directory, pathIn(request)), request, response),
+    ),
+  );
+}
+
+export interface Hub extends WebServer {
+  endpoint: string;
+  /** What came, in order: host, path, and whether a token was there. */
+  requests: { where: 'hub' | 'files'; path: string; token: boolean; range: string | undefined }[];
+  /** Cuts the connection after so many bytes of the next large files. */
+  cut: { afterBytes: number; times: number };
+}
+
+/**
+ * Behaves as the hub does: revisions are commits, trees come in pages, large files are redirected to another host, which must
+ * not see the token that the hub asks for.
+ */
+export async function startHub(directory: string, token: string): Promise<Hub> {
+  const requests: Hub['requests'] = [];
+  const cut = { afterBytes: 0, times: 0 };
+  const note = (where: 'hub' | 'files', request: IncomingMessage) =>
+    requests.push({
+      where,
+      path: request.url ?? '',
+      token: request.headers.authorization !== undefined,
+      range: request.headers.range,
+    });
+  const files = await listen(
+    createServer((request, response) => {
+      note('files', request);
+      sendFile(join(directory, pathIn(request)), request, response, cut);
+    }),
+  );
+  const commit = 'c0ffee0000000000000000000000000000000000';
+  const answer: RequestListener = (request, response) => {
+    note('hub', request);
+    const url = new URL(request.url ?? '', 'http://hub');
+    const json = (value: unknown, headers = {}) =>
+      response.writeHead(200, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value));
+    if (request.headers.authorization !== `Bearer ${token}`) return void response.writeHead(401).end();
+    if (url.pathname === '/api/models/team/tiny/revision/v1') return void json({ sha: commit });
+    if (url.pathname === `/api/models/team/tiny/tree/${commit}`) {
+      const all = treeOf(directory);
+      const start = Number(url.searchParams.get('cursor') ?? 0);
+      const next = `http://${request.headers.host}${url.pathname}?recursive=true&cursor=${start + 2}`;
+      return void json(
+        all.slice(start, start + 2),
+        start + 2 < all.length ? { link: `<${next}>; rel="next"` } : {},
+      );
+    }
+    const [, path] = /^\/team\/tiny\/resolve\/c0ffee0+\/(.+)$/.exec(url.pathname) ?? [];
+    if (path === undefined) return void response.writeHead(404).end();
+    if (isLarge(path))
+      return void response.writeHead(302, { location: `http://127.0.0.1:${files.port}/${path}` }).end();
+    return sendFile(join(directory, path), request, response);
+  };
+  const hub = await listen(createServer(answer));
+  const close = async () => {
+    await hub.close();
+    await files.close();
+  };
+  return { port: hub.port, endpoint: `http://127.0.0.1:${hub.port}`, requests, cut, close };
+}
+
+const isLarge = (path: string) => ['.safetensors', '.bin'].includes(extname(path));
+
+function treeOf(directory: string) {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => {
+      const file = join(entry.parentPath, entry.name);
+      const path = file.slice(directory.length + 1);
+      const content = readFileSync(file);
+      const oid = createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
+      const sha256 = createHash('sha256').update(content).digest('hex');
+      const size = content.length;
+      return {
+        type: 'file',
+        path,
+        size,
+        oid,
+        ...(isLarge(path) && { lfs: { oid: sha256, size, pointerSize: 134 } }),
+      };
+    });
+}
+
+const pathIn = ({ url = '' }: IncomingMessage) => decodeURIComponent(new URL(url, 'http://x').pathname);
+
+function sendFile(
+  file: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  cut = { afterBytes: 0, times: 0 },
+): void {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (!stat?.isFile()) return void response.writeHead(404).end();
+  const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+  const content = readFileSync(file).subarray(from);
+  const etag = `"${createHash('sha1').update(readFileSync(file)).digest('hex')}"`;
+  response.writeHead(from > 0 ? 206 : 200, {
+    etag,
+    'content-length': content.length,
+    ...(from > 0 && { 'content-range': `bytes ${from}-${stat.size - 1}/${stat.size}` }),
+  });
+  if (request.method === 'HEAD') return void response.end();
+  if (cut.times > 0 && content.length > cut.afterBytes) {
+    cut.times--;
+    response.write(content.subarray(0, cut.afterBytes), () => setTimeout(() => response.destroy(), 50));
+    return;
+  }
+  response.end(content);
+}
