@@ -33,7 +33,7 @@ export function planTraining(
   const needed = Math.ceil((rows * longest) / capacity);
   const batch = Math.max(1, Math.min(rows, needed, Math.floor(callTokens / capacity)));
   const widest = Object.values(architecture.block(0)).reduce(
-    (sum, { shape }) => sum + (shape.length === 2 ? (shape[0] as number) : 0),
+    (sum, { shape, transposed }) => sum + (shape.length === 2 ? (shape[transposed ? 1 : 0] as number) : 0),
     0,
   );
   // A block keeps about the output of each of its matrix products, and attention weights of at most that size again.
