@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { OffsiteError } from '../api/index.ts';
+import { failureOf } from '../worker/index.ts';
 import { printCrds } from './crds.ts';
 import { printDigest } from './digest.ts';
 import { reportCommand } from './report.ts';
@@ -128,7 +129,7 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else {
     console.error(
-      error instanceof OffsiteError || !process.env['OFFSITE_DEBUG'] ? (error as Error).message : error,
+      error instanceof OffsiteError || !process.env['OFFSITE_DEBUG'] ? failureOf(error).message : error,
     );
     process.exitCode = error instanceof OffsiteError && error.reason === 'BadSpec' ? 2 : 1;
   }

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { badSpec, parseResource, type Resource } from '../api/index.ts';
+import { badSpec, OffsiteError, parseResource, type Resource } from '../api/index.ts';
 
 /** A resource and the directory of the file it came from, against which its relative `file:` URIs are read. */
 export interface LoadedResource {
@@ -23,20 +23,22 @@ export function loadManifests(paths: readonly string[]): LoadedResource[] {
         problems.push(`${file}: not valid YAML: ${document.errors[0]?.message.split('\n')[0]}`);
         continue;
       }
-      const value: unknown = document.toJS();
-      if (value === null || value === undefined) continue;
       try {
+        // Throws for aliases that lead nowhere or multiply without end.
+        const value: unknown = document.toJS();
+        if (value === null || value === undefined) continue;
         loaded.push({
           resource: parseResource(value, `${file}, document ${index + 1}`),
           file,
           base: dirname(resolve(file)),
         });
       } catch (error) {
-        problems.push((error as Error).message);
+        const { message } = error as Error;
+        problems.push(error instanceof OffsiteError ? message : `${file}: not valid YAML: ${message}`);
       }
     }
   }
-  problems.push(...duplicates(loaded));
+  problems.push(...duplicates(loaded), ...sharedOutputs(loaded));
   if (problems.length > 0) throw badSpec(problems.join('\n'));
   if (loaded.length === 0) {
     throw badSpec(
@@ -118,6 +120,24 @@ function duplicates(loaded: readonly LoadedResource[]): string[] {
     const earlier = first.get(key(resource));
     if (earlier === undefined) first.set(key(resource), file);
     else problems.push(`${file}: ${resource.kind} ${resource.metadata.name}: stands in ${earlier} already`);
+  }
+  return problems;
+}
+
+/** Two resources that write to one place would replace each other's artifacts. */
+function sharedOutputs(loaded: readonly LoadedResource[]): string[] {
+  const first = new Map<string, string>();
+  const problems: string[] = [];
+  for (const { resource, file, base } of loaded) {
+    const { uri } = resource.spec.output;
+    const place = /^file:(?!\/)/.test(uri) ? resolve(base, uri.slice('file:'.length)) : uri;
+    const name = `${resource.kind} ${resource.metadata.name}`;
+    const earlier = first.get(place);
+    if (earlier === undefined) first.set(place, name);
+    else if (earlier !== name)
+      problems.push(
+        `${file}: ${name}: spec.output.uri: ${earlier} writes to ${uri} too; give each its own place`,
+      );
   }
   return problems;
 }

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { stringify } from 'yaml';
 import { type ArtifactSource, type Resource, type Status, setCondition } from '../api/index.ts';
+import { writeWhole } from '../artifact/index.ts';
 import type { StageEvent } from '../progress/index.ts';
 import { type ArtifactReference, runStage, type StageJob, stagesOf } from '../worker/index.ts';
 import { key, type LoadedResource, referencesOf } from './manifests.ts';
@@ -152,6 +153,5 @@ function save({ resource, status }: RunResource, workDir: string): void {
   const directory = join(workDir, resource.kind.toLowerCase(), resource.metadata.name);
   mkdirSync(directory, { recursive: true });
   const file = join(directory, 'resource.yaml');
-  writeFileSync(`${file}.tmp`, stringify({ ...resource, status }));
-  renameSync(`${file}.tmp`, file);
+  writeWhole(file, stringify({ ...resource, status }));
 }

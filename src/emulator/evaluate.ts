@@ -1,6 +1,6 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { metricsOf } from '../api/index.ts';
-import { canonicalJson, sha256 } from '../artifact/index.ts';
+import { canonicalJson, sha256, writeWhole } from '../artifact/index.ts';
 import { type Example, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { Decoder, type Model, type WeightSource, weightsOf } from '../model/index.ts';
@@ -85,9 +85,18 @@ function keyOf(key: ProbeKey, { limit }: { limit: number }): string {
 }
 
 async function keptResult(path: string, compute: () => Promise<RowLikelihood[]>): Promise<RowLikelihood[]> {
-  if (existsSync(path)) return JSON.parse(readFileSync(path, 'utf8')) as RowLikelihood[];
+  const kept = readKept(path);
+  if (kept !== undefined) return kept;
   const result = await compute();
-  writeFileSync(`${path}.tmp`, canonicalJson(result), { flush: true });
-  renameSync(`${path}.tmp`, path);
+  writeWhole(path, canonicalJson(result));
   return result;
+}
+
+/** A damaged file is as good as none: it is computed again. */
+function readKept(path: string): RowLikelihood[] | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as RowLikelihood[];
+  } catch {
+    return undefined;
+  }
 }

@@ -1,3 +1,3 @@
 export { type ArtifactReference, type StageJob, type StageName, stagesOf } from './job.ts';
-export type { StageOutcome } from './outcome.ts';
+export { failureOf, type StageOutcome } from './outcome.ts';
 export { runStage, type StageOptions } from './run-stage.ts';

@@ -46,12 +46,22 @@ export async function runStage(
     if (outcome.ok) await takeOutput(job, mirror, result, identity);
     await mirror.settled();
     if (result !== undefined) emit(result);
-    return outcome.ok ? outcome : { ...outcome, message: withStoreUris(outcome.message, job.mounts.scratch) };
+    return outcome.ok ? outcome : { ...outcome, message: messageOf(outcome, job) };
   } catch (error) {
     await mirror.settled();
     const failure = failureOf(signal.aborted ? cancelled('stopped while files were brought') : error);
-    return { ok: false, ...failure, message: withStoreUris(failure.message, job.mounts.scratch), status: {} };
+    return { ok: false, ...failure, message: messageOf(failure, job), status: {} };
   }
+}
+
+/** What a reader is told: places by their URIs, and of a full disk which one it is. */
+function messageOf(
+  { reason, message }: { reason: string; message: string },
+  { mounts, resource }: StageJob,
+): string {
+  const told = withStoreUris(message, mounts.scratch);
+  const { uri } = resource.spec.output;
+  return reason === 'NoSpace' ? `writing ${uri}: ${told}` : told;
 }
 
 /** @throws OffsiteError where a place that is read is empty */
