@@ -148,6 +148,16 @@ test('without watchNamespaces the operator has a ClusterRole; with them a Role i
   expect(env).toContainEqual({ name: 'OFFSITE_NAMESPACES', value: 'models,data' });
 });
 
+test('the operator reads every variable that it is given', () => {
+  const settings = readFileSync(new URL('../../operator/settings.ts', import.meta.url), 'utf8');
+  const { env } = one(everything, 'Deployment')['spec'].template.spec.containers[0];
+  const names = (env as { name: string }[])
+    .map(({ name }) => name)
+    .filter((name) => name.startsWith('OFFSITE_'));
+  expect(names.length).toBeGreaterThan(10);
+  for (const name of names) expect(settings).toContain(`'${name}'`);
+});
+
 test('the operator reads no Secret but its own, and changes nothing that users wrote', () => {
   const rules = [...ofKind(standard, 'ClusterRole'), ...ofKind(standard, 'Role')]
     .filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'operator')

@@ -51,7 +51,7 @@ function hello(host, port) {
   });
 }
 
-/** A release needs a moment to come up: a check may fail for a minute. */
+/** A release needs a moment to come up: a check may fail for half a minute. */
 async function pass(check, until) {
   for (;;) {
     try {
@@ -63,7 +63,7 @@ async function pass(check, until) {
   }
 }
 
-const until = Date.now() + 60_000;
+const until = Date.now() + 30_000;
 for (const [name, check] of Object.entries(checks)) {
   const problem = await pass(check, until);
   console.log(problem === undefined ? `ok: ${name}` : `FAILED: ${name}: ${problem}`);
