@@ -1,5 +1,5 @@
 import type { PackedBatch } from '../data/index.ts';
-import type { Decoder, WeightSource, Weights } from '../model/index.ts';
+import type { Architecture, Decoder, WeightSource, Weights } from '../model/index.ts';
 
 export interface StreamOptions {
   /** Bytes that hidden states and masks of the batches in flight may take; at least one batch is in flight. */
@@ -22,7 +22,7 @@ export async function streamBlocks(
   batches: readonly PackedBatch[],
   { memory, eachBlock, atEnd, progress }: StreamOptions,
 ): Promise<void> {
-  for (const batchesInFlight of groupsWithin(memory, batches, decoder.config.hidden)) {
+  for (const batchesInFlight of groupsWithin(memory, batches, decoder.config)) {
     // copies, so that the masks that a decoder keeps for a batch go when its group is done
     const group = batchesInFlight.map((batch) => ({ ...batch }));
     const states: Float32Array[] = [];
@@ -63,12 +63,15 @@ export function holdingLatest(source: WeightSource): WeightSource {
 function* groupsWithin(
   memory: number,
   batches: readonly PackedBatch[],
-  width: number,
+  { hidden, depth, kind }: Architecture,
 ): Generator<PackedBatch[]> {
+  // layers that see a window have a mask of their own
+  const masks = new Set(Array.from({ length: depth }, (_, layer) => kind?.(layer))).size;
   let group: PackedBatch[] = [];
   let bytes = 0;
   for (const batch of batches) {
-    const size = batch.size * batch.length * (width + batch.length) * Float32Array.BYTES_PER_ELEMENT;
+    const numbers = batch.size * batch.length * (hidden + masks * batch.length);
+    const size = numbers * Float32Array.BYTES_PER_ELEMENT;
     if (group.length > 0 && bytes + size > memory) {
       yield group;
       group = [];
