@@ -18,8 +18,8 @@ quickstart: model data ## From nothing to a plugged-in SmolLM2 on this machine: 
 	  --mount models=.offsite/models --mount data=.offsite/data --mount artifacts=.offsite/quickstart/artifacts
 
 .PHONY: test
-test: check model data ## Everything that is checked before a change goes in; ends with one line of counts
-	@$(call vitest,--project unit --project golden --project chart --project api --project e2e --project faults)
+test: check model data programs ## Everything that is checked before a change goes in; ends with one line of counts
+	@$(call vitest,--project unit --project golden --project chart --project api --project e2e --project faults --project pods)
 
 .PHONY: test-unit
 test-unit: modules ## The fast tests
@@ -28,8 +28,8 @@ test-unit: modules ## The fast tests
 .PHONY: test-faults
 test-faults: FAULT_RUNS := 10
 test-faults: CRASH_EVERY := write
-test-faults: model data ## Runs that are killed again and again and must end the same
-	@$(call vitest,--project faults --project api test/faults test/api/crash)
+test-faults: model data programs ## Runs that are killed again and again and must end the same
+	@$(call vitest,--project faults --project api --project pod-faults test/faults test/api/crash test/pod-faults)
 
 .PHONY: check
 check: modules ## Generated files, lint, imports, types
@@ -42,8 +42,8 @@ bench: model data ## Benchmarks, with the peer beside them
 	@npm run --silent bench
 
 .PHONY: images
-images: modules ## Container images of operator and worker, by Docker or buildah
-	@sh scripts/images/build.sh operator worker nats
+images: modules ## Container images of operator and worker, by Docker or buildah; CUDA=1: also for GPUs
+	@sh scripts/images/build.sh operator worker nats $(if $(CUDA),worker-cuda)
 
 .PHONY: cluster
 cluster: modules ## A cluster: KUBECONFIG's, else kind's, else a real node here, as root; prints its kubeconfig's path
@@ -61,6 +61,10 @@ cluster-demo: model data ## The quickstart on that cluster: Helm, claims, three 
 modules: ## Node and the npm packages
 	@sh scripts/setup/node.sh
 	@sh scripts/setup/modules.sh
+
+.PHONY: programs
+programs: modules ## What test clusters run, built from Go modules where it is not cached
+	@sh scripts/setup/cluster.sh
 
 .PHONY: model
 model: modules ## SmolLM2-135M-Instruct into .offsite/models
