@@ -1,3 +1,5 @@
+import type { QuantisedType } from './quantised.ts';
+
 /** The element types that a checkpoint may store; GGUF's quantised ones are decoded block by block. */
 export type DType =
   | 'F64'
@@ -10,9 +12,7 @@ export type DType =
   | 'I8'
   | 'U8'
   | 'BOOL'
-  | 'Q4_0'
-  | 'Q4_1'
-  | 'Q8_0';
+  | QuantisedType;
 
 export interface TensorInfo {
   name: string;

@@ -1,4 +1,6 @@
 import type { DType } from './checkpoint.ts';
+import { halfTable } from './halves.ts';
+import { decodeBlocks, isQuantised, quantisedBlocks } from './quantised.ts';
 
 /** How many elements a block of a type holds, and its bytes. */
 export const blocks: Readonly<Record<DType, { elements: number; bytes: number }>> = {
@@ -12,21 +14,15 @@ export const blocks: Readonly<Record<DType, { elements: number; bytes: number }>
   I8: { elements: 1, bytes: 1 },
   U8: { elements: 1, bytes: 1 },
   BOOL: { elements: 1, bytes: 1 },
-  Q4_0: { elements: 32, bytes: 18 },
-  Q4_1: { elements: 32, bytes: 20 },
-  Q8_0: { elements: 32, bytes: 34 },
+  ...quantisedBlocks,
 };
 
-/** Every float16 as float32, made on first use: 65,536 values. */
-let halves: Float32Array | undefined;
-
 /**
- * Decodes stored bytes to float32. Quantised blocks follow ggml: Q4_0 d (q-8), Q4_1 d q + m, Q8_0 d q.
+ * Decodes stored bytes to float32.
  * @param bytes little-endian, whole blocks
  * @param into filled; its length is the number of elements
  */
 export function decodeInto(bytes: Uint8Array, dtype: DType, into: Float32Array): void {
-  const { buffer, byteOffset } = bytes;
   const n = into.length;
   switch (dtype) {
     case 'F32':
@@ -47,39 +43,9 @@ export function decodeInto(bytes: Uint8Array, dtype: DType, into: Float32Array):
       for (let i = 0; i < n; i++) bits[i] = (source[i] as number) << 16;
       return;
     }
-    case 'Q4_0':
-    case 'Q4_1':
-    case 'Q8_0':
-      decodeBlocks(new DataView(buffer, byteOffset, bytes.byteLength), bytes, dtype, into);
-      return;
     default:
-      throw new Error(`${dtype} is not a floating-point type`);
-  }
-}
-
-function decodeBlocks(
-  view: DataView,
-  bytes: Uint8Array,
-  dtype: 'Q4_0' | 'Q4_1' | 'Q8_0',
-  into: Float32Array,
-): void {
-  const table = halfTable();
-  const size = blocks[dtype].bytes;
-  const header = dtype === 'Q4_1' ? 4 : 2;
-  for (let at = 0, out = 0; out < into.length; at += size, out += 32) {
-    const d = table[view.getUint16(at, true)] as number;
-    if (dtype === 'Q8_0') {
-      for (let i = 0; i < 32; i++) into[out + i] = d * view.getInt8(at + header + i);
-      continue;
-    }
-    const m = dtype === 'Q4_1' ? (table[view.getUint16(at + 2, true)] as number) : 0;
-    const zero = dtype === 'Q4_1' ? 0 : 8;
-    for (let i = 0; i < 16; i++) {
-      const pair = bytes[at + header + i] as number;
-      // Rounded after the product, as float32 arithmetic does.
-      into[out + i] = Math.fround(d * ((pair & 15) - zero)) + m;
-      into[out + i + 16] = Math.fround(d * ((pair >> 4) - zero)) + m;
-    }
+      if (!isQuantised(dtype)) throw new Error(`${dtype} is not a floating-point type`);
+      decodeBlocks(bytes, dtype, into);
   }
 }
 
@@ -128,17 +94,6 @@ const rounding = (() => {
 function bitsToFloat(bits: number): number {
   rounding.bits[0] = bits;
   return rounding.float[0] as number;
-}
-
-function halfTable(): Float32Array {
-  halves ??= Float32Array.from({ length: 65536 }, (_, half) => {
-    const exponent = (half >> 10) & 31;
-    const fraction = half & 1023;
-    const sign = half & 0x8000 ? -1 : 1;
-    if (exponent === 31) return fraction === 0 ? sign * Infinity : Number.NaN;
-    return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-  });
-  return halves;
 }
 
 /** Typed arrays want aligned offsets: the same buffer where it is aligned, a copy where not. */

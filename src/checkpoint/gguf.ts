@@ -9,19 +9,19 @@ const tensorTypes: Readonly<Record<number, DType>> = {
   1: 'F16',
   2: 'Q4_0',
   3: 'Q4_1',
+  6: 'Q5_0',
+  7: 'Q5_1',
   8: 'Q8_0',
+  12: 'Q4_K',
+  13: 'Q5_K',
+  14: 'Q6_K',
   30: 'BF16',
 };
 /** Names of those that are not, for the error. */
 const unsupportedTypes: Readonly<Record<number, string>> = {
-  6: 'Q5_0',
-  7: 'Q5_1',
   9: 'Q8_1',
   10: 'Q2_K',
   11: 'Q3_K',
-  12: 'Q4_K',
-  13: 'Q5_K',
-  14: 'Q6_K',
   15: 'Q8_K',
 };
 

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeFloats, encodeFloats } from '../../../src/checkpoint/index.ts';
+import reference from '../../fixtures/quantised.json' with { type: 'json' };
 
 const bits = (value: number) => new Uint32Array(Float32Array.of(value).buffer)[0]!;
 const fromBits = (value: number) => new Float32Array(Uint32Array.of(value).buffer)[0]!;
@@ -109,5 +110,12 @@ describe('quantised blocks', () => {
         );
       }),
     );
+  });
+
+  test.each(Object.entries(reference))('%s as the gguf package decodes it', (type, { blocks, values }) => {
+    const expected = decodeFloats(Buffer.from(values, 'base64'), 'F32');
+    const decoded = decodeFloats(Buffer.from(blocks, 'base64'), type as keyof typeof reference);
+    expect(decoded.length).toBe(768);
+    expect(decoded).toEqual(expected);
   });
 });

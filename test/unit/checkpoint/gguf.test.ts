@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../../../src/checkpoint/index.ts';
+import reference from '../../fixtures/quantised.json' with { type: 'json' };
 import { badModelOf, file, type GgufParts, gguf, text, uint32, uint64 } from './files.ts';
 
 const open = (parts: GgufParts) => openCheckpoint(file('model.gguf', gguf(parts)));
@@ -68,6 +69,25 @@ describe('a GGUF file', () => {
     checkpoint.close();
   });
 
+  test.each([
+    ['Q5_0', 6],
+    ['Q5_1', 7],
+    ['Q8_0', 8],
+    ['Q4_K', 12],
+    ['Q5_K', 13],
+    ['Q6_K', 14],
+  ] as const)('reads %s by row', (name, type) => {
+    const [data, values] = [reference[name].blocks, reference[name].values].map((part) =>
+      Buffer.from(part, 'base64'),
+    ) as [Buffer, Buffer];
+    const checkpoint = open({ tensors: [{ name: 'a', dimensions: [256, 3], type }], data });
+    expect(checkpoint.tensors.get('a')).toMatchObject({ dtype: name, shape: [3, 256] });
+    const expected = new Float32Array(values.buffer.slice(values.byteOffset, values.byteOffset + 3072));
+    expect(checkpoint.read('a')).toEqual(expected);
+    expect(checkpoint.read('a', { rows: [1, 3] })).toEqual(expected.subarray(256));
+    checkpoint.close();
+  });
+
   test.each<[string, GgufParts | Uint8Array, RegExp | string]>([
     ['an empty file', new Uint8Array(), 'ends within its header'],
     ['another magic', Buffer.from('GGML and more that is long enough'), 'does not start with GGUF'],
@@ -106,8 +126,8 @@ describe('a GGUF file', () => {
     ],
     [
       'a type that is not supported',
-      { tensors: [{ name: 'a', dimensions: [256], type: 12 }] },
-      'tensor a is Q4_K; F32, F16,',
+      { tensors: [{ name: 'a', dimensions: [256], type: 11 }] },
+      'tensor a is Q3_K; F32, F16,',
     ],
     [
       'a type that there is not',
