@@ -15,6 +15,8 @@ export interface LoadedResource {
  * @throws OffsiteError BadSpec with every problem of every file, one a line.
  */
 export function loadManifests(paths: readonly string[]): LoadedResource[] {
+  if (paths.length === 0)
+    throw badSpec('name a manifest or a directory of manifests: offsite run -f FILE_OR_DIR');
   const problems: string[] = [];
   const loaded: LoadedResource[] = [];
   for (const file of paths.flatMap(manifestFiles)) {
