@@ -1,0 +1,230 @@
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { OffsiteError } from '../../../src/api/index.ts';
+import {
+  canonicalJson,
+  digestOf,
+  openArtifact,
+  resolveUri,
+  sealArtifact,
+  writeArtifact,
+  writeWhole,
+} from '../../../src/artifact/index.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'artifact-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const hash = (text: string | Buffer) => createHash('sha256').update(text).digest('hex');
+const description = {
+  kind: 'Adapter' as const,
+  madeFrom: { emulator: 'sha256:1' },
+  hyperparameters: { b: 1, a: [2] },
+};
+
+function reasonAndMessage(act: () => unknown): [string, string] {
+  try {
+    act();
+  } catch (error) {
+    expect(error).toBeInstanceOf(OffsiteError);
+    return [(error as OffsiteError).reason, (error as OffsiteError).message];
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('canonicalJson', () => {
+  test('equal values have equal texts, whatever the order of their members', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (value) => {
+        const turned = Object.fromEntries(Object.entries(value).toReversed());
+        expect(canonicalJson(turned)).toBe(canonicalJson(value));
+        expect(JSON.parse(canonicalJson(value))).toEqual(JSON.parse(JSON.stringify(value)));
+      }),
+    );
+    expect(canonicalJson({ b: { d: 1, c: undefined }, a: [3, { z: 1, y: 2 }] })).toBe(
+      '{"a":[3,{"y":2,"z":1}],"b":{"d":1}}',
+    );
+  });
+});
+
+describe('digestOf', () => {
+  test('is the sha256 of the sorted lines that sha256sum prints; a file is a directory that holds only it', () => {
+    mkdirSync(join(directory, 'sub'));
+    writeFileSync(join(directory, 'b.txt'), 'two');
+    writeFileSync(join(directory, 'sub/a.txt'), 'one');
+    const lines = [`${hash('two')}  b.txt\n`, `${hash('one')}  sub/a.txt\n`].sort();
+    expect(digestOf(directory)).toBe(`sha256:${hash(lines.join(''))}`);
+    expect(digestOf(join(directory, 'b.txt'))).toBe(
+      `sha256:${hash(lines.find((line) => line.includes('b.txt'))!)}`,
+    );
+  });
+
+  test('names what is not there, and what is empty', () => {
+    expect(reasonAndMessage(() => digestOf(join(directory, 'none')))).toEqual([
+      'BadModel',
+      expect.stringContaining('there is no such file'),
+    ]);
+    expect(reasonAndMessage(() => digestOf(directory))).toEqual([
+      'BadModel',
+      expect.stringContaining('is empty'),
+    ]);
+  });
+});
+
+describe('a sealed artifact', () => {
+  beforeEach(() => {
+    writeFileSync(join(directory, 'b.bin'), 'bytes');
+    mkdirSync(join(directory, 'sub'));
+    writeFileSync(join(directory, 'sub/a.txt'), '');
+  });
+
+  test('opens with the digest of its manifest, which tells no time and no place', () => {
+    const sealed = sealArtifact(directory, description);
+    const manifest = readFileSync(join(directory, 'manifest.json'));
+    expect(sealed.digest).toBe(`sha256:${hash(manifest)}`);
+    expect(JSON.parse(String(manifest))).toEqual({
+      ...description,
+      files: [
+        { path: 'b.bin', sizeBytes: 5, sha256: hash('bytes') },
+        { path: 'sub/a.txt', sizeBytes: 0, sha256: hash('') },
+      ],
+    });
+    expect(openArtifact(directory, { kind: 'Adapter', digest: sealed.digest })).toEqual(sealed);
+    expect(sealed.sizeBytes).toBe(5 + manifest.length);
+  });
+
+  test.each<[string, () => void, string]>([
+    ['a changed byte', () => writeFileSync(join(directory, 'b.bin'), 'bytez'), 'b.bin: its sha256 is not'],
+    [
+      'a longer file',
+      () => writeFileSync(join(directory, 'b.bin'), 'bytes!'),
+      'b.bin: has 6 bytes, the manifest says 5',
+    ],
+    [
+      'a file that is gone',
+      () => rmSync(join(directory, 'b.bin')),
+      'b.bin: is in the manifest but not there',
+    ],
+    ['a file more', () => writeFileSync(join(directory, 'sub/more'), ''), 'sub/more: is not in the manifest'],
+    [
+      'a link in place of a file',
+      () => {
+        rmSync(join(directory, 'b.bin'));
+        symlinkSync('/etc/hostname', join(directory, 'b.bin'));
+      },
+      'b.bin: is no plain file',
+    ],
+    [
+      'a manifest of half its length',
+      () => {
+        const path = join(directory, 'manifest.json');
+        writeFileSync(path, readFileSync(path, 'utf8').slice(0, 50));
+      },
+      'manifest.json: is damaged',
+    ],
+    ['no manifest', () => rmSync(join(directory, 'manifest.json')), 'holds no manifest.json'],
+  ])('is refused with %s', (_, damage, message) => {
+    sealArtifact(directory, description);
+    damage();
+    expect(reasonAndMessage(() => openArtifact(directory))).toEqual([
+      'BadModel',
+      expect.stringContaining(message),
+    ]);
+  });
+
+  test('is refused as another kind or under another digest', () => {
+    const { digest } = sealArtifact(directory, description);
+    expect(reasonAndMessage(() => openArtifact(directory, { kind: 'Model' }))[1]).toContain(
+      'is an artifact of kind Adapter, expected Model',
+    );
+    expect(reasonAndMessage(() => openArtifact(directory, { digest: 'sha256:2' }))[1]).toContain(digest);
+  });
+
+  test.each(['../out', '/etc/passwd', 'sub/../../out', 'a\\..\\b'])('cannot name %s', (path) => {
+    sealArtifact(directory, description);
+    const file = join(directory, 'manifest.json');
+    const manifest = JSON.parse(readFileSync(file, 'utf8'));
+    manifest.files.push({ path, sizeBytes: 0, sha256: hash('') });
+    writeFileSync(file, JSON.stringify(manifest));
+    expect(reasonAndMessage(() => openArtifact(directory))[1]).toContain('leaves the artifact');
+  });
+});
+
+describe('writeArtifact', () => {
+  const output = () => join(directory, 'deep/out');
+  const fill = (text: string) => (temporary: string) => {
+    writeFileSync(join(temporary, 'file'), text);
+    sealArtifact(temporary, description);
+  };
+
+  test('replaces an earlier artifact, and what a killed process left', async () => {
+    await writeArtifact(output(), fill('one'));
+    mkdirSync(`${output()}.partial`);
+    writeFileSync(join(`${output()}.partial`, 'half'), '');
+    await writeArtifact(output(), fill('two'));
+    expect(readFileSync(join(output(), 'file'), 'utf8')).toBe('two');
+    expect(readdirSync(join(directory, 'deep'))).toEqual(['out']);
+  });
+
+  test('leaves what was there when it fails', async () => {
+    await writeArtifact(output(), fill('one'));
+    await expect(
+      writeArtifact(output(), (temporary) => {
+        writeFileSync(join(temporary, 'file'), 'half');
+        throw new Error('stop');
+      }),
+    ).rejects.toThrow('stop');
+    expect(readFileSync(join(output(), 'file'), 'utf8')).toBe('one');
+    expect(readdirSync(join(directory, 'deep'))).toEqual(['out']);
+  });
+
+  test('never replaces what is no artifact', async () => {
+    mkdirSync(output(), { recursive: true });
+    writeFileSync(join(output(), 'thesis.tex'), 'years of work');
+    await expect(writeArtifact(output(), fill('one'))).rejects.toThrow(/holds 1 files and is no artifact/);
+    expect(readFileSync(join(output(), 'thesis.tex'), 'utf8')).toBe('years of work');
+  });
+});
+
+test('writeWhole names the file, and leaves nothing half-written', () => {
+  const path = join(directory, 'none/file');
+  expect(() => writeWhole(path, 'text')).toThrow(path);
+  writeWhole(join(directory, 'file'), 'text');
+  expect(readFileSync(join(directory, 'file'), 'utf8')).toBe('text');
+  mkdirSync(join(directory, 'taken'));
+  writeFileSync(join(directory, 'taken/x'), '');
+  expect(() => writeWhole(join(directory, 'taken'), 'text')).toThrow('taken');
+  expect(existsSync(join(directory, 'taken.tmp'))).toBe(false);
+});
+
+describe('resolveUri', () => {
+  const mounts = { claims: { models: '/mnt/m' }, base: '/base' };
+  test('file: against the manifest, pvc: in its claim', () => {
+    expect(resolveUri('file:a/b', mounts, 'f')).toBe('/base/a/b');
+    expect(resolveUri('file:/a/b', mounts, 'f')).toBe('/a/b');
+    expect(resolveUri('file:///a/b%20c', mounts, 'f')).toBe('/a/b c');
+    expect(resolveUri('pvc://models/a/b', mounts, 'f')).toBe('/mnt/m/a/b');
+  });
+  test.each([
+    ['pvc://data/a', 'f: claim data is not mounted; with offsite run, add --mount data=DIR'],
+    ['pvc://models/../etc/passwd', 'f: leaves its claim models'],
+    ['pvc://models/a/../../../etc', 'f: leaves its claim models'],
+  ])('%s is refused', (uri, message) => {
+    expect(reasonAndMessage(() => resolveUri(uri, mounts, 'f'))).toEqual(['BadSpec', message]);
+  });
+});
