@@ -5,7 +5,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { type InstalledPackage, packagesFor } from './packages.ts';
 
 const common = {
@@ -26,12 +26,25 @@ async function stageOperator(directory: string): Promise<void> {
     banner: {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
     },
-    sourcemap: 'linked',
-    sourcesContent: false,
+    plugins: [withoutModels],
   });
   const heavy = Object.keys(metafile.inputs).filter((path) => path.includes('onnxruntime'));
   if (heavy.length > 0) throw new Error(`the operator's image would hold ${heavy[0]}`);
 }
+
+/** client-node's package is mostly models that are not used; esbuild cannot know that leaving them out changes nothing. */
+const withoutModels: Plugin = {
+  name: 'without-models',
+  setup({ onResolve, resolve }) {
+    onResolve({ filter: /^(@kubernetes\/client-node$|\.)/ }, async ({ path, pluginData, ...asked }) => {
+      const ofClient = path.startsWith('@') || asked.importer.includes('@kubernetes/client-node');
+      if (pluginData === 'resolved' || !ofClient) return undefined;
+      const { importer, kind, resolveDir } = asked;
+      const found = await resolve(path, { importer, kind, resolveDir, pluginData: 'resolved' });
+      return { ...found, sideEffects: false };
+    });
+  },
+};
 
 async function stageWorker(directory: string): Promise<void> {
   const { metafile } = await build({
