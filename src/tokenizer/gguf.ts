@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { badModel } from '../api/index.ts';
 
 type Json = Record<string, unknown>;
@@ -26,6 +27,12 @@ const preTokenizers: Readonly<Record<string, readonly Json[]>> = {
   qwen2: [split(cl100k('\\p{N}')), byteLevel],
 };
 
+const listsSchema = z.object({
+  tokens: z.array(z.string()).min(1),
+  token_type: z.array(z.number()).default([]),
+  merges: z.array(z.string()).default([]),
+});
+
 /** ggml's token types that are matched as a whole: control (3) and user-defined (4). */
 const control = 3;
 const userDefined = 4;
@@ -46,8 +53,16 @@ export function fromGguf(metadata: Readonly<Record<string, unknown>>): { tokeniz
       `GGUF tokenizer.ggml.pre is ${pre}; ${Object.keys(preTokenizers).join(', ')} are supported`,
     );
   }
-  const tokens = get<string[]>('tokens') ?? [];
-  const types = get<number[]>('token_type') ?? [];
+  const lists = listsSchema.safeParse({
+    tokens: get('tokens'),
+    token_type: get('token_type'),
+    merges: get('merges'),
+  });
+  if (!lists.success) {
+    const [name] = lists.error.issues[0]?.path ?? [];
+    throw badModel(`GGUF tokenizer.ggml.${String(name)} is missing or no list of the right type`);
+  }
+  const { tokens, token_type: types, merges } = lists.data;
   const token = (name: string) => tokens[get<number>(`${name}_token_id`) ?? -1];
   const bos = token('bos');
   const eos = token('eos');
@@ -86,7 +101,7 @@ export function fromGguf(metadata: Readonly<Record<string, unknown>>): { tokeniz
         fuse_unk: false,
         byte_fallback: false,
         vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
-        merges: (get<string[]>('merges') ?? []).map((merge) => merge.split(' ')),
+        merges: merges.map((merge) => merge.split(' ')),
       },
     },
     config: {

@@ -61,7 +61,7 @@ function make(tokenizer: Json, config: Json, where: string): Tokenizer {
   return {
     encode: (text, { specialTokens = true } = {}) =>
       hub.encode(text, { add_special_tokens: specialTokens }).ids,
-    decode: (ids) => hub.decode([...ids]),
+    decode: (ids) => (ids.length === 0 ? '' : hub.decode([...ids])),
     eos: eosText === undefined ? undefined : hub.token_to_id(eosText),
     chat: chatTemplateOf(config, where),
     files: [
@@ -72,9 +72,13 @@ function make(tokenizer: Json, config: Json, where: string): Tokenizer {
 }
 
 function readJson(file: string): Json {
+  let value: unknown;
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Json;
+    value = JSON.parse(readFileSync(file, 'utf8'));
   } catch {
     throw badModel(`${file}: is not JSON`);
   }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw badModel(`${file}: is not a JSON object`);
+  return value as Json;
 }
