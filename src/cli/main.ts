@@ -55,7 +55,10 @@ program
     'after',
     `
 A run that was stopped (Ctrl-C, kill) goes on where it was when the same command is given again:
-finished stages return their artifacts at once, training goes on from its last checkpoint, to the same digest.`,
+finished stages return their artifacts at once, training goes on from its last checkpoint, to the same digest.
+Places: file:PATH (from the manifest's directory), pvc://CLAIM/PATH (with --mount), s3://BUCKET/PATH (AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL), hf://OWNER/NAME@REVISION (HF_TOKEN) and https://HOST/PATH; what comes over the
+network is kept in WORK_DIR/.stores, and is not fetched again while it is the same there.`,
   )
   .action(runCommand);
 

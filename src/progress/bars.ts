@@ -35,7 +35,7 @@ export class BarsTerminal implements Terminal {
       linewrap: false,
       // Whoever runs the stages handles signals: they save a checkpoint first.
       gracefulExit: false,
-      format: (_options, _params, stage: Stage) => drawStage(stage, stream.columns ?? 80, performance.now()),
+      format: (_options, _params, stage: Stage) => drawStage(stage, stream.columns || 80, performance.now()),
     });
   }
 
@@ -56,6 +56,8 @@ export class BarsTerminal implements Terminal {
       stage.due = performance.now() + event.estimatedRemainingSeconds * 1000;
     }
     stage.bar.update(event.progressPercentage, stage);
+    // A part of a stage, such as one of the plug-in's cells, has no result of its own.
+    if (event.progressPercentage === 100) this.#end(stage, 'done');
   }
 
   finished({ resource, status }: FinishedResource): void {

@@ -218,7 +218,7 @@ test('everything on S3, each pod with nothing but its Secret: the same digests; 
   const server = await S3Server.start('team');
   cleanUp.push(() => server.remove());
   const { claim, manifests: local } = inClaims();
-  const longer = { steps: 200, checkpointSteps: 2 };
+  const longer = { steps: 80, checkpointSteps: 2 };
   Object.assign(local.tune.spec['training'] as object, longer);
   const expected = (await runAll(local)).digests;
 
