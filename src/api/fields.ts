@@ -58,6 +58,13 @@ export const nameRule = {
   message: `metadata.name ${nameRight}`,
 };
 
+/** The name of an object of Kubernetes' own, such as a Secret. */
+export const objectName = matching(
+  /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
+  253,
+  'must be lower-case letters, digits, "-" and ".", with a letter or digit at the ends and beside each "."',
+);
+
 export const digest = matching(
   /^sha256:[0-9a-f]{64}$/,
   71,
@@ -72,13 +79,13 @@ export const quantity = matching(
 
 /** Where something is read from. */
 export const inputUri = uri(
-  /^(file:.+|pvc:\/\/[a-z0-9][-.a-z0-9]*\/.+|(hf|s3|oci|https):\/\/.+)$/,
+  /^(file:.+|pvc:\/\/[a-z0-9]([-.a-z0-9]*[a-z0-9])?\/.+|(hf|s3|oci|https):\/\/.+)$/,
   'must be pvc://CLAIM/PATH, hf://, s3://, oci://, https:// or, for `offsite run`, file:PATH',
 );
 
 /** Where something is written to. */
 export const outputUri = uri(
-  /^(file:.+|pvc:\/\/[a-z0-9][-.a-z0-9]*\/.+|(s3|oci):\/\/.+)$/,
+  /^(file:.+|pvc:\/\/[a-z0-9]([-.a-z0-9]*[a-z0-9])?\/.+|(s3|oci):\/\/.+)$/,
   'must be pvc://CLAIM/PATH, s3://, oci:// or, for `offsite run`, file:PATH',
 );
 

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { digest, inputUri, outputUri, resourceName } from './fields.ts';
+import { digest, inputUri, objectName, outputUri, resourceName } from './fields.ts';
 import { DataFormat } from './metrics.ts';
 import { withRules } from './rules.ts';
 
 const secretRef = z
   .strictObject({
-    name: z.string().min(1).max(253).describe('Name of a Secret in the same namespace.'),
+    name: objectName.describe('Name of a Secret in the same namespace.'),
   })
   .optional()
   .describe('Credentials for the URI.');

@@ -26,6 +26,7 @@ const brokenStrings = [
   'Not A Name',
   'file:here',
   'pvc://claim/../other',
+  'pvc://claim-/here',
   'ftp://there',
   'sha256:0',
   '-a-',
@@ -43,6 +44,8 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'emulator'], {}, 'spec.emulator'],
     [['spec', 'emulator'], { ref: { name: 'a' }, uri: 'pvc://claim/a', digest }, 'spec.emulator'],
     [['spec', 'emulator'], { uri: 'pvc://claim/a' }, 'spec.emulator.digest'],
+    [['spec', 'adapter'], { rank: 8 }, 'spec.adapter'],
+    [['spec', 'adapter'], { type: 'bitfit', targetModules: ['q_proj'] }, 'spec.adapter'],
     [['spec', 'training', 'epochs'], 2, 'spec.training'],
     [['spec', 'training', 'steps'], absent, 'spec.training'],
     [['spec', 'training', 'microBatchSize'], 5, 'spec.training.microBatchSize'],
@@ -58,9 +61,16 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
   ],
 };
 
+/** With the fields that a right manifest may also have, so that each can be broken alone. */
+const tune = withField(
+  withField({ ...manifests.tune }, ['spec', 'training', 'betas'], ['0.9', '0.999']),
+  ['spec', 'adapter'],
+  { type: 'lora', rank: 4, alpha: 8, targetModules: ['q_proj'] },
+);
+
 const cases: [type: ResourceType, manifest: KubeObject][] = [
   [emulatorBuilds, { ...manifests.build }],
-  [offsiteTunes, withField({ ...manifests.tune }, ['spec', 'training', 'betas'], ['0.9', '0.999'])],
+  [offsiteTunes, tune],
   [plugIns, { ...manifests.plug }],
 ];
 
