@@ -1,0 +1,124 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { setField } from '../../tiny/index.ts';
+import type { Case } from './case.ts';
+
+/** Stands in every bad row; it must not stand in any message. */
+export const secret = 'XYZZY-PRIVATE';
+
+const rowsOf = {
+  OffsiteTune: {
+    place: 'data/train.jsonl',
+    good: { question: `${secret}?`, choices: ['red', secret], answer: 1 },
+  },
+};
+const train = (name: string, rows: (good: string) => string | Uint8Array, message: RegExp): Case => ({
+  name,
+  kind: 'OffsiteTune',
+  change: ({ path }) => {
+    const content = rows(JSON.stringify(rowsOf.OffsiteTune.good));
+    writeFileSync(path(rowsOf.OffsiteTune.place), content);
+  },
+  reason: 'BadData',
+  message,
+});
+const row = (fields: object) => JSON.stringify({ ...rowsOf.OffsiteTune.good, ...fields });
+
+/** Rows that are damaged, do not fit, or are others than the spec says. */
+export const dataCases: Case[] = [
+  train('empty data', () => '', /train\.jsonl: the file is empty; it needs at least one row/),
+  train(
+    'malformed JSON',
+    (good) => `${good}\n{"question": "${secret}`,
+    /train\.jsonl: row 2: is not valid JSON/,
+  ),
+  train('blank line', (good) => `${good}\n\n${good}\n`, /row 2: is a blank line/),
+  train(
+    'a list in place of a row',
+    (good) => `${good}\n["${secret}"]`,
+    /row 2: must be a JSON object with "question", "choices" and "answer"/,
+  ),
+  train(
+    'an answer outside the choices',
+    (good) => `${good}\n${row({ answer: 2 })}`,
+    /row 2: column "answer": .*0 to 1/,
+  ),
+  train('empty choices', () => row({ choices: [] }), /row 1: column "choices": needs at least 2 choices/),
+  train(
+    'a choice without words',
+    () => row({ choices: [secret, ' '] }),
+    /row 1: column "choices", choice 1: is empty/,
+  ),
+  train(
+    'a missing column',
+    () => JSON.stringify({ question: secret, choices: [secret, 'a'] }),
+    /row 1: column "answer": is missing/,
+  ),
+  train(
+    'a row whose answer is cut',
+    (good) => `${good}\n${row({ choices: ['a', `${secret} `.repeat(20)] })}`,
+    /row 2: its answer would be cut: \d+ tokens of prompt and \d+ of answer are more than maxLength 128/,
+  ),
+  train(
+    'bytes that are no UTF-8',
+    (good) => Buffer.concat([Buffer.from(`${good}\n{"question": "`), Buffer.of(0xff), Buffer.from('"}')]),
+    /row 2: is not UTF-8/,
+  ),
+  train(
+    'one line of 10 MB',
+    () => row({ question: secret.repeat(800_000) }),
+    /row 1: its answer would be cut/,
+  ),
+  {
+    name: 'a data file that is not there',
+    kind: 'OffsiteTune',
+    change: ({ manifest }) => setField(manifest, 'spec.data.uri', 'file:nowhere/train.jsonl'),
+    reason: 'BadData',
+    message: /nowhere\/train\.jsonl: there is no such file/,
+  },
+  {
+    name: 'an empty directory in place of rows',
+    kind: 'OffsiteTune',
+    change: ({ manifest, path }) => {
+      mkdirSync(path('empty'));
+      setField(manifest, 'spec.data.uri', `file:${path('empty')}`);
+    },
+    reason: 'BadData',
+    message: /empty: /,
+  },
+  {
+    name: 'rows that cannot be read',
+    kind: 'OffsiteTune',
+    change: ({ manifest }) => setField(manifest, 'spec.data.uri', 'file:/proc/self/mem'),
+    reason: 'BadData',
+    message: /\/proc\/self\/mem: cannot be (read|opened)/,
+  },
+  {
+    name: 'the digest of the rows',
+    kind: 'OffsiteTune',
+    change: ({ manifest }) => setField(manifest, 'spec.data.digest', `sha256:${'1'.repeat(64)}`),
+    reason: 'BadData',
+    message: /spec\.data\.digest: the digest of .*train\.jsonl is sha256:[0-9a-f]{64}, expected sha256:1{64}/,
+  },
+  {
+    name: 'the digest of the probe set',
+    kind: 'EmulatorBuild',
+    change: ({ manifest }) => setField(manifest, 'spec.probe.data.digest', `sha256:${'1'.repeat(64)}`),
+    reason: 'BadData',
+    message: /spec\.probe\.data\.digest: the digest of .*probe\.jsonl is/,
+  },
+  {
+    name: 'a probe row of another format',
+    kind: 'EmulatorBuild',
+    change: ({ path }) => writeFileSync(path('data/probe.jsonl'), row({})),
+    reason: 'BadData',
+    message: /probe\.jsonl: row 1: column "text": is missing/,
+  },
+  {
+    name: 'the digest of a task',
+    kind: 'PlugIn',
+    change: ({ manifest }) =>
+      setField(manifest, 'spec.evaluation.tasks.0.data.digest', `sha256:${'1'.repeat(64)}`),
+    reason: 'BadData',
+    message: /spec\.evaluation\.tasks\[0\]\.data\.digest: the digest of .*test\.jsonl is/,
+  },
+];

@@ -1,0 +1,74 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { setField } from '../../tiny/index.ts';
+import type { Case } from './case.ts';
+
+const spec = (name: string, kind: Case['kind'], change: Case['change'], message: RegExp): Case => ({
+  name,
+  kind,
+  change,
+  reason: 'BadSpec',
+  message,
+});
+
+/** Specs that do not fit the model, and places that must not be written to. */
+export const specCases: Case[] = [
+  spec(
+    'K larger than the layers',
+    'EmulatorBuild',
+    ({ manifest }) => setField(manifest, 'spec.layers', 6),
+    /^stage probe .*spec\.layers is 6, but the model has 5 layers; use 1 to 5/,
+  ),
+  spec(
+    'transfer layers that are not kept',
+    'EmulatorBuild',
+    ({ manifest }) => {
+      setField(manifest, 'spec.strategy', 'uniform');
+      setField(manifest, 'spec.layers', 2);
+      setField(manifest, 'spec.transferLayers', { layers: [1] });
+    },
+    /spec\.transferLayers\.layers: 1 not among the kept layers \(0, 4\); choose of these/,
+  ),
+  spec(
+    'a claim that is not mounted',
+    'EmulatorBuild',
+    ({ manifest }) => setField(manifest, 'spec.model.uri', 'pvc://models/smollm2'),
+    /spec\.model\.uri: claim models is not mounted; with offsite run, add --mount models=DIR/,
+  ),
+  spec(
+    'an output in place of the model',
+    'EmulatorBuild',
+    ({ manifest, path }) => setField(manifest, 'spec.output.uri', `file:${path('model')}`),
+    /spec\.output\.uri: must lie outside of spec\.model\.uri/,
+  ),
+  spec(
+    'an output inside the model',
+    'EmulatorBuild',
+    ({ manifest, path }) => setField(manifest, 'spec.output.uri', `file:${path('model/out')}`),
+    /spec\.output\.uri: must lie outside of spec\.model\.uri/,
+  ),
+  spec(
+    'an output around the rows',
+    'OffsiteTune',
+    ({ manifest, path }) => setField(manifest, 'spec.output.uri', `file:${path('data')}`),
+    /spec\.output\.uri: must lie outside of spec\.data\.uri/,
+  ),
+  spec(
+    'an output where other files are',
+    'EmulatorBuild',
+    ({ manifest, path }) => {
+      mkdirSync(path('photos'));
+      writeFileSync(path('photos/sea.jpg'), 'sea');
+      setField(manifest, 'spec.output.uri', `file:${path('photos')}`);
+    },
+    /spec\.output\.uri: .*photos holds 1 files and is no artifact/,
+  ),
+  spec(
+    'a file in place of the output',
+    'EmulatorBuild',
+    ({ manifest, path }) => {
+      writeFileSync(path('bundle'), 'mine');
+      setField(manifest, 'spec.output.uri', `file:${path('bundle')}`);
+    },
+    /spec\.output\.uri: .*bundle is a file; an artifact is a directory/,
+  ),
+];
