@@ -5,6 +5,10 @@ import { helm } from './programs.ts';
 /** Where the release's own pods run. */
 export const systemNamespace = 'offsite-system';
 
+export const natsService = 'service/offsite-offsite-tuning-nats';
+/** Made by the operator; holds the credentials of those who may watch. */
+export const natsAuthSecret = 'offsite-offsite-tuning-nats-auth';
+
 const chart = join(import.meta.dirname, '../../charts/offsite-tuning');
 
 /** What the chart takes where no image can be pulled: nats-server as `make images` builds it. */

@@ -2,17 +2,20 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
-import type { EmulatorBuildStatus, Progress } from '../../src/api/index.ts';
+import type { EmulatorBuildStatus } from '../../src/api/index.ts';
 import { summary } from '../../src/cli/summary.ts';
 import { builtImages, installChart, smallRequests } from './chart.ts';
 import { fillClaims } from './claims.ts';
 import { kubectl } from './kubectl.ts';
+import { LiveProgress, writeReport } from './live.ts';
 import { conditionsText, isComplete, type LiveResource, untilEnded } from './resources.ts';
 import type { Target } from './target.ts';
+import { directoryOf } from './volumes.ts';
 
 const root = join(import.meta.dirname, '../..');
 const namespace = 'offsite-demo';
-const limitMs = 30 * 60_000;
+const work = join(root, '.offsite/cluster-demo');
+const limitMs = 60 * 60_000;
 
 /** The quickstart on a cluster: chart, claims, the three manifests, and what came out. Throws if not all is well. */
 export async function runDemo(target: Target): Promise<void> {
@@ -33,8 +36,11 @@ export async function runDemo(target: Target): Promise<void> {
   say('kubectl apply -f examples/quickstart');
   onCluster('apply', '-n', namespace, '-f', join(root, 'examples/quickstart'));
 
-  const progress = new ProgressLines();
-  const resources = await untilEnded(kubeconfig, namespace, { limitMs, seen: (one) => progress.see(one) });
+  const live = await LiveProgress.start(kubeconfig, namespace, work);
+  // Nothing but NATS leads to status.progress.
+  const heard = new Set<string>();
+  const seen = ({ kind, status }: LiveResource) => status?.progress && heard.add(kind);
+  const resources = await untilEnded(kubeconfig, namespace, { limitMs, seen }).finally(() => live.close());
   console.log(`\n${onCluster('get', 'offsite', '-n', namespace)}\n`);
   const incomplete = resources.filter((resource) => !isComplete(resource));
   if (incomplete.length > 0) throw new Error(incomplete.map(conditionsText).join('\n'));
@@ -42,41 +48,17 @@ export async function runDemo(target: Target): Promise<void> {
     `${summary(resources.map((resource) => ({ resource, status: resource.status ?? {}, base: root })))}\n`,
   );
 
-  const silent = resources.filter((resource) => !progress.has(resource));
+  const silent = resources.filter(({ kind }) => !heard.has(kind));
   if (silent.length > 0)
     throw new Error(`no progress came over NATS from ${silent.map(({ kind }) => kind).join(', ')}`);
   compareWithRun(resources);
+  const file = join(work, 'report.html');
+  writeReport(kubeconfig, { name: 'words', namespace, file, mounts: localClaims(kubeconfig) });
   const digests = resources.map(({ kind, status }) => `${artifactNames[kind]} ${status?.artifact?.digest}`);
   console.log(`${resources.length} Complete  ${digests.join('  ')}`);
 }
 
 const artifactNames = { EmulatorBuild: 'emulator', OffsiteTune: 'adapter', PlugIn: 'model' };
-
-/** Shows the progress that the operator had over NATS: nothing else leads to status.progress. */
-class ProgressLines {
-  readonly #last = new Map<string, string>();
-
-  see({ kind, metadata, status }: LiveResource): void {
-    const {
-      stage,
-      progressPercentage,
-      estimatedRemainingSeconds,
-      metrics = [],
-    }: Progress = status?.progress ?? {};
-    if (stage === undefined) return;
-    const figures = metrics.map(({ name, value }) => `${name} ${value}`).join(', ');
-    const left = estimatedRemainingSeconds === undefined ? '' : `${estimatedRemainingSeconds} s left`;
-    const line = [`${kind} ${metadata.name}`, stage, `${progressPercentage} %`, left, figures]
-      .filter(Boolean)
-      .join('  ');
-    if (this.#last.get(kind) !== line) console.log(line);
-    this.#last.set(kind, line);
-  }
-
-  has({ kind }: LiveResource): boolean {
-    return this.#last.has(kind);
-  }
-}
 
 /** The cluster's plan and digests must be those of `offsite run` of the same manifests on this machine. */
 function compareWithRun(resources: readonly LiveResource[]): void {
@@ -93,6 +75,12 @@ function compareWithRun(resources: readonly LiveResource[]): void {
     if (here !== there) throw new Error(`${kind}: ${here} here, ${there} by offsite run`);
     console.log(`${kind}: the same as by offsite run`);
   }
+}
+
+/** Claims that are directories of this machine; the report reads matrices and losses there. */
+function localClaims(kubeconfig: string): Record<string, string> {
+  const directory = directoryOf(kubeconfig, namespace, 'artifacts');
+  return existsSync(directory) ? { artifacts: directory } : {};
 }
 
 function say(step: string): void {

@@ -8,7 +8,7 @@ import { shortQuickstart } from '../pods/short-quickstart.ts';
 
 const limitMs = 20 * 60_000;
 /** So many steps that there is time to disturb them. */
-const manifests = shortQuickstart({ steps: 40 });
+const manifests = shortQuickstart({ steps: 24 });
 
 describe.skipIf(!canRunNode())('disturbed runs in real pods end as the undisturbed run', () => {
   let release: Release;
