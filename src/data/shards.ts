@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { badData } from '../api/index.ts';
 
 const endings = ['.jsonl', '.parquet'] as const;
-/** `train-00000-of-00002.parquet`: the hub's name of a split's shard. */
-const shardName = /^(.+)-\d{5}-of-\d{5}\.[a-z]+$/;
+/** What numbers a shard: `train-00000-of-00002.parquet`, `0001.parquet`, `part_3.jsonl`. What is left names the split. */
+const shardNumber = /[-_.]?\d*(-of-\d+)?\.[a-z]+$/;
+const byNumber = new Intl.Collator('en', { numeric: true }).compare;
 
 /**
  * The files of rows at a path, in order: the file itself, or the shards of one split in a directory.
@@ -16,11 +17,11 @@ export function shardsOf(path: string): string[] {
   if (!stat.isDirectory()) return [path];
   const names = readdirSync(path)
     .filter((name) => endings.some((ending) => name.endsWith(ending)))
-    .sort();
+    .sort(byNumber);
   if (names.length === 0) throw badData(`${path}: is a directory without *.jsonl or *.parquet files`);
   if (endings.every((ending) => names.some((name) => name.endsWith(ending))))
     throw badData(`${path}: holds *.jsonl and *.parquet files; name the file that is meant`);
-  const splits = [...new Set(names.map((name) => shardName.exec(name)?.[1] ?? ''))];
+  const splits = [...new Set(names.map((name) => name.replace(shardNumber, '')))];
   if (splits.length > 1)
     throw badData(`${path}: holds several sets of rows (${names.join(', ')}); name the file that is meant`);
   return names.map((name) => join(path, name));

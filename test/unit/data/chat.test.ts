@@ -1,0 +1,130 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { type Message, pack, readRows, tokenize } from '../../../src/data/index.ts';
+import { characters } from './examples.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'chat-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+/** As ChatML writes it, with `before` in front of all. */
+const chatml = (before = '') => ({
+  ...characters,
+  chat: {
+    render: (messages: readonly { role: string; content: string }[], generationPrompt: boolean) =>
+      before +
+      messages.map(({ role, content }) => `<${role}>${content}<end>\n`).join('') +
+      (generationPrompt ? '<assistant>' : ''),
+  },
+});
+const options = { maxLength: 200, mode: 'train', file: 'chat.jsonl' } as const;
+const user = (content: string): Message => ({ role: 'user', content });
+const assistant = (content: string): Message => ({ role: 'assistant', content });
+const twoTurns = [user('Hi'), assistant('Hello'), user('Bye'), assistant('So long')];
+const textOf = (tokens: readonly number[]) => String.fromCodePoint(...tokens);
+
+describe('format chat', () => {
+  test('reads all of the conversation, predicts what the assistant says and the end of its turns', () => {
+    const [example] = tokenize([{ messages: twoTurns }], 'chat', chatml(), options);
+    const { trunk, spans, branches } = example!;
+    expect(textOf(trunk)).toBe(
+      '<user>Hi<end>\n<assistant>Hello<end>\n<user>Bye<end>\n<assistant>So long<end>',
+    );
+    expect(branches).toEqual([]);
+    expect(spans!.map(([from, to]) => textOf(trunk.slice(from, to)))).toEqual(['Hello<end>', 'So long<end>']);
+  });
+
+  test('has no target but those: each is predicted by the token before it', () => {
+    const examples = tokenize([{ messages: twoTurns }, { messages: twoTurns }], 'chat', chatml(), options);
+    const [batch] = pack(examples, { capacity: 160, batch: 1 });
+    for (const row of [0, 1]) {
+      const targets = batch!.targets.filter((target) => target.row === row);
+      expect(textOf(targets.map(({ token }) => token))).toBe('Hello<end>So long<end>');
+      for (const { from, token, branch } of targets) {
+        expect([batch!.ids[from + 1], batch!.rows[from + 1], branch]).toEqual([token, row, 0]);
+        expect(batch!.rows[from]).toBe(row);
+      }
+    }
+  });
+
+  test('ends a row after its last answer: what the user says behind it is not read', () => {
+    const [example] = tokenize([{ messages: [...twoTurns, user('Wait')] }], 'chat', chatml(), options);
+    expect(textOf(example!.trunk)).toMatch(/So long<end>$/);
+  });
+
+  test.each<[string, object, string, RegExp]>([
+    ['a model without a template', { chat: undefined }, 'BadModel', /^the tokenizer has no chat template/],
+    [
+      'roles that the template refuses',
+      {
+        chat: {
+          render: () => {
+            throw new Error('secret');
+          },
+        },
+      },
+      'BadData',
+      /^chat.jsonl: row 1: the model's chat template refuses these messages; check the order of their roles$/,
+    ],
+    [
+      'a template that rewrites earlier turns',
+      {
+        chat: {
+          render: (messages: Message[], more: boolean) =>
+            messages.map(({ content }) => content[0]).join('') + messages.length + (more ? '>' : ''),
+        },
+      },
+      'BadData',
+      /^chat.jsonl: row 1: the model's chat template writes message 1 otherwise when more follows/,
+    ],
+  ])('refuses %s', (_, tokenizer, reason, message) => {
+    const run = () => tokenize([{ messages: twoTurns }], 'chat', { ...characters, ...tokenizer }, options);
+    expect(run).toThrow(expect.objectContaining({ reason, message: expect.stringMatching(message) }));
+  });
+
+  test('never cuts an answer', () => {
+    expect(() => tokenize([{ messages: twoTurns }], 'chat', chatml(), { ...options, maxLength: 20 })).toThrow(
+      'chat.jsonl: row 1: its answers would be cut: the conversation has 74 tokens, more than maxLength 20',
+    );
+  });
+
+  test.each<[unknown, string]>([
+    [{}, 'column "messages": is missing'],
+    [{ messages: [user('secret')] }, 'column "messages": needs at least 2 messages'],
+    [
+      { messages: [user('secret'), user('secret')] },
+      'column "messages": needs at least one message of the assistant: its words are what is predicted',
+    ],
+    [
+      { messages: [user('secret'), { role: 'bot', content: 'secret' }] },
+      'column "messages", message 1, role: must be system, user or assistant',
+    ],
+    [{ messages: [user('secret'), assistant(' ')] }, 'column "messages", message 1, content: is empty'],
+    [{ messages: [user('secret'), { role: 'user' }] }, 'column "messages", message 1, content: is missing'],
+  ])('names what is wrong with a row: %#', async (row, message) => {
+    const path = join(directory, 'rows.jsonl');
+    writeFileSync(path, `${JSON.stringify(row)}\n`);
+    await expect(readRows(path, 'chat')).rejects.toThrow(`${path}: row 1: ${message}`);
+  });
+});
+
+test('short texts share sequences: each token of each is a target once, but the first', () => {
+  const texts = Array.from({ length: 40 }, (_, i) => 'the moon is bright'.slice(0, 4 + (i % 14)));
+  const examples = tokenize(
+    texts.map((text) => ({ text })),
+    'text',
+    characters,
+    options,
+  );
+  const batches = pack(examples, { capacity: 128, batch: 8 });
+  const tokens = texts.reduce((sum, text) => sum + text.length + 1, 0);
+  expect(batches).toHaveLength(1);
+  expect(batches[0]!.size).toBe(Math.ceil(tokens / 128));
+  for (const [row, text] of texts.entries()) {
+    const targets = batches[0]!.targets.filter((target) => target.row === row);
+    expect(textOf(targets.map(({ token }) => token))).toBe(text);
+    const positions = targets.map(({ from }) => batches[0]!.positions[from]);
+    expect(positions).toEqual([...text].map((_, i) => i));
+  }
+});
