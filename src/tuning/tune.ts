@@ -1,17 +1,5 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { badModel, OffsiteError, type OffsiteTuneSpec } from '../api/index.ts';
-import {
-  canonicalJson,
-  inPlace,
-  type Keeper,
-  openArtifact,
-  peekManifest,
-  sealArtifact,
-  sha256,
-  writeArtifact,
-} from '../artifact/index.ts';
-import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
+import { canonicalJson, inPlace, type Keeper, peekManifest, sha256 } from '../artifact/index.ts';
 import {
   DataOrder,
   dataDigest,
@@ -27,11 +15,12 @@ import type { Engine } from '../engine/index.ts';
 import { Decoder, type Weights } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import { adapterOf } from './adapters/index.ts';
-import { type Evaluation, evaluate, loadValidation, type ValidationData } from './evaluation.ts';
+import { type Evaluation, evaluate, loadValidation } from './evaluation.ts';
 import { gradientStep } from './gradient-step.ts';
 import { writeHistory } from './history.ts';
 import { adamW, clipScale, globalNorm } from './optimiser.ts';
 import { planTraining, type TrainingPlan } from './plan.ts';
+import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
 import { learningRateFactor } from './schedule.ts';
 import { restoreState, saveState, type TrainingState } from './state.ts';
 import { type TrainedLayer, trainedLayer } from './trained.ts';
@@ -49,16 +38,6 @@ export interface TuneOptions {
   emit: Emit;
   /** Brings checkpoints from their store and there. */
   keeper?: Keeper;
-}
-
-export interface TuneResult {
-  artifact: { digest: string; sizeBytes: number };
-  training: Record<string, number | string>;
-  validation?: {
-    metric: string;
-    samples: number;
-    cells: Record<'emulatorZeroShot' | 'emulatorFineTuned', Record<'value' | 'stderr', string>>;
-  };
 }
 
 /** Streams of the seed from here on start the adapters of the layers; the rows' order has those before. */
@@ -99,21 +78,15 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
 }
 
 /** One tuning run: what it reads, and the state that it changes. */
-interface Run {
+interface Run extends TrainedAdapter {
   bundle: Bundle;
   examples: Example[];
-  validation: ValidationData | undefined;
   decoder: Decoder;
   plan: TrainingPlan;
   steps: number;
   order: DataOrder;
-  state: TrainingState;
   /** What is trained at each position. */
   positions: Map<number, TrainedLayer>;
-  /** What the adapter holds beside its tensors, by file name. */
-  adapterFiles: Record<string, string>;
-  madeFrom: Record<string, string>;
-  hyperparameters: Record<string, unknown>;
   /** Digest of all that the adapter depends on. */
   identity: string;
 }
@@ -301,76 +274,4 @@ function isFinished(output: string, { madeFrom, hyperparameters }: Run): boolean
   if (manifest === undefined) return false;
   const same = (value: unknown) => canonicalJson(value);
   return same([manifest.madeFrom, manifest.hyperparameters]) === same([madeFrom, hyperparameters]);
-}
-
-async function writeAdapter(
-  output: string,
-  { state, madeFrom, hyperparameters, validation, adapterFiles }: Run,
-): Promise<void> {
-  const { record, tensors } = state;
-  await writeArtifact(output, (directory) => {
-    writeSafetensors(
-      join(directory, 'adapter.safetensors'),
-      tensors.map(({ name, shape, best }) => ({
-        name,
-        shape,
-        dtype: 'F32' as const,
-        bytes: () => encodeFloats(best, 'F32'),
-      })),
-    );
-    for (const [name, text] of Object.entries(adapterFiles)) writeFileSync(join(directory, name), text);
-    const cells = cellsOf(record.evaluations, record.bestStep);
-    const scores = {
-      bestStep: record.bestStep,
-      ...(validation && cells
-        ? { metric: validation.metric, samples: validation.examples.length, cells }
-        : {}),
-    };
-    sealArtifact(directory, { kind: 'Adapter', madeFrom, hyperparameters, scores });
-  });
-}
-
-function cellsOf(evaluations: readonly Evaluation[], bestStep: number) {
-  const text = (step: number) => {
-    const found = evaluations.find((evaluation) => evaluation.step === step);
-    return found && { value: found.cell.value.toFixed(4), stderr: found.cell.stderr.toFixed(4) };
-  };
-  const [emulatorZeroShot, emulatorFineTuned] = [text(0), text(bestStep)];
-  return emulatorZeroShot && emulatorFineTuned && { emulatorZeroShot, emulatorFineTuned };
-}
-
-function resultOf(
-  output: string,
-  { state: { record }, validation }: Run,
-  tokensPerSecond: number,
-): TuneResult {
-  const { digest, sizeBytes } = openArtifact(output, { kind: 'Adapter' });
-  const best = record.evaluations.find(({ step }) => step === record.bestStep && step > 0);
-  const cells = cellsOf(record.evaluations, record.bestStep);
-  return {
-    artifact: { digest, sizeBytes },
-    training: {
-      steps: record.step,
-      bestStep: record.bestStep,
-      tokens: record.tokens,
-      ...(record.losses.length > 0
-        ? {
-            firstLoss: (record.losses[0] as number).toFixed(4),
-            lastLoss: (record.losses.at(-1) as number).toFixed(4),
-          }
-        : {}),
-      ...(best ? { validationLoss: best.loss.toFixed(4) } : {}),
-      ...(tokensPerSecond > 0 ? { tokensPerSecond: tokensPerSecond.toFixed(0) } : {}),
-      resumes: record.resumes,
-    },
-    ...(validation && cells
-      ? {
-          validation: {
-            metric: validation.metric,
-            samples: validation.examples.length,
-            cells,
-          },
-        }
-      : {}),
-  };
 }

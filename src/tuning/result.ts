@@ -1,0 +1,100 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { openArtifact, sealArtifact, writeArtifact } from '../artifact/index.ts';
+import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
+import type { Evaluation, ValidationData } from './evaluation.ts';
+import type { TrainingState } from './state.ts';
+
+export interface TuneResult {
+  artifact: { digest: string; sizeBytes: number };
+  training: Record<string, number | string>;
+  validation?: {
+    metric: string;
+    samples: number;
+    cells: Record<'emulatorZeroShot' | 'emulatorFineTuned', Record<'value' | 'stderr', string>>;
+  };
+}
+
+/** A training that has come to its end. */
+export interface TrainedAdapter {
+  state: TrainingState;
+  validation: ValidationData | undefined;
+  /** What the adapter holds beside its tensors, by file name. */
+  adapterFiles: Record<string, string>;
+  madeFrom: Record<string, string>;
+  hyperparameters: Record<string, unknown>;
+}
+
+/** Writes the adapter whole or not at all: its tensors at the best step, and what other tools want beside them. */
+export async function writeAdapter(
+  output: string,
+  { state, madeFrom, hyperparameters, validation, adapterFiles }: TrainedAdapter,
+): Promise<void> {
+  const { record, tensors } = state;
+  await writeArtifact(output, (directory) => {
+    writeSafetensors(
+      join(directory, 'adapter.safetensors'),
+      tensors.map(({ name, shape, best }) => ({
+        name,
+        shape,
+        dtype: 'F32' as const,
+        bytes: () => encodeFloats(best, 'F32'),
+      })),
+    );
+    for (const [name, text] of Object.entries(adapterFiles)) writeFileSync(join(directory, name), text);
+    const cells = cellsOf(record.evaluations, record.bestStep);
+    const scores = {
+      bestStep: record.bestStep,
+      ...(validation && cells
+        ? { metric: validation.metric, samples: validation.examples.length, cells }
+        : {}),
+    };
+    sealArtifact(directory, { kind: 'Adapter', madeFrom, hyperparameters, scores });
+  });
+}
+
+function cellsOf(evaluations: readonly Evaluation[], bestStep: number) {
+  const text = (step: number) => {
+    const found = evaluations.find((evaluation) => evaluation.step === step);
+    return found && { value: found.cell.value.toFixed(4), stderr: found.cell.stderr.toFixed(4) };
+  };
+  const [emulatorZeroShot, emulatorFineTuned] = [text(0), text(bestStep)];
+  return emulatorZeroShot && emulatorFineTuned && { emulatorZeroShot, emulatorFineTuned };
+}
+
+/** What the stage reports of a written adapter. */
+export function resultOf(
+  output: string,
+  { state: { record }, validation }: TrainedAdapter,
+  tokensPerSecond: number,
+): TuneResult {
+  const { digest, sizeBytes } = openArtifact(output, { kind: 'Adapter' });
+  const best = record.evaluations.find(({ step }) => step === record.bestStep && step > 0);
+  const cells = cellsOf(record.evaluations, record.bestStep);
+  return {
+    artifact: { digest, sizeBytes },
+    training: {
+      steps: record.step,
+      bestStep: record.bestStep,
+      tokens: record.tokens,
+      ...(record.losses.length > 0
+        ? {
+            firstLoss: (record.losses[0] as number).toFixed(4),
+            lastLoss: (record.losses.at(-1) as number).toFixed(4),
+          }
+        : {}),
+      ...(best ? { validationLoss: best.loss.toFixed(4) } : {}),
+      ...(tokensPerSecond > 0 ? { tokensPerSecond: tokensPerSecond.toFixed(0) } : {}),
+      resumes: record.resumes,
+    },
+    ...(validation && cells
+      ? {
+          validation: {
+            metric: validation.metric,
+            samples: validation.examples.length,
+            cells,
+          },
+        }
+      : {}),
+  };
+}
