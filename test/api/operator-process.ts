@@ -1,13 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const root = join(import.meta.dirname, '../..');
 
-/** The operator as its image holds it: one bundled file. */
+/** The operator as its image holds it: one bundled file, and Node's flags. */
 export class OperatorBundle {
   readonly directory = mkdtempSync(join(tmpdir(), 'offsite-operator-'));
   readonly #running = new Set<OperatorProcess>();
@@ -19,7 +19,8 @@ export class OperatorBundle {
   /** @param args flags, after those that every test needs */
   start(kubeconfig: string, ...args: string[]): OperatorProcess {
     const flags = ['--worker-image', 'worker:test', '--metrics-port', '0', '--namespace', 'default', ...args];
-    const process = new OperatorProcess(join(this.directory, 'app/main.mjs'), kubeconfig, flags);
+    const program = [...nodeFlags(), join(this.directory, 'app/main.mjs'), ...flags];
+    const process = new OperatorProcess(program, kubeconfig);
     this.#running.add(process);
     return process;
   }
@@ -36,14 +37,23 @@ export class OperatorBundle {
   }
 }
 
+/** As the image's entry point has them. */
+function nodeFlags(): string[] {
+  const [, entry] = /^ENTRYPOINT (\[.*\])$/m.exec(
+    readFileSync(join(root, 'images/operator/Dockerfile'), 'utf8'),
+  )!;
+  return (JSON.parse(entry!) as string[]).filter((part) => part.startsWith('-'));
+}
+
 export class OperatorProcess {
   /** Its log lines. */
   readonly log: string[] = [];
   readonly child: ChildProcess;
   readonly #ended: Promise<unknown>;
 
-  constructor(program: string, kubeconfig: string, flags: readonly string[]) {
-    this.child = spawn(process.execPath, ['--enable-source-maps', program, ...flags], {
+  /** @param args of Node */
+  constructor(args: readonly string[], kubeconfig: string) {
+    this.child = spawn(process.execPath, args, {
       env: { PATH: process.env['PATH'], KUBECONFIG: kubeconfig, LOG_LEVEL: 'info' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
