@@ -215,6 +215,16 @@ describe('a wrong manifest', () => {
       'spec.evaluation.tasks[0].metric: must be acc or acc_norm for',
     ],
     [
+      'accuracy of WebQuestions',
+      withSpec(plug, { evaluation: { tasks: [{ ...task, format: 'webquestions', metric: 'acc' }] } }),
+      'spec.evaluation.tasks[0].metric: must be acc or acc_norm for questions with choices, exact_match for webquestions',
+    ],
+    [
+      'exact match of a choice',
+      withSpec(plug, { evaluation: { tasks: [{ ...task, format: 'arc', metric: 'exact_match' }] } }),
+      'spec.evaluation.tasks[0].metric: must be acc or acc_norm for',
+    ],
+    [
       'a task twice',
       withSpec(plug, { evaluation: { tasks: [task, task] } }),
       'spec.evaluation.tasks: must not have two entries of the same name',
