@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { badSpec } from '../api/index.ts';
 import { parseStoreUri, pathOfCopy } from './copies.ts';
@@ -105,7 +105,16 @@ export async function writeSharedArtifact(
     renameSync(temporary, directory);
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+    // Another process was first, and may have cleared this one's sibling away.
+    if (!existsSync(join(directory, 'manifest.json'))) throw error;
   }
+  clearSiblings(directory);
+}
+
+/** What processes that were killed, or came second, have left beside an artifact that is there now. */
+function clearSiblings(directory: string): void {
+  const start = `${basename(directory)}.`;
+  for (const name of readdirSync(dirname(directory)))
+    if (name.startsWith(start) && name.endsWith('.partial'))
+      rmSync(join(dirname(directory), name), { recursive: true, force: true });
 }
