@@ -13,9 +13,10 @@ if [ "${1:-}" = --archive ]; then
   archive=yes
   shift
 fi
-mkdir -p "$out"
-# One build at a time; whoever waited finds everything made.
-exec 9>"$out/.lock"
+locks="${XDG_CACHE_HOME:-$HOME/.cache}/offsite-tuning"
+mkdir -p "$out" "$locks"
+# One build at a time, also from several checkouts: the names of images are the machine's.
+exec 9>"$locks/images.lock"
 if command -v flock >/dev/null; then flock 9; fi
 
 fail() {
@@ -78,6 +79,14 @@ reference() {
   esac
 }
 
+# What names the content of an image that was built; "none" before.
+image_id() {
+  case $tool in
+    docker) docker image inspect --format '{{.Id}}' "$1" 2>/dev/null || echo none ;;
+    buildah) buildah inspect --type image --format '{{.FromImageID}}' "docker.io/library/$1" 2>/dev/null || echo none ;;
+  esac
+}
+
 # The base to build on; nothing where the Dockerfile's own is right.
 base() {
   if [ -n "${BASE:-}" ]; then
@@ -103,14 +112,14 @@ build() {
       tar --sort=name --mtime=@0 --owner=0 --group=0 -C "$out/$name" -cf - .
     } | sha256sum | cut -d' ' -f1
   )
-  if [ "$(cat "$out/$name.stamp" 2>/dev/null)" = "$stamp" ] && $tool inspect "$reference" >/dev/null 2>&1; then return; fi
+  if [ "$(cat "$out/$name.stamp" 2>/dev/null)" = "$stamp $(image_id "$reference")" ]; then return; fi
   rm -f "$out/$name.stamp" "$out/$name.tar"
   echo "images: $reference" >&2
   case $tool in
     docker) docker build --quiet --platform linux/amd64 --tag "$reference" --file "$dockerfile" "$@" "$out/$name" >&2 ;;
     buildah) buildah bud --quiet --layers --isolation chroot --tag "docker.io/library/$reference" --file "$dockerfile" "$@" "$out/$name" >&2 ;;
   esac
-  echo "$stamp" >"$out/$name.stamp"
+  echo "$stamp $(image_id "$reference")" >"$out/$name.stamp"
 }
 
 export_archive() {
