@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { metricsOf } from '../api/index.ts';
-import { canonicalJson, sha256, writeWhole } from '../artifact/index.ts';
+import { canonicalJson, inPlace, type Keeper, sha256, writeWhole } from '../artifact/index.ts';
 import { type Example, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { Decoder, type Model, type WeightSource, weightsOf } from '../model/index.ts';
@@ -52,9 +52,8 @@ export async function evaluateEmulator(
       emit: input.emit,
       greedy: metric === 'exact_match',
     });
-  const full = await keptResult(`${statesDirectory(input.output, key)}.full-${keyOf(key, input)}.json`, () =>
-    run(weightsOf(model, { memory: 0 })),
-  );
+  const path = `${statesDirectory(input.output, key)}.full-${keyOf(key, input)}.json`;
+  const full = await keptResult(path, input.keeper ?? inPlace, () => run(weightsOf(model, { memory: 0 })));
   const emulator = await run(emulatorWeights(model, plan, { memory: 0 }));
 
   const cell = (result: RowLikelihood[]) => cellOf(rowScores(result, examples, metric), metric);
@@ -84,11 +83,22 @@ function keyOf(key: ProbeKey, { limit }: { limit: number }): string {
   return sha256(canonicalJson({ key, limit })).slice('sha256:'.length, 'sha256:'.length + 16);
 }
 
-async function keptResult(path: string, compute: () => Promise<RowLikelihood[]>): Promise<RowLikelihood[]> {
+async function keptResult(
+  path: string,
+  keeper: Keeper,
+  compute: () => Promise<RowLikelihood[]>,
+): Promise<RowLikelihood[]> {
+  await keeper.pull(path, { exact: true });
   const kept = readKept(path);
   if (kept !== undefined) return kept;
   const result = await compute();
-  writeWhole(path, canonicalJson(result));
+  try {
+    writeWhole(path, canonicalJson(result));
+  } catch (error) {
+    // Another build may have written the same just now, by way of the same temporary file.
+    if (readKept(path) === undefined) throw error;
+  }
+  await keeper.push(path, { exact: true });
   return result;
 }
 

@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { canonicalJson, type Mirror, peekManifest } from '../artifact/index.ts';
+import { canonicalJson, type Mirror, peekManifest, writeWhole } from '../artifact/index.ts';
 import type { StageEvent } from '../progress/index.ts';
 import type { StageJob } from './job.ts';
 import { outputOf } from './places.ts';
@@ -26,8 +26,7 @@ export async function keepResult(
 ): Promise<void> {
   const file = resultFileOf(outputOf(job));
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(`${file}.tmp`, canonicalJson({ identity, stage, result }), { flush: true });
-  renameSync(`${file}.tmp`, file);
+  writeWhole(file, canonicalJson({ identity, stage, result }));
   await mirror.push(file, { exact: true });
 }
 
