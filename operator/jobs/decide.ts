@@ -5,9 +5,10 @@ import { holds, resolve } from './dependencies.ts';
 import { addressesOf, type JobSettings } from './job.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from './objects.ts';
 import { patience, troubleOf } from './pod-trouble.ts';
-import { failedGates } from './result.ts';
+import { failedGates, lateResult } from './result.ts';
 import { checkSpec, problemText } from './spec.ts';
 import type { StageName } from './stages.ts';
+import type { Json } from './template.ts';
 import {
   type Context,
   conclude,
@@ -64,8 +65,10 @@ function complete<R extends Resource>(context: Runnable<R>): Verdict | undefined
           ([input, { digest }]) => (status.inputs?.[input]?.digest ?? digest) !== digest,
         )
       : undefined;
+  const last = rules.stages.at(-1)!;
   return {
     phase: 'Complete',
+    fields: lateResult(rules, status as Json, observed.reports.results[last]),
     statements: [
       { type: 'Complete', reason, message },
       ...(changed

@@ -67,14 +67,27 @@ export function failedGates(rules: ResultRules, reason: string, reported: unknow
   return gates?.some(({ passed }) => !passed) ? found : {};
 }
 
+/** What a whole result that came late adds to a resource that is Complete by its pod's own, shorter word. */
+export function lateResult(rules: ResultRules, status: Json, reported: unknown): Json {
+  if (rules.wholeResult.every((name) => status[name] !== undefined)) return {};
+  const whole = resultFields(rules, reported);
+  const known = rules.resultFields.filter((name) => status[name] !== undefined);
+  const agrees =
+    digestIn(whole) === digestIn(status) &&
+    known.every((name) => fingerprint(status[name]) === fingerprint(whole?.[name] ?? null));
+  return whole !== undefined && agrees ? whole : {};
+}
+
 /** The pod's own word is as much of the result as it had room for. */
 function agrees(whole: Json, success: Success | undefined): boolean {
   if (success === undefined) return false;
-  const artifact = whole['artifact'] as { digest: string } | undefined;
   return (
-    artifact?.digest === success.artifact?.digest &&
+    digestIn(whole) === success.artifact?.digest &&
     Object.entries(success.summary ?? {}).every(
       ([name, value]) => fingerprint(value) === fingerprint(whole[name] ?? null),
     )
   );
 }
+
+const digestIn = (fields: Json | undefined) =>
+  (fields?.['artifact'] as { digest: string } | undefined)?.digest;

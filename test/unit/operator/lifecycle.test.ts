@@ -388,6 +388,19 @@ describe('a lost result', () => {
     expect(world.status).toMatchObject({ phase: 'Complete', artifact: { digest: digestOf('a') } });
   });
 
+  it('that comes late fills what the pod had no room for, if it agrees with what it said', () => {
+    const world = new World(resource('EmulatorBuild')).run().start('probe').done('probe').run();
+    world.connected = false;
+    world.done('assemble', 'a').run();
+    expect(world.status).toMatchObject({ phase: 'Complete', artifact: { digest: digestOf('a') } });
+    world.connected = true;
+    world.results = { assemble: { ...result('9'), plan: plan() } };
+    expect(world.run().status).not.toHaveProperty('plan');
+    world.results = { assemble: { ...result('a'), plan: plan() } };
+    expect(world.run().status).toMatchObject({ phase: 'Complete', plan: plan() });
+    expect(world.jobs).toHaveLength(2);
+  });
+
   it.each([
     ['of an earlier run', result('9')],
     ['that is no result', 'nonsense'],
