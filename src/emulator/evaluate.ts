@@ -22,8 +22,8 @@ export type Evaluation =
       readonly samples: number;
       readonly full: Cell;
       readonly emulator: Cell;
-      /** CPL: the share of the full model's ability that the emulator keeps. */
-      readonly cpl: number;
+      /** CPL: the share of the full model's ability that the emulator keeps; absent where the model has none. */
+      readonly cpl?: number;
     };
 
 /** Scores both on up to `limit` rows after the first `samples`. The full model's part is kept beside the pooled states. */
@@ -58,12 +58,8 @@ export async function evaluateEmulator(
 
   const cell = (result: RowLikelihood[]) => cellOf(rowScores(result, examples, metric), metric);
   const cells = { full: cell(full), emulator: cell(emulator) };
-  return {
-    metric,
-    samples: full.length,
-    ...cells,
-    cpl: keptAbility(metric, { full: cells.full.value, emulator: cells.emulator.value }),
-  };
+  const cpl = keptAbility(metric, { full: cells.full.value, emulator: cells.emulator.value });
+  return { metric, samples: full.length, ...cells, ...(cpl === undefined ? {} : { cpl }) };
 }
 
 async function heldOut(

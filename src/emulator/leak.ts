@@ -28,10 +28,11 @@ export function exactShare(
   return { tensors: heldTensors / tensors, parameters: heldParameters / parameters };
 }
 
-/** CPL: how much of the full model's ability the emulator keeps; accuracy(emulator) / accuracy(full) or perplexity(full) / perplexity(emulator). */
+/** CPL: how much of the full model's ability the emulator keeps; accuracy(emulator) / accuracy(full) or perplexity(full) / perplexity(emulator); of none there is no share. */
 export function keptAbility(
   metric: MetricName,
   { full, emulator }: { readonly full: number; readonly emulator: number },
-): number {
-  return metric === 'perplexity' ? full / emulator : emulator / full;
+): number | undefined {
+  if (metric === 'perplexity') return full / emulator;
+  return full === 0 ? undefined : emulator / full;
 }

@@ -163,6 +163,6 @@ function scoresOf({ evaluation, exactShare }: Awaited<ReturnType<typeof assemble
     full: cell(full),
     emulator: cell(emulator),
     exactTensorShare,
-    cpl: cpl.toFixed(4),
+    ...(cpl === undefined ? {} : { cpl: cpl.toFixed(4) }),
   };
 }

@@ -60,4 +60,5 @@ test('leak: the share of exact tensors and parameters, and the ability kept', ()
   });
   expect(keptAbility('acc', { full: 0.5, emulator: 0.3 })).toBeCloseTo(0.6);
   expect(keptAbility('perplexity', { full: 10, emulator: 40 })).toBeCloseTo(0.25);
+  expect(keptAbility('exact_match', { full: 0, emulator: 0 })).toBeUndefined();
 });
