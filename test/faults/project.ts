@@ -58,7 +58,8 @@ export class Project {
 
   /** What only a process that is still writing may have. */
   leftovers(): string[] {
-    const names = ['out', 'work'].flatMap((place) =>
+    const places = ['out', 'work'].filter((place) => existsSync(this.path(place)));
+    const names = places.flatMap((place) =>
       readdirSync(this.path(place), { recursive: true, encoding: 'utf8' }),
     );
     return names.filter((name) => /\.(partial|previous|tmp|shards)$/.test(name));
