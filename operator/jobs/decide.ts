@@ -90,7 +90,7 @@ function complete<R extends Resource>(context: Runnable<R>): Verdict | undefined
 /** A failure is final for the spec that failed. */
 function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
   const condition = holds(context.observed.object, 'Failed');
-  if (condition === undefined) return undefined;
+  if (condition === undefined || wasOutsideSpec(condition)) return undefined;
   const { reason, message } = condition;
   const { rules, status, observed } = context;
   const stage = status['stage'] as StageName | undefined;
@@ -104,6 +104,10 @@ function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
     ...cleanUp(context),
   };
 }
+
+/** What is wrong in an annotation is put right without a new generation; that it is right by now was checked before. */
+const wasOutsideSpec = ({ reason, message }: { reason: string; message: string }) =>
+  reason === 'BadSpec' && /^metadata\./m.test(message);
 
 /** Its Jobs go, in the foreground: the pods get SIGTERM, save a checkpoint and end. */
 function suspended<R extends Resource>({ resource, observed, now }: Runnable<R>): Verdict | undefined {

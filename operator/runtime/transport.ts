@@ -52,7 +52,8 @@ export class KubeTransport implements Transport {
     if (cluster === null) throw new Error('the kubeconfig has no cluster for its current context');
     this.#config = config;
     this.#server = new URL(cluster.server);
-    const keep = { keepAlive: true, keepAliveMsecs: 30_000, scheduling: 'lifo' as const };
+    // Idle connections go before a load balancer or the server ends them just as they are used again.
+    const keep = { keepAlive: true, keepAliveMsecs: 30_000, timeout: 30_000, scheduling: 'lifo' as const };
     this.#agent = this.#server.protocol === 'http:' ? new PlainAgent(keep) : new Agent(keep);
   }
 
