@@ -168,8 +168,8 @@ class Deadline {
   #cut: (late: Error) => void = () => {};
 
   constructor({ timeoutMilliseconds }: Request) {
-    const late = new Late(`no answer within ${timeoutMilliseconds / 1000} s`);
-    this.#timer = setTimeout(() => this.#cut(late), timeoutMilliseconds);
+    const beLate = () => this.#cut(new Late(`no answer within ${timeoutMilliseconds / 1000} s`));
+    this.#timer = setTimeout(beLate, timeoutMilliseconds);
   }
 
   whenLate(cut: (late: Error) => void): void {
