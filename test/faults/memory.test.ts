@@ -126,7 +126,7 @@ function makeAdapter(emulator: string): string {
   const { digest } = sealArtifact(project.path('out/adapter'), {
     kind: 'Adapter',
     madeFrom: { emulator },
-    hyperparameters: {},
+    hyperparameters: { adapter: { type: 'layers' } },
   });
   return digest;
 }
