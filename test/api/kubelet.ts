@@ -47,6 +47,7 @@ export class Kubelet {
   readonly #options: KubeletOptions;
   readonly #stop = new AbortController();
   readonly #seen = new Set<string>();
+  readonly #started = new Set<string>();
 
   constructor(client: ApiClient, options: KubeletOptions) {
     this.#client = client;
@@ -60,10 +61,7 @@ export class Kubelet {
     informer.onChange((pod) => {
       if (!pod || pod.metadata.deletionTimestamp || this.#seen.has(pod.metadata.uid!)) return;
       this.#seen.add(pod.metadata.uid!);
-      void this.#run(pod).catch((error) => {
-        // Deleted meanwhile, by a suspension or with its namespace; or the server restarts.
-        if (!isNotFound(error)) this.#seen.delete(pod.metadata.uid!);
-      });
+      void this.#runToTheEnd(pod);
     });
     void informer.start(this.#stop.signal);
     await informer.synced;
@@ -73,6 +71,18 @@ export class Kubelet {
     this.#stop.abort();
   }
 
+  /** Again where the API server is away for a while; a pod that was deleted meanwhile is done with. */
+  async #runToTheEnd(pod: Pod): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        return await this.#run(pod);
+      } catch (error) {
+        if (isNotFound(error)) return;
+        await sleep(500);
+      }
+    }
+  }
+
   async #run(pod: Pod): Promise<void> {
     const told = toldTo(pod);
     const { results, publish, summary = true, runMilliseconds = 0 } = this.#options;
@@ -80,7 +90,9 @@ export class Kubelet {
     const ending = this.#options.ending?.(told, pod) ?? { result: results[told.stage] };
     const started = new Date().toISOString();
     await this.#status(pod, 'Running', { running: { startedAt: started } });
-    this.ran.push(`${told.stage} of ${kind} ${keyOf({ ...pod, metadata })}`);
+    if (!this.#started.has(pod.metadata.uid!))
+      this.ran.push(`${told.stage} of ${kind} ${keyOf({ ...pod, metadata })}`);
+    this.#started.add(pod.metadata.uid!);
     await sleep(runMilliseconds);
     if (ending === 'runs on') return;
     if ('result' in ending) {

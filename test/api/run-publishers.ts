@@ -34,6 +34,8 @@ export class RunPublishers {
     const { uid = '', namespace = 'default' } = resource.metadata;
     const publisher = this.#publishers.get(uid) ?? this.#open(uid, namespace);
     this.#publishers.set(uid, publisher);
+    // The API server may be away; then it is tried again with the next event.
+    publisher.catch(() => this.#publishers.delete(uid));
     (await publisher).publish(resource, event);
   }
 
