@@ -57,7 +57,8 @@ export async function runCommand(flags: RunFlags): Promise<void> {
       }),
     );
   else console.log(`${summary(runs)}\n\n${'report' in made ? `Report: ${made.report}` : made.problem}`);
-  process.exitCode = runs.every(isComplete) ? 0 : 1;
+  // At once: while Node would clear up, one more SIGTERM would end it by that signal.
+  process.exit(runs.every(isComplete) ? 0 : 1);
 }
 
 const isComplete = (run: RunResource) => run.status.phase === 'Complete';

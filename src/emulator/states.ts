@@ -86,7 +86,11 @@ export function writeShard(directory: string, shard: Shard, pooled: PooledRows):
  * Rows are sorted by their number, so that the artifact does not depend on how many shards it came from.
  */
 export async function joinShards(directory: string, count: number, key: ProbeKey): Promise<boolean> {
-  if (peekManifest(directory) !== undefined) return true;
+  if (peekManifest(directory) !== undefined) {
+    // A process that was killed right after the joining has left them.
+    rmSync(shardsDirectory(directory), { recursive: true, force: true });
+    return true;
+  }
   const paths = Array.from({ length: count }, (_, index) => shardPath(directory, { index, count }));
   if (!paths.every((path) => existsSync(path))) return false;
   const joined = unlessJoined(directory, () => sortedByRow(paths.map(readRows)));
