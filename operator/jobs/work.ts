@@ -229,13 +229,17 @@ function nextLook(job: Job, pods: readonly Pod[], now: number): number | undefin
     .filter((pod) => !isTerminal(pod))
     .flatMap((pod) => [
       ...(isBeingDeleted(pod) ? [patience.ending - since(pod.metadata.deletionTimestamp, now)] : []),
-      ...(isStarting(pod) ? [patience.starting] : []),
+      ...(isStarting(pod) ? [untilNextStartLook(pod, now)] : []),
       ...(isUnready(pod) ? [patience.silence] : []),
     ])
     .filter((time) => time > 0);
   if (pods.length === 0 && !job.spec?.suspend) looks.push(patience.starting);
   return looks.length > 0 ? Math.min(...looks) + 100 : undefined;
 }
+
+/** A pod that has been waiting for long is looked at less often: what changes comes by itself, but for new events. */
+const untilNextStartLook = ({ metadata }: Pod, now: number): number =>
+  Math.min(300_000, Math.max(patience.starting, since(metadata.creationTimestamp, now) / 2));
 
 const isUnready = (pod: Pod) =>
   pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'False') ?? false;
