@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { writeWhole } from './whole.ts';
 
 /** Where a place of a store has its copy, and where notes about each file of it lie: outside the copy, which must hold nothing else. */
 export class StoreCopy {
@@ -52,6 +53,5 @@ export function readNote(path: string): Note | undefined {
 /** Whole or not at all. */
 export function writeNote(path: string, note: Note): void {
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(`${path}.json.tmp`, JSON.stringify(note));
-  renameSync(`${path}.json.tmp`, `${path}.json`);
+  writeWhole(`${path}.json`, JSON.stringify(note));
 }

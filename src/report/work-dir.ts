@@ -1,9 +1,9 @@
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { badSpec, kinds } from '../api/index.ts';
-import { canonicalJson } from '../artifact/index.ts';
+import { canonicalJson, writeWhole } from '../artifact/index.ts';
 import { type FoundResource, gather } from './gather.ts';
 import type { ReportRecord } from './record.ts';
 
@@ -29,8 +29,7 @@ export function writeRun(workDir: string, { claims, resources, scratch }: RunPla
     Object.fromEntries(Object.entries(directories).map(([name, path]) => [name, from(path)]));
   const file = join(workDir, runFile);
   const places = { claims: allFrom(claims), resources: allFrom(resources), scratch: from(scratch) };
-  writeFileSync(`${file}.tmp`, canonicalJson(places));
-  renameSync(`${file}.tmp`, file);
+  writeWhole(file, canonicalJson(places));
 }
 
 /**

@@ -1,5 +1,6 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { writeWhole } from '../artifact/index.ts';
 import type { ReportRecord } from './record.ts';
 
 /** Renders a record and writes the page, whole or not at all. */
@@ -8,6 +9,5 @@ export async function writeReport(record: ReportRecord, file: string): Promise<v
   const { renderReport } = await import('./page.ts');
   const page = await renderReport(record);
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(`${file}.tmp`, page);
-  renameSync(`${file}.tmp`, file);
+  writeWhole(file, page);
 }

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
+import { writeWhole } from '../artifact/index.ts';
 import type { TrainingRecord } from './state.ts';
 
 const cell = z.object({ value: z.number().nullable(), stderr: z.number().nullable() });
@@ -19,9 +20,7 @@ export const historyFile = 'history.json';
 /** Writes the history of finished work below its checkpoints' directory. */
 export function writeHistory(directory: string, { losses, evaluations, bestStep }: TrainingRecord): void {
   mkdirSync(directory, { recursive: true });
-  const path = join(directory, historyFile);
-  writeFileSync(`${path}.tmp`, JSON.stringify({ losses, evaluations, bestStep }), { flush: true });
-  renameSync(`${path}.tmp`, path);
+  writeWhole(join(directory, historyFile), JSON.stringify({ losses, evaluations, bestStep }));
 }
 
 /**

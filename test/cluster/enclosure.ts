@@ -46,8 +46,7 @@ export class Enclosure {
 
   static async open(directory: string): Promise<Enclosure> {
     mkdirSync(join(directory, 'settings'));
-    for (const path of privateDirectories) mkdirSync(path, { recursive: true });
-    const script = join(directory, 'init.sh');
+    const script = join(directory, initFile);
     writeFileSync(script, initScript(directory));
     const namespaces = [
       '--mount',
@@ -138,11 +137,12 @@ export async function closeEnclosure(directory: string): Promise<void> {
       throw new Error(`these of the cluster in ${directory} do not go away: ${left().join(', ')}`);
     await sleep(20);
   }
-  // Another cluster may have its own file systems on these.
-  if (globSync('/sys/class/net/offsite*').length > 0) return;
+  // Another cluster, also one that is just starting, has its own file systems on these.
+  if (globSync('/proc/[0-9]*/cmdline').some((file) => textOf(file)?.includes(`/${initFile}`))) return;
   for (const path of privateDirectories) removeIfEmpty(path);
 }
 
+const initFile = 'init.sh';
 const initRecord = 'init';
 const linkRecord = 'link';
 const cgroupRecord = 'cgroup';
@@ -156,7 +156,7 @@ function initScript(directory: string): string {
   });
   return [
     'set -e',
-    ...privateDirectories.map((path) => `mount -t tmpfs tmpfs ${path}`),
+    ...privateDirectories.map((path) => `mkdir -p ${path} && mount -t tmpfs tmpfs ${path}`),
     ...settings,
     'touch /run/mounted',
     // dash and bash collect every child that ends, adopted ones too, while they wait.
@@ -218,4 +218,10 @@ function removeIfEmpty(path: string): boolean {
   }
 }
 
-const textOf = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined);
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}

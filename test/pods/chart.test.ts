@@ -31,6 +31,8 @@ describe.skipIf(!canRunNode())('the chart on a real node', () => {
 
   it('fails helm test without NATS, and says so', () => {
     kubectl('scale', nats, '--replicas=0');
+    // Until it has ended, it answers.
+    kubectl('wait', '--for=delete', 'pod/offsite-offsite-tuning-nats-0', '--timeout=2m');
     const { status, stdout } = onRelease('test', 'offsite', '--logs');
     expect(stdout).toContain('ok: the operator is ready');
     expect(stdout).toContain('FAILED: NATS answers');
