@@ -1,11 +1,9 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openModel } from '../../src/model/index.ts';
-import { type Fixture, fixtureOf, writeCheckpoint } from '../golden/families/fixture.ts';
 import { workDirectory } from '../golden/smollm2.ts';
 import { type Ended, offsite, savedStatus } from '../offsite/index.ts';
-import { setField, tinyManifests, writeManifests, writeTinyData } from '../tiny/index.ts';
-import { tinyVocabulary, writeTinyTokenizer } from '../tiny/tokenizer.ts';
+import { familyManifests, writeManifests, writeTinyData, writeTinyFamily } from '../tiny/index.ts';
 
 /** One of each way to embed, to lay out weights and to attend; LLaMA's runs are tested elsewhere. */
 const families = ['bloom', 'gemma3', 'gpt2', 'opt-post-norm-projected', 'phi3'];
@@ -18,45 +16,18 @@ const adapters: Record<string, { spec: object; changes: RegExp }> = {
 const work = workDirectory();
 afterAll(work.remove);
 const at = (...parts: string[]) => join(work.path, ...parts);
-const positions = 256;
 let ended: Ended;
 
 beforeAll(async () => {
   writeTinyData(at('data'));
   const manifests = families.flatMap((family) => {
-    writeCheckpoint(at(family, 'model'), widened(fixtureOf(family)));
-    writeTinyTokenizer(at(family, 'model'));
-    const three = Object.values(
-      tinyManifests((place) => (place.startsWith('data/') ? `file:${place}` : `file:${family}/${place}`)),
-    );
-    for (const manifest of three) {
-      setField(manifest, 'metadata.name', family);
-      for (const other of ['emulator', 'adapter'])
-        if (other in manifest.spec) setField(manifest, `spec.${other}.ref.name`, family);
-      if (manifest.kind === 'EmulatorBuild') setField(manifest, 'spec.layers', 3);
-      if (manifest.kind === 'OffsiteTune') setField(manifest, 'spec.adapter', adapters[family]?.spec);
-    }
-    return three;
+    writeTinyFamily(at(family, 'model'), family);
+    const uri = (place: string) => (place.startsWith('data/') ? `file:${place}` : `file:${family}/${place}`);
+    return familyManifests(family, uri, adapters[family]?.spec);
   });
   writeManifests(at('resources.yaml'), manifests);
   ended = await offsite(['run', '-f', at('resources.yaml'), '--work-dir', at('work')]);
 });
-
-/** The fixture's checkpoint for the tiny tokenizer and rows of the length that its texts have. */
-function widened({ config, dtype, tensors }: Fixture): Pick<Fixture, 'config' | 'dtype' | 'tensors'> {
-  const tokens = /(embed_tokens|wte|embed_in|word_embeddings|embed_out|lm_head)\.weight$/;
-  const rows = (name: string, [first]: number[]) => {
-    if (tokens.test(name)) return tinyVocabulary;
-    if (name.endsWith('wpe.weight')) return positions;
-    return name.endsWith('embed_positions.weight') ? positions + 2 : first!;
-  };
-  const longer = 'n_positions' in config ? 'n_positions' : 'max_position_embeddings';
-  return {
-    config: { ...config, vocab_size: tinyVocabulary, [longer]: positions },
-    dtype,
-    tensors: tensors.map(([name, shape, ...range]) => [name, shape.with(0, rows(name, shape)), ...range]),
-  };
-}
 
 test('such families go from probe to plug-in with one set of manifests', () => {
   expect(ended.code, ended.stderr).toBe(0);

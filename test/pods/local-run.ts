@@ -1,20 +1,18 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import type { LiveResource } from '../cluster/resources.ts';
-import type { Manifest } from './short-quickstart.ts';
+import { type Manifest, writeManifests } from '../tiny/index.ts';
 
 const root = join(import.meta.dirname, '../..');
 
 /** `offsite run` of manifests on this machine, without a cluster. `directory` holds data/ and models/. */
 export async function runLocally(directory: string, manifests: readonly Manifest[]): Promise<LiveResource[]> {
-  const input = join(directory, 'manifests');
+  const input = join(directory, 'resources.yaml');
   const work = join(directory, 'work');
-  mkdirSync(input);
-  for (const manifest of manifests)
-    writeFileSync(join(input, `${manifest.kind}.json`), JSON.stringify(manifest));
+  writeManifests(input, manifests);
   const mounts = ['models', 'data', 'artifacts'].flatMap((claim) => [
     '--mount',
     `${claim}=${join(directory, claim)}`,

@@ -5,7 +5,8 @@ import { builtImages, installChart, smallRequests } from '../cluster/chart.ts';
 import { fillClaims } from '../cluster/claims.ts';
 import { type Cluster, startTestCluster } from '../cluster/node.ts';
 import { images } from '../cluster/programs.ts';
-import { type Manifest, shortData } from './short-quickstart.ts';
+import type { Manifest } from '../tiny/index.ts';
+import { shortData } from './short-quickstart.ts';
 
 const examples = join(import.meta.dirname, '../../examples/cluster');
 
@@ -42,15 +43,18 @@ export class Release {
     return release;
   }
 
-  /** A new namespace with the quickstart's claims, model and data in them. */
-  async prepare(namespace: string): Promise<void> {
+  /**
+   * A new namespace with the quickstart's claims.
+   * @param folders claim/path -> what comes there; the quickstart's model and data when absent
+   */
+  async prepare(namespace: string, folders = this.#folders): Promise<void> {
     for (const file of ['1-namespace.yaml', '2-claims.yaml', '3-loader.yaml']) {
       const text = readFileSync(join(examples, file), 'utf8')
         .replaceAll('offsite-demo', namespace)
         .replaceAll('[ReadWriteOnce]', '[ReadWriteMany]'); // two probe pods write
       this.cluster.kubectl(['apply', '-f', '-'], text);
     }
-    await fillClaims(this.cluster.kubeconfig, namespace, this.#folders);
+    await fillClaims(this.cluster.kubeconfig, namespace, folders);
   }
 
   apply(namespace: string, manifests: readonly Manifest[]): void {

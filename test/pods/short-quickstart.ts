@@ -2,19 +2,12 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Resource } from '../../src/api/index.ts';
+import type { Manifest } from '../tiny/index.ts';
 
 const root = join(import.meta.dirname, '../..');
 
 /** How many rows of each of the quickstart's files are kept. */
 const rows = { probe: 24, train: 64, validation: 8, test: 12 };
-
-/** A manifest as it is written: the schemas' input, before any default. */
-export interface Manifest {
-  apiVersion: string;
-  kind: Resource['kind'];
-  metadata: { name: string };
-  spec: Record<string, unknown>;
-}
 
 export interface ShortOptions {
   /** Pods that share the probe. */

@@ -1,4 +1,5 @@
 export { tinyRows, writeRows, writeTinyData } from './data.ts';
+export { familyManifests, writeTinyFamily } from './family.ts';
 export { type TinyModel, writeTinyModel } from './model.ts';
 export {
   type Manifest,

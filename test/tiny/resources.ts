@@ -1,13 +1,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
+import type { Resource } from '../../src/api/index.ts';
 import { writeTinyData } from './data.ts';
 import { type TinyModel, writeTinyModel } from './model.ts';
 
-/** Plain JSON of a manifest, to be changed by a test before it is written. */
+/** Plain JSON of a manifest as it is written, before any default, to be changed by a test. */
 export interface Manifest {
   apiVersion: string;
-  kind: string;
+  kind: Resource['kind'];
   metadata: { name: string };
   spec: Record<string, unknown>;
 }
@@ -36,7 +37,7 @@ export interface TinyManifests {
  * @param uri how a place such as `model`, `data/train.jsonl` or `out/emulator` is addressed
  */
 export function tinyManifests(uri: (place: string) => string = (place) => `file:${place}`): TinyManifests {
-  const resource = (kind: string, spec: Record<string, unknown>): Manifest => ({
+  const resource = (kind: Resource['kind'], spec: Record<string, unknown>): Manifest => ({
     apiVersion: 'offsite-tuning.dev/v1alpha1',
     kind,
     metadata: { name: 'tiny' },

@@ -1,13 +1,22 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { conditionsText, isComplete, untilEnded } from '../cluster/resources.ts';
+import { conditionsText, isComplete, type LiveResource, untilEnded } from '../cluster/resources.ts';
+import { familyManifests, writeTinyData, writeTinyFamily } from '../tiny/index.ts';
 import { runLocally } from './local-run.ts';
 import { outcomeOf } from './outcome.ts';
 import { canRunNode, Release } from './release.ts';
 import { shortQuickstart } from './short-quickstart.ts';
 
 const limitMs = 15 * 60_000;
+/** Small random models of other families, and what is trained of each. */
+const families = {
+  gpt2: { type: 'lora', rank: 2, alpha: 8 },
+  'opt-post-norm-projected': { type: 'layers' },
+};
 
-describe.skipIf(!canRunNode())('the quickstart in real pods', () => {
+describe.skipIf(!canRunNode())('the three resources in real pods', () => {
   let release: Release;
   // Without a CUDA build of the worker, cuda pods run the CPU one: they find no GPU library, as on a broken node.
   beforeAll(async () => {
@@ -33,6 +42,27 @@ describe.skipIf(!canRunNode())('the quickstart in real pods', () => {
     expect(inPods.map(outcomeOf)).toEqual(here.map(outcomeOf));
   });
 
+  it('other families, with LoRA and with the layers themselves, end as `offsite run` does', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'offsite-families-'));
+    const namespace = 'families';
+    writeTinyData(join(directory, 'data'));
+    const manifests = Object.entries(families).flatMap(([family, adapter]) => {
+      writeTinyFamily(join(directory, 'models', family), family);
+      return familyManifests(family, (place) => uriOf(family, place), adapter);
+    });
+    await release.prepare(namespace, {
+      data: join(directory, 'data'),
+      models: join(directory, 'models'),
+    });
+    release.apply(namespace, manifests);
+    const inPods = await untilEnded(release.cluster.kubeconfig, namespace, { limitMs });
+    expect(inPods.filter((resource) => !isComplete(resource)).map(conditionsText)).toEqual([]);
+
+    const here = await runLocally(directory, manifests);
+    expect(outcomes(inPods)).toEqual(outcomes(here));
+    rmSync(directory, { recursive: true });
+  });
+
   it('a pod asks for a GPU, waits while no node has one, lands on one, and says that its engine is not there', async () => {
     const namespace = 'gpu';
     await release.prepare(namespace);
@@ -53,6 +83,20 @@ describe.skipIf(!canRunNode())('the quickstart in real pods', () => {
     );
   });
 });
+
+/** Models by family, rows shared, artifacts by family and what they are. */
+function uriOf(family: string, place: string): string {
+  if (place === 'model') return `pvc://models/${family}`;
+  return place.startsWith('data/')
+    ? `pvc://${place}`
+    : `pvc://artifacts/${family}-${place.slice('out/'.length)}`;
+}
+
+/** Outcomes by kind and name, since the cluster lists them in another order. */
+const outcomes = (resources: readonly LiveResource[]) =>
+  Object.fromEntries(
+    resources.map((resource) => [`${resource.kind}/${resource.metadata.name}`, outcomeOf(resource)]),
+  );
 
 function podsOf({ cluster }: Release, namespace: string, stage: string): number {
   const names = cluster.kubectl(['get', 'pods', '-n', namespace, '-o', 'name']).split('\n');
