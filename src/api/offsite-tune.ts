@@ -13,12 +13,12 @@ const moduleName = matching(
 export const Adapter = withRules(
   z.strictObject({
     type: z
-      .enum(['layers', 'lora', 'bitfit'], {
-        error: 'must be layers, lora or bitfit (bottleneck is to come)',
+      .enum(['layers', 'lora', 'bottleneck', 'bitfit'], {
+        error: 'must be layers, lora, bottleneck or bitfit',
       })
       .default('layers')
       .describe(
-        "What is trained: the transfer layers themselves; lora: factors of a low-rank change of their linear maps, in PEFT's format; bitfit: their biases.",
+        "What is trained: the transfer layers themselves; lora: factors of a low-rank change of their linear maps, in PEFT's format; bottleneck: small modules inserted behind their attention and MLP; bitfit: their biases.",
       ),
     rank: integer(1, 1024).optional().describe('Of each change (lora only); 4 when absent.'),
     alpha: integer(1, 65536)
@@ -29,12 +29,31 @@ export const Adapter = withRules(
       .describe(
         'The linear maps that change, by the last part of their names, such as q_proj (lora only); all of a layer when absent.',
       ),
+    dropout: decimal({ below: 1 }, '0.05')
+      .optional()
+      .describe(
+        "The probability that an input of a change's factors is left out in training (lora only); 0 when absent.",
+      ),
+    size: integer(1, 65536)
+      .optional()
+      .describe('Width of a module between its two maps (bottleneck only); 64 when absent.'),
+    head: z
+      .boolean()
+      .optional()
+      .describe(
+        'Whether the head is trained in full beside the rest; one that is tied to the embedding becomes a tensor of its own.',
+      ),
   }),
   {
-    holds: ({ type, rank, alpha, targetModules }) =>
-      type === 'lora' || [rank, alpha, targetModules].every((field) => field === undefined),
-    cel: "(has(self.type) && self.type == 'lora') || (!has(self.rank) && !has(self.alpha) && !has(self.targetModules))",
-    message: 'has rank, alpha and targetModules for type lora only',
+    holds: ({ type, rank, alpha, targetModules, dropout }) =>
+      type === 'lora' || [rank, alpha, targetModules, dropout].every((field) => field === undefined),
+    cel: "(has(self.type) && self.type == 'lora') || (!has(self.rank) && !has(self.alpha) && !has(self.targetModules) && !has(self.dropout))",
+    message: 'has rank, alpha, targetModules and dropout for type lora only',
+  },
+  {
+    holds: ({ type, size }) => type === 'bottleneck' || size === undefined,
+    cel: "(has(self.type) && self.type == 'bottleneck') || !has(self.size)",
+    message: 'has size for type bottleneck only',
   },
 );
 

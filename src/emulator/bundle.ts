@@ -7,8 +7,8 @@ import {
   type Model,
   type Overlay,
   openModel,
+  type Place,
   type WeightSource,
-  type Weights,
   weightsOf,
 } from '../model/index.ts';
 import { type Plan, trainsAt } from './plan.ts';
@@ -62,27 +62,25 @@ export function openBundle(directory: string, digest?: string): Bundle {
 export interface EmulatorWeightOptions {
   /** Bytes of decoded weights that may stay in memory. */
   readonly memory: number;
-  /** Weights of transfer layers that are being trained, by layer; they stand at the layer's own position only. */
-  readonly trained?: ReadonlyMap<number, Weights>;
-  /** An adapter's tensors; they too stand at their layers' own positions only. */
+  /** An adapter's tensors; they stand at their layers' own positions only, and in the head. */
   readonly adapter?: Overlay;
 }
 
 /**
  * The emulator's weights by position, from its bundle or from the full model: a position that repeats a transfer layer
- * runs the original weights, whatever `trained` or `adapter` holds.
+ * runs the original weights, whatever `adapter` holds.
  */
 export function emulatorWeights(
   model: Model,
   plan: Plan,
-  { memory, trained, adapter }: EmulatorWeightOptions,
+  { memory, adapter }: EmulatorWeightOptions,
 ): WeightSource {
-  const replaced = new Map<number, Weights>();
-  for (const [layer, weights] of trained ?? []) replaced.set(trainedPosition(plan, layer), weights);
-  const overlays = new Map<number, Overlay>();
-  for (const layer of adapter === undefined ? [] : plan.transferLayers)
-    overlays.set(trainedPosition(plan, layer), adapter as Overlay);
-  return weightsOf(model, { layers: plan.source, replaced, overlays, memory });
+  const overlays = new Map<Place, Overlay>();
+  if (adapter !== undefined) {
+    overlays.set('head', adapter);
+    for (const layer of plan.transferLayers) overlays.set(trainedPosition(plan, layer), adapter);
+  }
+  return weightsOf(model, { layers: plan.source, overlays, memory });
 }
 
 /** The one position at which a transfer layer trains. */

@@ -53,6 +53,7 @@ export function holdingLatest(source: WeightSource): WeightSource {
   return {
     depth: source.depth,
     layer: (position) => source.layer(position),
+    slots: (position) => source.slots(position),
     block: (position) => hold(`block ${position}`, () => source.block(position)),
     head: () => hold('head', () => source.head()),
     embedder: () => hold('embedder', () => source.embedder()),

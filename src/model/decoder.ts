@@ -1,8 +1,8 @@
 import { badSpec } from '../api/index.ts';
 import type { PackedBatch, Target } from '../data/index.ts';
 import type { Engine, Tensor } from '../engine/index.ts';
-import { GraphBuilder, gradients, type Split, split, type Value } from '../graph/index.ts';
-import type { Architecture, Slots } from './family.ts';
+import { GraphBuilder, gradients, product, type Split, split, type Value } from '../graph/index.ts';
+import type { Architecture, Slot, Slots } from './family.ts';
 import { ResidualPool, type Residuals } from './residuals.ts';
 import type { WeightSource, Weights } from './weights.ts';
 
@@ -43,6 +43,7 @@ export class Decoder {
   readonly #sides = new WeakMap<PackedBatch, Map<string, Record<string, Tensor>>>();
   readonly #splits = new Map<string, Split>();
   readonly #residuals = new Map<string, ResidualPool>();
+  #headMemory: Float32Array | undefined;
 
   constructor(engine: Engine, architecture: Architecture, weights: WeightSource) {
     this.#engine = engine;
@@ -79,9 +80,9 @@ export class Decoder {
 
   /** One block. */
   async forward(position: number, x: Float32Array, batch: PackedBatch): Promise<{ y: Float32Array }> {
-    const session = await this.#engine.session(this.#key('forward', batch), () => {
+    const session = await this.#engine.session(this.#keyAt('forward', position, batch), () => {
       const g = new GraphBuilder();
-      g.output('y', this.#block(g, batch).y);
+      g.output('y', this.#block(g, position, batch).y);
       return g;
     });
     const outputs = await session.run(this.#feeds(position, x, batch));
@@ -95,9 +96,9 @@ export class Decoder {
     batch: PackedBatch,
     wanted: Wanted,
   ): Promise<{ y: Float32Array; saved: Saved }> {
-    const parts = this.#split(batch, wanted);
+    const parts = this.#split(position, batch, wanted);
     const session = await this.#engine.session(
-      this.#key(`saving for ${nameOf(wanted)}`, batch),
+      this.#keyAt(`saving for ${nameOf(wanted)}`, position, batch),
       () => parts.forward,
     );
     const residuals = this.#poolOf(wanted).take(parts.residuals);
@@ -112,8 +113,9 @@ export class Decoder {
     { wanted, residuals, x }: Saved,
     batch: PackedBatch,
   ): Promise<BlockGradients> {
-    const parts = this.#split(batch, wanted);
-    const session = await this.#engine.session(this.#key(nameOf(wanted), batch), () => parts.backward);
+    const parts = this.#split(position, batch, wanted);
+    const key = this.#keyAt(nameOf(wanted), position, batch);
+    const session = await this.#engine.session(key, () => parts.backward);
     const given: Record<string, Tensor> = {
       ...this.#feeds(position, dy, batch),
       x,
@@ -172,22 +174,27 @@ export class Decoder {
   /**
    * The loss -sum(w log p) over the targets, w being 1 / `tokens`, and its gradient to the states.
    * @param tokens all targets of the optimiser's step, also those of other batches
+   * @param head where given, the gradient of the head's weight is added to it
    */
   async loss(
     x: Float32Array,
     targets: readonly Target[],
     tokens: number,
+    head?: Float32Array,
   ): Promise<{ loss: number; dx: Float32Array }> {
     const width = this.config.hidden;
     const dx = new Float32Array(x.length);
     let loss = 0;
     await this.#chunks(x, targets, async (feeds, start, count, size) => {
-      const session = await this.#engine.session(`loss ${size}`, () => this.#lossGraph(size));
+      const session = await this.#engine.session(`loss ${size}${head ? ' and gradient of head' : ''}`, () =>
+        this.#lossGraph(size, head !== undefined),
+      );
       const weights = new Float32Array(size).fill(1 / tokens, 0, count);
-      const outputs = await session.run({
-        ...feeds,
-        weights: { dtype: 'float32', shape: [size, 1], data: weights },
-      });
+      const outputs = await session.run(
+        { ...feeds, weights: { dtype: 'float32', shape: [size, 1], data: weights } },
+        head === undefined ? {} : { 'd.head': this.#headGradient() },
+      );
+      if (head !== undefined) addTo(head, outputs['d.head']?.data as Float32Array);
       const scores = outputs['scores']?.data as Float32Array;
       const dh = outputs['d.h']?.data as Float32Array;
       for (let i = 0; i < count; i++) {
@@ -223,8 +230,12 @@ export class Decoder {
 
   // ---- graphs
 
-  /** A block's inputs and output; all positions of one model share the graph. */
-  #block(g: GraphBuilder, batch: PackedBatch): { y: Value; x: Value; weights: Record<string, Value> } {
+  /** A block's inputs and output; all positions with the same modules inserted share the graph. */
+  #block(
+    g: GraphBuilder,
+    position: number,
+    batch: PackedBatch,
+  ): { y: Value; x: Value; weights: Record<string, Value> } {
     const x = g.input('x', 'float32', [batch.size, batch.length, this.config.hidden]);
     const side = Object.fromEntries(
       Object.entries(this.#side(batch, 0)).map(([name, { dtype, shape }]) => [
@@ -232,16 +243,22 @@ export class Decoder {
         g.input(name, dtype, shape),
       ]),
     );
-    const weights = weightInputs(g, this.config.block(0));
+    const masks = Object.entries(this.#weights.masks?.(position, batch) ?? {});
+    const weights = {
+      ...weightInputs(g, this.#weights.slots(position)),
+      ...Object.fromEntries(
+        masks.map(([slot, { dtype, shape }]) => [slot, g.input(`w.${slot}`, dtype, shape)]),
+      ),
+    };
     return { y: this.config.buildBlock(g, x, side, weights), x, weights };
   }
 
-  #split(batch: PackedBatch, wanted: Wanted): Split {
-    const key = this.#key(nameOf(wanted), batch);
+  #split(position: number, batch: PackedBatch, wanted: Wanted): Split {
+    const key = this.#keyAt(nameOf(wanted), position, batch);
     let parts = this.#splits.get(key);
     if (parts === undefined) {
       parts = split((g) => {
-        const { y, x, weights } = this.#block(g, batch);
+        const { y, x, weights } = this.#block(g, position, batch);
         const asked = this.#slots(wanted).map((slot) => weights[slot] as Value);
         const wrt = [...(wanted.input === false ? [] : [x]), ...asked];
         return { y, wrt };
@@ -265,26 +282,36 @@ export class Decoder {
   }
 
   /** @param size states of a chunk */
-  #head(size: number): { g: GraphBuilder; h: Value; tokens: Value; logits: Value; scores: Value } {
+  #head(size: number) {
     const g = new GraphBuilder();
     const h = g.input('h', 'float32', [size, this.config.hidden]);
     const tokens = g.input('tokens', 'int64', [size, 1]);
-    const logits = this.config.buildHead(g, h, weightInputs(g, this.config.head));
+    const w = weightInputs(g, this.config.head);
+    const logits = this.config.buildHead(g, h, w);
     const logProbabilities = g.logSoftmax(logits);
     const scores = g.gatherElements(logProbabilities, tokens);
     g.output('scores', scores);
-    return { g, h, tokens, logits, scores };
+    return { g, h, w, tokens, logits, scores };
   }
 
-  #lossGraph(size: number): GraphBuilder {
-    const { g, h, tokens, logits } = this.#head(size);
+  #lossGraph(size: number, ofHead: boolean): GraphBuilder {
+    const { g, h, w, tokens, logits } = this.#head(size);
     const weights = g.input('weights', 'float32', [size, 1]);
     // d(-log p)/d(logits) = softmax - one-hot
     const onehot = g.oneHot(g.reshape(tokens, [size]), this.config.vocabulary);
     const gradient = g.mul(weights, g.sub(g.softmax(logits), onehot));
-    const [dh] = gradients(g, [{ value: logits, gradient }], [h]);
+    const wrt = ofHead ? [h, w['head'] as Value] : [h];
+    const [dh, dhead] = gradients(g, [{ value: logits, gradient }], wrt);
     g.output('d.h', dh as Value);
+    if (dhead !== undefined) g.output('d.head', dhead);
     return g;
+  }
+
+  /** Room for one chunk's gradient of the head's weight, used again for each. */
+  #headGradient(): Tensor {
+    const { shape } = this.config.head['head'] as Slot;
+    this.#headMemory ??= new Float32Array(product(shape));
+    return { dtype: 'float32', shape, data: this.#headMemory };
   }
 
   // ---- what the graphs are given
@@ -294,7 +321,8 @@ export class Decoder {
     return {
       x: this.#state(x, batch),
       ...this.#side(batch, layer),
-      ...weightFeeds(this.config.block(layer), this.#weights.block(position)),
+      ...weightFeeds(this.#weights.slots(position), this.#weights.block(position)),
+      ...prefixed(this.#weights.masks?.(position, batch) ?? {}),
     };
   }
 
@@ -341,6 +369,13 @@ export class Decoder {
   #key(graph: string, { size, length }: PackedBatch): string {
     return `${graph} ${size}x${length}`;
   }
+
+  /** Of a block's graph: what is inserted at the position makes another one. */
+  #keyAt(graph: string, position: number, batch: PackedBatch): string {
+    const own = this.config.block(0);
+    const inserted = Object.entries(this.#weights.slots(position)).filter(([slot]) => !(slot in own));
+    return [this.#key(graph, batch), ...inserted.map(([slot, { shape }]) => `${slot} ${shape}`)].join(', ');
+  }
 }
 
 function weightInputs(g: GraphBuilder, slots: Slots): Record<string, Value> {
@@ -357,6 +392,13 @@ function weightFeeds(slots: Slots, weights: Weights): Record<string, Tensor> {
     ]),
   );
 }
+
+function addTo(sum: Float32Array, more: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (more[i] as number);
+}
+
+const prefixed = (inputs: Readonly<Record<string, Tensor>>) =>
+  Object.fromEntries(Object.entries(inputs).map(([slot, tensor]) => [`w.${slot}`, tensor]));
 
 const nameOf = ({ weights, input = true }: Wanted) =>
   `gradients of ${[...(input ? ['input'] : []), ...(weights === true ? ['weights'] : weights || [])].join(' and ')}`;

@@ -9,6 +9,8 @@ export interface Slot {
   shape: readonly number[];
   /** A linear map that is stored [from, to]; all others are [to, from]. */
   transposed?: true;
+  /** The name that the tensor gets when it is no longer tied to the one named above. */
+  untied?: string;
 }
 export type Slots = Readonly<Record<string, Slot>>;
 
@@ -26,11 +28,11 @@ export interface Architecture {
   readonly embedding: Slot;
   /** How token rows become the first block's states; absent where they are the states already. */
   readonly embedder?: Embedder;
-  /** The final norm and the head; a tied head names the embedding. */
+  /** The final norm and, in the slot `head`, the head; a tied one names the embedding. */
   readonly head: Slots;
   /** What the checkpoint leaves out before its tensors' names in transformers: `transformer.`, say; nothing when absent. */
   readonly omitted?: string;
-  /** The weights of one block, layers counted from 0. */
+  /** The weights of one block, layers counted from 0; `output` and `down` are the maps whose outputs join the hidden states. */
   block(layer: number): Slots;
   /** Layers of one kind take the same sides ('full', 'sliding'); all are of one kind when absent. Every kind has the same graph. */
   kind?(layer: number): string;

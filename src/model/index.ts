@@ -1,4 +1,13 @@
 export { type BlockGradients, Decoder, type Saved } from './decoder.ts';
 export type { Architecture, Embedder, Family, Slot, Slots } from './family.ts';
 export { type Model, openModel } from './model.ts';
-export { type Overlay, type WeightOptions, type WeightSource, type Weights, weightsOf } from './weights.ts';
+export {
+  type Overlay,
+  type Place,
+  type Replacement,
+  type WeightOptions,
+  type WeightSource,
+  type Weights,
+  weightsOf,
+  withReplaced,
+} from './weights.ts';

@@ -1,8 +1,13 @@
+import type { PackedBatch } from '../data/index.ts';
+import type { Tensor } from '../engine/index.ts';
 import type { Slots } from './family.ts';
 import type { Model } from './model.ts';
 
 /** The weights of one graph, by slot. */
 export type Weights = Readonly<Record<string, Float32Array>>;
+
+/** A position of a decoder, or its head. */
+export type Place = number | 'head';
 
 /** Which weights each position of a decoder runs. */
 export interface WeightSource {
@@ -10,8 +15,12 @@ export interface WeightSource {
   readonly depth: number;
   /** The layer of the full model that a position runs. */
   layer(position: number): number;
+  /** What the graph of a position takes: the block's own weights, and those of modules inserted there. */
+  slots(position: number): Slots;
   /** The weights at a position; valid until the next call. */
   block(position: number): Weights;
+  /** How much each input counts in what is inserted beside a linear map, by slot, [B, T, from]; valid until the next call. */
+  masks?(position: number, batch: PackedBatch): Readonly<Record<string, Tensor>>;
   head(): Weights;
   embedder(): Weights;
   /** The token table's rows, [ids, E], row-major. */
@@ -20,19 +29,20 @@ export interface WeightSource {
 
 /** Tensors that stand in the place of a model's, by name, as float32; a Map of arrays is one. */
 export interface Overlay {
+  has(name: string): boolean;
   /** Filled and returned where `into` is given and the tensor is read from a file. */
   get(name: string, into?: Float32Array): Float32Array | undefined;
+  /** What it inserts into a layer, beside the layer's own weights; nothing when absent. */
+  inserted?(layer: number): Slots;
 }
 
 export interface WeightOptions {
   /** The layer that each position runs; the model's own order when absent. */
   layers?: readonly number[];
-  /** Weights that stand in the place of the model's at one position: what is being trained. */
-  replaced?: ReadonlyMap<number, Weights>;
   /** Tensors that stand in the place of the model's wherever they are used. */
   overlay?: Overlay;
-  /** Tensors that do so at some positions only: what was trained. */
-  overlays?: ReadonlyMap<number, Overlay>;
+  /** Tensors that do so at some places only: what was trained. */
+  overlays?: ReadonlyMap<Place, Overlay>;
   /** Bytes of decoded weights that may stay in memory; what does not fit is read again for each use. */
   memory: number;
 }
@@ -44,10 +54,7 @@ const embeddingMemory = 64 * 2 ** 20;
  * Weights of a model on disk: kept while they fit into the budget, else streamed block after block. What is streamed is
  * read into the same memory each time: garbage would count against a pod's limit until it is collected.
  */
-export function weightsOf(
-  model: Model,
-  { layers, replaced, overlay, overlays, memory }: WeightOptions,
-): WeightSource {
+export function weightsOf(model: Model, { layers, overlay, overlays, memory }: WeightOptions): WeightSource {
   const { architecture } = model;
   const kept = new Map<string, Weights>();
   const shared = new SharedBuffer();
@@ -63,9 +70,9 @@ export function weightsOf(
     if (!fits) latest = undefined;
     const places = fits ? sizes.map((size) => new Float32Array(size)) : shared.divide(sizes);
     const weights = Object.fromEntries(
-      Object.entries(slots).map(([slot, { name }], i) => {
+      Object.entries(slots).map(([slot, { name, untied = name }], i) => {
         const into = places[i] as Float32Array;
-        return [slot, over?.get(name, into) ?? model.read(name, { into })];
+        return [slot, over?.get(untied, into) ?? model.read(name, { into })];
       }),
     );
     if (fits) {
@@ -75,16 +82,20 @@ export function weightsOf(
     return weights;
   };
   const rows = new Map<number, Float32Array>();
+  const slotsAt = (position: number): Slots => {
+    const layer = layerOf(position);
+    return { ...architecture.block(layer), ...(overlays?.get(position) ?? overlay)?.inserted?.(layer) };
+  };
   return {
     depth: layers?.length ?? architecture.depth,
     layer: layerOf,
+    slots: slotsAt,
     block(position) {
       const own = overlays?.get(position);
-      const layer = layerOf(position);
-      const key = own === undefined ? `block ${layer}` : `position ${position}`;
-      return replaced?.get(position) ?? read(key, architecture.block(layer), own ?? overlay);
+      const key = own === undefined ? `block ${layerOf(position)}` : `position ${position}`;
+      return read(key, slotsAt(position), own ?? overlay);
     },
-    head: () => read('head', architecture.head, overlay),
+    head: () => read('head', architecture.head, overlays?.get('head') ?? overlay),
     embedder: () => read('embedder', architecture.embedder?.slots ?? {}, overlay),
     embed(ids) {
       const width = architecture.embedding.shape[1] as number;
@@ -100,6 +111,25 @@ export function weightsOf(
       });
       return hidden;
     },
+  };
+}
+
+/** What stands at a place instead of the source's weights. */
+export interface Replacement {
+  readonly weights: Weights;
+  /** Modules beside the block's own weights; `weights` has theirs too. */
+  readonly inserted?: Slots;
+  masks?(batch: PackedBatch): Readonly<Record<string, Tensor>>;
+}
+
+/** The source with other weights at some places: what is being trained. */
+export function withReplaced(source: WeightSource, replaced: ReadonlyMap<Place, Replacement>): WeightSource {
+  return {
+    ...source,
+    slots: (position) => ({ ...source.slots(position), ...replaced.get(position)?.inserted }),
+    block: (position) => replaced.get(position)?.weights ?? source.block(position),
+    masks: (position, batch) => replaced.get(position)?.masks?.(batch) ?? {},
+    head: () => replaced.get('head')?.weights ?? source.head(),
   };
 }
 

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
 import { openArtifact } from '../artifact/index.ts';
 import { type Checkpoint, openCheckpoint } from '../checkpoint/index.ts';
-import type { Model, Overlay } from '../model/index.ts';
-import { type AdapterKind, type AdapterTensor, adapterOf, type Change } from '../tuning/index.ts';
+import type { Model, Overlay, Slots } from '../model/index.ts';
+import { type AdapterKind, type AdapterTensor, adapterOf, type Change, insertedBy } from '../tuning/index.ts';
 
 /** An adapter that passed every check; as an overlay it gives the full model's tensors with it, made when asked for. */
 export interface Adapter extends Overlay {
@@ -12,6 +12,9 @@ export interface Adapter extends Overlay {
   readonly type: OffsiteTuneSpec['adapter'];
   /** Of its own tensors. */
   readonly names: readonly string[];
+  /** The inserted tensors that a coefficient scales: a module's output is linear in them. */
+  readonly scaled: ReadonlySet<string>;
+  inserted(layer: number): Slots;
   /** What belongs beside its tensors, by file name. */
   readonly files: Readonly<Record<string, string>>;
   close(): void;
@@ -52,16 +55,21 @@ export function openAdapter(
     throw badModel(`${join(directory, others[0].path)}: an adapter holds one ${adapterFile} only`);
   const type = typeOf(directory, artifact.manifest.hyperparameters['adapter']);
   const kind = adapterOf(type);
-  const changes = changesOf(directory, kind, model, transferLayers);
+  const byLayer = changesOf(directory, kind, model, transferLayers);
+  const all = [...byLayer.values(), kind.head?.(model.architecture) ?? []].flat();
+  const changes = new Map(all.map((change) => [change.name, change]));
   const checkpoint = openCheckpoint(join(directory, adapterFile));
   try {
-    const wanted = [...changes.values()].flatMap(({ tensors }) => tensors);
+    const wanted = all.flatMap(({ tensors }) => tensors);
     checkTensors(checkpoint, directory, wanted, transferLayers);
     return {
       digest: artifact.digest,
       type,
       names: wanted.map(({ name }) => name),
       files: kind.files(model.architecture, transferLayers),
+      scaled: new Set(all.filter(({ inserted }) => inserted?.scaled).map(({ name }) => name)),
+      inserted: (layer) => insertedBy(byLayer.get(layer) ?? []),
+      has: (name) => changes.has(name),
       get(name, into) {
         const change = changes.get(name);
         return change && plugged(directory, change, checkpoint, model, into);
@@ -82,16 +90,15 @@ function typeOf(directory: string, written: unknown): Adapter['type'] {
   return parsed.data;
 }
 
-/** The changes of the transfer layers, by the names of the weights that they change. */
+/** The changes of the transfer layers. */
 function changesOf(
   directory: string,
   kind: AdapterKind,
   { architecture }: Pick<Model, 'architecture'>,
   transferLayers: readonly number[],
-): Map<string, Change> {
+): Map<number, Change[]> {
   try {
-    const changes = transferLayers.flatMap((layer) => kind.changes(architecture, layer));
-    return new Map(changes.map((change) => [change.name, change]));
+    return new Map(transferLayers.map((layer) => [layer, kind.changes(architecture, layer)]));
   } catch (error) {
     throw badModel(`${directory}: does not fit the model: ${(error as Error).message}`);
   }
@@ -105,7 +112,7 @@ function plugged(
   model: Pick<Model, 'read'>,
   into: Float32Array | undefined,
 ): Float32Array {
-  if (whole) return checkpoint.read(name, into ? { into } : {});
+  if (whole) return checkpoint.read(tensors[0]!.name, into ? { into } : {});
   const values = tensors.map((tensor) => checkpoint.read(tensor.name));
   const changed = weight(values, model.read(name), into);
   if (!changed.every(Number.isFinite))
@@ -137,7 +144,7 @@ function checkTensors(
   const buffer = new Float32Array(largest);
   for (const [name, { shape }] of wanted) {
     if (!checkpoint.tensors.has(name))
-      throw badModel(`${directory}: lacks tensor ${name} of the transfer layers`);
+      throw badModel(`${directory}: lacks tensor ${name}, which its type of adapter has`);
     const into = buffer.subarray(
       0,
       shape.reduce((a, b) => a * b, 1),

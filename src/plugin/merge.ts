@@ -11,23 +11,34 @@ import {
   writeSafetensors,
 } from '../checkpoint/index.ts';
 import type { Model, Overlay } from '../model/index.ts';
+import type { Adapter } from './adapter.ts';
 
 /**
  * theta = (1 - c) full + c plugged for every tensor of the adapter, rounded to the dtype that the model stores, so that
- * what is evaluated is what is saved. c = 1 takes the adapter's values as they are. Nothing is kept: each is made when asked for.
+ * what is evaluated is what is saved; what an inserted module adds counts c times. c = 1 takes the adapter's values as they
+ * are. Nothing is kept: each is made when asked for.
  * @throws OffsiteError BadModel when a value is too large for the model's dtype
  */
-export function mergedTensors(model: Model, adapter: Overlay, coefficient: number): Overlay {
+export function mergedTensors(
+  model: Model,
+  adapter: Overlay & Partial<Pick<Adapter, 'scaled'>>,
+  coefficient: number,
+): Overlay {
   return {
+    has: (name) => adapter.has(name),
+    inserted: (layer) => adapter.inserted?.(layer) ?? {},
     get(name, into) {
       const plugged = adapter.get(name, into);
       if (plugged === undefined) return undefined;
-      const full = coefficient === 1 ? undefined : model.read(name);
+      const stored = storedFor(model, name);
+      if (stored === undefined)
+        return adapter.scaled?.has(name) ? plugged.map((value) => coefficient * value) : plugged;
+      const full = coefficient === 1 ? undefined : model.read(stored.name);
       const mixed =
         full === undefined
           ? plugged
           : full.map((value, i) => (1 - coefficient) * value + coefficient * (plugged[i] as number));
-      const { dtype } = model.tensors.get(name) as TensorInfo;
+      const { dtype } = stored;
       if (dtype !== 'F16' && dtype !== 'BF16') return mixed;
       const rounded = decodeFloats(encodeFloats(mixed, dtype), dtype);
       if (!rounded.every(Number.isFinite))
@@ -39,17 +50,27 @@ export function mergedTensors(model: Model, adapter: Overlay, coefficient: numbe
   };
 }
 
+/** The model's tensor in whose place one of the plugged-in model stands; none for an inserted module. */
+function storedFor({ architecture, tensors }: Model, name: string): TensorInfo | undefined {
+  const { head } = architecture.head;
+  return tensors.get(head !== undefined && name === head.untied ? head.name : name);
+}
+
 /** Bytes after which a checkpoint goes on in another shard. */
 const shardBytes = 2_000_000_000;
 
 /**
  * Writes the plugged-in model in the hub's layout: config.json, tokenizer files, model.safetensors or its shards.
- * Tensors that are not replaced keep their bytes; memory is bounded by the largest tensor.
+ * Tensors that are not replaced keep their bytes; memory is bounded by the largest tensor. A tied head that was trained
+ * becomes a tensor of its own, and config.json says so.
  */
 export function savePluggedIn(directory: string, model: Model, replaced: Overlay): void {
   mkdirSync(directory, { recursive: true });
-  const tensors = [...model.tensors.values()].map((tensor) => toWrite(tensor, model, replaced));
-  writeFileSync(join(directory, 'config.json'), model.configText);
+  const head = ownHead(model, replaced);
+  const stored = new Map([...model.tensors, ...(head === undefined ? [] : [[head.name, head] as const])]);
+  const tensors = [...stored.values()].map((tensor) => toWrite(tensor, model, replaced));
+  const config = head === undefined ? model.configText : untied(model);
+  writeFileSync(join(directory, 'config.json'), config);
   for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
   const shards = shardsOf(tensors);
   if (shards.length === 1) {
@@ -77,6 +98,21 @@ function toWrite({ name, shape, dtype }: TensorInfo, model: Model, replaced: Ove
     return values === undefined ? model.readBytes(name) : encoded(values, stored);
   };
   return { name, shape, dtype: stored, bytes };
+}
+
+/** The tensor that a tied head becomes where the overlay has it. */
+function ownHead(model: Model, replaced: Overlay): TensorInfo | undefined {
+  const name = model.architecture.head['head']?.untied;
+  if (name === undefined || !replaced.has(name)) return undefined;
+  return { ...(storedFor(model, name) as TensorInfo), name };
+}
+
+/** config.json of the model with a head of its own, written as it was otherwise. */
+function untied({ config, configText }: Model): string {
+  const field = '"tie_word_embeddings"';
+  return 'tie_word_embeddings' in config
+    ? configText.replace(/"tie_word_embeddings"\s*:\s*true/g, `${field}: false`)
+    : configText.replace('{', `{\n  ${field}: false,`);
 }
 
 function encoded(values: Float32Array, dtype: StoredDType): Uint8Array {

@@ -1,6 +1,13 @@
 import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { badModel, gateFailed, type PlugIn, type PlugInStatus, type TaskResult } from '../api/index.ts';
+import {
+  badModel,
+  badSpec,
+  gateFailed,
+  type PlugIn,
+  type PlugInStatus,
+  type TaskResult,
+} from '../api/index.ts';
 import {
   canonicalJson,
   digestOf,
@@ -79,6 +86,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
       digest: options.adapter.digest,
     });
     opened.push(adapter);
+    checkSave(spec, adapter, bundle);
 
     const identity = {
       kind: 'Model' as const,
@@ -121,6 +129,15 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
   } finally {
     for (const open of opened) open.close();
   }
+}
+
+/** @throws OffsiteError BadSpec where the plugged-in model is to be saved and is none that others could load */
+function checkSave({ output }: PlugIn['spec'], adapter: Adapter, { plan }: Bundle): void {
+  const inserts = plan.transferLayers.some((layer) => Object.keys(adapter.inserted(layer)).length > 0);
+  if (inserts && output.save === 'model')
+    throw badSpec(
+      `spec.output.save: must be adapter or none: a ${adapter.type.type} adapter inserts modules, which no architecture that transformers loads has`,
+    );
 }
 
 /** What is evaluated and how, without where its rows lie: equal work has equal digests in any place. */

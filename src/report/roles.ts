@@ -1,3 +1,4 @@
+import type { OffsiteTuneSpec } from '../api/index.ts';
 import type { Plan } from '../emulator/index.ts';
 
 /** What became of a layer of the full model in the emulator. */
@@ -43,3 +44,7 @@ export function positionsOf(plan: Plan): Position[] {
 /** Whether the emulator has only the kept layers, none of them twice. */
 export const isShallow = ({ source, kept, clusters }: Plan): boolean =>
   source.length === kept.length && clusters.flat().length !== kept.length;
+
+/** What an OffsiteTune trains. */
+export const trainedWords = ({ type, head }: OffsiteTuneSpec['adapter']): string =>
+  `${type === 'layers' ? 'the transfer layers' : type}${head ? ' and the head' : ''}`;

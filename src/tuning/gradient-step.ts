@@ -1,11 +1,11 @@
 import type { PackedBatch } from '../data/index.ts';
-import type { Decoder, Saved, Weights } from '../model/index.ts';
+import type { Decoder, Place, Saved, Weights } from '../model/index.ts';
 
 export interface StepGradients {
   /** Mean negative log-likelihood over all answer tokens of the step. */
   loss: number;
-  /** dL/dw of each trained position, by slot. */
-  gradients: Map<number, Weights>;
+  /** dL/dw of each trained place, by slot. */
+  gradients: Map<Place, Weights>;
 }
 
 /**
@@ -13,16 +13,18 @@ export interface StepGradients {
  * Nothing is computed below the lowest trained position, nor for weights that are not trained.
  * @param recompute keeps only each block's input and runs the block again in the backward pass
  * @param slots of the trained positions' weights; all when absent
+ * @param head filled with the gradient of the head's weight, where it is trained too
  */
 export async function gradientStep(
   decoder: Decoder,
   batches: readonly PackedBatch[],
   trained: ReadonlySet<number>,
-  { recompute, slots }: { recompute: boolean; slots?: readonly string[] },
+  { recompute, slots, head }: { recompute: boolean; slots?: readonly string[]; head?: Float32Array },
 ): Promise<StepGradients> {
   const tokens = batches.reduce((sum, { targets }) => sum + targets.length, 0);
   const lowest = Math.min(...trained);
-  const gradients = new Map<number, Weights>();
+  const gradients = new Map<Place, Weights>();
+  if (head !== undefined) gradients.set('head', { head: head.fill(0) });
   let loss = 0;
   for (const batch of batches) {
     let x = await decoder.embed(batch);
@@ -41,9 +43,9 @@ export async function gradientStep(
         x = y;
       }
     }
-    const head = await decoder.loss(x, batch.targets, tokens);
-    loss += head.loss;
-    let dy = head.dx;
+    const end = await decoder.loss(x, batch.targets, tokens, head);
+    loss += end.loss;
+    let dy = end.dx;
     for (let position = decoder.depth - 1; position >= lowest; position--) {
       const held = kept[position] as Saved | Float32Array;
       const saved =
@@ -59,7 +61,7 @@ export async function gradientStep(
   return { loss, gradients };
 }
 
-function accumulate(gradients: Map<number, Weights>, position: number, more: Weights): void {
+function accumulate(gradients: Map<Place, Weights>, position: number, more: Weights): void {
   const sum = gradients.get(position);
   if (sum === undefined) {
     gradients.set(position, more);

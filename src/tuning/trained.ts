@@ -1,11 +1,10 @@
-import type { Random } from '../data/index.ts';
-import type { Model, Weights } from '../model/index.ts';
-import type { AdapterKind, Change } from './adapters/index.ts';
+import type { PackedBatch, Random } from '../data/index.ts';
+import type { Model, Replacement, Slots, Weights } from '../model/index.ts';
+import { type AdapterKind, type Change, insertedBy, type Moment } from './adapters/index.ts';
 import type { TrainedTensor } from './state.ts';
 
-/** A transfer layer that trains: its tensors under the optimiser, and the weights that the layer runs. */
-export interface TrainedLayer {
-  readonly tensors: readonly TrainedTensor[];
+/** The weights that a place runs because of its tensors. */
+export interface Form extends Replacement {
   /** By slot; what they hold changes with `update`. */
   readonly weights: Weights;
   /** The slots whose gradients `gradients` takes. */
@@ -16,31 +15,83 @@ export interface TrainedLayer {
   update(): void;
 }
 
-/** @throws OffsiteError BadSpec where the kind of adapter does not fit the model */
-export function trainedLayer(model: Model, layer: number, kind: AdapterKind, random: Random): TrainedLayer {
-  const weights: Record<string, Float32Array> = {};
-  for (const [slot, { name }] of Object.entries(model.architecture.block(layer)))
-    weights[slot] = model.read(name);
-  const changes = kind.changes(model.architecture, layer).map((change) => {
-    const full = weights[change.slot] as Float32Array;
-    const tensors = startedTensors(change, full, random);
-    return { ...change, full, trained: tensors, values: tensors.map(({ values }) => values) };
+/** A transfer layer, or the head, that trains: its tensors under the optimiser. */
+export interface TrainedPart {
+  readonly tensors: readonly TrainedTensor[];
+  /** What runs while it trains. */
+  readonly training: Form;
+  /** What runs afterwards; the same without dropout. */
+  readonly evaluated: Form;
+}
+
+/**
+ * @param now what dropout hangs on
+ * @throws OffsiteError BadSpec where the kind of adapter does not fit the model
+ */
+export function trainedLayer(
+  model: Model,
+  layer: number,
+  kind: AdapterKind,
+  random: Random,
+  now: () => Moment,
+): TrainedPart {
+  const { architecture } = model;
+  const part = trained(model, architecture.block(layer), kind.changes(architecture, layer), random);
+  if (kind.dropout === undefined) return part;
+  const { changes, masks } = kind.dropout;
+  const training = {
+    ...formOf(part.full, changes(architecture, layer), part.tensors),
+    masks: (batch: PackedBatch) => masks(architecture, layer, batch, now()),
+  };
+  return { ...part, training };
+}
+
+export function trainedHead(
+  model: Model,
+  changes: NonNullable<AdapterKind['head']>,
+  random: Random,
+): TrainedPart {
+  return trained(model, model.architecture.head, changes(model.architecture), random);
+}
+
+function trained(
+  model: Model,
+  slots: Slots,
+  changes: readonly Change[],
+  random: Random,
+): TrainedPart & { full: Weights } {
+  const full = Object.fromEntries(Object.entries(slots).map(([slot, { name }]) => [slot, model.read(name)]));
+  const tensors = changes.flatMap((change) =>
+    startedTensors(change, full[change.slot] ?? new Float32Array(), random),
+  );
+  const form = formOf(full, changes, tensors);
+  return { full, tensors, training: form, evaluated: form };
+}
+
+/** @param tensors of the changes, in their order */
+function formOf(full: Weights, changes: readonly Change[], tensors: readonly TrainedTensor[]): Form {
+  const weights: Record<string, Float32Array> = { ...full };
+  let next = 0;
+  const own = changes.map((change) => {
+    const values = tensors.slice(next, next + change.tensors.length).map((tensor) => tensor.values);
+    next += change.tensors.length;
+    return { ...change, values };
   });
   const made = new Map<string, Float32Array>();
   const update = () => {
-    for (const { slot, weight, values, full } of changes) {
-      const own = weight(values, full, made.get(slot));
-      made.set(slot, own);
-      weights[slot] = own;
+    for (const { slot, weight, values } of own) {
+      const changed = weight(values, full[slot] ?? new Float32Array(), made.get(slot));
+      made.set(slot, changed);
+      weights[slot] = changed;
     }
   };
   update();
   return {
-    tensors: changes.flatMap(({ trained }) => trained),
     weights,
-    slots: changes.map(({ slot }) => slot),
+    slots: own.map(({ slot }) => slot),
+    inserted: insertedBy(changes),
     gradients: (of) =>
-      changes.flatMap(({ slot, values, gradients }) => gradients(values, of[slot] as Float32Array)),
+      own.flatMap(({ slot, values, gradients }) => gradients(values, of[slot] as Float32Array)),
     update,
   };
 }

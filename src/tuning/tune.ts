@@ -12,7 +12,7 @@ import {
 } from '../data/index.ts';
 import { type Bundle, emulatorWeights, openBundle, trainedPosition } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
-import { Decoder, type Weights } from '../model/index.ts';
+import { Decoder, type Place, withReplaced } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import { adapterOf } from './adapters/index.ts';
 import { type Evaluation, evaluate, loadValidation } from './evaluation.ts';
@@ -22,8 +22,8 @@ import { adamW, clipScale, globalNorm } from './optimiser.ts';
 import { planTraining, type TrainingPlan } from './plan.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
 import { learningRateFactor } from './schedule.ts';
-import { restoreState, saveState, type TrainingState } from './state.ts';
-import { type TrainedLayer, trainedLayer } from './trained.ts';
+import { restoreState, saveState, type TrainingRecord, type TrainingState } from './state.ts';
+import { type TrainedPart, trainedHead, trainedLayer } from './trained.ts';
 
 export interface TuneOptions {
   spec: OffsiteTuneSpec;
@@ -62,7 +62,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     await keeper.pull(checkpointsOf(output), { exact: false });
     if (!isFinished(output, run)) {
       if (restoreState(checkpointsOf(output), run.identity, state, emit)) state.record.resumes += 1;
-      for (const layer of run.positions.values()) layer.update();
+      for (const { training } of run.parts.values()) training.update();
       trained = await train(run, options);
       await writeAdapter(output, run);
       writeHistory(checkpointsOf(output), state.record);
@@ -81,12 +81,16 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
 interface Run extends TrainedAdapter {
   bundle: Bundle;
   examples: Example[];
+  /** The emulator while it trains, and as it runs afterwards. */
+  trainer: Decoder;
   decoder: Decoder;
   plan: TrainingPlan;
   steps: number;
   order: DataOrder;
-  /** What is trained at each position. */
-  positions: Map<number, TrainedLayer>;
+  /** What is trained at each place. */
+  parts: Map<Place, TrainedPart>;
+  /** Room for the gradient of a trained head. */
+  headGradient?: Float32Array;
   /** Digest of all that the adapter depends on. */
   identity: string;
 }
@@ -114,13 +118,22 @@ async function prepare(
   const steps = training.steps ?? (training.epochs as number) * order.stepsPerEpoch(training.batchSize);
 
   const adapter = adapterOf(spec.adapter);
-  const weights = new Map<number, Weights>();
-  const positions = new Map<number, TrainedLayer>();
-  for (const layer of layers.transferLayers) {
-    const trained = trainedLayer(model, layer, adapter, new Random(training.seed, startStream + layer));
-    weights.set(layer, trained.weights);
-    positions.set(trainedPosition(layers, layer), trained);
-  }
+  const record: TrainingRecord = {
+    step: 0,
+    cursor: { epoch: 0, index: 0 },
+    tokens: 0,
+    resumes: 0,
+    losses: [],
+    evaluations: [],
+    bestStep: 0,
+  };
+  const randomAt = (place: number) => new Random(training.seed, startStream + place);
+  const now = () => ({ seed: training.seed, step: record.step });
+  const parts = new Map<Place, TrainedPart>();
+  for (const layer of layers.transferLayers)
+    parts.set(trainedPosition(layers, layer), trainedLayer(model, layer, adapter, randomAt(layer), now));
+  if (adapter.head !== undefined)
+    parts.set('head', trainedHead(model, adapter.head, randomAt(model.architecture.depth)));
   const madeFrom = {
     emulator: bundle.artifact.digest,
     ...digests,
@@ -132,32 +145,28 @@ async function prepare(
     memory: memory / 2,
   });
   const hyperparameters = { adapter: spec.adapter, format, training, engine: spec.engine, plan };
+  const weights = emulatorWeights(model, layers, { memory: memory / 2 });
+  const decoderOf = (form: 'training' | 'evaluated') => {
+    const forms = new Map([...parts].map(([place, part]) => [place, part[form]]));
+    return new Decoder(engine, model.architecture, withReplaced(weights, forms));
+  };
+  const decoder = decoderOf('evaluated');
   return {
     bundle,
     examples,
     validation:
       validation === undefined ? undefined : await loadValidation(validation, format, maxLength, model),
-    decoder: new Decoder(
-      engine,
-      model.architecture,
-      emulatorWeights(model, layers, { memory: memory / 2, trained: weights }),
-    ),
+    decoder,
+    trainer: adapter.dropout === undefined ? decoder : decoderOf('training'),
     plan,
     steps,
     order,
-    positions,
+    parts,
+    ...headRoom(parts.get('head')),
     adapterFiles: adapter.files(model.architecture, layers.transferLayers),
     state: {
-      tensors: [...positions.values()].flatMap(({ tensors }) => tensors),
-      record: {
-        step: 0,
-        cursor: { epoch: 0, index: 0 },
-        tokens: 0,
-        resumes: 0,
-        losses: [],
-        evaluations: [],
-        bestStep: 0,
-      },
+      tensors: [...parts.values()].flatMap(({ tensors }) => tensors),
+      record,
     },
     madeFrom,
     hyperparameters,
@@ -186,6 +195,7 @@ async function train(run: Run, options: TuneOptions): Promise<number> {
     }
     const isDue = last || record.step % evalSteps === 0;
     if (!isDue || record.evaluations.at(-1)?.step === record.step) return;
+    for (const { training, evaluated } of run.parts.values()) if (evaluated !== training) evaluated.update();
     const found = await evaluate(decoder, validation, { step: record.step, memory: memory / 2, emit });
     if (record.step > 0 && isBest(record.evaluations, found)) keepBest(state);
     record.evaluations.push(found);
@@ -214,22 +224,24 @@ async function train(run: Run, options: TuneOptions): Promise<number> {
 
 /** One step of the optimiser. The state changes only after all gradients are there, so that a stop leaves it whole. */
 async function step(
-  { state, examples, order, plan, decoder, positions, steps }: Run,
+  { state, examples, order, plan, trainer, parts, steps, headGradient }: Run,
   spec: OffsiteTuneSpec,
 ): Promise<number> {
   const { record } = state;
   const { training } = spec;
   const { places, cursor } = order.take(record.cursor, training.batchSize);
   const batches = packStep(examples, places, plan.shape);
-  const [first] = positions.values();
-  const { loss, gradients: byPosition } = await gradientStep(decoder, batches, new Set(positions.keys()), {
+  const [first] = parts.values();
+  const positions = new Set([...parts.keys()].filter((place) => place !== 'head'));
+  const { loss, gradients: byPlace } = await gradientStep(trainer, batches, positions, {
     ...plan,
-    slots: (first as TrainedLayer).slots,
+    slots: (first as TrainedPart).training.slots,
+    ...(headGradient && { head: headGradient }),
   });
   const gradients = new Map(
-    [...byPosition].map(([position, bySlot]) => [
-      position,
-      (positions.get(position) as TrainedLayer).gradients(bySlot),
+    [...byPlace].map(([place, bySlot]) => [
+      place,
+      (parts.get(place) as TrainedPart).training.gradients(bySlot),
     ]),
   );
   const norm = globalNorm([...gradients.values()].flat());
@@ -246,12 +258,12 @@ async function step(
     betas: training.betas.map(Number) as [number, number],
     weightDecay: Number(training.weightDecay),
   };
-  for (const [position, { tensors, update }] of positions) {
+  for (const [place, { tensors, training: form }] of parts) {
     tensors.forEach((tensor, i) => {
-      const gradient = gradients.get(position)?.[i] as Float32Array;
+      const gradient = gradients.get(place)?.[i] as Float32Array;
       adamW(tensor.values, gradient, tensor, record.step + 1, rate, scale, adam);
     });
-    update();
+    form.update();
   }
   record.step += 1;
   record.cursor = cursor;
@@ -259,6 +271,9 @@ async function step(
   record.losses.push(loss);
   return loss;
 }
+
+const headRoom = (head: TrainedPart | undefined) =>
+  head === undefined ? {} : { headGradient: new Float32Array(head.tensors[0]!.values.length) };
 
 function isBest(earlier: readonly Evaluation[], found: Evaluation): boolean {
   return earlier.every(({ step, loss }) => step === 0 || found.loss < loss);

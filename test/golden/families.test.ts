@@ -34,16 +34,18 @@ describe.each(variants())('%s', (variant) => {
   });
 
   if (!fixture.emulator) return;
-  test('so are its emulator, five steps in it of the layers and of LoRA, and what is plugged in', async () => {
+  test('so are its emulator, five steps in it of every adapter, and what is plugged in', async () => {
     const model = openModel(path);
     const parity = await measureEmulator(engine, model, fixture);
     model.close();
     Object.assign(measured.get(variant)!, { emulator: parity });
     expect(parity.logits).toBeLessThan(1e-3);
-    for (const { losses, changes, plugIn } of [parity, parity.lora]) {
+    const { lora, dropout, head, bottleneck } = parity;
+    for (const { losses, changes, plugIn } of [parity, lora, dropout, head, bottleneck]) {
       expect(losses).toBeLessThan(1e-3);
       expect(changes).toBeLessThan(1e-2);
-      expect(plugIn).toBeLessThan(1e-3);
+      // a gradient of the head that is nothing but rounding still moves its weight by a whole step of AdamW
+      expect(plugIn).toBeLessThan(plugIn === head.plugIn ? 1e-2 : 1e-3);
     }
   });
 });

@@ -19,21 +19,45 @@ from families_variants import VARIANTS
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "families"
 STEPS, LEARNING_RATE, SAMPLE = 5, 1e-3, 32
 RANK, ALPHA = 3, 12
+RATE, SEED = 0.25, 7
+SIZE = 5
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
-def uniform(name, size):
-    """`size` numbers from -1 to 1: murmur3's finaliser over the element's number, seeded by the name's FNV-1a hash."""
+def hash_of(name):
+    """FNV-1a."""
     seed = 0x811C9DC5
     for byte in name.encode():
         seed = ((seed ^ byte) * 0x01000193) & 0xFFFFFFFF
-    x = np.arange(size, dtype=np.uint32) * np.uint32(0x9E3779B1) + np.uint32(seed)
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(0x85EBCA6B)
-    x ^= x >> np.uint32(13)
-    x *= np.uint32(0xC2B2AE35)
-    x ^= x >> np.uint32(16)
-    return (x >> np.uint32(8)).astype(np.float64) / 2**23 - 1
+    return np.array([seed], dtype=np.uint32)
+
+
+def mixed(x):
+    """murmur3's finaliser."""
+    x = x ^ (x >> np.uint32(16))
+    x = x * np.uint32(0x85EBCA6B)
+    x = x ^ (x >> np.uint32(13))
+    x = x * np.uint32(0xC2B2AE35)
+    return x ^ (x >> np.uint32(16))
+
+
+def columns(size):
+    return np.arange(size, dtype=np.uint32) * np.uint32(0x9E3779B1)
+
+
+def uniform(name, size):
+    """`size` numbers from -1 to 1: the hash of the element's number, seeded by the name's."""
+    return (mixed(columns(size) + hash_of(name)) >> np.uint32(8)).astype(np.float64) / 2**23 - 1
+
+
+def mask_of(name, step, shape):
+    """The numbers of [rows, places, width] that stay, counted as dropout does; the optimiser's steps are counted from 0."""
+    rows, places, width = shape
+    start = mixed(mixed(hash_of(name) ^ np.uint32(SEED)) ^ np.uint32(step))
+    by_row = mixed(start ^ np.arange(rows, dtype=np.uint32))
+    tokens = mixed(by_row[:, None] ^ np.arange(places, dtype=np.uint32)[None])
+    kept = mixed(tokens[..., None] + columns(width)) >= RATE * 2**32
+    return torch.from_numpy(kept / (1 - RATE))
 
 
 def range_of(name, shape, centred_norms):
@@ -165,10 +189,11 @@ def emulator_of(model, source):
     return emulator
 
 
-def five_steps(model, rows, parameters):
+def five_steps(model, rows, parameters, at_step=lambda step: None):
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)
     losses = []
-    for _ in range(STEPS):
+    for step in range(STEPS):
+        at_step(step)
         optimizer.zero_grad()
         loss = forward(model, rows)[1]
         loss.backward()
@@ -211,28 +236,56 @@ def with_noise(changes, exact):
     }
 
 
-def lora_on(model, layers):
+class Masked(torch.nn.Module):
+    """In the place of PEFT's dropout: the masks of `mask_of`."""
+
+    step, rows = None, 0
+
+    def __init__(self, name):
+        super().__init__()
+        self.name = name
+
+    def forward(self, x):
+        if Masked.step is None:
+            return x
+        # opt has rows and places in one dimension
+        by_row = x.reshape(Masked.rows, -1, x.shape[-1])
+        return (by_row * mask_of(self.name, Masked.step, by_row.shape).to(x.dtype)).reshape(x.shape)
+
+    @staticmethod
+    def at(step):
+        Masked.step = step
+
+
+def lora_on(model, layers, dropout=0, head=False):
     """PEFT's LoRA on every linear map of some layers; the first factor starts as `uniform` says, the second as zeros."""
     owner, name = blocks_of(model)
     modules = sorted({path.split(".")[-2] for path, p in getattr(owner, name)[0].named_parameters() if p.dim() == 2})
     config = peft.LoraConfig(
-        r=RANK, lora_alpha=ALPHA, lora_dropout=0, target_modules=modules, layers_to_transform=layers, bias="none",
-        task_type="CAUSAL_LM")
+        r=RANK, lora_alpha=ALPHA, lora_dropout=dropout, target_modules=modules, layers_to_transform=layers, bias="none",
+        modules_to_save=["lm_head"] if head else None, task_type="CAUSAL_LM")
     adapted = peft.get_peft_model(model, config)
     for path, p in adapted.named_parameters():
         if "lora_A" in path:
             values = uniform(path.replace(".default", ""), p.numel()) / p.shape[1] ** 0.5
             p.data = torch.from_numpy(values.astype(np.float32)).to(p.dtype).reshape(p.shape)
+    for path, module in adapted.named_modules():
+        if dropout and path.endswith("lora_dropout"):
+            module["default"] = Masked(path.replace("lora_dropout", "lora_A.weight"))
     return adapted
 
 
-def lora_tuned(model, rows, source, transfer):
-    adapted = lora_on(emulator_of(model, source), transfer)
-    parameters = {path.replace(".default", ""): p for path, p in adapted.named_parameters() if "lora_" in path}
+def lora_tuned(model, rows, source, transfer, **options):
+    adapted = lora_on(emulator_of(model, source), transfer, **options)
+    parameters = {
+        path.replace(".default", "").replace(".modules_to_save", ""): p
+        for path, p in adapted.named_parameters() if p.requires_grad}
     before = {path: p.detach().clone() for path, p in parameters.items()}
-    losses = five_steps(adapted, rows, list(parameters.values()))
-    plugged = lora_on(copy.deepcopy(model), transfer)
-    state = peft.get_peft_model_state_dict(adapted)
+    Masked.rows = len(rows)
+    losses = five_steps(adapted, rows, list(parameters.values()), Masked.at)
+    Masked.at(None)
+    plugged = lora_on(copy.deepcopy(model), transfer, **options)
+    state = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
     assert sorted(state) == sorted(parameters)
     peft.set_peft_model_state_dict(plugged, state)
     with torch.no_grad():
@@ -240,12 +293,58 @@ def lora_tuned(model, rows, source, transfer):
     return losses, {path: p.detach() - before[path] for path, p in parameters.items()}, logits
 
 
-def lora(model, rows, source, transfer):
-    losses, changes, plugged = lora_tuned(model, rows, source, transfer)
-    exact = lora_tuned(copy.deepcopy(model).double(), rows, source, transfer)[1]
-    return {
-        "rank": RANK,
-        "alpha": ALPHA,
+class Bottleneck(torch.nn.Module):
+    """x + fc2(relu(fc1(x))) as Offsite-Tuning's public code has it, without dropout; the second map starts as zeros."""
+
+    def __init__(self, path, like):
+        super().__init__()
+        width = like.shape[-1]
+        self.fc1, self.fc2 = torch.nn.Linear(width, SIZE), torch.nn.Linear(SIZE, width)
+        self.to(like.dtype)
+        for name, p in self.named_parameters():
+            start = uniform(f"{path}.adapter.{name}", p.numel()) / width**0.5 if "fc1" in name else np.zeros(p.numel())
+            p.data = torch.from_numpy(start.astype(np.float32)).to(p.dtype).reshape(p.shape)
+
+    def forward(self, x):
+        return x + self.fc2(torch.relu(self.fc1(x)))
+
+
+def bottlenecks_on(model, layers):
+    """A bottleneck behind the last linear map of attention and MLP of some layers; their parameters by name."""
+    owner, list_name = blocks_of(model)
+    base = f"{path_of(model, owner)}{list_name}"
+    last = ("o_proj", "out_proj", "c_proj", "dense", "down_proj", "fc2", "dense_4h_to_h")
+    found = {}
+    for layer in layers:
+        block = getattr(owner, list_name)[layer]
+        maps = [(path, module) for path, module in block.named_modules() if path.split(".")[-1] in last]
+        assert len(maps) == 2, maps
+        for path, module in maps:
+            full_path = f"{base}.{layer}.{path}"
+            module.adapter = Bottleneck(full_path, torch.zeros(model.config.hidden_size, dtype=module.weight.dtype))
+            module.register_forward_hook(lambda self, _, output: self.adapter(output))
+            found |= {f"{full_path}.adapter.{name}": p for name, p in module.adapter.named_parameters()}
+    return found
+
+
+def bottleneck_tuned(model, rows, source, transfer):
+    emulator = emulator_of(model, source)
+    parameters = bottlenecks_on(emulator, transfer)
+    before = {path: p.detach().clone() for path, p in parameters.items()}
+    losses = five_steps(emulator, rows, list(parameters.values()))
+    plugged = copy.deepcopy(model)
+    with torch.no_grad():
+        for path, p in bottlenecks_on(plugged, transfer).items():
+            p.copy_(parameters[path])
+        logits = forward(plugged, rows)[0]
+    return losses, {path: p.detach() - before[path] for path, p in parameters.items()}, logits
+
+
+def adapter(tune, model, rows, source, transfer, given, **options):
+    """What an adapter `given` so comes to."""
+    losses, changes, plugged = tune(model, rows, source, transfer, **options)
+    exact = tune(copy.deepcopy(model).double(), rows, source, transfer, **options)[1]
+    return given | {
         "losses": losses,
         "changes": with_noise(changes, exact),
         "plugIn": packed(tails(plugged, rows)),
@@ -255,6 +354,8 @@ def lora(model, rows, source, transfer):
 def emulated(model, rows, source, transfer):
     zero_shot, losses, changes, plugged = tuned(model, rows, source, transfer)
     exact = tuned(copy.deepcopy(model).double(), rows, source, transfer)[2]
+    place = (model, rows, source, transfer)
+    factors = {"rank": RANK, "alpha": ALPHA}
     return {
         "source": source,
         "transferLayers": transfer,
@@ -262,7 +363,10 @@ def emulated(model, rows, source, transfer):
         "losses": losses,
         "changes": with_noise(changes, exact),
         "plugIn": packed(tails(plugged, rows)),
-        "lora": lora(model, rows, source, transfer),
+        "lora": adapter(lora_tuned, *place, factors),
+        "dropout": adapter(lora_tuned, *place, factors | {"rate": RATE, "seed": SEED}, dropout=RATE),
+        "head": adapter(lora_tuned, *place, factors, head=True),
+        "bottleneck": adapter(bottleneck_tuned, *place, {"size": SIZE}),
     }
 
 

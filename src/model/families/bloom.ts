@@ -5,6 +5,7 @@ import {
   alibiSide,
   attention,
   headParts,
+  headSlot,
   headsOf,
   layerNorm,
   linear,
@@ -70,7 +71,7 @@ export const bloom: Family = {
       },
       head: {
         ...normSlots('norm', `${outer}ln_f`, hidden, bias),
-        head: c.tie_word_embeddings ? embedding : { ...embedding, name: 'lm_head.weight' },
+        head: headSlot(embedding, c.tie_word_embeddings),
       },
       block(layer) {
         const at = `${outer}h.${layer}`;

@@ -6,6 +6,7 @@ import {
   attention,
   commonFields,
   headParts,
+  headSlot,
   headsOf,
   layerNorm,
   linear,
@@ -53,7 +54,7 @@ export const gptNeox: Family = {
       embedding,
       head: {
         ...normSlots('norm', `${outer}final_layer_norm`, hidden, bias),
-        head: c.tie_word_embeddings ? embedding : { ...embedding, name: 'embed_out.weight' },
+        head: headSlot(embedding, c.tie_word_embeddings, 'embed_out.weight'),
       },
       block(layer) {
         const at = `${outer}layers.${layer}`;

@@ -4,6 +4,7 @@ import {
   activate,
   activationField,
   attention,
+  headSlot,
   headsOf,
   layerNorm,
   maskSide,
@@ -54,7 +55,7 @@ export const gpt2: Family = {
       },
       head: {
         ...normSlots('norm', `${outer}ln_f`, hidden, { bias: true }),
-        head: c.tie_word_embeddings ? embedding : { ...embedding, name: 'lm_head.weight' },
+        head: headSlot(embedding, c.tie_word_embeddings),
       },
       block(layer) {
         const at = `${outer}h.${layer}`;

@@ -9,6 +9,7 @@ import {
   attention,
   commonFields,
   type Heads,
+  headSlot,
   headsOf,
   type Inputs,
   linear,
@@ -125,7 +126,7 @@ export class Llama implements Architecture {
     this.embedding = { name: 'model.embed_tokens.weight', shape: [this.vocabulary, this.hidden] };
     this.head = {
       ...normSlots('norm', 'model.norm', this.hidden),
-      head: { ...this.embedding, ...(config.tie_word_embeddings ? {} : { name: 'lm_head.weight' }) },
+      head: headSlot(this.embedding, config.tie_word_embeddings),
     };
   }
 

@@ -6,6 +6,7 @@ import {
   activationField,
   attention,
   commonFields,
+  headSlot,
   headsOf,
   layerNorm,
   linear,
@@ -76,7 +77,7 @@ export const opt: Family = {
       head: {
         ...(before && !c._remove_final_layer_norm ? norm('norm', `${outer}final_layer_norm`) : {}),
         ...projection('project_out', [narrow, hidden]),
-        head: c.tie_word_embeddings ? embedding : { ...embedding, name: 'lm_head.weight' },
+        head: headSlot(embedding, c.tie_word_embeddings),
       },
       block(layer) {
         const at = `${outer}layers.${layer}`;

@@ -5,5 +5,5 @@ export { commonFields, parseConfig } from './config.ts';
 export { headParts, type Inputs, layerNorm, linear, parts, perHead, softCap, transposed } from './layers.ts';
 export { outerName } from './names.ts';
 export { maskSide, rotarySides } from './sides.ts';
-export { linearSlots, normSlots, transposedSlots } from './slots.ts';
+export { headSlot, linearSlots, normSlots, transposedSlots } from './slots.ts';
 export { type WindowKind, windowFields, windowKinds } from './windows.ts';

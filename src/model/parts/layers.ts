@@ -1,16 +1,17 @@
 import type { GraphBuilder, Value } from '../../graph/index.ts';
+import { withInserted } from './inserted.ts';
 
 /** A block's weights by slot, as the graph takes them. */
 export type Inputs = Readonly<Record<string, Value>>;
 
-/** x W^T + b over the last dimension; the bias where the block has one. */
+/** x W^T + b over the last dimension, the bias where the block has one, and what an adapter has inserted at the map. */
 export function linear(g: GraphBuilder, x: Value, w: Inputs, slot: string): Value {
-  return plusBias(g, g.matmul(x, w[slot]!, { transB: true }), w, slot);
+  return withInserted(g, x, plusBias(g, g.matmul(x, w[slot]!, { transB: true }), w, slot), w, slot);
 }
 
-/** x W + b: a linear map whose weight lies [from, to]. */
+/** The same with a weight that lies [from, to]. */
 export function transposed(g: GraphBuilder, x: Value, w: Inputs, slot: string): Value {
-  return plusBias(g, g.matmul(x, w[slot]!), w, slot);
+  return withInserted(g, x, plusBias(g, g.matmul(x, w[slot]!), w, slot), w, slot);
 }
 
 /** Layer normalisation; a norm that was published without weights has ones, one without a bias zeros. */

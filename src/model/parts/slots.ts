@@ -1,4 +1,4 @@
-import type { Slots } from '../family.ts';
+import type { Slot, Slots } from '../family.ts';
 
 /** A norm's weight, and its bias in the slot `<slot>Bias` where it has one. */
 export function normSlots(slot: string, name: string, size: number, { bias = false } = {}): Slots {
@@ -19,6 +19,11 @@ export function linearSlots(
 export function transposedSlots(slot: string, name: string, [from, to]: readonly [number, number]): Slots {
   const slots = withBias(slot, name, [from, to], to);
   return { ...slots, [slot]: { ...slots[slot]!, transposed: true } };
+}
+
+/** The head, which may be the embedding itself; `name` is what its tensor is called where it is not. */
+export function headSlot(embedding: Slot, tied: boolean, name = 'lm_head.weight'): Slot {
+  return tied ? { ...embedding, untied: name } : { ...embedding, name };
 }
 
 function withBias(slot: string, name: string, shape: readonly number[], bias: number): Slots {

@@ -3,6 +3,7 @@ import { counted, lastSegment, listed } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { chip, phaseChip, reasonOf, type Tone } from '../parts.ts';
 import { type AnyEntry, anchorOf, entriesOf, type PlugInEntry, type ReportRecord } from '../record.ts';
+import { trainedWords } from '../roles.ts';
 import { judge, type Outcome } from '../verdict.ts';
 
 /** The top of the page: did it work, what was run, what went wrong. */
@@ -109,7 +110,7 @@ function summaryOf(entry: AnyEntry): string {
     const length = training.steps
       ? counted(training.steps, 'step')
       : counted(training.epochs as number, 'epoch');
-    return `Trains ${adapter.type === 'layers' ? 'the transfer layers' : adapter.type} for ${length} of ${counted(training.batchSize, 'row')}, learning rate ${training.learningRate.replace('-', unbroken)}`;
+    return `Trains ${trainedWords(adapter)} for ${length} of ${counted(training.batchSize, 'row')}, learning rate ${training.learningRate.replace('-', unbroken)}`;
   }
   return plugInSummary(entry);
 }

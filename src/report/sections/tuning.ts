@@ -5,6 +5,7 @@ import { facts, figure, phaseChip, responsive, table } from '../parts.ts';
 import { drawLite } from '../plots/draw.ts';
 import { lossPlot, lossPoints } from '../plots/loss.ts';
 import { anchorOf, known, type TuneEntry } from '../record.ts';
+import { trainedWords } from '../roles.ts';
 
 /** What one OffsiteTune did: the loss curve, the private cells, figures of the training. */
 export async function tuningSection(entry: TuneEntry): Promise<Html> {
@@ -21,7 +22,7 @@ ${privateCells(entry)}
 function keyFacts({ resource: { spec }, status: { training, artifact } }: TuneEntry): Html {
   const rate = `${spec.training.learningRate}, ${spec.training.schedule}`;
   return facts([
-    ['Trained', spec.adapter.type === 'layers' ? 'the transfer layers' : spec.adapter.type],
+    ['Trained', trainedWords(spec.adapter)],
     ['Steps done', training?.steps === undefined ? undefined : grouped(training.steps)],
     ['Rows a step', grouped(spec.training.batchSize)],
     ['Learning rate', rate],

@@ -1,5 +1,6 @@
-import type { Random } from '../../data/index.ts';
-import type { Architecture } from '../../model/index.ts';
+import type { PackedBatch, Random } from '../../data/index.ts';
+import type { Tensor } from '../../engine/index.ts';
+import type { Architecture, Slots } from '../../model/index.ts';
 
 /** A tensor that is trained and comes back, by its name in the adapter's file. */
 export interface AdapterTensor {
@@ -7,16 +8,18 @@ export interface AdapterTensor {
   shape: readonly number[];
 }
 
-/** How one weight of a transfer layer changes: what is trained for it, and what the layer runs then. */
+/** One weight that a transfer layer or the head runs because of the adapter: one that changes, or one that is inserted. */
 export interface Change {
-  /** Of the block. */
+  /** Of the block or the head; for an inserted weight one that the model does not have (`model/parts/inserted.ts`). */
   slot: string;
-  /** Of the weight in the full model. */
+  /** Of the weight in the plugged-in model. */
   name: string;
   tensors: readonly AdapterTensor[];
   /** Whether the tensors are the weight itself. */
   whole: boolean;
-  /** First values of the tensors; `weight` itself may be one of them. */
+  /** Set for an inserted weight: whether a coefficient scales it, as the module's output is linear in it. */
+  inserted?: { scaled: boolean };
+  /** First values of the tensors; `weight` itself may be one of them. It is empty where the change is inserted. */
   start(weight: Float32Array, random: Random): Float32Array[];
   /** The weight that `values` come to: one of them, or `into` filled with another one (a new array when absent). */
   weight(values: readonly Float32Array[], full: Float32Array, into?: Float32Array): Float32Array;
@@ -31,6 +34,37 @@ export interface AdapterKind {
    * @throws OffsiteError BadSpec naming the field that does not fit the model
    */
   changes(architecture: Architecture, layer: number): Change[];
+  /** The changes of the head, where it is trained beside the layers. */
+  head?(architecture: Architecture): Change[];
+  /** How the layers train where that is not how they run afterwards. */
+  dropout?: Dropout;
   /** Files that other tools want beside the tensors, by name. */
   files(architecture: Architecture, layers: readonly number[]): Record<string, string>;
 }
+
+/** Layers that train with the adapter's tensors beside the weights, so that some of its inputs can be left out. */
+export interface Dropout {
+  /** The same tensors in the same order, inserted. */
+  changes(architecture: Architecture, layer: number): Change[];
+  /** How much each input counts, by slot, [B, T, from]; valid until the next call. */
+  masks(
+    architecture: Architecture,
+    layer: number,
+    batch: PackedBatch,
+    moment: Moment,
+  ): Record<string, Tensor>;
+}
+
+/** What chance hangs on beside places. */
+export interface Moment {
+  /** `training.seed`. */
+  seed: number;
+  /** Of the optimiser, counted from 0. */
+  step: number;
+}
+
+/** The slots of what changes insert. */
+export const insertedBy = (changes: readonly Change[]): Slots =>
+  Object.fromEntries(
+    changes.flatMap(({ slot, inserted, tensors }) => (inserted ? [[slot, tensors[0]!]] : [])),
+  );

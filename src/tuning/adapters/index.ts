@@ -1,23 +1,25 @@
 import type { OffsiteTuneSpec } from '../../api/index.ts';
 import type { AdapterKind } from './adapter.ts';
-import { bitfit, layers } from './direct.ts';
+import { bottleneck } from './bottleneck.ts';
+import { bitfit, layers, wholeHead } from './direct.ts';
 import { lora } from './lora.ts';
 
-export type { AdapterKind, AdapterTensor, Change } from './adapter.ts';
+export { type AdapterKind, type AdapterTensor, type Change, insertedBy, type Moment } from './adapter.ts';
 
-/** What spec.adapter asks for; rank 4 and alpha 32 are the published setting (METHOD.md). */
-export function adapterOf({
-  type,
-  rank = 4,
-  alpha = 32,
-  targetModules,
-}: OffsiteTuneSpec['adapter']): AdapterKind {
-  switch (type) {
+/** What spec.adapter asks for; rank 4, alpha 32 and size 64 are the published setting (METHOD.md). */
+export function adapterOf(spec: OffsiteTuneSpec['adapter']): AdapterKind {
+  const { rank = 4, alpha = 32, targetModules, dropout = '0', size = 64, head = false } = spec;
+  switch (spec.type) {
     case 'layers':
-      return layers;
+      return withHead(layers, head);
     case 'bitfit':
-      return bitfit;
+      return withHead(bitfit, head);
+    case 'bottleneck':
+      return withHead(bottleneck(size), head);
     case 'lora':
-      return lora({ rank, alpha, targetModules });
+      return lora({ rank, alpha, targetModules, dropout: Number(dropout), head });
   }
 }
+
+const withHead = (kind: AdapterKind, head: boolean): AdapterKind =>
+  head ? { ...kind, head: (architecture) => [wholeHead(architecture)] } : kind;

@@ -9,6 +9,18 @@ export interface Described {
   sample: string;
 }
 
+/** Five AdamW steps on both rows, and the full model with what was trained. */
+export interface Tuned {
+  losses: number[];
+  /** `noise`: the share of a change that float32 leaves open in PyTorch itself. */
+  changes: Record<string, Described & { noise: number }>;
+  /** Logits of the last two tokens of each row. */
+  plugIn: string;
+}
+
+/** PEFT's LoRA on every linear map; its first factors start as `uniform` / sqrt(from). */
+type Lora = Tuned & { rank: number; alpha: number };
+
 /** What test/reference/families.py found with transformers. */
 export interface Fixture {
   family: string;
@@ -25,25 +37,19 @@ export interface Fixture {
     stateGradient: Described;
     gradients: Record<string, Described>;
   };
-  emulator?: {
+  /** Trained: the layers themselves. */
+  emulator?: Tuned & {
     source: number[];
     transferLayers: number[];
     /** Of the last two tokens of each row. */
     logits: string;
-    /** Of five AdamW steps on both rows. */
-    losses: number[];
-    /** `noise`: the share of a change that float32 leaves open in PyTorch itself. */
-    changes: Record<string, Described & { noise: number }>;
-    /** Logits of the full model with the trained layers, as above. */
-    plugIn: string;
-    /** The same by PEFT's LoRA on every linear map; its first factors start as `uniform` / sqrt(from). */
-    lora: {
-      rank: number;
-      alpha: number;
-      losses: number[];
-      changes: Record<string, Described & { noise: number }>;
-      plugIn: string;
-    };
+    lora: Lora;
+    /** The same with dropout by our masks. */
+    dropout: Lora & { rate: number; seed: number };
+    /** The same with the head as a module to save. */
+    head: Lora;
+    /** Modules by hooks; their first maps start as `uniform` / sqrt(hidden). */
+    bottleneck: Tuned & { size: number };
   };
 }
 

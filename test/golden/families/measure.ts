@@ -42,9 +42,12 @@ export async function measure(engine: Engine, model: Model, fixture: Fixture): P
     x = step.y;
   }
   const logits = relative(await decoder.logits(x, tokens), unpacked(full.logits));
-  const { loss, dx } = await decoder.loss(x, batch.targets, batch.targets.length);
+  const { head } = model.architecture.head;
+  const ofHead = new Float32Array(head!.shape.reduce((a, b) => a * b, 1));
+  const { loss, dx } = await decoder.loss(x, batch.targets, batch.targets.length, ofHead);
 
   const found = new Map(await headGradients(engine, model, x, batch));
+  found.set(head!.name, ofHead);
   let dy = dx;
   for (let position = decoder.depth - 1; position >= 0; position--) {
     const back = await decoder.backward(position, dy, saved[position]!, batch);
@@ -76,7 +79,7 @@ export async function measure(engine: Engine, model: Model, fixture: Fixture): P
   };
 }
 
-/** The gradients of final norm and head, which no stage trains: by the same graph and rules. */
+/** The gradients of final norm and head: by the same graph and rules, also of what no stage trains. */
 async function headGradients(
   engine: Engine,
   { architecture, read }: Model,

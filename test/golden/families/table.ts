@@ -19,6 +19,12 @@ const columns: readonly [title: string, figure: (measured: Measured) => number |
   ['plug-in', ({ emulator }) => emulator?.plugIn],
   ['LoRA', ({ emulator }) => emulator?.lora.changes],
   ['LoRA plug-in', ({ emulator }) => emulator?.lora.plugIn],
+  ['dropout', ({ emulator }) => emulator?.dropout.changes],
+  ['dropout plug-in', ({ emulator }) => emulator?.dropout.plugIn],
+  ['head', ({ emulator }) => emulator?.head.changes],
+  ['head plug-in', ({ emulator }) => emulator?.head.plugIn],
+  ['bottleneck', ({ emulator }) => emulator?.bottleneck.changes],
+  ['bottleneck plug-in', ({ emulator }) => emulator?.bottleneck.plugIn],
 ];
 
 /** Writes the table of docs/families.md. */

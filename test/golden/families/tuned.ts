@@ -1,21 +1,31 @@
 import { type PackedBatch, Random } from '../../../src/data/index.ts';
 import type { Engine } from '../../../src/engine/index.ts';
-import { Decoder, type Model, weightsOf } from '../../../src/model/index.ts';
+import {
+  Decoder,
+  type Model,
+  type Overlay,
+  type Place,
+  weightsOf,
+  withReplaced,
+} from '../../../src/model/index.ts';
 import { mergedTensors } from '../../../src/plugin/index.ts';
 import { gradientStep } from '../../../src/tuning/gradient-step.ts';
 import { type AdapterKind, adapterOf } from '../../../src/tuning/index.ts';
 import { adamW } from '../../../src/tuning/optimiser.ts';
-import { type TrainedLayer, trainedLayer } from '../../../src/tuning/trained.ts';
+import { type TrainedPart, trainedHead, trainedLayer } from '../../../src/tuning/trained.ts';
 import { describedDifference, relative, rms } from './compare.ts';
-import { type Described, type Fixture, uniform, unpacked } from './fixture.ts';
+import { type Fixture, type Tuned, uniform, unpacked } from './fixture.ts';
 import { batchOf, memory, tokensOf } from './measure.ts';
 
 /** The largest differences from transformers, relative to the root mean square of what is compared. */
 export interface EmulatorParity extends TunedParity {
   /** Of the emulator before it is tuned. */
   logits: number;
-  /** The same with PEFT's LoRA. */
+  /** The same with PEFT's LoRA, with dropout, with the head beside it, and with bottlenecks. */
   lora: TunedParity;
+  dropout: TunedParity;
+  head: TunedParity;
+  bottleneck: TunedParity;
 }
 
 export interface TunedParity {
@@ -27,12 +37,6 @@ export interface TunedParity {
   plugIn: number;
 }
 
-interface Tuned {
-  losses: number[];
-  changes: Record<string, Described & { noise: number }>;
-  plugIn: string;
-}
-
 const adam = { betas: [0.9, 0.999] as const, weightDecay: 0 };
 const learningRate = 1e-3;
 
@@ -41,15 +45,20 @@ export async function measureEmulator(
   model: Model,
   fixture: Fixture,
 ): Promise<EmulatorParity> {
-  const { source, logits, lora, ...layers } = fixture.emulator!;
+  const { source, logits, lora, dropout, head, bottleneck, ...layers } = fixture.emulator!;
   const batch = batchOf(fixture);
   const zeroShot = new Decoder(engine, model.architecture, weightsOf(model, { layers: source, memory }));
-  const tune = (kind: AdapterKind, reference: Tuned) => tuned(engine, model, fixture, kind, reference);
+  const tune = (kind: AdapterKind, reference: Tuned, seed = 0) =>
+    tuned(engine, model, fixture, kind, reference, seed);
   const { rank, alpha } = lora;
+  const rate = String(dropout.rate);
   return {
     logits: relative(await run(zeroShot, batch, tokensOf(fixture, batch, 2)), unpacked(logits)),
     ...(await tune(adapterOf({ type: 'layers' }), layers)),
     lora: await tune(adapterOf({ type: 'lora', rank, alpha }), lora),
+    dropout: await tune(adapterOf({ type: 'lora', rank, alpha, dropout: rate }), dropout, dropout.seed),
+    head: await tune(adapterOf({ type: 'lora', rank, alpha, head: true }), head),
+    bottleneck: await tune(adapterOf({ type: 'bottleneck', size: bottleneck.size }), bottleneck),
   };
 }
 
@@ -60,36 +69,44 @@ async function tuned(
   fixture: Fixture,
   kind: AdapterKind,
   reference: Tuned,
+  seed: number,
 ): Promise<TunedParity> {
   const { architecture } = model;
   const { source, transferLayers } = fixture.emulator!;
   const batch = batchOf(fixture);
-  const positions = new Map<number, TrainedLayer>(
+  let step = 0;
+  const now = () => ({ seed, step });
+  const parts = new Map<Place, TrainedPart>(
     transferLayers.map((layer) => [
       source.findIndex((from, at) => from === layer && at === layer),
-      started(trainedLayer(model, layer, kind, new Random(1))),
+      started(trainedLayer(model, layer, kind, new Random(1), now), architecture.hidden),
     ]),
   );
-  const replaced = new Map([...positions].map(([position, { weights }]) => [position, weights]));
-  const decoder = new Decoder(engine, architecture, weightsOf(model, { layers: source, replaced, memory }));
-  const tensors = [...positions.values()].flatMap((layer) => layer.tensors);
+  const positions = new Set(parts.keys() as Iterable<number>);
+  const { slots } = [...parts.values()][0]!.training;
+  if (kind.head) parts.set('head', trainedHead(model, kind.head, new Random(1)));
+  const head = kind.head && { head: new Float32Array(parts.get('head')!.tensors[0]!.values.length) };
+  const replaced = new Map([...parts].map(([place, { training }]) => [place, training]));
+  const weights = withReplaced(weightsOf(model, { layers: source, memory }), replaced);
+  const decoder = new Decoder(engine, architecture, weights);
+  const tensors = [...parts.values()].flatMap((part) => part.tensors);
   const before = new Map(tensors.map(({ name, values }) => [name, values.slice()]));
 
   const losses: number[] = [];
-  for (let step = 1; step <= reference.losses.length; step++) {
-    const { slots } = [...positions.values()][0]!;
-    const recompute = step % 2 === 0;
-    const { loss, gradients } = await gradientStep(decoder, [batch], new Set(positions.keys()), {
+  for (; step < reference.losses.length; step++) {
+    const recompute = step % 2 === 1;
+    const { loss, gradients } = await gradientStep(decoder, [batch], positions, {
       recompute,
       slots,
+      ...head,
     });
     losses.push(loss);
-    for (const [position, layer] of positions) {
-      const found = layer.gradients(gradients.get(position)!);
-      layer.tensors.forEach((tensor, i) => {
-        adamW(tensor.values, found[i]!, tensor, step, learningRate, 1, adam);
+    for (const [place, part] of parts) {
+      const found = part.training.gradients(gradients.get(place)!);
+      part.tensors.forEach((tensor, i) => {
+        adamW(tensor.values, found[i]!, tensor, step + 1, learningRate, 1, adam);
       });
-      layer.update();
+      part.training.update();
     }
   }
 
@@ -103,11 +120,7 @@ async function tuned(
     const difference = describedDifference(change, expected, { most: rms });
     return noise < 1e-3 ? difference : Math.max(0, difference - 2 * noise);
   });
-  const plugged = new Map<string, Float32Array>();
-  for (const [position, { weights }] of positions)
-    for (const [slot, { name }] of Object.entries(architecture.block(position)))
-      plugged.set(name, weights[slot]!);
-  const overlay = mergedTensors(model, plugged, 1);
+  const overlay = mergedTensors(model, overlayOf(model, parts), 1);
   const full = new Decoder(engine, architecture, weightsOf(model, { overlay, memory }));
   const logits = await run(full, batch, tokensOf(fixture, batch, 2));
   return {
@@ -117,14 +130,32 @@ async function tuned(
   };
 }
 
-/** The random factors of LoRA as the reference starts them. */
-function started(layer: TrainedLayer): TrainedLayer {
-  for (const { name, shape, values } of layer.tensors)
-    if (name.includes('.lora_A.'))
+/** What the parts come to, by the names of the plugged-in model. */
+function overlayOf({ architecture }: Model, parts: ReadonlyMap<Place, TrainedPart>): Overlay {
+  const plugged = new Map<string, Float32Array>();
+  for (const [place, { evaluated }] of parts) {
+    evaluated.update();
+    const slots = place === 'head' ? architecture.head : architecture.block(place);
+    for (const [slot, { name, untied = name }] of Object.entries({ ...slots, ...evaluated.inserted }))
+      plugged.set(untied, evaluated.weights[slot]!);
+  }
+  return {
+    get: (name) => plugged.get(name),
+    has: (name) => plugged.has(name),
+    inserted: (layer) => parts.get(layer)?.evaluated.inserted ?? {},
+  };
+}
+
+/** What starts by chance, as the reference starts it. */
+function started(layer: TrainedPart, hidden: number): TrainedPart {
+  for (const { name, shape, values } of layer.tensors) {
+    const width = name.includes('.lora_A.') ? shape[1]! : hidden;
+    if (/\.(lora_A|adapter\.fc1)\./.test(name))
       uniform(name, values.length).forEach((value, i) => {
-        values[i] = value / Math.sqrt(shape[1]!);
+        values[i] = value / Math.sqrt(width);
       });
-  layer.update();
+  }
+  layer.training.update();
   return layer;
 }
 

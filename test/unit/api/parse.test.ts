@@ -153,14 +153,29 @@ describe('a wrong manifest', () => {
       'microBatchSize: must be at most batchSize',
     ],
     [
-      'an adapter to come',
-      withSpec(tune, { adapter: { type: 'bottleneck' } }),
-      'spec.adapter.type: must be layers, lora or bitfit',
+      'an adapter that there is not',
+      withSpec(tune, { adapter: { type: 'prefix' } }),
+      'spec.adapter.type: must be layers, lora, bottleneck or bitfit',
     ],
     [
       "a rank for the layers' own weights",
       withSpec(tune, { adapter: { rank: 8 } }),
-      'spec.adapter: has rank, alpha and targetModules for type lora only',
+      'spec.adapter: has rank, alpha, targetModules and dropout for type lora only',
+    ],
+    [
+      'dropout without factors',
+      withSpec(tune, { adapter: { type: 'bottleneck', dropout: '0.1' } }),
+      'spec.adapter: has rank, alpha, targetModules and dropout for type lora only',
+    ],
+    [
+      'a dropout of everything',
+      withSpec(tune, { adapter: { type: 'lora', dropout: '1' } }),
+      'spec.adapter.dropout: must be a number 0 or more and below 1, in quotes',
+    ],
+    [
+      'a size without modules',
+      withSpec(tune, { adapter: { type: 'lora', size: 8 } }),
+      'spec.adapter: has size for type bottleneck only',
     ],
     [
       'a target module with its path',

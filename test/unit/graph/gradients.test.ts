@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GraphBuilder, gradients } from '../../../src/graph/index.ts';
+import { linear, transposed } from '../../../src/model/parts/index.ts';
 import { type Build, declare, floats, type Input, integers, named, ready, seeded } from './session.ts';
 
 const random = seeded(7);
@@ -13,6 +14,8 @@ const offZero = (...shape: number[]) =>
     const x = random();
     return x + Math.sign(x) * 0.2;
   });
+/** So near to 0 that the biases of `offZero` decide the sign of what they are added to. */
+const small = (...shape: number[]) => floats(shape, () => random() / 4);
 const truths = (...values: number[]): Input => ({ shape: [values.length], data: Uint8Array.from(values) });
 
 const positions = integers([2, 3], [0, 1, 2, 4, 0, 1]);
@@ -86,6 +89,17 @@ const cases: [name: string, inputs: Input[], build: Build][] = [
     'gatherElements',
     [any(2, 4), integers([2, 3], [2, 2, 0, 1, 3, 1])],
     (g, [x, i]) => g.gatherElements(x!, i!),
+  ],
+  [
+    'a low-rank change beside a linear map',
+    [any(2, 3, 4), any(5, 4), any(2, 4), any(5, 2), any(2, 3, 4)],
+    (g, [x, w, wA, wB, wMask]) => linear(g, x!, { w: w!, wA: wA!, wB: wB!, wMask: wMask! }, 'w'),
+  ],
+  [
+    'a bottleneck behind a linear map',
+    [small(2, 3, 4), small(4, 5), small(3, 5), offZero(3), any(5, 3), any(5)],
+    (g, [x, w, wDown, wDownBias, wUp, wUpBias]) =>
+      transposed(g, x!, { w: w!, wDown: wDown!, wDownBias: wDownBias!, wUp: wUp!, wUpBias: wUpBias! }, 'w'),
   ],
   ['a value used twice', [any(3)], (g, [a]) => g.mul(g.add(a!, a!), g.tanh(a!))],
 ];

@@ -65,6 +65,19 @@ describe('a configuration', () => {
   });
 });
 
+describe('what adapters take for granted of every family', () => {
+  it.each(variants())('%s: maps that join the hidden states, and a head that can be trained', (variant) => {
+    const architecture = parse(variant, {});
+    const { hidden, head, embedding } = architecture;
+    for (const slot of ['output', 'down']) {
+      const { shape, transposed } = architecture.block(0)[slot]!;
+      expect(shape[transposed ? 1 : 0]).toBe(hidden);
+    }
+    expect(head['head']!.untied === undefined).toBe(head['head']!.name !== embedding.name);
+    expect(head['head']!.untied ?? head['head']!.name).toMatch(/^(lm_head|embed_out)\.weight$/);
+  });
+});
+
 describe('families', () => {
   it('have names and architectures of their own', () => {
     const names = families.flatMap(({ name, architectures }) => [name, ...architectures]);

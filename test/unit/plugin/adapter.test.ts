@@ -16,9 +16,13 @@ const transferLayers = [0, 2];
 const model = {
   architecture: {
     family: 'test',
+    hidden: 2,
+    head: { head: { name: 'embedding.weight', shape: [5, 2], untied: 'lm_head.weight' } },
     block: (layer: number) => ({
       query: { name: `h.${layer}.q_proj.weight`, shape: [2, 3] },
       bias: { name: `h.${layer}.q_proj.bias`, shape: [2] },
+      output: { name: `h.${layer}.o_proj.weight`, shape: [2, 3] },
+      down: { name: `h.${layer}.down_proj.weight`, shape: [2, 4] },
     }),
   },
   read: (name: string) => new Float32Array(name.endsWith('bias') ? 2 : 6).fill(1),
@@ -55,8 +59,22 @@ const each = (tensors: (layer: number) => Given['tensors']): Given['tensors'] =>
 const whole = each((layer) => ({
   [`h.${layer}.q_proj.weight`]: { shape: [2, 3] },
   [`h.${layer}.q_proj.bias`]: { shape: [2] },
+  [`h.${layer}.o_proj.weight`]: { shape: [2, 3] },
+  [`h.${layer}.down_proj.weight`]: { shape: [2, 4] },
 }));
-const lora = { type: 'lora', rank: 1, alpha: 4 };
+const lora = { type: 'lora', rank: 1, alpha: 4, targetModules: ['q_proj'] };
+const bottleneck = { type: 'bottleneck', size: 3 };
+const modules = each((layer) =>
+  Object.fromEntries(
+    ['o_proj', 'down_proj'].flatMap((map) =>
+      Object.entries({ 'fc1.weight': [3, 2], 'fc1.bias': [3], 'fc2.weight': [2, 3], 'fc2.bias': [2] }).map(
+        ([name, shape]) => [`h.${layer}.${map}.adapter.${name}`, { shape }],
+      ),
+    ),
+  ),
+);
+const fc2 = 'h.2.o_proj.adapter.fc2.weight';
+const head = { 'lm_head.weight': { shape: [5, 2] } };
 const path = (layer: number, factor: 'A' | 'B') => `base_model.model.h.${layer}.q_proj.lora_${factor}.weight`;
 const factors = each((layer) => ({
   [path(layer, 'A')]: { shape: [1, 3], values: [1, 0, 2] },
@@ -68,7 +86,8 @@ describe('an adapter', () => {
     const adapter = open({ tensors: whole });
     expect([...adapter.get('h.0.q_proj.weight')!]).toEqual([2, 2, 2, 2, 2, 2]);
     expect(adapter.get('h.1.q_proj.weight')).toBeUndefined();
-    expect(adapter.names).toHaveLength(4);
+    expect(adapter.names).toHaveLength(8);
+    expect(adapter.inserted(0)).toEqual({});
     adapter.close();
   });
 
@@ -89,6 +108,32 @@ describe('an adapter', () => {
     expect(adapter.get('h.0.q_proj.weight')).toBeUndefined();
     adapter.close();
     expect(() => open({ type: { type: 'bitfit' }, tensors: whole })).toThrow('q_proj.weight is foreign');
+  });
+
+  it('of bottlenecks inserts them into the transfer layers', () => {
+    const adapter = open({ type: bottleneck, tensors: modules });
+    expect(adapter.inserted(2)).toMatchObject({ outputUp: { name: fc2, shape: [2, 3] } });
+    expect(Object.keys(adapter.inserted(2))).toHaveLength(8);
+    expect(adapter.inserted(1)).toEqual({});
+    expect([...adapter.get(fc2)!]).toEqual([2, 2, 2, 2, 2, 2]);
+    expect(adapter.scaled.has(fc2)).toBe(true);
+    expect(adapter.scaled.has('h.2.o_proj.adapter.fc1.bias')).toBe(false);
+    adapter.close();
+  });
+
+  it('with a head gives it by the name of its own, whatever the file calls it', () => {
+    const own = open({ type: { ...bottleneck, head: true }, tensors: { ...modules, ...head } });
+    expect([own.has('lm_head.weight'), own.has('embedding.weight')]).toEqual([true, false]);
+    expect(own.get('lm_head.weight')).toHaveLength(10);
+    own.close();
+    const tensors = { ...factors, 'base_model.model.lm_head.weight': { shape: [5, 2] } };
+    const peft = open({ type: { ...lora, head: true, dropout: '0.5' }, tensors });
+    expect(peft.get('lm_head.weight')).toHaveLength(10);
+    expect(JSON.parse(peft.files['adapter_config.json']!)).toMatchObject({
+      lora_dropout: 0.5,
+      modules_to_save: ['lm_head'],
+    });
+    peft.close();
   });
 
   const without = (tensors: Given['tensors'], name: string) =>
@@ -122,7 +167,7 @@ describe('an adapter', () => {
     [
       'without a factor',
       { type: lora, tensors: without(factors, path(2, 'B')) },
-      `lacks tensor ${path(2, 'B')} of the transfer layers`,
+      `lacks tensor ${path(2, 'B')}, which its type of adapter has`,
     ],
     [
       'with a factor of another rank',
@@ -138,6 +183,63 @@ describe('an adapter', () => {
       'with NaN',
       { type: lora, tensors: changed(path(2, 'B'), { shape: [2, 1], values: [1, Number.NaN] }) },
       `tensor ${path(2, 'B')} holds NaN (element 1)`,
+    ],
+    [
+      'with a head that it does not say it trained',
+      { type: bottleneck, tensors: { ...modules, ...head } },
+      'tensor lm_head.weight is foreign',
+    ],
+    [
+      'without the head that it says it trained',
+      { type: { ...bottleneck, head: true }, tensors: modules },
+      'lacks tensor lm_head.weight, which its type of adapter has',
+    ],
+    [
+      'with a head of another vocabulary',
+      {
+        type: { ...bottleneck, head: true },
+        tensors: { ...modules, 'lm_head.weight': { shape: [6, 2] } },
+      },
+      'tensor lm_head.weight is [6,2], it must be [5,2]',
+    ],
+    [
+      'with the embedding in the place of a head',
+      {
+        type: { ...bottleneck, head: true },
+        tensors: { ...modules, 'embedding.weight': { shape: [5, 2] } },
+      },
+      'tensor embedding.weight is foreign',
+    ],
+    [
+      'with a module of another layer',
+      {
+        type: bottleneck,
+        tensors: { ...modules, 'h.1.o_proj.adapter.fc1.bias': { shape: [3] } },
+      },
+      'tensor h.1.o_proj.adapter.fc1.bias is foreign',
+    ],
+    [
+      'with a module of another size',
+      { type: { ...bottleneck, size: 4 }, tensors: modules },
+      'tensor h.0.o_proj.adapter.fc1.weight is [3,2], it must be [4,2]',
+    ],
+    [
+      'with a module in float16',
+      { type: bottleneck, tensors: { ...modules, [fc2]: { shape: [2, 3], dtype: 'F16' } } },
+      `tensor ${fc2} is F16; an adapter's tensors are F32`,
+    ],
+    [
+      'with infinity in a module',
+      {
+        type: bottleneck,
+        tensors: { ...modules, [fc2]: { shape: [2, 3], values: [0, 0, 0, 0, Infinity, 0] } },
+      },
+      `tensor ${fc2} holds Infinity (element 4)`,
+    ],
+    [
+      'whose dropout is a lie',
+      { type: { ...lora, dropout: '2' }, tensors: factors },
+      'names no type of adapter',
     ],
   ])('%s is refused', (_, given, message) => {
     expect(() => open(given)).toThrow(message);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -22,6 +22,8 @@ const bytes: Partial<Record<DType, Uint8Array>> = {
 const dtypes = Object.keys(bytes) as DType[];
 /** A model with a tensor of each dtype, such as those that hold their attention masks. */
 const model = {
+  architecture: { head: { head: { name: 'F16', untied: 'lm_head.weight' } } },
+  config: { cap: 30 },
   configText: '{"cap": 30.0}\n',
   tokenizer: { files: [] },
   tensors: new Map(dtypes.map((dtype) => [dtype, { name: dtype, dtype, shape: [2, 2] }])),
@@ -48,6 +50,36 @@ describe('the plugged-in model', () => {
     expect(saved.tensors.get(dtype)!.dtype).toBe(dtype);
     expect([...saved.read(dtype)]).toEqual([0, 0, 0, 0]);
     saved.close();
+  });
+
+  it.each([
+    ['{"cap": 30.0, "tie_word_embeddings": true}', '{"cap": 30.0, "tie_word_embeddings": false}'],
+    ['{"cap": 30.0}', '{\n  "tie_word_embeddings": false,"cap": 30.0}'],
+  ])('has a head of its own where a tied one was trained: %s', (configText, expected) => {
+    const path = join(directory, 'head');
+    const tied = { ...model, configText, config: JSON.parse(configText) as Model['config'] };
+    const trained = new Map([['lm_head.weight', values.map((value) => 3 * value)]]);
+    savePluggedIn(path, tied, mergedTensors(tied, trained, 0.5));
+    expect(readFileSync(join(path, 'config.json'), 'utf8')).toBe(expected);
+    const saved = openCheckpoint(path);
+    expect(saved.tensors.get('lm_head.weight')).toMatchObject({ dtype: 'F16', shape: [2, 2] });
+    expect([...saved.read('lm_head.weight')]).toEqual([3, -4, 0.5, 16]);
+    expect(saved.readBytes('F16')).toEqual(bytes.F16);
+    saved.close();
+  });
+
+  it('scales what inserted modules add, and nothing else of them', () => {
+    const inserted = new Map(['fc1', 'fc2'].map((name) => [name, values]));
+    const adapter = {
+      get: (name: string) => inserted.get(name),
+      has: (name: string) => inserted.has(name),
+      inserted: () => ({ outputUp: { name: 'fc2', shape: [4] } }),
+      scaled: new Set(['fc2']),
+    };
+    const plugged = mergedTensors(model, adapter, 0.5);
+    expect(plugged.get('fc1')).toEqual(values);
+    expect(plugged.get('fc2')).toEqual(values.map((value) => value / 2));
+    expect(plugged.inserted!(0)).toEqual(adapter.inserted());
   });
 
   it('refuses a value that its dtype cannot hold', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Random } from '../../../src/data/index.ts';
+import { type PackedBatch, pack, Random } from '../../../src/data/index.ts';
 import type { Architecture, Slots } from '../../../src/model/index.ts';
 import { adapterOf, type Change } from '../../../src/tuning/index.ts';
 
@@ -10,7 +10,13 @@ const slots: Slots = {
   queryBias: { name: 'transformer.h.1.attn.q_proj.bias', shape: [6] },
   up: { name: 'transformer.h.1.mlp.c_fc.weight', shape: [4, 5], transposed: true },
 };
-const architecture = { family: 'test', block: () => slots } as unknown as Architecture;
+const head = { name: 'embedding.weight', shape: [9, 4], untied: 'lm_head.weight' };
+const architecture = {
+  family: 'test',
+  hidden: 4,
+  head: { head },
+  block: () => slots,
+} as unknown as Architecture;
 const withoutBiases = {
   family: 'test',
   block: () => ({ query: slots['query']! }),
@@ -105,6 +111,125 @@ describe('LoRA', () => {
       layers_to_transform: [0, 3],
       fan_in_fan_out: true,
     });
+  });
+});
+
+describe('LoRA with dropout', () => {
+  const dropped = adapterOf({ type: 'lora', rank: 2, alpha: 6, dropout: '0.25' });
+  const { changes, masks } = dropped.dropout!;
+  const rows = (...names: number[]) =>
+    names.map((row) => ({ row, trunk: [5, 6, 7, 8, 9, 5, 6], branches: [], bytes: [] }));
+  const [together] = pack(rows(3, 1), { capacity: 32, batch: 1 }) as [PackedBatch];
+  const [alone] = pack(rows(3), { capacity: 16, batch: 1 }) as [PackedBatch];
+  const at = (batch: PackedBatch, row: number, moment = { seed: 42, step: 6 }, layer = 1) => {
+    const { data } = masks(architecture, layer, batch, moment)['queryMask']!;
+    const start = batch.rows.indexOf(row);
+    return [...data.slice(start * 4, (start + 7) * 4)];
+  };
+
+  it('trains the same tensors beside the weights that they change otherwise', () => {
+    const own = dropped.changes(architecture, 1).flatMap(({ tensors }) => tensors);
+    const beside = changes(architecture, 1);
+    expect(beside.flatMap(({ tensors }) => tensors)).toEqual(own);
+    expect(beside.map(({ slot }) => slot)).toEqual(['queryA', 'queryB', 'upA', 'upB']);
+    expect(lora.dropout).toBeUndefined();
+    expect(adapterOf({ type: 'lora', dropout: '0' }).dropout).toBeUndefined();
+  });
+
+  it('leaves out the same numbers of a row however rows are packed', () => {
+    expect(at(together, 3)).toEqual(at(alone, 3));
+    expect(at(together, 1)).not.toEqual(at(together, 3));
+  });
+
+  it('leaves out others with another seed, step, layer or map', () => {
+    const first = at(alone, 3);
+    expect(at(alone, 3)).toEqual(first);
+    expect(at(alone, 3, { seed: 42, step: 7 })).not.toEqual(first);
+    expect(at(alone, 3, { seed: 43, step: 6 })).not.toEqual(first);
+    const other = { ...architecture, block: () => ({ query: { ...slots['query']!, name: 'h.2.q.weight' } }) };
+    const { data } = masks(other as Architecture, 2, alone, { seed: 42, step: 6 })['queryMask']!;
+    expect([...data.slice(0, 28)]).not.toEqual(first);
+  });
+
+  it('keeps the share that it should, counted alpha / rank / (1 - rate) times', () => {
+    const wide = { ...architecture, block: () => ({ query: { name: 'h.0.q.weight', shape: [4, 4096] } }) };
+    const [batch] = pack(rows(0), { capacity: 16, batch: 1 }) as [PackedBatch];
+    const { data, shape } = masks(wide as unknown as Architecture, 0, batch, { seed: 1, step: 0 })[
+      'queryMask'
+    ]!;
+    expect(shape).toEqual([1, 16, 4096]);
+    const values = [...(data as Float32Array)].slice(0, 7 * 4096);
+    expect(new Set(values)).toEqual(new Set([0, 4]));
+    const kept = values.filter((value) => value > 0).length / values.length;
+    // 28,672 numbers: five standard deviations
+    expect(Math.abs(kept - 0.75)).toBeLessThan(5 * Math.sqrt((0.25 * 0.75) / values.length));
+  });
+
+  it("says so in PEFT's configuration", () => {
+    const files = dropped.files(architecture, [0]);
+    expect(JSON.parse(files['adapter_config.json']!)).toMatchObject({ lora_dropout: 0.25 });
+  });
+});
+
+describe('bottlenecks', () => {
+  const whole: Slots = {
+    ...slots,
+    output: { name: 'h.1.attn.c_proj.weight', shape: [6, 4], transposed: true },
+    down: { name: 'h.1.mlp.down_proj.weight', shape: [4, 6] },
+  };
+  const behind = { ...architecture, block: () => whole } as Architecture;
+  const modules = adapterOf({ type: 'bottleneck', size: 3 }).changes(behind, 1);
+
+  it('stand behind the maps that join the hidden states, by the names of the published code', () => {
+    expect(modules.map(({ slot, name, tensors: [tensor] }) => [slot, name, tensor!.shape])).toEqual([
+      ['outputDown', 'h.1.attn.c_proj.adapter.fc1.weight', [3, 4]],
+      ['outputDownBias', 'h.1.attn.c_proj.adapter.fc1.bias', [3]],
+      ['outputUp', 'h.1.attn.c_proj.adapter.fc2.weight', [4, 3]],
+      ['outputUpBias', 'h.1.attn.c_proj.adapter.fc2.bias', [4]],
+      ['downDown', 'h.1.mlp.down_proj.adapter.fc1.weight', [3, 4]],
+      ['downDownBias', 'h.1.mlp.down_proj.adapter.fc1.bias', [3]],
+      ['downUp', 'h.1.mlp.down_proj.adapter.fc2.weight', [4, 3]],
+      ['downUpBias', 'h.1.mlp.down_proj.adapter.fc2.bias', [4]],
+    ]);
+  });
+
+  it('are 64 wide where nothing is said', () => {
+    const [first] = adapterOf({ type: 'bottleneck' }).changes(behind, 1);
+    expect(first!.tensors[0]!.shape).toEqual([64, 4]);
+  });
+
+  it('start with a second map that adds nothing, and equal seeds start alike', () => {
+    const started = (seed: number) => {
+      const random = new Random(seed, 1);
+      return modules.map(({ start }) => [...start(new Float32Array(), random)[0]!]);
+    };
+    const first = started(5);
+    expect(first.map((values) => values.some((value) => value !== 0))).toEqual([
+      ...[true, true, false, false],
+      ...[true, true, false, false],
+    ]);
+    expect(started(5)).toEqual(first);
+    expect(started(6)).not.toEqual(first);
+  });
+});
+
+describe('a trained head', () => {
+  it.each(['layers', 'bitfit', 'bottleneck'] as const)('comes back by its name of its own: %s', (type) => {
+    const kind = adapterOf({ type, head: true });
+    expect(kind.head!(architecture)).toMatchObject([
+      { slot: 'head', name: 'lm_head.weight', tensors: [{ name: 'lm_head.weight', shape: [9, 4] }] },
+    ]);
+    expect(adapterOf({ type }).head).toBeUndefined();
+  });
+
+  it('is a module to save beside LoRA', () => {
+    const kind = adapterOf({ type: 'lora', head: true });
+    expect(kind.head!(architecture)).toMatchObject([
+      { slot: 'head', name: 'lm_head.weight', tensors: [{ name: 'base_model.model.lm_head.weight' }] },
+    ]);
+    const config = (other: typeof kind) => other.files(architecture, [0])['adapter_config.json'];
+    expect(JSON.parse(config(kind)!)).toMatchObject({ modules_to_save: ['lm_head'] });
+    expect(config(lora)).not.toContain('modules_to_save');
   });
 });
 

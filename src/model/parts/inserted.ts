@@ -1,0 +1,23 @@
+import type { GraphBuilder, Value } from '../../graph/index.ts';
+import type { Inputs } from './layers.ts';
+
+/**
+ * What an adapter has inserted at a linear map y of x: beside it a low-rank change B A (mask x) (LoRA under dropout, arXiv
+ * 2106.09685), in the slots `<slot>A`, `<slot>B` and `<slot>Mask`; behind it a bottleneck y + up(relu(down(y))) (arXiv
+ * 1902.00751), in `<slot>Down`, `<slot>Up` and their biases. y itself where there is nothing.
+ */
+export function withInserted(g: GraphBuilder, x: Value, y: Value, w: Inputs, slot: string): Value {
+  return behind(g, beside(g, x, y, w, slot), w, slot);
+}
+
+function beside(g: GraphBuilder, x: Value, y: Value, w: Inputs, slot: string): Value {
+  if (w[`${slot}A`] === undefined) return y;
+  const narrow = g.matmul(g.mul(x, w[`${slot}Mask`]!), w[`${slot}A`]!, { transB: true });
+  return g.add(y, g.matmul(narrow, w[`${slot}B`]!, { transB: true }));
+}
+
+function behind(g: GraphBuilder, y: Value, w: Inputs, slot: string): Value {
+  if (w[`${slot}Down`] === undefined) return y;
+  const map = (v: Value, name: string) => g.add(g.matmul(v, w[name]!, { transB: true }), w[`${name}Bias`]!);
+  return g.add(y, map(g.relu(map(y, `${slot}Down`)), `${slot}Up`));
+}

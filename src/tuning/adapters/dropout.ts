@@ -1,0 +1,48 @@
+import type { PackedBatch } from '../../data/index.ts';
+import type { Moment } from './adapter.ts';
+
+export interface MaskOptions extends Moment {
+  /** Of what is left out: a name of its own for each mask. */
+  name: string;
+  /** The probability that a number is left out. */
+  rate: number;
+  /** What a number that stays counts. */
+  kept: number;
+}
+
+/**
+ * Fills a mask [tokens, width] with 0 and `kept`. Each number follows from name, seed, step, its token's row and place, and
+ * its column alone, by murmur3's finaliser: it is the same however rows are packed, and in a run that goes on after a stop.
+ */
+export function fillMask(
+  mask: Float32Array,
+  { rows, positions }: Pick<PackedBatch, 'rows' | 'positions'>,
+  { name, seed, step, rate, kept }: MaskOptions,
+): void {
+  const width = mask.length / rows.length;
+  const least = rate * 2 ** 32;
+  const all = mix(mix(hashOf(name) ^ seed) ^ step);
+  for (let token = 0; token < rows.length; token++) {
+    let x = mix(mix(all ^ rows[token]!) ^ positions[token]!);
+    const end = (token + 1) * width;
+    for (let i = token * width; i < end; i++) {
+      mask[i] = mix(x) >>> 0 >= least ? kept : 0;
+      x = (x + 0x9e3779b1) | 0;
+    }
+  }
+}
+
+/** FNV-1a. */
+function hashOf(name: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of Buffer.from(name)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash;
+}
+
+function mix(x: number): number {
+  let y = x ^ (x >>> 16);
+  y = Math.imul(y, 0x85ebca6b);
+  y ^= y >>> 13;
+  y = Math.imul(y, 0xc2b2ae35);
+  return y ^ (y >>> 16);
+}
