@@ -1,0 +1,49 @@
+// Training that goes on from a checkpoint of an adapter's tensors, not of the weights that they come to, ends with the same
+// digests; the numbers that dropout leaves out are drawn anew, and are the same.
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import { savedStatus } from '../offsite/index.ts';
+import { setField, writeTinyProject } from '../tiny/index.ts';
+import { Project } from './project.ts';
+import { drawFor } from './seed.ts';
+
+const steps = 16;
+let project: Project;
+afterEach(() => project.remove());
+
+test.each([
+  { type: 'lora', rank: 2 },
+  { type: 'lora', rank: 2, dropout: '0.3', head: true },
+  { type: 'bottleneck', size: 8 },
+])('killed at some step: %j', async (adapter) => {
+  project = new Project();
+  writeTinyProject(project.directory, {
+    change: ({ tune, plug }) => {
+      setField(tune, 'spec.adapter', adapter);
+      setField(tune, 'spec.training.steps', steps);
+      setField(tune, 'spec.training.checkpointSteps', 1);
+      setField(plug, 'spec.output.save', 'adapter');
+    },
+  });
+  const whole = await project.run();
+  expect(whole.code, whole.stderr).toBe(0);
+  const reference = project.digests();
+
+  project.forget('adapter', 'adapter.checkpoints', 'model');
+  const step = 1 + drawFor(JSON.stringify(adapter)).below(steps - 4);
+  const checkpoint = `step-${String(step).padStart(8, '0')}`;
+  const { child, ended } = project.start();
+  while (!existsSync(project.path('out', 'adapter.checkpoints', checkpoint)) && child.exitCode === null)
+    await sleep(1);
+  child.kill('SIGKILL');
+  expect((await ended).signal).toBe('SIGKILL');
+  expect(project.digests()['adapter']).toBeUndefined();
+
+  const last = await project.run();
+  expect(last.code, last.stderr).toBe(0);
+  expect(project.digests()).toEqual(reference);
+  expect(savedStatus(project.path('work'), 'OffsiteTune', 'tiny')).toMatchObject({
+    training: { resumes: 1 },
+  });
+});
