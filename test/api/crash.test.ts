@@ -36,6 +36,8 @@ let kubelet: Kubelet;
 const laneOf = new Map<string, Lane>();
 let lanes: Lane[] = [];
 let undisturbed: { state: object; writes: number } | undefined;
+/** Ends what was started, also where not all of it started. */
+const closings: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
   [server, recorded] = await Promise.all([ApiServer.start({ controllerManager: true }), recordResults()]);
@@ -56,9 +58,7 @@ afterEach(() => bundle.killAll());
 afterAll(async () => {
   kubelet?.stop();
   await bundle?.remove();
-  for (const { proxies, nats, publishers } of lanes) {
-    await Promise.all([...proxies.map((proxy) => proxy.stop()), publishers.close(), nats.remove()]);
-  }
+  await Promise.allSettled(closings.map((close) => close()));
   await server?.stop();
 });
 
@@ -79,9 +79,16 @@ async function makeLane(): Promise<Lane> {
   await server.client.delete(leases, home, 'offsite-operator').catch(() => {});
   const { 'auth.conf': more = '' } = await secretIn(server, home, 'offsite-nats-auth');
   const nats = await NatsServer.start({ port, more });
-  const proxy = () => CountingProxy.start(server.plane.kubeconfig);
-  const proxies: Lane['proxies'] = [await proxy(), await proxy()];
-  return { home, flags, nats, proxies, publishers: new RunPublishers(server, nats.url) };
+  closings.push(() => nats.remove());
+  const startProxy = async () => {
+    const proxy = await CountingProxy.start(server.plane.kubeconfig);
+    closings.push(() => proxy.stop());
+    return proxy;
+  };
+  const proxies: Lane['proxies'] = [await startProxy(), await startProxy()];
+  const publishers = new RunPublishers(server, nats.url);
+  closings.push(() => publishers.close());
+  return { home, flags, nats, proxies, publishers };
 }
 
 const podsRun = ({ namespace }: Run) => kubelet.ran.filter((line) => line.endsWith(` ${namespace}/tiny`));

@@ -41,7 +41,12 @@ export class NatsServer {
         options.more ?? '',
       ].join('\n'),
     );
-    await server.restart();
+    try {
+      await server.restart();
+    } catch (error) {
+      await server.remove();
+      throw error;
+    }
     return server;
   }
 
