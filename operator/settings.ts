@@ -34,6 +34,7 @@ interface Flags {
   workerImage: string;
   workerCudaImage?: string;
   workerImagePullPolicy?: string;
+  workerHttpsHosts: string[];
   workerTemplate?: object;
   workerCudaTemplate?: object;
 }
@@ -60,6 +61,7 @@ export function readSettings(argv: readonly string[]): Settings {
       image: flags.workerImage,
       cudaImage: given(flags.workerCudaImage),
       imagePullPolicy: given(flags.workerImagePullPolicy),
+      httpsHosts: flags.workerHttpsHosts,
       template: flags.workerTemplate as JobSettings['template'],
       cudaTemplate: flags.workerCudaTemplate as JobSettings['template'],
       natsUrl: workerNatsUrl,
@@ -98,6 +100,13 @@ function options(): Option[] {
       .makeOptionMandatory(),
     option('--worker-cuda-image <image>', 'the same, for provider cuda', 'OFFSITE_WORKER_CUDA_IMAGE'),
     option('--worker-image-pull-policy <policy>', 'of both', 'OFFSITE_WORKER_IMAGE_PULL_POLICY'),
+    option(
+      '--worker-https-hosts <names>',
+      'hosts that pods may ask over HTTPS, by commas; any when empty',
+      'OFFSITE_WORKER_HTTPS_HOSTS',
+    )
+      .argParser(listed)
+      .default([]),
     option(
       '--worker-template <json>',
       'pod template under all resources’ own',

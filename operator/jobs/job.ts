@@ -14,6 +14,8 @@ export interface JobSettings {
   /** For provider cuda; `image` when absent. */
   readonly cudaImage?: string | undefined;
   readonly imagePullPolicy?: string | undefined;
+  /** Hosts that pods may ask over HTTPS; any when empty. */
+  readonly httpsHosts?: readonly string[];
   /** A pod template under every resource's own. */
   readonly template?: Json | undefined;
   /** The same, over `template`, for provider cuda. */
@@ -174,6 +176,7 @@ function podTemplate(
             { name: 'OFFSITE_JOB', value: JSON.stringify(jobText(object, work, inputs)) },
             { name: 'OFFSITE_SCRATCH', value: '/scratch' },
             { name: 'HOME', value: '/tmp' },
+            ...hostsOf(settings),
             ...nats.env,
           ],
           volumeMounts: [
@@ -222,6 +225,10 @@ function jobText({ apiVersion, kind, metadata, spec }: KubeObject, work: StageWo
     ...Object.fromEntries(withSecrets),
     ...(work.shards !== undefined && { shards: work.shards }),
   };
+}
+
+function hostsOf({ httpsHosts = [] }: JobSettings) {
+  return httpsHosts.length === 0 ? [] : [{ name: 'OFFSITE_HTTPS_HOSTS', value: httpsHosts.join(',') }];
 }
 
 function natsOf({ natsUrl, natsCredentials }: JobSettings, job: string) {

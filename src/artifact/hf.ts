@@ -76,7 +76,10 @@ export class HubStore implements Store {
       const response = await this.#client.request(url, `hf://${place}`, { signal });
       files.push(...parsed(treeSchema, await response.json().catch(() => undefined), place));
       const next = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
-      url = next === undefined ? undefined : new URL(next, url);
+      const following: URL | undefined = next === undefined ? undefined : new URL(next, url);
+      // The token would go along.
+      if (following !== undefined && following.origin !== url.origin) throw notAHub(place);
+      url = following;
     }
     return files;
   }
@@ -121,5 +124,8 @@ const isOfModel = (path: string) =>
 function parsed<T>(schema: z.ZodType<T>, value: unknown, place: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new StoreError('StoreUnavailable', `hf://${place}: its server does not answer as a hub does`);
+  throw notAHub(place);
 }
+
+const notAHub = (place: string) =>
+  new StoreError('StoreUnavailable', `hf://${place}: its server does not answer as a hub does`);

@@ -14,8 +14,8 @@ export interface HttpRequest {
 }
 
 /**
- * Reads over HTTP with a bearer token: it goes only to the host that it is for, whatever that redirects to; and hosts are
- * those that an administrator allows, where there is a list of them.
+ * Reads over HTTP with a bearer token: it goes only to the host that it is for, whatever that redirects to. Hosts, those of
+ * redirects too, are those that an administrator allows, where there is a list of them; and no redirect leaves TLS.
  */
 export class HttpClient {
   readonly #token: string | undefined;
@@ -45,7 +45,7 @@ export class HttpClient {
   ): Promise<Response> {
     let at = url;
     for (let redirects = 0; redirects <= mostRedirects; redirects++) {
-      this.#checkHost(at, name);
+      this.#checkHost(at, url, name);
       const ownHost = at.origin === url.origin && this.#token !== undefined;
       const response = await this.#fetch(at, name, {
         method,
@@ -78,15 +78,16 @@ export class HttpClient {
     }
   }
 
-  #checkHost({ protocol, hostname }: URL, name: string): void {
+  #checkHost(at: URL, asked: URL, name: string): void {
+    const { hostname, protocol } = at;
     const fits = (pattern: string) =>
       pattern.startsWith('*.') ? hostname.endsWith(pattern.slice(1)) : hostname === pattern;
-    if (this.#allowed.length > 0 && !this.#allowed.some(fits))
-      throw badSpec(
-        `${name}: host ${hostname} is not one of those allowed here: ${this.#allowed.join(', ')}`,
-      );
-    if (protocol !== 'https:' && protocol !== 'http:')
-      throw new StoreError('StoreUnavailable', `${name}: is redirected to ${protocol}`);
+    if (this.#allowed.length > 0 && !this.#allowed.some(fits)) {
+      const host = at === asked ? `the host ${hostname}` : `is redirected to ${hostname}, which`;
+      throw badSpec(`${name}: ${host} is not one of those allowed here: ${this.#allowed.join(', ')}`);
+    }
+    if (protocol !== 'https:' && protocol !== asked.protocol)
+      throw badSpec(`${name}: is redirected from ${asked.protocol} to ${protocol}, which is not followed`);
   }
 
   async #checked(response: Response, name: string): Promise<Response> {

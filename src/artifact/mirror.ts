@@ -146,7 +146,7 @@ const openers: Readonly<
   },
 };
 
-/** Only to the hosts of OFFSITE_HTTPS_HOSTS, where that is set. */
+/** Only to the hosts of OFFSITE_HTTPS_HOSTS, where that is set and not empty. */
 async function httpClient(
   token: string | undefined,
   credentials: StoreCredentials,
@@ -154,7 +154,7 @@ async function httpClient(
 ) {
   const allowed = (environment['OFFSITE_HTTPS_HOSTS'] ?? '')
     .split(',')
-    .map((host) => host.trim())
+    .map((host) => host.trim().toLowerCase())
     .filter(Boolean);
   return new (await import('./http.ts')).HttpClient(token, credentials, allowed);
 }

@@ -1,4 +1,4 @@
-import { cancelled } from '../api/index.ts';
+import { badSpec, cancelled, OffsiteError } from '../api/index.ts';
 import { Mirror, withStoreUris } from '../artifact/index.ts';
 import { type Emit, Estimator, type StageEvent } from '../progress/index.ts';
 import type { StageJob } from './job.ts';
@@ -69,7 +69,10 @@ async function bringInputs(job: StageJob, mirror: Mirror, emit: Emit): Promise<v
   for (const { uri, field, path, missing } of inputsOf(job)) {
     if (!mirror.mirrors(path)) continue;
     const progress = fetchProgress(job, emit);
-    const found = await mirror.pull(path, { exact: true, progress });
+    const found = await mirror.pull(path, { exact: true, progress }).catch((error: unknown) => {
+      const wrong = error instanceof OffsiteError && error.reason === 'BadSpec';
+      throw wrong ? badSpec(`${field}: ${error.message}`) : error;
+    });
     if (!found) throw missing(`${field}: there is nothing at ${uri}`);
   }
   // What was made before: the stage looks whether it is the same work.

@@ -30,6 +30,7 @@ export const modes: Readonly<Record<string, object>> = {
     },
     worker: {
       imagePullSecrets: [{ name: 'pull' }],
+      httpsHosts: ['data.example.com', '*.hf.co'],
       nodeSelector: { pool: 'cpu' },
       labels: { team: 'ml' },
       annotations: { 'example.com/cost': 'training' },

@@ -179,12 +179,19 @@ test('model owners do not write OffsiteTunes, data owners nothing else', () => {
   expect(may('offsite-viewer')).toEqual([]);
 });
 
+function variableOf(manifests: Manifest[], name: string): string {
+  const env: { name: string; value: string }[] = one(manifests, 'Deployment')['spec'].template.spec
+    .containers[0].env;
+  return env.find((entry) => entry.name === name)!.value;
+}
+
+test('the hosts that worker pods may ask go to the operator; any where none is named', () => {
+  expect(variableOf(everything, 'OFFSITE_WORKER_HTTPS_HOSTS')).toBe('data.example.com,*.hf.co');
+  expect(variableOf(standard, 'OFFSITE_WORKER_HTTPS_HOSTS')).toBe('');
+});
+
 test('the defaults of worker pods are pod templates', () => {
-  const env = one(everything, 'Deployment')['spec'].template.spec.containers[0].env as {
-    name: string;
-    value: string;
-  }[];
-  const defaultsIn = (name: string) => JSON.parse(env.find((entry) => entry.name === name)!.value);
+  const defaultsIn = (name: string) => JSON.parse(variableOf(everything, name));
   expect(defaultsIn('OFFSITE_WORKER_TEMPLATE')).toEqual({
     metadata: { labels: { team: 'ml' }, annotations: { 'example.com/cost': 'training' } },
     spec: {
@@ -211,6 +218,10 @@ test.each([
   [{ nats: { maxStorage: '3GB' } }, "at '/nats/maxStorage': '3GB' does not match pattern"],
   [{ watchNamespaces: ['A_b'] }, "at '/watchNamespaces/0': 'A_b' does not match pattern"],
   [{ watchNamespaces: 'models' }, "at '/watchNamespaces': got string, want array"],
+  [
+    { worker: { httpsHosts: ['https://data.example.com'] } },
+    "at '/worker/httpsHosts/0': 'https://data.example.com' does not match pattern",
+  ],
   [{ worker: { image: { pullPolicy: 'always' } } }, "at '/worker/image/pullPolicy': value must be one of"],
   [{ nats: { mode: 'external' } }, 'nats.external.url is needed with nats.mode external'],
   [

@@ -29,17 +29,27 @@ async function listen(server: Server): Promise<WebServer> {
   };
 }
 
-/** A static file server with ranges and ETags, over TLS. */
-export function serveFiles(
+/**
+ * A static file server with ranges and ETags, over TLS.
+ * @param moved paths and the addresses that they are redirected to
+ */
+export async function serveFiles(
   directory: string,
   certificate: { cert: string; key: string },
-): Promise<WebServer> {
+  moved: ReadonlyMap<string, string> = new Map(),
+): Promise<WebServer & { asked: string[] }> {
   const tls = { cert: readFileSync(certificate.cert), key: readFileSync(certificate.key) };
-  return listen(
-    createTlsServer(tls, (request, response) =>
-      sendFile(join(directory, pathIn(request)), request, response),
-    ),
+  const asked: string[] = [];
+  const server = await listen(
+    createTlsServer(tls, (request, response) => {
+      const path = pathIn(request);
+      asked.push(path);
+      const location = moved.get(path);
+      if (location !== undefined) return void response.writeHead(302, { location }).end();
+      sendFile(join(directory, path), request, response);
+    }),
   );
+  return { ...server, asked };
 }
 
 export interface Hub extends WebServer {

@@ -17,6 +17,11 @@ const labelPattern = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 export const namespaces = (description: string) =>
   z.array(z.string().regex(labelPattern)).default([]).describe(description);
 
+const hostPattern = /^(\*\.)?[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+/** Host names, without port; `*.` before one stands for all below it. */
+export const hosts = (description: string) =>
+  z.array(z.string().regex(hostPattern)).max(100).default([]).describe(description);
+
 const name = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$/;
 /** The name of an object that exists already, or nothing. */
 export const objectName = (description: string) => z.string().regex(name).default('').describe(description);

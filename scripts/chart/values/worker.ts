@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  hosts,
   image,
   imageBeside,
   listPassedOn,
@@ -21,6 +22,10 @@ export const worker = z
     image: image('offsite-worker', 'Image of the pods that compute (CPU); `make images` builds it.'),
     imagePullSecrets: listPassedOn(
       "Pull secrets of worker pods: [{name: ...}]; the Secrets lie in the users' namespaces.",
+    ),
+    httpsHosts: hosts(
+      'Hosts that worker pods may ask over HTTPS, by https:// and hf:// addresses and by what these redirect to, ' +
+        'such as data.example.com, huggingface.co and *.hf.co; any host where empty.',
     ),
     labels: strings('More labels of worker pods.'),
     annotations: strings('More annotations of worker pods.'),

@@ -182,6 +182,7 @@ export const failedWith = (exitCode: number, stage: string, reason: string, mess
 /** One resource and what belongs to it. `run` makes decisions come true until there is nothing to do. */
 export class World {
   object: KubeObject;
+  settings = settings;
   jobs: Job[] = [];
   pods: Pod[] = [];
   dependencies: Observed['dependencies'] = {};
@@ -204,7 +205,7 @@ export class World {
     const { object, jobs, pods, dependencies, claims, notes, refusal, connected, results } = this;
     const reports = { connected, results };
     const observed: Observed = { object, jobs, pods, dependencies, claims, notes, refusal, reports };
-    return decisions[object.kind as Kind](observed, settings, this.now);
+    return decisions[object.kind as Kind](observed, this.settings, this.now);
   }
 
   /** @param most how many writes come true before the operator is killed */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { JobSettings } from '../../../operator/jobs/index.ts';
 import { jobName, specHashOf } from '../../../operator/jobs/names.ts';
 import type { Kind } from '../../../src/api/index.ts';
 import { completed, digestOf, resource, World } from './fixtures.ts';
@@ -21,8 +22,14 @@ type Template = {
   spec: PodSpec;
 };
 
-function jobOf(kind: Kind, spec: object = {}, annotations: Record<string, string> = {}) {
+function jobOf(
+  kind: Kind,
+  spec: object = {},
+  annotations: Record<string, string> = {},
+  settings: Partial<JobSettings> = {},
+) {
   const world = new World(resource(kind, { spec, annotations }));
+  world.settings = { ...world.settings, ...settings };
   world.dependencies = { emulator: completed('EmulatorBuild', 'e'), adapter: completed('OffsiteTune', 'a') };
   const [job] = world.run().jobs;
   if (!job) throw new Error(world.message('Failed') ?? world.message('Waiting') ?? 'no Job');
@@ -100,6 +107,29 @@ describe('a stage sees its own places and nothing else', () => {
       adapter: { digest: digestOf('a') },
     });
     expect(input.resource.spec).not.toHaveProperty('template');
+  });
+});
+
+describe('the hosts that pods may ask', () => {
+  const hostsIn = (httpsHosts: string[], env: object[] = []) =>
+    jobOf('EmulatorBuild', container({ env }), {}, { httpsHosts }).worker.env.filter(
+      ({ name }) => name === 'OFFSITE_HTTPS_HOSTS',
+    );
+  const named = (value: string) => ({ name: 'OFFSITE_HTTPS_HOSTS', value });
+
+  it('are told to every pod, and no template says otherwise', () => {
+    for (const kind of ['EmulatorBuild', 'OffsiteTune', 'PlugIn'] as const)
+      expect(jobOf(kind, {}, {}, { httpsHosts: ['a.example.com'] }).worker.env).toContainEqual(
+        named('a.example.com'),
+      );
+    expect(hostsIn(['a.example.com', '*.hf.co'], [named('evil.example.com')])).toEqual([
+      named('a.example.com,*.hf.co'),
+    ]);
+  });
+
+  it('are any where the installation names none', () => {
+    expect(hostsIn([])).toEqual([]);
+    expect(hostsIn([], [named('a.example.com')])).toEqual([named('a.example.com')]);
   });
 });
 

@@ -24,6 +24,7 @@ it('reads what the chart sets', () => {
     OFFSITE_WORKER_IMAGE: 'worker:1',
     OFFSITE_WORKER_CUDA_IMAGE: 'worker:1-cuda',
     OFFSITE_WORKER_IMAGE_PULL_POLICY: 'Never',
+    OFFSITE_WORKER_HTTPS_HOSTS: 'data.example.com,*.hf.co',
     OFFSITE_WORKER_TEMPLATE: '{"spec":{"priorityClassName":"low"}}',
     OFFSITE_WORKER_CUDA_TEMPLATE: '{}',
   };
@@ -41,6 +42,7 @@ it('reads what the chart sets', () => {
       image: 'worker:1',
       cudaImage: 'worker:1-cuda',
       imagePullPolicy: 'Never',
+      httpsHosts: ['data.example.com', '*.hf.co'],
       template: { spec: { priorityClassName: 'low' } },
       natsUrl: 'nats://nats:4222',
       natsCredentials: true,
