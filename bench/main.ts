@@ -1,6 +1,6 @@
 // Ours beside PyTorch eager, in turns, on the same machine, model and rows: prints a table, writes bench/results.json.
-import { existsSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeArtifact } from '../src/artifact/index.ts';
@@ -10,6 +10,7 @@ import { assemble, openBundle, type Plan, runProbe, trainsAt } from '../src/emul
 import { Engine } from '../src/engine/index.ts';
 import { type Model, openModel } from '../src/model/index.ts';
 import { measure, median } from './child.ts';
+import { operatorShares } from './operators.ts';
 import * as settings from './settings.ts';
 
 interface Measured {
@@ -23,8 +24,8 @@ interface Measured {
 const runs = Number(process.env['BENCH_RUNS'] ?? 3);
 const python = settings.python();
 const beside = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const ours = <Result = Measured>(task: string) =>
-  measure<Result>(process.execPath, [beside('ours.ts')], { task });
+const ours = <Result = Measured>(task: string, trace?: string) =>
+  measure<Result>(process.execPath, [beside('ours.ts')], { task, trace });
 const torch = (job: object) => measure<Measured>(python, [beside('torch_peer.py')], job);
 
 await prepare();
@@ -61,6 +62,7 @@ for (let run = 0; run < runs; run++) {
   measured.train.torch.push(await torch({ ...torchJobs.common, ...torchJobs.train }));
   console.error(`run ${run + 1} of ${runs} done`);
 }
+const traces = { probe: await tracedShares('probe'), train: await tracedShares('train') };
 
 const peak = Math.max(...measured.matmul);
 const speed = (list: Measured[]) => median(list.map(({ tokens, seconds }) => tokens / seconds));
@@ -77,6 +79,7 @@ const compared = (name: 'probe' | 'train', operationsPerToken: number) => {
     peakBytes: { ours: memoryOf(sides.ours), torch: memoryOf(sides.torch) },
     shareOfMemory: memoryOf(sides.ours) / memoryOf(sides.torch),
     shareOfMatmulPeak: (speed(sides.ours) * operationsPerToken) / peak,
+    shareOfOperators: traces[name],
   };
 };
 const results = {
@@ -119,6 +122,15 @@ function writeFloat32(directory: string): void {
     })),
   );
   source.close();
+}
+
+/** Where the operators' time goes, in a run of its own: tracing costs time. */
+async function tracedShares(task: 'probe' | 'train'): Promise<Record<string, number>> {
+  const directory = mkdtempSync(join(tmpdir(), 'offsite-traces-'));
+  await ours(task, join(directory, 'trace'));
+  const shares = operatorShares(join(directory, 'trace'));
+  rmSync(directory, { recursive: true });
+  return shares;
 }
 
 async function probeRows({ tokenizer }: Model): Promise<Example[]> {
@@ -188,6 +200,12 @@ function print({ probe, train, startupSeconds, matmulPeakGflops }: typeof result
     ),
     ['start to first compute', `${startupSeconds.toFixed(2)} s`, '', '', ''],
     ['matmul peak', `${matmulPeakGflops.toFixed(0)} GFLOP/s`, '', '', ''],
+    ...[['probe', probe] as const, ['training step', train] as const].map(([name, { shareOfOperators }]) => [
+      `${name}, largest operators`,
+      ...Object.entries(shareOfOperators)
+        .slice(0, 4)
+        .map(([operator, share]) => `${operator} ${(100 * share).toFixed(0)} %`),
+    ]),
   ];
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   for (const row of rows)

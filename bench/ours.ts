@@ -15,7 +15,8 @@ const cpuSeconds = () => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
 };
-const engine = await Engine.create({ provider: 'cpu', threads: settings.threads });
+const { task, trace } = JSON.parse(await text(process.stdin)) as { task: string; trace?: string };
+const engine = await Engine.create({ provider: 'cpu', threads: settings.threads, trace });
 
 const tasks: Record<string, () => Promise<Record<string, number>>> = {
   /** The probe pass of the quickstart, weights streamed from the checkpoint. */
@@ -109,7 +110,7 @@ function tuneSpec(): OffsiteTuneSpec {
   return parseResource(manifest, 'bench').spec as OffsiteTuneSpec;
 }
 
-const { task } = JSON.parse(await text(process.stdin)) as { task: string };
 const result = await tasks[task]!();
+await engine.dispose();
 console.log(JSON.stringify({ ...result, peakBytes: process.resourceUsage().maxRSS * 1024 }));
 process.exit(0);
