@@ -79,6 +79,6 @@ export const PlugInOutput = z.strictObject({
     .enum(['model', 'adapter', 'none'])
     .default('model')
     .describe(
-      'model: the plugged-in model in the hub layout; adapter: the verified adapter; none: only the evaluation.',
+      'model: the plugged-in model in the hub layout (a bottleneck adapter gives none); adapter: the verified adapter; none: only the evaluation.',
     ),
 });

@@ -1,7 +1,33 @@
 import type { PackedBatch } from '../../data/index.ts';
-import type { Moment } from './adapter.ts';
+import type { Tensor } from '../../engine/index.ts';
+import type { AdapterKind, Dropout, Moment } from './adapter.ts';
+import { direct } from './direct.ts';
 
-export interface MaskOptions extends Moment {
+/**
+ * LoRA's dropout as PEFT has it: the factors run beside the weights, which stay as they are, and see a part of their inputs.
+ * @param scale alpha / rank
+ */
+export function droppedOut(changes: AdapterKind['changes'], rate: number, scale: number): Dropout {
+  const buffers = new Map<string, Float32Array>();
+  return {
+    changes: (architecture, layer) =>
+      changes(architecture, layer).flatMap(({ slot, tensors: [a, b] }) => [
+        { ...direct(`${slot}A`, a!), inserted: { scaled: false } },
+        { ...direct(`${slot}B`, b!), inserted: { scaled: true } },
+      ]),
+    masks: (architecture, layer, batch, moment) =>
+      Object.fromEntries(
+        changes(architecture, layer).map(({ slot, tensors: [a] }) => {
+          const [name, width] = [a!.name, a!.shape[1] as number];
+          const mask = maskFor(buffers, slot, batch, width);
+          fillMask(mask.data as Float32Array, batch, { ...moment, name, rate, kept: scale / (1 - rate) });
+          return [`${slot}Mask`, mask];
+        }),
+      ),
+  };
+}
+
+interface MaskOptions extends Moment {
   /** Of what is left out: a name of its own for each mask. */
   name: string;
   /** The probability that a number is left out. */
@@ -14,7 +40,7 @@ export interface MaskOptions extends Moment {
  * Fills a mask [tokens, width] with 0 and `kept`. Each number follows from name, seed, step, its token's row and place, and
  * its column alone, by murmur3's finaliser: it is the same however rows are packed, and in a run that goes on after a stop.
  */
-export function fillMask(
+function fillMask(
   mask: Float32Array,
   { rows, positions }: Pick<PackedBatch, 'rows' | 'positions'>,
   { name, seed, step, rate, kept }: MaskOptions,
@@ -30,6 +56,20 @@ export function fillMask(
       x = (x + 0x9e3779b1) | 0;
     }
   }
+}
+
+/** Room for a mask, used again for other layers and batches. */
+function maskFor(
+  buffers: Map<string, Float32Array>,
+  slot: string,
+  { size, length }: PackedBatch,
+  width: number,
+): Tensor {
+  const count = size * length * width;
+  const found = buffers.get(slot);
+  const buffer = found !== undefined && found.length >= count ? found : new Float32Array(count);
+  buffers.set(slot, buffer);
+  return { dtype: 'float32', shape: [size, length, width], data: buffer.subarray(0, count) };
 }
 
 /** FNV-1a. */
