@@ -3,13 +3,16 @@ import { bodyOf, checkRange, type HttpClient, rangeHeaders } from './http.ts';
 import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
 
 const revisionSchema = z.object({ sha: z.string().min(1) });
+/** Ids of git objects: of a small file its blob, of a large one the pointer to it. */
+const gitId = /^[0-9a-f]{40}$/;
+const sha256 = /^[0-9a-f]{64}$/;
 const treeSchema = z.array(
   z.object({
     type: z.string(),
     path: z.string(),
     size: z.number().optional(),
-    oid: z.string(),
-    lfs: z.object({ oid: z.string(), size: z.number() }).nullish(),
+    oid: z.string().regex(gitId),
+    lfs: z.object({ oid: z.string().regex(sha256), size: z.number() }).nullish(),
   }),
 );
 
@@ -62,8 +65,9 @@ export class HubStore implements Store {
     const headers = { 'accept-encoding': 'identity', ...rangeHeaders(from, '') };
     const response = await this.#client.request(url, `hf://${object}`, { headers, signal });
     checkRange(response, from, `hf://${object}`);
-    // Large files' versions are their sha256; a commit's files never change.
-    return { body: bodyOf(response), sha256: /^[0-9a-f]{64}$/.test(version) ? version : undefined };
+    // Versions are what tells the bytes; a commit's files never change.
+    const checksum = sha256.test(version) ? { sha256: version } : { gitBlob: version };
+    return { body: bodyOf(response), checksum };
   }
 
   async #tree(hub: HubPlace, place: string, signal: AbortSignal) {

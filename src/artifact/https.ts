@@ -33,12 +33,12 @@ export class HttpsStore implements Store {
     const name = `https://${object}`;
     const headers = { 'accept-encoding': 'identity', ...rangeHeaders(from, version) };
     const response = await this.#client.request(urlOf(object), name, { headers, signal });
-    const digest = this.#digests.get(object);
+    const sha256 = this.#digests.get(object);
     // A manifest's digest decides; else a file must be the one that was looked at.
-    if (digest === undefined && versionOf(response) !== version)
+    if (sha256 === undefined && versionOf(response) !== version)
       throw new StoreError('Changed', `${name}: was changed while it was read`);
     checkRange(response, from, name);
-    return { body: bodyOf(response), sha256: digest };
+    return { body: bodyOf(response), checksum: sha256 === undefined ? undefined : { sha256 } };
   }
 
   async #manifest(place: string, signal: AbortSignal): Promise<StoredObject[] | undefined> {

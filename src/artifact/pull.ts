@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import {
   createReadStream,
   createWriteStream,
@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { filesIn } from './digest.ts';
-import { isStoreError, type Store, type StoredObject, StoreError } from './store.ts';
+import { type Checksum, isStoreError, type Store, type StoredObject, StoreError } from './store.ts';
 import { readNote, type StoreCopy, writeNote } from './store-copy.ts';
 
 /** Told of the bytes that are here, of how many. */
@@ -33,7 +33,7 @@ const mostChanges = 3;
 
 /**
  * Makes the copy what the store holds at its place. A file that is here in the store's version is not fetched again, one
- * that was cut off goes on where it was, and every file's size and sha256 are checked.
+ * that was cut off goes on where it was, and every file's size and checksum are checked.
  * @returns false where the store has nothing there
  * @throws StoreError, OffsiteError BadSpec
  */
@@ -79,7 +79,7 @@ async function pullObject(
   if (readNote(part)?.version !== version) rmSync(part, { force: true });
   writeNote(part, { version, sizeBytes });
 
-  let sha256: string | undefined;
+  let checksum: Checksum | undefined;
   let counted = 0;
   for (let failures = 0; ; ) {
     const from = existsSync(part) ? statSync(part).size : 0;
@@ -89,7 +89,7 @@ async function pullObject(
     if (from === sizeBytes && (sizeBytes > 0 || existsSync(part))) break;
     try {
       const read = await store.read(copy.objectOf(path), { from, version, signal });
-      sha256 = read.sha256;
+      checksum = read.checksum;
       await pipeline(
         read.body,
         async function* (chunks: AsyncIterable<Buffer>) {
@@ -114,12 +114,13 @@ async function pullObject(
     }
     if (existsSync(part) && statSync(part).size > sizeBytes) rmSync(part);
   }
-  sha256 ??= await checksumOf(store, copy, object, signal);
-  if (sha256 !== undefined && (await sha256Of(part)) !== sha256) {
+  checksum ??= await checksumOf(store, copy, object, signal);
+  if (checksum !== undefined && !(await fits(part, checksum))) {
     rmSync(part);
+    const which = 'sha256' in checksum ? 'sha256' : 'git blob id';
     throw new StoreError(
       'StoreUnavailable',
-      `${copy.describe(path)}: came with another sha256 than it was stored with`,
+      `${copy.describe(path)}: came with another ${which} than it was stored with`,
     );
   }
   mkdirSync(dirname(file), { recursive: true });
@@ -133,11 +134,11 @@ async function checksumOf(
   copy: StoreCopy,
   { path, sizeBytes, version }: StoredObject,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<Checksum | undefined> {
   if (sizeBytes === 0) return undefined;
-  const { body, sha256 } = await store.read(copy.objectOf(path), { from: sizeBytes - 1, version, signal });
+  const { body, checksum } = await store.read(copy.objectOf(path), { from: sizeBytes - 1, version, signal });
   body.destroy();
-  return sha256;
+  return checksum;
 }
 
 /** Whether the file is here, in the version that the store has, and nobody wrote to it since. */
@@ -153,8 +154,15 @@ export function isCurrent(copy: StoreCopy, { path, sizeBytes, version }: StoredO
 }
 
 /** The sha256 of a file, in hexadecimal, without holding up other work. */
-export async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256');
+export const sha256Of = (path: string): Promise<string> => hashOf(path, createHash('sha256'));
+
+async function fits(path: string, checksum: Checksum): Promise<boolean> {
+  if ('sha256' in checksum) return (await sha256Of(path)) === checksum.sha256;
+  const blob = createHash('sha1').update(`blob ${statSync(path).size}\0`);
+  return (await hashOf(path, blob)) === checksum.gitBlob;
+}
+
+async function hashOf(path: string, hash: Hash): Promise<string> {
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
   return hash.digest('hex');
 }

@@ -74,7 +74,8 @@ export class S3Store implements WritableStore {
         abortSignal: signal,
       }),
     );
-    return { body: Body as Readable, sha256: Metadata?.['sha256'] };
+    const sha256 = Metadata?.['sha256'];
+    return { body: Body as Readable, checksum: sha256 === undefined ? undefined : { sha256 } };
   }
 
   async write(object: string, { file, sizeBytes, sha256 }: Outgoing, signal: AbortSignal): Promise<string> {

@@ -9,6 +9,9 @@ export interface StoredObject {
   version: string;
 }
 
+/** What tells an object's bytes, in hexadecimal: their sha256, or the id of the git blob that they are. */
+export type Checksum = { sha256: string } | { gitBlob: string };
+
 export interface ReadOptions {
   /** The first byte. */
   from: number;
@@ -21,8 +24,8 @@ export interface ReadOptions {
 export interface Store {
   /** What lies at a place: that one object, or all below it; empty where nothing is. */
   list(place: string, signal: AbortSignal): Promise<StoredObject[]>;
-  /** An object's bytes, and its sha256 (hexadecimal) where the store knows it. */
-  read(object: string, options: ReadOptions): Promise<{ body: Readable; sha256: string | undefined }>;
+  /** An object's bytes, and the checksum of the whole where the store knows it. */
+  read(object: string, options: ReadOptions): Promise<{ body: Readable; checksum: Checksum | undefined }>;
 }
 
 /** A file on its way into a store. */

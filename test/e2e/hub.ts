@@ -58,15 +58,21 @@ export interface Hub extends WebServer {
   requests: { where: 'hub' | 'files'; path: string; token: boolean; range: string | undefined }[];
   /** Cuts the connection after so many bytes of the next large files. */
   cut: { afterBytes: number; times: number };
+  /** Files that come with one bit changed on their way. */
+  damaged: Set<string>;
+  /** The origin that the next pages of the file list are said to be at; the hub's own when undefined. */
+  pagesAt: string | undefined;
 }
 
 /**
- * Behaves as the hub does: revisions are commits, trees come in pages, large files are redirected to another host, which must
- * not see the token that the hub asks for.
+ * Behaves as the hub does: revisions are commits; trees come in pages and tell git's ids, of large files their sha256 too;
+ * small files have their git id as ETag; large ones are redirected to another host, which must not see the token that the
+ * hub asks for, with X-Linked-Etag and X-Linked-Size of what is there.
  */
 export async function startHub(directory: string, token: string): Promise<Hub> {
   const requests: Hub['requests'] = [];
   const cut = { afterBytes: 0, times: 0 };
+  const faults: Pick<Hub, 'damaged' | 'pagesAt'> = { damaged: new Set(), pagesAt: undefined };
   const note = (where: 'hub' | 'files', request: IncomingMessage) =>
     requests.push({
       where,
@@ -77,7 +83,8 @@ export async function startHub(directory: string, token: string): Promise<Hub> {
   const files = await listen(
     createServer((request, response) => {
       note('files', request);
-      sendFile(join(directory, pathIn(request)), request, response, cut);
+      const path = pathIn(request);
+      sendFile(join(directory, path), request, response, { cut, damaged: faults.damaged.has(path.slice(1)) });
     }),
   );
   const commit = 'c0ffee0000000000000000000000000000000000';
@@ -91,24 +98,38 @@ export async function startHub(directory: string, token: string): Promise<Hub> {
     if (url.pathname === `/api/models/team/tiny/tree/${commit}`) {
       const all = treeOf(directory);
       const start = Number(url.searchParams.get('cursor') ?? 0);
-      const next = `http://${request.headers.host}${url.pathname}?recursive=true&cursor=${start + 2}`;
+      const next = `${faults.pagesAt ?? `http://${request.headers.host}`}${url.pathname}?recursive=true&cursor=${start + 2}`;
       return void json(
         all.slice(start, start + 2),
         start + 2 < all.length ? { link: `<${next}>; rel="next"` } : {},
       );
     }
     const [, path] = /^\/team\/tiny\/resolve\/c0ffee0+\/(.+)$/.exec(url.pathname) ?? [];
-    if (path === undefined) return void response.writeHead(404).end();
-    if (isLarge(path))
-      return void response.writeHead(302, { location: `http://127.0.0.1:${files.port}/${path}` }).end();
-    return sendFile(join(directory, path), request, response);
+    const entry = treeOf(directory).find((one) => one.path === path);
+    if (entry === undefined) return void response.writeHead(404).end();
+    const { path: file, oid, lfs, size } = entry;
+    response.setHeader('x-repo-commit', commit);
+    if (lfs === undefined)
+      return sendFile(join(directory, file), request, response, {
+        etag: `"${oid}"`,
+        damaged: faults.damaged.has(file),
+      });
+    const linked = { 'x-linked-etag': `"${lfs.oid}"`, 'x-linked-size': size };
+    const location = `http://127.0.0.1:${files.port}/${file}`;
+    response.writeHead(302, { location, ...linked }).end();
   };
   const hub = await listen(createServer(answer));
   const close = async () => {
     await hub.close();
     await files.close();
   };
-  return { port: hub.port, endpoint: `http://127.0.0.1:${hub.port}`, requests, cut, close };
+  return Object.assign(faults, {
+    port: hub.port,
+    endpoint: `http://127.0.0.1:${hub.port}`,
+    requests,
+    cut,
+    close,
+  });
 }
 
 const isLarge = (path: string) => ['.safetensors', '.bin'].includes(extname(path));
@@ -120,32 +141,42 @@ function treeOf(directory: string) {
       const file = join(entry.parentPath, entry.name);
       const path = file.slice(directory.length + 1);
       const content = readFileSync(file);
-      const oid = createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
-      const sha256 = createHash('sha256').update(content).digest('hex');
       const size = content.length;
-      return {
-        type: 'file',
-        path,
-        size,
-        oid,
-        ...(isLarge(path) && { lfs: { oid: sha256, size, pointerSize: 134 } }),
-      };
+      if (!isLarge(path)) return { type: 'file', path, size, oid: gitBlob(content), lfs: undefined };
+      const oid = createHash('sha256').update(content).digest('hex');
+      const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize ${size}\n`;
+      const lfs = { oid, size, pointerSize: pointer.length };
+      return { type: 'file', path, size, oid: gitBlob(Buffer.from(pointer)), lfs };
     });
 }
 
+const gitBlob = (content: Buffer) =>
+  createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex');
+
 const pathIn = ({ url = '' }: IncomingMessage) => decodeURIComponent(new URL(url, 'http://x').pathname);
+
+interface Sending {
+  cut?: { afterBytes: number; times: number };
+  damaged?: boolean;
+  etag?: string;
+}
+
+function tagOf(file: string): string {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat?.isFile() ? `"${createHash('sha1').update(readFileSync(file)).digest('hex')}"` : '';
+}
 
 function sendFile(
   file: string,
   request: IncomingMessage,
   response: ServerResponse,
-  cut = { afterBytes: 0, times: 0 },
+  { cut = { afterBytes: 0, times: 0 }, damaged = false, etag = tagOf(file) }: Sending = {},
 ): void {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (!stat?.isFile()) return void response.writeHead(404).end();
   const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
   const content = readFileSync(file).subarray(from);
-  const etag = `"${createHash('sha1').update(readFileSync(file)).digest('hex')}"`;
+  if (damaged) content[content.length >> 1]! ^= 1;
   response.writeHead(from > 0 ? 206 : 200, {
     etag,
     'content-length': content.length,

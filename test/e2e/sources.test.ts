@@ -1,8 +1,19 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { digestOf } from '../../src/artifact/index.ts';
+import { digestOf, Mirror, resolveUri } from '../../src/artifact/index.ts';
 import { Authority } from '../cluster/certificates.ts';
 import { failureOf, offsite, savedStatus } from '../offsite/index.ts';
 import {
@@ -131,6 +142,49 @@ test('a digest that is expected is checked; what lies on the hub is told when it
   const wrong = await run([build], environment);
   expect(wrong.code).toBe(1);
   expect(failureOf(wrong.work, 'EmulatorBuild')).toMatchObject({ reason: 'BadModel' });
+});
+
+/** The hub's model, brought to this machine as a stage does. */
+function pulling(hub: Hub) {
+  const scratch = join(directory, 'scratch');
+  const environment = { HF_ENDPOINT: hub.endpoint, HF_TOKEN: token };
+  const mirror = new Mirror({ scratch, environment, signal: new AbortController().signal });
+  const path = resolveUri('hf://team/tiny@v1', { claims: {}, base: '/', scratch }, 'spec.model.uri');
+  return { path, pull: () => mirror.pull(path, { exact: true }) };
+}
+
+test.each([
+  ['config.json', 'git blob id'],
+  ['.safetensors', 'sha256'],
+])('one bit of a file %s that changed on its way is found, by its %s', async (ending, which) => {
+  const hub = await hubWithModel();
+  const file = readdirSync(join(directory, 'hub')).find((name) => name.endsWith(ending)) as string;
+  const { path, pull } = pulling(hub);
+  hub.damaged.add(file);
+  await expect(pull()).rejects.toMatchObject({
+    reason: 'StoreUnavailable',
+    message: `hf://team/tiny@v1/${file}: came with another ${which} than it was stored with`,
+  });
+  expect(existsSync(join(path, file))).toBe(false);
+  hub.damaged.clear();
+  expect(await pull()).toBe(true);
+  expect(readFileSync(join(path, file))).toEqual(readFileSync(join(directory, 'hub', file)));
+});
+
+test('the pages of a file list come from the hub that has the token, from nowhere else', async () => {
+  const hub = await hubWithModel();
+  const seen: (string | undefined)[] = [];
+  const other = createServer((request, response) => {
+    seen.push(request.headers.authorization);
+    response.end('[]');
+  }).listen(0, '127.0.0.1');
+  cleanUp.push(() => other.close());
+  await once(other, 'listening');
+  hub.pagesAt = `http://127.0.0.1:${(other.address() as AddressInfo).port}`;
+  await expect(pulling(hub).pull()).rejects.toThrow(
+    'hf://team/tiny@v1: its server does not answer as a hub does',
+  );
+  expect(seen).toEqual([]);
 });
 
 test('what is not there, not allowed or not trusted: the field or the place, and no token', async () => {
