@@ -1,5 +1,5 @@
 import type { GraphBuilder, Value } from '../../graph/index.ts';
-import type { Inputs } from './layers.ts';
+import type { Inputs } from './slots.ts';
 
 /**
  * What an adapter has inserted at a linear map y of x: beside it a low-rank change B A (mask x) (LoRA under dropout, arXiv

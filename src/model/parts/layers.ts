@@ -1,8 +1,6 @@
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 import { withInserted } from './inserted.ts';
-
-/** A block's weights by slot, as the graph takes them. */
-export type Inputs = Readonly<Record<string, Value>>;
+import type { Inputs } from './slots.ts';
 
 /** x W^T + b over the last dimension, the bias where the block has one, and what an adapter has inserted at the map. */
 export function linear(g: GraphBuilder, x: Value, w: Inputs, slot: string): Value {

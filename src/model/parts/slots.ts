@@ -1,4 +1,8 @@
+import type { Value } from '../../graph/index.ts';
 import type { Slot, Slots } from '../family.ts';
+
+/** A block's weights by slot, as the graph takes them. */
+export type Inputs = Readonly<Record<string, Value>>;
 
 /** A norm's weight, and its bias in the slot `<slot>Bias` where it has one. */
 export function normSlots(slot: string, name: string, size: number, { bias = false } = {}): Slots {
