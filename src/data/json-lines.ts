@@ -2,11 +2,13 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { badData } from '../api/index.ts';
 
 const chunkBytes = 1 << 20;
+/** What a row may have at most: a long book has a few million bytes, and a file that is no JSON lines has no line feeds. */
+const mostMebibytes = 16;
 const newline = 0x0a;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * The values of a file of JSON lines, one chunk of the file in memory at a time.
+ * The values of a file of JSON lines, one chunk of the file and one line of at most 16 MiB in memory at a time.
  * @throws OffsiteError BadData with file and row (counted from 1)
  */
 export function* jsonLines(path: string): Generator<unknown> {
@@ -33,26 +35,39 @@ function parseLine(line: Uint8Array, where: string): unknown {
   }
 }
 
-/** The file's lines without their line feed; the last one may lack it. */
+/**
+ * The file's lines without their line feed; the last one may lack it.
+ * @throws OffsiteError BadData at a line over the limit, before the rest of it is read
+ */
 function* lines(path: string): Generator<Uint8Array> {
   const file = open(path);
+  let row = 1;
+  // A long line's parts are put together once, at its end.
+  let parts: Buffer[] = [];
+  let bytes = 0;
+  const add = (part: Buffer) => {
+    parts.push(part);
+    bytes += part.length;
+    if (bytes > mostMebibytes << 20)
+      throw badData(
+        `${path}: row ${row}: has more than ${mostMebibytes} MiB; every line holds one JSON object, of one row`,
+      );
+  };
   try {
-    let rest = Buffer.alloc(0);
     for (;;) {
       const chunk = Buffer.allocUnsafe(chunkBytes);
-      const count = read(file, chunk, path);
-      if (count === 0) break;
-      const parts: Buffer[] = [rest];
+      const filled = chunk.subarray(0, read(file, chunk, path));
+      if (filled.length === 0) break;
       let start = 0;
-      for (let end = chunk.indexOf(newline); end >= 0 && end < count; end = chunk.indexOf(newline, start)) {
-        parts.push(chunk.subarray(start, end));
-        yield Buffer.concat(parts.splice(0));
-        start = end + 1;
+      for (let end = filled.indexOf(newline); end >= 0; end = filled.indexOf(newline, start)) {
+        add(filled.subarray(start, end));
+        yield Buffer.concat(parts);
+        [parts, bytes, start] = [[], 0, end + 1];
+        row++;
       }
-      parts.push(chunk.subarray(start, count));
-      rest = Buffer.concat(parts);
+      add(filled.subarray(start));
     }
-    if (rest.length > 0) yield rest;
+    if (bytes > 0) yield Buffer.concat(parts);
   } finally {
     closeSync(file);
   }

@@ -46,13 +46,28 @@ describe('readRows', () => {
         ),
         fc.integer({ min: 1, max: 3 }),
         async (texts, repeat) => {
-          const long = texts.map((text, i) => ({ text: i === 0 ? text.repeat(repeat * 400_000) : text }));
+          const long = texts.map((text, i) => ({
+            text: i === 0 ? text.repeat((repeat * 400_000) / text.length + 1) : text,
+          }));
           const path = file(long.map((row) => JSON.stringify(row)).join('\n'));
           expect(await readRows(path, 'text')).toEqual(long);
         },
       ),
       { numRuns: 4 },
     );
+  });
+
+  test('reads rows of 16 MiB, and refuses one byte more, and 64 MB, by the number of the row', async () => {
+    const first = `${JSON.stringify({ text: 'first' })}\n`;
+    const row = (bytes: number) => `{"text":"${'a'.repeat(bytes - '{"text":""}'.length)}"}`;
+    const path = file(`${first}${row(2 ** 24)}\n${row(2 ** 24)}`);
+    const rows = await readRows(path, 'text');
+    expect(rows.map(({ text }) => text.length)).toEqual([5, 2 ** 24 - 11, 2 ** 24 - 11]);
+
+    const tooLong = /^row 2: has more than 16 MiB; every line holds one JSON object, of one row$/;
+    for (const ending of ['', '\n', `\n${first}`])
+      expect(await problem(`${first}${row(2 ** 24 + 1)}${ending}`, 'text')).toMatch(tooLong);
+    expect(await problem(`${first}${row(64e6)}\n`, 'text')).toMatch(tooLong);
   });
 
   test('keeps the columns of the format only, and takes CRLF, a byte order mark and a last line without a feed', async () => {
