@@ -87,7 +87,9 @@ const Training = withRules(
     checkpointSteps: integer(1, 10000000)
       .default(20)
       .describe('Steps between two checkpoints; a killed run goes on from the last, to the same digest.'),
-    seed: integer(0, 4294967295).default(42).describe("Seed of the rows' order."),
+    seed: integer(0, 4294967295)
+      .default(42)
+      .describe("Seed of the rows' order, of what an adapter starts with, and of its dropout."),
   }),
   {
     holds: ({ steps, epochs }) => (steps === undefined) !== (epochs === undefined),

@@ -215,6 +215,10 @@ const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> =
       'what the emulator is worth on private data is not measured',
     ],
   },
+  'modules and a head': {
+    record: { tunes: [tuneEntry({ adapter: { type: 'bottleneck', size: 8, head: true } })] },
+    says: ['Trained bottleneck and the head', 'Trains bottleneck and the head for 120 steps'],
+  },
   'one step': { record: { tunes: [tuneEntry({ steps: 1, validation: false })] }, says: ['Loss by step'] },
   'no step yet': {
     record: { tunes: [tuneEntry({ history: { value: { losses: [], evaluations: [], bestStep: 0 } } })] },

@@ -113,12 +113,14 @@ export function tuneEntry({
   steps = 120,
   validation = true,
   status = {} as Partial<OffsiteTuneStatus>,
+  adapter = { type: 'layers' } as OffsiteTune['spec']['adapter'],
   ...found
 }: {
   name?: string;
   steps?: number;
   validation?: boolean;
   status?: Partial<OffsiteTuneStatus>;
+  adapter?: OffsiteTune['spec']['adapter'];
 } & Partial<Pick<TuneEntry, 'history' | 'manifest'>> = {}): TuneEntry {
   const losses = Array.from({ length: steps }, (_, i) => 3 * Math.exp(-i / 60) + 0.2 * Math.sin(i));
   const cell = { value: 0.5, stderr: 0.03 };
@@ -133,6 +135,7 @@ export function tuneEntry({
         format: 'multipleChoice',
         ...(validation ? { validation: { uri: 'pvc://data/validation.jsonl' } } : {}),
       },
+      adapter,
       training: { steps },
       output: { uri: `pvc://artifacts/${name}-adapter` },
     }),
