@@ -72,6 +72,13 @@ const cases: [name: string, inputs: Input[], build: Build, expected: number[]][]
     [3, 3, 0],
   ],
   ['oneHot', [integers([2], [1, 0])], (g, [i]) => g.oneHot(i!, 3), [0, 1, 0, 1, 0, 0]],
+  ['reduceMax', [real([2, 3], -3, -1, -2, 5, -Infinity, 4)], (g, [v]) => g.reduceMax(v!, [1]), [-1, 5]],
+  [
+    'reduceMax, of the first dimension, which goes',
+    [real([2, 3], -3, -1, -2, 5, -Infinity, 4)],
+    (g, [v]) => g.reduceMax(v!, [0], false),
+    [5, -1, 4],
+  ],
   ['slice', [real([2, 3], 1, 2, 3, 4, 5, 6)], (g, [v]) => g.slice(v!, 1, 1, 3), [2, 3, 5, 6]],
   ['transpose', [real([2, 3], 1, 2, 3, 4, 5, 6)], (g, [v]) => g.transpose(v!, [1, 0]), [1, 4, 2, 5, 3, 6]],
   [
@@ -130,6 +137,8 @@ describe('operators', () => {
     const builds: [Input, (g: GraphBuilder, v: Value) => Value][] = [
       [floats([2, 3, 4], () => 1), (g, v) => g.reduceSum(v, [0, 2], false)],
       [floats([2, 3, 4], () => 1), (g, v) => g.reduceSum(v, [1])],
+      [floats([2, 3, 4], () => 1), (g, v) => g.reduceMax(v, [0, 2], false)],
+      [floats([2, 3, 4], () => 1), (g, v) => g.reduceMax(v, [1])],
       [floats([2, 3, 4], () => 1), (g, v) => g.gather(v, g.integers([0, 1, 1, 0]), 1)],
       [floats([2, 1], () => 1), (g, v) => g.expand(v, [5, 2, 3])],
       [floats([2, 3], () => 1), (g, v) => g.concat([v, v], 0)],
