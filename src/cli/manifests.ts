@@ -71,27 +71,39 @@ export function referencesOf(resource: Resource): { field: string; kind: Resourc
  */
 export function inOrder(loaded: readonly LoadedResource[]): LoadedResource[] {
   const known = new Set(loaded.map(({ resource }) => key(resource)));
+  const namespaces = new Map(
+    loaded.map(({ resource }) => [`${resource.kind}/${resource.metadata.name}`, namespaceOf(resource)]),
+  );
   const problems = loaded.flatMap(({ resource, file }) =>
     referencesOf(resource)
       .filter(({ kind, name }) => !known.has(key({ kind, metadata: { ...resource.metadata, name } })))
-      .map(
-        ({ field, kind, name }) =>
-          `${file}: ${resource.kind} ${resource.metadata.name}: ${field}.name: there is no ${kind} "${name}" in the given files` +
-          ` (add its manifest, or use uri and digest)`,
-      ),
+      .map(({ field, kind, name }) => {
+        const other = namespaces.get(`${kind}/${name}`);
+        const where =
+          other === undefined
+            ? 'in the given files'
+            : `in namespace ${namespaceOf(resource)}, only in ${other}, and a reference stays in its namespace`;
+        return (
+          `${file}: ${resource.kind} ${resource.metadata.name}: ${field}.name: there is no ${kind} "${name}" ${where}` +
+          ` (add its manifest, or use uri and digest)`
+        );
+      }),
   );
   if (problems.length > 0) throw badSpec(problems.join('\n'));
   const rank: readonly Resource['kind'][] = ['EmulatorBuild', 'OffsiteTune', 'PlugIn'];
   return [...loaded].sort((a, b) => rank.indexOf(a.resource.kind) - rank.indexOf(b.resource.kind));
 }
 
-/** Names one resource among those of a run. */
-export function key(resource: {
+interface Named {
   kind: string;
   metadata: { name: string; namespace?: string | undefined };
-}): string {
-  return `${resource.kind}/${resource.metadata.namespace ?? 'default'}/${resource.metadata.name}`;
 }
+
+/** Names one resource among those of a run. */
+export const key = (resource: Named): string =>
+  `${resource.kind}/${namespaceOf(resource)}/${resource.metadata.name}`;
+
+const namespaceOf = ({ metadata }: Named): string => metadata.namespace ?? 'default';
 
 function manifestFiles(path: string): string[] {
   let isDirectory: boolean;
@@ -115,13 +127,21 @@ function readText(file: string): string {
   }
 }
 
+/** The work dir has one place for a kind and name, whatever the namespace. */
 function duplicates(loaded: readonly LoadedResource[]): string[] {
-  const first = new Map<string, string>();
+  const first = new Map<string, LoadedResource>();
   const problems: string[] = [];
-  for (const { resource, file } of loaded) {
-    const earlier = first.get(key(resource));
-    if (earlier === undefined) first.set(key(resource), file);
-    else problems.push(`${file}: ${resource.kind} ${resource.metadata.name}: stands in ${earlier} already`);
+  for (const item of loaded) {
+    const name = `${item.resource.kind} ${item.resource.metadata.name}`;
+    const earlier = first.get(name);
+    if (earlier === undefined) first.set(name, item);
+    else if (key(earlier.resource) === key(item.resource))
+      problems.push(`${item.file}: ${name}: stands in ${earlier.file} already`);
+    else
+      problems.push(
+        `${item.file}: ${name}: has the same name as one of namespace ${namespaceOf(earlier.resource)} in ${earlier.file};` +
+          ' rename one, or run each namespace by itself with its own --work-dir',
+      );
   }
   return problems;
 }

@@ -104,6 +104,27 @@ test('names that stand twice, outputs in one place, references that lead nowhere
   ]);
 });
 
+test('namespaces: one place in the work dir for a kind and name, and references stay inside', async () => {
+  const directory = join(root, 'namespaces');
+  mkdirSync(directory);
+  const inNamespace = (namespace: string, all: Manifest[]) =>
+    all.map((manifest) => ({ ...manifest, metadata: { ...manifest.metadata, namespace } }));
+  const [build, tune] = manifests(() => {}) as [Manifest, Manifest];
+  writeManifests(join(directory, 'a.yaml'), inNamespace('models', [build]));
+  writeManifests(join(directory, 'b.yaml'), inNamespace('data', [tune]));
+  expect(await refusal(directory)).toEqual([
+    'b.yaml: OffsiteTune tiny: spec.emulator.ref.name: there is no EmulatorBuild "tiny" in namespace data, only in models,' +
+      ' and a reference stays in its namespace (add its manifest, or use uri and digest)',
+  ]);
+
+  setField(build, 'spec.output.uri', 'file:out/other');
+  writeManifests(join(directory, 'b.yaml'), inNamespace('data', [build]));
+  expect(await refusal(directory)).toEqual([
+    'b.yaml: EmulatorBuild tiny: has the same name as one of namespace models in a.yaml;' +
+      ' rename one, or run each namespace by itself with its own --work-dir',
+  ]);
+});
+
 test('wrong usage', async () => {
   const empty = join(root, 'empty');
   mkdirSync(empty);
