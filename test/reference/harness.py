@@ -2,7 +2,8 @@
 
 Needs Python with torch, transformers, gguf and lm-eval (which brings datasets); the arguments are SmolLM2's GGUF file and
 tasks (none means all). The rows, made for this purpose in the published columns, take the place of the hub's data sets; nothing else of the harness's
-tasks is touched but RACE's prompt, since the harness asks an article's questions one after another in a single prompt.
+tasks is touched but RACE's prompt, since the harness asks an article's questions one after another in a single prompt, and the
+metrics of choices, among which acc_bytes is asked for too: the harness's acc_norm divides by characters.
 Writes test/fixtures/tasks/<task>.parquet and harness.json.
 """
 import json
@@ -15,6 +16,7 @@ import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from lm_eval import simple_evaluate
 from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -48,9 +50,8 @@ RACE = {
     "doc_to_text": "Article: {{article}}\n\nQuestion: {{question}}\n\nAnswer:",
     "doc_to_target": "{{['A', 'B', 'C', 'D'].index(answer)}}",
     "doc_to_choice": "{{options}}",
-    "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
 }
-NAMES = {"webquestions": "webqs", "race": RACE}
+CHOICES = [{"metric": metric, "aggregation": "mean", "higher_is_better": True} for metric in ("acc", "acc_norm", "acc_bytes")]
 
 
 def rows(task):
@@ -77,19 +78,28 @@ def load():
     return HFLM(pretrained=model.eval(), tokenizer=tokenizer, batch_size=16, device="cpu")
 
 
+def named(task):
+    """A task of the harness, by name or as it is to be changed."""
+    if task == "webquestions":
+        return "webqs"
+    config = RACE if task == "race" else manager.load(task)["tasks"][task].config.to_dict(keep_callable=True)
+    return {**config, "metric_list": CHOICES}
+
+
 datasets.load_dataset = local
+manager = TaskManager()
 asked = sys.argv[2:] or list(TASKS)
 for task in asked:
     rows(task).to_parquet(FIXTURES / f"{task}.parquet")
 found = simple_evaluate(
-    model=load(), tasks=[NAMES.get(task, task) for task in asked], num_fewshot=0, bootstrap_iters=0,
+    model=load(), tasks=[named(task) for task in asked], num_fewshot=0, bootstrap_iters=0,
 )
 fixture = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"tasks": {}}
 fixture["harness"] = version("lm-eval")
 for task in asked:
     name = {"webquestions": "webqs"}.get(task, task)
     samples = sorted(found["samples"][name], key=lambda sample: sample["doc_id"])
-    metrics = [metric for metric in ("acc", "acc_norm", "exact_match") if metric in samples[0]]
+    metrics = [metric for metric in ("acc", "acc_norm", "acc_bytes", "exact_match") if metric in samples[0]]
     fixture["tasks"][task] = [{
         "logLikelihood": [round(float(score), 4) for score, _ in sample["filtered_resps"]],
         "greedy": [bool(greedy) for _, greedy in sample["filtered_resps"]],
