@@ -14,7 +14,7 @@ import { workOf } from './build.ts';
 export const plugIn: KindRules<PlugIn> = {
   kind: 'PlugIn',
   stages: ['plug'],
-  resultFields: ['evaluation', 'gates'],
+  resultFields: ['evaluation', 'gates', 'analysis'],
   wholeResult: ['evaluation', 'gates'],
   references: ({ spec }) => [
     ...referenceTo('EmulatorBuild', 'emulator', spec.emulator),

@@ -46,6 +46,19 @@ export function decimal(bounds: Bounds, example: string) {
   });
 }
 
+/** A number with a fraction between two bounds, which may be negative: a string in YAML. */
+export function decimalBetween(least: number, most: number, example: string) {
+  const pattern = /^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$/;
+  return withRules(z.string().max(32), {
+    holds: (value) => {
+      const number = Number(value);
+      return typeof value !== 'string' || (pattern.test(value) && number >= least && number <= most);
+    },
+    cel: `self.matches(${celString(pattern)}) && double(self) >= double(${least}) && double(self) <= double(${most})`,
+    message: `must be a number from ${least} to ${most}, in quotes, such as "${example}"`,
+  });
+}
+
 const namePattern = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
 const nameRight = 'must be lower-case letters, digits and "-", at most 40 characters, no "-" at the ends';
 

@@ -1,3 +1,4 @@
+export type { Analysis } from './analysis.ts';
 export * from './conditions.ts';
 export * from './crds.ts';
 export type { EmulatorBuildSpec } from './emulator-build.ts';
@@ -14,6 +15,7 @@ export * from './resources.ts';
 export type { Validation } from './rules.ts';
 export type { ArtifactSource, DataSource, Output, Source, TrainingData } from './sources.ts';
 export type {
+  AnalysisSummary,
   Artifact,
   Cell,
   Condition,

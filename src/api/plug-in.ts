@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Analysis } from './analysis.ts';
 import { decimal, integer, resourceName } from './fields.ts';
 import { Engine, jobFields } from './job.ts';
 import { Metric, metricFits } from './metrics.ts';
@@ -61,6 +62,9 @@ export const PlugInSpec = withRules(
     gates: Gates.optional().describe(
       'Inequalities that stop the release where they do not hold; those not named are reported and stop nothing.',
     ),
+    analysis: Analysis.optional().describe(
+      'What is measured after the evaluation, to explain it; it changes and stops nothing.',
+    ),
     output: PlugInOutput.describe('Where the result goes.'),
     engine: Engine,
     ...jobFields,
@@ -70,6 +74,21 @@ export const PlugInSpec = withRules(
     cel: '!has(self.gates) || has(self.evaluation)',
     message: 'need spec.evaluation.tasks to be measured on: add it, or remove gates',
     path: ['gates'],
+  },
+  {
+    holds: ({ analysis, evaluation }) => analysis === undefined || evaluation !== undefined,
+    cel: '!has(self.analysis) || has(self.evaluation)',
+    message: 'needs spec.evaluation.tasks to be measured on: add it, or remove analysis',
+    path: ['analysis'],
+  },
+  {
+    holds: ({ analysis, evaluation }) =>
+      !Array.isArray(analysis?.tasks) ||
+      !Array.isArray(evaluation?.tasks) ||
+      analysis.tasks.every((name) => evaluation.tasks.some((task) => task?.name === name)),
+    cel: '!has(self.analysis) || !has(self.analysis.tasks) || !has(self.evaluation) || self.analysis.tasks.all(name, self.evaluation.tasks.exists(task, task.name == name))',
+    message: 'must be names of tasks of spec.evaluation.tasks',
+    path: ['analysis', 'tasks'],
   },
 );
 

@@ -138,6 +138,35 @@ const TaskResult = z.object({
 });
 export type TaskResult = z.output<typeof TaskResult>;
 
+const LayerChange = z.object({ layer, change: figure });
+const LayerChanges = z.object({
+  largest: LayerChange.describe('The layer without which the loss grows most, and by how much.'),
+  smallest: LayerChange.describe('The layer without which it grows least, or falls most.'),
+});
+
+const AnalysisSummary = z.object({
+  task: name,
+  samples: count,
+  loss: figure.describe(
+    "Of the plugged-in model: the mean negative log-likelihood of the answers' tokens, in nats.",
+  ),
+  interpolation: z
+    .object({
+      fullLoss: figure.optional().describe('At 0, the full model.'),
+      bestCoefficient: figure,
+      bestLoss: figure,
+      barrier: figure
+        .optional()
+        .describe(
+          'How far the loss between full model and plug-in rises above the straight line between theirs; 0 where it does not.',
+        ),
+    })
+    .optional(),
+  deleted: LayerChanges.optional().describe('With each layer skipped.'),
+  rewound: LayerChanges.optional().describe("With each transfer layer set back to the full model's weights."),
+});
+export type AnalysisSummary = z.output<typeof AnalysisSummary>;
+
 export const PlugInStatus = z.object({
   ...common,
   inputs: z
@@ -149,6 +178,9 @@ export const PlugInStatus = z.object({
     z.array(z.object({ name: z.string().max(128), passed: z.boolean(), message: words })).max(128),
     'name',
   ).optional(),
+  analysis: distinct(z.array(AnalysisSummary).max(32), 'task')
+    .optional()
+    .describe('The analyses in short; all of them are in the manifest and in the report.'),
 });
 export type PlugInStatus = z.output<typeof PlugInStatus>;
 

@@ -22,6 +22,8 @@ export interface ScoreOptions {
   readonly emit: Emit;
   /** Whether rows are told what greedy decoding would say. */
   readonly greedy?: boolean;
+  /** Told of every block done, in the place of events of this scoring alone. */
+  readonly progress?: (blocks: number) => void;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface ScoreOptions {
 export async function scoreRows(
   decoder: Decoder,
   batches: readonly PackedBatch[],
-  { memory, stage, emit, greedy: asked = false }: ScoreOptions,
+  { memory, stage, emit, greedy: asked = false, progress }: ScoreOptions,
 ): Promise<RowLikelihood[]> {
   const scores = new Map<number, RowLikelihood>();
   await streamBlocks(decoder, batches, {
@@ -51,7 +53,7 @@ export async function scoreRows(
         if (greedy && score.greedy) score.greedy[branch] = (score.greedy[branch] ?? true) && greedy[i] === 1;
       });
     },
-    progress: progressOf(stage, batches.length * decoder.depth, emit),
+    progress: progress ?? progressOf(stage, batches.length * decoder.depth, emit),
   });
   for (const { row, logLikelihood } of scores.values())
     if (logLikelihood.some(Number.isNaN))

@@ -1,4 +1,11 @@
 export { type Adapter, openAdapter } from './adapter.ts';
+export {
+  type AnalysisRecord,
+  analysisFile,
+  analysisSchema,
+  type Figures,
+  readAnalysis,
+} from './analysis/index.ts';
 export { type Cells, checkGates, type GateResult } from './gates.ts';
 export { mergedTensors, savePluggedIn } from './merge.ts';
 export { type PlugOptions, type PlugResult, plug } from './plug.ts';

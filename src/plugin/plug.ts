@@ -11,6 +11,8 @@ import {
 import {
   canonicalJson,
   digestOf,
+  inPlace,
+  type Keeper,
   type OpenedArtifact,
   openArtifact,
   peekManifest,
@@ -30,6 +32,7 @@ import type { Engine } from '../engine/index.ts';
 import { Decoder, type Model, type Overlay, openModel, weightsOf } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
 import { type Adapter, adapterFile, openAdapter } from './adapter.ts';
+import { type AnalysisRecord, analyse, KeptWork, summaryOf } from './analysis/index.ts';
 import { evaluate, loadTask, type TaskData } from './evaluate.ts';
 import { type Cells, checkGates, type GateName, type GateResult } from './gates.ts';
 import { mergedTensors, savePluggedIn } from './merge.ts';
@@ -47,9 +50,11 @@ export interface PlugOptions {
   /** Bytes for decoded weights and hidden states. */
   memory: number;
   emit: Emit;
+  /** Brings what is kept of unfinished analyses from its store and there; in place when absent. */
+  keeper?: Keeper;
 }
 
-export type PlugResult = Pick<PlugInStatus, 'evaluation' | 'gates'> & {
+export type PlugResult = Pick<PlugInStatus, 'evaluation' | 'gates' | 'analysis'> & {
   artifact?: { digest: string; sizeBytes: number };
 };
 
@@ -57,8 +62,8 @@ const cellNames = ['fullZeroShot', 'emulatorZeroShot', 'emulatorFineTuned', 'plu
 type CellName = (typeof cellNames)[number];
 
 /**
- * Checks the adapter, plugs it in, measures the cells, checks the gates and saves what was asked for.
- * @param report called with evaluation and gates before a failed gate stops the release
+ * Checks the adapter, plugs it in, measures the cells, analyses, checks the gates and saves what was asked for.
+ * @param report called with evaluation, gates and analysis before a failed gate stops the release
  * @throws OffsiteError BadModel, BadData, GateFailed, Cancelled
  */
 export async function plug(options: PlugOptions, report: (result: PlugResult) => void): Promise<PlugResult> {
@@ -97,17 +102,28 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
         ...(spec.output.save === 'adapter' ? { adapter: adapter.type } : {}),
         evaluation: evaluationOf(spec),
         rows: rowDigests(options),
+        ...(spec.analysis ? { analysis: spec.analysis } : {}),
       },
     };
     const done = finished(output, identity);
     const plugged = mergedTensors(model, adapter, Number(spec.coefficient));
-    const measured = done ?? (await measure(options, model, bundle, adapter, plugged));
-    const gates = checkAll(spec, measured);
-    report({ evaluation: measured, gates });
+    const kept =
+      spec.analysis && !done
+        ? await KeptWork.open(output, keptFor(identity, spec.analysis), options.keeper ?? inPlace)
+        : undefined;
+    const measureCells = () => measure(options, model, bundle, adapter, plugged);
+    const evaluation =
+      done?.evaluation ?? (kept ? await kept.evaluation(measureCells) : await measureCells());
+    const gates = checkAll(spec, evaluation);
+    report({ evaluation, gates });
+    const analysis =
+      done?.analysis ?? (kept && (await analysisOf(options, { model, bundle, adapter, plugged }, kept)));
+    const found = { evaluation, gates, ...(analysis ? { analysis: summaryOf(analysis) } : {}) };
+    report(found);
     stopAtFailedGate(spec, gates);
-    if (spec.output.save === 'none') return { evaluation: measured, gates };
+    if (spec.output.save === 'none') return found;
 
-    const scores = { evaluation: measured };
+    const scores = { evaluation, ...(analysis ? { analysis } : {}) };
     const artifact = done
       ? openArtifact(output)
       : await save(
@@ -121,11 +137,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
             scores,
           },
         );
-    return {
-      evaluation: measured,
-      gates,
-      artifact: { digest: artifact.digest, sizeBytes: artifact.sizeBytes },
-    };
+    return { ...found, artifact: { digest: artifact.digest, sizeBytes: artifact.sizeBytes } };
   } finally {
     for (const open of opened) open.close();
   }
@@ -151,34 +163,93 @@ const rowDigests = ({ spec, tasks }: PlugOptions) =>
     dataDigest(path, `spec.evaluation.tasks[${i}].data`, spec.evaluation?.tasks[i]?.data.digest),
   );
 
-/** The evaluation of an artifact that lies there already and was made of the same things in the same way. */
-function finished(
-  output: string,
-  identity: { madeFrom: Record<string, string>; hyperparameters: Record<string, unknown> },
-): TaskResult[] | undefined {
+/** What kept work depends on: each variant is kept by itself, so that others may be asked for without losing it. */
+const keptFor = (
+  { madeFrom, hyperparameters }: Identity,
+  { tasks, limit }: NonNullable<PlugIn['spec']['analysis']>,
+) => ({ madeFrom, hyperparameters: { ...hyperparameters, analysis: { tasks, limit } } });
+
+interface Identity {
+  madeFrom: Record<string, string>;
+  hyperparameters: Record<string, unknown>;
+}
+
+interface Done {
+  evaluation: TaskResult[];
+  analysis?: AnalysisRecord;
+}
+
+/** What was measured for an artifact that lies there already and was made of the same things in the same way. */
+function finished(output: string, identity: Identity): Done | undefined {
   const peeked = peekManifest(output);
   if (peeked === undefined) return undefined;
   const { madeFrom, hyperparameters, scores } = peeked.manifest;
   const same =
     canonicalJson({ madeFrom, hyperparameters }) ===
     canonicalJson({ madeFrom: identity.madeFrom, hyperparameters: identity.hyperparameters });
-  return same ? (scores?.['evaluation'] as TaskResult[]) : undefined;
+  return same ? (scores as unknown as Done) : undefined;
+}
+
+/** The analyses that the spec asks for, on the tasks and rows that it names. */
+async function analysisOf(
+  options: PlugOptions,
+  { model, bundle, adapter, plugged }: { model: Model; bundle: Bundle; adapter: Adapter; plugged: Overlay },
+  kept: KeptWork,
+): Promise<AnalysisRecord | undefined> {
+  const { engine, memory, emit } = options;
+  const { analysis, evaluation } = options.spec;
+  if (analysis === undefined || evaluation === undefined) return undefined;
+  const coefficient = Number(options.spec.coefficient);
+  return analyse({
+    analysis,
+    model,
+    at: (c) => (c === coefficient ? plugged : mergedTensors(model, adapter, c)),
+    plugged: { transferLayers: bundle.plan.transferLayers, coefficient },
+    tasks: await loadTasks(options, model, { tasks: analysis.tasks, limit: analysis.limit }),
+    kept,
+    engine,
+    memory,
+    emit,
+  });
+}
+
+/** The rows of all tasks, or of some and only the first of each. */
+async function loadTasks(
+  { spec, tasks }: PlugOptions,
+  model: Model,
+  {
+    tasks: names,
+    limit = Number.POSITIVE_INFINITY,
+  }: { tasks?: string[] | undefined; limit?: number | undefined } = {},
+): Promise<TaskData[]> {
+  const { evaluation } = spec;
+  const loaded: TaskData[] = [];
+  for (const [i, task] of evaluation?.tasks.entries() ?? []) {
+    if (names !== undefined && !names.includes(task.name)) continue;
+    const least = Math.min(limit, task.limit ?? Number.POSITIVE_INFINITY);
+    loaded.push(
+      await loadTask(model, {
+        ...task,
+        path: tasks[i] as string,
+        maxLength: evaluation?.maxLength as number,
+        limit: Number.isFinite(least) ? least : undefined,
+      }),
+    );
+  }
+  return loaded;
 }
 
 async function measure(
-  { spec, tasks, engine, memory, emit }: PlugOptions,
+  options: PlugOptions,
   model: Model,
   bundle: Bundle,
   adapter: Adapter,
   plugged: Overlay,
 ): Promise<TaskResult[]> {
+  const { spec, engine, memory, emit } = options;
   const { evaluation } = spec;
   if (evaluation === undefined) return [];
-  const loaded: TaskData[] = [];
-  for (const [i, task] of evaluation.tasks.entries())
-    loaded.push(
-      await loadTask(model, { ...task, path: tasks[i] as string, maxLength: evaluation.maxLength }),
-    );
+  const loaded = await loadTasks(options, model);
   const decoders: Record<CellName, () => Decoder> = {
     fullZeroShot: () => new Decoder(engine, model.architecture, weightsOf(model, { memory: memory / 2 })),
     emulatorZeroShot: () =>

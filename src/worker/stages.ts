@@ -87,7 +87,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     });
   },
 
-  async plug(job, { emit, cancel }) {
+  async plug(job, { emit, cancel, keeper }) {
     const { spec } = job.resource as PlugIn;
     const report = ({ artifact, ...rest }: PlugResult) =>
       emit({
@@ -109,6 +109,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
           engine,
           memory: memoryOf(spec.engine),
           emit,
+          keeper,
         },
         report,
       ),

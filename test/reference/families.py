@@ -390,6 +390,7 @@ def reference(name, variant):
 
 
 torch.set_num_threads(1)
-FIXTURES.mkdir(parents=True, exist_ok=True)
-for name in sys.argv[1:] or VARIANTS:
-    reference(name, VARIANTS[name])
+if __name__ == "__main__":
+    FIXTURES.mkdir(parents=True, exist_ok=True)
+    for name in sys.argv[1:] or VARIANTS:
+        reference(name, VARIANTS[name])

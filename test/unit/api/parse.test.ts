@@ -223,6 +223,29 @@ describe('a wrong manifest', () => {
       'spec.emulator.digest: must be given with uri',
     ],
     ['a bundle from nowhere', withSpec(tune, { emulator: {} }), 'spec.emulator: must have either ref'],
+    [
+      'analyses of nothing',
+      withSpec(plug, { analysis: { interpolation: {} } }),
+      'spec.analysis: needs spec.evaluation.tasks',
+    ],
+    [
+      'analyses that ask for nothing',
+      withSpec(plug, { evaluation: { tasks: [task] }, analysis: { limit: 8 } }),
+      'spec.analysis: must ask for interpolation, layerImportance or both',
+    ],
+    [
+      'a task that is not evaluated',
+      withSpec(plug, { evaluation: { tasks: [task] }, analysis: { layerImportance: {}, tasks: ['other'] } }),
+      'spec.analysis.tasks: must be names of tasks',
+    ],
+    [
+      'a coefficient that is far away',
+      withSpec(plug, {
+        evaluation: { tasks: [task] },
+        analysis: { interpolation: { coefficients: ['0', '11'] } },
+      }),
+      'spec.analysis.interpolation.coefficients[1]: must be a number from -10 to 10',
+    ],
     ['gates on nothing', withSpec(plug, { gates: {} }), 'spec.gates: need spec.evaluation.tasks'],
     [
       'accuracy of text',

@@ -1,0 +1,81 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import type { TaskResult } from '../../api/index.ts';
+import { canonicalJson, type Keeper, sha256, writeWhole } from '../../artifact/index.ts';
+import { checkpointsOf } from '../../tuning/index.ts';
+import { type AnalysisRecord, analysisSchema, type Figures, figuresList } from './record.ts';
+
+const schema = z.object({
+  /** Of what is plugged in, how, and of the rows. */
+  identity: z.string(),
+  evaluation: z.array(z.custom<TaskResult>()).optional(),
+  /** By the variant's key. */
+  measured: z.record(z.string(), figuresList),
+  /** Once all is measured. */
+  analysis: analysisSchema.optional(),
+});
+
+/** Where unfinished work of a PlugIn with analyses is kept, and what they found in the end. */
+export const analysisFile = (output: string): string => join(checkpointsOf(output), 'analysis.json');
+
+/** What a pod that died had measured already. It is written whole after each evaluation, and so is never lost. */
+export class KeptWork {
+  readonly #file: string;
+  readonly #keeper: Keeper;
+  #kept: z.output<typeof schema>;
+
+  private constructor(file: string, keeper: Keeper, kept: z.output<typeof schema>) {
+    this.#file = file;
+    this.#keeper = keeper;
+    this.#kept = kept;
+  }
+
+  /** @param of what the work depends on; what is kept of other work counts as none */
+  static async open(output: string, of: unknown, keeper: Keeper): Promise<KeptWork> {
+    const file = analysisFile(output);
+    const identity = sha256(canonicalJson(of));
+    await keeper.pull(file, { exact: true });
+    const kept = read(file);
+    return new KeptWork(file, keeper, kept?.identity === identity ? kept : { identity, measured: {} });
+  }
+
+  async evaluation(measure: () => Promise<TaskResult[]>): Promise<TaskResult[]> {
+    const { evaluation = await measure() } = this.#kept;
+    if (this.#kept.evaluation === undefined) this.#keep({ evaluation });
+    return evaluation;
+  }
+
+  figures(key: string): Figures[] | undefined {
+    return this.#kept.measured[key];
+  }
+
+  addFigures(key: string, figures: Figures[]): void {
+    this.#keep({ measured: { ...this.#kept.measured, [key]: figures } });
+  }
+
+  finish(analysis: AnalysisRecord): void {
+    if (canonicalJson(this.#kept.analysis ?? null) !== canonicalJson(analysis)) this.#keep({ analysis });
+  }
+
+  #keep(more: Partial<z.output<typeof schema>>): void {
+    this.#kept = { ...this.#kept, ...more };
+    mkdirSync(dirname(this.#file), { recursive: true });
+    writeWhole(this.#file, canonicalJson(this.#kept));
+    this.#keeper.pushLater(this.#file, { exact: true });
+  }
+}
+
+/** What the analyses beside an output found; undefined where there are none, or none that are finished. */
+export function readAnalysis(output: string): AnalysisRecord | undefined {
+  return read(analysisFile(output))?.analysis;
+}
+
+/** A damaged file is as good as none: it is measured again. */
+function read(file: string): z.output<typeof schema> | undefined {
+  try {
+    return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    return undefined;
+  }
+}

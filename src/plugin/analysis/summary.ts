@@ -1,0 +1,85 @@
+import type { AnalysisSummary } from '../../api/index.ts';
+import type { AnalysisRecord } from './record.ts';
+
+/** A place on the line, or a layer, with its loss. */
+interface Point {
+  at: number;
+  loss: number;
+}
+
+/** The analyses in a few numbers a task, small enough for a status. */
+export function summaryOf(record: AnalysisRecord): AnalysisSummary[] {
+  return record.tasks.flatMap(({ task, samples }, i): AnalysisSummary[] => {
+    const loss = record.plugIn[i]?.loss;
+    if (loss === undefined) return [];
+    const line = (record.interpolation ?? []).flatMap(({ coefficient, figures }) =>
+      figures[i] ? [{ at: coefficient, loss: Number(figures[i].loss) }] : [],
+    );
+    const changes = (layers: AnalysisRecord['deleted']) =>
+      changesOf(
+        (layers ?? []).flatMap(({ layer, figures }) =>
+          figures[i] ? [{ at: layer, loss: Number(figures[i].loss) }] : [],
+        ),
+        Number(loss),
+      );
+    return [
+      {
+        task,
+        samples,
+        loss: text(Number(loss)),
+        ...interpolationOf(line, { at: record.coefficient, loss: Number(loss) }),
+        ...optional('deleted', changes(record.deleted)),
+        ...optional('rewound', changes(record.rewound)),
+      },
+    ];
+  });
+}
+
+function interpolationOf(
+  line: readonly Point[],
+  plugIn: Point,
+): Pick<AnalysisSummary, 'interpolation'> | undefined {
+  const best = extreme(line, (a, b) => a.loss < b.loss);
+  if (best === undefined) return undefined;
+  const full = line.find(({ at }) => at === 0);
+  return {
+    interpolation: {
+      ...(full && { fullLoss: text(full.loss) }),
+      bestCoefficient: String(best.at),
+      bestLoss: text(best.loss),
+      ...(full && plugIn.at > 0 && { barrier: text(barrierOf(line, full, plugIn)) }),
+    },
+  };
+}
+
+/**
+ * How far the loss between the two ends rises above the straight line between theirs, in nats: 0 where they are linearly
+ * connected (Frankle et al., arXiv 1912.05671, section 2).
+ */
+export function barrierOf(line: readonly Point[], full: Point, plugIn: Point): number {
+  const between = line.filter(({ at }) => at > full.at && at < plugIn.at);
+  const rises = between.map(({ at, loss }) => {
+    const share = (at - full.at) / (plugIn.at - full.at);
+    return loss - ((1 - share) * full.loss + share * plugIn.loss);
+  });
+  return Math.max(0, ...rises);
+}
+
+function changesOf(layers: readonly Point[], loss: number): AnalysisSummary['deleted'] {
+  const largest = extreme(layers, (a, b) => a.loss > b.loss);
+  const smallest = extreme(layers, (a, b) => a.loss < b.loss);
+  const change = (point: Point) => ({ layer: point.at, change: text(point.loss - loss) });
+  return largest && smallest && { largest: change(largest), smallest: change(smallest) };
+}
+
+/** The first of the points that is before no other. */
+const extreme = (points: readonly Point[], before: (a: Point, b: Point) => boolean): Point | undefined =>
+  points.reduce<Point | undefined>(
+    (best, point) => (best === undefined || before(point, best) ? point : best),
+    undefined,
+  );
+
+const optional = <K extends string, T>(key: K, value: T | undefined): { [k in K]?: T } =>
+  value === undefined ? {} : ({ [key]: value } as { [k in K]?: T });
+
+const text = (value: number) => value.toFixed(4);
