@@ -12,6 +12,7 @@ const pages = [
   'docs/exchange.md',
   'docs/security.md',
   'docs/operations.md',
+  'docs/stores.md',
   'charts/offsite-tuning/README.md',
 ];
 

