@@ -40,6 +40,10 @@ export class HubStore implements Store {
     this.#endpoint = endpoint.replace(/\/$/, '');
   }
 
+  check(place: string): void {
+    this.#client.check(new URL(this.#endpoint), `hf://${place}`);
+  }
+
   async list(place: string, signal: AbortSignal): Promise<StoredObject[]> {
     const hub = parsePlace(place);
     let files: z.output<typeof treeSchema>;

@@ -45,7 +45,7 @@ export class HttpClient {
   ): Promise<Response> {
     let at = url;
     for (let redirects = 0; redirects <= mostRedirects; redirects++) {
-      this.#checkHost(at, url, name);
+      this.check(at, name, url);
       const ownHost = at.origin === url.origin && this.#token !== undefined;
       const response = await this.#fetch(at, name, {
         method,
@@ -78,7 +78,11 @@ export class HttpClient {
     }
   }
 
-  #checkHost(at: URL, asked: URL, name: string): void {
+  /**
+   * @param asked the address that led there
+   * @throws OffsiteError BadSpec for a host that is not allowed, or a way out of TLS
+   */
+  check(at: URL, name: string, asked = at): void {
     const { hostname, protocol } = at;
     const fits = (pattern: string) =>
       pattern.startsWith('*.') ? hostname.endsWith(pattern.slice(1)) : hostname === pattern;

@@ -18,6 +18,10 @@ export class HttpsStore implements Store {
     this.#client = client;
   }
 
+  check(place: string): void {
+    this.#client.check(urlOf(place), `https://${place}`);
+  }
+
   async list(place: string, signal: AbortSignal): Promise<StoredObject[]> {
     const manifest = await this.#manifest(place, signal);
     if (manifest !== undefined) return manifest;

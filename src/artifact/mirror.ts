@@ -40,6 +40,15 @@ export class Mirror {
   }
 
   /**
+   * Whether the path's store can be asked for it at all, without asking: nothing is fetched for a spec that is wrong elsewhere.
+   * @throws OffsiteError BadSpec: a Secret that is not there, a host that is not allowed
+   */
+  async check(path: string): Promise<void> {
+    const copy = copyAt(this.#options.scratch, path);
+    if (copy !== undefined) (await this.#storeOf(copy)).check?.(copy.place);
+  }
+
+  /**
    * Brings what the store holds at a path's place.
    * @returns false where the store has nothing there; true for a path in place, whatever is there
    */

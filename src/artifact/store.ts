@@ -22,6 +22,8 @@ export interface ReadOptions {
 
 /** Objects by their places, such as `bucket/key`. Errors are StoreError, or BadSpec for what no other try can mend. */
 export interface Store {
+  /** Asks nobody. @throws OffsiteError BadSpec where the place may not be asked for from here */
+  check?(place: string): void;
   /** What lies at a place: that one object, or all below it; empty where nothing is. */
   list(place: string, signal: AbortSignal): Promise<StoredObject[]>;
   /** An object's bytes, and the checksum of the whole where the store knows it. */

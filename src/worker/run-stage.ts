@@ -66,18 +66,22 @@ function messageOf(
 
 /** @throws OffsiteError where a place that is read is empty */
 async function bringInputs(job: StageJob, mirror: Mirror, emit: Emit): Promise<void> {
-  for (const { uri, field, path, missing } of inputsOf(job)) {
-    if (!mirror.mirrors(path)) continue;
+  const inputs = inputsOf(job).filter(({ path }) => mirror.mirrors(path));
+  for (const { field, path } of inputs) await mirror.check(path).catch(naming(field));
+  for (const { uri, field, path, missing } of inputs) {
     const progress = fetchProgress(job, emit);
-    const found = await mirror.pull(path, { exact: true, progress }).catch((error: unknown) => {
-      const wrong = error instanceof OffsiteError && error.reason === 'BadSpec';
-      throw wrong ? badSpec(`${field}: ${error.message}`) : error;
-    });
+    const found = await mirror.pull(path, { exact: true, progress }).catch(naming(field));
     if (!found) throw missing(`${field}: there is nothing at ${uri}`);
   }
   // What was made before: the stage looks whether it is the same work.
   if (job.stage !== 'probe') await mirror.pull(outputOf(job), { exact: true, sealed: true });
 }
+
+/** Puts the field before what is wrong with it. */
+const naming = (field: string) => (error: unknown) => {
+  const wrong = error instanceof OffsiteError && error.reason === 'BadSpec';
+  throw wrong ? badSpec(`${field}: ${error.message}`) : error;
+};
 
 /** Shows a download as a bar of its own. */
 function fetchProgress({ stage }: StageJob, emit: Emit): (done: number, total: number) => void {

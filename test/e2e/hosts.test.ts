@@ -98,6 +98,11 @@ test('the hub and where it keeps large files are hosts like others', async () =>
   const onlyHub = await probe({ model }, { ...environment, OFFSITE_HTTPS_HOSTS: 'localhost' });
   expect(onlyHub.termination?.['message']).toMatch(/redirected to 127\.0\.0\.1, which is not one of those/);
   expect(hub.requests.some(({ where }) => where === 'files')).toBe(false);
+  const asked = hub.requests.length;
+  const data = 'https://data.example.com/probe.jsonl';
+  const other = await probe({ model, data }, { ...environment, OFFSITE_HTTPS_HOSTS: 'localhost,127.0.0.1' });
+  expect(other.termination?.['message']).toMatch(/^spec\.probe\.data\.uri: .*host data\.example\.com is not/);
+  expect(hub.requests).toHaveLength(asked);
   const both = await probe({ model }, { ...environment, OFFSITE_HTTPS_HOSTS: 'localhost,127.0.0.1' });
   expect(both.termination, both.text).toMatchObject({ ok: true });
 });
