@@ -5,10 +5,13 @@ const project = (name: string, testTimeout: number) => ({
   test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: testTimeout },
 });
 
+const unit = project('unit', 20_000);
+
 export default defineConfig({
   test: {
     projects: [
-      project('unit', 20_000),
+      // Files share what they import: half of the time would go into importing it again.
+      { ...unit, test: { ...unit.test, isolate: false } },
       project('golden', 300_000),
       project('chart', 600_000),
       project('api', 900_000),

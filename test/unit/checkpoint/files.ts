@@ -1,14 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'checkpoint-'));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-/** A file of the given bytes; its name tells what it is. */
+/** A file of the given bytes, there until the test has ended; its name tells what it is. */
 export function file(name: string, bytes: Uint8Array | string): string {
+  const directory = mkdtempSync(join(tmpdir(), 'checkpoint-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   const path = join(directory, name);
   writeFileSync(path, bytes);
   return path;
