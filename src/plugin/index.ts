@@ -5,6 +5,7 @@ export {
   analysisSchema,
   type Figures,
   readAnalysis,
+  summaryOf,
 } from './analysis/index.ts';
 export { type Cells, checkGates, type GateResult } from './gates.ts';
 export { mergedTensors, savePluggedIn } from './merge.ts';

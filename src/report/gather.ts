@@ -1,8 +1,24 @@
 import { kinds, OffsiteError, parseResource, type Resource, type Status } from '../api/index.ts';
-import { type Manifest, type Mounts, peekManifest, resolveUri, withStoreUris } from '../artifact/index.ts';
+import {
+  canonicalJson,
+  type Manifest,
+  type Mounts,
+  peekManifest,
+  resolveUri,
+  withStoreUris,
+} from '../artifact/index.ts';
 import { readSimilarity, type SimilarityRecord } from '../emulator/index.ts';
+import { type AnalysisRecord, analysisSchema, readAnalysis, summaryOf } from '../plugin/index.ts';
 import { checkpointsOf, type LossHistory, readHistory } from '../tuning/index.ts';
-import type { AnyEntry, BuildEntry, Found, PlugInEntry, ReportRecord, TuneEntry } from './record.ts';
+import {
+  type AnyEntry,
+  type BuildEntry,
+  type Found,
+  known,
+  type PlugInEntry,
+  type ReportRecord,
+  type TuneEntry,
+} from './record.ts';
 
 /** A resource as it was found, with where its addresses lie on this machine. */
 export interface FoundResource {
@@ -76,8 +92,17 @@ function entryOf(resource: Resource, status: Status, place: Place): AnyEntry {
       );
       return { resource, status, manifest, history };
     }
-    default:
-      return { resource, status, manifest };
+    default: {
+      const analysis: Found<AnalysisRecord> =
+        resource.spec.analysis === undefined
+          ? { absent: 'none was asked for' }
+          : beside(
+              (directory) =>
+                ownAnalysis(known(manifest)?.scores?.['analysis'] ?? readAnalysis(directory), status),
+              'they are not finished, or lie where the evaluation ran',
+            );
+      return { resource, status, manifest, analysis };
+    }
   }
 }
 
@@ -115,4 +140,10 @@ function ownHistory(directory: string, status: TuneEntry['status']): LossHistory
   return history.losses.length === steps && history.losses.at(-1)?.toFixed(4) === lastLoss
     ? history
     : undefined;
+}
+
+/** The analyses that the status speaks of in short. */
+function ownAnalysis(found: unknown, { analysis }: PlugInEntry['status']): AnalysisRecord | undefined {
+  const { data } = analysisSchema.safeParse(found);
+  return data && canonicalJson(summaryOf(data)) === canonicalJson(analysis) ? data : undefined;
 }

@@ -8,6 +8,7 @@ import type {
 } from '../api/index.ts';
 import type { Manifest } from '../artifact/index.ts';
 import type { SimilarityRecord } from '../emulator/index.ts';
+import type { AnalysisRecord } from '../plugin/index.ts';
 import type { LossHistory } from '../tuning/index.ts';
 
 /** Something that lies beside a resource, or why the page has to do without it. */
@@ -28,7 +29,9 @@ export interface BuildEntry extends Entry<EmulatorBuild, EmulatorBuildStatus> {
 export interface TuneEntry extends Entry<OffsiteTune, OffsiteTuneStatus> {
   readonly history: Found<LossHistory>;
 }
-export type PlugInEntry = Entry<PlugIn, PlugInStatus>;
+export interface PlugInEntry extends Entry<PlugIn, PlugInStatus> {
+  readonly analysis: Found<AnalysisRecord>;
+}
 export type AnyEntry = BuildEntry | TuneEntry | PlugInEntry;
 
 /** All that one report is made of; equal records give equal pages. */

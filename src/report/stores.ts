@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type Mirror, type Mounts, resolveUri, withStoreUris } from '../artifact/index.ts';
 import { similarityFile } from '../emulator/index.ts';
+import { analysisFile } from '../plugin/index.ts';
 import { checkpointsOf, historyFile } from '../tuning/index.ts';
 
 /** Where a resource's artifact goes, as far as anybody wrote it. */
@@ -21,9 +22,9 @@ export async function bringFiles(
   const directory = placeOf(output, mounts);
   if (directory === undefined || !mirror.mirrors(directory)) return undefined;
   const files = [join(directory, 'manifest.json'), join(directory, similarityFile)];
+  const beside = [join(checkpointsOf(directory), historyFile), analysisFile(directory)];
   try {
-    for (const file of [...files, join(checkpointsOf(directory), historyFile)])
-      await mirror.pull(file, { exact: false });
+    for (const file of [...files, ...beside]) await mirror.pull(file, { exact: false });
     return undefined;
   } catch (error) {
     return `${output.uri} cannot be read from here: ${withStoreUris((error as Error).message, mounts.scratch)}`;

@@ -23,6 +23,7 @@ header { padding-top: 2rem; }
 h1 { font-size: 1.65rem; line-height: 1.25; margin: .4rem 0 .75rem; text-wrap: balance; }
 h2 { font-size: 1.3rem; line-height: 1.3; margin: 0 0 .5rem; }
 h3 { font-size: 1.05rem; margin: 1.75rem 0 .5rem; }
+h4 { font-size: 1rem; margin: 1.25rem 0 .4rem; }
 p { margin: .5rem 0; max-width: 46rem; }
 a { color: var(--link); }
 .kicker, .soft, figcaption, caption { color: var(--soft); }

@@ -77,6 +77,12 @@ test('the status has them in short', () => {
   expect(text?.task).toBe('text');
 });
 
+test('the report shows them', () => {
+  const page = readFileSync(at('work', 'report.html'), 'utf8');
+  for (const part of ['Loss on the line', 'Each layer deleted', 'Each transfer layer rewound'])
+    expect(page.split(part)).toHaveLength(3);
+});
+
 test('each stage has its bar', () => {
   for (const stage of ['interpolation', 'layers deleted', 'layers rewound'])
     expect(ended.stderr).toContain(`plug: ${stage}`);
@@ -110,6 +116,9 @@ describe('with other wishes', () => {
     expect(kept.analysis.tasks).toEqual([{ task: 'text', metric: 'perplexity', samples: 4 }]);
     expect(kept.analysis.interpolation?.map(({ coefficient }) => coefficient)).toEqual([0, 1, 2]);
     expect(kept.analysis).not.toHaveProperty('deleted');
+    const page = readFileSync(at('work', 'report.html'), 'utf8');
+    expect(page).toContain('Loss on the line');
+    expect(page).not.toContain('Each layer deleted');
   });
 
   test('a failed gate is explained too: the analyses are in the status, and nothing is released', async () => {

@@ -59,6 +59,7 @@ export async function analyse(options: AnalyseOptions): Promise<AnalysisRecord> 
   const record: AnalysisRecord = {
     tasks: tasks.map(({ name, metric, examples }) => ({ task: name, metric, samples: examples.length })),
     coefficient,
+    transferLayers: [...plugged.transferLayers],
     plugIn: figures({ kind: 'interpolated', coefficient }),
     ...(analysis.interpolation && {
       interpolation: gridOf(analysis.interpolation).map((c) => ({

@@ -16,6 +16,7 @@ export const analysisSchema = z.object({
   tasks: z.array(z.object({ task: z.string(), metric: z.string(), samples: z.int().nonnegative() })),
   /** Of the plug-in: where it is on the line. */
   coefficient: z.number(),
+  transferLayers: z.array(z.int().nonnegative()),
   plugIn: figuresList,
   /** In ascending order. */
   interpolation: z.array(z.object({ coefficient: z.number(), figures: figuresList })).optional(),

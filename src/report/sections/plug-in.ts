@@ -6,6 +6,7 @@ import { type Bar, barsPlot } from '../plots/cells.ts';
 import { drawLite } from '../plots/draw.ts';
 import { anchorOf, type PlugInEntry } from '../record.ts';
 import { type CellName, type Comparison, cellTitles, certaintySentence, judge } from '../verdict.ts';
+import { analysisPart } from './analysis.ts';
 
 const plotWidth = 360;
 
@@ -22,6 +23,7 @@ ${results.length > 1 && overview(results)}
 ${tasks}
 ${results.length === 0 && html`<p>Nothing was evaluated${resource.spec.evaluation ? ' yet' : ': the resource names no tasks'}.</p>`}
 ${gates(entry)}
+${await analysisPart(entry)}
 </section>`;
 }
 

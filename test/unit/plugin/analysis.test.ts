@@ -78,6 +78,7 @@ const record = (losses: { line: [number, number][]; plugIn: number; deleted: num
   return {
     tasks: [{ task: 'words', metric: 'acc', samples: 8 }],
     coefficient: 1,
+    transferLayers: [0],
     plugIn: figures(losses.plugIn),
     interpolation: losses.line.map(([coefficient, loss]) => ({ coefficient, figures: figures(loss) })),
     deleted: losses.deleted.map((loss, layer) => ({ layer, figures: figures(loss) })),

@@ -7,7 +7,7 @@ import { apiVersion } from '../../../src/api/index.ts';
 import { sealArtifact } from '../../../src/artifact/index.ts';
 import { related } from '../../../src/report/cluster.ts';
 import { gatherCluster, gatherWorkDir, writeReport, writeRun } from '../../../src/report/index.ts';
-import { buildEntry, plugInEntry, similarityOf, tuneEntry } from './records.ts';
+import { analysisOf, buildEntry, plugInEntry, similarityOf, tuneEntry } from './records.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -101,6 +101,35 @@ describe('a work dir', () => {
     const [build] = gatherWorkDir(at('work')).builds;
     expect(build?.manifest).toEqual({ absent: 'another artifact lies there now, or none' });
     expect(build?.similarity).toEqual({ absent: 'another artifact lies there now, or none' });
+  });
+
+  test('analyses are those of the manifest, or beside the output; others are not taken for the resource', () => {
+    writeWorkDir();
+    rmSync(at('work/run.json'));
+    const found = () => gatherWorkDir(at('work'), { artifacts: at('artifacts') }).plugIns[0]?.analysis;
+    const analysis = analysisOf();
+    writeResource(plugInEntry({ analysis, status: { artifact: undefined } }));
+    expect(found()).toEqual({ absent: 'they are not finished, or lie where the evaluation ran' });
+    const beside = 'artifacts/words-model.checkpoints/analysis.json';
+    write(beside, JSON.stringify({ identity: 'sha256:0', measured: {}, analysis }));
+    expect(found()).toEqual({ value: analysis });
+    write(
+      beside,
+      JSON.stringify({ identity: 'sha256:0', measured: {}, analysis: analysisOf({ coefficient: 2 }) }),
+    );
+    expect(found()).toHaveProperty('absent');
+
+    const place = at('artifacts/words-model');
+    write('artifacts/words-model/config.json', '{}');
+    const { digest, sizeBytes } = sealArtifact(place, {
+      kind: 'Model',
+      madeFrom: {},
+      hyperparameters: {},
+      scores: { analysis },
+    });
+    const artifact = { uri: 'pvc://artifacts/words-model', digest, sizeBytes };
+    writeResource(plugInEntry({ analysis, status: { artifact } }));
+    expect(found()).toEqual({ value: analysis });
   });
 
   test('losses of another training are not taken for the resource', () => {

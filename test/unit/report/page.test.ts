@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { renderReport } from '../../../src/report/page.ts';
 import type { ReportRecord } from '../../../src/report/record.ts';
 import {
+  analysisOf,
   buildEntry,
   failedStatus,
   plugInEntry,
@@ -247,6 +248,60 @@ const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> =
       ],
     },
     says: ['lowers its perplexity from 20.00 to 12.00', 'perplexity (lower is better)'],
+  },
+  analyses: {
+    record: { plugIns: [plugInEntry({ analysis: analysisOf() })] },
+    says: [
+      'loss is 1.0000, the full model&#39;s 1.5000.',
+      'On the line it is lowest at 1: 1.0000.',
+      'There is no barrier between full model and plug-in',
+      'Without layer 0 the loss grows most, by 6.0000; without layer 11 least, by −0.0500.',
+      'layer 29 carries most: set back to the full model&#39;s weights, the loss changes by 0.2900',
+      'The axis is linear near zero and logarithmic beyond 0.01.',
+      '10 (transfer) −0.0272 +1.0 0.1000 −3.5',
+    ],
+  },
+  'analyses of perplexity, of 128 layers, plugged in by half': {
+    record: {
+      plugIns: [
+        plugInEntry({
+          tasks: [taskResult({ metric: 'perplexity', full: 20, emulator: 90, tuned: 30, plugged: 12 })],
+          analysis: analysisOf({ depth: 128, metric: 'perplexity', coefficient: 0.5 }),
+        }),
+      ],
+    },
+    says: ['0.5 1.1250 3.080 plug-in', 'deleted: perplexity', '127 −0.0764'],
+  },
+  'a plug-in that is the full model, with a place that gave no numbers': {
+    record: {
+      plugIns: [
+        plugInEntry({
+          analysis: {
+            ...analysisOf({ coefficient: 0 }),
+            interpolation: [
+              { coefficient: 0, figures: [{ value: '0.5000', loss: '1.500000' }] },
+              { coefficient: 1, figures: [{ value: '0.5000', loss: '1.500000' }] },
+              { coefficient: 9, figures: [] },
+            ],
+          },
+        }),
+      ],
+    },
+    says: ['On the line it is lowest at 0: 1.5000.'],
+  },
+  'analyses of which only the status tells': {
+    record: {
+      plugIns: [
+        {
+          ...plugInEntry({ analysis: analysisOf() }),
+          analysis: { absent: 'pvc://artifacts/words-model cannot be reached from here' },
+        },
+      ],
+    },
+    says: [
+      'The curves are not shown: pvc://artifacts/words-model cannot be reached from here.',
+      'On the line it is lowest at 1: 1.0000.',
+    ],
   },
   'one layer': {
     record: { builds: [buildEntry({ depth: 1 })] },

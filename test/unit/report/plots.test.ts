@@ -2,6 +2,7 @@ import { inflateSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { bytes, quality, ranges, signed, significant } from '../../../src/report/figures.ts';
 import { escaped, html } from '../../../src/report/html.ts';
+import { linearWithin } from '../../../src/report/plots/layers.ts';
 import { lossPoints } from '../../../src/report/plots/loss.ts';
 import { palettePng } from '../../../src/report/plots/png.ts';
 import { positionsOf, rolesOf } from '../../../src/report/roles.ts';
@@ -39,6 +40,14 @@ test('losses beyond what a plot can show become means of equal runs', () => {
   expect(stepsAPoint).toBe(3);
   expect(points[0]).toEqual({ step: 3, loss: 1 });
   expect(points.at(-1)).toEqual({ step: 1001, loss: 999.5 });
+});
+
+test('changes of layers have a logarithmic axis only where one would hide the others', () => {
+  const changes = (values: number[]) => values.map((change, layer) => ({ layer, change, transfer: false }));
+  expect(linearWithin(changes([0.1, -0.2, 0.3, 2]))).toBeUndefined();
+  expect(linearWithin(changes([0.02, -0.05, 0.03, 8]))).toBe(0.01);
+  expect(linearWithin(changes([0, 0, 0, 8]))).toBeUndefined();
+  expect(linearWithin([])).toBeUndefined();
 });
 
 test('every position has the role that its layer has there', () => {

@@ -10,6 +10,7 @@ import {
   type TaskResult,
 } from '../../../src/api/index.ts';
 import { makePlan, type SimilarityRecord } from '../../../src/emulator/index.ts';
+import { type AnalysisRecord, summaryOf } from '../../../src/plugin/index.ts';
 import type { BuildEntry, PlugInEntry, ReportRecord, TuneEntry } from '../../../src/report/record.ts';
 
 const time = '2026-05-01T10:00:00.000Z';
@@ -213,16 +214,48 @@ export function taskResult({
   };
 }
 
+/** Analyses of one task, whose losses follow from the layers' numbers. */
+export function analysisOf({
+  depth = 30,
+  transferLayers = [0, 10, 20, 29],
+  metric = 'acc',
+  coefficient = 1,
+}: {
+  depth?: number;
+  transferLayers?: number[];
+  metric?: string;
+  coefficient?: number;
+} = {}): AnalysisRecord {
+  const figures = (loss: number) => [
+    { value: (metric === 'perplexity' ? Math.exp(loss) : Math.exp(-loss)).toFixed(4), loss: loss.toFixed(6) },
+  ];
+  const atCoefficient = (c: number) => figures(1 + 0.5 * (c - 1) ** 2);
+  return {
+    tasks: [{ task: 'words', metric, samples: 64 }],
+    coefficient,
+    transferLayers,
+    plugIn: atCoefficient(coefficient),
+    interpolation: [-0.5, 0, 0.5, 1, 1.5].map((c) => ({ coefficient: c, figures: atCoefficient(c) })),
+    deleted: Array.from({ length: depth }, (_, layer) => ({
+      layer,
+      figures: figures(1 + (layer === 0 ? 6 : 0.05 * Math.sin(layer))),
+    })),
+    rewound: transferLayers.map((layer) => ({ layer, figures: figures(1 + layer / 100) })),
+  };
+}
+
 export function plugInEntry({
   name = 'words',
   tasks = [taskResult()],
   evaluated = true,
   status = {} as Partial<PlugInStatus>,
+  analysis,
 }: {
   name?: string;
   tasks?: TaskResult[];
   evaluated?: boolean;
   status?: Partial<PlugInStatus>;
+  analysis?: AnalysisRecord;
 } = {}): PlugInEntry {
   return {
     resource: parsed<PlugIn>('PlugIn', name, {
@@ -241,6 +274,7 @@ export function plugInEntry({
             gates: { plugInAboveFullZeroShot: {} },
           }
         : {}),
+      ...(analysis ? { analysis: { interpolation: {}, layerImportance: {} } } : {}),
       output: { uri: `pvc://artifacts/${name}-model` },
     }),
     status: {
@@ -255,9 +289,11 @@ export function plugInEntry({
             })),
           }
         : {}),
+      ...(analysis ? { analysis: summaryOf(analysis) } : {}),
       ...status,
     },
     manifest: { absent: 'the artifact is not there any more' },
+    analysis: analysis ? { value: analysis } : { absent: 'none was asked for' },
   };
 }
 
