@@ -134,3 +134,31 @@ describe('with other wishes', () => {
     expect(existsSync(at('out', 'stopped'))).toBe(false);
   });
 });
+
+describe.each(['layers', 'lora', 'bottleneck'])('of a %s adapter on one layer', (type) => {
+  test('to rewind that layer is to have the full model again', async () => {
+    const place = (name: string) => `file:out/${type}/${name}`;
+    const [build, tune, plug] = structuredClone(manifests) as [Manifest, Manifest, Manifest];
+    setField(build, 'spec.transferLayers', { layers: [2] });
+    setField(build, 'spec.strategy', 'uniform');
+    setField(build, 'spec.layers', 5);
+    setField(build, 'spec.output.uri', place('emulator'));
+    setField(tune, 'spec.adapter', { type });
+    setField(tune, 'spec.output.uri', place('adapter'));
+    setField(plug, 'spec.gates', undefined);
+    setField(plug, 'spec.coefficient', '0.75');
+    setField(plug, 'spec.analysis', {
+      interpolation: { coefficients: ['0', '0.75', '1'] },
+      layerImportance: {},
+    });
+    setField(plug, 'spec.output', { uri: place('model'), save: 'adapter' });
+    writeManifests(at(`${type}.yaml`), [build, tune, plug]);
+    const { code, stderr } = await run(`${type}.yaml`);
+    expect(code, stderr).toBe(0);
+    const { interpolation, rewound, plugIn } = recordIn(at('out', type, 'model'));
+    const [full, plugged, whole] = interpolation?.map(({ figures }) => figures) ?? [];
+    expect(rewound).toEqual([{ layer: 2, figures: full }]);
+    expect(plugIn).toEqual(plugged);
+    expect(new Set([full, plugged, whole].map((figures) => figures?.[0]?.loss)).size).toBe(3);
+  });
+});
