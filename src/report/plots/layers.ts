@@ -49,10 +49,13 @@ export function layersPlot(changes: readonly LayerChange[], width: number): TopL
       y: {
         title: 'change of the loss',
         ...(near === undefined
-          ? { axis: { tickCount: 5, format: '~g' } }
+          ? { axis: { tickCount: 5 } }
           : {
               scale: { type: 'symlog', constant: near, nice: false },
-              axis: { values: decadesOf(changes, near), format: '~g' },
+              axis: {
+                values: decadesOf(changes, near),
+                labelExpr: `replace(toString(datum.value), '-', '−')`,
+              },
             }),
       },
     },

@@ -12,8 +12,6 @@ export interface LineOptions {
   readonly width: number;
   /** Where the plug-in is. */
   readonly plugIn: number;
-  /** d3-format of the values. */
-  readonly format: string;
   /** Draws the straight line between the two models, above which there is a barrier. */
   readonly straight?: boolean;
 }
@@ -24,7 +22,7 @@ const height = 200;
 /** A curve over the line from the full model (at 0) through the plug-in and beyond, with both models marked. */
 export function linePlot(
   points: readonly LinePoint[],
-  { title, width, plugIn, format, straight = false }: LineOptions,
+  { title, width, plugIn, straight = false }: LineOptions,
 ): TopLevelSpec {
   const at = (coefficient: number) => points.filter((point) => point.coefficient === coefficient);
   const ends = [...at(0), ...at(plugIn)];
@@ -77,7 +75,7 @@ export function linePlot(
         type: 'quantitative',
         title,
         scale: { zero: false, ...domainIfFlat(points) },
-        axis: { tickCount: 5, format },
+        axis: { tickCount: 5 },
       },
     },
   };

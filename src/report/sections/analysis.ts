@@ -117,7 +117,6 @@ async function lossFigure(own: TaskAnalysis, summary: AnalysisSummary, id: strin
     title: 'loss',
     width: plotWidth,
     plugIn: own.coefficient,
-    format: '~g',
     straight: true,
   };
   const plot = await drawLite(linePlot(points, options), {
@@ -137,7 +136,7 @@ async function metricFigure(own: TaskAnalysis, summary: AnalysisSummary, id: str
   const scale = isPerplexity(own.metric) ? 1 : 100;
   const points = own.line.map(({ at, value }) => ({ coefficient: at, value: scale * value }));
   const title = isPerplexity(own.metric) ? 'perplexity' : `${metricTitle(own.metric)}, %`;
-  const options = { title, width: plotWidth, plugIn: own.coefficient, format: '~g' };
+  const options = { title, width: plotWidth, plugIn: own.coefficient };
   const plot = await drawLite(linePlot(points, options), {
     id: `${id}-metric`,
     title: `${metricTitle(own.metric)} of task ${summary.task} from the full model through the plug-in`,
@@ -145,7 +144,7 @@ async function metricFigure(own: TaskAnalysis, summary: AnalysisSummary, id: str
   });
   return figure(plot, {
     title: 'The metric on the line',
-    caption: 'The same places. It moves by whole rows, the loss does not.',
+    caption: `The same places.${isPerplexity(own.metric) ? '' : ' It moves by whole rows, the loss does not.'}`,
     legend: models,
   });
 }
