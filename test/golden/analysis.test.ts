@@ -9,6 +9,7 @@ import { Engine } from '../../src/engine/index.ts';
 import { type Model, openModel } from '../../src/model/index.ts';
 import { type AnalysisRecord, analyse, KeptWork } from '../../src/plugin/analysis/index.ts';
 import { mergedTensors } from '../../src/plugin/index.ts';
+import type { StageEvent } from '../../src/progress/index.ts';
 import { type Fixture, fixtureOf, uniform, writeCheckpoint } from './families/fixture.ts';
 import { workDirectory } from './smollm2.ts';
 
@@ -95,4 +96,41 @@ describe.each(Object.keys(reference.losses))('%s', (variant) => {
     expect(others.length).toBe(4 + deleted.length + rewound.length);
     for (const loss of others) expect(Math.abs(loss - plugIn) / plugIn).toBeGreaterThan(1e-4);
   });
+});
+
+test('a place whose weights do not fit the model is left out, with a warning; the others are not', async () => {
+  const path = join(work.path, 'f16');
+  writeCheckpoint(path, fixtureOf('llama-f16'));
+  const model = openModel(path);
+  const engine = await Engine.create({ provider: 'cpu', threads: 1 });
+  const { name, shape } = Object.values(model.architecture.block(0)).find(
+    ({ shape: [first] }) => first! > 1,
+  )!;
+  const large = new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(30_000);
+  const examples = [{ row: 0, trunk: [5, 6, 7], branches: [], bytes: [] }];
+  const events: StageEvent[] = [];
+  const { interpolation } = await analyse({
+    analysis: { interpolation: { coefficients: ['0', '1', '3'] } },
+    model,
+    at: (coefficient) => mergedTensors(model, new Map([[name, large]]), coefficient),
+    plugged: { transferLayers: [0], coefficient: 1 },
+    tasks: [
+      { name: 'rows', metric: 'perplexity', examples, batches: packForModel(examples, model.architecture) },
+    ],
+    kept: await KeptWork.open(path, 'f16', inPlace),
+    engine,
+    memory: 2 ** 30,
+    emit: (event) => events.push(event),
+  });
+  await engine.dispose();
+  model.close();
+  expect(interpolation?.map(({ figures }) => figures.length)).toEqual([1, 1, 0]);
+  expect(events.filter(({ type }) => type === 'warning')).toEqual([
+    expect.objectContaining({
+      reason: 'NotAnalysed',
+      message: expect.stringMatching(
+        /^interpolated 3 is left out of the analysis: .*too large for the model's F16/,
+      ),
+    }),
+  ]);
 });

@@ -241,10 +241,11 @@ describe('a failed gate', () => {
     return world.jobIs('plug', 'Failed', { reason: 'PodFailurePolicy' });
   };
 
-  it('leaves the evaluation and the gates in the status, also if they come late', () => {
+  it('leaves the evaluation, the gates and the analyses in the status, also if they come late', () => {
+    const analysis = [{ task: 'words', samples: 8, loss: '1.5000' }];
     for (const world of [failed(), failed().run()]) {
-      world.results = { plug: { gates, evaluation: [] } };
-      expect(world.run().status).toMatchObject({ phase: 'Failed', gates, evaluation: [] });
+      world.results = { plug: { gates, evaluation: [], analysis } };
+      expect(world.run().status).toMatchObject({ phase: 'Failed', gates, evaluation: [], analysis });
       expect(world.decide().status).toBeUndefined();
     }
   });
