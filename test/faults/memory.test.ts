@@ -1,5 +1,6 @@
-// A checkpoint larger than the memory that the process may use is probed, assembled and plugged in: 3 GB of bfloat16 under
-// 1 GB in `make test-faults` (its blocks take 176 MB as float32), 620 MB under 500 MB in `make test`. Page cache counts too.
+// A checkpoint larger than the memory that the process may use is probed, assembled, plugged in and analysed: 3 GB of
+// bfloat16 under 1 GB in `make test-faults` (its blocks take 176 MB as float32), 620 MB under 500 MB in `make test`. Page
+// cache counts too.
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { sealArtifact } from '../../src/artifact/index.ts';
@@ -74,7 +75,8 @@ test.each(faultRuns > 1 ? [small, large] : [small])('$name', async ({ model, lim
   const adapter = { uri: 'file:out/adapter', digest: makeAdapter(built) };
   for (const [field, value] of Object.entries({ emulator, adapter, engine: { memory } }))
     setField(plug, `spec.${field}`, value);
-  await runLimited(`${name}, plug in`, [plug], limit);
+  setField(plug, 'spec.analysis', { interpolation: { coefficients: ['0.5'] }, layerImportance: {} });
+  await runLimited(`${name}, plug in and analyse`, [plug], limit);
   expectPluggedIn();
 });
 
