@@ -3,6 +3,7 @@ import { type Kind, kinds } from '../src/api/index.ts';
 import { NatsConnection } from './connection.ts';
 import * as emulatorBuild from './emulator-build/index.ts';
 import {
+  byOwner,
   byReference,
   type Caches,
   type Credentials,
@@ -10,6 +11,7 @@ import {
   execute,
   type JobSettings,
   label,
+  latestAttempt,
   Notes,
   type ObserveOptions,
   openCaches,
@@ -23,6 +25,7 @@ import {
 import { OperatorMetrics } from './metrics.ts';
 import * as offsiteTune from './offsite-tune/index.ts';
 import * as plugIn from './plug-in/index.ts';
+import type { Run } from './progress/index.ts';
 import {
   type ApiClient,
   Controller,
@@ -70,9 +73,9 @@ export class Operator {
     this.#metrics = new OperatorMetrics(metrics.registry, this.#caches, () => this.#connection.heard);
     this.#progress = new ProgressWriter({
       client,
-      reports: { progressOf: (uid) => reports?.progressOf(uid) },
+      reports: { progressOf: (uid, attempt) => reports?.progressOf(uid, attempt) },
       typeOf,
-      exists: ({ kind, namespace, name, uid }) => this.#find(kind, namespace, name)?.metadata.uid === uid,
+      attemptOf: (subject) => this.#attemptOf(subject),
       wrote: (kind) => this.#metrics.wroteProgress(kind),
     });
     const controllerOf = (kind: Kind) =>
@@ -168,14 +171,16 @@ export class Operator {
       this.#enqueueOwner((job ?? old)!);
     });
     pods.onChange((pod, old) => this.#enqueueOwner((pod ?? old)!));
-    this.#options.reports?.onReport(({ namespace, kind, name, uid }) => {
+    const { reports } = this.#options;
+    reports?.onReport((subject) => {
+      const { namespace, kind, name, uid } = subject;
       const object = this.#find(kind, namespace, name);
-      if (object?.metadata.uid !== uid) return;
+      // Of a resource that is gone, or never was ours: what it says would be kept for good.
+      if (object?.metadata.uid !== uid) return reports.forget(uid);
       this.#progress.mark({ namespace, kind, name, uid });
       this.#warnings?.tell(object);
-      const behaviour = Object.hasOwn(behaviours, kind) ? behaviours[kind as Kind] : undefined;
-      const last = behaviour?.rules.stages.at(-1);
-      if (last === undefined || this.#options.reports?.resultOf(uid, last) === undefined) return;
+      const last = behaviours[kind as Kind].rules.stages.at(-1)!;
+      if (reports.resultOf(uid, last, this.#attemptOf(subject) ?? 0) === undefined) return;
       this.#controllers[kind as Kind].enqueue(keyFrom(namespace, name));
     });
   }
@@ -208,6 +213,13 @@ export class Operator {
     this.#progress.forget(uid);
     this.#warnings?.forget(uid);
     this.#options.reports?.forget(uid);
+  }
+
+  /** The present attempt of a resource; undefined where none of this uid is there. */
+  #attemptOf({ kind, namespace, name, uid }: Run): number | undefined {
+    const object = this.#find(kind, namespace, name);
+    if (object?.metadata.uid !== uid) return undefined;
+    return latestAttempt(this.#recent.object(object), this.#caches.jobs.byIndex(byOwner, uid));
   }
 
   #find(kind: string, namespace: string, name: string): KubeObject | undefined {

@@ -1,5 +1,5 @@
 /** What the three kinds share: from a resource to its Jobs, and from its Jobs to its status. */
-export { byReference, type Caches, openCaches, referenceKey, typeOf } from './caches.ts';
+export { byOwner, byReference, type Caches, openCaches, referenceKey, typeOf } from './caches.ts';
 export { decide } from './decide.ts';
 export { type ExecuteOptions, execute } from './execute.ts';
 export type { JobSettings } from './job.ts';
@@ -13,5 +13,5 @@ export { Recent } from './recent.ts';
 export type { Credentials, Reports } from './reports.ts';
 export { readSpec } from './spec.ts';
 export * from './stages.ts';
-export type { Decision, Observed, Refusal } from './verdict.ts';
+export { type Decision, latestAttempt, type Observed, type Refusal } from './verdict.ts';
 export { Warnings } from './warnings.ts';

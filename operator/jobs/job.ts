@@ -126,11 +126,12 @@ const podFailurePolicy = {
 
 /** Our defaults, under the installation's, under the resource's template, under what must be so. */
 function podTemplate(
-  { object, resource, work, inputs, modelBytes }: JobInput,
+  input: JobInput,
   settings: JobSettings,
   job: string,
   labels: Record<string, string>,
 ): Json {
+  const { resource, work, modelBytes } = input;
   const { engine } = resource.spec;
   const cuda = engine.provider === 'cuda';
   const installed = merge(settings.template ?? {}, (cuda && settings.cudaTemplate) || {});
@@ -173,7 +174,7 @@ function podTemplate(
           name: workerContainer,
           resources: withTemplate(requestsOf(engine, work, modelBytes), worker['resources']),
           env: [
-            { name: 'OFFSITE_JOB', value: JSON.stringify(jobText(object, work, inputs)) },
+            { name: 'OFFSITE_JOB', value: JSON.stringify(jobText(input)) },
             { name: 'OFFSITE_SCRATCH', value: '/scratch' },
             { name: 'HOME', value: '/tmp' },
             ...hostsOf(settings),
@@ -212,7 +213,8 @@ export function workerOf(template: Json): Json {
 }
 
 /** What the worker is to do: the resource without its template, references resolved. */
-function jobText({ apiVersion, kind, metadata, spec }: KubeObject, work: StageWork, inputs: Inputs): Json {
+function jobText({ object, work, inputs, attempt }: JobInput): Json {
+  const { apiVersion, kind, metadata, spec } = object;
   const { name, namespace, uid, generation } = metadata;
   const { template: _, ...rest } = spec as Json;
   const withSecrets = Object.entries(inputs).map(([input, { uri, digest, secret }]) => [
@@ -221,6 +223,7 @@ function jobText({ apiVersion, kind, metadata, spec }: KubeObject, work: StageWo
   ]);
   return {
     stage: work.stage,
+    attempt,
     resource: { apiVersion, kind: kind as Kind, metadata: { name, namespace, uid, generation }, spec: rest },
     ...Object.fromEntries(withSecrets),
     ...(work.shards !== undefined && { shards: work.shards }),

@@ -10,7 +10,7 @@ import type { Reports } from './reports.ts';
 import { readSpec } from './spec.ts';
 import { isSilent } from './stage-state.ts';
 import type { Inputs, KindRules, StageName } from './stages.ts';
-import type { Observed } from './verdict.ts';
+import { latestAttempt, type Observed } from './verdict.ts';
 
 export interface ObserveOptions {
   readonly client: ApiClient;
@@ -41,6 +41,7 @@ export async function observe<R extends Resource>(
   const jobs = recent.jobs(uid, caches.jobs.byIndex(byOwner, uid));
   const pods = caches.pods.byIndex(byOwner, uid);
   const resource = readSpec(rules, object);
+  const attempt = latestAttempt(object, jobs);
   return {
     object,
     jobs,
@@ -53,7 +54,7 @@ export async function observe<R extends Resource>(
       connected: options.connected(),
       heardMilliseconds: options.heardMilliseconds(),
       results: Object.fromEntries(
-        rules.stages.map((stage) => [stage, reports?.resultOf(uid, stage)]),
+        rules.stages.map((stage) => [stage, reports?.resultOf(uid, stage, attempt)]),
       ) as Partial<Record<StageName, unknown>>,
     },
   };

@@ -27,8 +27,8 @@ export interface ProgressWriterOptions {
   readonly client: Pick<ApiClient, 'applyStatus'>;
   readonly reports: Pick<Reports, 'progressOf'>;
   readonly typeOf: (kind: Kind) => ResourceType;
-  /** Whether a resource of this uid is there; reports about others are ignored. */
-  readonly exists: (subject: Subject) => boolean;
+  /** The present attempt of the resource of this uid; undefined where it is gone. Reports about others are ignored. */
+  readonly attemptOf: (subject: Subject) => number | undefined;
   /** Told of each write. */
   readonly wrote?: (kind: string) => void;
   readonly eachMilliseconds?: number;
@@ -117,9 +117,10 @@ export class ProgressWriter {
   }
 
   async #write(subject: Subject): Promise<void> {
-    const { reports, exists } = this.#options;
-    const progress = reports.progressOf(subject.uid);
-    if (progress === undefined || !exists(subject) || !isRight(progress, subject.kind)) return;
+    const { reports, attemptOf } = this.#options;
+    const attempt = attemptOf(subject);
+    const progress = attempt === undefined ? undefined : reports.progressOf(subject.uid, attempt);
+    if (progress === undefined || !isRight(progress, subject.kind)) return;
     this.#written.set(subject.uid, performance.now());
     await this.#apply(subject, { progress: { lastUpdatedTime: new Date().toISOString(), ...progress } });
   }

@@ -12,9 +12,10 @@ export interface Reports {
   start(signal: AbortSignal): Promise<void>;
   /** Whether NATS can be heard now. */
   readonly connected: boolean;
-  progressOf(uid: string): Progress | undefined;
-  /** The whole result of a stage, if it came. */
-  resultOf(uid: string, stage: string): unknown;
+  /** How far this attempt is; nothing where only others were heard of. */
+  progressOf(uid: string, attempt: number): Progress | undefined;
+  /** The whole result of a stage of this attempt, if it came. */
+  resultOf(uid: string, stage: string, attempt: number): unknown;
   /** The latest, oldest first. */
   warningsOf(uid: string): readonly Warning[];
   /** The resource is gone. */

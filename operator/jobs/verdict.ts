@@ -105,9 +105,13 @@ export function contextOf<R extends Resource>(
     status,
     generation: object.metadata.generation ?? 1,
     specHash: specHashOf(rules.kind, object.metadata.uid ?? '', object['spec'] as object),
-    latest: Math.max(status.attempt ?? 0, ...jobs.map(attemptOf)),
+    latest: latestAttempt(object, jobs),
   };
 }
+
+/** The latest attempt that was decided on or has a Job; 0 when there was none. */
+export const latestAttempt = (object: KubeObject, jobs: readonly Job[]): number =>
+  Math.max(statusOf(object).attempt ?? 0, ...jobs.map(attemptOf));
 
 /** The decision for a verdict; the status is in it only where it changes. */
 export function conclude<R extends Resource>(context: Context<R>, verdict: Verdict): Decision {

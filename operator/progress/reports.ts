@@ -38,6 +38,8 @@ interface HeardWarning extends Warning {
 
 /** All that is known of one resource; of everything the latest in the stream's order, whenever it was delivered. */
 interface Known {
+  /** The latest that was heard of; 0 of pods that do not tell: those of an earlier release, which an upgrade lets run on. */
+  readonly attempt: number;
   /** By stage, then by the share's number. */
   readonly progress: Map<string, Map<number, Heard>>;
   readonly results: Map<string, { readonly result: unknown; readonly streamSequence: number }>;
@@ -83,8 +85,8 @@ export class Reports {
   }
 
   /** How far the latest stage is: where pods share it, the mean of all, and the time that the slowest has left. */
-  progressOf(uid: string, now = new Date()): Progress | undefined {
-    const known = this.#known.get(uid);
+  progressOf(uid: string, attempt?: number, now = new Date()): Progress | undefined {
+    const known = this.#of(uid, attempt);
     const heard = [...(known?.progress.get(known.latest.stage)?.values() ?? [])];
     const latest = heard.toSorted((a, b) => b.streamSequence - a.streamSequence)[0];
     if (latest === undefined) return undefined;
@@ -102,9 +104,9 @@ export class Reports {
     };
   }
 
-  /** The whole result of a stage, if it came. */
-  resultOf(uid: string, stage: string): unknown {
-    return this.#known.get(uid)?.results.get(stage)?.result;
+  /** The whole result of a stage, if it came; of this attempt where one is given. */
+  resultOf(uid: string, stage: string, attempt?: number): unknown {
+    return this.#of(uid, attempt)?.results.get(stage)?.result;
   }
 
   /** The latest warnings, oldest first. */
@@ -124,13 +126,10 @@ export class Reports {
 
   /** Takes one message in; what comes twice or late changes nothing. */
   accept(delivered: Delivered): void {
-    const { namespace, kind, name, uid, event } = delivered.message;
-    const known = this.#known.get(uid) ?? {
-      progress: new Map(),
-      results: new Map(),
-      warnings: [],
-      latest: { stage: '', streamSequence: 0 },
-    };
+    const { namespace, kind, name, uid, event, attempt = 0 } = delivered.message;
+    let known = this.#known.get(uid) ?? nothingKnown(attempt);
+    if (attempt < known.attempt && event.type !== 'warning') return;
+    if (attempt > known.attempt) known = { ...nothingKnown(attempt), warnings: known.warnings };
     this.#known.set(uid, known);
     const isNews =
       event.type === 'progress'
@@ -140,7 +139,20 @@ export class Reports {
           : acceptResult(known, event, delivered);
     if (isNews) for (const listener of this.#listeners) listener({ namespace, kind, name, uid });
   }
+
+  #of(uid: string, attempt: number | undefined): Known | undefined {
+    const known = this.#known.get(uid);
+    return attempt === undefined || known?.attempt === 0 || known?.attempt === attempt ? known : undefined;
+  }
 }
+
+const nothingKnown = (attempt: number): Known => ({
+  attempt,
+  progress: new Map(),
+  results: new Map(),
+  warnings: [],
+  latest: { stage: '', streamSequence: 0 },
+});
 
 function acceptProgress(
   known: Known,

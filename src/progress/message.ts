@@ -14,6 +14,8 @@ export interface EventMessage {
   uid: string;
   /** Which of the pods that share the stage told it. */
   shard?: Shard;
+  /** Which attempt of the resource its pod works for; absent where nobody counts them. */
+  attempt?: number;
   event: StageEvent;
 }
 
@@ -45,6 +47,7 @@ const messageSchema = z.object({
   name: z.string(),
   uid: z.string(),
   shard: z.object({ index: z.int().min(0), count: z.int().min(1).max(1024) }).exactOptional(),
+  attempt: z.int().positive().exactOptional(),
   event: eventSchema,
 });
 

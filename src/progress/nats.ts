@@ -16,6 +16,8 @@ export interface PublisherOptions extends NatsAddress {
   needsStream?: boolean;
   /** Which share of its stage this process has; absent where it has all. */
   shard?: Shard | undefined;
+  /** Which attempt of its resource this process works for. */
+  attempt?: number | undefined;
 }
 
 /** Sends events; never blocks and never throws, whatever NATS does. */
@@ -52,7 +54,7 @@ type Mode = 'unknown' | 'stream' | 'plain';
 class NatsPublisher implements Publisher {
   readonly #warn: (warning: Warning) => void;
   readonly #id = randomUUID();
-  readonly #shard: { shard: Shard } | undefined;
+  readonly #whose: Pick<EventMessage, 'shard' | 'attempt'>;
   readonly #queue = new EventQueue();
   readonly #leave = new AbortController();
   readonly #done: Promise<void>;
@@ -65,10 +67,10 @@ class NatsPublisher implements Publisher {
   #flushed = () => {};
 
   constructor(options: PublisherOptions) {
-    const { needsStream, warn = onStandardError, shard } = options;
+    const { needsStream, warn = onStandardError, shard, attempt } = options;
     this.#mode = needsStream ? 'stream' : 'unknown';
     this.#warn = warn;
-    this.#shard = shard && { shard };
+    this.#whose = { ...(shard && { shard }), ...(attempt !== undefined && { attempt }) };
     this.#done = this.#run(connectionOptions(options));
   }
 
@@ -128,7 +130,7 @@ class NatsPublisher implements Publisher {
       const { resource, event } = next;
       const address = addressOf(resource);
       const sequence = this.#sequence + 1;
-      const message: EventMessage = { publisher: this.#id, sequence, ...address, ...this.#shard, event };
+      const message: EventMessage = { publisher: this.#id, sequence, ...address, ...this.#whose, event };
       try {
         const subject = subjectOf({ ...address, event: event.type });
         const payload = JSON.stringify(message);

@@ -21,12 +21,15 @@ const schema = z.object({
   emulator: reference.optional(),
   adapter: reference.optional(),
   shards: z.int().min(1).max(64).optional(),
+  attempt: z.int().positive().optional(),
 });
 
 /** A pod's stage, and what makes its work itself: the same identity has the same result. */
 export interface PodJob {
   job: StageJob;
   identity: string;
+  /** What is reported is about this attempt. It makes no other work. */
+  attempt: number | undefined;
 }
 
 /**
@@ -39,7 +42,7 @@ export function parsePodJob(environment: NodeJS.ProcessEnv, settings: PodSetting
     const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'it'}: ${message}`);
     throw badSpec(`OFFSITE_JOB: ${problems.join('; ')}`);
   }
-  const { stage, emulator, adapter, shards, resource: written } = parsed.data;
+  const { stage, emulator, adapter, shards, attempt, resource: written } = parsed.data;
   const resource = parseResource(written, 'OFFSITE_JOB');
   if (!stagesOf[resource.kind].includes(stage))
     throw badSpec(`OFFSITE_JOB: stage: ${resource.kind} has ${stagesOf[resource.kind].join(' and ')}`);
@@ -59,7 +62,8 @@ export function parsePodJob(environment: NodeJS.ProcessEnv, settings: PodSetting
   };
   const spec = hashOfSpec(resource.kind, written.metadata.uid, written.spec);
   const inputs = [emulator, adapter].map((input) => input && [input.uri, input.digest]);
-  return { job, identity: fingerprint({ stage, spec, inputs: inputs.map((input) => input ?? null) }) };
+  const identity = fingerprint({ stage, spec, inputs: inputs.map((input) => input ?? null) });
+  return { job, identity, attempt };
 }
 
 function readJson(text: string | undefined): unknown {

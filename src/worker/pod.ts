@@ -25,10 +25,10 @@ export async function runPod(environment: NodeJS.ProcessEnv, stop: AbortSignal):
     const outcome: StageOutcome = { ok: false, ...failureOf(error), status: {} };
     return end(settings, log, 'none', outcome, stop);
   }
-  const { job, identity } = parsed;
+  const { job, identity, attempt } = parsed;
   const jobLog = stageLog(log, job);
   jobLog.info('started');
-  const publisher = publisherFor(settings, job, jobLog);
+  const publisher = publisherFor(settings, job, attempt, jobLog);
   const write = eventLog(jobLog);
   const emit = (event: StageEvent) => {
     write(event);
@@ -69,7 +69,12 @@ function end(
 }
 
 /** Reporting is never worth a failed stage: what is wrong with it is only logged. */
-function publisherFor({ nats }: PodSettings, { shard }: StageJob, log: Logger): Publisher | undefined {
+function publisherFor(
+  { nats }: PodSettings,
+  { shard }: StageJob,
+  attempt: number | undefined,
+  log: Logger,
+): Publisher | undefined {
   if (nats === undefined) return undefined;
   const { url, credentials, certificateAuthority } = nats;
   try {
@@ -78,6 +83,7 @@ function publisherFor({ nats }: PodSettings, { shard }: StageJob, log: Logger): 
       credentials,
       needsStream: true,
       shard,
+      attempt,
       environment: certificateAuthority === undefined ? {} : { NATS_CA: certificateAuthority },
       warn: ({ reason, message }) => log.warn({ reason }, message),
     });

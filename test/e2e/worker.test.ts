@@ -50,10 +50,13 @@ async function runAll(
 ) {
   const ends: PodEnd[] = [];
   const run = async (job: object, environment: NodeJS.ProcessEnv = {}) => {
-    const end = await namespace.run(job, {
-      ...options,
-      environment: { ...options.environment, ...environment },
-    });
+    const end = await namespace.run(
+      { attempt: 2, ...job },
+      {
+        ...options,
+        environment: { ...options.environment, ...environment },
+      },
+    );
     expect(end.termination, end.text).toMatchObject({ ok: true });
     expect(end.code).toBe(0);
     ends.push(end);
@@ -120,10 +123,11 @@ test('pods of every stage, two of them for the probe, make what offsite run make
     const kept = JSON.parse(readFileSync(join(claim, `out/${name}.result.json`), 'utf8')) as {
       result: { artifact: object };
     };
-    await vi.waitFor(() => expect(reports.resultOf(`uid-${kind}`, stage)).toEqual(kept.result), 10_000);
+    await vi.waitFor(() => expect(reports.resultOf(`uid-${kind}`, stage, 2)).toEqual(kept.result), 10_000);
+    expect(reports.resultOf(`uid-${kind}`, stage, 1)).toBeUndefined();
     expect(ends[at]?.termination).toMatchObject({ artifact: kept.result.artifact });
   }
-  expect(reports.progressOf('uid-OffsiteTune')).toMatchObject({ stage: 'tune', progressPercentage: 100 });
+  expect(reports.progressOf('uid-OffsiteTune', 2)).toMatchObject({ stage: 'tune', progressPercentage: 100 });
   expect(readdirSync(join(claim, 'out')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   expect(await digestsOfRun(claim, manifests)).toEqual(digests);
 });

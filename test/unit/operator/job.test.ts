@@ -248,7 +248,7 @@ describe('the Job', () => {
     });
     expect(worker).toMatchObject({ image: 'mine:2', newField: 1 });
     expect(worker.env).toContainEqual({ name: 'A', value: 'b' });
-    expect(input.stage).toBe('tune');
+    expect(input).toMatchObject({ stage: 'tune', attempt: 1 });
     expect(pod.containers.map(({ name }) => name)).toEqual(['worker', 'side']);
     expect(pod.volumes).toContainEqual({ name: 'scratch', ephemeral: { volumeClaimTemplate: {} } });
     expect(pod.volumes.filter(({ name }) => name === 'scratch')).toHaveLength(1);

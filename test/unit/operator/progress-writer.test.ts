@@ -19,7 +19,7 @@ function setUp(options: { perSecond?: number; fail?: ApiError } = {}) {
     },
     reports: { progressOf: (uid) => progress.get(uid) },
     typeOf,
-    exists: ({ name }) => name !== 'gone',
+    attemptOf: ({ name }) => (name === 'gone' ? undefined : 1),
     log: { debug() {}, info() {}, warn() {}, error() {} },
     ...options,
   });

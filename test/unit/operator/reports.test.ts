@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { Reports } from '../../../operator/progress/index.ts';
 import type { StageEvent } from '../../../src/progress/index.ts';
 
@@ -13,10 +13,18 @@ type Sent = {
   at: number;
   seconds?: number;
   shard?: { index: number; count: number };
+  attempt?: number;
 };
-const deliver = (to: Reports, { publisher, sequence, event, at, seconds = at, shard }: Sent) =>
+const deliver = (to: Reports, { publisher, sequence, event, at, seconds = at, shard, attempt }: Sent) =>
   to.accept({
-    message: { ...run, publisher, sequence, event, ...(shard && { shard }) },
+    message: {
+      ...run,
+      publisher,
+      sequence,
+      event,
+      ...(shard && { shard }),
+      ...(attempt !== undefined && { attempt }),
+    },
     streamSequence: at,
     time: new Date(1_700_000_000_000 + seconds * 1000),
   });
@@ -53,7 +61,7 @@ test('shards of a stage: their mean, the longest time left, metrics each once', 
     at: 2,
     shard: { index: 2, count: 3 },
   });
-  expect(known.progressOf('u', new Date(1_700_000_005_000))).toEqual({
+  expect(known.progressOf('u', undefined, new Date(1_700_000_005_000))).toEqual({
     stage: 'probe',
     progressPercentage: 27,
     estimatedRemainingSeconds: 80,
@@ -78,7 +86,9 @@ test('the pod that took over a share is what counts, and a share of another divi
 test('no clock but ours is believed for the future', () => {
   const known = reports();
   deliver(known, { publisher: 'a', sequence: 1, event: progress('probe', 1), at: 1, seconds: 1e9 });
-  expect(known.progressOf('u', new Date(5000))?.lastUpdatedTime).toBe(new Date(5000).toISOString());
+  expect(known.progressOf('u', undefined, new Date(5000))?.lastUpdatedTime).toBe(
+    new Date(5000).toISOString(),
+  );
 });
 
 test('what is forgotten is gone', () => {
@@ -109,7 +119,7 @@ test('in whatever order and how often messages are delivered, the end is the sam
     for (const message of deliveries) deliver(known, message);
     const now = new Date(1_800_000_000_000);
     return [
-      known.progressOf('u', now),
+      known.progressOf('u', undefined, now),
       known.warningsOf('u'),
       known.resultOf('u', 'probe'),
       news <= sent.length,
@@ -131,4 +141,78 @@ test('many warnings: the latest stay', () => {
   expect(known.warningsOf('u').map(({ message }) => message)).toEqual(
     Array.from({ length: 20 }, (_, i) => `${81 + i}`),
   );
+});
+
+describe('late reports, of an earlier attempt', () => {
+  const result = (value: string): StageEvent => ({ type: 'result', stage: 'tune', result: value });
+  const early: Sent[] = [
+    { publisher: 'a', sequence: 1, event: progress('tune', 90), at: 1, attempt: 1 },
+    { publisher: 'a', sequence: 2, event: result('first'), at: 2, attempt: 1 },
+  ];
+  const second: Sent[] = [
+    { publisher: 'b', sequence: 1, event: progress('tune', 10), at: 3, attempt: 2 },
+    { publisher: 'b', sequence: 2, event: result('second'), at: 4, attempt: 2 },
+  ];
+
+  it('are nothing to the next one, which has not been heard of yet', () => {
+    const known = reports();
+    for (const sent of early) deliver(known, sent);
+    expect(known.resultOf('u', 'tune', 1)).toBe('first');
+    expect(known.resultOf('u', 'tune', 2)).toBeUndefined();
+    expect(known.progressOf('u', 2)).toBeUndefined();
+  });
+
+  it('change nothing and are no news, even where a lost node sends them after all others, and twice', () => {
+    const known = reports();
+    for (const sent of second) deliver(known, sent);
+    let news = 0;
+    known.onReport(() => news++);
+    for (const sent of [...early, ...early]) deliver(known, { ...sent, at: sent.at + 10 });
+    expect(news).toBe(0);
+    expect(known.resultOf('u', 'tune', 2)).toBe('second');
+    expect(known.progressOf('u', 2)?.progressPercentage).toBe(10);
+  });
+
+  it('in any order with the next one’s: what counts is the same', () => {
+    const all = [...early, ...second];
+    fc.assert(
+      fc.property(fc.shuffledSubarray([...all, ...all], { minLength: 2 * all.length }), (sent) => {
+        const known = reports();
+        for (const message of sent) deliver(known, message);
+        expect(known.resultOf('u', 'tune', 2)).toBe('second');
+        expect(known.progressOf('u', 2)?.progressPercentage).toBe(10);
+        expect(known.resultOf('u', 'tune', 1)).toBeUndefined();
+      }),
+    );
+  });
+
+  it('of another uid are another resource’s', () => {
+    const known = reports();
+    for (const sent of second) deliver(known, sent);
+    expect(known.resultOf('v', 'tune', 2)).toBeUndefined();
+  });
+
+  it('leave its shards alone: one that has not begun has done nothing', () => {
+    const known = reports();
+    const share = (index: number) => ({ shard: { index, count: 2 } });
+    deliver(known, { ...early[0]!, ...share(1) });
+    deliver(known, { ...second[0]!, ...share(0) });
+    expect(known.progressOf('u', 2)?.progressPercentage).toBe(5);
+  });
+
+  it('warnings of any attempt stay: they are told once, whenever they come', () => {
+    const known = reports();
+    deliver(known, { publisher: 'b', sequence: 1, event: warning('new'), at: 3, attempt: 2 });
+    deliver(known, { publisher: 'a', sequence: 1, event: warning('old'), at: 4, attempt: 1 });
+    expect(known.warningsOf('u').map(({ message }) => message)).toEqual(['new', 'old']);
+  });
+
+  it('pods of an earlier release tell no attempt: theirs count until one is told', () => {
+    const known = reports();
+    deliver(known, { publisher: 'old', sequence: 1, event: result('untold'), at: 1 });
+    expect(known.resultOf('u', 'tune', 1)).toBe('untold');
+    for (const sent of second) deliver(known, sent);
+    deliver(known, { publisher: 'old', sequence: 2, event: result('untold'), at: 9 });
+    expect(known.resultOf('u', 'tune', 2)).toBe('second');
+  });
 });
