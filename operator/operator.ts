@@ -15,6 +15,7 @@ import {
   Notes,
   type ObserveOptions,
   openCaches,
+  ownerKey,
   ProgressWriter,
   Recent,
   type Reports,
@@ -219,7 +220,10 @@ export class Operator {
   #attemptOf({ kind, namespace, name, uid }: Run): number | undefined {
     const object = this.#find(kind, namespace, name);
     if (object?.metadata.uid !== uid) return undefined;
-    return latestAttempt(this.#recent.object(object), this.#caches.jobs.byIndex(byOwner, uid));
+    return latestAttempt(
+      this.#recent.object(object),
+      this.#caches.jobs.byIndex(byOwner, ownerKey(namespace, uid)),
+    );
   }
 
   #find(kind: string, namespace: string, name: string): KubeObject | undefined {

@@ -89,8 +89,7 @@ export function openCaches(
   metrics: RuntimeMetrics,
 ): Caches {
   const selected = { labelSelector: `${Object.keys(ours)[0]}=${Object.values(ours)[0]}`, metrics };
-  const owner = (object: KubeObject) => ownerResource(object) ?? [];
-  const owned = { ...selected, indexes: { [byOwner]: (object: KubeObject) => [owner(object)].flat() } };
+  const owned = { ...selected, indexes: { [byOwner]: ownedBy } };
   const cacheOf = (kind: Kind) =>
     new Cache<KubeObject>(client, typeOf(kind), namespaces, {
       metrics,
@@ -105,6 +104,14 @@ export function openCaches(
     jobs: new Cache<Job>(client, jobs, namespaces, { ...owned, shorten: withoutTemplate }),
     pods: new Cache<Pod>(client, pods, namespaces, { ...owned, shorten: withoutPlan }),
   };
+}
+
+/** Only what lies beside a resource is its own: whoever may label Jobs elsewhere is not to say how it went. */
+export const ownerKey = (namespace: string | undefined, uid: string): string => `${namespace}/${uid}`;
+
+function ownedBy(object: KubeObject): string[] {
+  const uid = ownerResource(object);
+  return uid === undefined ? [] : [ownerKey(object.metadata.namespace, uid)];
 }
 
 /** Jobs and pods are only read, and most of their bytes are what their pods are to be. */

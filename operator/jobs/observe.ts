@@ -1,7 +1,7 @@
 /** Reads everything that belongs to a resource from the caches; only what is stuck costs a request. */
 import type { Kind, Resource } from '../../src/api/index.ts';
 import { type ApiClient, type KubeObject, splitKey } from '../runtime/index.ts';
-import { byOwner, type Caches } from './caches.ts';
+import { byOwner, type Caches, ownerKey } from './caches.ts';
 import type { Notes } from './notes.ts';
 import { type Job, type Pod, podsOf, since } from './objects.ts';
 import { isStarting, patience } from './pod-trouble.ts';
@@ -38,8 +38,9 @@ export async function observe<R extends Resource>(
   if (cached === undefined) return undefined;
   const object = recent.object(cached);
   const uid = object.metadata.uid ?? '';
-  const jobs = recent.jobs(uid, caches.jobs.byIndex(byOwner, uid));
-  const pods = caches.pods.byIndex(byOwner, uid);
+  const owner = ownerKey(namespace, uid);
+  const jobs = recent.jobs(uid, caches.jobs.byIndex(byOwner, owner));
+  const pods = caches.pods.byIndex(byOwner, owner);
   const resource = readSpec(rules, object);
   const attempt = latestAttempt(object, jobs);
   return {
