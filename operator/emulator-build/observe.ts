@@ -1,5 +1,7 @@
 import {
+  attemptOf,
   claimsOf,
+  latestAttempt,
   type Observed,
   type ObserveOptions,
   observe as observeJobs,
@@ -12,7 +14,7 @@ import { emulatorBuild } from './decide.ts';
 /** Beside what every kind reads: the claims that the probe's pods are to share, before their Job is made. */
 export async function observe(key: string, options: ObserveOptions): Promise<Observed | undefined> {
   const observed = await observeJobs(emulatorBuild, key, options);
-  if (observed === undefined || observed.jobs.length > 0) return observed;
+  if (observed === undefined || hasBegunOrEnded(observed)) return observed;
   const resource = readSpec(emulatorBuild, observed.object);
   if (resource === undefined || resource.spec.suspend) return observed;
   const { shards = 1, reads, writes } = workOf(resource, 'probe', {});
@@ -23,6 +25,13 @@ export async function observe(key: string, options: ObserveOptions): Promise<Obs
     claims.set(name, await orNothing(options.client.get(persistentVolumeClaims, namespace, name)));
   }
   return { ...observed, claims };
+}
+
+/** Jobs of earlier attempts may still be there; what has ended shares nothing any more. */
+function hasBegunOrEnded({ object, jobs }: Observed): boolean {
+  const { phase } = (object['status'] ?? {}) as { phase?: string };
+  const latest = latestAttempt(object, jobs);
+  return phase === 'Complete' || phase === 'Failed' || jobs.some((job) => attemptOf(job) === latest);
 }
 
 async function orNothing(object: Promise<KubeObject>): Promise<KubeObject | undefined> {

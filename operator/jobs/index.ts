@@ -6,7 +6,16 @@ export type { JobSettings } from './job.ts';
 export { claimsOf } from './mounts.ts';
 export { jobName, label, ours, specHashOf } from './names.ts';
 export { Notes } from './notes.ts';
-export { conditionOf, endOf, isFinished, type Job, ownerResource, type Pod, since } from './objects.ts';
+export {
+  attemptOf,
+  conditionOf,
+  endOf,
+  isFinished,
+  type Job,
+  ownerResource,
+  type Pod,
+  since,
+} from './objects.ts';
 export { type ObserveOptions, observe } from './observe.ts';
 export { ProgressWriter } from './progress-writer.ts';
 export { Recent } from './recent.ts';

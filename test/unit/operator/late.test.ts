@@ -1,11 +1,12 @@
 /** What pods report late (of an earlier attempt, a resource that is gone, another uid, again) changes nothing. */
 import { describe, expect, it } from 'vitest';
-import { type Caches, label, Notes, type ObserveOptions, Recent } from '../../../operator/jobs/index.ts';
+import { label } from '../../../operator/jobs/index.ts';
 import { behaviours, Operator } from '../../../operator/operator.ts';
 import { Reports } from '../../../operator/progress/index.ts';
-import { type ApiClient, EventRecorder, RuntimeMetrics } from '../../../operator/runtime/index.ts';
+import { EventRecorder, RuntimeMetrics } from '../../../operator/runtime/index.ts';
 import type { Kind } from '../../../src/api/index.ts';
 import { artifact, completed, digestOf, ended, failedWith, resource, succeeded, World } from './fixtures.ts';
+import { observeWorld } from './observing.ts';
 import { MemoryApi } from './runtime/memory-api.ts';
 
 let streamSequence = 0;
@@ -30,30 +31,10 @@ function report(to: Reports, { object }: World, attempt: number, result: object,
 async function settle(world: World, reports: Reports): Promise<World> {
   for (let before = -1; before !== world.writes.length; ) {
     before = world.writes.length;
-    world.results = { ...(await look(world, reports))?.reports.results };
+    world.results = { ...(await observeWorld(world, { reports }))?.reports.results };
     world.run(before + 1);
   }
   return world;
-}
-
-function look(world: World, reports: Reports) {
-  const others = { get: () => undefined };
-  const caches = {
-    resources: {
-      ...{ EmulatorBuild: others, OffsiteTune: others, PlugIn: others },
-      [world.object.kind]: { get: () => world.object },
-    },
-    jobs: { byIndex: () => world.jobs },
-    pods: { byIndex: () => world.pods },
-  } as unknown as Caches;
-  const client = { list: async () => ({ items: [], metadata: {} }) } as unknown as ApiClient;
-  const options: ObserveOptions = {
-    ...{ client, caches, reports, recent: new Recent(), notes: new Notes(client) },
-    connected: () => world.connected,
-    heardMilliseconds: () => undefined,
-    clock: () => world.now.getTime(),
-  };
-  return behaviours[world.object.kind as Kind].observe('team/words', options);
 }
 
 const start = (kind: Kind, spec: object = {}) => {
