@@ -84,7 +84,10 @@ async function listen(connection: NatsConnection, connected: (connected: boolean
   }
 }
 
-/** The last event of each subject, once: the memory of what was acknowledged by a process that is gone. */
+/**
+ * The last progress and result of each resource, once: the memory of what was acknowledged by a process that is gone.
+ * A warning is no state: that process has told it, and told again it would look new.
+ */
 async function replayLast(
   connection: NatsConnection,
   signal: AbortSignal,
@@ -94,8 +97,11 @@ async function replayLast(
     .jetstream()
     .consumers.get(streamName, { filterSubjects: all, deliver_policy: DeliverPolicy.LastPerSubject });
   if ((await consumer.info()).num_pending === 0) return;
+  const remember = (delivered: Delivered) => {
+    if (delivered.message.event.type !== 'warning') handle(delivered);
+  };
   await each(consumer, signal, (message) => {
-    tell(message, handle);
+    tell(message, remember);
     return message.info.pending > 0;
   });
 }

@@ -229,7 +229,8 @@ test('an operator that comes again knows the last of everything, and what came w
   const abort = new AbortController();
   const first = new Reports({ url: server.url, credentialsText: credentials.operator, environment: {} });
   const running = first.start(abort.signal);
-  await publish(words, await credentials.issue(words), [progress(10), result('sha256:1')]);
+  const told: StageEvent = { type: 'warning', reason: 'Test', message: 'told already' };
+  await publish(words, await credentials.issue(words), [progress(10), told, result('sha256:1')]);
   await until(() => first.resultOf('u-1', 'tune') !== undefined);
   abort.abort();
   await running;
@@ -244,6 +245,7 @@ test('an operator that comes again knows the last of everything, and what came w
   await until(() => second.progressOf('u-2') !== undefined && second.warningsOf('u-2').length === 5);
   expect(second.resultOf('u-1', 'tune')).toEqual({ digest: 'sha256:1' });
   expect(second.progressOf('u-1')).toMatchObject({ progressPercentage: 10 });
+  expect(second.warningsOf('u-1')).toEqual([]);
   expect(second.warningsOf('u-2').map(({ message }) => message)).toEqual(
     warnings.map((_, i) => `number ${i}`),
   );
