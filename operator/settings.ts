@@ -44,6 +44,14 @@ export function readSettings(argv: readonly string[]): Settings {
   const command = new Command('offsite-operator').exitOverride();
   for (const option of options()) command.addOption(option);
   const flags = command.parse(argv, { from: 'user' }).opts<Flags>();
+  // What these say stands in the log and in every pod; the message must not quote it either.
+  for (const [flag, url] of [
+    ['--nats-url', flags.natsUrl],
+    ['--worker-nats-url', flags.workerNatsUrl],
+  ]) {
+    if (url?.includes('@'))
+      command.error(`error: ${flag} must hold no user or password: --nats-auth-secret names the credentials`);
+  }
   const natsUrl = given(flags.natsUrl);
   const workerNatsUrl = given(flags.workerNatsUrl) ?? natsUrl;
   const podName = process.env['POD_NAME'] ?? hostname();

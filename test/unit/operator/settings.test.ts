@@ -64,6 +64,13 @@ it('has defaults for all but the worker image; an empty variable is none', () =>
   expect(quietly([])).toThrow(/--worker-image/);
 });
 
+it.each(['--nats-url', '--worker-nats-url'])('%s with credentials is refused, and not quoted', (flag) => {
+  const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  const read = () => readSettings(['--worker-image', 'w', flag, 'nats://user:hush@nats:4222']);
+  expect(read).toThrow(`${flag} must hold no user or password`);
+  expect(JSON.stringify(said.mock.calls)).not.toContain('hush');
+});
+
 it.each([
   [['--metrics-port', 'x'], /--metrics-port.*must be a whole number/],
   [['--leader-election', 'maybe'], /--leader-election.*must be true or false/],
