@@ -161,6 +161,7 @@ function podTemplate(
       ],
     },
   };
+  const template = merge(defaults, theirs);
   const { volumes, volumeMounts } = mountsOf(work);
   const nats = natsOf(settings, job);
   const must = {
@@ -177,6 +178,7 @@ function podTemplate(
             { name: 'OFFSITE_JOB', value: JSON.stringify(jobText(input)) },
             { name: 'OFFSITE_SCRATCH', value: '/scratch' },
             { name: 'HOME', value: '/tmp' },
+            ...graceOf(template),
             ...hostsOf(settings),
             ...nats.env,
           ],
@@ -201,7 +203,7 @@ function podTemplate(
       ...(volumes.length + nats.volumes.length > 0 && { volumes: [...volumes, ...nats.volumes] }),
     },
   };
-  return merge(merge(defaults, theirs), must);
+  return merge(template, must);
 }
 
 /** The template's own entry for our container. */
@@ -228,6 +230,14 @@ function jobText({ object, work, inputs, attempt }: JobInput): Json {
     ...Object.fromEntries(withSecrets),
     ...(work.shards !== undefined && { shards: work.shards }),
   };
+}
+
+/** The worker leaves a little before the kubelet would kill it: that would count as a failure. */
+function graceOf(template: Json) {
+  const grace = (template['spec'] as Json)['terminationGracePeriodSeconds'];
+  if (typeof grace !== 'number') return [];
+  const value = grace > 20 ? grace - 10 : Math.floor(grace / 2);
+  return [{ name: 'OFFSITE_GRACE_SECONDS', value: String(value) }];
 }
 
 function hostsOf({ httpsHosts = [] }: JobSettings) {

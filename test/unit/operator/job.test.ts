@@ -209,6 +209,15 @@ describe('the Job', () => {
     });
   });
 
+  it.each([
+    ['by default', {}, '50'],
+    ['for long, where the template gives long', { terminationGracePeriodSeconds: 600 }, '590'],
+    ['for less, where it gives less', { terminationGracePeriodSeconds: 15 }, '7'],
+  ])('lets a worker save its work %s, and leaves before it is killed', (_, spec, seconds) => {
+    const { worker } = jobOf('OffsiteTune', { template: { spec } });
+    expect(worker.env).toContainEqual({ name: 'OFFSITE_GRACE_SECONDS', value: seconds });
+  });
+
   it('keeps what the template says beyond that, also fields that are not known here', () => {
     const template = {
       metadata: { labels: { team: 'a', 'app.kubernetes.io/name': 'x' }, annotations: { note: 'n' } },
