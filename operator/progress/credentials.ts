@@ -1,5 +1,5 @@
 /** Credentials for NATS: made once for an installation, and for each run a user that can publish that run's events only. */
-import { subjectOf } from '../../src/progress/index.ts';
+import { type StageEvent, subjectOf } from '../../src/progress/index.ts';
 import { type AuthFiles, generateAuth, userCredentials } from './keys.ts';
 
 /** A run, as its subjects name it. */
@@ -20,6 +20,8 @@ export interface AuthSecretStore {
 
 /** What the operator itself needs. A Secret that an administrator made for another NATS may hold no more than these. */
 const needed = ['operator.creds', 'account.seed'] as const;
+
+const eventTypes = ['progress', 'warning', 'result'] as const satisfies StageEvent['type'][];
 
 export interface RunCredentialsOptions {
   readonly store: AuthSecretStore;
@@ -65,9 +67,9 @@ export class RunCredentials {
    * @throws Error before `ensure`; BadSpec where a part of the run's name is no NATS token
    */
   async issue(run: Run): Promise<string> {
-    const subjects = subjectOf(run).replace(/\*$/, '>');
     return await userCredentials(this.#known['account.seed'], `${run.namespace}/${run.kind}/${run.name}`, {
-      pub: { allow: [subjects] },
+      // Not what else may stand under its name: the stream keeps the last of each subject.
+      pub: { allow: eventTypes.map((event) => subjectOf({ ...run, event })) },
       // Not _INBOX.>: there, others' messages come by.
       sub: { allow: [`_INBOX_${run.uid}.>`] },
     });

@@ -158,6 +158,10 @@ test("a run can publish only its own subjects, and hears nothing of others'", as
       'offsite.v1.data.OffsiteTune.other.u-2.result',
       () => run.publish('offsite.v1.data.OffsiteTune.other.u-2.result', '{}'),
     ],
+    [
+      'offsite.v1.data.OffsiteTune.words.u-1.more.and.more',
+      () => run.publish('offsite.v1.data.OffsiteTune.words.u-1.more.and.more', '{}'),
+    ],
     ['offsite.v1.>', () => run.subscribe('offsite.v1.>')],
     [
       'offsite.v1.data.OffsiteTune.words.u-1.>',
