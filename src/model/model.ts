@@ -39,7 +39,7 @@ export function openModel(path: string, { layers }: { layers?: readonly number[]
     const configText = gguf ? `${JSON.stringify(gguf.config, null, 2)}\n` : readConfig(directory);
     const config = gguf?.config ?? parseJson(configText, directory);
     const architecture = parse(config, view);
-    checkTensors(path, architecture, view, layers ?? Array.from({ length: architecture.depth }, (_, i) => i));
+    checkTensors(path, architecture, view, layers ?? countTo(architecture.depth));
     let tokenizer: Tokenizer | undefined;
     return {
       architecture,
@@ -94,19 +94,26 @@ function checkTensors(
   path: string,
   architecture: Architecture,
   view: Checkpoint,
-  layers: readonly number[],
+  layers: Iterable<number>,
 ): void {
-  const { embedding, embedder, head } = architecture;
-  const slots: Slots[] = [{ embedding }, embedder?.slots ?? {}, head];
-  for (const layer of layers) slots.push(architecture.block(layer));
-  for (const { name, shape } of slots.flatMap((group) => Object.values(group))) {
-    const tensor = view.tensors.get(name);
-    if (tensor === undefined)
-      throw badModel(`${path}: has no tensor ${name}, which its config.json asks for`);
-    if (tensor.shape.join() !== shape.join()) {
-      throw badModel(`${path}: tensor ${name} is [${tensor.shape}], its config.json asks for [${shape}]`);
+  const check = (slots: Slots) => {
+    for (const { name, shape } of Object.values(slots)) {
+      const tensor = view.tensors.get(name);
+      if (tensor === undefined)
+        throw badModel(`${path}: has no tensor ${name}, which its config.json asks for`);
+      if (tensor.shape.join() !== shape.join()) {
+        throw badModel(`${path}: tensor ${name} is [${tensor.shape}], its config.json asks for [${shape}]`);
+      }
     }
-  }
+  };
+  const { embedding, embedder, head } = architecture;
+  for (const slots of [{ embedding }, embedder?.slots ?? {}, head]) check(slots);
+  for (const layer of layers) check(architecture.block(layer));
+}
+
+/** 0 to `depth` - 1, none before it is asked for: config.json may claim any depth, and the first layer amiss ends it. */
+function* countTo(depth: number): Generator<number> {
+  for (let layer = 0; layer < depth; layer++) yield layer;
 }
 
 function checkFinite(values: Float32Array, name: string): void {

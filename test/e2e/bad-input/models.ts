@@ -39,6 +39,11 @@ export const modelCases: Case[] = [
     /model: holds no model\.safetensors, model\.safetensors\.index\.json or \.gguf file/,
   ),
   model(
+    'a configuration of a billion layers',
+    ({ path }) => config(path, { num_hidden_layers: 1_000_000_000 }),
+    /model: has no tensor model\.layers\.5\.\S+, which its config\.json asks for/,
+  ),
+  model(
     'truncated safetensors',
     ({ path }) => truncateSync(path('model/model.safetensors'), 100_000),
     /model\.safetensors: tensor \S+ ends at byte \d+, the file at 100000; it is truncated/,
