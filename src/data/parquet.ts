@@ -10,8 +10,10 @@ export async function* parquetRows(path: string, limit: number): AsyncGenerator<
   const metadata = await readable(path, () => parquetMetadataAsync(file));
   let rowStart = 0;
   for (const { num_rows } of metadata.row_groups) {
+    if (rowStart >= limit) return;
     const rowEnd = Math.min(rowStart + Number(num_rows), limit);
-    if (rowEnd <= rowStart) return;
+    // A group may be empty, and others follow.
+    if (rowEnd <= rowStart) continue;
     const options = { file, metadata, rowStart, rowEnd, useOffsetIndex: true };
     for (const row of await readable(path, () => parquetReadObjects(options))) yield withValues(row);
     rowStart = rowEnd;

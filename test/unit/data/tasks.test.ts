@@ -148,6 +148,13 @@ describe('Parquet, as the datasets library writes it', () => {
     expect(await readRows(parquet!, task, { limit: 5 })).toEqual(expected.slice(0, 5));
   });
 
+  test('a row group without rows is passed over', async () => {
+    const path = join(fixtures, '../empty-row-group.parquet');
+    const rows = [{ text: 'one' }, { text: 'two' }];
+    expect(await readRows(path, 'text')).toEqual(rows);
+    expect(await readRows(path, 'text', { limit: 1 })).toEqual(rows.slice(0, 1));
+  });
+
   test('a damaged file, a missing column and a wrong format are named', async () => {
     const path = join(directory, 'cut.parquet');
     writeFileSync(path, readFileSync(join(fixtures, 'piqa.parquet')).subarray(0, 900));
