@@ -31,6 +31,8 @@ export interface TokenizeOptions {
   readonly mode: 'train' | 'score';
   /** The rows' file, for messages. */
   readonly file: string;
+  /** How many of the file's rows stand before them, for messages; none when absent. */
+  readonly before?: number;
 }
 
 /**
@@ -45,11 +47,9 @@ export function tokenize<F extends Format>(
 ): Example[] {
   const rule: Rule<F> = rules[format];
   return rows.map((fields, row) => {
-    const example = {
-      row,
-      ...rule(fields, tokenizer, { ...options, where: `${options.file}: row ${row + 1}` }),
-    };
-    checkLength(example, options);
+    const where = `${options.file}: row ${(options.before ?? 0) + row + 1}`;
+    const example = { row, ...rule(fields, tokenizer, { ...options, where }) };
+    checkLength(example, { ...options, where });
     return example;
   });
 }
@@ -123,8 +123,10 @@ function endToken({ eos }: Tokenizer): number {
   return eos;
 }
 
-function checkLength({ row, trunk, branches, spans }: Example, { maxLength, file }: TokenizeOptions): void {
-  const where = `${file}: row ${row + 1}`;
+function checkLength(
+  { trunk, branches, spans }: Example,
+  { maxLength, where }: TokenizeOptions & { where: string },
+): void {
   if (spans !== undefined && trunk.length > maxLength)
     throw badData(
       `${where}: its answers would be cut: the conversation has ${trunk.length} tokens, more than maxLength ${maxLength};` +

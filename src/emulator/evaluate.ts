@@ -71,6 +71,7 @@ async function heldOut(
     maxLength,
     mode: 'score',
     file: data.path,
+    before: samples,
   });
 }
 

@@ -114,6 +114,18 @@ export const dataCases: Case[] = [
     message: /probe\.jsonl: row 1: column "text": is missing/,
   },
   {
+    name: 'a row after the probe whose answer is cut',
+    kind: 'EmulatorBuild',
+    change: ({ manifest, path }) => {
+      setField(manifest, 'spec.probe.data.format', 'multipleChoice');
+      setField(manifest, 'spec.probe.samples', 2);
+      const long = row({ choices: ['a', `${secret} `.repeat(20)] });
+      writeFileSync(path('data/probe.jsonl'), [row({}), row({}), row({}), long].join('\n'));
+    },
+    reason: 'BadData',
+    message: /probe\.jsonl: row 4: its answer would be cut/,
+  },
+  {
     name: 'the digest of a task',
     kind: 'PlugIn',
     change: ({ manifest }) =>

@@ -60,6 +60,13 @@ describe('tokenize', () => {
     },
   );
 
+  test('rows are numbered from the start of their file', () => {
+    const after = { ...options, maxLength: 3, before: 512 };
+    expect(reason(() => tokenize([question], 'multipleChoice', characters, after))[1]).toMatch(
+      /^rows\.jsonl: row 513: its answer would be cut/,
+    );
+  });
+
   test('a row that just fits is taken', () => {
     const fits = { ...options, maxLength: prompt.length + 4 };
     expect(tokenize([question], 'multipleChoice', characters, fits)).toHaveLength(1);
