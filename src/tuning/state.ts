@@ -94,9 +94,13 @@ export function restoreState(directory: string, identity: string, state: Trainin
         throw new Error('the sha256 of state.safetensors is another one');
       const checkpoint = openCheckpoint(file);
       try {
-        for (const tensor of state.tensors) {
-          for (const part of parts) checkpoint.read(`${part}/${tensor.name}`, { into: tensor[part] });
-        }
+        const places = state.tensors.flatMap((tensor) =>
+          parts.map((part) => ({ name: `${part}/${tensor.name}`, into: tensor[part] })),
+        );
+        // All or nothing: what was not restored must start as it is.
+        const missing = places.find(({ name }) => !checkpoint.tensors.has(name));
+        if (missing !== undefined) throw new Error(`there is no ${missing.name} in it`);
+        for (const { name, into } of places) checkpoint.read(name, { into });
       } finally {
         checkpoint.close();
       }

@@ -51,6 +51,15 @@ test('what is saved comes back exactly, also what JSON has no number for', () =>
   expect(restored('mine')).toEqual({ state: stateAt(7), found: true, warnings: [] });
 });
 
+test('a checkpoint of other tensors, as another version may have written it, leaves all as it was', () => {
+  saveState(directory, 'mine', stateAt(7));
+  const more = stateAt(0);
+  more.tensors.push({ ...stateAt(0).tensors[0]!, name: 'b' });
+  const before = structuredClone(more);
+  expect(restoreState(directory, 'mine', more, () => {})).toBe(false);
+  expect(more).toEqual(before);
+});
+
 test('the last two stay; those of other work are never resumed and make room', () => {
   saveState(directory, 'other', stateAt(90));
   expect(restored('mine')).toEqual({ state: stateAt(0), found: false, warnings: [] });
