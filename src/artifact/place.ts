@@ -26,7 +26,7 @@ export function resolveUri(uri: string, mounts: Mounts, field: string, secret?: 
   const [, scheme = '', rest = ''] = /^([a-z0-9]+):(.*)$/.exec(uri) ?? [];
   switch (scheme) {
     case 'file':
-      return rest.startsWith('//') ? fileURLToPath(uri) : resolve(base, rest);
+      return rest.startsWith('//') ? pathOfUrl(uri, field) : resolve(base, rest);
     case 'pvc': {
       const [, claim = '', path = ''] = /^\/\/([^/]+)\/(.*)$/.exec(rest) ?? [];
       const directory = claims[claim];
@@ -44,6 +44,16 @@ export function resolveUri(uri: string, mounts: Mounts, field: string, secret?: 
         throw badSpec(`${field}: ${scheme}:// cannot be read here; file: and pvc:// can`);
       return pathOfCopy(scratch, parseStoreUri(uri, field), secret);
     }
+  }
+}
+
+function pathOfUrl(url: string, field: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    throw badSpec(
+      `${field}: ${url} names no place on this machine: write file:PATH (from the manifest's directory) or file:///PATH`,
+    );
   }
 }
 

@@ -224,6 +224,10 @@ describe('resolveUri', () => {
     ['pvc://data/a', 'f: claim data is not mounted; with offsite run, add --mount data=DIR'],
     ['pvc://models/../etc/passwd', 'f: leaves its claim models'],
     ['pvc://models/a/../../../etc', 'f: leaves its claim models'],
+    ...['file://models/a', 'file:///a%zz'].map((uri) => [
+      uri,
+      `f: ${uri} names no place on this machine: write file:PATH (from the manifest's directory) or file:///PATH`,
+    ]),
   ])('%s is refused', (uri, message) => {
     expect(reasonAndMessage(() => resolveUri(uri, mounts, 'f'))).toEqual(['BadSpec', message]);
   });
