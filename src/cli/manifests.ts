@@ -146,20 +146,30 @@ function duplicates(loaded: readonly LoadedResource[]): string[] {
   return problems;
 }
 
-/** Two resources that write to one place would replace each other's artifacts. */
+/** Two resources that write to one place, or one inside the other's, would replace each other's artifacts. */
 function sharedOutputs(loaded: readonly LoadedResource[]): string[] {
-  const first = new Map<string, string>();
+  const taken: { place: string; uri: string; name: string }[] = [];
   const problems: string[] = [];
   for (const { resource, file, base } of loaded) {
     const { uri } = resource.spec.output;
-    const place = /^file:(?!\/)/.test(uri) ? resolve(base, uri.slice('file:'.length)) : uri;
+    const place = placeOf(uri, base);
     const name = `${resource.kind} ${resource.metadata.name}`;
-    const earlier = first.get(place);
-    if (earlier === undefined) first.set(place, name);
-    else if (earlier !== name)
+    const earlier = taken.find((other) => isWithin(place, other.place) || isWithin(other.place, place));
+    if (earlier === undefined) taken.push({ place, uri, name });
+    else if (earlier.name !== name) {
+      const where = earlier.place === place ? `${uri} too` : `${earlier.uri}, and one lies inside the other`;
       problems.push(
-        `${file}: ${name}: spec.output.uri: ${earlier} writes to ${uri} too; give each its own place`,
+        `${file}: ${name}: spec.output.uri: ${earlier.name} writes to ${where}; give each its own place`,
       );
+    }
   }
   return problems;
 }
+
+/** An address in one spelling. */
+function placeOf(uri: string, base: string): string {
+  const [, path] = /^file:(?:\/\/(?=\/))?(.*)$/.exec(uri) ?? [];
+  return path === undefined ? uri.replace(/\/+$/, '') : resolve(base, path);
+}
+
+const isWithin = (place: string, other: string) => place === other || place.startsWith(`${other}/`);

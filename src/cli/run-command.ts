@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { badSpec } from '../api/index.ts';
 import { openTerminal } from '../progress/index.ts';
 import { parseMounts } from './arguments.ts';
 import { inOrder, loadManifests } from './manifests.ts';
@@ -20,7 +21,7 @@ interface RunFlags {
 export async function runCommand(flags: RunFlags): Promise<void> {
   const loaded = inOrder(loadManifests(flags.filename));
   const claims = parseMounts(flags.mount);
-  mkdirSync(flags.workDir, { recursive: true });
+  makeWorkDir(flags.workDir);
   keepRun(flags.workDir, claims, loaded);
 
   const abort = new AbortController();
@@ -59,6 +60,17 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   else console.log(`${summary(runs)}\n\n${'report' in made ? `Report: ${made.report}` : made.problem}`);
   // At once: while Node would clear up, one more SIGTERM would end it by that signal.
   process.exit(runs.every(isComplete) ? 0 : 1);
+}
+
+/** @throws OffsiteError BadSpec where it cannot be a directory */
+function makeWorkDir(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST' && code !== 'ENOTDIR') throw error;
+    throw badSpec(`--work-dir ${path}: a file is in its place; it must be a directory`);
+  }
 }
 
 const isComplete = (run: RunResource) => run.status.phase === 'Complete';

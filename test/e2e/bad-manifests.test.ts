@@ -95,6 +95,24 @@ test('names that stand twice, outputs in one place, references that lead nowhere
     'b.yaml: OffsiteTune other: spec.output.uri: OffsiteTune tiny writes to file:out/adapter too; give each its own place',
   ]);
 
+  const inside = join(root, 'inside');
+  const whole = `file://${inside}/out/../whole`;
+  writeManifests(
+    join(inside, 'a.yaml'),
+    manifests(({ build, plug }) => {
+      setField(build, 'spec.output.uri', 'file:out/');
+      setField(plug, 'spec.output.uri', whole);
+    }),
+  );
+  const again = manifests(({ build }) => setField(build, 'spec.output.uri', 'file:whole'));
+  setField(again[0]!, 'metadata.name', 'again');
+  writeManifests(join(inside, 'b.yaml'), again.slice(0, 1));
+  expect(await refusal(inside)).toEqual([
+    'a.yaml: OffsiteTune tiny: spec.output.uri: EmulatorBuild tiny writes to file:out/, and one lies inside the other;' +
+      ' give each its own place',
+    'b.yaml: EmulatorBuild again: spec.output.uri: PlugIn tiny writes to file:whole too; give each its own place',
+  ]);
+
   const [, tune] = manifests(() => {});
   writeManifests(join(root, 'alone.yaml'), [tune!]);
   expect(await refusal(join(root, 'alone.yaml'))).toEqual([
@@ -142,6 +160,9 @@ test('wrong usage', async () => {
   ]);
   expect(await refusal(join(root, 'good.yaml'), '--mount', `models=${root}/file`)).toEqual([
     `--mount models=${root}/file: DIR is a file; it must be a directory`,
+  ]);
+  expect(await refusal(join(root, 'good.yaml'), '--work-dir', join(root, 'file'))).toEqual([
+    `--work-dir ${root}/file: a file is in its place; it must be a directory`,
   ]);
   const unknown = await offsite(['rum']);
   expect(unknown.code).toBe(2);
