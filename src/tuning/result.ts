@@ -8,16 +8,23 @@ import type { TrainingState } from './state.ts';
 export interface TuneResult {
   artifact: { digest: string; sizeBytes: number };
   training: Record<string, number | string>;
-  validation?: {
-    metric: string;
-    samples: number;
-    cells: Record<'emulatorZeroShot' | 'emulatorFineTuned', Record<'value' | 'stderr', string>>;
-  };
+  validation?: Validation;
 }
+
+interface Validation {
+  metric: string;
+  samples: number;
+  cells: Record<'emulatorZeroShot' | 'emulatorFineTuned', Record<'value' | 'stderr', string>>;
+}
+
+/** What an adapter's manifest says of it. */
+type Scores = { bestStep: number } & (Validation | Record<never, never>);
 
 /** A training that has come to its end. */
 export interface TrainedAdapter {
   state: TrainingState;
+  /** Of the whole training. */
+  steps: number;
   validation: ValidationData | undefined;
   /** What the adapter holds beside its tensors, by file name. */
   adapterFiles: Record<string, string>;
@@ -43,7 +50,7 @@ export async function writeAdapter(
     );
     for (const [name, text] of Object.entries(adapterFiles)) writeFileSync(join(directory, name), text);
     const cells = cellsOf(record.evaluations, record.bestStep);
-    const scores = {
+    const scores: Scores = {
       bestStep: record.bestStep,
       ...(validation && cells
         ? { metric: validation.metric, samples: validation.examples.length, cells }
@@ -62,39 +69,41 @@ function cellsOf(evaluations: readonly Evaluation[], bestStep: number) {
   return emulatorZeroShot && emulatorFineTuned && { emulatorZeroShot, emulatorFineTuned };
 }
 
-/** What the stage reports of a written adapter. */
+/**
+ * What the stage reports of a written adapter. Where its checkpoints were cleared away since, the losses are gone, and what
+ * the manifest says of it stays.
+ */
 export function resultOf(
   output: string,
-  { state: { record }, validation }: TrainedAdapter,
+  { state: { record }, steps }: TrainedAdapter,
   tokensPerSecond: number,
 ): TuneResult {
-  const { digest, sizeBytes } = openArtifact(output, { kind: 'Adapter' });
-  const best = record.evaluations.find(({ step }) => step === record.bestStep && step > 0);
-  const cells = cellsOf(record.evaluations, record.bestStep);
+  const { digest, sizeBytes, manifest } = openArtifact(output, { kind: 'Adapter' });
+  const { bestStep, ...validation } = manifest.scores as unknown as Scores;
+  const best = record.evaluations.find(({ step }) => step === bestStep && step > 0);
   return {
     artifact: { digest, sizeBytes },
     training: {
-      steps: record.step,
-      bestStep: record.bestStep,
-      tokens: record.tokens,
+      steps,
+      bestStep,
       ...(record.losses.length > 0
         ? {
+            tokens: record.tokens,
             firstLoss: (record.losses[0] as number).toFixed(4),
             lastLoss: (record.losses.at(-1) as number).toFixed(4),
           }
         : {}),
       ...(best ? { validationLoss: best.loss.toFixed(4) } : {}),
       ...(tokensPerSecond > 0 ? { tokensPerSecond: tokensPerSecond.toFixed(0) } : {}),
-      resumes: record.resumes,
+      ...(record.losses.length > 0 ? { resumes: record.resumes } : {}),
     },
-    ...(validation && cells
-      ? {
-          validation: {
-            metric: validation.metric,
-            samples: validation.examples.length,
-            cells,
-          },
-        }
-      : {}),
+    ...('cells' in validation ? { validation: inOrder(validation) } : {}),
   };
 }
+
+/** As people read it; a manifest's keys are sorted. */
+const inOrder = ({
+  metric,
+  samples,
+  cells: { emulatorZeroShot, emulatorFineTuned },
+}: Validation): Validation => ({ metric, samples, cells: { emulatorZeroShot, emulatorFineTuned } });

@@ -85,7 +85,6 @@ interface Run extends TrainedAdapter {
   trainer: Decoder;
   decoder: Decoder;
   plan: TrainingPlan;
-  steps: number;
   order: DataOrder;
   /** What is trained at each place. */
   parts: Map<Place, TrainedPart>;
