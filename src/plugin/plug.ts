@@ -277,7 +277,12 @@ async function measure(
       });
     }
   }
-  return loaded.map((task, i) => resultOf(task, scores[i] as Record<CellName, RowScore[]>, evaluation));
+  const bootstrap = {
+    resamples: evaluation.bootstrapSamples,
+    seed: evaluation.seed,
+    beforeEach: () => engine.throwIfCancelled(),
+  };
+  return loaded.map((task, i) => resultOf(task, scores[i] as Record<CellName, RowScore[]>, bootstrap));
 }
 
 /** The differences that say whether it was worth it: plug-in against each other cell, what the tuning did to the emulator, and what it lacks. */
@@ -292,7 +297,7 @@ const differences: readonly [CellName, CellName][] = [
 function resultOf(
   task: TaskData,
   rows: Readonly<Record<CellName, RowScore[]>>,
-  { bootstrapSamples, seed }: { bootstrapSamples: number; seed: number },
+  bootstrap: NonNullable<Parameters<typeof pairedBootstrap>[3]>,
 ): TaskResult {
   const cells = Object.fromEntries(cellNames.map((name) => [name, texts(cellOf(rows[name], task.metric))]));
   return {
@@ -301,10 +306,7 @@ function resultOf(
     samples: rows.plugIn.length,
     cells: cells as TaskResult['cells'],
     differences: differences.map(([a, b]) => {
-      const { value, stderr, interval } = pairedBootstrap(rows[a], rows[b], task.metric, {
-        resamples: bootstrapSamples,
-        seed,
-      });
+      const { value, stderr, interval } = pairedBootstrap(rows[a], rows[b], task.metric, bootstrap);
       return {
         name: `${a} - ${b}`,
         value: figure(value),

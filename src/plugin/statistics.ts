@@ -15,12 +15,17 @@ export interface Difference {
  * Paired bootstrap of the difference a - b: rows are drawn with replacement, the same rows for both cells.
  * @param resamples how often (10,000 in reports)
  * @param seed equal seeds give equal intervals
+ * @param beforeEach called before each resample, to stop by throwing: thousands of rows take seconds
  */
 export function pairedBootstrap(
   a: readonly RowScore[],
   b: readonly RowScore[],
   metric: MetricName,
-  { resamples = 10_000, seed = 42 }: { resamples?: number; seed?: number } = {},
+  {
+    resamples = 10_000,
+    seed = 42,
+    beforeEach,
+  }: { resamples?: number; seed?: number; beforeEach?: () => void } = {},
 ): Difference {
   const n = a.length;
   const statistic = (value: number, weight: number) =>
@@ -28,6 +33,7 @@ export function pairedBootstrap(
   const random = mulberry32(seed);
   const draws = new Float64Array(resamples);
   for (let draw = 0; draw < resamples; draw++) {
+    beforeEach?.();
     let valueA = 0;
     let weightA = 0;
     let valueB = 0;

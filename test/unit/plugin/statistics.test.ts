@@ -52,6 +52,15 @@ describe('pairedBootstrap', () => {
     expect(pValue).toBeLessThan(0.01);
   });
 
+  test('is stopped between two resamples', () => {
+    let calls = 0;
+    const beforeEach = () => {
+      if (++calls > 3) throw new Error('stopped');
+    };
+    expect(() => pairedBootstrap(rows([1, 0]), rows([0, 1]), 'acc', { beforeEach })).toThrow('stopped');
+    expect(calls).toBe(4);
+  });
+
   test('perplexities are differences of exp of the mean over tokens; equal seeds give equal figures', () => {
     const [a, b] = [rows([10, 30], 10), rows([20, 20], 10)];
     const first = pairedBootstrap(a, b, 'perplexity', { resamples: 200, seed: 5 });
