@@ -105,8 +105,8 @@ program
 
 program
   .command('verify')
-  .description('check a bundle or an adapter: digests, tensor names, shapes, NaN')
-  .argument('<dir>', 'a bundle or an adapter')
+  .description('check a bundle, an adapter or a released model: digests, tensor names, shapes, NaN')
+  .argument('<dir>', 'a bundle, an adapter or a released model')
   .option('--emulator <dir>', 'for an adapter: the bundle that it must have been trained on')
   .option('--digest <sha256:...>', 'the digest that it must have')
   .addOption(json())
