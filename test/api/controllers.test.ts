@@ -31,7 +31,7 @@ beforeAll(async () => {
   operator = await playOperator(server.clientWith());
   kubelet = new Kubelet(server.client, {
     results: recorded.results,
-    publish: (...event) => operator.reports.publisher.publish(...event),
+    publish: (resource, event) => operator.reports.publisher.publish(resource, event),
     ending: (told) => ending?.(told) ?? { result: recorded.results[told.stage] },
   });
   await kubelet.start();

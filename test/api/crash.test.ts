@@ -45,8 +45,7 @@ beforeAll(async () => {
   lanes = await Promise.all(Array.from({ length: laneCount }, makeLane));
   kubelet = new Kubelet(server.client, {
     results: recorded.results,
-    publish: (resource, event) =>
-      laneOf.get(resource.metadata.namespace!)!.publishers.publish(resource, event),
+    publish: (...told) => laneOf.get(told[0].metadata.namespace!)!.publishers.publish(...told),
     // The result is known from NATS alone: one that is lost there would make another attempt.
     summary: false,
     runMilliseconds: 300,

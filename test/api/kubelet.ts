@@ -18,6 +18,7 @@ interface Pod extends KubeObject {
 /** What the worker of one pod is told to do (OFFSITE_JOB). */
 export interface Told {
   stage: keyof Results;
+  attempt: number;
   resource: { kind: string; metadata: { name: string; namespace: string; uid: string } };
 }
 
@@ -31,7 +32,11 @@ export interface KubeletOptions {
   /** Whether the pod's own last word holds the result, as far as there is room: yes by default. */
   summary?: boolean;
   /** Whole results go here too, before the pod ends. */
-  publish?: (...event: Parameters<Publisher['publish']>) => Promise<void> | void;
+  publish?: (
+    resource: Parameters<Publisher['publish']>[0],
+    event: Parameters<Publisher['publish']>[1],
+    attempt: number,
+  ) => Promise<void> | void;
   /** How long a pod runs; 0. */
   runMilliseconds?: number;
 }
@@ -96,7 +101,8 @@ export class Kubelet {
     await sleep(runMilliseconds);
     if (ending === 'runs on') return;
     if ('result' in ending) {
-      await publish?.({ kind, metadata }, { type: 'result', stage: told.stage, result: ending.result });
+      const event = { type: 'result', stage: told.stage, result: ending.result } as const;
+      await publish?.({ kind, metadata }, event, told.attempt);
     }
     const exitCode = 'result' in ending ? 0 : ending.exitCode;
     const { artifact, ...rest } = 'result' in ending ? ending.result : {};

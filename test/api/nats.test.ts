@@ -1,7 +1,6 @@
 /** The operator's process with a real nats-server, whose keys it makes; pods report with their own run's credentials. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { KubeObject } from '../../operator/runtime/index.ts';
-import type { Publisher } from '../../src/progress/index.ts';
 import { freePort, NatsServer } from '../e2e/nats-server.ts';
 import { ApiServer, emulatorBuilds, eventually } from './api-server.ts';
 import { type Ending, Kubelet, type Told } from './kubelet.ts';
@@ -54,7 +53,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-const publish = (...event: Parameters<Publisher['publish']>) => publishers.publish(...event);
+const publish = (...told: Parameters<RunPublishers['publish']>) => publishers.publish(...told);
 
 interface Status {
   phase?: string;
@@ -85,10 +84,11 @@ it('progress comes over NATS; NATS away is told while a pod runs, and taken back
   ending = () => 'runs on';
   const { metadata } = await build('long');
   await eventually('a pod runs', async () => (await statusOf('long')).phase === 'Running');
-  const tell = (progressPercentage: number) =>
+  const tell = (progressPercentage: number, attempt = 1) =>
     publish(
       { kind: 'EmulatorBuild', metadata: { ...metadata, namespace, name: 'long' } as { name: string } },
       { type: 'progress', stage: 'probe', progressPercentage, metrics: [{ name: 'rows', value: '8' }] },
+      attempt,
     );
   const shown = (percentage: number) =>
     eventually(
@@ -104,5 +104,17 @@ it('progress comes over NATS; NATS away is told while a pod runs, and taken back
   await nats.restart();
   await eventually('it is taken back', async () => !(await away('long')));
   await shown(60);
+  await server.client.merge(emulatorBuilds, namespace, 'long', { spec: { layers: 3 } });
+  await eventually('the next attempt runs, and nothing is shown of the first', async () => {
+    const { phase, attempt, progress } = await statusOf('long');
+    return phase === 'Running' && attempt === 2 && progress === undefined;
+  });
+  // Late, of the first one: it neither comes to be shown nor stands in the way of what the second says.
+  await tell(99, 1);
+  await tell(10, 2);
+  await shown(10);
+  await tell(99, 1);
+  await tell(20, 2);
+  await shown(20);
   expect(operator.complaints()).toEqual([]);
 });

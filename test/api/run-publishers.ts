@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { type KubeObject, secrets } from '../../operator/runtime/index.ts';
 import { openPublisher, type Publisher } from '../../src/progress/index.ts';
 import type { ApiServer } from './api-server.ts';
+import type { KubeletOptions } from './kubelet.ts';
+
+type Publish = NonNullable<KubeletOptions['publish']>;
 
 /** A Secret's values, as text. */
 export async function secretIn(
@@ -30,12 +33,13 @@ export class RunPublishers {
   }
 
   /** Resolves when the event is on its way. */
-  async publish(...[resource, event]: Parameters<Publisher['publish']>): Promise<void> {
+  async publish(...[resource, event, attempt]: Parameters<Publish>): Promise<void> {
     const { uid = '', namespace = 'default' } = resource.metadata;
-    const publisher = this.#publishers.get(uid) ?? this.#open(uid, namespace);
-    this.#publishers.set(uid, publisher);
+    const pods = `${uid}/${attempt}`;
+    const publisher = this.#publishers.get(pods) ?? this.#open(uid, namespace, attempt);
+    this.#publishers.set(pods, publisher);
     // The API server may be away; then it is tried again with the next event.
-    publisher.catch(() => this.#publishers.delete(uid));
+    publisher.catch(() => this.#publishers.delete(pods));
     (await publisher).publish(resource, event);
   }
 
@@ -44,11 +48,11 @@ export class RunPublishers {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  async #open(uid: string, namespace: string): Promise<Publisher> {
+  async #open(uid: string, namespace: string, attempt: number): Promise<Publisher> {
     const { items } = await this.#server.client.list(secrets, { namespace });
     const own = items.find(({ metadata }) => metadata.ownerReferences?.some((owner) => owner.uid === uid))!;
     const credentials = join(this.#directory, `${uid}.creds`);
     writeFileSync(credentials, (await secretIn(this.#server, namespace, own.metadata.name))['nats.creds']!);
-    return openPublisher({ url: this.#url, credentials, warn: () => {} });
+    return openPublisher({ url: this.#url, credentials, attempt, warn: () => {} });
   }
 }
