@@ -123,10 +123,11 @@ function endToken({ eos }: Tokenizer): number {
   return eos;
 }
 
-function checkLength(
-  { trunk, branches, spans }: Example,
-  { maxLength, where }: TokenizeOptions & { where: string },
-): void {
+/** Of a prompt with all its choices: they share a sequence, and attention takes the square of its tokens. */
+const mostTokens = 16_384;
+
+function checkLength(example: Example, { maxLength, where }: TokenizeOptions & { where: string }): void {
+  const { trunk, branches, spans } = example;
   if (spans !== undefined && trunk.length > maxLength)
     throw badData(
       `${where}: its answers would be cut: the conversation has ${trunk.length} tokens, more than maxLength ${maxLength};` +
@@ -139,5 +140,10 @@ function checkLength(
     throw badData(
       `${where}: its answer would be cut: ${trunk.length} tokens of prompt and ${longest} of answer are more than` +
         ` maxLength ${maxLength}; raise maxLength or shorten the row`,
+    );
+  const [count, most] = [tokenCount(example), Math.max(mostTokens, maxLength)];
+  if (count > most)
+    throw badData(
+      `${where}: its prompt and ${branches.length} choices have ${count} tokens, and a row may have ${most} in all; leave choices out`,
     );
 }

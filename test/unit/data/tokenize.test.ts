@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type ErrorReason, OffsiteError } from '../../../src/api/index.ts';
 import { tokenize } from '../../../src/data/index.ts';
+import type { TokenizeOptions } from '../../../src/data/tokenize.ts';
 import { characters, tokensOf } from './examples.ts';
 
 const options = { maxLength: 100, mode: 'score', file: 'rows.jsonl' } as const;
@@ -65,6 +66,19 @@ describe('tokenize', () => {
     expect(reason(() => tokenize([question], 'multipleChoice', characters, after))[1]).toMatch(
       /^rows\.jsonl: row 513: its answer would be cut/,
     );
+  });
+
+  test('a row of choices without end is refused before memory is taken for it', () => {
+    const choices = Array.from({ length: 8181 }, () => 'x');
+    const row = { ...question, choices };
+    const take = (more: Partial<TokenizeOptions>) => () =>
+      tokenize([row], 'multipleChoice', characters, { ...options, ...more });
+    expect(reason(take({}))).toEqual([
+      'BadData',
+      'rows.jsonl: row 1: its prompt and 8181 choices have 16385 tokens, and a row may have 16384 in all; leave choices out',
+    ]);
+    expect(take({ mode: 'train' })()).toHaveLength(1);
+    expect(take({ maxLength: 16385 })()).toHaveLength(1);
   });
 
   test('a row that just fits is taken', () => {
