@@ -52,7 +52,7 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
       wanted !==
         canonicalJson({ kind: there.kind, madeFrom: there.madeFrom, hyperparameters: there.hyperparameters })
     ) {
-      const similarity = await similarityOf(input, key);
+      const similarity = await similarityOf(engine, input, key);
       const evaluation = await evaluateEmulator(engine, model, similarity, key, input);
       const names = bundleNames(model, similarity);
       await writeArtifact(input.output, (directory) => {
@@ -86,7 +86,11 @@ function readAssembled(directory: string): Assembled {
   };
 }
 
-async function similarityOf(input: AssembleInput, key: ProbeKey): Promise<SimilarityRecord> {
+async function similarityOf(
+  engine: Engine,
+  input: AssembleInput,
+  key: ProbeKey,
+): Promise<SimilarityRecord> {
   const directory = statesDirectory(input.output, key);
   const keeper = input.keeper ?? inPlace;
   await pullStates(directory, keeper);
@@ -94,7 +98,8 @@ async function similarityOf(input: AssembleInput, key: ProbeKey): Promise<Simila
   const states = readStates(directory);
   if (states === undefined)
     throw badModel(`${directory}: the pooled states are not all there; run stage probe for every shard`);
-  const matrix = similarityMatrix(states, input.similarity).map((row) => [...row]);
+  const stopIfAsked = () => engine.throwIfCancelled();
+  const matrix = similarityMatrix(states, input.similarity, stopIfAsked).map((row) => [...row]);
   const adjacent = adjacentValues(matrix);
   return { ...input.similarity, adjacent, matrix, ...makePlan(adjacent, input.plan) };
 }

@@ -19,13 +19,22 @@ export interface SimilarityOptions {
  * The similarity of every two layers, in float64, as a symmetric L x L matrix of which 1 is the most similar.
  * CKA after Kornblith et al. 2019 (arXiv 1905.00414); `angular` is 1 - mean arccos(cos) / pi, so that it too grows
  * with similarity. BadData below two samples, BadModel for states that are not finite.
+ * @param beforeEach called before each layer, to stop by throwing: thousands of samples take minutes
  */
-export function similarityMatrix(layers: readonly States[], options: SimilarityOptions): Float64Array[] {
+export function similarityMatrix(
+  layers: readonly States[],
+  options: SimilarityOptions,
+  beforeEach: () => void = () => {},
+): Float64Array[] {
   checkStates(layers);
-  const features = layers.map((layer) => describe(layer, options));
+  const features = layers.map((layer) => {
+    beforeEach();
+    return describe(layer, options);
+  });
   const compare = comparison(layers[0]?.samples ?? 0, options.metric);
   const matrix = layers.map(() => new Float64Array(layers.length));
   for (let i = 0; i < layers.length; i++) {
+    beforeEach();
     for (let j = i; j < layers.length; j++) {
       const value = i === j ? 1 : compare(features[i]!, features[j]!);
       matrix[i]![j] = value;

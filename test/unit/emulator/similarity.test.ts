@@ -108,3 +108,13 @@ test('512 samples of 16 layers take seconds', () => {
   // about 1.5 s on a busy 2-core machine
   expect(performance.now() - start).toBeLessThan(10_000);
 });
+
+test('is stopped between two layers', () => {
+  let calls = 0;
+  const stop = () => {
+    if (++calls === 2) throw new Error('stopped');
+  };
+  const layers = [states(3, 2, 1), states(3, 2, 2)];
+  expect(() => similarityMatrix(layers, { metric: 'linearCKA' }, stop)).toThrow('stopped');
+  expect(calls).toBe(2);
+});
