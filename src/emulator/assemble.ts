@@ -86,11 +86,7 @@ function readAssembled(directory: string): Assembled {
   };
 }
 
-async function similarityOf(
-  engine: Engine,
-  input: AssembleInput,
-  key: ProbeKey,
-): Promise<SimilarityRecord> {
+async function similarityOf(engine: Engine, input: AssembleInput, key: ProbeKey): Promise<SimilarityRecord> {
   const directory = statesDirectory(input.output, key);
   const keeper = input.keeper ?? inPlace;
   await pullStates(directory, keeper);
