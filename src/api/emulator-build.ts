@@ -6,7 +6,11 @@ import { DataSource, Output, Source } from './sources.ts';
 
 const Probe = z.strictObject({
   data: DataSource.describe('The probe set, in the order of the file.'),
-  samples: integer(2, 65536).default(512).describe('How many of its first rows are run through the model.'),
+  samples: integer(2, 65536)
+    .default(512)
+    .describe(
+      'How many of its first rows are run through the model; comparing them takes memory by the square of their number.',
+    ),
   maxLength: integer(2, 131072).default(512).describe('Tokens after which a row is cut.'),
   pooling: z
     .enum(['mean', 'meanWeighted', 'last', 'first', 'max', 'min'])

@@ -14,6 +14,7 @@ import type { Engine } from '../engine/index.ts';
 import { type Model, openModel } from '../model/index.ts';
 import { type BuildInput, probeKey } from './build.ts';
 import { readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
+import { checkComparable } from './comparable.ts';
 import { type Evaluation, evaluateEmulator } from './evaluate.ts';
 import { type ExactShare, exactShare } from './leak.ts';
 import { makePlan, type Plan, type PlanOptions } from './plan.ts';
@@ -94,6 +95,8 @@ async function similarityOf(engine: Engine, input: AssembleInput, key: ProbeKey)
   const states = readStates(directory);
   if (states === undefined)
     throw badModel(`${directory}: the pooled states are not all there; run stage probe for every shard`);
+  const { samples, width } = states[0]!;
+  checkComparable({ samples, layers: states.length, width }, input.similarity.metric, input.memory);
   const stopIfAsked = () => engine.throwIfCancelled();
   const matrix = similarityMatrix(states, input.similarity, stopIfAsked).map((row) => [...row]);
   const adjacent = adjacentValues(matrix);

@@ -5,9 +5,11 @@ import type { Engine } from '../engine/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
 import { packForModel } from './batches.ts';
+import { checkComparable } from './comparable.ts';
 import { checkKept } from './plan.ts';
 import type { Pooling } from './pooling.ts';
 import { probe } from './probe.ts';
+import type { Metric } from './similarity.ts';
 import {
   hasShard,
   joinShards,
@@ -39,6 +41,8 @@ export interface BuildInput {
   readonly expected?: { readonly model?: string | undefined; readonly data?: string | undefined };
   /** How many layers will be kept, so that a model with fewer is refused before it is probed. */
   readonly kept?: number;
+  /** How layers will be compared, so that more samples than memory has room for are refused before they are probed. */
+  readonly metric?: Metric;
   /** Where the bundle goes; the pooled states lie beside it. */
   readonly output: string;
   /** Bytes that the stage may take beside the runtime. */
@@ -72,7 +76,12 @@ export async function runProbe(
     const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
     const { pooling, skipFirst } = input.probe;
     const options = { memory: input.memory / 2, shard, pooling, skipFirst, emit: input.emit };
-    const batches = packForModel(await probeExamples(model, input), model.architecture);
+    const examples = await probeExamples(model, input);
+    if (input.metric !== undefined) {
+      const { depth: layers, hidden: width } = model.architecture;
+      checkComparable({ samples: examples.length, layers, width }, input.metric, input.memory);
+    }
+    const batches = packForModel(examples, model.architecture);
     writeShard(directory, shard, await probe(decoder, batches, options));
     if (alone) {
       await joinShards(directory, shard.count, key);

@@ -141,6 +141,7 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
     probe: { ...spec.probe, shards },
     expected: { model: spec.model.digest, data: spec.probe.data.digest },
     kept: spec.layers,
+    metric: spec.similarity.metric,
     output: outputOf(job),
     memory: memoryOf(spec.engine),
     emit,
