@@ -124,8 +124,7 @@ export class Enclosure {
 
 /** Ends an enclosure, also one that another process opened, and waits until nothing of it is left outside its directory. */
 export async function closeEnclosure(directory: string): Promise<void> {
-  if (!existsSync(join(directory, initRecord))) return;
-  await end(join(directory, initRecord));
+  if (existsSync(join(directory, initRecord))) await end(join(directory, initRecord));
   const link = textOf(join(directory, linkRecord));
   const cgroup = textOf(join(directory, cgroupRecord));
   const left = () => [

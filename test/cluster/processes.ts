@@ -90,7 +90,8 @@ export async function childOf(parent: ChildProcess): Promise<number | undefined>
 /** Ends every program that is recorded in a directory of a run that is no more. */
 export async function killRecorded(directory: string): Promise<void> {
   const pids = join(directory, 'pids');
-  for (const name of readdirSync(pids)) await end(join(pids, name));
+  // A start that broke off early has recorded none.
+  for (const name of existsSync(pids) ? readdirSync(pids) : []) await end(join(pids, name));
 }
 
 /** Whether every program that is recorded in a directory still runs; false if there is none. */

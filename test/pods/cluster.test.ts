@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Cluster, startTestCluster } from '../cluster/node.ts';
@@ -13,11 +14,14 @@ describe.skipIf(!canRunNode())('the cluster for tests', () => {
   it('two run beside each other; one whose owner was killed is cleaned away by the next; nothing stays', async () => {
     const killed = await startAndKill();
     expect(leftOf(killed)).not.toEqual([]);
+    const brokenOff = mkdtempSync(join(tmpdir(), 'offsite-cluster-'));
+    writeFileSync(join(brokenOff, 'owner'), '1 0\n'); // a process that is no more
 
     const [one, other] = await Promise.all([startTestCluster(), startTestCluster()]);
     const both = [identify(one), identify(other)];
     try {
       expect(leftOf(killed)).toEqual([]);
+      expect(existsSync(brokenOff)).toBe(false);
       for (const cluster of [one, other])
         expect(cluster.kubectl(['get', 'nodes', '-o', 'name'])).toContain('node/');
     } finally {
