@@ -64,19 +64,21 @@ function encodeHeader(
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
   let offset = 0;
-  const entries: Record<string, unknown> = { __metadata__: metadata };
-  for (const tensor of tensors) {
-    const end = offset + storedBytes(tensor);
-    entries[tensor.name] = { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [offset, end] };
-    offset = end;
-  }
-  const json = new TextEncoder().encode(JSON.stringify(entries));
+  const entries = tensors.map((tensor): [string, unknown] => {
+    const { name, dtype, shape } = tensor;
+    const start = offset;
+    offset += storedBytes(tensor);
+    return [name, { dtype, shape, data_offsets: [start, offset] }];
+  });
+  // fromEntries, since assigning would take the name __proto__ for something else.
+  const header = Object.fromEntries([['__metadata__', metadata], ...entries]);
+  const json = new TextEncoder().encode(JSON.stringify(header));
   // Padded with spaces so that the tensors start at a multiple of 8.
   const length = Math.ceil(json.length / 8) * 8;
-  const header = new Uint8Array(8 + length).fill(0x20);
-  new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
-  header.set(json, 8);
-  return header;
+  const bytes = new Uint8Array(8 + length).fill(0x20);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(json, 8);
+  return bytes;
 }
 
 /** Bytes of a tensor as it is written. */

@@ -77,15 +77,15 @@ export function savePluggedIn(directory: string, model: Model, replaced: Overlay
     writeSafetensors(join(directory, 'model.safetensors'), tensors);
     return;
   }
-  const weightMap: Record<string, string> = {};
+  const files: [tensor: string, file: string][] = [];
   shards.forEach((shard, i) => {
     const name = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
     writeSafetensors(join(directory, name), shard);
-    for (const tensor of shard) weightMap[tensor.name] = name;
+    for (const tensor of shard) files.push([tensor.name, name]);
   });
   const index = {
     metadata: { total_size: tensors.reduce((sum, tensor) => sum + storedBytes(tensor), 0) },
-    weight_map: weightMap,
+    weight_map: Object.fromEntries(files),
   };
   writeFileSync(join(directory, 'model.safetensors.index.json'), `${JSON.stringify(index, null, 2)}\n`);
 }
