@@ -87,7 +87,7 @@ mount -o remount,size=64m "$out"
 cd "$out" && sha256sum emulator/manifest.json adapter/manifest.json model/manifest.json
 `;
 const namespace = process.getuid?.() === 0 ? ['unshare', '-m'] : ['unshare', '--map-root-user', '-m'];
-const sizes = ['8k', '140k', '700k', '1100k', '1300k'];
+const sizes = ['8k', '140k', '700k', '1100k', '1200k'];
 
 test.each(faultRuns > 1 ? sizes : sizes.slice(1, 3))('a file system of %s', async (size) => {
   project.forget();
