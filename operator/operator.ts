@@ -76,7 +76,10 @@ export class Operator {
       client,
       reports: { progressOf: (uid, attempt) => reports?.progressOf(uid, attempt) },
       typeOf,
-      attemptOf: (subject) => this.#attemptOf(subject),
+      attemptOf: (subject) => {
+        const object = this.#find(subject);
+        return object && this.#attemptOf(object);
+      },
       wrote: (kind) => this.#metrics.wroteProgress(kind),
     });
     const controllerOf = (kind: Kind) =>
@@ -175,13 +178,13 @@ export class Operator {
     const { reports } = this.#options;
     reports?.onReport((subject) => {
       const { namespace, kind, name, uid } = subject;
-      const object = this.#find(kind, namespace, name);
+      const object = this.#find(subject);
       // Of a resource that is gone, or never was ours: what it says would be kept for good.
-      if (object?.metadata.uid !== uid) return reports.forget(uid);
+      if (object === undefined) return reports.forget(uid);
       this.#progress.mark({ namespace, kind, name, uid });
       this.#warnings?.tell(object);
       const last = behaviours[kind as Kind].rules.stages.at(-1)!;
-      if (reports.resultOf(uid, last, this.#attemptOf(subject) ?? 0) === undefined) return;
+      if (reports.resultOf(uid, last, this.#attemptOf(object)) === undefined) return;
       this.#controllers[kind as Kind].enqueue(keyFrom(namespace, name));
     });
   }
@@ -216,17 +219,17 @@ export class Operator {
     this.#options.reports?.forget(uid);
   }
 
-  /** The present attempt of a resource; undefined where none of this uid is there. */
-  #attemptOf({ kind, namespace, name, uid }: Run): number | undefined {
-    const object = this.#find(kind, namespace, name);
-    if (object?.metadata.uid !== uid) return undefined;
-    return latestAttempt(
-      this.#recent.object(object),
-      this.#caches.jobs.byIndex(byOwner, ownerKey(namespace, uid)),
-    );
+  /** The present attempt of a resource. */
+  #attemptOf(object: KubeObject): number {
+    const { namespace, uid = '' } = object.metadata;
+    const jobs = this.#caches.jobs.byIndex(byOwner, ownerKey(namespace, uid));
+    return latestAttempt(this.#recent.object(object), jobs);
   }
 
-  #find(kind: string, namespace: string, name: string): KubeObject | undefined {
-    return Object.hasOwn(kinds, kind) ? this.#caches.resources[kind as Kind].get(namespace, name) : undefined;
+  /** The resource that a run is of; undefined where none of its uid is there. */
+  #find({ kind, namespace, name, uid }: Run): KubeObject | undefined {
+    if (!Object.hasOwn(kinds, kind)) return undefined;
+    const object = this.#caches.resources[kind as Kind].get(namespace, name);
+    return object?.metadata.uid === uid ? object : undefined;
   }
 }

@@ -6,6 +6,7 @@ import {
   type ObserveOptions,
   observe as observeJobs,
   readSpec,
+  statusOf,
 } from '../jobs/index.ts';
 import { isNotFound, type KubeObject, persistentVolumeClaims } from '../runtime/index.ts';
 import { workOf } from './build.ts';
@@ -29,7 +30,7 @@ export async function observe(key: string, options: ObserveOptions): Promise<Obs
 
 /** Jobs of earlier attempts may still be there; what has ended shares nothing any more. */
 function hasBegunOrEnded({ object, jobs }: Observed): boolean {
-  const { phase } = (object['status'] ?? {}) as { phase?: string };
+  const { phase } = statusOf(object);
   const latest = latestAttempt(object, jobs);
   return phase === 'Complete' || phase === 'Failed' || jobs.some((job) => attemptOf(job) === latest);
 }

@@ -1,6 +1,7 @@
 /** What the three kinds share: from a resource to its Jobs, and from its Jobs to its status. */
 export { byOwner, byReference, type Caches, openCaches, ownerKey, referenceKey, typeOf } from './caches.ts';
 export { decide } from './decide.ts';
+export { statusOf } from './dependencies.ts';
 export { type ExecuteOptions, execute } from './execute.ts';
 export type { JobSettings } from './job.ts';
 export { claimsOf } from './mounts.ts';
