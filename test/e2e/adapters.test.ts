@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openModel } from '../../src/model/index.ts';
 import { workDirectory } from '../golden/smollm2.ts';
 import { type Ended, offsite, savedStatus } from '../offsite/index.ts';
-import { familyManifests, setField, writeManifests, writeTinyData, writeTinyFamily } from '../tiny/index.ts';
+import { setField, writeFamilyProject, writeManifests, writeTinyData } from '../tiny/index.ts';
 
 /** What is trained of which family, and the head's tensor in the saved model where it is saved. */
 const runs = {
@@ -24,9 +24,7 @@ let ended: Ended;
 beforeAll(async () => {
   writeTinyData(at('data'));
   const manifests = (Object.keys(runs) as Family[]).flatMap((family) => {
-    writeTinyFamily(at(family, 'model'), family);
-    const uri = (place: string) => (place.startsWith('data/') ? `file:${place}` : `file:${family}/${place}`);
-    const three = familyManifests(family, uri, runs[family].adapter);
+    const three = writeFamilyProject(work.path, family, runs[family].adapter);
     if (runs[family].head === undefined) setField(three[2]!, 'spec.output.save', 'adapter');
     return three;
   });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openModel } from '../../src/model/index.ts';
 import { workDirectory } from '../golden/smollm2.ts';
 import { type Ended, offsite, savedStatus } from '../offsite/index.ts';
-import { familyManifests, writeManifests, writeTinyData, writeTinyFamily } from '../tiny/index.ts';
+import { writeFamilyProject, writeManifests, writeTinyData } from '../tiny/index.ts';
 
 /** One of each way to embed, to lay out weights and to attend; LLaMA's runs are tested elsewhere. */
 const families = ['bloom', 'gemma3', 'gpt2', 'opt-post-norm-projected', 'phi3'];
@@ -20,11 +20,9 @@ let ended: Ended;
 
 beforeAll(async () => {
   writeTinyData(at('data'));
-  const manifests = families.flatMap((family) => {
-    writeTinyFamily(at(family, 'model'), family);
-    const uri = (place: string) => (place.startsWith('data/') ? `file:${place}` : `file:${family}/${place}`);
-    return familyManifests(family, uri, adapters[family]?.spec);
-  });
+  const manifests = families.flatMap((family) =>
+    writeFamilyProject(work.path, family, adapters[family]?.spec),
+  );
   writeManifests(at('resources.yaml'), manifests);
   ended = await offsite(['run', '-f', at('resources.yaml'), '--work-dir', at('work')]);
 });

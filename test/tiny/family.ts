@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { type Fixture, fixtureOf, writeCheckpoint } from '../golden/families/fixture.ts';
 import { type Manifest, setField, tinyManifests } from './resources.ts';
 import { tinyVocabulary, writeTinyTokenizer } from './tokenizer.ts';
@@ -29,6 +30,16 @@ export function familyManifests(
   setField(manifests.build, 'spec.layers', 3);
   setField(manifests.tune, 'spec.adapter', adapter);
   return [manifests.build, manifests.tune, manifests.plug];
+}
+
+/**
+ * A family's model and its three manifests in a directory whose data/ holds the tiny rows; what they make goes to
+ * FAMILY/out there. Addresses are relative to that directory.
+ */
+export function writeFamilyProject(directory: string, family: string, adapter?: object): Manifest[] {
+  writeTinyFamily(join(directory, family, 'model'), family);
+  const uri = (place: string) => (place.startsWith('data/') ? `file:${place}` : `file:${family}/${place}`);
+  return familyManifests(family, uri, adapter);
 }
 
 function widened({ config, dtype, tensors }: Fixture): Pick<Fixture, 'config' | 'dtype' | 'tensors'> {

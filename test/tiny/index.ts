@@ -1,5 +1,5 @@
 export { tinyRows, writeRows, writeTinyData } from './data.ts';
-export { familyManifests, writeTinyFamily } from './family.ts';
+export { familyManifests, writeFamilyProject, writeTinyFamily } from './family.ts';
 export { type TinyModel, writeTinyModel } from './model.ts';
 export {
   type Manifest,
