@@ -9,7 +9,7 @@ import { checkComparable } from './comparable.ts';
 import { checkKept } from './plan.ts';
 import type { Pooling } from './pooling.ts';
 import { probe } from './probe.ts';
-import type { Metric } from './similarity.ts';
+import type { SimilarityOptions } from './similarity.ts';
 import {
   hasShard,
   joinShards,
@@ -41,8 +41,8 @@ export interface BuildInput {
   readonly expected?: { readonly model?: string | undefined; readonly data?: string | undefined };
   /** How many layers will be kept, so that a model with fewer is refused before it is probed. */
   readonly kept?: number;
-  /** How layers will be compared, so that more samples than memory has room for are refused before they are probed. */
-  readonly metric?: Metric;
+  /** How layers are compared, so that more samples than memory has room for are refused before they are probed. */
+  readonly similarity?: SimilarityOptions;
   /** Where the bundle goes; the pooled states lie beside it. */
   readonly output: string;
   /** Bytes that the stage may take beside the runtime. */
@@ -77,9 +77,9 @@ export async function runProbe(
     const { pooling, skipFirst } = input.probe;
     const options = { memory: input.memory / 2, shard, pooling, skipFirst, emit: input.emit };
     const examples = await probeExamples(model, input);
-    if (input.metric !== undefined) {
+    if (input.similarity !== undefined) {
       const { depth: layers, hidden: width } = model.architecture;
-      checkComparable({ samples: examples.length, layers, width }, input.metric, input.memory);
+      checkComparable({ samples: examples.length, layers, width }, input.similarity.metric, input.memory);
     }
     const batches = packForModel(examples, model.architecture);
     writeShard(directory, shard, await probe(decoder, batches, options));

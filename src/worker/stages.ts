@@ -36,11 +36,9 @@ export const stages: Readonly<Record<StageName, Stage>> = {
   async assemble(job, context) {
     const { emit, cancel } = context;
     const { spec } = job.resource as EmulatorBuild;
-    const { metric, threshold } = spec.similarity;
     const { transferLayers } = spec;
     const input: AssembleInput = {
       ...buildInput(job, context, spec.probe.shards),
-      similarity: metric === 'rbfCKA' ? { metric, threshold: Number(threshold ?? '1') } : { metric },
       plan: {
         strategy: spec.strategy,
         layers: spec.layers,
@@ -133,7 +131,7 @@ async function withEngine<T>(
   }
 }
 
-function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: number): BuildInput {
+function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: number) {
   const { spec } = job.resource as EmulatorBuild;
   return {
     model: pathOf(job, spec.model, 'spec.model.uri'),
@@ -141,13 +139,16 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
     probe: { ...spec.probe, shards },
     expected: { model: spec.model.digest, data: spec.probe.data.digest },
     kept: spec.layers,
-    metric: spec.similarity.metric,
+    similarity: similarityOf(spec.similarity),
     output: outputOf(job),
     memory: memoryOf(spec.engine),
     emit,
     keeper,
-  };
+  } satisfies BuildInput;
 }
+
+const similarityOf = ({ metric, threshold = '1' }: EmulatorBuild['spec']['similarity']) =>
+  metric === 'rbfCKA' ? { metric, threshold: Number(threshold) } : { metric };
 
 const memoryOf = ({ memory }: EngineSpec) => (memory === undefined ? defaultMemory : bytesOf(memory));
 
