@@ -3,9 +3,11 @@ export {
   type AnalysisRecord,
   analysisFile,
   analysisSchema,
-  type Figures,
+  figuresOf,
+  type Measured,
   readAnalysis,
   summaryOf,
+  type TaskFigures,
 } from './analysis/index.ts';
 export { type Cells, checkGates, type GateResult } from './gates.ts';
 export { mergedTensors, savePluggedIn } from './merge.ts';

@@ -1,35 +1,22 @@
 import type { AnalysisSummary } from '../../api/index.ts';
+import { figuresOf, type Measured } from './by-task.ts';
 import type { AnalysisRecord } from './record.ts';
 
-/** A place on the line, or a layer, with its loss. */
-interface Point {
-  at: number;
-  loss: number;
-}
+type Point = Pick<Measured, 'at' | 'loss'>;
 
 /** The analyses in a few numbers a task, small enough for a status. */
 export function summaryOf(record: AnalysisRecord): AnalysisSummary[] {
   return record.tasks.flatMap(({ task, samples }, i): AnalysisSummary[] => {
-    const loss = record.plugIn[i]?.loss;
-    if (loss === undefined) return [];
-    const line = (record.interpolation ?? []).flatMap(({ coefficient, figures }) =>
-      figures[i] ? [{ at: coefficient, loss: Number(figures[i].loss) }] : [],
-    );
-    const changes = (layers: AnalysisRecord['deleted']) =>
-      changesOf(
-        (layers ?? []).flatMap(({ layer, figures }) =>
-          figures[i] ? [{ at: layer, loss: Number(figures[i].loss) }] : [],
-        ),
-        Number(loss),
-      );
+    const { plugIn, line, deleted, rewound } = figuresOf(record, i);
+    if (plugIn === undefined) return [];
     return [
       {
         task,
         samples,
-        loss: text(Number(loss)),
-        ...interpolationOf(line, { at: record.coefficient, loss: Number(loss) }),
-        ...optional('deleted', changes(record.deleted)),
-        ...optional('rewound', changes(record.rewound)),
+        loss: text(plugIn.loss),
+        ...interpolationOf(line, plugIn),
+        ...optional('deleted', changesOf(deleted, plugIn.loss)),
+        ...optional('rewound', changesOf(rewound, plugIn.loss)),
       },
     ];
   });

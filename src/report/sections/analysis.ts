@@ -1,5 +1,5 @@
 import type { AnalysisSummary } from '../../api/index.ts';
-import type { AnalysisRecord } from '../../plugin/index.ts';
+import { type AnalysisRecord, figuresOf, type Measured, type TaskFigures } from '../../plugin/index.ts';
 import { counted, isPerplexity, metricTitle, quality, signed } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { figure, responsive, table } from '../parts.ts';
@@ -27,37 +27,22 @@ export async function analysisPart(entry: PlugInEntry): Promise<Html | undefined
 ${missing !== undefined && html`<p class="soft">The curves are not shown: ${missing}.</p>`}${parts}`;
 }
 
-/** One place on the line, or one layer: the task's loss in nats and its metric. */
-interface Measured {
-  readonly at: number;
-  readonly loss: number;
-  readonly value: number;
-}
-
-interface TaskAnalysis {
+interface TaskAnalysis extends TaskFigures {
   readonly metric: string;
   readonly coefficient: number;
   readonly plugIn: Measured;
-  readonly line: readonly Measured[];
-  readonly deleted: readonly Measured[];
-  readonly rewound: readonly Measured[];
   readonly transferLayers: ReadonlySet<number>;
 }
 
-/** What a record says of one of its tasks; what could not be scored is left out. */
+/** What a record says of one of its tasks. */
 function taskOf(record: AnalysisRecord, i: number): TaskAnalysis {
-  const measured = (at: number, figures: AnalysisRecord['plugIn']): Measured[] =>
-    figures[i] ? [{ at, loss: Number(figures[i].loss), value: Number(figures[i].value) }] : [];
-  const layers = (list: AnalysisRecord['deleted'] = []) =>
-    list.flatMap(({ layer, figures }) => measured(layer, figures));
-  const { coefficient } = record;
+  const figures = figuresOf(record, i);
   return {
+    ...figures,
+    // A summary is only of a task whose plug-in was scored.
+    plugIn: figures.plugIn as Measured,
     metric: record.tasks[i]?.metric ?? '',
-    coefficient,
-    plugIn: measured(coefficient, record.plugIn)[0] as Measured,
-    line: (record.interpolation ?? []).flatMap((point) => measured(point.coefficient, point.figures)),
-    deleted: layers(record.deleted),
-    rewound: layers(record.rewound),
+    coefficient: record.coefficient,
     transferLayers: new Set(record.transferLayers),
   };
 }
