@@ -186,7 +186,7 @@ describe('two replicas', () => {
   it('one takes over within seconds when the leader is told to end, which ends with 0', async () => {
     const { run, leader, follower } = await start();
     expect(await leader.operator.stop()).toBe(0);
-    await eventually('the other leads', () => follower.operator.said('leading'), 4000);
+    await eventually('the other leads', () => follower.operator.said('leading'), 10_000);
     await endOf(run);
     expect(await follower.operator.stop()).toBe(0);
   });

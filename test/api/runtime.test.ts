@@ -235,9 +235,12 @@ describe('an informer', () => {
   it('waits for a kind that is not installed yet', async () => {
     const later = { ...emulatorBuilds, group: 'later.dev', plural: 'laters', kind: 'Later' };
     const { informer } = follow(later);
-    await sleep(500);
+    await vi.waitFor(
+      () =>
+        expect(quiet.warn).toHaveBeenCalledWith(expect.objectContaining({ code: 404 }), expect.any(String)),
+      10_000,
+    );
     expect(informer.hasSynced).toBe(false);
-    expect(quiet.warn).toHaveBeenCalledWith(expect.objectContaining({ code: 404 }), expect.any(String));
   });
 
   it('is told by 410 that a version is too old', async () => {
@@ -251,7 +254,7 @@ describe('an informer', () => {
 });
 
 describe('leader election', () => {
-  function replica(namespace: string, identity: string) {
+  function replica(namespace: string, identity: string, durationSeconds = 3) {
     const own = new AbortController();
     stop.signal.addEventListener('abort', () => own.abort());
     const log: string[] = [];
@@ -260,7 +263,7 @@ describe('leader election', () => {
       namespace,
       name: 'operator',
       identity,
-      durationSeconds: 3,
+      durationSeconds,
       renewDeadlineSeconds: 2,
       retrySeconds: 0.3,
       onLost: (why) => log.push(`lost: ${why}`),
@@ -287,7 +290,8 @@ describe('leader election', () => {
     expect(b.log).toEqual([]);
     a.stop.abort();
     await a.ended;
-    await eventually('b leads', () => b.election.leading, 1500);
+    // Sooner than the lease would run out.
+    await eventually('b leads', () => b.election.leading, 2700);
     expect(await holder(namespace)).toBe('b');
   });
 
@@ -310,13 +314,13 @@ describe('leader election', () => {
 
   it('gives up when the API server hangs, before the lease can run out', async () => {
     const namespace = await server.namespace();
-    const a = replica(namespace, 'a');
+    const a = replica(namespace, 'a', 10);
     await eventually('a leads', () => a.election.leading);
     const start = performance.now();
     server.freeze();
     try {
       await a.ended;
-      expect(performance.now() - start).toBeLessThan(3000);
+      expect(performance.now() - start).toBeLessThan(10_000);
     } finally {
       server.thaw();
     }

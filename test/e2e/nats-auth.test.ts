@@ -70,7 +70,7 @@ async function publish(
   run: typeof words,
   creds: string,
   events: StageEvent[],
-  limit = 3000,
+  limit = 15_000,
 ): Promise<number> {
   const publisher = openPublisher({
     url: server.url,
@@ -83,7 +83,7 @@ async function publish(
   return await publisher.close(limit);
 }
 
-async function until(holds: () => boolean, milliseconds = 15_000): Promise<void> {
+async function until(holds: () => boolean, milliseconds = 30_000): Promise<void> {
   const end = performance.now() + milliseconds;
   while (!holds()) {
     if (performance.now() > end) throw new Error('it did not come to hold in time');
@@ -151,7 +151,7 @@ test("a run's events reach the operator, and everybody who may watch", async () 
 test("a run can publish only its own subjects, and hears nothing of others'", async () => {
   listening();
   const creds = await credentials.issue(words);
-  expect(await publish(other, creds, [result('forged')])).toBe(1);
+  expect(await publish(other, creds, [result('forged')], 2000)).toBe(1);
   const run = await connected(creds, '_INBOX_u-1');
   const denied: [string, () => unknown][] = [
     [
@@ -263,7 +263,7 @@ test('NATS goes away and comes back: the operator says so, and misses nothing', 
   await until(() => reports.progressOf('u-1') !== undefined);
   await server.kill();
   await until(() => !reports.connected);
-  const publishing = publish(words, creds, [progress(60), result('sha256:2')], 10_000);
+  const publishing = publish(words, creds, [progress(60), result('sha256:2')], 20_000);
   await server.restart();
   expect(await publishing).toBe(0);
   await until(() => reports.resultOf('u-1', 'tune') !== undefined);

@@ -61,7 +61,7 @@ export class NatsServer {
   async restart(): Promise<void> {
     const server = spawn(binary(), ['-c', this.#configuration], { stdio: 'ignore' });
     this.#process = server;
-    for (let tries = 0; tries < 100; tries++) {
+    for (let tries = 0; tries < 600; tries++) {
       if (await answers(this.port)) return;
       if (server.exitCode !== null) break;
       await sleep(50);

@@ -65,7 +65,7 @@ export class S3Server {
       },
     );
     this.#process = server;
-    for (let tries = 0; tries < 200; tries++) {
+    for (let tries = 0; tries < 600; tries++) {
       if (await answers(this.endpoint)) return;
       if (server.exitCode !== null) break;
       await sleep(50);
