@@ -10,7 +10,6 @@ import { fromGguf } from './gguf.ts';
 export interface Tokenizer {
   /** Token ids; with the tokenizer's own special tokens (a leading BOS, say) unless told otherwise. */
   encode(text: string, options?: { specialTokens?: boolean }): number[];
-  decode(ids: readonly number[]): string;
   /** The token that ends a text, where there is one. */
   readonly eos: number | undefined;
   /** How it writes conversations, where it can. */
@@ -61,7 +60,6 @@ function make(tokenizer: Json, config: Json, where: string): Tokenizer {
   return {
     encode: (text, { specialTokens = true } = {}) =>
       hub.encode(text, { add_special_tokens: specialTokens }).ids,
-    decode: (ids) => (ids.length === 0 ? '' : hub.decode([...ids])),
     eos: eosText === undefined ? undefined : hub.token_to_id(eosText),
     chat: chatTemplateOf(config, where),
     files: [
