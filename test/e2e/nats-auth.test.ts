@@ -235,7 +235,7 @@ test('an operator that comes again knows the last of everything, and what came w
   const running = first.start(abort.signal);
   const told: StageEvent = { type: 'warning', reason: 'Test', message: 'told already' };
   await publish(words, await credentials.issue(words), [progress(10), told, result('sha256:1')]);
-  // The result may be heard among the last of each subject, before the warning is: by then nothing was told.
+  // The result may be heard among the last of each subject, where warnings are left out.
   await until(() => first.resultOf('u-1', 'tune') !== undefined && first.warningsOf('u-1').length === 1);
   abort.abort();
   await running;
