@@ -70,7 +70,7 @@ export class LeaderElection {
    * @throws when the lease is lost (after `onLost`), or what `lead` throws
    */
   async run(signal: AbortSignal, lead: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    while (!signal.aborted && !(await this.#try())) await pause(this.#jittered(), signal);
+    while (!signal.aborted && !((await this.#try()) && this.leading)) await pause(this.#jittered(), signal);
     if (!this.leading) return;
     const { identity, metrics } = this.#options;
     this.#log.info({ identity }, 'leading');
@@ -158,14 +158,22 @@ export class LeaderElection {
   }
 
   async #release(): Promise<void> {
-    const lease = this.#observed?.lease;
+    const { client, identity } = this.#options;
     this.#renewedAt = undefined;
-    if (lease === undefined || this.#heldByOther()) return;
+    const signal = this.#limited(undefined);
     try {
-      await this.#options.client.replace(leases, released(lease, new Date()), {
-        signal: AbortSignal.timeout(this.#retryMilliseconds),
-      });
-      this.#log.info({ identity: this.#options.identity }, 'gave the lease back');
+      // Read anew: a renewal that was cut off by the end may have been written, or may be at any moment.
+      for (;;) {
+        const lease = await this.#read(signal);
+        if (lease.spec?.holderIdentity !== identity) return;
+        try {
+          await client.replace(leases, released(lease, new Date()), { signal });
+          break;
+        } catch (error) {
+          if (!isConflict(error)) throw error;
+        }
+      }
+      this.#log.info({ identity }, 'gave the lease back');
     } catch (error) {
       // It runs out by itself.
       this.#log.warn(toldOf(error), 'the lease could not be given back');

@@ -254,17 +254,17 @@ describe('an informer', () => {
 });
 
 describe('leader election', () => {
-  function replica(namespace: string, identity: string, durationSeconds = 3) {
+  function replica(namespace: string, identity: string, durationSeconds = 10, renewDeadlineSeconds = 8) {
     const own = new AbortController();
     stop.signal.addEventListener('abort', () => own.abort());
     const log: string[] = [];
     const election = new LeaderElection({
-      client: server.clientWith({ timeoutMilliseconds: 1000 }),
+      client: server.clientWith(),
       namespace,
       name: 'operator',
       identity,
       durationSeconds,
-      renewDeadlineSeconds: 2,
+      renewDeadlineSeconds,
       retrySeconds: 0.3,
       onLost: (why) => log.push(`lost: ${why}`),
       log: quiet,
@@ -286,12 +286,13 @@ describe('leader election', () => {
     const a = replica(namespace, 'a');
     await eventually('a leads', () => a.election.leading);
     const b = replica(namespace, 'b');
-    await sleep(4000);
+    await sleep(11_000);
     expect(b.log).toEqual([]);
     a.stop.abort();
     await a.ended;
+    expect(a.log).toEqual(['leads']);
     // Sooner than the lease would run out.
-    await eventually('b leads', () => b.election.leading, 2700);
+    await eventually('b leads', () => b.election.leading, 8000);
     expect(await holder(namespace)).toBe('b');
   });
 
@@ -314,7 +315,7 @@ describe('leader election', () => {
 
   it('gives up when the API server hangs, before the lease can run out', async () => {
     const namespace = await server.namespace();
-    const a = replica(namespace, 'a', 10);
+    const a = replica(namespace, 'a', 10, 2);
     await eventually('a leads', () => a.election.leading);
     const start = performance.now();
     server.freeze();

@@ -25,12 +25,30 @@ function replica(identity: string, options: Partial<LeaderElectionOptions> = {})
   const stop = new AbortController();
   running.push(stop);
   const log: string[] = [];
-  const self = { cut: false, log, stop, workSeconds: 0, election: undefined as never as LeaderElection };
+  let writeLater: number | undefined;
+  const self = {
+    cut: false,
+    log,
+    stop,
+    workSeconds: 0,
+    election: undefined as never as LeaderElection,
+    /** Ends this replica while it renews; the API server takes that renewal all the same, so much later. */
+    cutOffRenewal: (milliseconds: number) => {
+      writeLater = milliseconds;
+    },
+  };
   const own = new MemoryApi();
   // A replica that still ends must not meet the next test's server.
   const server = api;
   own.send = async (request) => {
     if (self.cut) throw new Error('cut off');
+    if (request.method === 'PUT' && writeLater !== undefined) {
+      const write = () => void server.send({ ...request, signal: undefined });
+      setTimeout(write, writeLater);
+      writeLater = undefined;
+      stop.abort();
+      throw new Error('cut off');
+    }
     return await server.send(request);
   };
   self.election = new LeaderElection({
@@ -132,6 +150,21 @@ describe('leader election', () => {
     expect(a.log).toEqual(['leads', 'stops', 'ended']);
     expect(b.log).toEqual(['leads']);
   });
+
+  it.each([0, 150, 1000])(
+    'gives the lease back though a renewal that its end cut off is written %i ms later',
+    async (late) => {
+      const a = replica('a');
+      const b = replica('b');
+      await pass(1);
+      api.before = () => new Promise((resolve) => setTimeout(resolve, 100));
+      a.cutOffRenewal(late);
+      await pass(5);
+      expect(a.log).toEqual(['leads', 'stops', 'ended']);
+      expect(b.log).toEqual(['leads']);
+      expect(b.election.leading).toBe(true);
+    },
+  );
 
   it('gives up when it cannot renew for 10 s, before anybody else may lead', async () => {
     const a = replica('a');
