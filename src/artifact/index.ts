@@ -10,6 +10,13 @@ export { withStoreUris } from './copies.ts';
 export { canonicalJson, digestOf, fileDigest, sha256 } from './digest.ts';
 export { type Alike, inPlace, type Keeper } from './keeper.ts';
 export { Mirror } from './mirror.ts';
-export { checkReplaceable, type Mounts, resolveUri, writeArtifact, writeSharedArtifact } from './place.ts';
+export {
+  checkReplaceable,
+  clearSiblings,
+  type Mounts,
+  resolveUri,
+  writeArtifact,
+  writeSharedArtifact,
+} from './place.ts';
 export { StoreError } from './store.ts';
 export { writeWhole } from './whole.ts';

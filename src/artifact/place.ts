@@ -121,8 +121,8 @@ export async function writeSharedArtifact(
   clearSiblings(directory);
 }
 
-/** What processes that were killed, or came second, have left beside an artifact that is there now. */
-function clearSiblings(directory: string): void {
+/** What processes that were killed, or came second, have left beside a shared artifact that is there now. */
+export function clearSiblings(directory: string): void {
   const start = `${basename(directory)}.`;
   for (const name of readdirSync(dirname(directory)))
     if (name.startsWith(start) && name.endsWith('.partial'))

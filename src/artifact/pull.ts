@@ -9,6 +9,7 @@ import {
   statSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { filesIn } from './digest.ts';
@@ -153,17 +154,16 @@ export function isCurrent(copy: StoreCopy, { path, sizeBytes, version }: StoredO
   );
 }
 
-/** The sha256 of a file, in hexadecimal, without holding up other work. */
-export const sha256Of = (path: string): Promise<string> => hashOf(path, createHash('sha256'));
-
 async function fits(path: string, checksum: Checksum): Promise<boolean> {
-  if ('sha256' in checksum) return (await sha256Of(path)) === checksum.sha256;
+  const bytes = createReadStream(path, { highWaterMark: 1 << 20 });
+  if ('sha256' in checksum) return (await hashOf(bytes, createHash('sha256'))) === checksum.sha256;
   const blob = createHash('sha1').update(`blob ${statSync(path).size}\0`);
-  return (await hashOf(path, blob)) === checksum.gitBlob;
+  return (await hashOf(bytes, blob)) === checksum.gitBlob;
 }
 
-async function hashOf(path: string, hash: Hash): Promise<string> {
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+/** The hash of all that is read, in hexadecimal, without holding up other work. */
+export async function hashOf(bytes: Readable, hash: Hash): Promise<string> {
+  for await (const chunk of bytes) hash.update(chunk as Buffer);
   return hash.digest('hex');
 }
 

@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { filesIn } from './digest.ts';
-import { eachAtOnce, isCurrent, sha256Of } from './pull.ts';
+import { eachAtOnce, hashOf, isCurrent } from './pull.ts';
 import { type StoredObject, StoreError, type WritableStore } from './store.ts';
 import { type StoreCopy, writeNote } from './store-copy.ts';
 
@@ -20,7 +22,8 @@ const mostRounds = 4;
 
 /**
  * Makes the store hold what the copy holds. Seals go up last, after a look that all else is there, and come down first
- * when they are replaced: what was cut off in the middle is no artifact.
+ * when they are replaced: what was cut off in the middle is no artifact. What is sealed there and not here any more, such as
+ * an earlier checkpoint, goes when the new is sealed.
  * @throws StoreError, OffsiteError BadSpec
  */
 export async function push(
@@ -33,9 +36,12 @@ export async function push(
     const stored = new Map((await store.list(copy.place, signal)).map((object) => [object.path, object]));
     const changed = files.filter((path) => !isStored(copy, stored.get(path)));
     const surplus = exact ? [...stored.keys()].filter((path) => !files.includes(path)) : [];
-    const ready = changed.every(isSeal) && surplus.length === 0;
+    // What no seal of the copy speaks for does no harm, and may be all that is whole there until the new is up.
+    const sealsHere = files.filter(isSeal);
+    const harmful = surplus.filter((path) => sealsHere.some((seal) => covers(seal, [path])));
+    const ready = changed.every(isSeal) && harmful.length === 0;
     const outdated = [...stored.keys()].filter(
-      (path) => isSeal(path) && covers(path, [...changed, ...surplus]),
+      (path) => isSeal(path) && covers(path, [...changed, ...harmful]),
     );
     const objectsOf = (paths: readonly string[]) => paths.map((path) => copy.objectOf(path));
     if (!ready && round > mostRounds)
@@ -44,13 +50,16 @@ export async function push(
         `${copy.describe('')}: objects vanish there while they are stored`,
       );
     if (!ready) await store.remove(objectsOf(outdated), signal);
-    await store.remove(objectsOf(surplus.filter((path) => !outdated.includes(path))), signal);
+    await store.remove(objectsOf(harmful.filter((path) => !outdated.includes(path))), signal);
     await eachAtOnce(
       changed.filter((path) => ready || !isSeal(path)),
       atOnce,
       (path) => upload(store, copy, path, signal),
     );
-    if (ready) return;
+    if (!ready) continue;
+    await store.remove(objectsOf(surplus.filter(isSeal)), signal);
+    await store.remove(objectsOf(surplus.filter((path) => !isSeal(path))), signal);
+    return;
   }
 }
 
@@ -78,9 +87,20 @@ async function upload(
   path: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const file = copy.fileOf(path);
-  const { size: sizeBytes, mtimeMs } = statSync(file);
-  const sha256 = await sha256Of(file);
-  const version = await store.write(copy.objectOf(path), { file, sizeBytes, sha256 }, signal);
-  writeNote(copy.noteOf(path), { version, sizeBytes, mtimeMs });
+  // Opened once: a newer file that is renamed over it meanwhile must not be stored with this one's sha256.
+  const file = await open(copy.fileOf(path));
+  const read = () => file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 });
+  try {
+    const { size: sizeBytes, mtimeMs } = await file.stat();
+    const sha256 = await hashOf(read(), createHash('sha256'));
+    const body = read();
+    try {
+      const version = await store.write(copy.objectOf(path), { body, sizeBytes, sha256 }, signal);
+      writeNote(copy.noteOf(path), { version, sizeBytes, mtimeMs });
+    } finally {
+      body.destroy();
+    }
+  } finally {
+    await file.close();
+  }
 }

@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import {
   DeleteObjectsCommand,
@@ -78,7 +77,7 @@ export class S3Store implements WritableStore {
     return { body: Body as Readable, checksum: sha256 === undefined ? undefined : { sha256 } };
   }
 
-  async write(object: string, { file, sizeBytes, sha256 }: Outgoing, signal: AbortSignal): Promise<string> {
+  async write(object: string, { body, sizeBytes, sha256 }: Outgoing, signal: AbortSignal): Promise<string> {
     const { bucket, key } = partsOf(object);
     const partSize = Math.max(leastPart, Math.ceil(sizeBytes / mostParts / mebibyte) * mebibyte);
     const upload = new Upload({
@@ -86,7 +85,8 @@ export class S3Store implements WritableStore {
       params: {
         Bucket: bucket,
         Key: key,
-        Body: createReadStream(file, { highWaterMark: mebibyte }),
+        Body: body,
+        ContentLength: sizeBytes,
         Metadata: { sha256 },
       },
       partSize,

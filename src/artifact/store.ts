@@ -32,7 +32,7 @@ export interface Store {
 
 /** A file on its way into a store. */
 export interface Outgoing {
-  file: string;
+  body: Readable;
   sizeBytes: number;
   /** Hexadecimal; kept beside the object and checked when it is read. */
   sha256: string;

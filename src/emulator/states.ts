@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import {
   canonicalJson,
+  clearSiblings,
   type Keeper,
   openArtifact,
   peekManifest,
@@ -87,7 +88,8 @@ export function writeShard(directory: string, shard: Shard, pooled: PooledRows):
  */
 export async function joinShards(directory: string, count: number, key: ProbeKey): Promise<boolean> {
   if (peekManifest(directory) !== undefined) {
-    // A process that was killed right after the joining has left them.
+    // Processes that were killed in the joining, or right after it, have left them.
+    clearSiblings(directory);
     rmSync(shardsDirectory(directory), { recursive: true, force: true });
     return true;
   }

@@ -7,6 +7,8 @@ import { syncBuiltinESMExports } from 'node:module';
 export interface Fault {
   /** One line a call, over all threads: its number of lines is the number of calls. */
   log: string;
+  /** Only calls whose line matches this regular expression count; all when absent. */
+  of?: string;
   /** Which call, counted from 1; none when absent. */
   at?: number;
   /** Killed: before it, after half of its bytes, after it. Or it does not return, or fails with an error code. */
@@ -15,6 +17,7 @@ export interface Fault {
 
 const fault = JSON.parse(process.env['OFFSITE_FAULT'] ?? '{}') as Fault;
 const original = { ...fs };
+const counting = new RegExp(fault.of ?? '');
 const log = fs.openSync(fault.log, 'a');
 const lineLength = 256;
 const changing = [
@@ -37,8 +40,8 @@ for (const name of changing) {
       if (name === 'rmSync' && !original.existsSync(args[0] as string)) return real(...args);
       const place = typeof args[0] === 'number' ? (descriptors.get(args[0]) ?? 'stream') : String(args[0]);
       if (place === 'stream') return real(...args);
-      const call = count(`${name} ${place}`);
-      if (call !== fault.at) return remember(name, args, real(...args));
+      const line = `${name} ${place}`;
+      if (!counting.test(line) || count(line) !== fault.at) return remember(name, args, real(...args));
       return strike(name, args, real, place);
     },
   });
