@@ -5,7 +5,7 @@ const project = (name: string, testTimeout: number) => ({
   test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: testTimeout },
 });
 
-const unit = project('unit', 20_000);
+const unit = project('unit', 60_000);
 
 export default defineConfig({
   test: {

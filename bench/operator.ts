@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { jobs, type KubeObject } from '../operator/runtime/index.ts';
 import { ApiServer, eventually } from '../test/api/api-server.ts';
 import { OperatorBundle } from '../test/api/operator-process.ts';
-import { freePort } from '../test/e2e/nats-server.ts';
+import { freePort } from '../test/cluster/ports.ts';
 import { median } from './child.ts';
 import { bareLoop, createBuilds, creators, image, secondsUntilJobs, writers } from './operator-writes.ts';
 import { cpuSecondsOf, peakBytesOf, requestsOf } from './process.ts';

@@ -9,12 +9,11 @@ export interface WatchOptions extends Omit<NatsAddress, 'url'> {
   signal: AbortSignal;
   /** `last` (default): the last event of each subject, then what comes; `all`: all that the stream keeps; `new`: only what comes. */
   from?: 'all' | 'last' | 'new';
+  /** How long a message is held back for one before it that has not come; 300. */
+  patienceMilliseconds?: number;
   /** Told, with a code, of each try that failed. */
   failed?: (code: string) => void;
 }
-
-/** How long a message is held back for one before it that has not come. */
-const patienceMilliseconds = 300;
 
 /** `all` has none: the client adds a start sequence, which the server refuses beside DeliverPolicy.All. */
 const policies = {
@@ -37,7 +36,7 @@ export async function* watchEvents(
   options: WatchOptions,
 ): AsyncGenerator<EventMessage> {
   const subject = subjectOf(filter);
-  const { failed = () => {} } = options;
+  const { failed = () => {}, patienceMilliseconds = 300 } = options;
   const left = new AbortController();
   const signal = AbortSignal.any([options.signal, left.signal]);
   const connection = await connectForEver(connectionOptions({ ...options, url }), signal, failed);
@@ -45,7 +44,8 @@ export async function* watchEvents(
   const leave = () => void connection.close();
   signal.addEventListener('abort', leave, { once: true });
   try {
-    yield* ordered(rawMessages(connection, subject, options.from ?? 'last', signal, failed), signal);
+    const source = rawMessages(connection, subject, options.from ?? 'last', signal, failed);
+    yield* ordered(source, patienceMilliseconds, signal);
   } finally {
     left.abort();
     await connection.close();
@@ -55,6 +55,7 @@ export async function* watchEvents(
 /** Decodes, de-duplicates and orders; a gap is waited for only so long. */
 async function* ordered(
   source: AsyncGenerator<RawMessage>,
+  patienceMilliseconds: number,
   signal: AbortSignal,
 ): AsyncGenerator<EventMessage> {
   const sequencer = new Sequencer();

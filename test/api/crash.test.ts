@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { leases } from '../../operator/runtime/index.ts';
-import { freePort, NatsServer } from '../e2e/nats-server.ts';
+import { freePort } from '../cluster/ports.ts';
+import { NatsServer } from '../e2e/nats-server.ts';
 import { ApiServer, eventually } from './api-server.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { differences } from './differences.ts';

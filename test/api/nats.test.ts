@@ -1,7 +1,8 @@
 /** The operator's process with a real nats-server, whose keys it makes; pods report with their own run's credentials. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { KubeObject } from '../../operator/runtime/index.ts';
-import { freePort, NatsServer } from '../e2e/nats-server.ts';
+import { freePort } from '../cluster/ports.ts';
+import { NatsServer } from '../e2e/nats-server.ts';
 import { ApiServer, emulatorBuilds, eventually } from './api-server.ts';
 import { type Ending, Kubelet, type Told } from './kubelet.ts';
 import { OperatorBundle, type OperatorProcess } from './operator-process.ts';

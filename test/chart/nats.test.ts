@@ -9,7 +9,7 @@ import { connect, credsAuthenticator } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RunCredentials } from '../../operator/progress/index.ts';
 import { openPublisher } from '../../src/progress/index.ts';
-import { freePort } from '../e2e/nats-server.ts';
+import { freePort } from '../cluster/ports.ts';
 import { one, release, render } from './helm.ts';
 import { modes } from './modes.ts';
 

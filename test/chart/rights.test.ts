@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
 import { kubectl as run } from '../cluster/kubectl.ts';
-import { freePort } from '../e2e/nats-server.ts';
+import { freePort } from '../cluster/ports.ts';
 import { chart, helm, one, release, render } from './helm.ts';
 
 // The operator itself, with the rights and the environment that the chart gives it, on a real API server that enforces

@@ -185,7 +185,8 @@ function sendFile(
   if (request.method === 'HEAD') return void response.end();
   if (cut.times > 0 && content.length > cut.afterBytes) {
     cut.times--;
-    response.write(content.subarray(0, cut.afterBytes), () => setTimeout(() => response.destroy(), 50));
+    // Late enough that the other side has written some of it to its disk.
+    response.write(content.subarray(0, cut.afterBytes), () => setTimeout(() => response.destroy(), 1000));
     return;
   }
   response.end(content);

@@ -70,7 +70,7 @@ async function publish(
   run: typeof words,
   creds: string,
   events: StageEvent[],
-  limit = 15_000,
+  limit = 60_000,
 ): Promise<number> {
   const publisher = openPublisher({
     url: server.url,
@@ -83,7 +83,7 @@ async function publish(
   return await publisher.close(limit);
 }
 
-async function until(holds: () => boolean, milliseconds = 30_000): Promise<void> {
+async function until(holds: () => boolean, milliseconds = 60_000): Promise<void> {
   const end = performance.now() + milliseconds;
   while (!holds()) {
     if (performance.now() > end) throw new Error('it did not come to hold in time');
@@ -140,7 +140,7 @@ test("a run's events reach the operator, and everybody who may watch", async () 
   for await (const message of watchEvents(
     server.url,
     {},
-    { ...watcher, signal: AbortSignal.timeout(10_000) },
+    { ...watcher, signal: AbortSignal.timeout(60_000) },
   )) {
     messages.push(message);
     if (messages.length === 2) break;
@@ -263,7 +263,7 @@ test('NATS goes away and comes back: the operator says so, and misses nothing', 
   await until(() => reports.progressOf('u-1') !== undefined);
   await server.kill();
   await until(() => !reports.connected);
-  const publishing = publish(words, creds, [progress(60), result('sha256:2')], 20_000);
+  const publishing = publish(words, creds, [progress(60), result('sha256:2')]);
   await server.restart();
   expect(await publishing).toBe(0);
   await until(() => reports.resultOf('u-1', 'tune') !== undefined);
@@ -278,7 +278,7 @@ test('the stream gone with its store: it is made again, and events go on', async
   await until(() => reports.progressOf('u-1') !== undefined);
   const manager = await (await connected(credentials.operator)).jetstreamManager();
   await manager.streams.delete('OFFSITE');
-  expect(await publish(words, creds, [progress(20), result('sha256:3')], 20_000)).toBe(0);
+  expect(await publish(words, creds, [progress(20), result('sha256:3')])).toBe(0);
   await until(() => reports.resultOf('u-1', 'tune') !== undefined);
 });
 
@@ -295,6 +295,6 @@ test("the pod's own credentials file is used with the inbox that it allows", asy
     warn: () => {},
   });
   publisher.publish(resourceOf(words), result('sha256:4'));
-  expect(await publisher.close()).toBe(0);
+  expect(await publisher.close(30_000)).toBe(0);
   await until(() => reports.resultOf('u-1', 'tune') !== undefined);
 });

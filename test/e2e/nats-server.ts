@@ -1,21 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, connect as dial } from 'node:net';
+import { connect as dial } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-
-/** A port that nothing listens on right now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
+import { freePort } from '../cluster/ports.ts';
 
 /** The real nats-server on loopback, with a store of its own that outlives a restart. */
 export class NatsServer {
@@ -95,7 +86,7 @@ function binary(): string {
 async function answers(port: number): Promise<boolean> {
   const socket = dial(port, '127.0.0.1');
   try {
-    await once(socket, 'data');
+    await once(socket, 'data', { signal: AbortSignal.timeout(5000) });
     return true;
   } catch {
     return false;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { freePort } from './nats-server.ts';
+import { freePort } from '../cluster/ports.ts';
 
 /** A real S3 server on loopback over a directory, with one user. */
 export class S3Server {

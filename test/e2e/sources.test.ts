@@ -103,7 +103,7 @@ test('a model from the hub, rows from the web and an emulator on S3 are what loc
     format: 'text',
   };
   hub.cut.afterBytes = 30_000;
-  hub.cut.times = 2;
+  hub.cut.times = 4;
   const environment = {
     HF_ENDPOINT: hub.endpoint,
     HF_TOKEN: token,
@@ -117,7 +117,7 @@ test('a model from the hub, rows from the web and an emulator on S3 are what loc
 
   const fetched = hub.requests.filter(({ where }) => where === 'files');
   expect(fetched.every(({ token: seen }) => !seen)).toBe(true);
-  expect(fetched.some(({ range }) => range === 'bytes=30000-')).toBe(true);
+  expect(fetched.some(({ range }) => /^bytes=[1-9]\d*-$/.test(range ?? ''))).toBe(true);
   expect(hub.requests.some(({ path }) => /onnx|pytorch/.test(path) && !path.includes('/tree/'))).toBe(false);
   for (const text of [stdout, stderr]) expect(text).not.toContain(token);
 

@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
 import { openPublisher, type StageEvent } from '../../src/progress/index.ts';
+import { freePort } from '../cluster/ports.ts';
 import { offsite, startOffsite } from '../offsite/index.ts';
-import { freePort, NatsServer } from './nats-server.ts';
+import { NatsServer } from './nats-server.ts';
 
 let server: NatsServer | undefined;
 afterEach(async () => {
@@ -27,7 +28,7 @@ async function publish(url: string, shard?: { index: number; count: number }) {
   return {
     tell: (kind: string, name: string, event: StageEvent, namespace?: string) =>
       publisher.publish(resource(kind, name, namespace), event),
-    end: () => publisher.close(),
+    end: () => publisher.close(30_000),
   };
 }
 

@@ -1,9 +1,10 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Reports } from '../../operator/progress/index.ts';
 import { Mirror, resolveUri } from '../../src/artifact/index.ts';
+import { freePort } from '../cluster/ports.ts';
 import { digestIn, offsite, savedStatus } from '../offsite/index.ts';
 import {
   type Manifest,
@@ -12,7 +13,7 @@ import {
   writeTinyData,
   writeTinyModel,
 } from '../tiny/index.ts';
-import { freePort, NatsServer } from './nats-server.ts';
+import { NatsServer } from './nats-server.ts';
 import { Namespace, type PodEnd, type PodOptions } from './pod.ts';
 import { S3Server } from './s3-server.ts';
 
@@ -257,8 +258,7 @@ test('everything on S3, each pod with nothing but its Secret: the same digests; 
   const job = { stage: 'tune', resource: stored(withSecret.tune), emulator };
   const killed = await namespace.run(job, {
     onLine: atFirstStep(async (kill) => {
-      while (!existsSync(key('adapter.checkpoints')) || !hasCheckpoint(key('adapter.checkpoints')))
-        await sleep(10);
+      while (!hasCheckpoint(key('adapter.checkpoints'))) await sleep(10);
       kill('SIGKILL');
     }),
   });
@@ -268,8 +268,7 @@ test('everything on S3, each pod with nothing but its Secret: the same digests; 
   expect(artifactOf(next).digest).toBe(expected[1]);
 });
 
-const hasCheckpoint = (directory: string) =>
-  readdirSync(directory).some((name) => existsSync(join(directory, name, 'state.json')));
+const hasCheckpoint = (directory: string) => globSync('*/state.json', { cwd: directory }).length > 0;
 
 /** Does something once training has begun. */
 function atFirstStep(

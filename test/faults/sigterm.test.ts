@@ -6,8 +6,8 @@ import { failureOf, type Options, savedStatus } from '../offsite/index.ts';
 import { setField, tinyRows, writeRows, writeTinyProject } from '../tiny/index.ts';
 import { callsOf, Project } from './project.ts';
 
-/** Seconds that leaving may take: one or two, and as much again where the machine is busy. */
-const patience = 5;
+/** Seconds that leaving may take: one or two, and much more where the disk stalls; a stage goes on for longer. */
+const patience = 30;
 const project = new Project((directory) => ['-f', `${directory}/resources.yaml`, '--json']);
 let reference: ReturnType<Project['digests']>;
 let calls: string[];

@@ -97,9 +97,9 @@ test.each([
         expect(error.message).toContain(name);
       }
     }),
-    { numRuns: Number(process.env['FUZZ_RUNS'] ?? 400) },
+    { numRuns: Number(process.env['FUZZ_RUNS'] ?? 400), examples: [[[]]] },
   );
-  // Both outcomes must have been seen; 100 MB is far more than these files need and far less than a lying count asks for.
+  // The file as it was is among them; 100 MB is far more than these files need and far less than a lying count asks for.
   expect(opened).toBeGreaterThan(0);
   const grown = process.memoryUsage();
   expect(grown.arrayBuffers + grown.heapTotal - heap.arrayBuffers - heap.heapTotal).toBeLessThan(100e6);

@@ -15,7 +15,7 @@ let digests: string[];
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'words-'));
   digests = ['a', 'b'].map((run) => writeData(join(directory, run)));
-});
+}, 120_000);
 afterAll(() => rmSync(directory, { recursive: true }));
 
 const questions = (name: string) => readRows(join(directory, 'a', name), 'multipleChoice');

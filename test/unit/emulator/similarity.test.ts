@@ -103,11 +103,12 @@ test('one sample and broken weights are refused', () => {
 
 test('512 samples of 16 layers take seconds', () => {
   const layers = Array.from({ length: 16 }, (_, layer) => states(512, 576, layer + 1));
-  const start = performance.now();
+  const start = process.cpuUsage();
   similarityMatrix(layers, { metric: 'linearCKA' });
-  // about 1.5 s on a busy 2-core machine
-  expect(performance.now() - start).toBeLessThan(10_000);
-});
+  const { user, system } = process.cpuUsage(start);
+  // about 2 s of one core
+  expect((user + system) / 1e6).toBeLessThan(10);
+}, 120_000);
 
 test('is stopped between two layers', () => {
   let calls = 0;
