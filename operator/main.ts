@@ -49,9 +49,12 @@ async function run(settings: Settings, signal: AbortSignal): Promise<void> {
   });
   try {
     await operator.follow(signal);
-    const lead = (leading: AbortSignal) => operator.lead(leading);
+    const lead = async (leading: AbortSignal) => {
+      await operator.lead(leading);
+      // While it still may write.
+      await events.flush();
+    };
     await (settings.leaderElection ? election.run(signal, lead) : lead(signal));
-    await events.flush();
   } finally {
     await server.close();
     client.close();

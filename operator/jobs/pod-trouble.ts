@@ -32,8 +32,8 @@ interface Context {
 
 type Check = (pod: Pod, context: Context) => Trouble | undefined;
 
-/** How long a pod may take after its grace period, and a node may be silent, before that is told. */
-export const patience = { ending: 30_000, silence: 15_000, starting: 10_000 } as const;
+/** How long a pod may take after its grace period, and a node may be silent, before that is told; and how far watches may be apart. */
+export const patience = { ending: 30_000, silence: 15_000, starting: 10_000, seeing: 10_000 } as const;
 
 const checks: readonly Check[] = [
   // A pod that should have ended long ago: its node no longer says what becomes of it.
@@ -94,7 +94,8 @@ const checks: readonly Check[] = [
 
   (pod, { notes }) => {
     const note = notes.get(pod.metadata.uid ?? '');
-    return note === undefined || !isStarting(pod)
+    // Where it once found no node was told above while it was so; it is on one now.
+    return note === undefined || note.startsWith('FailedScheduling') || !isStarting(pod)
       ? undefined
       : { reason: 'ContainerNotCreated', message: `pod ${pod.metadata.name}: ${note}` };
   },

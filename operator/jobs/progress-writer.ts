@@ -94,7 +94,7 @@ export class ProgressWriter {
       }
       this.#due.delete(next.subject.uid);
       await this.#limit.take(signal);
-      if (!signal.aborted) await (next.clear ? this.#apply(next.subject, {}) : this.#write(next.subject));
+      if (!signal.aborted) await (next.clear ? this.#apply(next, {}) : this.#write(next));
     }
     signal.removeEventListener('abort', stop);
   }
@@ -116,16 +116,18 @@ export class ProgressWriter {
     clearTimeout(timer);
   }
 
-  async #write(subject: Subject): Promise<void> {
+  async #write(due: Due): Promise<void> {
+    const { subject } = due;
     const { reports, attemptOf } = this.#options;
     const attempt = attemptOf(subject);
     const progress = attempt === undefined ? undefined : reports.progressOf(subject.uid, attempt);
     if (progress === undefined || !isRight(progress, subject.kind)) return;
     this.#written.set(subject.uid, performance.now());
-    await this.#apply(subject, { progress: { lastUpdatedTime: new Date().toISOString(), ...progress } });
+    await this.#apply(due, { progress: { lastUpdatedTime: new Date().toISOString(), ...progress } });
   }
 
-  async #apply({ kind, namespace, name, uid }: Subject, status: object): Promise<void> {
+  async #apply(due: Due, status: object): Promise<void> {
+    const { kind, namespace, name, uid } = due.subject;
     const { client, typeOf, wrote } = this.#options;
     const body = { apiVersion, kind, metadata: { name, namespace, uid }, status };
     try {
@@ -133,10 +135,18 @@ export class ProgressWriter {
       wrote?.(kind);
     } catch (error) {
       if (isNotFound(error) || isConflict(error)) this.forget(uid);
-      else if (error instanceof ApiError)
+      else if (error instanceof ApiError) {
         this.#log.warn({ kind, namespace, name, ...toldOf(error) }, 'progress was not written');
-      else throw error;
+        this.#tryAgain(due);
+      } else throw error;
     }
+  }
+
+  /** Unless there is something newer to write by now. */
+  #tryAgain(due: Due): void {
+    const { eachMilliseconds = defaults.each } = this.#options;
+    if (this.#due.has(due.subject.uid)) return;
+    this.#due.set(due.subject.uid, { ...due, from: performance.now() + eachMilliseconds });
   }
 }
 

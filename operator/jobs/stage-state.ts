@@ -2,7 +2,7 @@
 import type { Resource } from '../../src/api/index.ts';
 import { type Failure, failedPods, failureOf, failureOfPod } from './failure.ts';
 import { queueName } from './job.ts';
-import { conditionOf, endOf, type Job, type Pod, podsOf, since } from './objects.ts';
+import { conditionOf, endOf, isFinished, isTerminal, type Job, type Pod, podsOf, since } from './objects.ts';
 import { isRunning, memoryOf, patience, type Trouble, troubleOf, wasOutOfMemory } from './pod-trouble.ts';
 import { type Success, terminationOf } from './termination.ts';
 
@@ -28,14 +28,15 @@ interface Context {
 export function stageState(job: Job, allPods: readonly Pod[], context: Context): StageState {
   const pods = podsOf(job, allPods);
   const { stage } = context;
-  if (conditionOf(job, 'Complete')) {
-    const success = pods.map(terminationOf).find((said) => said?.ok === true);
+  const failed = failedPods(pods);
+  const success = pods.map(terminationOf).find((said) => said?.ok === true);
+  const ahead = isAhead(job, pods, context.now);
+  if (conditionOf(job, 'Complete') && !(ahead && success === undefined)) {
     return { is: 'done', success, at: endOf(job) };
   }
-  if (conditionOf(job, 'Failed')) {
+  if (conditionOf(job, 'Failed') && !(ahead && failed.length === 0)) {
     return { is: 'failed', failure: failureOf(job, pods, context), at: endOf(job) };
   }
-  const failed = failedPods(pods);
   // The same limit would kill the next pod as well.
   const killed = failed.find((pod) => wasOutOfMemory(pod) && memoryOf(pod).limit !== undefined);
   if (killed) {
@@ -52,6 +53,11 @@ export function stageState(job: Job, allPods: readonly Pod[], context: Context):
     waiting: waitingOf(job, pods, context),
     retrying: last && retryOf(failureOfPod(job, last, stage), failed.length, context),
   };
+}
+
+/** A Job ends after its pods: where one of them still seems to run, its end, and what it said, are yet to be seen. */
+function isAhead(job: Job, pods: readonly Pod[], now: number): boolean {
+  return isFinished(job) && since(endOf(job), now) < patience.seeing && !pods.every(isTerminal);
 }
 
 function waitingOf(

@@ -234,6 +234,7 @@ function nextLook(job: Job, pods: readonly Pod[], now: number): number | undefin
     ])
     .filter((time) => time > 0);
   if (pods.length === 0 && !job.spec?.suspend) looks.push(patience.starting);
+  if (isFinished(job)) looks.push(patience.seeing);
   return looks.length > 0 ? Math.min(...looks) + 100 : undefined;
 }
 

@@ -221,11 +221,10 @@ export class ApiClient {
   async #patiently(verb: string, type: ResourceType, request: Request): Promise<Answer> {
     const giveUpAt = performance.now() + (this.#options.patienceMilliseconds ?? 20_000);
     while (true) {
-      if (request.method !== 'GET') {
-        await this.#writeLimit?.take(request.signal);
-        this.#options.beforeWrite?.();
-      }
-      const answer = await this.#timed(verb, type, request);
+      const isWrite = request.method !== 'GET';
+      if (isWrite) await this.#writeLimit?.take(request.signal);
+      const beforeSend = isWrite ? this.#options.beforeWrite : undefined;
+      const answer = await this.#timed(verb, type, { ...request, beforeSend });
       const later = answer.status === 429 || answer.status >= 500 ? secondsIn(answer.retryAfter) : undefined;
       if (later === undefined || performance.now() + later * 1000 > giveUpAt) return answer;
       await pause(Math.max(later * 1000, 50), request.signal);

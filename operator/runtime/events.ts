@@ -140,9 +140,7 @@ export class EventRecorder {
 
   #enqueue(told: Told): void {
     this.#queue.push(told);
-    this.#writing ??= this.#writeAll().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#writing ??= this.#writeAll();
   }
 
   async #writeAll(): Promise<void> {
@@ -157,6 +155,7 @@ export class EventRecorder {
         this.#log.debug({ event: told.object.metadata.name, ...toldOf(error) }, 'an event was not written');
       }
     }
+    this.#writing = undefined;
   }
 
   async #write(told: Told): Promise<void> {

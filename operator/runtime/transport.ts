@@ -12,6 +12,8 @@ export interface Request {
   body?: string;
   contentType?: string;
   signal?: AbortSignal | undefined;
+  /** Called right before it is sent, also when it is sent once more; what it throws is thrown. */
+  beforeSend?: (() => void) | undefined;
   /** Until the whole answer is there; for a stream, until its headers are. */
   timeoutMilliseconds: number;
 }
@@ -89,6 +91,7 @@ export class KubeTransport implements Transport {
         return await exchange(deadline);
       } catch (error) {
         if (request.signal?.aborted) throw request.signal.reason;
+        if (error instanceof ApiError) throw error;
         // The server closed an idle connection just as it was used again; a creation may have arrived all the same.
         const again = first && error instanceof StaleConnection && request.method !== 'POST';
         if (!again) throw failureOf(request, error);
@@ -121,6 +124,7 @@ export class KubeTransport implements Transport {
       ...(signal && { signal }),
     };
     const send = this.#server.protocol === 'http:' ? plainRequest : tlsRequest;
+    request.beforeSend?.();
     return await new Promise((resolve, reject) => {
       const outgoing = send(options, resolve);
       outgoing.on('error', (error: NodeJS.ErrnoException) => {
@@ -165,15 +169,20 @@ class Late extends Error {}
 /** One timer over the steps of a request; each step says how it is cut off. */
 class Deadline {
   readonly #timer: NodeJS.Timeout;
+  #late: Late | undefined;
   #cut: (late: Error) => void = () => {};
 
   constructor({ timeoutMilliseconds }: Request) {
-    const beLate = () => this.#cut(new Late(`no answer within ${timeoutMilliseconds / 1000} s`));
-    this.#timer = setTimeout(beLate, timeoutMilliseconds);
+    this.#timer = setTimeout(() => {
+      this.#late = new Late(`no answer within ${timeoutMilliseconds / 1000} s`);
+      this.#cut(this.#late);
+    }, timeoutMilliseconds);
   }
 
+  /** Also for a step that begins when it is late already. */
   whenLate(cut: (late: Error) => void): void {
     this.#cut = cut;
+    if (this.#late !== undefined) cut(this.#late);
   }
 
   clear(): void {

@@ -101,7 +101,7 @@ export class ApiServer {
 export async function eventually(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  limitMilliseconds = 30_000,
+  limitMilliseconds = 120_000,
 ): Promise<void> {
   const giveUpAt = performance.now() + limitMilliseconds;
   let last: unknown;

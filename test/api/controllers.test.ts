@@ -213,11 +213,14 @@ describe('a quota', () => {
     kind: 'ResourceQuota',
     namespaced: true,
   };
+  /** Its status is there from the first, and empty until its controller has counted. */
   const counted = () =>
-    eventually(
-      'the quota counts',
-      async () => 'status' in (await server.client.get(quotas, namespace, 'none')),
-    );
+    eventually('the quota counts', async () => {
+      const { status } = (await server.client.get(quotas, namespace, 'none')) as {
+        status?: { used?: object };
+      };
+      return status?.used !== undefined;
+    });
 
   it('without Jobs: the condition says so, and the run goes on when it is raised', async () => {
     await server.client.create(quotas, quota({ 'count/jobs.batch': '0' }));

@@ -207,6 +207,8 @@ describe('two replicas', () => {
 
   it('the API server crashes and comes back: the run goes on', async () => {
     const { run, leader, follower } = await start();
+    // A pod whose creation the crash cut off would be created twice, by Kubernetes' own controller.
+    await eventually('its pod runs', () => podsRun(run).length > 0);
     await server.plane.restart({ crash: true, downMs: 2000 });
     await endOf(run);
     await sleep(100);

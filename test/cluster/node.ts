@@ -150,7 +150,7 @@ export class Cluster implements RunningCluster {
   async #until(
     program: NodeProgram,
     ready: () => boolean | Promise<boolean>,
-    limitMs = 60_000,
+    limitMs = 300_000,
   ): Promise<void> {
     const deadline = Date.now() + limitMs;
     while (!(await works(ready))) {

@@ -7,6 +7,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -103,7 +104,9 @@ export function allRun(directory: string): boolean {
 
 /** Writes down a process so that it is known again, even after its pid was given to another. */
 export function record(file: string, pid: number): void {
-  writeFileSync(file, `${pid} ${startOf(pid)}\n`);
+  // Whole or not at all: another process takes a cluster without an owner for left over.
+  writeFileSync(`${file}.partial`, `${pid} ${startOf(pid)}\n`);
+  renameSync(`${file}.partial`, file);
 }
 
 /** The pid in a record, if that same process still runs. */

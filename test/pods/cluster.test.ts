@@ -27,7 +27,7 @@ describe.skipIf(!canRunNode())('the cluster for tests', () => {
     } finally {
       await Promise.all([one.stop(), other.stop()]);
     }
-    expect(both.flatMap(leftOf)).toEqual([]);
+    await expect.poll(() => both.flatMap(leftOf), { timeout: 60_000 }).toEqual([]);
   });
 
   it('a node whose kubelet and containerd crashed is taken down whole', async () => {
@@ -36,7 +36,7 @@ describe.skipIf(!canRunNode())('the cluster for tests', () => {
     await cluster.kill('kubelet');
     await cluster.kill('containerd');
     await cluster.stop();
-    expect(leftOf(identity)).toEqual([]);
+    await expect.poll(() => leftOf(identity), { timeout: 60_000 }).toEqual([]);
   });
 });
 

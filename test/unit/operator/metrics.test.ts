@@ -36,7 +36,9 @@ it('tells the longest silence of what runs: since the last progress, or since th
     tune({}),
   ]);
   const name = 'offsite_operator_longest_silence_seconds';
-  expect(await read(name, { kind: 'OffsiteTune' })).toBeCloseTo(300, 0);
+  const silence = await read(name, { kind: 'OffsiteTune' });
+  expect(silence).toBeGreaterThanOrEqual(300);
+  expect(silence).toBeLessThan(600);
   expect(await read(name, { kind: 'PlugIn' })).toBe(0);
 });
 

@@ -108,6 +108,12 @@ describe('a pod that does not get to work', () => {
     expect(world.run().message('Waiting')).toMatch(/words-tune-.*: FailedMount: secret "s3" not found/);
   });
 
+  it('is on a node that was found late: that none was found before is no news', () => {
+    const world = tune().podIs('tune', (own) => waitingFor(own, 'ContainerCreating'));
+    world.notes.set(world.pods[0]?.metadata.uid ?? '', 'FailedScheduling: Insufficient nvidia.com/gpu');
+    expect(world.run().holding).toEqual([]);
+  });
+
   it('was not even made: what the events of its Job say is told', () => {
     const world = tune();
     world.notes.set(world.job('tune').metadata.uid ?? '', 'FailedCreate: exceeded quota: pods=0');
@@ -122,6 +128,29 @@ describe('a pod that does not get to work', () => {
     expect(world.job('tune').metadata.labels).not.toHaveProperty('other');
     expect(world.run().holding).toEqual(['Waiting/Queued']);
     expect(world.message('Waiting')).toContain('until Kueue admits it from queue team-queue');
+  });
+});
+
+describe('a Job whose end is seen before that of its pod', () => {
+  it('has failed when the pod is seen, for the reason that the pod says', () => {
+    const world = tune().start('tune').jobIs('tune', 'Failed', { reason: 'PodFailurePolicy' }).run();
+    expect(world.status.phase).toBe('Running');
+    world.podIs('tune', (own) => ended(own, failedWith(11, 'tune', 'BadData', 'row 3: no text'))).run();
+    expect(world.holding).toEqual(['Failed/BadData']);
+  });
+
+  it('is done when the pod is seen: its result is not lost', () => {
+    const world = tune().start('tune').jobIs('tune', 'Complete', { reason: 'CompletionsReached' });
+    world.connected = undefined;
+    expect(world.run().status.phase).toBe('Running');
+    expect(world.done('tune', 'a').run().holding).toEqual(['Complete/Complete']);
+    expect(world.status.attempt).toBe(1);
+  });
+
+  it('is believed after ten seconds, and looked at again by then', () => {
+    const world = tune().start('tune').jobIs('tune', 'Failed', { reason: 'BackoffLimitExceeded' });
+    expect(world.decide().lookAgainMilliseconds).toBeLessThanOrEqual(10_100);
+    expect(world.run().wait(10_100).run().status.phase).toBe('Failed');
   });
 });
 

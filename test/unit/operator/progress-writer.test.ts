@@ -81,6 +81,26 @@ it('ignores who is not there, and what is no progress', async () => {
   await end();
 });
 
+it('writes later what a server did not take, the newest of it, and takes away what it was to take away', async () => {
+  const options: { fail?: ApiError } = {};
+  const { writes, writer, report, subject, end } = setUp(options);
+  options.fail = new ApiError('no', { status: 500, reason: 'InternalError' });
+  report('words', 1);
+  await vi.advanceTimersByTimeAsync(10);
+  report('words', 2);
+  await vi.advanceTimersByTimeAsync(5000);
+  delete options.fail;
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(writes.map(({ progress }) => progress)).toEqual([2]);
+  options.fail = new ApiError('no', { status: 500, reason: 'InternalError' });
+  writer.clear(subject('words'));
+  await vi.advanceTimersByTimeAsync(10);
+  delete options.fail;
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(writes.map(({ progress }) => progress)).toEqual([2, undefined]);
+  await end();
+});
+
 it('survives a server that does not take it', async () => {
   const fail = new ApiError('no', { status: 500, reason: 'InternalError' });
   const { report, end } = setUp({ fail });

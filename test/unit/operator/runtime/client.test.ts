@@ -32,8 +32,8 @@ beforeEach(async () => {
   metrics = new RuntimeMetrics();
   client = new ApiClient(configFor(port()), {
     metrics,
-    timeoutMilliseconds: 200,
-    patienceMilliseconds: 3000,
+    timeoutMilliseconds: 10_000,
+    patienceMilliseconds: 60_000,
   });
 });
 afterEach(async () => {
@@ -44,6 +44,7 @@ afterEach(async () => {
   await closed;
 });
 
+const impatient = () => new ApiClient(configFor(port()), { timeoutMilliseconds: 200 });
 const ok = (object: object) => (response: ServerResponse) => void response.end(JSON.stringify(object));
 const fails =
   (status: number, body: object, headers = {}) =>
@@ -114,14 +115,16 @@ describe('the API client', () => {
     [
       'nothing that listens',
       async () =>
-        await failureOf(new ApiClient(configFor(1), { timeoutMilliseconds: 500 }).get(jobs, 'default', 'a')),
+        await failureOf(
+          new ApiClient(configFor(1), { timeoutMilliseconds: 10_000 }).get(jobs, 'default', 'a'),
+        ),
       'Unreachable',
     ],
     [
       'a server that never answers',
       async () => {
         answers.push(() => {});
-        return await failureOf(client.get(jobs, 'default', 'a'));
+        return await failureOf(impatient().get(jobs, 'default', 'a'));
       },
       'Timeout',
     ],
@@ -129,7 +132,7 @@ describe('the API client', () => {
       'an answer that stops in the middle',
       async () => {
         answers.push((response) => void response.write('{"half":'));
-        return await failureOf(client.get(jobs, 'default', 'a'));
+        return await failureOf(impatient().get(jobs, 'default', 'a'));
       },
       'Timeout',
     ],
@@ -184,6 +187,40 @@ describe('the API client', () => {
     answers.push(reset);
     expect((await failureOf(client.create(jobs, job))).reason).toBe('Unreachable');
     expect(seen.filter(({ method }) => method === 'POST')).toHaveLength(1);
+  });
+
+  it('asks before it sends again whether it still may', async () => {
+    let may = true;
+    const guarded = new ApiClient(configFor(port()), {
+      beforeWrite: () => {
+        if (!may) throw new ApiError('not leading', { status: 0, reason: 'NotLeading' });
+      },
+    });
+    await guarded.get(jobs, 'default', 'warm');
+    answers.push((response) => {
+      may = false;
+      response.socket?.resetAndDestroy();
+    });
+    expect((await failureOf(guarded.apply(jobs, job, { fieldManager: 'x' }))).reason).toBe('NotLeading');
+    expect(seen.filter(({ method }) => method === 'PATCH')).toHaveLength(1);
+    guarded.close();
+  });
+
+  it('counts the time that credentials take, too', async () => {
+    const config = configFor(port());
+    const own = new ApiClient(
+      {
+        ...config,
+        applyToHTTPSOptions: async (options) => {
+          await new Promise((resolve) => setTimeout(resolve, 300));
+          await config.applyToHTTPSOptions(options);
+        },
+      },
+      { timeoutMilliseconds: 100 },
+    );
+    answers.push(() => {});
+    expect((await failureOf(own.get(jobs, 'default', 'a'))).reason).toBe('Timeout');
+    own.close();
   });
 
   it('ends a request when its signal aborts', async () => {

@@ -18,7 +18,7 @@ beforeEach(async () => {
   vi.clearAllMocks();
   api = await FakeApi.start();
   stop = new AbortController();
-  client = new ApiClient(api.config, { timeoutMilliseconds: 300, patienceMilliseconds: 200 });
+  client = new ApiClient(api.config, { timeoutMilliseconds: 10_000, patienceMilliseconds: 200 });
 });
 afterEach(async () => {
   stop.abort();
