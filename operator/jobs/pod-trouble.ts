@@ -94,7 +94,7 @@ const checks: readonly Check[] = [
 
   (pod, { notes }) => {
     const note = notes.get(pod.metadata.uid ?? '');
-    // Where it once found no node was told above while it was so; it is on one now.
+    // That no node was found is told above for as long as it holds; here it is old.
     return note === undefined || note.startsWith('FailedScheduling') || !isStarting(pod)
       ? undefined
       : { reason: 'ContainerNotCreated', message: `pod ${pod.metadata.name}: ${note}` };
