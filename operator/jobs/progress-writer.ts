@@ -65,8 +65,7 @@ export class ProgressWriter {
   /** There is something new about this resource. Marks between two writes become one. */
   mark(subject: Subject): void {
     if (this.#due.has(subject.uid)) return;
-    const { eachMilliseconds = defaults.each } = this.#options;
-    const from = (this.#written.get(subject.uid) ?? Number.NEGATIVE_INFINITY) + eachMilliseconds;
+    const from = (this.#written.get(subject.uid) ?? Number.NEGATIVE_INFINITY) + this.#each;
     this.#due.set(subject.uid, { subject, from: Math.max(from, performance.now()) });
     this.#wake();
   }
@@ -97,6 +96,11 @@ export class ProgressWriter {
       if (!signal.aborted) await (next.clear ? this.#apply(next, {}) : this.#write(next));
     }
     signal.removeEventListener('abort', stop);
+  }
+
+  /** Milliseconds between two writes about one resource. */
+  get #each(): number {
+    return this.#options.eachMilliseconds ?? defaults.each;
   }
 
   #earliest(): Due | undefined {
@@ -144,9 +148,8 @@ export class ProgressWriter {
 
   /** Unless there is something newer to write by now. */
   #tryAgain(due: Due): void {
-    const { eachMilliseconds = defaults.each } = this.#options;
     if (this.#due.has(due.subject.uid)) return;
-    this.#due.set(due.subject.uid, { ...due, from: performance.now() + eachMilliseconds });
+    this.#due.set(due.subject.uid, { ...due, from: performance.now() + this.#each });
   }
 }
 
