@@ -9,6 +9,7 @@ const unit = project('unit', 60_000);
 
 export default defineConfig({
   test: {
+    env: { ORT_DISABLE_TELEMETRY: '1' },
     projects: [
       // Files share what they import: half of the time would go into importing it again.
       { ...unit, test: { ...unit.test, isolate: false } },

@@ -4,6 +4,9 @@ import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
+// onnxruntime posts to its maker otherwise; here no other thread reads the environment yet.
+process.env.ORT_DISABLE_TELEMETRY = '1';
+
 const main = new URL('../src/cli/main.ts', import.meta.url);
 const [major, minor] = process.versions.node.split('.').map(Number);
 

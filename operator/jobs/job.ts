@@ -153,6 +153,8 @@ function podTemplate(
           name: workerContainer,
           image: (cuda && settings.cudaImage) || settings.image,
           ...(settings.imagePullPolicy && { imagePullPolicy: settings.imagePullPolicy }),
+          // A store that is named without keys must not be opened as the node.
+          env: [{ name: 'AWS_EC2_METADATA_DISABLED', value: 'true' }],
         },
       ],
       volumes: [
@@ -178,6 +180,8 @@ function podTemplate(
             { name: 'OFFSITE_JOB', value: JSON.stringify(jobText(input)) },
             { name: 'OFFSITE_SCRATCH', value: '/scratch' },
             { name: 'HOME', value: '/tmp' },
+            // onnxruntime posts to its maker otherwise.
+            { name: 'ORT_DISABLE_TELEMETRY', value: '1' },
             ...graceOf(template),
             ...hostsOf(settings),
             ...nats.env,

@@ -1,6 +1,7 @@
 import type * as Ort from 'onnxruntime-node';
 import { cancelled, engineUnavailable } from '../api/index.ts';
 import type { GraphBuilder } from '../graph/index.ts';
+import { silence } from './silence.ts';
 
 /** A tensor of the host; `data` has product(shape) elements, row-major. */
 export interface Tensor {
@@ -49,6 +50,7 @@ export class Engine {
 
   /** @throws OffsiteError EngineUnavailable when the library cannot be loaded or lacks the provider */
   static async create(options: EngineOptions): Promise<Engine> {
+    silence();
     let ort: typeof Ort;
     try {
       ort = (await import('onnxruntime-node')) as typeof Ort;

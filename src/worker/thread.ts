@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { Emit } from '../progress/index.ts';
 import type { StageJob } from './job.ts';
 import type { Answer, KeepRequest, ThreadMessage } from './messages.ts';
@@ -19,7 +19,11 @@ export function runOnThread(job: StageJob, { emit, signal, keep }: ThreadOptions
   if (signal.aborted) raise();
   signal.addEventListener('abort', raise);
 
-  const thread = new Worker(new URL('./compute.ts', import.meta.url), { workerData: { job, cancel } });
+  const thread = new Worker(new URL('./compute.ts', import.meta.url), {
+    workerData: { job, cancel },
+    // The engine's library reads the process's environment, not a copy.
+    env: SHARE_ENV,
+  });
   const answer = async (ask: number, request: KeepRequest) => {
     const failure = await keep(request).then(() => undefined, failureOf);
     thread.postMessage({ ask, ...(failure && { failure }) } satisfies Answer);

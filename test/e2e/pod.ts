@@ -21,6 +21,8 @@ export interface PodEnd {
 
 export interface PodOptions {
   environment?: NodeJS.ProcessEnv;
+  /** What starts Node; its arguments come before Node's path. */
+  through?: readonly string[];
   /** Told of each log line as it comes. */
   onLine?: (line: Record<string, unknown>, kill: (signal: NodeJS.Signals) => void) => void;
 }
@@ -44,12 +46,13 @@ export class Namespace {
   }
 
   /** Runs a pod with a scratch directory of its own to its end. */
-  async run(job: unknown, { environment = {}, onLine }: PodOptions = {}): Promise<PodEnd> {
+  async run(job: unknown, { environment = {}, through = [], onLine }: PodOptions = {}): Promise<PodEnd> {
     const own = join(this.directory, `pod-${this.#pods++}`);
     mkdirSync(join(own, 'scratch'), { recursive: true });
     const terminationLog = join(own, 'termination-log');
     const started = performance.now();
-    const child = spawn(process.execPath, [main], {
+    const [program = process.execPath, ...args] = [...through, process.execPath, main];
+    const child = spawn(program, args, {
       env: {
         PATH: process.env['PATH'],
         HOME: own,

@@ -110,6 +110,24 @@ describe('a stage sees its own places and nothing else', () => {
   });
 });
 
+describe('whom pods ask beside their addresses', () => {
+  const valuesOf = (name: string, env: object[] = []) =>
+    jobOf('OffsiteTune', container({ env })).worker.env.filter((entry) => entry.name === name);
+
+  it("not the engine's maker, whatever a template says", () => {
+    const off = { name: 'ORT_DISABLE_TELEMETRY', value: '1' };
+    expect(valuesOf('ORT_DISABLE_TELEMETRY')).toEqual([off]);
+    expect(valuesOf('ORT_DISABLE_TELEMETRY', [{ ...off, value: '0' }])).toEqual([off]);
+  });
+
+  it("not the node's metadata service for keys, unless a template says so", () => {
+    const off = { name: 'AWS_EC2_METADATA_DISABLED', value: 'true' };
+    const on = { ...off, value: 'false' };
+    expect(valuesOf('AWS_EC2_METADATA_DISABLED')).toEqual([off]);
+    expect(valuesOf('AWS_EC2_METADATA_DISABLED', [on])).toEqual([on]);
+  });
+});
+
 describe('the hosts that pods may ask', () => {
   const hostsIn = (httpsHosts: string[], env: object[] = []) =>
     jobOf('EmulatorBuild', container({ env }), {}, { httpsHosts }).worker.env.filter(
