@@ -10,7 +10,7 @@ process.env.ORT_DISABLE_TELEMETRY = '1';
 const main = new URL('../src/cli/main.ts', import.meta.url);
 const [major, minor] = process.versions.node.split('.').map(Number);
 
-if (major > 22 || (major === 22 && minor >= 19)) {
+if (major > 22 || (major === 22 && minor >= 21)) {
   await import(main.href);
 } else {
   let node;
@@ -18,7 +18,7 @@ if (major > 22 || (major === 22 && minor >= 19)) {
     node = createRequire(import.meta.url).resolve(`node-${process.platform}-${process.arch}/bin/node`);
   } catch {
     console.error(
-      `offsite needs Node 22.19 or newer (this is ${process.versions.node}), and none came with npm ci`,
+      `offsite needs Node 22.21 or newer (this is ${process.versions.node}), and none came with npm ci`,
     );
     process.exit(2);
   }

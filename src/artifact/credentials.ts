@@ -12,8 +12,18 @@ export interface StoreCredentials {
 export const environmentSource = 'the environment';
 
 /**
+ * Where stores are, which an administrator may say for all pods (a mirror in a network without the internet): these are the
+ * environment's, where the Secret has none of the group.
+ */
+const places = [
+  ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'],
+  ['AWS_REGION', 'AWS_DEFAULT_REGION'],
+  ['HF_ENDPOINT'],
+];
+
+/**
  * The credentials of a source: the mounted files of its Secret (`<directory>/<secret>/<key>`), or the environment where the
- * source names none.
+ * source names none. A Secret that does not say where the store is leaves that to the environment.
  * @param directory where Secrets are mounted; undefined outside a cluster, where the environment serves all
  * @throws OffsiteError BadSpec when the Secret is not there
  */
@@ -31,5 +41,13 @@ export function readCredentials(
   const values = Object.fromEntries(
     keys.map((key) => [key, readFileSync(join(mounted, key), 'utf8').trim()]),
   );
-  return { values, source: `Secret ${secret}` };
+  return { values: { ...values, ...placesIn(environment, values) }, source: `Secret ${secret}` };
+}
+
+function placesIn(
+  environment: NodeJS.ProcessEnv,
+  values: Readonly<Record<string, string>>,
+): Record<string, string | undefined> {
+  const left = places.filter((group) => !group.some((name) => values[name]));
+  return Object.fromEntries(left.flat().map((name) => [name, environment[name] || undefined]));
 }

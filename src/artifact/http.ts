@@ -1,7 +1,9 @@
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
+import { EnvHttpProxyAgent, fetch, type RequestInit, type Response } from 'undici';
 import { badSpec } from '../api/index.ts';
 import type { StoreCredentials } from './credentials.ts';
+import { type Proxies, whyUnreached } from './proxies.ts';
 import { StoreError } from './store.ts';
 
 const mostRedirects = 5;
@@ -21,16 +23,23 @@ export class HttpClient {
   readonly #token: string | undefined;
   readonly #source: string;
   readonly #allowed: readonly string[];
+  readonly #proxies: Proxies;
+  readonly #dispatcher: EnvHttpProxyAgent;
 
   /** @param allowed hosts such as `models.example.com` or `*.example.com`; every host when empty */
   constructor(
     token: string | undefined,
     { source }: Pick<StoreCredentials, 'source'>,
     allowed: readonly string[],
+    proxies: Proxies,
   ) {
     this.#token = token;
     this.#source = source;
     this.#allowed = allowed;
+    this.#proxies = proxies;
+    // Empty, not undefined: else undici would read this process's own variables.
+    const { httpProxy = '', httpsProxy = '', noProxy = '' } = proxies;
+    this.#dispatcher = new EnvHttpProxyAgent({ httpProxy, httpsProxy, noProxy });
   }
 
   /**
@@ -67,12 +76,19 @@ export class HttpClient {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), headersWithin);
     try {
-      return await fetch(url, { ...options, signal: AbortSignal.any([options.signal, late.signal]) });
+      return await fetch(url, {
+        ...options,
+        dispatcher: this.#dispatcher,
+        signal: AbortSignal.any([options.signal, late.signal]),
+      });
     } catch (error) {
       if (options.signal.aborted) throw error;
       const cause = (error as { cause?: { code?: unknown } }).cause?.code;
       const code = late.signal.aborted ? 'TIMEOUT' : typeof cause === 'string' ? cause : 'UNKNOWN';
-      throw new StoreError('StoreUnavailable', `${name}: its server cannot be reached (${code})`);
+      throw new StoreError(
+        'StoreUnavailable',
+        `${name}: its server cannot be reached (${whyUnreached(code, url.protocol, this.#proxies)})`,
+      );
     } finally {
       clearTimeout(timer);
     }

@@ -4,6 +4,7 @@ import { badSpec } from '../api/index.ts';
 import { type Copy, copyAt } from './copies.ts';
 import { environmentSource, readCredentials, type StoreCredentials } from './credentials.ts';
 import type { Alike } from './keeper.ts';
+import { proxiesOf } from './proxies.ts';
 import { pull, type TransferProgress } from './pull.ts';
 import { push } from './push.ts';
 import type { Store, WritableStore } from './store.ts';
@@ -139,7 +140,8 @@ export class Mirror {
 const openers: Readonly<
   Record<Copy['scheme'], (credentials: StoreCredentials, options: MirrorOptions) => Promise<Store>>
 > = {
-  s3: async (credentials) => new (await import('./s3.ts')).S3Store(credentials),
+  s3: async (credentials, { environment = process.env }) =>
+    new (await import('./s3.ts')).S3Store(credentials, proxiesOf(environment)),
   https: async (credentials, { environment }) => {
     const token = credentials.source === environmentSource ? undefined : credentials.values['token'];
     return new (await import('./https.ts')).HttpsStore(await httpClient(token, credentials, environment));
@@ -165,7 +167,7 @@ async function httpClient(
     .split(',')
     .map((host) => host.trim().toLowerCase())
     .filter(Boolean);
-  return new (await import('./http.ts')).HttpClient(token, credentials, allowed);
+  return new (await import('./http.ts')).HttpClient(token, credentials, allowed, proxiesOf(environment));
 }
 
 const isWritable = (store: Store): store is WritableStore => 'write' in store;

@@ -1,3 +1,5 @@
+import { Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
 import type { Readable } from 'node:stream';
 import {
   DeleteObjectsCommand,
@@ -10,6 +12,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import { badSpec } from '../api/index.ts';
 import type { StoreCredentials } from './credentials.ts';
+import { type Proxies, whyUnreached } from './proxies.ts';
 import {
   type Outgoing,
   type ReadOptions,
@@ -28,12 +31,15 @@ export class S3Store implements WritableStore {
   readonly #client: S3Client;
   /** Whose credentials these are, for messages. */
   readonly #opener: string;
+  /** What to say of a code with which the server was not reached. */
+  readonly #why: (code: string) => string;
 
-  constructor({ values, source }: StoreCredentials) {
+  constructor({ values, source }: StoreCredentials, proxies: Proxies) {
     const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = values;
     const { AWS_SESSION_TOKEN: sessionToken, AWS_REGION: region, AWS_DEFAULT_REGION: otherRegion } = values;
     const endpoint = values['AWS_ENDPOINT_URL_S3'] ?? values['AWS_ENDPOINT_URL'];
     this.#opener = source;
+    this.#why = (code) => whyUnreached(code, endpoint?.startsWith('http:') ? 'http:' : 'https:', proxies);
     this.#client = new S3Client({
       region: region ?? otherRegion ?? 'us-east-1',
       ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
@@ -46,7 +52,7 @@ export class S3Store implements WritableStore {
       // Our own sha256 goes with every object; not every server knows the newer checksums.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
-      requestHandler: { connectionTimeout: 10_000, socketTimeout: 60_000 },
+      requestHandler: { connectionTimeout: 10_000, socketTimeout: 60_000, ...agentsFor(proxies) },
     });
   }
 
@@ -145,7 +151,7 @@ export class S3Store implements WritableStore {
     try {
       return await action();
     } catch (error) {
-      throw explained(error, place, this.#opener);
+      throw explained(error, place, this.#opener, this.#why);
     }
   }
 }
@@ -161,8 +167,15 @@ const wrongKeys = new Set([
   'XAdminUserNotFound',
 ]);
 
+/** The SDK asks through agents that we give it: it knows no proxies. */
+function agentsFor({ httpProxy, httpsProxy, noProxy }: Proxies) {
+  const proxyEnv = { HTTP_PROXY: httpProxy, HTTPS_PROXY: httpsProxy, NO_PROXY: noProxy };
+  const options = { keepAlive: true, maxSockets: 50, proxyEnv };
+  return { httpAgent: new Agent(options), httpsAgent: new TlsAgent(options) };
+}
+
 /** The SDK's own messages may quote keys and are left out. */
-function explained(error: unknown, place: string, opener: string): unknown {
+function explained(error: unknown, place: string, opener: string, why: (code: string) => string): unknown {
   if (error instanceof StoreError || !(error instanceof Error) || error.name === 'AbortError') return error;
   const at = `s3://${place}`;
   const { bucket } = partsOf(place);
@@ -179,7 +192,7 @@ function explained(error: unknown, place: string, opener: string): unknown {
   if (status === 401 || status === 403)
     return new StoreError('AccessDenied', `${at}: the credentials of ${opener} do not allow this (${name})`);
   const code = (error as NodeJS.ErrnoException).code ?? name;
-  return new StoreError('StoreUnavailable', `${at}: its server does not answer as it should (${code})`);
+  return new StoreError('StoreUnavailable', `${at}: its server does not answer as it should (${why(code)})`);
 }
 
 function partsOf(place: string): { bucket: string; key: string } {

@@ -54,6 +54,8 @@ export async function serveFiles(
 
 export interface Hub extends WebServer {
   endpoint: string;
+  /** Where large files come from. */
+  filesPort: number;
   /** What came, in order: host, path, and whether a token was there. */
   requests: { where: 'hub' | 'files'; path: string; token: boolean; range: string | undefined }[];
   /** Cuts the connection after so many bytes of the next large files. */
@@ -62,6 +64,8 @@ export interface Hub extends WebServer {
   damaged: Set<string>;
   /** The origin that the next pages of the file list are said to be at; the hub's own when undefined. */
   pagesAt: string | undefined;
+  /** The origin that large files are redirected to; a plain one of its own when undefined. */
+  filesAt: string | undefined;
 }
 
 /**
@@ -72,7 +76,11 @@ export interface Hub extends WebServer {
 export async function startHub(directory: string, token: string): Promise<Hub> {
   const requests: Hub['requests'] = [];
   const cut = { afterBytes: 0, times: 0 };
-  const faults: Pick<Hub, 'damaged' | 'pagesAt'> = { damaged: new Set(), pagesAt: undefined };
+  const faults: Pick<Hub, 'damaged' | 'pagesAt' | 'filesAt'> = {
+    damaged: new Set(),
+    pagesAt: undefined,
+    filesAt: undefined,
+  };
   const note = (where: 'hub' | 'files', request: IncomingMessage) =>
     requests.push({
       where,
@@ -115,7 +123,7 @@ export async function startHub(directory: string, token: string): Promise<Hub> {
         damaged: faults.damaged.has(file),
       });
     const linked = { 'x-linked-etag': `"${lfs.oid}"`, 'x-linked-size': size };
-    const location = `http://127.0.0.1:${files.port}/${file}`;
+    const location = `${faults.filesAt ?? `http://127.0.0.1:${files.port}`}/${file}`;
     response.writeHead(302, { location, ...linked }).end();
   };
   const hub = await listen(createServer(answer));
@@ -125,6 +133,7 @@ export async function startHub(directory: string, token: string): Promise<Hub> {
   };
   return Object.assign(faults, {
     port: hub.port,
+    filesPort: files.port,
     endpoint: `http://127.0.0.1:${hub.port}`,
     requests,
     cut,

@@ -223,7 +223,7 @@ test('what is not there, not allowed or not trusted: the field or the place, and
       { data: `${rows}/probe.jsonl` },
       { NODE_EXTRA_CA_CERTS: '' },
       'StoreUnavailable',
-      /cannot be reached \((SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_VERIFY_LEAF_SIGNATURE)\)/,
+      /cannot be reached \((SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_VERIFY_LEAF_SIGNATURE): add the authority/,
     ],
     [
       { data: `https://user:pw@127.0.0.1:${server.port}/x` },
