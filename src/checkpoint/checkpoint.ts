@@ -1,7 +1,7 @@
 import type { QuantisedType } from './quantised.ts';
 
-/** The element types that a checkpoint may store; GGUF's quantised ones are decoded block by block. */
-export type DType =
+/** What the safetensors format has a name for; weights are read in F64, F32, F16 and BF16, the others only kept. */
+export type StoredDType =
   | 'F64'
   | 'F32'
   | 'F16'
@@ -10,9 +10,23 @@ export type DType =
   | 'I32'
   | 'I16'
   | 'I8'
+  | 'U64'
+  | 'U32'
+  | 'U16'
   | 'U8'
   | 'BOOL'
-  | QuantisedType;
+  | 'C64'
+  | 'F8_E4M3'
+  | 'F8_E5M2'
+  | 'F8_E4M3FNUZ'
+  | 'F8_E5M2FNUZ'
+  | 'F8_E8M0'
+  | 'F6_E2M3'
+  | 'F6_E3M2'
+  | 'F4';
+
+/** The element types that a checkpoint may store; GGUF's quantised ones are decoded block by block. */
+export type DType = StoredDType | QuantisedType;
 
 export interface TensorInfo {
   name: string;

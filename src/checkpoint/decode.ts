@@ -14,8 +14,23 @@ export const blocks: Readonly<Record<DType, { elements: number; bytes: number }>
   I8: { elements: 1, bytes: 1 },
   U8: { elements: 1, bytes: 1 },
   BOOL: { elements: 1, bytes: 1 },
+  U16: { elements: 1, bytes: 2 },
+  U32: { elements: 1, bytes: 4 },
+  U64: { elements: 1, bytes: 8 },
+  C64: { elements: 1, bytes: 8 },
+  F8_E4M3: { elements: 1, bytes: 1 },
+  F8_E5M2: { elements: 1, bytes: 1 },
+  F8_E4M3FNUZ: { elements: 1, bytes: 1 },
+  F8_E5M2FNUZ: { elements: 1, bytes: 1 },
+  F8_E8M0: { elements: 1, bytes: 1 },
+  F6_E2M3: { elements: 4, bytes: 3 },
+  F6_E3M2: { elements: 4, bytes: 3 },
+  F4: { elements: 2, bytes: 1 },
   ...quantisedBlocks,
 };
+
+/** Whether a weight may have this type: what `decodeInto` knows. */
+export const isReadable = (dtype: DType): boolean => /^(F64|F32|F16|BF16)$/.test(dtype) || isQuantised(dtype);
 
 /**
  * Decodes stored bytes to float32.

@@ -1,11 +1,16 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { badModel } from '../api/index.ts';
 import type { Checkpoint, ReadOptions, TensorInfo } from './checkpoint.ts';
-import { blocks, decodeInto } from './decode.ts';
+import { blocks, decodeInto, isReadable } from './decode.ts';
 
 /** The most bytes of one call to the system (it takes no more than 2 GiB), and of encoded values held while they are decoded. */
 const readBytesAtOnce = 1 << 30;
 const decodeBytesAtOnce = 4 << 20;
+
+/** More than any model has, so that a header cannot claim memory without end: large models with experts have 100,000. */
+export const mostTensors = 1 << 18;
+/** Of a tensor, in bytes; transformers' longest have about a hundred. */
+export const longestName = 1024;
 
 /** A tensor and where its bytes lie in its file. */
 export interface Located extends TensorInfo {
@@ -81,11 +86,10 @@ export class FileCheckpoint implements Checkpoint {
 
   read(name: string, { rows, into }: ReadOptions = {}): Float32Array {
     const tensor = this.#tensor(name);
-    if (blocks[tensor.dtype].elements === 1 && !/^B?F/.test(tensor.dtype)) {
+    if (!isReadable(tensor.dtype))
       throw badModel(
-        `${this.#file.path}: tensor ${name} is ${tensor.dtype}; a weight must be a floating-point type`,
+        `${this.#file.path}: tensor ${name} is ${tensor.dtype}; a weight must be F32, F16, BF16 or F64`,
       );
-    }
     const elements = tensor.shape.reduce((a, b) => a * b, 1);
     const rowCount = tensor.shape[0] ?? 1;
     const [start, end] = rows ?? [0, rowCount];

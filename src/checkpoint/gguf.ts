@@ -1,7 +1,8 @@
 import { badModel } from '../api/index.ts';
 import type { DType } from './checkpoint.ts';
 import { blocks } from './decode.ts';
-import { FileCheckpoint, type Located, RandomAccessFile } from './file.ts';
+import { FileCheckpoint, type Located, longestName, mostTensors, RandomAccessFile } from './file.ts';
+import { foreignKind, kindBytes } from './foreign.ts';
 
 /** ggml's type numbers of the tensors that are supported (ggml.h, enum ggml_type). */
 const tensorTypes: Readonly<Record<number, DType>> = {
@@ -15,6 +16,11 @@ const tensorTypes: Readonly<Record<number, DType>> = {
   12: 'Q4_K',
   13: 'Q5_K',
   14: 'Q6_K',
+  24: 'I8',
+  25: 'I16',
+  26: 'I32',
+  27: 'I64',
+  28: 'F64',
   30: 'BF16',
 };
 /** Names of those that are not, for the error. */
@@ -23,7 +29,26 @@ const unsupportedTypes: Readonly<Record<number, string>> = {
   10: 'Q2_K',
   11: 'Q3_K',
   15: 'Q8_K',
+  16: 'IQ2_XXS',
+  17: 'IQ2_XS',
+  18: 'IQ3_XXS',
+  19: 'IQ1_S',
+  20: 'IQ4_NL',
+  21: 'IQ3_S',
+  22: 'IQ2_S',
+  23: 'IQ4_XS',
+  29: 'IQ1_M',
+  34: 'TQ1_0',
+  35: 'TQ2_0',
+  39: 'MXFP4',
 };
+
+/** More than any file has: about fifty pairs, tokens and merges of half a million each, and a chat template. */
+const mostPairs = 1 << 16;
+const mostValues = 1 << 23;
+const longestText = 16 << 20;
+const largestHeader = 1 << 28;
+const byteSwapped = (version: number) => version === 0x02000000 || version === 0x03000000;
 
 /** Arrays of arrays are allowed, but no metadata nests them deeper. */
 const deepest = 4;
@@ -39,15 +64,22 @@ export function openGguf(path: string): FileCheckpoint {
   const file = new RandomAccessFile(path);
   try {
     const reader = new HeaderReader(file);
-    if (reader.uint32() !== 0x46554747) throw badModel(`${path}: does not start with GGUF`);
+    if (reader.uint32() !== 0x46554747)
+      throw badModel(
+        `${path}: ${foreignKind(file.read(0, Math.min(file.size, kindBytes))) ?? 'does not start with GGUF'}`,
+      );
     const version = reader.uint32();
+    if (byteSwapped(version))
+      throw badModel(
+        `${path}: is big-endian GGUF; little-endian is read: convert it with gguf_convert_endian.py`,
+      );
     if (version !== 2 && version !== 3)
       throw badModel(`${path}: is GGUF version ${version}; 2 and 3 are supported`);
-    const tensorCount = reader.count(leastEntry);
-    const pairs = reader.count(leastPair);
+    const tensorCount = reader.count(leastEntry, mostTensors, 'tensors');
+    const pairs = reader.count(leastPair, mostPairs, 'key-value pairs');
     const metadata: Record<string, unknown> = Object.create(null);
     for (let i = 0; i < pairs; i++) {
-      const key = reader.string();
+      const key = reader.string(longestName);
       metadata[key] = reader.value(reader.uint32());
     }
     const alignment = Number(metadata['general.alignment'] ?? 32);
@@ -84,7 +116,7 @@ function checkNoOverlap(path: string, tensors: Located[]): void {
 }
 
 function readEntry(reader: HeaderReader, path: string): Located {
-  const name = reader.string();
+  const name = reader.string(longestName);
   const rank = reader.uint32();
   if (rank > 8) throw badModel(`${path}: tensor ${name} claims ${rank} dimensions; the header is damaged`);
   const shape = Array.from({ length: rank }, () => reader.size()).reverse();
@@ -114,6 +146,8 @@ class HeaderReader {
   readonly #file: RandomAccessFile;
   #window: Uint8Array = new Uint8Array(0);
   #start = 0;
+  /** In lists, of all pairs together. */
+  #values = 0;
 
   constructor(file: RandomAccessFile) {
     this.#file = file;
@@ -132,17 +166,21 @@ class HeaderReader {
   }
 
   /** How many things follow, each of at least `least` bytes. */
-  count(least: number): number {
+  count(least: number, most: number, what: string): number {
     const value = this.size();
     if (value * least > this.#file.size - this.position)
       throw badModel(
         `${this.#file.path}: ends within its header (a count of ${value}); the file is truncated or damaged`,
       );
+    if (value > most)
+      throw badModel(
+        `${this.#file.path}: its header claims ${value} ${what}, more than ${most}; it is damaged`,
+      );
     return value;
   }
 
-  string(): string {
-    const length = this.count(1);
+  string(longest = longestText): string {
+    const length = this.count(1, longest, 'bytes of one text');
     const view = this.#view(length);
     return new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset, length));
   }
@@ -171,7 +209,8 @@ class HeaderReader {
       case 9: {
         const element = this.uint32();
         if (depth === deepest) throw badModel(`${this.#file.path}: its header is damaged (arrays too deep)`);
-        const count = this.count(1);
+        const count = this.count(1, mostValues - this.#values, 'values in lists');
+        this.#values += count;
         const values: unknown[] = [];
         for (let i = 0; i < count; i++) values.push(this.value(element, depth + 1));
         return values;
@@ -191,6 +230,8 @@ class HeaderReader {
     if (this.position + length > this.#file.size) {
       throw badModel(`${this.#file.path}: ends within its header; the file is truncated`);
     }
+    if (this.position + length > largestHeader)
+      throw badModel(`${this.#file.path}: its header has more than ${largestHeader} bytes; it is damaged`);
     if (this.position + length > this.#start + this.#window.length) {
       const wanted = Math.min(Math.max(length, 1 << 20), this.#file.size - this.position);
       this.#window = this.#file.read(this.position, wanted);

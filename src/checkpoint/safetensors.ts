@@ -2,10 +2,15 @@ import { z } from 'zod';
 import { badModel } from '../api/index.ts';
 import type { DType } from './checkpoint.ts';
 import { blocks } from './decode.ts';
-import { FileCheckpoint, type Located, RandomAccessFile } from './file.ts';
+import { FileCheckpoint, type Located, mostTensors, RandomAccessFile } from './file.ts';
+import { foreignKind, kindBytes } from './foreign.ts';
+import { outline } from './json.ts';
+import { isQuantised } from './quantised.ts';
 
 /** The safetensors format's own bound on its header (its README). */
 const headerLimit = 100_000_000;
+/** An entry is an object with two lists, of a shape and two offsets. */
+const headerBounds = { bytes: headerLimit, depth: 3, values: 16 * mostTensors };
 
 const metadataSchema = z.record(z.string(), z.string());
 const entrySchema = z.object({
@@ -44,36 +49,54 @@ function readHeader(file: RandomAccessFile): { header: Record<string, unknown>; 
     );
   const length = Number(new DataView(file.read(0, 8).buffer).getBigUint64(0, true));
   if (length > headerLimit || 8 + length > file.size) {
-    throw badModel(
-      `${file.path}: its header claims ${length} bytes, the file has ${file.size}; it is truncated or not safetensors`,
-    );
+    const damage = `its header claims ${length} bytes, the file has ${file.size}; it is truncated or not safetensors`;
+    throw badModel(`${file.path}: ${kindOf(file) ?? damage}`);
   }
+  const bytes = file.read(8, length);
+  const keys = checkHeader(file, bytes);
   let header: unknown;
-  let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(file.read(8, length));
-    header = JSON.parse(text);
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch {
-    throw badModel(`${file.path}: its header is not JSON; the file is damaged or not safetensors`);
+    const damage = 'its header is not JSON; the file is damaged or not safetensors';
+    throw badModel(`${file.path}: ${kindOf(file) ?? damage}`);
   }
   if (typeof header !== 'object' || header === null || Array.isArray(header)) {
     throw badModel(`${file.path}: its header is not a JSON object`);
   }
-  const twice = repeatedKey(text);
-  if (twice !== undefined) throw badModel(`${file.path}: tensor ${twice} stands twice in its header`);
+  // JSON.parse takes the last of two without a word.
+  const seen = new Set<string>();
+  for (const key of keys) {
+    if (seen.has(key)) throw badModel(`${file.path}: tensor ${key} stands twice in its header`);
+    seen.add(key);
+  }
   return { header: header as Record<string, unknown>, start: 8 + length };
 }
+
+/** The header's names. @throws OffsiteError BadModel where it claims more than any model has, before memory is taken for it */
+function checkHeader({ path }: RandomAccessFile, bytes: Uint8Array): string[] {
+  try {
+    const { keys } = outline(bytes, headerBounds);
+    if (keys.length > mostTensors) throw new Error(`names ${keys.length} tensors, more than ${mostTensors}`);
+    return keys;
+  } catch (error) {
+    throw badModel(`${path}: its header ${(error as Error).message}; the file is damaged or not safetensors`);
+  }
+}
+
+const kindOf = (file: RandomAccessFile) => foreignKind(file.read(0, Math.min(file.size, kindBytes)));
 
 function locate(file: RandomAccessFile, name: string, entry: unknown, start: number): Located {
   const parsed = entrySchema.safeParse(entry);
   if (!parsed.success)
     throw badModel(`${file.path}: tensor ${name}: its header entry needs dtype, shape and data_offsets`);
   const { dtype, shape, data_offsets: offsets } = parsed.data;
-  if (!Object.hasOwn(blocks, dtype) || dtype.startsWith('Q')) {
-    throw badModel(`${file.path}: tensor ${name}: dtype ${dtype} is not supported (F32, F16, BF16 are)`);
+  if (!Object.hasOwn(blocks, dtype) || isQuantised(dtype)) {
+    throw badModel(`${file.path}: tensor ${name}: its dtype is none that safetensors has`);
   }
   const bytes = offsets[1] - offsets[0];
-  const expected = shape.reduce((a, b) => a * b, 1) * blocks[dtype as DType].bytes;
+  const expected =
+    (shape.reduce((a, b) => a * b, 1) / blocks[dtype as DType].elements) * blocks[dtype as DType].bytes;
   if (bytes !== expected) {
     throw badModel(
       `${file.path}: tensor ${name}: [${shape}] ${dtype} takes ${expected} bytes, its offsets span ${bytes}`,
@@ -102,20 +125,4 @@ function checkNoGaps({ path, size }: RandomAccessFile, tensors: Located[], start
     before = name;
   }
   if (end < size) throw badModel(`${path}: ${size - end} bytes after ${before} belong to no tensor`);
-}
-
-/** A key that an object's JSON text has twice at its top level: JSON.parse would take the last without a word. */
-function repeatedKey(text: string): string | undefined {
-  const seen = new Set<string>();
-  let depth = 0;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"(?:\s*:)?|[{}[\]]/g)) {
-    if (token === '{' || token === '[') depth++;
-    else if (token === '}' || token === ']') depth--;
-    else if (depth === 1 && token.endsWith(':')) {
-      const key = JSON.parse(token.slice(0, token.lastIndexOf('"') + 1)) as string;
-      if (seen.has(key)) return key;
-      seen.add(key);
-    }
-  }
-  return undefined;
 }

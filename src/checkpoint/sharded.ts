@@ -1,74 +1,93 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
-import type { Checkpoint, ReadOptions, TensorInfo } from './checkpoint.ts';
-import { openGguf } from './gguf.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { mostTensors } from './file.ts';
+import { joined } from './joined.ts';
+import { readJsonFile } from './json.ts';
 import { openSafetensors } from './safetensors.ts';
+import { openGgufs, openWholeGguf } from './split.ts';
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
+/** Each is open at the same time; the largest models have some hundred. */
+const mostShards = 1024;
+const indexBounds = { bytes: 64 << 20, depth: 8, values: 2 * mostTensors };
 
 /**
  * Opens a checkpoint: a .safetensors or .gguf file, or a directory that holds model.safetensors,
- * model.safetensors.index.json with its shards, or exactly one .gguf file.
- * @throws OffsiteError BadModel naming the file
+ * model.safetensors.index.json with its shards, or one GGUF model, whole or split.
+ * @throws OffsiteError BadModel naming the file; where another format lies there, how it is converted
  */
 export function openCheckpoint(path: string): Checkpoint {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw badModel(`${path}: there is no such file or directory`);
-  if (stat.isFile()) {
+  if (!stat.isDirectory()) {
     if (path.endsWith('.safetensors')) return openSafetensors(path);
-    if (path.endsWith('.gguf')) return openGguf(path);
-    throw badModel(`${path}: is neither .safetensors nor .gguf`);
+    if (path.endsWith('.gguf')) return openWholeGguf(path);
+    throw badModel(`${path}: is neither .safetensors nor .gguf${conversion([path], '')}`);
   }
   const single = join(path, 'model.safetensors');
   if (existsSync(single)) return openSafetensors(single);
   const index = join(path, 'model.safetensors.index.json');
   if (existsSync(index)) return openSharded(path, index);
-  const ggufs = readdirSync(path).filter((name) => name.endsWith('.gguf'));
-  if (ggufs.length === 1) return openGguf(join(path, ggufs[0] as string));
-  if (ggufs.length > 1) throw badModel(`${path}: holds ${ggufs.length} .gguf files; name one of them`);
-  throw badModel(`${path}: holds no model.safetensors, model.safetensors.index.json or .gguf file`);
+  const names = readdirSync(path);
+  const ggufs = names.filter((name) => name.endsWith('.gguf'));
+  if (ggufs.length > 0) return openGgufs(path, ggufs);
+  const shards = names.filter((name) => name.endsWith('.safetensors'));
+  if (shards.length > 0)
+    throw badModel(
+      `${path}: holds ${shards.length} .safetensors files, and no model.safetensors.index.json that says which tensors they hold`,
+    );
+  throw badModel(
+    `${path}: holds no model.safetensors, model.safetensors.index.json or .gguf file${conversion(names, path)}`,
+  );
+}
+
+/** Weights in formats of other frameworks, as the hub has them. */
+const otherWeights =
+  /(^|\/)(pytorch_model.*\.bin|consolidated.*\.pth|model.*\.(bin|pt|pth|ckpt)|tf_model.*\.h5|flax_model.*\.msgpack)(\.index\.json)?$/;
+
+function conversion(names: readonly string[], directory: string): string {
+  const found = names.find((name) => otherWeights.test(name));
+  if (found === undefined) return '';
+  const program =
+    'import sys; from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; a, b = sys.argv[1:]; M.from_pretrained(a, torch_dtype="auto").save_pretrained(b); T.from_pretrained(a).save_pretrained(b)';
+  return `; ${directory === '' ? 'it' : found} holds weights in a format whose reading may run code: convert them with transformers where you trust them: python -c '${program}' ${directory || 'DIRECTORY'} NEW_DIRECTORY`;
 }
 
 function openSharded(directory: string, index: string): Checkpoint {
   const weightMap = readIndex(index);
+  const files = [...new Set(Object.values(weightMap))];
+  if (files.length > mostShards)
+    throw badModel(`${index}: names ${files.length} shards; at most ${mostShards} are read`);
+  const outside = files.find((file) => !/^[^/\\\0]+\.safetensors$/.test(file));
+  if (outside !== undefined)
+    throw badModel(`${index}: shard ${outside} lies outside the directory, or is no .safetensors file`);
+  const missing = files.filter((file) => !existsSync(join(directory, file)));
+  if (missing.length > 0)
+    throw badModel(
+      `${index}: shard ${missing[0]} is not there; ${missing.length} of ${files.length} are missing`,
+    );
   const shards = new Map<string, Checkpoint>();
-  const close = () => {
-    for (const shard of shards.values()) shard.close();
-  };
-  const tensors = new Map<string, TensorInfo>();
   try {
+    for (const file of files) shards.set(file, openSafetensors(join(directory, file)));
+    const tensors = new Map<string, Checkpoint>();
     for (const [name, file] of Object.entries(weightMap)) {
-      if (file.includes('/') || file.includes('\\'))
-        throw badModel(`${index}: shard ${file} lies outside the directory`);
-      if (!shards.has(file)) shards.set(file, openSafetensors(join(directory, file)));
-      const tensor = shards.get(file)?.tensors.get(name);
-      if (tensor === undefined) throw badModel(`${index}: says that ${file} holds ${name}, but it does not`);
-      tensors.set(name, tensor);
+      const shard = shards.get(file)!;
+      if (!shard.tensors.has(name))
+        throw badModel(`${index}: says that ${file} holds ${name}, but it does not`);
+      tensors.set(name, shard);
     }
+    return joined(tensors, [...shards.values()], {}, index);
   } catch (error) {
-    close();
+    for (const shard of shards.values()) shard.close();
     throw error;
   }
-  const shardOf = (name: string): Checkpoint => {
-    const shard = shards.get(weightMap[name] ?? '');
-    if (shard === undefined) throw badModel(`${index}: has no tensor ${name}`);
-    return shard;
-  };
-  return {
-    tensors,
-    metadata: {},
-    read: (name: string, options?: ReadOptions) => shardOf(name).read(name, options),
-    readBytes: (name: string) => shardOf(name).readBytes(name),
-    close,
-  };
 }
 
 function readIndex(index: string): Record<string, string> {
-  try {
-    return indexSchema.parse(JSON.parse(readFileSync(index, 'utf8'))).weight_map;
-  } catch {
-    throw badModel(`${index}: is not JSON with a weight_map from tensor names to shard files`);
-  }
+  const parsed = indexSchema.safeParse(readJsonFile(index, indexBounds).value);
+  if (parsed.success) return parsed.data.weight_map;
+  throw badModel(`${index}: is not JSON with a weight_map from tensor names to shard files`);
 }

@@ -1,12 +1,6 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import type { DType } from './checkpoint.ts';
+import type { StoredDType } from './checkpoint.ts';
 import { blocks } from './decode.ts';
-
-/** What the safetensors format has a name for: all but GGUF's quantised blocks. */
-export type StoredDType = Extract<
-  DType,
-  'F64' | 'F32' | 'F16' | 'BF16' | 'I64' | 'I32' | 'I16' | 'I8' | 'U8' | 'BOOL'
->;
 
 export interface TensorToWrite {
   name: string;
@@ -83,7 +77,8 @@ function encodeHeader(
 
 /** Bytes of a tensor as it is written. */
 export function storedBytes({ dtype, shape }: Pick<TensorToWrite, 'dtype' | 'shape'>): number {
-  return shape.reduce((a, b) => a * b, 1) * blocks[dtype].bytes;
+  const { elements, bytes } = blocks[dtype];
+  return (shape.reduce((a, b) => a * b, 1) / elements) * bytes;
 }
 
 /** The system takes no more than 2 GiB in one call. */

@@ -1,7 +1,14 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { badModel } from '../api/index.ts';
-import { type Checkpoint, openCheckpoint, type ReadOptions, type TensorInfo } from '../checkpoint/index.ts';
+import {
+  type Checkpoint,
+  isReadable,
+  openCheckpoint,
+  type ReadOptions,
+  readJsonFile,
+  type TensorInfo,
+} from '../checkpoint/index.ts';
 import { openTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { families } from './families/index.ts';
 import type { Architecture, Slots } from './family.ts';
@@ -36,8 +43,9 @@ export function openModel(path: string, { layers }: { layers?: readonly number[]
     const directory = isFile ? dirname(path) : path;
     const gguf = 'general.architecture' in checkpoint.metadata ? hubView(checkpoint, families) : undefined;
     const view: Checkpoint = gguf?.checkpoint ?? checkpoint;
-    const configText = gguf ? `${JSON.stringify(gguf.config, null, 2)}\n` : readConfig(directory);
-    const config = gguf?.config ?? parseJson(configText, directory);
+    const { config, text: configText } = gguf
+      ? { config: gguf.config, text: `${JSON.stringify(gguf.config, null, 2)}\n` }
+      : readConfig(directory);
     const architecture = parse(config, view);
     checkTensors(path, architecture, view, layers ?? countTo(architecture.depth));
     let tokenizer: Tokenizer | undefined;
@@ -64,17 +72,28 @@ export function openModel(path: string, { layers }: { layers?: readonly number[]
   }
 }
 
-function readConfig(directory: string): string {
+function readConfig(directory: string): { config: Record<string, unknown>; text: string } {
   const file = join(directory, 'config.json');
   if (!existsSync(file)) throw badModel(`${directory}: holds no config.json`);
-  return readFileSync(file, 'utf8');
+  const { value, text } = readJsonFile(file);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw badModel(`${file}: is not a JSON object`);
+  const config = value as Record<string, unknown>;
+  checkNotQuantised(file, config);
+  return { config, text };
 }
 
-function parseJson(text: string, directory: string): Record<string, unknown> {
-  try {
-    return JSON.parse(text) as Record<string, unknown>;
-  } catch {
-    throw badModel(`${join(directory, 'config.json')}: is not JSON`);
+/** Weights that another library packed would be read as what they are not. @throws OffsiteError BadModel naming the method */
+function checkNotQuantised(file: string, config: Readonly<Record<string, unknown>>): void {
+  for (const field of ['quantization_config', 'compression_config']) {
+    const settings = config[field];
+    if (settings === undefined || settings === null) continue;
+    const method = (settings as Record<string, unknown>)['quant_method'];
+    const named =
+      typeof method === 'string' && /^[\w.-]{1,40}$/.test(method) ? method : 'a method it does not name';
+    throw badModel(
+      `${file}: ${field}: the weights are quantised (${named}); take the model in float32, float16 or bfloat16, or as GGUF`,
+    );
   }
 }
 
@@ -104,6 +123,8 @@ function checkTensors(
       if (tensor.shape.join() !== shape.join()) {
         throw badModel(`${path}: tensor ${name} is [${tensor.shape}], its config.json asks for [${shape}]`);
       }
+      if (!isReadable(tensor.dtype))
+        throw badModel(`${path}: tensor ${name} is ${tensor.dtype}; a weight must be F32, F16, BF16 or F64`);
     }
   };
   const { embedding, embedder, head } = architecture;

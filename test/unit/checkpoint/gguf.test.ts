@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../../../src/checkpoint/index.ts';
 import reference from '../../fixtures/quantised.json' with { type: 'json' };
@@ -93,7 +95,54 @@ describe('a GGUF file', () => {
     ['an empty file', new Uint8Array(), 'ends within its header'],
     ['another magic', Buffer.from('GGML and more that is long enough'), 'does not start with GGUF'],
     ['version 1', { version: 1 }, 'is GGUF version 1; 2 and 3 are supported'],
-    ['big-endian version 3', { version: 0x03000000 }, 'is GGUF version'],
+    ['big-endian version 3', { version: 0x03000000 }, 'is big-endian GGUF; little-endian is read'],
+    ['big-endian version 2', { version: 0x02000000 }, 'is big-endian GGUF; little-endian is read'],
+    [
+      'a Git LFS pointer',
+      Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:00'),
+      'is a Git LFS pointer',
+    ],
+    ...(
+      [
+        ['IQ2_XXS', 16],
+        ['IQ3_XXS', 18],
+        ['IQ1_S', 19],
+        ['IQ4_NL', 20],
+        ['IQ4_XS', 23],
+        ['IQ1_M', 29],
+        ['TQ1_0', 34],
+        ['MXFP4', 39],
+      ] as const
+    ).map(([name, type]): [string, GgufParts, string] => [
+      name,
+      { tensors: [{ name: 'a', dimensions: [256], type }] },
+      `tensor a is ${name}; F32, F16,`,
+    ]),
+    [
+      'a name of 2 MB',
+      { tensors: [{ name: 'n'.repeat(2_000_000), dimensions: [1], type: 0 }] },
+      'its header claims 2000000 bytes of one text, more than 1024',
+    ],
+    [
+      'a text of 20 MB',
+      { pairs: [['a', 8, text('n'.repeat(20_000_000))]] },
+      'its header claims 20000000 bytes of one text, more than 16777216',
+    ],
+    [
+      'a million pairs',
+      { pairCount: 1_000_000n, data: new Uint8Array(20_000_000) },
+      'its header claims 1000000 key-value pairs, more than 65536',
+    ],
+    [
+      'a million tensors',
+      { tensorCount: 1_000_000n, data: new Uint8Array(30_000_000) },
+      'its header claims 1000000 tensors, more than 262144',
+    ],
+    [
+      'ten million values',
+      { pairs: [['a', 9, Buffer.concat([uint32(0), uint64(10_000_000n), new Uint8Array(10_000_000)])]] },
+      'its header claims 10000000 values in lists, more than 8388608',
+    ],
     ['more tensors than bytes', { tensorCount: 2n ** 40n }, /a count of \d+/],
     ['more tensors than any number', { tensorCount: 2n ** 64n - 1n }, 'its header is damaged (a size of'],
     ['more pairs than bytes', { pairCount: 1000n }, 'a count of 1000'],
@@ -179,6 +228,56 @@ describe('a GGUF file', () => {
         ? badModelOf(() => openCheckpoint(file('model.gguf', parts)))
         : problem(parts);
     expect(said).toMatch(expected);
+  });
+});
+
+describe('a GGUF model that was split', () => {
+  const part = (number: number, count: number, name: string, value: number) =>
+    gguf({
+      pairs: [
+        ['split.no', 2, Uint8Array.of(number, 0)],
+        ['split.count', 2, Uint8Array.of(count, 0)],
+        ['general.name', 8, text(`part ${number}`)],
+      ],
+      tensors: [{ name, dimensions: [1], type: 0 }],
+      data: floats(value),
+    });
+  const parts = [part(0, 3, 'a', 1), part(1, 3, 'b', 2), part(2, 3, 'c', 3)];
+  function directoryOf(files: readonly Uint8Array[]): string {
+    const directory = dirname(file('README.md', ''));
+    for (const [i, bytes] of files.entries()) writeFileSync(join(directory, `q8-${i}.gguf`), bytes);
+    return directory;
+  }
+
+  test('is read whole, in whatever order its files lie', () => {
+    const checkpoint = openCheckpoint(directoryOf([parts[2]!, parts[0]!, parts[1]!]));
+    expect([...checkpoint.tensors.keys()].sort()).toEqual(['a', 'b', 'c']);
+    expect(['a', 'b', 'c'].map((name) => checkpoint.read(name)[0])).toEqual([1, 2, 3]);
+    expect(checkpoint.metadata['general.name']).toBe('part 0');
+    checkpoint.close();
+  });
+
+  test.each<[string, Uint8Array[], string]>([
+    ['a missing part', [parts[0]!, parts[2]!], 'part 2 of 3 of the split GGUF model is missing'],
+    ['only its first part', [parts[0]!], 'part 2 of 3 of the split GGUF model is missing'],
+    ['no first part', [parts[1]!, parts[2]!], 'part 1 of 3 of the split GGUF model is missing'],
+    ['a part twice', [...parts, parts[1]!], 'is part 2 of 3, as another file is'],
+    [
+      'a part of another split',
+      [...parts, part(3, 4, 'd', 4)],
+      'belongs to a split of 4 parts, others to one of 3',
+    ],
+    ['a tensor in two parts', [parts[0]!, parts[1]!, part(2, 3, 'a', 3)], 'tensor a stands in two parts'],
+    ['a whole model beside it', [...parts, gguf({})], 'holds 4 .gguf files; name one of them'],
+    ['a part beyond its count', [parts[0]!, part(7, 2, 'b', 1)], 'belongs to a split of 2 parts'],
+  ])('is refused with %s', (_, files, expected) => {
+    expect(badModelOf(() => openCheckpoint(directoryOf(files)))).toContain(expected);
+  });
+
+  test('is not read by one of its parts, whose digest would not be the model', () => {
+    expect(badModelOf(() => openCheckpoint(join(directoryOf(parts), 'q8-1.gguf')))).toContain(
+      'is part 2 of 3 of a split GGUF model; name the directory that holds all parts',
+    );
   });
 });
 

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../../../src/checkpoint/index.ts';
@@ -102,8 +103,8 @@ describe('a damaged file is refused by name', () => {
     ],
     [
       'an unknown dtype',
-      safetensors({ a: entry([4], 0, 4, 'F8_E4M3') }, 4),
-      'dtype F8_E4M3 is not supported',
+      safetensors({ a: entry([4], 0, 4, 'F9') }, 4),
+      'tensor a: its dtype is none that safetensors has',
     ],
     [
       'offsets that do not fit the shape',
@@ -150,10 +151,61 @@ describe('a damaged file is refused by name', () => {
   test('a tensor of whole numbers is no weight; a name in the metadata and as a value is no repetition', () => {
     const checkpoint = open(safetensors({ __metadata__: { a: 'a:' }, a: entry([1], 0, 8, 'I64') }, 8));
     expect(badModelOf(() => checkpoint.read('a'))).toContain(
-      'tensor a is I64; a weight must be a floating-point type',
+      'tensor a is I64; a weight must be F32, F16, BF16 or F64',
     );
     expect(badModelOf(() => checkpoint.read('b'))).toContain('has no tensor b');
     checkpoint.close();
+  });
+
+  test.each<[string, string]>([
+    ['F8_E4M3', 'a'],
+    ['F8_E5M2', 'b'],
+    ['U16', 'cd'],
+    ['BOOL', 'x'],
+    ['F4', '12'],
+    ['F6_E2M3', '123'],
+  ])('a tensor of %s beside the weights is kept, and is no weight', (dtype, data) => {
+    const elements = { U16: 1, F4: 4, F6_E2M3: 4 }[dtype] ?? 1;
+    const checkpoint = open(
+      safetensors({ a: entry([elements], 0, data.length, dtype) }, new TextEncoder().encode(data)),
+    );
+    expect(new TextDecoder().decode(checkpoint.readBytes('a'))).toBe(data);
+    expect(badModelOf(() => checkpoint.read('a'))).toContain(
+      `tensor a is ${dtype}; a weight must be F32, F16, BF16 or F64`,
+    );
+    checkpoint.close();
+  });
+
+  test.each<[string, Uint8Array | string, string]>([
+    [
+      'a Git LFS pointer',
+      'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n',
+      'is a Git LFS pointer, not the file itself; fetch the files with git lfs pull',
+    ],
+    ['gzip', gzipSync(Buffer.alloc(100)), 'is compressed with gzip; unpack it'],
+    ['zstd', zstdCompressSync(Buffer.alloc(100)), 'is compressed with zstd; unpack it'],
+    ['a zip archive', 'PK\x03\x04 and more', "is a zip archive (PyTorch's .bin and .pt files are such too)"],
+    ['GGUF', 'GGUF and more of it', 'is a GGUF file; its name must end in .gguf'],
+    ['an answer of a server', '<!DOCTYPE html><html>', 'is an HTML page'],
+  ])('%s is named as such', (_, bytes, expected) => {
+    const content = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes;
+    expect(problem(content)).toContain(expected);
+  });
+
+  test.each<[string, () => string, string]>([
+    ['a name of 20 MB', () => `{"${'n'.repeat(20_000_000)}":{}}`, 'its header has a name of 20000000 bytes'],
+    ['300,001 tensors', () => `{${'"a":{},'.repeat(300_000)}"b":{}}`, 'names 300001 tensors, more than'],
+    ['lists without end', () => `{"a":${'['.repeat(5_000_000)}`, 'its header nests more than 3 deep'],
+    ['five million values', () => `{"a":[${'0,'.repeat(5_000_000)}0]}`, 'holds more than 4194304 values'],
+    ['a text without end', () => `{"${'\\\\'.repeat(2_000_000)}`, 'its header'],
+  ])('%s costs neither time nor memory', (_, header, expected) => {
+    const path = file('model.safetensors', safetensors(header(), 0));
+    const before = process.memoryUsage();
+    const started = performance.now();
+    expect(badModelOf(() => openCheckpoint(path))).toContain(expected);
+    const { heapUsed } = process.memoryUsage();
+    expect(heapUsed - before.heapUsed).toBeLessThan(300e6);
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 
   test('what is no file: a directory, a named pipe, nothing', () => {
@@ -165,6 +217,35 @@ describe('a damaged file is refused by name', () => {
     expect(badModelOf(() => openCheckpoint(directory))).toContain('holds no model.safetensors');
     execFileSync('mkfifo', [join(directory, 'model.safetensors')]);
     expect(badModelOf(() => openCheckpoint(directory))).toContain('model.safetensors: is not a file');
+  });
+});
+
+describe('weights of another format', () => {
+  const directoryWith = (...names: string[]) => {
+    const directory = dirname(file('config.json', '{}'));
+    for (const name of names) writeFileSync(join(directory, name), '');
+    return directory;
+  };
+
+  test.each([
+    'pytorch_model.bin',
+    'pytorch_model-00001-of-00002.bin',
+    'pytorch_model.bin.index.json',
+    'consolidated.00.pth',
+    'tf_model.h5',
+  ])('%s is named, with the command that converts it', (name) => {
+    const directory = directoryWith(name);
+    const said = badModelOf(() => openCheckpoint(directory));
+    expect(said).toContain(`${directory}: holds no model.safetensors`);
+    expect(said).toContain(`${name} holds weights in a format whose reading may run code: convert them with`);
+    expect(said).toMatch(/save_pretrained\(b\)' \S+ NEW_DIRECTORY$/);
+  });
+
+  test('shards without their index are named', () => {
+    const directory = directoryWith('model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors');
+    expect(badModelOf(() => openCheckpoint(directory))).toContain(
+      'holds 2 .safetensors files, and no model.safetensors.index.json',
+    );
   });
 });
 
@@ -197,15 +278,26 @@ describe('sharded checkpoints', () => {
   });
 
   test.each<[string, unknown, RegExp | string]>([
-    ['no JSON', '{', 'is not JSON with a weight_map'],
+    ['no JSON', '{', 'index.json: is not JSON'],
     ['no weight map', {}, 'is not JSON with a weight_map'],
     ['a shard outside', { weight_map: { a: '../1.safetensors' } }, 'lies outside the directory'],
     [
       'a shard that is not there',
       { weight_map: { a: '2.safetensors' } },
-      '2.safetensors: cannot be opened (ENOENT)',
+      'index.json: shard 2.safetensors is not there; 1 of 1 are missing',
     ],
-    ['a shard that is a directory', { weight_map: { a: '.' } }, 'is not a file'],
+    [
+      'two of three shards that are not there',
+      { weight_map: { a: '1.safetensors', b: '2.safetensors', c: '3.safetensors' } },
+      'shard 2.safetensors is not there; 2 of 3 are missing',
+    ],
+    ['a shard that is a directory', { weight_map: { a: '.' } }, 'lies outside the directory, or is no'],
+    ['a shard that is no safetensors', { weight_map: { a: 'a.bin' } }, 'or is no .safetensors file'],
+    [
+      'more shards than any model',
+      { weight_map: Object.fromEntries(Array.from({ length: 1025 }, (_, i) => [i, `${i}.safetensors`])) },
+      'names 1025 shards; at most 1024 are read',
+    ],
     [
       'a shard without the tensor',
       { weight_map: { b: '1.safetensors' } },

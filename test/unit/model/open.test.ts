@@ -1,0 +1,121 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  encodeFloats,
+  openCheckpoint,
+  type TensorToWrite,
+  writeSafetensors,
+} from '../../../src/checkpoint/index.ts';
+import { openModel } from '../../../src/model/index.ts';
+import { writeTinyModel } from '../../tiny/index.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'offsite-open-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+let count = 0;
+let directory: string;
+beforeEach(() => {
+  directory = join(root, String(count++));
+  writeTinyModel(directory, { layers: 1 });
+});
+const at = (name: string) => join(directory, name);
+const config = (): Record<string, unknown> => JSON.parse(readFileSync(at('config.json'), 'utf8'));
+/** Writes model.safetensors again with tensors in the place of its own, or beside them. */
+function put(...tensors: TensorToWrite[]): void {
+  const checkpoint = openCheckpoint(directory);
+  const kept = [...checkpoint.tensors.values()].map(({ name, dtype, shape }) => {
+    const bytes = checkpoint.readBytes(name);
+    return { name, dtype, shape, bytes: () => bytes } as TensorToWrite;
+  });
+  checkpoint.close();
+  const names = new Set(tensors.map(({ name }) => name));
+  writeSafetensors(at('model.safetensors'), [...kept.filter(({ name }) => !names.has(name)), ...tensors]);
+}
+
+describe('a model', () => {
+  it.each<[TensorToWrite['dtype'], number]>([
+    ['I64', 8],
+    ['BOOL', 1],
+    ['F8_E4M3', 1],
+    ['U16', 2],
+  ])('may hold tensors of %s that it does not need, as old checkpoints do', (dtype, bytes) => {
+    put({ name: 'model.layers.0.position_ids', dtype, shape: [4], bytes: () => new Uint8Array(4 * bytes) });
+    const model = openModel(directory);
+    expect(model.read('model.norm.weight')).toHaveLength(32);
+    model.close();
+  });
+
+  it('whose weight is of a type that is only kept is refused by the tensor', () => {
+    put({
+      name: 'model.norm.weight',
+      dtype: 'F8_E4M3',
+      shape: [32],
+      bytes: () => new Uint8Array(32),
+    });
+    expect(() => openModel(directory)).toThrow(
+      'tensor model.norm.weight is F8_E4M3; a weight must be F32, F16, BF16 or F64',
+    );
+  });
+
+  it.each<[settings: unknown, message: string]>([
+    [
+      { quant_method: 'gptq', bits: 4 },
+      'quantization_config: the weights are quantised (gptq); take the model',
+    ],
+    [{ quant_method: 'awq' }, 'the weights are quantised (awq)'],
+    [{ quant_method: 'bitsandbytes', load_in_4bit: true }, 'the weights are quantised (bitsandbytes)'],
+    [{ quant_method: 'fp8' }, 'the weights are quantised (fp8)'],
+    [{ quant_method: 'mxfp4' }, 'the weights are quantised (mxfp4)'],
+    [{ quant_method: '\u001b[2J' }, 'the weights are quantised (a method it does not name)'],
+    [{}, 'the weights are quantised (a method it does not name)'],
+  ])('with quantization_config %j is refused by the method', (settings, message) => {
+    writeFileSync(at('config.json'), JSON.stringify({ ...config(), quantization_config: settings }));
+    expect(() => openModel(directory)).toThrow(message);
+  });
+
+  it('whose quantization_config is null is read', () => {
+    writeFileSync(at('config.json'), JSON.stringify({ ...config(), quantization_config: null }));
+    openModel(directory).close();
+  });
+
+  it("with a byte order mark and Python's infinity in config.json is read", () => {
+    const text = JSON.stringify({ ...config(), limit: 'here' }).replace('"here"', 'Infinity');
+    writeFileSync(at('config.json'), `\ufeff${text}`);
+    const model = openModel(directory);
+    expect(model.config['limit']).toBe(Number.POSITIVE_INFINITY);
+    expect(model.configText).toBe(text);
+    model.close();
+  });
+
+  it.each<[what: string, text: string, message: string]>([
+    ['infinity for a size', '{"hidden_size": Infinity}', 'config.json: architectures'],
+    ['a list', '[]', 'config.json: is not a JSON object'],
+    ['lists without end', `{"a": ${'['.repeat(100_000)}`, 'config.json: nests more than 64 deep'],
+    [
+      'ten megabytes',
+      JSON.stringify({ a: 'a'.repeat(10_000_000) }),
+      'config.json: has 10000008 bytes; at most',
+    ],
+    ['a Git LFS pointer', 'version https://git-lfs.github.com/spec/v1\noid', 'is a Git LFS pointer'],
+  ])('whose config.json holds %s is refused', (_, text, message) => {
+    writeFileSync(at('config.json'), text);
+    expect(() => openModel(directory)).toThrow(message);
+  });
+
+  it('whose config.json is a directory is refused', () => {
+    rmSync(at('config.json'));
+    mkdirSync(at('config.json'));
+    expect(() => openModel(directory)).toThrow('config.json: is not a file');
+  });
+
+  it('needs every weight in full, wherever the infinity stands', () => {
+    const values = new Float32Array(32).fill(1);
+    values[7] = Number.POSITIVE_INFINITY;
+    put({ name: 'model.norm.weight', dtype: 'F32', shape: [32], bytes: () => encodeFloats(values, 'F32') });
+    const model = openModel(directory);
+    expect(() => model.read('model.norm.weight')).toThrow('model.norm.weight holds Infinity (element 7)');
+    model.close();
+  });
+});
