@@ -44,12 +44,32 @@ export class Cache<T extends KubeObject> {
     return Promise.all(this.#all.map((informer) => informer.start(signal))).then(() => {});
   }
 
+  /** Reads the lists anew. */
+  async refresh(): Promise<void> {
+    await Promise.all(this.#all.map((informer) => informer.refresh()));
+  }
+
+  /** Of several namespaces, those that the API server refuses are gone, and with them our rights: they keep none away. */
   get synced(): Promise<unknown> {
-    return Promise.all(this.#all.map((informer) => informer.synced));
+    const all = this.#all;
+    return Promise.all(all.map(({ settled }) => settled))
+      .then(() => Promise.any(all.map(({ synced }) => synced)))
+      .catch((error: unknown) => {
+        throw error instanceof AggregateError ? error.errors[0] : error;
+      });
   }
 
   get hasSynced(): boolean {
-    return this.#all.every((informer) => informer.hasSynced);
+    const all = this.#all;
+    return (
+      all.every(({ hasSynced, isRefused }) => hasSynced || isRefused) &&
+      all.some(({ hasSynced }) => hasSynced)
+    );
+  }
+
+  /** Whether what is in this namespace is known. */
+  covers(namespace: string): boolean {
+    return (this.#informers.get(namespace) ?? this.#informers.get(undefined))?.hasSynced ?? false;
   }
 
   get(namespace: string, name: string): T | undefined {
@@ -72,6 +92,9 @@ export class Cache<T extends KubeObject> {
     return [...this.#informers.values()];
   }
 }
+
+/** A cache, whatever it holds. */
+export type Followed = Pick<Cache<KubeObject>, 'start' | 'synced' | 'hasSynced' | 'refresh' | 'covers'>;
 
 /** Objects found again by the resource that they work for, or by the one that they refer to. */
 export const byOwner = 'owner';

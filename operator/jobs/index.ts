@@ -1,5 +1,14 @@
 /** What the three kinds share: from a resource to its Jobs, and from its Jobs to its status. */
-export { byOwner, byReference, type Caches, openCaches, ownerKey, referenceKey, typeOf } from './caches.ts';
+export {
+  byOwner,
+  byReference,
+  type Caches,
+  type Followed,
+  openCaches,
+  ownerKey,
+  referenceKey,
+  typeOf,
+} from './caches.ts';
 export { decide } from './decide.ts';
 export { statusOf } from './dependencies.ts';
 export { type ExecuteOptions, execute } from './execute.ts';

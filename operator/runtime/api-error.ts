@@ -12,6 +12,7 @@ export interface Status {
 export class ApiError extends Error {
   readonly status: number;
   readonly reason: string;
+  /** What the server asked for, at most a minute: whoever says more would stop us with one header. */
   readonly retryAfterSeconds: number | undefined;
   readonly details: Status['details'] | undefined;
 
@@ -29,10 +30,16 @@ export class ApiError extends Error {
     this.name = 'ApiError';
     this.status = options.status;
     this.reason = options.reason;
-    this.retryAfterSeconds = options.retryAfterSeconds;
+    this.retryAfterSeconds = heeded(options.retryAfterSeconds);
     this.details = options.details;
   }
 }
+
+const longestHeededSeconds = 60;
+
+/** A body's figure may be anything. */
+const heeded = (asked: unknown): number | undefined =>
+  typeof asked === 'number' && asked >= 0 ? Math.min(asked, longestHeededSeconds) : undefined;
 
 /** @param what the request in words, such as "get Job default/words" */
 export function apiErrorFrom(

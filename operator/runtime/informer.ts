@@ -46,6 +46,8 @@ const shortestWatchMilliseconds = 1000;
 export class Informer<T extends KubeObject> {
   /** Fulfilled after the first list has reached the listeners; rejected if the signal aborts before. */
   readonly synced: Promise<void>;
+  /** As `synced`, but fulfilled as well when the list was refused as not for us (403, 404). */
+  readonly settled: Promise<void>;
   readonly #client: ApiClient;
   readonly #type: ResourceType;
   readonly #options: InformerOptions<T>;
@@ -54,9 +56,15 @@ export class Informer<T extends KubeObject> {
   readonly #store: Store<T>;
   readonly #listeners: Listener<T>[] = [];
   readonly #synced = Promise.withResolvers<void>();
+  readonly #settled = Promise.withResolvers<void>();
   #hasSynced = false;
-  #listedAt = 0;
+  #isRefused = false;
+  #listedAt = Number.NEGATIVE_INFINITY;
   #failures = 0;
+  #counted = 0;
+  /** Cuts off the watch or the wait that is under way, to list at once. */
+  #interrupt = new AbortController();
+  #refreshing: PromiseWithResolvers<void> | undefined;
 
   constructor(client: ApiClient, type: ResourceType, options: InformerOptions<T> = {}) {
     this.#client = client;
@@ -67,26 +75,47 @@ export class Informer<T extends KubeObject> {
     this.#store = new Store(options.indexes);
     this.synced = this.#synced.promise;
     this.synced.catch(() => {});
+    this.settled = this.#settled.promise;
+    this.settled.catch(() => {});
   }
 
   get hasSynced(): boolean {
     return this.#hasSynced;
   }
 
+  /** Whether the API server's last answer was that this list is not for us: a namespace that is gone took our rights with it. */
+  get isRefused(): boolean {
+    return this.#isRefused;
+  }
+
   /** Follows the API server until the signal aborts. */
   async start(signal: AbortSignal): Promise<void> {
     let version: string | undefined;
     while (!signal.aborted) {
+      const interrupt = AbortSignal.any([signal, this.#interrupt.signal]);
       try {
-        if (version === undefined || this.#listIsOld) version = await this.#list(signal);
-        version = await this.#watch(version, signal);
+        version = await this.#listed(version, signal);
+        version = await this.#watch(version, interrupt);
       } catch (error) {
         if (signal.aborted) break;
+        if (interrupt.aborted) continue;
         version = this.#resumeAfter(error, version);
-        await pause(this.#waitAfter(error), signal);
+        await pause(this.#waitAfter(error), interrupt);
       }
     }
     this.#synced.reject(signal.reason);
+    this.#settled.reject(signal.reason);
+    this.#refreshing?.resolve();
+  }
+
+  /** Reads the list again at once. Resolves when that is done, is refused as not for us, or `start` has ended. */
+  refresh(): Promise<void> {
+    if (this.#refreshing === undefined) {
+      this.#refreshing = Promise.withResolvers<void>();
+      this.#interrupt.abort();
+      this.#interrupt = new AbortController();
+    }
+    return this.#refreshing.promise;
   }
 
   get(namespace: string | undefined, name: string): T | undefined {
@@ -111,15 +140,47 @@ export class Informer<T extends KubeObject> {
     return performance.now() - this.#listedAt > this.#relistMilliseconds;
   }
 
+  /** The version to watch from; the list is read before where there is none, it is old, or somebody wants it fresh. */
+  async #listed(version: string | undefined, signal: AbortSignal): Promise<string> {
+    if (version !== undefined && !this.#listIsOld && this.#refreshing === undefined) return version;
+    try {
+      return await this.#list(signal);
+    } catch (error) {
+      // A list that only was to make sure keeps no good watch away; it is tried again after that.
+      if (signal.aborted || version === undefined || this.#refreshing !== undefined) throw error;
+      this.#log.warn({ kind: this.#type.kind, ...toldOf(error) }, 'list failed; going on with the watch');
+      return version;
+    }
+  }
+
   /** Reads the whole list and tells the differences. @returns the version to watch from */
   async #list(signal: AbortSignal): Promise<string> {
-    const { items, version } = await this.#pages(signal);
-    this.#listedAt = performance.now();
-    this.#options.metrics?.lists.labels(this.#type.kind).inc();
-    this.#tell(this.#store.replace(items));
-    this.#hasSynced = true;
-    this.#synced.resolve();
-    return version;
+    const refreshing = this.#refreshing;
+    try {
+      const { items, version } = await this.#pages(signal);
+      this.#isRefused = false;
+      this.#listedAt = performance.now();
+      this.#options.metrics?.lists.labels(this.#type.kind).inc();
+      this.#tell(this.#store.replace(items));
+      this.#hasSynced = true;
+      this.#synced.resolve();
+      this.#settled.resolve();
+      this.#refreshed(refreshing);
+      return version;
+    } catch (error) {
+      if (error instanceof ApiError && [403, 404].includes(error.status)) {
+        this.#isRefused = true;
+        this.#settled.resolve();
+        this.#refreshed(refreshing);
+      }
+      throw error;
+    }
+  }
+
+  #refreshed(refreshing: PromiseWithResolvers<void> | undefined): void {
+    if (refreshing === undefined) return;
+    this.#refreshing = undefined;
+    refreshing.resolve();
   }
 
   async #pages(signal: AbortSignal): Promise<{ items: T[]; version: string }> {
@@ -219,7 +280,9 @@ export class Informer<T extends KubeObject> {
   }
 
   #tell(changes: readonly Change<T>[]): void {
-    this.#options.metrics?.cachedObjects.labels(this.#type.kind).set(this.#store.size);
+    // Several informers of a kind, one a namespace, share the figure.
+    this.#options.metrics?.cachedObjects.labels(this.#type.kind).inc(this.#store.size - this.#counted);
+    this.#counted = this.#store.size;
     for (const { object, old } of changes) {
       for (const listener of this.#listeners) {
         try {

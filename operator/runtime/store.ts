@@ -9,7 +9,7 @@ export interface Change<T extends KubeObject> {
 
 export type Indexes<T> = Record<string, (object: T) => string[]>;
 
-/** Deleted UIDs that are remembered, so that a late event does not bring its object back. */
+/** Deleted UIDs that are remembered with their last version, so that a late event does not bring its object back. */
 const mostDead = 1000;
 
 /**
@@ -21,7 +21,7 @@ export class Store<T extends KubeObject> {
   readonly #objects = new Map<string, T>();
   readonly #functions: Indexes<T>;
   readonly #indexes = new Map<string, Map<string, Set<string>>>();
-  readonly #dead = new Set<string>();
+  readonly #dead = new Map<string, string | undefined>();
 
   constructor(indexes: Indexes<T> = {}) {
     this.#functions = indexes;
@@ -66,9 +66,9 @@ export class Store<T extends KubeObject> {
   take({ type, object }: WatchEvent<T>): Change<T>[] {
     const old = this.#objects.get(keyOf(object));
     const { uid = '', resourceVersion } = object.metadata;
-    if (type === 'BOOKMARK' || this.#dead.has(uid)) return [];
+    if (type === 'BOOKMARK' || this.#isLate(uid, resourceVersion)) return [];
     if (type === 'DELETED') {
-      this.#bury(uid);
+      this.#bury(uid, resourceVersion);
       return this.#commit(old?.metadata.uid === object.metadata.uid ? [{ old: object }] : []);
     }
     if (old !== undefined && !isNewer(resourceVersion, old.metadata.resourceVersion)) return [];
@@ -114,8 +114,14 @@ export class Store<T extends KubeObject> {
     }
   }
 
-  #bury(uid: string): void {
-    this.#dead.add(uid);
-    if (this.#dead.size > mostDead) this.#dead.delete(this.#dead.values().next().value!);
+  /** An object whose labels left the selector was told as deleted, too; when they are put back, it is newer than that. */
+  #isLate(uid: string, version: string | undefined): boolean {
+    return this.#dead.has(uid) && !isNewer(version, this.#dead.get(uid));
+  }
+
+  #bury(uid: string, version: string | undefined): void {
+    this.#dead.delete(uid);
+    this.#dead.set(uid, version);
+    if (this.#dead.size > mostDead) this.#dead.delete(this.#dead.keys().next().value!);
   }
 }

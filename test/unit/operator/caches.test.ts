@@ -1,7 +1,8 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { byOwner, type Caches, openCaches, ownerKey } from '../../../operator/jobs/index.ts';
 import {
   type ApiClient,
+  ApiError,
   type KubeObject,
   type ResourceType,
   RuntimeMetrics,
@@ -39,4 +40,53 @@ it('Jobs and pods of another namespace are not a resource’s own, whatever thei
     pod(own.job('probe')).metadata.uid,
   ]);
   ending.abort();
+});
+
+describe('several namespaces, one of which is gone and our rights with it', () => {
+  const refused = new ApiError('list Job: forbidden', { status: 403, reason: 'Forbidden' });
+
+  function jobsOf(namespaces: string[], signal: AbortSignal) {
+    const back = Promise.withResolvers<void>();
+    let isBack = false;
+    void back.promise.then(() => {
+      isBack = true;
+    });
+    const client = {
+      list: async (_: ResourceType, { namespace }: { namespace: string }) => {
+        if (namespace === 'gone' && !isBack) throw refused;
+        return { items: [], metadata: { resourceVersion: '1' } };
+      },
+      async *watch(_: ResourceType, { signal: until }: { signal: AbortSignal }) {
+        await new Promise((resolve) => until.addEventListener('abort', resolve));
+      },
+    } as unknown as ApiClient;
+    const { jobs } = openCaches(client, namespaces, new RuntimeMetrics());
+    void jobs.start(signal);
+    return { jobs, comeBack: back.resolve };
+  }
+
+  it('the others are ready; it is not covered until it is there', async () => {
+    const ending = new AbortController();
+    const { jobs, comeBack } = jobsOf(['here', 'gone'], ending.signal);
+    await jobs.synced;
+    expect(jobs.hasSynced).toBe(true);
+    expect([jobs.covers('here'), jobs.covers('gone'), jobs.covers('elsewhere')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    await jobs.refresh();
+    comeBack();
+    await vi.waitFor(() => expect(jobs.covers('gone')).toBe(true), 10_000);
+    ending.abort();
+  });
+
+  it('where all are refused, nothing is ready, and it ends when told', async () => {
+    const ending = new AbortController();
+    const { jobs } = jobsOf(['gone'], ending.signal);
+    await jobs.refresh();
+    expect(jobs.hasSynced).toBe(false);
+    ending.abort(new Error('told to end'));
+    await expect(jobs.synced).rejects.toThrow('told to end');
+  });
 });

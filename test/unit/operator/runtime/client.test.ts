@@ -169,7 +169,7 @@ describe('the API client', () => {
   });
 
   it.each([
-    ['more than its patience', () => fails(429, {}, { 'retry-after': '600' }), 600],
+    ['more than its patience', () => fails(429, {}, { 'retry-after': '600' }), 60],
     ['no time', () => fails(500, {}), undefined],
   ])('gives a server that asks for %s to the caller', async (_what, answer, seconds) => {
     answers.push(answer());

@@ -60,6 +60,7 @@ export class FakeApi {
   #version = 100;
   #oldest = 0;
   #uids = 0;
+  readonly #hidden = new Map<string, string>();
 
   private constructor(server: Server) {
     this.#server = server;
@@ -87,12 +88,13 @@ export class FakeApi {
     const metadata = {
       name,
       namespace: 'default',
-      uid: old?.metadata.uid ?? `uid-${++this.#uids}`,
+      uid: old?.metadata.uid ?? this.#hidden.get(name) ?? `uid-${++this.#uids}`,
       resourceVersion: String(++this.#version),
       managedFields: [{ manager: 'somebody' }],
     };
     const object: Thing = { apiVersion: 'test.dev/v1', kind: 'Thing', metadata, value };
     this.objects.set(name, object);
+    this.#hidden.delete(name);
     this.#happened({ type: old ? 'MODIFIED' : 'ADDED', version: this.#version, object });
   }
 
@@ -102,6 +104,13 @@ export class FakeApi {
     this.objects.delete(name);
     const metadata = { ...old.metadata, resourceVersion: String(++this.#version) };
     this.#happened({ type: 'DELETED', version: this.#version, object: { ...old, metadata } });
+  }
+
+  /** Its labels leave the selector: a deletion to who watches; `put` puts them back. */
+  hide(name: string): void {
+    const uid = this.objects.get(name)?.metadata.uid;
+    this.remove(name);
+    if (uid !== undefined) this.#hidden.set(name, uid);
   }
 
   /** Ends reordering: what was held back is sent, newest first. */

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
@@ -215,6 +216,56 @@ describe('an informer', () => {
     expect(listed()).toBe(1);
   });
 
+  it('shows an object again whose label was taken off and put back', async () => {
+    api.put('a', 1);
+    const { informer, story } = follow();
+    await eventually('a watch', () => api.openWatches === 1);
+    api.hide('a');
+    api.put('a', 2);
+    await upToDate(informer);
+    expect(story).toEqual(['+a1', '-a', '+a2']);
+    expect(informer.get('default', 'a')!.metadata.uid).toBe('uid-1');
+    expect(listed()).toBe(1);
+  });
+
+  it('goes on with its watch when the list that was to make sure is refused', async () => {
+    const { informer } = follow({ relistMilliseconds: 1 });
+    await eventually('a watch', () => api.openWatches === 1);
+    for (const status of [403, 429, 500]) api.faults.push({ at: 'list', kind: 'status', status });
+    for (let round = 1; round <= 3; round++) {
+      await pause(2);
+      api.end();
+      api.put('a', round);
+      await eventually('the change', () => informer.get('default', 'a')?.value === round);
+    }
+    expect(api.faults).toEqual([]);
+  });
+
+  it('reads the list at once when asked to, and says when it has', async () => {
+    const { informer } = follow();
+    await eventually('a watch', () => api.openWatches === 1);
+    api.mute = true;
+    api.put('unheard', 1);
+    const refreshed = Promise.all([informer.refresh(), informer.refresh()]);
+    api.faults.push({ at: 'list', kind: 'status', status: 503 });
+    await refreshed;
+    expect(seen(informer)).toEqual(real());
+    expect(listed()).toBe(3);
+    api.mute = false;
+    await eventually('a watch', () => api.openWatches === 1);
+    api.put('heard', 2);
+    await upToDate(informer);
+  });
+
+  it('is settled when its list is refused for good, and synced when that is over', async () => {
+    for (let i = 0; i < 3; i++) api.faults.push({ at: 'list', kind: 'status', status: 403 });
+    const { informer } = follow();
+    await informer.settled;
+    expect([informer.isRefused, informer.hasSynced]).toEqual([true, false]);
+    await informer.synced;
+    expect([informer.isRefused, informer.hasSynced]).toEqual([false, true]);
+  });
+
   it('waits as long as Retry-After says', async () => {
     const { informer } = follow();
     api.faults.push({ at: 'list', kind: 'status', status: 429, retryAfter: '1' });
@@ -303,7 +354,8 @@ describe('whatever goes wrong', () => {
   const name = fc.constantFrom('a', 'b', 'c', 'd');
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constant('put' as const), name, value: fc.nat(99) }) },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant('remove' as const), name }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('remove' as const, 'hide' as const), name }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('refresh' as const) }) },
     {
       weight: 5,
       arbitrary: fc.record({
@@ -350,6 +402,8 @@ describe('whatever goes wrong', () => {
         return api.put(action.name!, action.value!);
       case 'remove':
         return api.remove(action.name!);
+      case 'hide':
+        return api.hide(action.name!);
       case 'fault':
         api.faults.push(action.fault as never);
         return;
@@ -395,7 +449,10 @@ describe('whatever goes wrong', () => {
             else told.delete(key);
           });
           void informer.start(end.signal);
-          for (const action of steps) await play(action);
+          for (const action of steps) {
+            if (action.do === 'refresh') void informer.refresh();
+            else await play(action);
+          }
           own.releaseReversed();
           own.double = false;
           await informer.synced;
