@@ -1,5 +1,13 @@
 /** What the cluster's events say about Jobs and pods that do not get on. Asked seldom, remembered meanwhile. */
-import { type ApiClient, events, type KubeObject, RateLimit } from '../runtime/index.ts';
+import {
+  type ApiClient,
+  events,
+  type KubeObject,
+  type Log,
+  operatorLog,
+  RateLimit,
+  toldOf,
+} from '../runtime/index.ts';
 
 interface EventObject extends KubeObject {
   reason?: string;
@@ -14,18 +22,32 @@ interface Note {
   readonly at: number;
 }
 
+export interface NotesOptions {
+  readonly clock?: () => number;
+  /** No decision waits longer for events; 3 s. */
+  readonly patienceMilliseconds?: number;
+  readonly log?: Log;
+}
+
 const freshMilliseconds = 15_000;
 const mostNotes = 5000;
 
+/** Events are only told: where they cannot be read, what was known stays, and nothing fails. */
 export class Notes {
   readonly #client: Pick<ApiClient, 'list'>;
   readonly #clock: () => number;
+  readonly #patienceMilliseconds: number;
+  readonly #log: Log;
   readonly #limit = new RateLimit({ perSecond: 5, burst: 10 });
   readonly #notes = new Map<string, Note>();
+  /** After a failure nobody is asked before this time. */
+  #askAgainAt = Number.NEGATIVE_INFINITY;
 
-  constructor(client: Pick<ApiClient, 'list'>, clock: () => number = Date.now) {
+  constructor(client: Pick<ApiClient, 'list'>, options: NotesOptions = {}) {
     this.#client = client;
-    this.#clock = clock;
+    this.#clock = options.clock ?? Date.now;
+    this.#patienceMilliseconds = options.patienceMilliseconds ?? 3000;
+    this.#log = options.log ?? operatorLog;
   }
 
   /** The newest warning about each object that has one, by uid. */
@@ -40,14 +62,19 @@ export class Notes {
 
   async #note(namespace: string, uid: string): Promise<string | undefined> {
     const known = this.#notes.get(uid);
-    const isFresh = known !== undefined && this.#clock() - known.at < freshMilliseconds;
+    const now = this.#clock();
+    const isFresh = known !== undefined && now - known.at < freshMilliseconds;
     // When many are stuck at once, what was known stays until it is their turn.
-    if (isFresh || !this.#limit.tryTake()) return known?.text;
-    const text = await this.#read(namespace, uid);
-    this.#notes.delete(uid);
-    this.#notes.set(uid, { text, at: this.#clock() });
-    if (this.#notes.size > mostNotes) this.#notes.delete(this.#notes.keys().next().value as string);
-    return text;
+    if (isFresh || now < this.#askAgainAt || !this.#limit.tryTake()) return known?.text;
+    try {
+      const text = await this.#read(namespace, uid);
+      this.#remember(uid, text);
+      return text;
+    } catch (error) {
+      this.#askAgainAt = this.#clock() + freshMilliseconds;
+      this.#log.warn({ namespace, ...toldOf(error) }, 'events could not be read; going on without them');
+      return known?.text;
+    }
   }
 
   async #read(namespace: string, uid: string): Promise<string | undefined> {
@@ -55,10 +82,21 @@ export class Notes {
       namespace,
       fieldSelector: `regarding.uid=${uid},type=Warning`,
       limit: 100,
+      signal: AbortSignal.timeout(this.#patienceMilliseconds),
     });
-    const timeOf = ({ series, deprecatedLastTimestamp, eventTime }: EventObject) =>
-      series?.lastObservedTime ?? deprecatedLastTimestamp ?? eventTime ?? '';
-    const newest = items.toSorted((a, b) => (timeOf(a) < timeOf(b) ? -1 : 1)).at(-1);
-    return newest && [newest.reason, newest.note].filter(Boolean).join(': ');
+    return newestOf(items);
   }
+
+  #remember(uid: string, text: string | undefined): void {
+    this.#notes.delete(uid);
+    this.#notes.set(uid, { text, at: this.#clock() });
+    if (this.#notes.size > mostNotes) this.#notes.delete(this.#notes.keys().next().value as string);
+  }
+}
+
+function newestOf(items: readonly EventObject[]): string | undefined {
+  const timeOf = ({ series, deprecatedLastTimestamp, eventTime }: EventObject) =>
+    series?.lastObservedTime ?? deprecatedLastTimestamp ?? eventTime ?? '';
+  const newest = items.toSorted((a, b) => (timeOf(a) < timeOf(b) ? -1 : 1)).at(-1);
+  return newest && [newest.reason, newest.note].filter(Boolean).join(': ');
 }

@@ -1,6 +1,6 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { Notes, Warnings } from '../../../operator/jobs/index.ts';
-import type { ApiClient, KubeObject } from '../../../operator/runtime/index.ts';
+import { type ApiClient, ApiError, type KubeObject } from '../../../operator/runtime/index.ts';
 import { resource } from './fixtures.ts';
 
 const object = (uid: string): KubeObject => ({
@@ -25,7 +25,7 @@ function setUp(answers: Record<string, KubeObject[]>) {
       return { items: answers[uid] ?? [], metadata: {} };
     },
   } as unknown as ApiClient;
-  const notes = new Notes(client, () => now);
+  const notes = new Notes(client, { clock: () => now });
   const pass = (milliseconds: number) => {
     now += milliseconds;
   };
@@ -52,6 +52,38 @@ it('when many are stuck at once, few are asked about, and what is known stays', 
   pass(16_000);
   expect((await notes.about(many)).get('p0')).toBe('A: b');
   expect(asked.length).toBeLessThan(15);
+});
+
+it('an events API that is down or hangs fails nothing and is asked seldom; what was known stays', async () => {
+  let now = 0;
+  let asked = 0;
+  let list: (signal: AbortSignal) => Promise<unknown> = async () => ({
+    items: [event('Late', 'no claim', '2026-01-02T00:00:00Z')],
+  });
+  const client = {
+    list: (_: unknown, { signal }: { signal: AbortSignal }) => {
+      asked += 1;
+      return list(signal);
+    },
+  } as unknown as ApiClient;
+  const log = { debug: () => {}, info: () => {}, warn: vi.fn(), error: () => {} };
+  const notes = new Notes(client, { clock: () => now, patienceMilliseconds: 20, log });
+  const known = new Map([['a', 'Late: no claim']]);
+  expect(await notes.about([object('a')])).toEqual(known);
+  const many = Array.from({ length: 50 }, (_, i) => object(i === 0 ? 'a' : `p${i}`));
+  const down = async () => {
+    throw new ApiError('list Event: the server is away', { status: 0, reason: 'Unreachable' });
+  };
+  const hanging = (signal: AbortSignal) =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  for (const failing of [down, hanging]) {
+    list = failing;
+    now += 16_000;
+    asked = 0;
+    expect(await notes.about(many)).toEqual(known);
+    expect(asked).toBe(1);
+  }
+  expect(log.warn).toHaveBeenCalledTimes(2);
 });
 
 it('warnings of pods become events, each once', () => {
