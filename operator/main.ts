@@ -40,14 +40,18 @@ async function run(settings: Settings, signal: AbortSignal): Promise<void> {
     metrics,
   });
   const { namespaces, job, concurrency } = settings;
-  const nats = await openNats(settings, unguarded, signal);
-  const operator = new Operator({ client, namespaces, job, concurrency, events, metrics, ...nats });
+  let ready = () => false;
+  // Before anything is waited for: who is alive but waits must be able to say so.
   const server = await startHealthServer({
     port: settings.metricsPort,
     registry: metrics.registry,
-    ready: () => operator.ready,
+    ready: () => ready(),
   });
   try {
+    const nats = await openNats(settings, unguarded, signal);
+    signal.throwIfAborted();
+    const operator = new Operator({ client, namespaces, job, concurrency, events, metrics, ...nats });
+    ready = () => operator.ready;
     await operator.follow(signal);
     const lead = async (leading: AbortSignal) => {
       await operator.lead(leading);

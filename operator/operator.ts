@@ -9,6 +9,7 @@ import {
   type Credentials,
   type ExecuteOptions,
   execute,
+  type Followed,
   type JobSettings,
   label,
   latestAttempt,
@@ -35,6 +36,7 @@ import {
   keyFrom,
   keyOf,
   type RuntimeMetrics,
+  splitKey,
 } from './runtime/index.ts';
 
 export const behaviours = { EmulatorBuild: emulatorBuild, OffsiteTune: offsiteTune, PlugIn: plugIn } as const;
@@ -52,6 +54,8 @@ export interface OperatorOptions {
 }
 
 const allKinds = Object.keys(kinds) as Kind[];
+/** How soon a namespace that is known in part is looked at again. */
+const partlyKnownMilliseconds = 5000;
 
 export class Operator {
   readonly #options: OperatorOptions;
@@ -63,6 +67,8 @@ export class Operator {
   readonly #progress: ProgressWriter;
   readonly #metrics: OperatorMetrics;
   readonly #controllers: Readonly<Record<Kind, Controller>>;
+  /** A replica that waits queues nothing: nobody would take it. */
+  #leading = false;
 
   constructor(options: OperatorOptions) {
     this.#options = options;
@@ -99,20 +105,21 @@ export class Operator {
 
   /** Whether the caches are filled. */
   get ready(): boolean {
-    const { resources, jobs, pods } = this.#caches;
-    return [...Object.values(resources), jobs, pods].every(({ hasSynced }) => hasSynced);
+    return this.#allCaches.every(({ hasSynced }) => hasSynced);
   }
 
   /** Fills the caches and keeps them, also in a replica that does not lead. Rejected if it is told to end before. */
   async follow(signal: AbortSignal): Promise<void> {
-    const { resources, jobs, pods } = this.#caches;
-    const caches = [...Object.values(resources), jobs, pods];
-    for (const cache of caches) void cache.start(signal);
-    await Promise.all(caches.map(({ synced }) => synced));
+    for (const cache of this.#allCaches) void cache.start(signal);
+    await Promise.all(this.#allCaches.map(({ synced }) => synced));
   }
 
   /** Does the work, until the signal aborts. Only one process may. */
   async lead(signal: AbortSignal): Promise<void> {
+    // What the leader before wrote last may not have come by the watches: nothing is decided on less.
+    await unlessAborted(Promise.all(this.#allCaches.map((cache) => cache.refresh())), signal);
+    this.#leading = true;
+    this.#enqueueAll();
     this.#connection.begin();
     await Promise.all([
       ...Object.values(this.#controllers).map((controller) => controller.run(signal)),
@@ -122,7 +129,21 @@ export class Operator {
     ]);
   }
 
+  get #allCaches(): readonly Followed[] {
+    const { resources, jobs, pods } = this.#caches;
+    return [...Object.values(resources), jobs, pods];
+  }
+
+  #enqueue(kind: Kind, key: string): void {
+    if (this.#leading) this.#controllers[kind].enqueue(key);
+  }
+
   async #reconcile(kind: Kind, key: string) {
+    // Whoever sees a resource but not its Jobs would make them again.
+    const { namespace } = splitKey(key);
+    if (!this.#allCaches.every((cache) => cache.covers(namespace))) {
+      return { requeueAfterMilliseconds: partlyKnownMilliseconds };
+    }
     const { client, job, events, reports, credentials } = this.#options;
     const reading: ObserveOptions = {
       client,
@@ -165,13 +186,13 @@ export class Operator {
       resources[kind].onChange((object, old) => {
         const changed = (object ?? old)!;
         if (object === undefined) this.#forget(changed);
-        this.#controllers[kind].enqueue(keyOf(changed));
+        this.#enqueue(kind, keyOf(changed));
         this.#enqueueDependents(changed);
       });
     }
     jobs.onChange((job, old) => {
       this.#recent.seen((job ?? old)!);
-      this.#metrics.jobChanged(job, old);
+      if (this.#leading) this.#metrics.jobChanged(job, old);
       this.#enqueueOwner((job ?? old)!);
     });
     pods.onChange((pod, old) => this.#enqueueOwner((pod ?? old)!));
@@ -185,7 +206,7 @@ export class Operator {
       this.#warnings?.tell(object);
       const last = behaviours[kind as Kind].rules.stages.at(-1)!;
       if (reports.resultOf(uid, last, this.#attemptOf(object)) === undefined) return;
-      this.#controllers[kind as Kind].enqueue(keyFrom(namespace, name));
+      this.#enqueue(kind as Kind, keyFrom(namespace, name));
     });
   }
 
@@ -193,22 +214,21 @@ export class Operator {
     const kind = metadata.labels?.[label.ownerKind] ?? '';
     const name = metadata.labels?.[label.ownerName];
     if (name === undefined || !Object.hasOwn(this.#controllers, kind)) return;
-    this.#controllers[kind as Kind].enqueue(keyFrom(metadata.namespace, name));
+    this.#enqueue(kind as Kind, keyFrom(metadata.namespace, name));
   }
 
   #enqueueDependents({ kind, metadata: { namespace = '', name } }: KubeObject): void {
     const key = referenceKey(kind, namespace, name);
     for (const dependent of ['OffsiteTune', 'PlugIn'] as const) {
       for (const object of this.#caches.resources[dependent].byIndex(byReference, key)) {
-        this.#controllers[dependent].enqueue(keyOf(object));
+        this.#enqueue(dependent, keyOf(object));
       }
     }
   }
 
   #enqueueAll(): void {
     for (const kind of allKinds) {
-      for (const object of this.#caches.resources[kind].list())
-        this.#controllers[kind].enqueue(keyOf(object));
+      for (const object of this.#caches.resources[kind].list()) this.#enqueue(kind, keyOf(object));
     }
   }
 
@@ -232,4 +252,14 @@ export class Operator {
     const object = this.#caches.resources[kind as Kind].get(namespace, name);
     return object?.metadata.uid === uid ? object : undefined;
   }
+}
+
+/** Waits, at most until the signal aborts. */
+async function unlessAborted(awaited: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  const { promise: aborted, resolve } = Promise.withResolvers<void>();
+  const stop = () => resolve();
+  signal.addEventListener('abort', stop);
+  if (signal.aborted) stop();
+  await Promise.race([awaited, aborted]);
+  signal.removeEventListener('abort', stop);
 }

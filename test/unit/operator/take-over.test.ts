@@ -1,0 +1,87 @@
+/** A replica that waits, and then leads. */
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { Operator } from '../../../operator/operator.ts';
+import {
+  type ApiClient,
+  type EventRecorder,
+  type KubeObject,
+  type ResourceType,
+  RuntimeMetrics,
+} from '../../../operator/runtime/index.ts';
+import { resource, settings, World } from './fixtures.ts';
+
+let ending: AbortController;
+beforeEach(() => {
+  ending = new AbortController();
+});
+afterEach(() => ending.abort());
+
+/** An API server that lists these objects, says nothing of what changes, and notes what it is asked. */
+class ListedApi {
+  objects: readonly KubeObject[] = [];
+  readonly asked: string[] = [];
+  readonly client = {
+    list: async ({ kind }: ResourceType) => {
+      this.asked.push(`list ${kind}`);
+      const items = structuredClone(this.objects.filter((object) => object.kind === kind));
+      return { items, metadata: { resourceVersion: '1' } };
+    },
+    async *watch(_: ResourceType, { signal }: { signal: AbortSignal }) {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    },
+    applyStatus: async ({ kind }: ResourceType, { metadata, ...object }: KubeObject) => {
+      this.asked.push(`write ${kind}`);
+      return { ...object, metadata: { ...metadata, resourceVersion: '2' } };
+    },
+    create: async ({ kind }: ResourceType, object: KubeObject) => {
+      this.asked.push(`write ${kind}`);
+      return { ...object, metadata: { ...object.metadata, uid: 'made' } };
+    },
+  } as unknown as ApiClient;
+
+  get writes(): string[] {
+    return this.asked.filter((request) => request.startsWith('write'));
+  }
+}
+
+async function following(api: ListedApi) {
+  const metrics = new RuntimeMetrics();
+  const events = { event: () => {} } as unknown as EventRecorder;
+  const job = { ...settings, natsCredentials: false };
+  const { client } = api;
+  const operator = new Operator({ client, namespaces: [], job, concurrency: 2, events, metrics });
+  await operator.follow(ending.signal);
+  const of = async (metric: 'queueLength' | 'queueSeconds' | 'reconciles') =>
+    (await metrics[metric].get()).values.reduce(
+      (sum, { value, labels }) => sum + ('le' in labels ? 0 : value),
+      0,
+    );
+  return { operator, of };
+}
+
+it('queues nothing while it waits, and all at once when it leads', async () => {
+  const api = new ListedApi();
+  api.objects = [resource('EmulatorBuild'), resource('OffsiteTune'), resource('PlugIn')];
+  const { operator, of } = await following(api);
+  expect([await of('queueLength'), await of('queueSeconds')]).toEqual([0, 0]);
+  expect(api.writes).toEqual([]);
+  void operator.lead(ending.signal);
+  await vi.waitFor(async () => expect(await of('reconciles')).toBeGreaterThanOrEqual(3), 10_000);
+  expect(api.writes).toContain('write Job');
+});
+
+it('lists once, fresh, before it writes: what the leader before made last is not made again', async () => {
+  const api = new ListedApi();
+  const before = new World(resource('EmulatorBuild'));
+  api.objects = [structuredClone(before.object)];
+  const { operator, of } = await following(api);
+  const lists = api.asked.length;
+  before.run().start('probe');
+  api.objects = [before.object, ...before.jobs, ...before.pods];
+  void operator.lead(ending.signal);
+  await vi.waitFor(async () => expect(await of('reconciles')).toBeGreaterThanOrEqual(1), 10_000);
+  expect(api.asked.slice(lists).filter((request) => request.startsWith('list'))).toHaveLength(lists);
+  expect(api.writes).not.toContain('write Job');
+  const firstWrite = api.asked.findIndex((request) => request.startsWith('write'));
+  if (firstWrite >= 0) expect(firstWrite).toBeGreaterThanOrEqual(2 * lists);
+});
