@@ -1,6 +1,6 @@
 /** The operator's own metrics, beside the runtime's. No label names an object. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { type Kind, kinds } from '../src/api/index.ts';
+import { isStageOf, type Kind, kinds } from '../src/api/index.ts';
 import { type Caches, conditionOf, endOf, isFinished, type Job, label, since } from './jobs/index.ts';
 import type { KubeObject } from './runtime/index.ts';
 
@@ -22,6 +22,7 @@ const reasons: ReadonlySet<string> = new Set([
   'ResultLost',
 ]);
 const otherReason = 'Other';
+const otherLabel = 'other';
 const stageBuckets = [10, 30, 60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 72 * 3600];
 
 interface Status {
@@ -120,12 +121,12 @@ export class OperatorMetrics {
     if (job === undefined || old === undefined || isFinished(old) || !isFinished(job)) return;
     const { labels } = job.metadata;
     const seconds = since(job.status?.startTime, Date.parse(endOf(job)));
+    const kind = labels?.[label.ownerKind] ?? '';
+    const stage = labels?.[label.stage] ?? '';
+    // Whoever may make Jobs may label them as he likes; each new word would be a series for good.
+    const [ofKind, ofStage] = isStageOf(kind, stage) ? [kind, stage] : [otherLabel, otherLabel];
     this.#stageSeconds
-      .labels(
-        labels?.[label.ownerKind] ?? '',
-        labels?.[label.stage] ?? '',
-        conditionOf(job, 'Complete') ? 'done' : 'failed',
-      )
+      .labels(ofKind, ofStage, conditionOf(job, 'Complete') ? 'done' : 'failed')
       .observe(Math.max(0, seconds));
   }
 

@@ -1,4 +1,4 @@
-import type { EmulatorBuild } from '../../src/api/index.ts';
+import { type EmulatorBuild, stagesOf } from '../../src/api/index.ts';
 import {
   type Decision,
   decide as decideJobs,
@@ -11,7 +11,7 @@ import { workOf } from './build.ts';
 /** Two stages: `probe`, shared among pods, then `assemble`. It refers to nothing. */
 export const emulatorBuild: KindRules<EmulatorBuild> = {
   kind: 'EmulatorBuild',
-  stages: ['probe', 'assemble'],
+  stages: stagesOf.EmulatorBuild,
   resultFields: ['similarity', 'plan', 'scores'],
   wholeResult: ['similarity', 'plan', 'scores'],
   references: () => [],

@@ -1,6 +1,6 @@
-import type { ArtifactSource, Kind, Resource } from '../../src/api/index.ts';
+import type { ArtifactSource, Kind, Resource, StageName } from '../../src/api/index.ts';
 
-export type StageName = 'probe' | 'assemble' | 'tune' | 'plug';
+export type { StageName };
 
 /** An artifact that another resource made, as a stage is to read it. */
 export interface Input {

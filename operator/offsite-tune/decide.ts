@@ -1,4 +1,4 @@
-import type { OffsiteTune } from '../../src/api/index.ts';
+import { type OffsiteTune, stagesOf } from '../../src/api/index.ts';
 import {
   type Decision,
   decide as decideJobs,
@@ -13,7 +13,7 @@ import { workOf } from './build.ts';
 /** One stage, on an emulator's bundle. */
 export const offsiteTune: KindRules<OffsiteTune> = {
   kind: 'OffsiteTune',
-  stages: ['tune'],
+  stages: stagesOf.OffsiteTune,
   resultFields: ['training', 'validation'],
   wholeResult: ['training'],
   references: ({ spec }) => referenceTo('EmulatorBuild', 'emulator', spec.emulator),

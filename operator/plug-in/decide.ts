@@ -1,4 +1,4 @@
-import type { PlugIn } from '../../src/api/index.ts';
+import { type PlugIn, stagesOf } from '../../src/api/index.ts';
 import {
   type Decision,
   decide as decideJobs,
@@ -13,7 +13,7 @@ import { workOf } from './build.ts';
 /** One stage, on the full model, an emulator's bundle and an adapter. */
 export const plugIn: KindRules<PlugIn> = {
   kind: 'PlugIn',
-  stages: ['plug'],
+  stages: stagesOf.PlugIn,
   resultFields: ['evaluation', 'gates', 'analysis'],
   wholeResult: ['evaluation', 'gates'],
   references: ({ spec }) => [

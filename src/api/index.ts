@@ -14,6 +14,7 @@ export * from './quantity.ts';
 export * from './resources.ts';
 export type { Validation } from './rules.ts';
 export type { ArtifactSource, DataSource, Output, Source, TrainingData } from './sources.ts';
+export { isStageOf, type StageName, stagesOf } from './stages.ts';
 export type {
   AnalysisSummary,
   Artifact,

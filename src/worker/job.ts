@@ -1,14 +1,7 @@
-import type { Resource } from '../api/index.ts';
+import { type Resource, type StageName, stagesOf } from '../api/index.ts';
 import type { Mounts } from '../artifact/index.ts';
 
-export type StageName = 'probe' | 'assemble' | 'tune' | 'plug';
-
-/** The stages of each kind, in the order in which they run. */
-export const stagesOf: Readonly<Record<Resource['kind'], readonly StageName[]>> = {
-  EmulatorBuild: ['probe', 'assemble'],
-  OffsiteTune: ['tune'],
-  PlugIn: ['plug'],
-};
+export { type StageName, stagesOf };
 
 /** An artifact that another resource made: where it lies, the digest that it must have, and the Secret that opens the store. */
 export interface ArtifactReference {

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
-import type { Caches } from '../../../operator/jobs/index.ts';
+import { type Caches, type Job, label } from '../../../operator/jobs/index.ts';
 import { OperatorMetrics } from '../../../operator/metrics.ts';
 import type { KubeObject } from '../../../operator/runtime/index.ts';
 
@@ -24,7 +24,7 @@ function metricsOf(tunes: KubeObject[]) {
       Object.entries(labels).every(([label, text]) => value.labels[label] === text),
     )?.value;
   };
-  return { metrics, read };
+  return { metrics, read, registry };
 }
 
 it('tells the longest silence of what runs: since the last progress, or since the start', async () => {
@@ -40,6 +40,28 @@ it('tells the longest silence of what runs: since the last progress, or since th
   expect(silence).toBeGreaterThanOrEqual(300);
   expect(silence).toBeLessThan(600);
   expect(await read(name, { kind: 'PlugIn' })).toBe(0);
+});
+
+it('a Job with forged labels makes no series of its own', async () => {
+  const { metrics, registry } = metricsOf([]);
+  const job = (labels: Record<string, string>, finished: boolean): Job => ({
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name: 'forged', namespace: 'team', labels },
+    status: finished ? { conditions: [{ type: 'Complete', status: 'True' }] } : {},
+  });
+  const end = (kind: string, stage: string) => {
+    const labels = { [label.ownerKind]: kind, [label.stage]: stage };
+    metrics.jobChanged(job(labels, true), job(labels, false));
+  };
+  for (let i = 0; i < 1000; i++) end(`Kind${i}`, `stage${i}`);
+  for (const kind of ['toString', '__proto__', 'PlugIn']) end(kind, 'probe');
+  end('EmulatorBuild', 'probe');
+  const { values } = await registry.getSingleMetric('offsite_operator_stage_seconds')!.get();
+  const counts = values.filter(({ labels }) => !('le' in labels));
+  expect(new Set(counts.map(({ labels }) => `${labels.kind}/${labels.stage}`))).toEqual(
+    new Set(['other/other', 'EmulatorBuild/probe']),
+  );
 });
 
 it('counts a failure by its reason, from a 0 that was there before', async () => {
