@@ -34,7 +34,7 @@ export const reportPatience = 10_000;
  */
 export function settle(rules: ResultRules, input: ResultInput): Settled {
   const { reported, success, connected, age, recovering } = input;
-  const own = success && resultFields(rules, ownWord(success));
+  const own = success && saysAll(success) ? resultFields(rules, ownWord(success)) : undefined;
   if (own && rules.wholeResult.every((name) => name in own)) return { is: 'accepted', fields: own };
   const whole = resultFields(rules, reported);
   if (whole !== undefined && agrees(whole, success)) return { is: 'accepted', fields: whole };
@@ -42,6 +42,9 @@ export function settle(rules: ResultRules, input: ResultInput): Settled {
   if (own && (recovering || !connected)) return { is: 'accepted', fields: own };
   return { is: 'lost' };
 }
+
+/** Of what was cut off, the artifact at least must have come. */
+const saysAll = ({ isCut, artifact }: Success) => !isCut || artifact !== undefined;
 
 const ownWord = ({ artifact, summary }: Success): Json => ({ ...summary, ...(artifact && { artifact }) });
 
@@ -82,7 +85,7 @@ export function lateResult(rules: ResultRules, status: Json, reported: unknown):
 function agrees(whole: Json, success: Success | undefined): boolean {
   if (success === undefined) return false;
   return (
-    digestIn(whole) === success.artifact?.digest &&
+    (digestIn(whole) === success.artifact?.digest || !saysAll(success)) &&
     Object.entries(success.summary ?? {}).every(
       ([name, value]) => fingerprint(value) === fingerprint(whole[name] ?? null),
     )
