@@ -1,7 +1,7 @@
 /** Which attempt is wanted now, and what is left of earlier ones. Attempts of a resource never run at the same time. */
-import { isTrue, type Resource } from '../../src/api/index.ts';
+import { type Condition, isTrue, type Resource } from '../../src/api/index.ts';
 import type { Statement } from './conditions.ts';
-import type { Resolved } from './dependencies.ts';
+import { holds, type Resolved, type StoredStatus } from './dependencies.ts';
 import { inputsHashOf, runHashOf } from './job.ts';
 import { annotation } from './names.ts';
 import {
@@ -60,6 +60,13 @@ export function furthestJob<R extends Resource>({ observed, latest, rules }: Run
     .at(0);
 }
 
+/**
+ * What this operator itself found wrong, no stage having run into it. It holds as long as the check finds it: an annotation
+ * is put right without a new generation, and a field may be one that only a later operator knows.
+ */
+export const isOwnVerdict = ({ reason }: Condition, { stage }: StoredStatus): boolean =>
+  reason === 'BadSpec' && stage === undefined;
+
 /** Why the latest attempt cannot be what is wanted now. */
 export function restartReason<R extends Resource>(
   { status, observed, generation }: Runnable<R>,
@@ -67,6 +74,8 @@ export function restartReason<R extends Resource>(
   resolved: Resolved,
 ): string | undefined {
   if (status.phase === 'Suspended') return 'spec.suspend is false again';
+  const failed = holds(observed.object, 'Failed');
+  if (failed && isOwnVerdict(failed, status)) return 'the spec is right for this operator';
   if (status.phase === 'Complete' || status.phase === 'Failed') return 'the spec was changed';
   if (job === undefined) return undefined;
   if (job.metadata.annotations?.[annotation.run] !== runHashOf(observed.object)) {

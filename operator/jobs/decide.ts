@@ -1,12 +1,12 @@
 /** The state machine that the three kinds share: pure, from what was observed to what is to be done. */
-import { isTrue, type Resource } from '../../src/api/index.ts';
-import type { Runnable } from './attempt.ts';
+import { isTrue, type Problem, type Resource } from '../../src/api/index.ts';
+import { furthestJob, isOwnVerdict, type Runnable } from './attempt.ts';
 import { holds, resolve } from './dependencies.ts';
 import { addressesOf, type JobSettings } from './job.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from './objects.ts';
 import { patience, troubleOf } from './pod-trouble.ts';
 import { failedGates, lateResult } from './result.ts';
-import { checkSpec, problemText } from './spec.ts';
+import { checkSpec, problemText, readSpec, sizeProblems } from './spec.ts';
 import type { StageName } from './stages.ts';
 import type { Json } from './template.ts';
 import {
@@ -34,33 +34,44 @@ export function decide<R extends Resource>(
   if (isBeingDeleted(observed.object)) return nothing;
   const context = contextOf(rules, observed, settings, now);
   const checked = checkSpec(observed.object);
-  if ('problems' in checked) return conclude(context, wrongSpec(context, problemText(checked.problems)));
-  const runnable: Runnable<R> = {
-    ...context,
-    resource: checked.resource as R,
-    modelBytes: checked.modelBytes,
-  };
-  const verdict = complete(runnable) ?? failed(runnable) ?? suspended(runnable) ?? work(runnable);
+  const verdict =
+    complete(context) ??
+    ('problems' in checked
+      ? wrongSpec(context, checked.problems)
+      : running({ ...context, resource: checked.resource as R, modelBytes: checked.modelBytes }));
   return conclude(context, verdict);
 }
 
+/** What becomes of a resource whose spec is right. */
+const running = <R extends Resource>(context: Runnable<R>): Verdict =>
+  failed(context) ?? wrongSize(context) ?? suspended(context) ?? work(context);
+
 /** A spec that cannot be run: nothing runs until it is put right. */
-function wrongSpec(context: Context, message: string): Verdict {
+function wrongSpec<R extends Resource>(context: Context<R>, problems: readonly Problem[]): Verdict {
   return {
     phase: 'Failed',
-    statements: [{ type: 'Failed', reason: 'BadSpec', message }],
+    statements: [{ type: 'Failed', reason: 'BadSpec', message: problemText(problems) }],
     remove: unfinished(context.observed.jobs),
   };
 }
 
-/** What is done stays done while the result-relevant part of its spec is the same. */
-function complete<R extends Resource>(context: Runnable<R>): Verdict | undefined {
-  const { status, specHash, rules, resource, observed } = context;
+/** A size that cannot be read stops no Job that was made before it: of that, only the next would need it. */
+function wrongSize<R extends Resource>(context: Runnable<R>): Verdict | undefined {
+  const problems = sizeProblems(context.observed.object);
+  return problems.length === 0 || furthestJob(context) !== undefined
+    ? undefined
+    : wrongSpec(context, problems);
+}
+
+/** What is done stays done while the result-relevant part of its spec is the same, also where the rest of it is wrong. */
+function complete<R extends Resource>(context: Context<R>): Verdict | undefined {
+  const { status, specHash, rules, observed } = context;
   if (!isTrue(status.conditions, 'Complete') || status.specHash !== specHash) return undefined;
   const { reason, message } = status.conditions!.find(({ type }) => type === 'Complete')!;
-  const resolved = resolve(rules, resource, observed.dependencies);
+  const resource = readSpec(rules, observed.object);
+  const resolved = resource && resolve(rules, resource, observed.dependencies);
   const changed =
-    'inputs' in resolved
+    resolved && 'inputs' in resolved
       ? Object.entries(addressesOf(resolved.inputs)).find(
           ([input, { digest }]) => (status.inputs?.[input]?.digest ?? digest) !== digest,
         )
@@ -90,7 +101,7 @@ function complete<R extends Resource>(context: Runnable<R>): Verdict | undefined
 /** A failure is final for the spec that failed. */
 function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
   const condition = holds(context.observed.object, 'Failed');
-  if (condition === undefined || wasOutsideSpec(condition)) return undefined;
+  if (condition === undefined || isOwnVerdict(condition, context.status)) return undefined;
   const { reason, message } = condition;
   const { rules, status, observed } = context;
   const stage = status['stage'] as StageName | undefined;
@@ -104,10 +115,6 @@ function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
     ...cleanUp(context),
   };
 }
-
-/** What is wrong in an annotation is put right without a new generation; that it is right by now was checked before. */
-const wasOutsideSpec = ({ reason, message }: { reason: string; message: string }) =>
-  reason === 'BadSpec' && /^metadata\./m.test(message);
 
 /** Its Jobs go, in the foreground: the pods get SIGTERM, save a checkpoint and end. */
 function suspended<R extends Resource>({ resource, observed, now }: Runnable<R>): Verdict | undefined {
@@ -139,12 +146,13 @@ function suspended<R extends Resource>({ resource, observed, now }: Runnable<R>)
 
 /** After the end: nothing may go on, and what is finished goes when its time has come. */
 function cleanUp<R extends Resource>({
-  resource,
   observed,
   latest,
   now,
-}: Runnable<R>): Pick<Verdict, 'remove' | 'lookAgainMilliseconds'> {
-  const { ttlSecondsAfterFinished: ttl } = resource.spec;
+}: Context<R>): Pick<Verdict, 'remove' | 'lookAgainMilliseconds'> {
+  // As it is written: the rest of the spec may be wrong.
+  const { ttlSecondsAfterFinished } = observed.object['spec'] as { ttlSecondsAfterFinished?: unknown };
+  const ttl = typeof ttlSecondsAfterFinished === 'number' ? ttlSecondsAfterFinished : undefined;
   const stays = (job: Job) =>
     isFinished(job) && attemptOf(job) === latest ? leftOf(job, ttl, now.getTime()) : 0;
   const later = observed.jobs.map(stays).filter((time) => time > 0 && Number.isFinite(time));

@@ -2,7 +2,6 @@
 import { apiVersion } from '../../src/api/index.ts';
 import {
   type ApiClient,
-  ApiError,
   type EventType,
   isAlreadyExists,
   isConflict,
@@ -17,6 +16,7 @@ import { ownerReference } from './job.ts';
 import { credentialsName, ours } from './names.ts';
 import { attemptOf, type Job, ownerResource, stageOf } from './objects.ts';
 import type { Recent } from './recent.ts';
+import { isOwnTemplatesFault, isRefusal, refusalText } from './refusal.ts';
 import type { Credentials } from './reports.ts';
 import type { Decision } from './verdict.ts';
 
@@ -117,7 +117,7 @@ async function createJob(object: KubeObject, job: KubeObject, options: ExecuteOp
   } catch (error) {
     if (isAlreadyExists(error)) return await adoptJob(object, job, options);
     if (!isRefusal(error)) throw error;
-    refuse(object, refusalOf(error), isWrong(error), recent);
+    refuse(object, refusalText(error), isOwnTemplatesFault(error, job, object), recent);
     return false;
   }
 }
@@ -142,20 +142,6 @@ function refuse(object: KubeObject, message: string, final: boolean, recent: Rec
   const generation = object.metadata.generation ?? 1;
   recent.refused(object.metadata.uid ?? '', { message, final, generation });
 }
-
-/** Quota, admission, rights, a namespace that is ending, or a Job that is wrong: not a fault of the moment. */
-const isRefusal = (error: unknown): error is ApiError =>
-  error instanceof ApiError && [400, 403, 413, 422].includes(error.status);
-
-/** The API server's words without our request; where it names fields, only those: they are spec.template's own. */
-function refusalOf({ message, details }: ApiError): string {
-  const fields = (details?.causes ?? []).flatMap(({ field, message: why }) =>
-    field?.startsWith('spec.template') ? [`${field}: ${why}`] : [],
-  );
-  return fields.length > 0 ? fields.join('; ') : message.replace(/^create \S+ [^:]*: /, '');
-}
-
-const isWrong = ({ status }: ApiError) => status === 400 || status === 422;
 
 /** Before the Job, so that its pods find them; one that is there is as good. */
 async function createCredentials(

@@ -17,10 +17,9 @@ export function checkSpec(object: KubeObject): Checked {
     ...('problems' in checked ? checked.problems : []),
     ...localFiles(object['spec'], 'spec'),
     ...templateProblems(object['spec']),
-    ...sizeProblems(object),
   ];
   if (problems.length > 0 || !('resource' in checked)) return { problems };
-  const size = sizeOf(object);
+  const size = sizeProblems(object).length === 0 ? sizeOf(object) : undefined;
   return { resource: checked.resource, modelBytes: size === undefined ? undefined : bytesOf(size) };
 }
 
@@ -83,7 +82,8 @@ function templateProblems(spec: unknown): Problem[] {
 
 const sizeOf = ({ metadata }: KubeObject): string | undefined => metadata.annotations?.[annotation.modelSize];
 
-function sizeProblems(object: KubeObject): Problem[] {
+/** What is wrong with the annotation that tells the model's size. */
+export function sizeProblems(object: KubeObject): Problem[] {
   const size = sizeOf(object);
   return size === undefined || /^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$/.test(size)
     ? []

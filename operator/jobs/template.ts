@@ -3,7 +3,7 @@
 export type Json = Record<string, unknown>;
 
 /** The field by which entries of these lists are the same entry; all other lists are replaced as a whole. */
-const mergeKeys: Readonly<Record<string, string>> = {
+export const mergeKeys: Readonly<Record<string, string>> = {
   containers: 'name',
   initContainers: 'name',
   env: 'name',
@@ -18,7 +18,7 @@ const mergeKeys: Readonly<Record<string, string>> = {
 const wholeEntries: ReadonlySet<string> = new Set(['volumes', 'env', 'volumeMounts']);
 
 /** Lists to which both sides add. */
-const joined: ReadonlySet<string> = new Set(['tolerations']);
+export const joined: ReadonlySet<string> = new Set(['tolerations']);
 
 /**
  * `over` laid on `under`: what both state is as `over` says, everything else stays, also fields that are not known here.

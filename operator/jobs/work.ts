@@ -67,6 +67,7 @@ function start<R extends Resource>(context: Attempt<R>, stage: StageName): Verdi
     const message = `spec.template: the API server refuses the Job: ${refusal.message}`;
     return {
       phase: 'Failed',
+      stage,
       statements: [...standing, { type: 'Failed', reason: 'BadSpec', message }],
       ...about(context),
     };
