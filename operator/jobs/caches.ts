@@ -144,9 +144,19 @@ function withoutTemplate(job: Job): Job {
 }
 
 function withoutPlan(pod: Pod): Pod {
-  const { nodeName, containers = [] } = pod.spec ?? {};
-  const kept = containers.map(({ name, image, resources }) => ({ name, image, resources }) as Container);
-  return { ...pod, spec: { ...(nodeName !== undefined && { nodeName }), containers: kept } };
+  const { nodeName, containers, initContainers } = pod.spec ?? {};
+  const kept = (all: readonly Container[] = []) =>
+    all.map(
+      ({ name, image, resources, restartPolicy }) => ({ name, image, resources, restartPolicy }) as Container,
+    );
+  return {
+    ...pod,
+    spec: {
+      ...(nodeName !== undefined && { nodeName }),
+      containers: kept(containers),
+      ...(initContainers && { initContainers: kept(initContainers) }),
+    },
+  };
 }
 
 /** `Kind/namespace/name` of what a resource refers to, read from the raw object: its spec may be wrong elsewhere. */

@@ -65,7 +65,8 @@ export function buildJob(input: JobInput, settings: JobSettings): KubeObject {
     [label.attempt]: String(attempt),
   };
   const queue = queueLabels(object);
-  const { backoffLimit, activeDeadlineSeconds } = resource.spec;
+  const { activeDeadlineSeconds } = resource.spec;
+  const theirs = templateFor(resource, settings);
   const job = jobName(name, work.stage, { specHash, attempt });
   return {
     apiVersion: 'batch/v1',
@@ -73,8 +74,10 @@ export function buildJob(input: JobInput, settings: JobSettings): KubeObject {
     metadata: {
       name: job,
       namespace,
-      labels: { ...queue, ...jobLabels },
+      labels: { ...markOf(theirs, 'labels'), ...queue, ...jobLabels },
       annotations: {
+        ...markOf(theirs, 'annotations'),
+        [annotation.queue]: queue[queueName] ?? '',
         [annotation.run]: runHashOf(object),
         [annotation.inputs]: inputsHashOf(input.inputs),
       },
@@ -88,14 +91,32 @@ export function buildJob(input: JobInput, settings: JobSettings): KubeObject {
         completions: work.shards,
         parallelism: work.shards,
       }),
-      backoffLimit,
+      ...triesOf(input),
       ...(activeDeadlineSeconds !== undefined && { activeDeadlineSeconds }),
       podReplacementPolicy: 'Failed',
       podFailurePolicy,
-      template: podTemplate(input, settings, job, jobLabels),
+      template: podTemplate(input, settings, theirs, job, jobLabels),
     },
   };
 }
+
+/** Each shard has tries of its own: what ends all of them at once, such as a store that is away, is one failure of each. */
+function triesOf({ resource: { spec }, work }: JobInput): Json {
+  const { backoffLimit } = spec;
+  return work.shards === undefined
+    ? { backoffLimit }
+    : { backoffLimitPerIndex: backoffLimit, maxFailedIndexes: 0 };
+}
+
+/** What a pod template says of its pods' metadata goes on their Job, too: policies ask for labels there. */
+function markOf(template: Json, field: 'labels' | 'annotations'): Record<string, string> {
+  const metadata = isMapping(template['metadata']) ? template['metadata'] : {};
+  const marks = isMapping(metadata[field]) ? (metadata[field] as Record<string, string>) : {};
+  return Object.fromEntries(Object.entries(marks).filter(([name]) => !isMeantForPods(name)));
+}
+
+/** Queues and Kubernetes' own controllers act on these. */
+const isMeantForPods = (name: string) => /^(kueue\.x-k8s|batch\.kubernetes)\.io\//.test(name);
 
 export function ownerReference({ apiVersion, kind, metadata: { name, uid = '' } }: KubeObject) {
   return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
@@ -121,21 +142,28 @@ const podFailurePolicy = {
     },
     { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
     { action: 'Ignore', onExitCodes: { containerName: workerContainer, operator: 'In', values: [143] } },
+    // Taken away before a node was found for it: nothing of it ever ran.
+    { action: 'Ignore', onPodConditions: [{ type: 'PodScheduled', status: 'False' }] },
   ],
 };
 
-/** Our defaults, under the installation's, under the resource's template, under what must be so. */
+/** The installation's template under the resource's. */
+function templateFor({ spec }: Resource, { template, cudaTemplate }: JobSettings): Json {
+  const installed = merge(template ?? {}, (spec.engine.provider === 'cuda' && cudaTemplate) || {});
+  return merge(installed, spec.template ?? {});
+}
+
+/** Our defaults, under `theirs`, under what must be so. */
 function podTemplate(
   input: JobInput,
   settings: JobSettings,
+  theirs: Json,
   job: string,
   labels: Record<string, string>,
 ): Json {
   const { resource, work, modelBytes } = input;
   const { engine } = resource.spec;
   const cuda = engine.provider === 'cuda';
-  const installed = merge(settings.template ?? {}, (cuda && settings.cudaTemplate) || {});
-  const theirs = merge(installed, resource.spec.template ?? {});
   const worker = workerOf(theirs);
   const defaults = {
     spec: {

@@ -19,6 +19,8 @@ export const annotation = {
   run: `${group}/run-hash`,
   /** Of the artifacts that the Job reads, by address and digest. */
   inputs: `${group}/inputs-hash`,
+  /** The queue that the resource named when the Job was made. */
+  queue: `${group}/queue`,
   /** On a resource: how large its model is ("15Gi"), for the pods' requests. */
   modelSize: `${group}/model-size`,
 } as const;

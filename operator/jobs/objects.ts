@@ -36,14 +36,16 @@ export interface ContainerStatus {
   readonly image?: string;
   readonly state?: {
     readonly waiting?: { readonly reason?: string; readonly message?: string };
-    readonly running?: object;
+    readonly running?: { readonly startedAt?: string };
     readonly terminated?: Terminated;
   };
+  readonly lastState?: { readonly terminated?: Terminated };
 }
 
 export interface Container {
   readonly name: string;
   readonly image?: string;
+  readonly restartPolicy?: string;
   readonly resources?: {
     readonly requests?: Readonly<Record<string, string>>;
     readonly limits?: Readonly<Record<string, string>>;
@@ -51,7 +53,12 @@ export interface Container {
 }
 
 export interface Pod extends KubeObject {
-  spec?: { nodeName?: string; containers?: Container[]; [field: string]: unknown };
+  spec?: {
+    nodeName?: string;
+    containers?: Container[];
+    initContainers?: Container[];
+    [field: string]: unknown;
+  };
   status?: {
     phase?: string;
     reason?: string;

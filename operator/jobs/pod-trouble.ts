@@ -1,5 +1,5 @@
 /** Why a pod is not at work though it should be: one named check each, the most telling first. */
-
+import { endText, initContainers, nativeSidecar, runningOn } from './containers.ts';
 import {
   type ContainerStatus,
   conditionOf,
@@ -18,6 +18,9 @@ export interface Trouble {
     | 'NodeLost'
     | 'ImagePullFailed'
     | 'ContainerNotCreated'
+    | 'ContainerFailing'
+    | 'InitContainerRunning'
+    | 'SidecarRunning'
     | 'Unschedulable'
     | 'PodsNotCreated'
     | 'Terminating';
@@ -32,8 +35,21 @@ interface Context {
 
 type Check = (pod: Pod, context: Context) => Trouble | undefined;
 
-/** How long a pod may take after its grace period, and a node may be silent, before that is told; and how far watches may be apart. */
-export const patience = { ending: 30_000, silence: 15_000, starting: 10_000, seeing: 10_000 } as const;
+/** Milliseconds. */
+export const patience = {
+  /** How long a pod may take after its grace period before its node counts as lost. */
+  ending: 30_000,
+  /** How long a node may say nothing, and containers may run on after the worker, before that is told. */
+  silence: 15_000,
+  /** How long a pod may take to be made, or to get a container, before its events are looked at. */
+  starting: 10_000,
+  /** How far watches may be apart. */
+  seeing: 10_000,
+  /** How long an init container may take before that is told. */
+  preparing: 30_000,
+  /** How long containers may run on after the worker before their pod is ended. */
+  lingering: 60_000,
+} as const;
 
 const checks: readonly Check[] = [
   // A pod that should have ended long ago: its node no longer says what becomes of it.
@@ -85,6 +101,42 @@ const checks: readonly Check[] = [
         };
   },
 
+  // Of a native sidecar: other containers of such pods are not started again.
+  (pod) => {
+    const failing = statuses(pod).find(({ state }) => state?.waiting?.reason === 'CrashLoopBackOff');
+    const last = failing?.lastState?.terminated;
+    return failing === undefined
+      ? undefined
+      : {
+          reason: 'ContainerFailing',
+          message: `pod ${pod.metadata.name}: container ${failing.name} ${last ? endText(last) : 'ends'}, again and again`,
+        };
+  },
+
+  (pod, { now }) => {
+    const running = initContainers(pod).find(({ state }) => state?.running !== undefined);
+    const startedAt = running?.state?.running?.startedAt;
+    return running === undefined || since(startedAt, now) < patience.preparing
+      ? undefined
+      : {
+          reason: 'InitContainerRunning',
+          message: `pod ${pod.metadata.name}: init container ${running.name} runs since ${startedAt}; the worker begins when it has ended`,
+        };
+  },
+
+  (pod, { now }) => {
+    const names = isBeingDeleted(pod) ? [] : runningOn(pod);
+    const { exitCode, finishedAt } = workerTerminated(pod) ?? {};
+    return names.length === 0 || since(finishedAt, now) < patience.silence
+      ? undefined
+      : {
+          reason: 'SidecarRunning',
+          message:
+            `pod ${pod.metadata.name}: the worker ended with exit code ${exitCode} at ${finishedAt}, and container ` +
+            `${names.join(', ')} runs on, so that the pod does not end: ${nativeSidecar}`,
+        };
+  },
+
   (pod) => {
     const placed = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled');
     return placed?.status === 'False' && placed.reason === 'Unschedulable'
@@ -119,8 +171,15 @@ export const isStarting = (pod: Pod): boolean =>
   workerStatus(pod)?.state?.running === undefined &&
   workerTerminated(pod) === undefined;
 
+/** Its worker is at work, or has ended without its pod. */
 export const isRunning = (pod: Pod): boolean =>
-  !isTerminal(pod) && workerStatus(pod)?.state?.running !== undefined;
+  !isTerminal(pod) && (workerStatus(pod)?.state?.running ?? workerTerminated(pod)) !== undefined;
+
+/** Whether its worker ended, and something beside it has run on for longer than anyone waits. */
+export const isLingering = (pod: Pod, now: number): boolean =>
+  !isBeingDeleted(pod) &&
+  runningOn(pod).length > 0 &&
+  since(workerTerminated(pod)?.finishedAt, now) >= patience.lingering;
 
 /** The memory that a killed container had asked for and its limit. */
 export function memoryOf(pod: Pod): { request: string | undefined; limit: string | undefined } {
@@ -141,7 +200,11 @@ const statuses = ({ status }: Pod): ContainerStatus[] => [
   ...(status?.containerStatuses ?? []),
 ];
 
-const nodeOf = (pod: Pod) => pod.spec?.nodeName ?? '(none)';
+export const nodeOf = (pod: Pod) => pod.spec?.nodeName ?? '(none)';
 
 const imageOf = (pod: Pod, { name, image }: ContainerStatus) =>
-  pod.spec?.containers?.find((container) => container.name === name)?.image ?? image ?? name;
+  [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find(
+    (container) => container.name === name,
+  )?.image ??
+  image ??
+  name;

@@ -1,7 +1,7 @@
 /** What it means that the API server refuses a Job: whether the same Job can ever be taken, and whose fault it is. */
 import { ApiError, type KubeObject } from '../runtime/index.ts';
 import { workerContainer } from './objects.ts';
-import { isMapping, joined, type Json, mergeKeys } from './template.ts';
+import { isMapping, type Json, joined, mergeKeys } from './template.ts';
 
 /** Quota, admission, rights, a namespace that is ending, or a Job that is wrong: not a fault of the moment. */
 export const isRefusal = (error: unknown): error is ApiError =>
@@ -46,7 +46,10 @@ function isSetBy(own: unknown, whole: unknown, [spec, template, ...path]: readon
   if (spec !== 'spec' || template !== 'template' || path.length === 0) return false;
   // The API server's checks leave metadata out.
   const inMetadata = path[0] === 'labels' || path[0] === 'annotations';
-  return reaches(own, whole, inMetadata ? ['metadata', ...path] : path, { list: 'template', isOwnEntry: false });
+  return reaches(own, whole, inMetadata ? ['metadata', ...path] : path, {
+    list: 'template',
+    isOwnEntry: false,
+  });
 }
 
 interface Passed {

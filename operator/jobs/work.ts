@@ -13,10 +13,12 @@ import {
   resultLost,
 } from './attempt.ts';
 import type { Statement } from './conditions.ts';
+import { runningOn } from './containers.ts';
 import { resolve, type Waiting } from './dependencies.ts';
 import { addressesOf, buildJob } from './job.ts';
 import { claimsOf } from './mounts.ts';
 import {
+  attemptOf,
   isBeingDeleted,
   isFinished,
   isTerminal,
@@ -25,8 +27,9 @@ import {
   podsOf,
   since,
   stageOf,
+  workerTerminated,
 } from './objects.ts';
-import { isStarting, patience } from './pod-trouble.ts';
+import { isRunning, isStarting, patience } from './pod-trouble.ts';
 import { failedGates, reportPatience, settle } from './result.ts';
 import { type StageState, stageState } from './stage-state.ts';
 import type { StageName, StageWork } from './stages.ts';
@@ -42,7 +45,15 @@ export function work<R extends Resource>(context: Runnable<R>): Verdict {
   const verdict =
     leftovers(attempt) ??
     (furthest === undefined ? start(attempt, rules.stages[0]!) : follow(attempt, furthest));
-  return { ...verdict, remove: [...(verdict.remove ?? []), ...earlierJobs(attempt)] };
+  return { ...verdict, remove: [...(verdict.remove ?? []), ...outlived(attempt, furthest)] };
+}
+
+/** Jobs of earlier attempts, and of earlier stages that are done and do not end. */
+function outlived<R extends Resource>(attempt: Attempt<R>, furthest: Job | undefined): Job[] {
+  const stages = attempt.observed.jobs.filter(
+    (job) => attemptOf(job) === attempt.attempt && job !== furthest && !isFinished(job),
+  );
+  return [...earlierJobs(attempt), ...stages];
 }
 
 /** Creates a stage's Job, unless something is to be waited for. */
@@ -153,7 +164,7 @@ function follow<R extends Resource>(context: Attempt<R>, job: Job): Verdict {
 function finish<R extends Resource>(
   context: Attempt<R>,
   stage: StageName,
-  { success, at }: Extract<StageState, { is: 'done' }>,
+  { success, at, note }: Extract<StageState, { is: 'done' }>,
 ): Verdict {
   const { rules, observed, now, status, standing, recovering } = context;
   // Who has only begun to listen waits as long as if the stage had only ended.
@@ -169,7 +180,13 @@ function finish<R extends Resource>(
     case 'accepted':
       return {
         phase: 'Complete',
-        statements: [{ type: 'Complete', reason: 'Complete', message: 'every stage is done' }],
+        statements: [
+          {
+            type: 'Complete',
+            reason: 'Complete',
+            message: note ? `every stage is done; ${note}` : 'every stage is done',
+          },
+        ],
         ...about(context),
         fields: settled.fields,
         endedAt: at,
@@ -231,7 +248,12 @@ function nextLook(job: Job, pods: readonly Pod[], now: number): number | undefin
     .flatMap((pod) => [
       ...(isBeingDeleted(pod) ? [patience.ending - since(pod.metadata.deletionTimestamp, now)] : []),
       ...(isStarting(pod) ? [untilNextStartLook(pod, now)] : []),
-      ...(isUnready(pod) ? [patience.silence] : []),
+      ...unansweredFor(pod, now).map((time) => patience.silence - time),
+      ...(runningOn(pod).length > 0
+        ? [patience.silence, patience.lingering].map(
+            (time) => time - since(workerTerminated(pod)?.finishedAt, now),
+          )
+        : []),
     ])
     .filter((time) => time > 0);
   if (pods.length === 0 && !job.spec?.suspend) looks.push(patience.starting);
@@ -243,8 +265,11 @@ function nextLook(job: Job, pods: readonly Pod[], now: number): number | undefin
 const untilNextStartLook = ({ metadata }: Pod, now: number): number =>
   Math.min(300_000, Math.max(patience.starting, since(metadata.creationTimestamp, now) / 2));
 
-const isUnready = (pod: Pod) =>
-  pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'False') ?? false;
+/** For how long its node may have said nothing of a pod that was at work; for that alone it is looked at again. */
+const unansweredFor = (pod: Pod, now: number): number[] =>
+  (pod.status?.conditions ?? [])
+    .filter(({ type, status, reason }) => type === 'Ready' && status === 'False' && !reason && isRunning(pod))
+    .map(({ lastTransitionTime }) => since(lastTransitionTime, now));
 
 function statementsOf<R extends Resource>(
   { resolved, observed, rules }: Attempt<R>,

@@ -40,5 +40,7 @@ export const jobFields = {
     .describe('How long a Job may take before it fails.'),
   backoffLimit: integer(0, 1000)
     .default(6)
-    .describe('How often a pod is tried again after a failure that another try may mend.'),
+    .describe(
+      'How often a pod, of each shard where several share a stage, is tried again after a failure that another try may mend.',
+    ),
 };

@@ -11,7 +11,8 @@ import { type ApiClient, ApiError, type KubeObject } from '../../../operator/run
 import { resource } from './fixtures.ts';
 
 const type = typeOf('OffsiteTune');
-const object = resource('OffsiteTune');
+const template = { spec: { nodeSelector: { 'a b': 'c' }, nodeName2: 'x' } };
+const object = resource('OffsiteTune', { spec: { template } });
 const job = (name = 'words-tune-0123456789-1', uid?: string): Job => ({
   apiVersion: 'batch/v1',
   kind: 'Job',
@@ -25,6 +26,7 @@ const job = (name = 'words-tune-0123456789-1', uid?: string): Job => ({
       'offsite-tuning.dev/attempt': '1',
     },
   },
+  spec: { template },
 });
 
 /** A client that writes down what it is asked, and fails where it is told to. */
@@ -132,18 +134,41 @@ describe('the API server refuses the Job', () => {
   it.each([
     ['a quota', error(403, 'Forbidden', 'create Job team/x: exceeded quota'), false, 'exceeded quota'],
     [
-      'a wrong field',
+      'a field of the own template',
       error(422, 'Invalid', 'create Job team/x: Job.batch "x" is invalid', {
-        causes: [{ field: 'spec.template.spec.a', message: 'Required value' }],
+        causes: [{ field: 'spec.template.spec.nodeSelector', message: 'Invalid value' }],
       }),
       true,
-      'spec.template.spec.a: Required value',
+      'spec.template.spec.nodeSelector: Invalid value',
     ],
     [
-      'an unknown field',
-      error(400, 'BadRequest', 'create Job team/x: strict decoding error'),
+      'an unknown field of the own template',
+      error(
+        400,
+        'BadRequest',
+        'create Job team/x: strict decoding error: unknown field "spec.template.spec.nodeName2"',
+      ),
       true,
-      'strict decoding error',
+      'strict decoding error: unknown field "spec.template.spec.nodeName2"',
+    ],
+    [
+      'a ValidatingAdmissionPolicy',
+      error(
+        422,
+        'Invalid',
+        'create Job team/x: jobs.batch "x" is forbidden: ValidatingAdmissionPolicy \'cost\' denied request',
+        {
+          causes: [{ message: 'cost-centre is missing' }],
+        },
+      ),
+      false,
+      'jobs.batch "x" is forbidden: ValidatingAdmissionPolicy \'cost\' denied request',
+    ],
+    [
+      'a webhook',
+      error(400, 'BadRequest', 'create Job team/x: admission webhook "a.b" denied the request: no'),
+      false,
+      'admission webhook "a.b" denied the request: no',
     ],
   ])(
     'for %s: it is remembered, and the situation is looked at afresh',

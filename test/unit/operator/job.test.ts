@@ -128,6 +128,32 @@ describe('whom pods ask beside their addresses', () => {
   });
 });
 
+it('labels and annotations of the templates go on the Job and its pods, but for those that Kubernetes acts on', () => {
+  const metadata = {
+    labels: {
+      'cost-centre': '17',
+      team: 'a',
+      'kueue.x-k8s.io/queue-name': 'q',
+      'offsite-tuning.dev/attempt': '9',
+    },
+    annotations: { note: 'x', 'offsite-tuning.dev/run-hash': 'y', 'batch.kubernetes.io/job-tracking': '' },
+  };
+  const installed = { template: { metadata: { labels: { team: 'b', region: 'eu' } } } };
+  const { job, template } = jobOf('EmulatorBuild', { template: { metadata } }, {}, installed);
+  for (const { labels } of [job.metadata, template.metadata])
+    expect(labels).toMatchObject({
+      'cost-centre': '17',
+      team: 'a',
+      region: 'eu',
+      'offsite-tuning.dev/attempt': '1',
+    });
+  expect(job.metadata.labels).not.toHaveProperty('kueue.x-k8s.io/queue-name');
+  expect(job.spec).not.toHaveProperty('suspend');
+  expect(job.metadata.annotations).toMatchObject({ note: 'x' });
+  expect(job.metadata.annotations?.['offsite-tuning.dev/run-hash']).toMatch(/^[0-9a-f]{16}$/);
+  expect(job.metadata.annotations).not.toHaveProperty('batch.kubernetes.io/job-tracking');
+});
+
 describe('the hosts that pods may ask', () => {
   const hostsIn = (httpsHosts: string[], env: object[] = []) =>
     jobOf('EmulatorBuild', container({ env }), {}, { httpsHosts }).worker.env.filter(
@@ -165,6 +191,7 @@ describe('the Job', () => {
           },
           { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
           { action: 'Ignore', onExitCodes: { values: [143] } },
+          { action: 'Ignore', onPodConditions: [{ type: 'PodScheduled', status: 'False' }] },
         ],
       },
     });

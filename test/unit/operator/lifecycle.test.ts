@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   artifact,
   completed,
+  condition,
   digestOf,
   ended,
   failedWith,
@@ -342,6 +343,64 @@ describe('a wrong spec', () => {
     expect(world.message('Failed')).toBe(
       'metadata.annotations[offsite-tuning.dev/model-size]: must be a quantity in quotes, such as "15Gi"',
     );
+  });
+});
+
+describe("the operator's own verdict", () => {
+  const size = 'offsite-tuning.dev/model-size';
+  const annotated = (world: World, value: string) => {
+    const { metadata } = world.object;
+    world.object = { ...world.object, metadata: { ...metadata, annotations: { [size]: value } } };
+    return world;
+  };
+
+  it.each([
+    ['an annotation', (world: World) => annotated(world, 'big')],
+    [
+      'a field that changes no result',
+      (world: World) => world.edit({ template: { spec: { containers: 'x' } } }),
+    ],
+  ])('about %s leaves what is Complete as it is, and what it refers to', (_, change) => {
+    const world = completeTune({ ttlSecondsAfterFinished: 60 });
+    expect(change(world).run().status).toMatchObject({ phase: 'Complete', attempt: 1 });
+    expect(world.holding).toEqual(['Complete/Complete']);
+    world.wait(60_001).run();
+    expect(world.job('tune').metadata.deletionTimestamp).toBeDefined();
+  });
+
+  it('about a size leaves what runs alone, and holds before a Job is made, until it is put right', () => {
+    const world = annotated(tune().run().start('tune').run(), 'big').run();
+    expect(world.status).toMatchObject({ phase: 'Running', attempt: 1 });
+    const waiting = annotated(tune(), 'big').run();
+    expect(waiting.holding).toEqual(['Failed/BadSpec']);
+    expect(annotated(waiting, '15Gi').run().holding).toEqual([]);
+    expect(waiting.jobs).toHaveLength(1);
+  });
+
+  it('about a field that only a later operator knows goes with that operator, without a change of the spec', () => {
+    const world = tune().run().start('tune').run();
+    // As an older one left it: this field was not known to it.
+    const conditions = [condition('Failed', 'BadSpec', 'spec.backoffLimit: there is no such field', 2)];
+    world.edit({ backoffLimit: 2 });
+    world.object = {
+      ...world.object,
+      status: { ...world.status, phase: 'Failed', stage: undefined, conditions, observedGeneration: 2 },
+    };
+    world.jobs = [];
+    world.pods = [];
+    world.run();
+    expect(world.holding).toEqual([]);
+    expect(world.status).toMatchObject({ phase: 'Pending', attempt: 2 });
+    expect(world.jobs).toHaveLength(1);
+  });
+
+  it('is not what a worker found: that stays until the spec is changed', () => {
+    const world = tune().run();
+    world.podIs('tune', (own) => ended(own, failedWith(10, 'tune', 'BadSpec', 'maxLength is too small')));
+    world.jobIs('tune', 'Failed', { reason: 'PodFailurePolicy' }).run().wait(1e6).run();
+    expect(world.holding).toEqual(['Failed/BadSpec']);
+    expect(annotated(world, 'big').run().message('Failed')).toContain('maxLength is too small');
+    expect(world.status.attempt).toBe(1);
   });
 });
 

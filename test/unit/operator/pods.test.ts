@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Pod } from '../../../operator/jobs/objects.ts';
 import {
+  artifact,
   completed,
+  digestOf,
   ended,
   failedWith,
   pod,
@@ -16,11 +18,11 @@ const tune = (spec: object = {}, labels: Record<string, string> = {}) => {
   world.dependencies = { emulator: completed('EmulatorBuild', 'e') };
   return world.run();
 };
-const limited = (own: Pod): Pod => ({
+const limited = (own: Pod, request = '6Gi'): Pod => ({
   ...own,
   spec: {
     ...own.spec,
-    containers: [{ name: 'worker', resources: { requests: { memory: '5Gi' }, limits: { memory: '6Gi' } } }],
+    containers: [{ name: 'worker', resources: { requests: { memory: request }, limits: { memory: '6Gi' } } }],
   },
 });
 const oom = (own: Pod) => ended(own, { exitCode: 137, reason: 'OOMKilled' });
@@ -227,17 +229,68 @@ describe('a pod that failed', () => {
       .run();
     expect(world.holding).toEqual(['Failed/OutOfMemory']);
     expect(world.message('Failed')).toBe(
-      'stage tune: the container was killed at its memory limit of 6Gi; it had asked for 5Gi: raise memory in ' +
+      'stage tune: the container was killed at its memory limit of 6Gi; it had asked for 6Gi: raise memory in ' +
         'spec.template.spec.containers[name=worker].resources, or lower spec.engine.memory',
     );
     expect(world.job('tune').metadata.deletionTimestamp).toBeDefined();
     expect(world.collect().run().status.phase).toBe('Failed');
   });
 
+  it('above its request, at its limit or with its node, is tried again once', () => {
+    const killed = (name: string) => (own: Pod) =>
+      oom(limited({ ...own, metadata: { ...own.metadata, name, uid: name } }, '5Gi'));
+    const world = tune().podIs('tune', killed('a')).run();
+    expect(world.holding).toEqual(['Retrying/OutOfMemory']);
+    expect(world.message('Retrying')).toBe(
+      'stage tune: the container was killed for memory, at its limit of 6Gi or because node node-1 ran out of memory; ' +
+        'it had asked for 5Gi: raise memory in spec.template.spec.containers[name=worker].resources, or lower ' +
+        'spec.engine.memory; it is tried again (spec.backoffLimit 6)',
+    );
+    world.pods = [...world.pods, killed('b')(pod(world.job('tune')))];
+    expect(world.run().holding).toEqual(['Failed/OutOfMemory']);
+  });
+
   it('because its node had no memory left is tried again, and says so', () => {
     const world = tune().podIs('tune', oom).run();
     expect(world.holding).toEqual(['Retrying/OutOfMemory']);
-    expect(world.message('Retrying')).toContain('it had asked for 5Gi, without a limit');
+    expect(world.message('Retrying')).toContain(
+      'node node-1 ran out of memory and killed the container; it had asked for 5Gi, without a limit',
+    );
+  });
+
+  it('was evicted by a node under pressure, again and again: how often and why is told, and counted against nothing', () => {
+    const message = 'The node was low on resource: memory.';
+    const evicted = (name: string) => (own: Pod) => {
+      const gone = ended({ ...own, metadata: { ...own.metadata, name, uid: name } }, { exitCode: 137 });
+      const status = { ...gone.status, reason: 'Evicted', message };
+      return withConditions({ ...gone, status }, { type: 'DisruptionTarget', status: 'True' });
+    };
+    const world = tune().podIs('tune', evicted('a')).run();
+    expect(world.holding).toEqual(['Retrying/Evicted']);
+    world.pods = [...world.pods, evicted('b')(pod(world.job('tune'))), pod(world.job('tune'))];
+    expect(world.run().message('Retrying')).toBe(
+      `stage tune: evicted from node node-1: ${message} (pod b); it is tried again, however often, 2 pods so far: ` +
+        'if that goes on, ask for what it takes (resources.requests in spec.template), or give it nodes with more room',
+    );
+    expect(world.status.phase).toBe('Running');
+  });
+
+  it('was evicted for a limit of its own: it counts, and the kubelet says which', () => {
+    const world = tune().podIs('tune', (own) => {
+      const gone = ended(own, { exitCode: 137 });
+      const message = 'Usage of EmptyDir volume "tmp" exceeds the limit "1Gi".';
+      return { ...gone, status: { ...gone.status, reason: 'Evicted', message } };
+    });
+    expect(world.run().holding).toEqual(['Retrying/Evicted']);
+    expect(world.message('Retrying')).toMatch(/EmptyDir volume "tmp" exceeds.*spec.backoffLimit 6\)$/);
+  });
+
+  it('was taken away before a node was found for it is no failure', () => {
+    const world = tune().podIs('tune', (own) => {
+      const { nodeName: _, ...spec } = own.spec!;
+      return { ...unscheduled({ ...own, spec }, 'Insufficient cpu'), status: { phase: 'Failed' } };
+    });
+    expect(world.run().holding).toEqual([]);
   });
 
   it('without a word of its own still names exit code and pod', () => {
@@ -287,4 +340,190 @@ describe('a failed gate', () => {
     world.results = { plug: { gates: older, evaluation: [] } };
     expect(world.run().status).not.toHaveProperty('gates');
   });
+});
+
+describe('a container beside the worker', () => {
+  const result = {
+    exitCode: 0,
+    reason: 'Completed',
+    finishedAt: later(0),
+    message: JSON.stringify(wordOf('a')),
+  };
+  const beside = (own: Pod, worker: object, sidecar: object, phase = 'Running'): Pod => ({
+    ...own,
+    status: {
+      ...own.status,
+      phase,
+      containerStatuses: [
+        { name: 'worker', state: worker },
+        { name: 'proxy', state: sidecar },
+      ],
+    },
+  });
+  const runsOn = (own: Pod, terminated: object = result) => beside(own, { terminated }, { running: {} });
+  const gone = { exitCode: 3, reason: 'Error', message: 'no route\n' };
+
+  it('that runs on after the worker is told, then ended: the result counts', () => {
+    const world = tune().podIs('tune', (own) => runsOn(own));
+    world.results = { tune: { artifact: artifact('a', 'pvc://artifacts/out'), training: { steps: 1 } } };
+    expect(world.run().holding).toEqual([]);
+    expect(world.decide().lookAgainMilliseconds).toBe(15_100);
+    expect(world.wait(15_100).run().holding).toEqual(['Waiting/SidecarRunning']);
+    expect(world.message('Waiting')).toMatch(
+      /^pod words-tune-.*: the worker ended with exit code 0 at 2026-.*, and container proxy runs on, .* native sidecar/,
+    );
+    expect(world.status.phase).toBe('Running');
+    expect(world.decide().lookAgainMilliseconds).toBe(45_000);
+    world.wait(45_000).run();
+    expect(world.status).toMatchObject({ phase: 'Complete', artifact: { digest: digestOf('a') } });
+    expect(world.message('Complete')).toMatch(
+      /^every stage is done; beside the worker of pod .*, container proxy ran on/,
+    );
+    expect(world.job('tune').metadata.deletionTimestamp).toBeDefined();
+    expect(world.collect().run().status).toMatchObject({ phase: 'Complete', attempt: 1 });
+  });
+
+  it.each([
+    [11, 'BadData', 'row 3 has no answer'],
+    [1, 'StoreUnavailable', 'the store is away'],
+  ])(
+    'that runs on after a worker that failed with %i: the failure is told, and the pods end',
+    (exitCode, reason, text) => {
+      const message = JSON.stringify({ ok: false, stage: 'tune', reason, message: text, exitCode });
+      const world = tune().podIs('tune', (own) => runsOn(own, { exitCode, message, finishedAt: later(0) }));
+      expect(world.wait(60_000).run().holding).toEqual([`Failed/${reason}`]);
+      expect(world.message('Failed')).toMatch(
+        new RegExp(
+          `^stage tune \\(exit code ${exitCode}\\): ${text}; container proxy of pod .* ran on, so that no other was tried`,
+        ),
+      );
+      expect(world.job('tune').metadata.deletionTimestamp).toBeDefined();
+    },
+  );
+
+  it('that fails after the worker had done its part costs nothing, and is named', () => {
+    const world = tune().podIs('tune', (own) =>
+      beside(own, { terminated: result }, { terminated: gone }, 'Failed'),
+    );
+    world.connected = undefined;
+    expect(world.run().status).toMatchObject({ phase: 'Complete', artifact: { digest: digestOf('a') } });
+    expect(world.message('Complete')).toContain(
+      'container proxy ended with exit code 3: Error: no route: make it',
+    );
+  });
+
+  it('that fails before the worker has begun is named with its code and message', () => {
+    const world = tune().podIs('tune', (own) => ({
+      ...beside(own, { waiting: { reason: 'PodInitializing' } }, { waiting: {} }, 'Failed'),
+      status: {
+        ...own.status,
+        phase: 'Failed',
+        initContainerStatuses: [{ name: 'fetch', state: { terminated: gone } }],
+      },
+    }));
+    expect(world.run().holding).toEqual(['Retrying/PodFailed']);
+    expect(world.message('Retrying')).toMatch(
+      /^stage tune: init container fetch ended with exit code 3: Error: no route \(pod words-tune-.*\); it is tried again/,
+    );
+  });
+
+  it('that must end before the worker begins, and takes long, is named; a native sidecar is none', () => {
+    const preparing = (restartPolicy?: string) => (own: Pod) => ({
+      ...waitingFor(own, 'PodInitializing'),
+      spec: { ...own.spec, initContainers: [{ name: 'fetch', ...(restartPolicy && { restartPolicy }) }] },
+      status: {
+        ...waitingFor(own, 'PodInitializing').status,
+        initContainerStatuses: [{ name: 'fetch', state: { running: { startedAt: later(0) } } }],
+      },
+    });
+    const world = tune().podIs('tune', preparing()).run();
+    expect(world.holding).toEqual([]);
+    expect(world.wait(30_000).run().holding).toEqual(['Waiting/InitContainerRunning']);
+    expect(world.message('Waiting')).toContain('init container fetch runs since');
+    expect(tune().podIs('tune', preparing('Always')).wait(60_000).run().holding).toEqual([]);
+  });
+
+  it('that is a native sidecar and fails again and again is named', () => {
+    const world = tune().podIs('tune', (own) => ({
+      ...waitingFor(own, 'PodInitializing'),
+      status: {
+        ...waitingFor(own, 'PodInitializing').status,
+        initContainerStatuses: [
+          {
+            name: 'mesh',
+            state: { waiting: { reason: 'CrashLoopBackOff' } },
+            lastState: { terminated: gone },
+          },
+        ],
+      },
+    }));
+    expect(world.run().holding).toEqual(['Waiting/ContainerFailing']);
+    expect(world.message('Waiting')).toContain(
+      'container mesh ended with exit code 3: Error: no route, again and again',
+    );
+  });
+
+  it('in a shard: the stage goes on when every shard is done, and the Job that does not end goes then', () => {
+    const probe = { data: { uri: 's3://b/p', format: 'text' }, shards: 2 };
+    const world = new World(resource('EmulatorBuild', { spec: { probe } })).run();
+    const shard = (index: number) => pod(world.job('probe'), { name: `p${index}`, shard: index });
+    world.pods = [runsOn(shard(0)), shard(1)];
+    expect(world.wait(60_000).run().holding).toEqual(['Waiting/SidecarRunning']);
+    expect(world.jobs).toHaveLength(1);
+    world.pods = [runsOn(shard(0)), runsOn(shard(1))];
+    world.run();
+    expect(world.job('probe').metadata.deletionTimestamp).toBeDefined();
+    expect(world.job('assemble').metadata.deletionTimestamp).toBeUndefined();
+    expect(world.collect().run().status).toMatchObject({ phase: 'Running', attempt: 1 });
+  });
+});
+
+function wordOf(character: string) {
+  return { ok: true, stage: 'tune', artifact: artifact(character, 'pvc://artifacts/out') };
+}
+
+describe('tries', () => {
+  const probed = (shards: number) =>
+    new World(
+      resource('EmulatorBuild', {
+        spec: { backoffLimit: 2, probe: { data: { uri: 's3://b/p', format: 'text' }, shards } },
+      }),
+    ).run();
+
+  it('are counted for each shard, so that what fails all of them at once is one failure of each', () => {
+    const { spec } = probed(64).job('probe');
+    expect(spec).toMatchObject({ backoffLimitPerIndex: 2, maxFailedIndexes: 0 });
+    expect(spec).not.toHaveProperty('backoffLimit');
+    expect(tune({ backoffLimit: 2 }).job('tune').spec).toMatchObject({ backoffLimit: 2 });
+  });
+
+  it.each(['MaxFailedIndexesExceeded', 'FailedIndexes'])(
+    'that are used up (%s) name shard and field',
+    (reason) => {
+      const world = probed(2);
+      const broken = pod(world.job('probe'), { name: 'b', shard: 1 });
+      world.pods = [ended(broken, failedWith(1, 'probe', 'StoreUnavailable', 'the store is away'))];
+      expect(world.run().message('Retrying')).toBe(
+        'stage probe, shard 1 (exit code 1): the store is away; it is tried again (spec.backoffLimit 2, for each shard)',
+      );
+      world.jobIs('probe', 'Failed', { reason }).run();
+      expect(world.holding).toEqual(['Failed/StoreUnavailable']);
+      expect(world.message('Failed')).toBe(
+        'stage probe, shard 1 (exit code 1): the store is away; tried again 2 times (spec.backoffLimit, for each shard)',
+      );
+    },
+  );
+});
+
+it('a pod that pulls for long is looked at less and less often, though it is not ready', () => {
+  const ready = {
+    type: 'Ready',
+    status: 'False',
+    reason: 'ContainersNotReady',
+    lastTransitionTime: later(0),
+  };
+  const world = tune().podIs('tune', (own) => withConditions(waitingFor(own, 'ContainerCreating'), ready));
+  expect(world.run().decide().lookAgainMilliseconds).toBe(10_100);
+  expect(world.wait(120_000).run().decide().lookAgainMilliseconds).toBe(60_100);
+  expect(world.wait(3_600_000).run().decide().lookAgainMilliseconds).toBe(300_100);
 });
