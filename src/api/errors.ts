@@ -1,3 +1,5 @@
+import { printableLines } from './printable.ts';
+
 /** Why a stage stopped for good: the Failed condition's reason, with the worker's exit code beside it. */
 const exitCodes = {
   BadSpec: 10,
@@ -10,12 +12,15 @@ const exitCodes = {
 
 export type ErrorReason = keyof typeof exitCodes;
 
-/** An error that a user can act on. Its message names the field, row or file and what is right, and quotes no data. */
+/**
+ * An error that a user can act on. Its message names the field, row or file and what is right, and quotes no data; names that
+ * came from outside are printable in it.
+ */
 export class OffsiteError extends Error {
   readonly reason: ErrorReason;
 
   constructor(reason: ErrorReason, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(printableLines(message), options);
     this.name = 'OffsiteError';
     this.reason = reason;
   }

@@ -9,6 +9,7 @@ export { type DataFormat, type Metric, metricsOf } from './metrics.ts';
 export { Adapter, type OffsiteTuneSpec } from './offsite-tune.ts';
 export * from './parse.ts';
 export type { PlugInSpec } from './plug-in.ts';
+export * from './printable.ts';
 export type { Problem } from './problems.ts';
 export * from './quantity.ts';
 export * from './resources.ts';

@@ -3,13 +3,19 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
 import { canonicalJson, fileDigest, filesIn, sha256 } from './digest.ts';
+import { type InnerPath, innerPaths } from './inner-path.ts';
 
 const manifestName = 'manifest.json';
+const mostManifestBytes = 16 * 2 ** 20;
 
 const manifestSchema = z.object({
   kind: z.enum(['Emulator', 'Adapter', 'Model', 'PooledStates']),
   files: z.array(
-    z.object({ path: z.string().min(1), sizeBytes: z.int().nonnegative(), sha256: z.string().length(64) }),
+    z.object({
+      path: z.string(),
+      sizeBytes: z.int().nonnegative(),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    }),
   ),
   madeFrom: z.record(z.string(), z.string()),
   hyperparameters: z.record(z.string(), z.unknown()),
@@ -29,9 +35,12 @@ export interface OpenedArtifact {
   sizeBytes: number;
 }
 
-/** Writes manifest.json last, so that a directory with a manifest is whole. */
+/**
+ * Writes manifest.json last, so that a directory with a manifest is whole.
+ * @throws OffsiteError BadModel for a file's name that no reader would take
+ */
 export function sealArtifact(directory: string, description: Omit<Manifest, 'files'>): OpenedArtifact {
-  const files = filesIn(directory)
+  const files = innerPaths(filesIn(directory), directory)
     .filter((path) => path !== manifestName)
     .map((path) => ({
       path,
@@ -63,10 +72,10 @@ export function openArtifact(
   if (expected.kind !== undefined && manifest.kind !== expected.kind) {
     throw badModel(`${directory}: is an artifact of kind ${manifest.kind}, expected ${expected.kind}`);
   }
-  const listed = new Set([manifestName, ...manifest.files.map(({ path }) => path)]);
+  const listed = new Set<string>([manifestName, ...manifest.files.map(({ path }) => path)]);
   const foreign = filesIn(directory).find((path) => !listed.has(path));
   if (foreign !== undefined) throw badModel(`${join(directory, foreign)}: is not in the manifest`);
-  for (const file of manifest.files) checkFile(directory, file);
+  for (const file of manifest.files) checkFile(directory, file.path as InnerPath, file);
   return opened(directory, manifest, text);
 }
 
@@ -81,18 +90,31 @@ function readManifest(directory: string): { manifest: Manifest; text: string } {
   const path = join(directory, manifestName);
   if (!existsSync(path))
     throw badModel(`${directory}: holds no manifest.json; it is no artifact, or was not finished`);
+  if (statSync(path).size > mostManifestBytes)
+    throw badModel(`${path}: is longer than 16 MiB; no artifact's is`);
   const text = readFileSync(path, 'utf8');
+  const manifest = parsed(text);
+  if (manifest === undefined) throw badModel(`${path}: is damaged`);
+  innerPaths([manifestName, ...manifest.files.map((file) => file.path)], path);
+  return { manifest, text };
+}
+
+function parsed(text: string): Manifest | undefined {
   try {
-    return { manifest: manifestSchema.parse(JSON.parse(text)), text };
+    const manifest = manifestSchema.parse(JSON.parse(text));
+    // Nested so deep that it cannot be written again.
+    canonicalJson(manifest);
+    return manifest;
   } catch {
-    throw badModel(`${path}: is damaged`);
+    return undefined;
   }
 }
 
-function checkFile(directory: string, { path, sizeBytes, sha256: wanted }: Manifest['files'][number]): void {
-  if (path.startsWith('/') || path.includes('\\') || path.split('/').includes('..')) {
-    throw badModel(`${directory}: its manifest names ${path}, which leaves the artifact`);
-  }
+function checkFile(
+  directory: string,
+  path: InnerPath,
+  { sizeBytes, sha256: wanted }: Manifest['files'][number],
+): void {
   const file = join(directory, path);
   const stat = lstatSync(file, { throwIfNoEntry: false });
   if (stat === undefined) throw badModel(`${file}: is in the manifest but not there`);

@@ -1,5 +1,6 @@
 import { join, relative, sep } from 'node:path';
 import { badSpec } from '../api/index.ts';
+import { problemOfPath } from './inner-path.ts';
 
 /** The stores that there are, by the schemes of their URIs. */
 export const storeSchemes = ['s3', 'https', 'hf'] as const;
@@ -33,14 +34,28 @@ export function parseStoreUri(uri: string, field: string): StorePlace {
     throw badSpec(
       `${field}: ${scheme}:// is not supported yet; file:, pvc:// and ${storeSchemes.map((name) => `${name}://`).join(', ')} are`,
     );
-  const parts = rest.replace(/\/$/, '').split('/');
-  const plain = parts.length > 1 && parts.every((part) => !['', '.', '..'].includes(part));
-  if (!plain || /[\\\0]/.test(rest))
-    throw badSpec(`${field}: must be ${forms[known]}, without empty, "." and ".." parts`);
+  const place = rest.replace(/\/$/, '');
+  const problem = place.includes('/') ? problemOfPath(place) : 'has no "/"';
+  if (problem !== undefined)
+    throw badSpec(
+      `${field}: must be ${forms[known]}, without empty, "." and ".." parts; what stands there ${problem}`,
+    );
   if (known === 'https' && /[?#]|^[^/]*@/.test(rest))
     throw badSpec(`${field}: must be without user, "?" and "#": a token belongs into secretRef`);
-  return { scheme: known, place: parts.join('/') };
+  if (!isNamed[known](place.split('/')))
+    throw badSpec(`${field}: must be ${forms[known]}; what stands there names no ${known} place`);
+  return { scheme: known, place };
 }
+
+/** Whether what stands before the path can be what it is to be: it becomes part of an address. */
+const isNamed: Readonly<Record<StoreScheme, (parts: readonly string[]) => boolean>> = {
+  s3: () => true,
+  https: ([host = '']) => !host.includes('%') && URL.canParse(`https://${host}/`),
+  hf(parts) {
+    const [owner = '', name = ''] = parts[0] === 'datasets' ? parts.slice(1) : parts;
+    return /^[\w.-]+$/.test(owner) && /^[\w.-]+(@.+)?$/.test(name);
+  },
+};
 
 /** `<scratch>/<scheme>/<secret>/<place>`: each place has one copy, its neighbours lie beside it as in the store. */
 export function pathOfCopy(scratch: string, { scheme, place }: StorePlace, secret?: string): string {

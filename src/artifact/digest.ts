@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
-import { basename, join, relative, sep } from 'node:path';
+import { closeSync, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { badModel } from '../api/index.ts';
+import { innerPath, innerPaths } from './inner-path.ts';
 
 /** JSON with sorted keys and no white space, so that equal values have equal bytes; undefined members are left out. */
 export function canonicalJson(value: unknown): string {
@@ -41,15 +42,18 @@ export function fileDigest(path: string): string {
 
 /**
  * A model's digest: the sha256 of its sorted `sha256  path` lines, as `sha256sum` prints them. A single file is a directory
- * that holds only it.
- * @throws OffsiteError BadModel when there is nothing there
+ * that holds only it. Names that could stand for another line are refused.
+ * @throws OffsiteError BadModel when there is nothing there, or for a file's name
  */
 export function digestOf(path: string): string {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw badModel(`${path}: there is no such file or directory`);
   const files = stat.isFile()
-    ? [{ path: basename(path), file: path }]
-    : filesIn(path).map((name) => ({ path: name, file: join(path, name) }));
+    ? [{ path: innerPath(basename(path), dirname(path)), file: path }]
+    : innerPaths(filesIn(path, { followed: true }), path).map((name) => ({
+        path: name,
+        file: join(path, name),
+      }));
   if (files.length === 0) throw badModel(`${path}: is empty`);
   const lines = files
     .map(({ path: name, file }) => `${fileDigest(file).slice('sha256:'.length)}  ${name}\n`)
@@ -57,10 +61,29 @@ export function digestOf(path: string): string {
   return sha256(lines.join(''));
 }
 
-/** Every file below a directory, by its path from there with forward slashes, sorted. */
-export function filesIn(directory: string): string[] {
-  return readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => relative(directory, join(entry.parentPath, entry.name)).split(sep).join('/'))
-    .sort();
+/**
+ * Every file below a directory, by its path from there with forward slashes, sorted. Symbolic links count as files; where they
+ * are `followed`, those to directories are walked as well.
+ * @throws OffsiteError BadModel where a link leads back to a directory above it
+ */
+export function filesIn(directory: string, { followed = false } = {}): string[] {
+  const files: string[] = [];
+  const walk = (below: string, above: readonly string[]) => {
+    for (const entry of readdirSync(join(directory, below), { withFileTypes: true })) {
+      const path = below === '' ? entry.name : `${below}/${entry.name}`;
+      const isLink = entry.isSymbolicLink();
+      if (!entry.isDirectory() && !(followed && isLink && isDirectory(join(directory, path)))) {
+        files.push(path);
+        continue;
+      }
+      const real = isLink ? realpathSync(join(directory, path)) : join(above.at(-1) as string, entry.name);
+      if (isLink && above.includes(real))
+        throw badModel(`${join(directory, path)}: is a link to a directory above it`);
+      walk(path, [...above, real]);
+    }
+  };
+  walk('', [realpathSync(directory)]);
+  return files.sort();
 }
+
+const isDirectory = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;

@@ -1,20 +1,30 @@
+import type { Response } from 'undici';
 import { z } from 'zod';
-import { bodyOf, checkRange, type HttpClient, rangeHeaders } from './http.ts';
+import { bodyOf, checkRange, documentOf, type HttpClient, rangeHeaders } from './http.ts';
+import { checkCount } from './inner-path.ts';
 import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
 
-const revisionSchema = z.object({ sha: z.string().min(1) });
-/** Ids of git objects: of a small file its blob, of a large one the pointer to it. */
+/** Ids of git objects: of a small file its blob, of a large one the pointer to it, of a revision its commit. */
 const gitId = /^[0-9a-f]{40}$/;
 const sha256 = /^[0-9a-f]{64}$/;
+const revisionSchema = z.object({ sha: z.string().regex(gitId) });
+const size = z.int().nonnegative();
 const treeSchema = z.array(
   z.object({
     type: z.string(),
     path: z.string(),
-    size: z.number().optional(),
+    size: size.optional(),
     oid: z.string().regex(gitId),
-    lfs: z.object({ oid: z.string().regex(sha256), size: z.number() }).nullish(),
+    lfs: z.object({ oid: z.string().regex(sha256), size }).nullish(),
   }),
 );
+type TreeFile = z.output<typeof treeSchema>[number] & {
+  /** Its path from the place that is meant. */
+  inside: string;
+};
+
+/** A repository may hold more than what is meant of it, but not pages without end: the hub's have up to 1,000 files. */
+const mostPages = 200;
 
 /** A repository of the hub, and what of it is meant. */
 interface HubPlace {
@@ -46,18 +56,18 @@ export class HubStore implements Store {
 
   async list(place: string, signal: AbortSignal): Promise<StoredObject[]> {
     const hub = parsePlace(place);
-    let files: z.output<typeof treeSchema>;
+    let files: TreeFile[];
     try {
       files = await this.#tree(hub, place, signal);
     } catch (error) {
       if (isStoreError(error, 'Missing')) return [];
       throw error;
     }
-    return files.flatMap(({ type, path, size, oid, lfs }) => {
-      const inside = pathBelow(path, hub.path);
-      if (type !== 'file' || inside === undefined || (hub.path === '' && !isOfModel(path))) return [];
-      return [{ path: inside, sizeBytes: lfs?.size ?? size ?? 0, version: lfs?.oid ?? oid }];
-    });
+    return files.map(({ inside, size, oid, lfs }) => ({
+      path: inside,
+      sizeBytes: lfs?.size ?? size ?? 0,
+      version: lfs?.oid ?? oid,
+    }));
   }
 
   async read(object: string, { from, version, signal }: ReadOptions) {
@@ -66,7 +76,7 @@ export class HubStore implements Store {
     const prefix = hub.api === 'datasets' ? 'datasets/' : '';
     const path = hub.path.split('/').map(encodeURIComponent).join('/');
     const url = new URL(`${this.#endpoint}/${prefix}${hub.repository}/resolve/${commit}/${path}`);
-    const headers = { 'accept-encoding': 'identity', ...rangeHeaders(from, '') };
+    const headers = rangeHeaders(from, '');
     const response = await this.#client.request(url, `hf://${object}`, { headers, signal });
     checkRange(response, from, `hf://${object}`);
     // Versions are what tells the bytes; a commit's files never change.
@@ -74,19 +84,32 @@ export class HubStore implements Store {
     return { body: bodyOf(response), checksum };
   }
 
-  async #tree(hub: HubPlace, place: string, signal: AbortSignal) {
+  /** The files that are meant, each with its path from the place. */
+  async #tree(hub: HubPlace, place: string, signal: AbortSignal): Promise<TreeFile[]> {
     const commit = await this.#commit(hub, place, signal);
-    const files: z.output<typeof treeSchema> = [];
+    const files: TreeFile[] = [];
     let url: URL | undefined = new URL(
       `${this.#endpoint}/api/${hub.api}/${hub.repository}/tree/${commit}?recursive=true`,
     );
-    while (url !== undefined) {
+    for (let pages = 1; url !== undefined; pages++) {
       const response = await this.#client.request(url, `hf://${place}`, { signal });
-      files.push(...parsed(treeSchema, await response.json().catch(() => undefined), place));
+      for (const entry of parsed(treeSchema, await jsonOf(response, place), place)) {
+        const inside = pathBelow(entry.path, hub.path);
+        if (entry.type !== 'file' || inside === undefined || (hub.path === '' && !isOfModel(entry.path)))
+          continue;
+        files.push({ ...entry, inside });
+      }
+      checkCount(files.length, `hf://${place}`);
       const next = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
-      const following: URL | undefined = next === undefined ? undefined : new URL(next, url);
+      const following: URL | null | undefined = next === undefined ? undefined : URL.parse(next, url.href);
       // The token would go along.
-      if (following !== undefined && following.origin !== url.origin) throw notAHub(place);
+      if (following === null || (following !== undefined && following.origin !== url.origin))
+        throw notAHub(place);
+      if (following !== undefined && pages === mostPages)
+        throw new StoreError(
+          'StoreUnavailable',
+          `hf://${place}: its server's file list has more than ${mostPages} pages`,
+        );
       url = following;
     }
     return files;
@@ -102,9 +125,7 @@ export class HubStore implements Store {
     );
     const commit = this.#client
       .request(url, `hf://${place}`, { signal })
-      .then(
-        async (response) => parsed(revisionSchema, await response.json().catch(() => undefined), place).sha,
-      );
+      .then(async (response) => parsed(revisionSchema, await jsonOf(response, place), place).sha);
     this.#commits.set(key, commit);
     commit.catch(() => this.#commits.delete(key));
     return commit;
@@ -128,6 +149,16 @@ function pathBelow(path: string, place: string): string | undefined {
 
 const isOfModel = (path: string) =>
   !path.includes('/') && /\.(json|safetensors|gguf|model|txt|jinja)$/.test(path);
+
+/** Undefined where it is none, or too long for a page. */
+async function jsonOf(response: Response, place: string): Promise<unknown> {
+  const text = await documentOf(response, `hf://${place}`);
+  try {
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 function parsed<T>(schema: z.ZodType<T>, value: unknown, place: string): T {
   const result = schema.safeParse(value);

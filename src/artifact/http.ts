@@ -8,6 +8,9 @@ import { StoreError } from './store.ts';
 
 const mostRedirects = 5;
 const headersWithin = 30_000;
+/** Of what is read as a whole: manifests, pages of a file list. */
+const mostDocumentBytes = 16 * 2 ** 20;
+const documentWithin = 120_000;
 
 export interface HttpRequest {
   method?: 'GET' | 'HEAD';
@@ -17,7 +20,8 @@ export interface HttpRequest {
 
 /**
  * Reads over HTTP with a bearer token: it goes only to the host that it is for, whatever that redirects to. Hosts, those of
- * redirects too, are those that an administrator allows, where there is a list of them; and no redirect leaves TLS.
+ * redirects too, are those that an administrator allows, where there is a list of them; and no redirect leaves TLS. Bytes come
+ * as they are: a compressed answer could be of any size.
  */
 export class HttpClient {
   readonly #token: string | undefined;
@@ -58,7 +62,11 @@ export class HttpClient {
       const ownHost = at.origin === url.origin && this.#token !== undefined;
       const response = await this.#fetch(at, name, {
         method,
-        headers: { ...headers, ...(ownHost && { authorization: `Bearer ${this.#token}` }) },
+        headers: {
+          'accept-encoding': 'identity',
+          ...headers,
+          ...(ownHost && { authorization: `Bearer ${this.#token}` }),
+        },
         redirect: 'manual',
         signal,
       });
@@ -66,7 +74,9 @@ export class HttpClient {
       if (response.status < 300 || response.status >= 400 || location === null)
         return this.#checked(response, name);
       await response.body?.cancel();
-      at = new URL(location, at);
+      const next = URL.parse(location, at.href);
+      if (next === null) throw new StoreError('StoreUnavailable', `${name}: is redirected to no address`);
+      at = next;
     }
     throw new StoreError('StoreUnavailable', `${name}: is redirected again and again`);
   }
@@ -111,9 +121,15 @@ export class HttpClient {
   }
 
   async #checked(response: Response, name: string): Promise<Response> {
-    if (response.ok) return response;
+    const encoding = response.headers.get('content-encoding') ?? 'identity';
+    if (response.ok && encoding === 'identity') return response;
     await response.body?.cancel();
     const { status } = response;
+    if (response.ok)
+      throw new StoreError(
+        'StoreUnavailable',
+        `${name}: its server sends it compressed (Content-Encoding), which it was asked not to`,
+      );
     if (status === 404 || status === 410) throw new StoreError('Missing', `${name}: there is no such file`);
     if (status === 412 || status === 416)
       throw new StoreError('Changed', `${name}: was changed while it was read`);
@@ -129,6 +145,36 @@ export class HttpClient {
 /** An answer's bytes. */
 export function bodyOf(response: Response): Readable {
   return response.body === null ? Readable.from([]) : Readable.fromWeb(response.body as ReadableStream);
+}
+
+/**
+ * An answer's text, where it is a document.
+ * @returns undefined where it is longer than 16 MiB
+ * @throws StoreError where it takes its time, or breaks off
+ */
+export async function documentOf(
+  response: Response,
+  name: string,
+  within = documentWithin,
+): Promise<string | undefined> {
+  const body = bodyOf(response);
+  const late = new StoreError('StoreUnavailable', `${name}: its server takes longer than ${within / 1000} s`);
+  const timer = setTimeout(() => body.destroy(late), within);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > mostDocumentBytes) return undefined;
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof StoreError || (error as Error).name === 'AbortError') throw error;
+    throw new StoreError('StoreUnavailable', `${name}: the connection broke while it was read`);
+  } finally {
+    clearTimeout(timer);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** Asks for the bytes from `from` on, of this version only where the server knows versions. */

@@ -1,11 +1,17 @@
 import type { Response } from 'undici';
 import { z } from 'zod';
-import { bodyOf, checkRange, type HttpClient, rangeHeaders } from './http.ts';
+import { badModel } from '../api/index.ts';
+import { bodyOf, checkRange, documentOf, type HttpClient, rangeHeaders } from './http.ts';
+import { innerPaths } from './inner-path.ts';
 import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
 
 const manifestSchema = z.object({
   files: z.array(
-    z.object({ path: z.string().min(1), sizeBytes: z.int().nonnegative(), sha256: z.string().length(64) }),
+    z.object({
+      path: z.string(),
+      sizeBytes: z.int().nonnegative(),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    }),
   ),
 });
 
@@ -25,18 +31,20 @@ export class HttpsStore implements Store {
 
   async list(place: string, signal: AbortSignal): Promise<StoredObject[]> {
     const manifest = await this.#manifest(place, signal);
-    if (manifest !== undefined) return manifest;
+    if (Array.isArray(manifest)) return manifest;
     try {
       return [await this.#look(place, '', signal)];
     } catch (error) {
-      if (isStoreError(error, 'Missing')) return [];
-      throw error;
+      if (!isStoreError(error, 'Missing')) throw error;
+      if (manifest === 'too long')
+        throw badModel(`https://${place}/manifest.json: is longer than 16 MiB; no artifact's is`);
+      return [];
     }
   }
 
   async read(object: string, { from, version, signal }: ReadOptions) {
     const name = `https://${object}`;
-    const headers = { 'accept-encoding': 'identity', ...rangeHeaders(from, version) };
+    const headers = rangeHeaders(from, version);
     const response = await this.#client.request(urlOf(object), name, { headers, signal });
     const sha256 = this.#digests.get(object);
     // A manifest's digest decides; else a file must be the one that was looked at.
@@ -46,25 +54,27 @@ export class HttpsStore implements Store {
     return { body: bodyOf(response), checksum: sha256 === undefined ? undefined : { sha256 } };
   }
 
-  async #manifest(place: string, signal: AbortSignal): Promise<StoredObject[] | undefined> {
+  /** What a manifest lists. Some servers give any file below a place that is one: what is too long may be that. */
+  async #manifest(place: string, signal: AbortSignal): Promise<StoredObject[] | 'too long' | undefined> {
     const object = `${place}/manifest.json`;
-    let text: string;
+    let text: string | undefined;
     let version: string;
     try {
-      const headers = { 'accept-encoding': 'identity' };
-      const response = await this.#client.request(urlOf(object), `https://${object}`, { headers, signal });
+      const response = await this.#client.request(urlOf(object), `https://${object}`, { signal });
       version = versionOf(response);
-      text = await response.text();
+      text = await documentOf(response, `https://${object}`);
     } catch (error) {
       // Many servers refuse what they do not have.
       if (isStoreError(error, 'Missing') || isStoreError(error, 'AccessDenied')) return undefined;
       throw error;
     }
+    if (text === undefined) return 'too long';
     const parsed = manifestSchema.safeParse(json(text));
     if (!parsed.success) return undefined;
-    const files = parsed.data.files.map(({ path, sizeBytes, sha256 }) => {
-      if (path.split('/').some((part) => ['', '.', '..'].includes(part)) || path.includes('\\'))
-        throw new StoreError('Missing', `https://${object}: names a file outside the artifact`);
+    const named = parsed.data.files;
+    // Before any of them becomes part of an address.
+    innerPaths(['manifest.json', ...named.map(({ path }) => path)], `https://${object}`);
+    const files = named.map(({ path, sizeBytes, sha256 }) => {
       this.#digests.set(`${place}/${path}`, sha256);
       return { path, sizeBytes, version: sha256 };
     });
@@ -73,8 +83,7 @@ export class HttpsStore implements Store {
 
   async #look(object: string, path: string, signal: AbortSignal): Promise<StoredObject> {
     const name = `https://${object}`;
-    const headers = { 'accept-encoding': 'identity' };
-    const response = await this.#client.request(urlOf(object), name, { method: 'HEAD', headers, signal });
+    const response = await this.#client.request(urlOf(object), name, { method: 'HEAD', signal });
     const length = response.headers.get('content-length');
     if (length === null)
       throw new StoreError('StoreUnavailable', `${name}: its server does not say how long it is`);

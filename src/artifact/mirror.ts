@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { badSpec } from '../api/index.ts';
 import { type Copy, copyAt } from './copies.ts';
@@ -60,7 +59,7 @@ export class Mirror {
     const copy = copyAt(this.#options.scratch, path);
     if (copy === undefined) return true;
     const { signal } = this.#options;
-    return await pull(await this.#storeOf(copy), this.#copyOf(copy, path), {
+    return await pull(await this.#storeOf(copy), this.#copyOf(copy), {
       signal,
       exact,
       sealed,
@@ -74,7 +73,7 @@ export class Mirror {
     if (copy === undefined) return;
     const store = await this.#storeOf(copy);
     if (!isWritable(store)) throw badSpec(`${copy.scheme}://${copy.place}: can only be read`);
-    await push(store, this.#copyOf(copy, path), { signal, exact });
+    await push(store, this.#copyOf(copy), { signal, exact });
   }
 
   /**
@@ -118,9 +117,8 @@ export class Mirror {
     }
   }
 
-  #copyOf({ scheme, place, secret }: Copy, path: string): StoreCopy {
-    const notes = join(this.#options.scratch as string, '.notes', scheme, secret ?? '_');
-    return new StoreCopy(scheme, place, path, notes);
+  #copyOf(copy: Copy): StoreCopy {
+    return new StoreCopy(this.#options.scratch as string, copy);
   }
 
   #storeOf({ scheme, secret }: Copy): Promise<Store> {

@@ -13,6 +13,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { filesIn } from './digest.ts';
+import { type InnerPath, innerPaths, itself } from './inner-path.ts';
 import { type Checksum, isStoreError, type Store, type StoredObject, StoreError } from './store.ts';
 import { readNote, type StoreCopy, writeNote } from './store-copy.ts';
 
@@ -26,23 +27,41 @@ export interface PullOptions {
   /** Nothing counts as being there without manifest.json. */
   sealed?: boolean;
   progress?: TransferProgress | undefined;
+  patience?: Patience;
+}
+
+/** In milliseconds. */
+interface Patience {
+  /** How long a server may take for `leastBytes` more. */
+  stall: number;
+  /** The pause after a failure, which doubles with each in a row. */
+  retry: number;
+}
+
+/** An object whose path has been checked, and its size too. */
+export interface CheckedObject extends StoredObject {
+  path: InnerPath;
 }
 
 const atOnce = 4;
 const mostFailures = 6;
 const mostChanges = 3;
+/** What a connection must bring to count as one that works, and bring again and again. */
+const leastBytes = 16 * 1024;
+const defaultPatience: Patience = { stall: 60_000, retry: 200 };
 
 /**
  * Makes the copy what the store holds at its place. A file that is here in the store's version is not fetched again, one
  * that was cut off goes on where it was, and every file's size and checksum are checked.
  * @returns false where the store has nothing there
- * @throws StoreError, OffsiteError BadSpec
+ * @throws StoreError; OffsiteError BadModel for names that cannot be files of the copy; BadSpec
  */
 export async function pull(store: Store, copy: StoreCopy, options: PullOptions): Promise<boolean> {
-  const { signal, exact, sealed = false, progress = () => {} } = options;
+  const { signal, exact, sealed = false, progress = () => {}, patience = defaultPatience } = options;
   for (let changes = 0; ; changes++) {
-    const stored = await store.list(copy.place, signal);
+    const stored = checkObjects(await store.list(copy.place, signal), copy.describe(''));
     const objects = !sealed || stored.some(({ path }) => path === 'manifest.json') ? stored : [];
+    for (const { path } of [{ path: itself }, ...objects]) copy.checkLinks(path);
     if (exact) clear(copy, objects);
     const total = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     let done = 0;
@@ -51,7 +70,9 @@ export async function pull(store: Store, copy: StoreCopy, options: PullOptions):
       progress(done, total);
     };
     try {
-      await eachAtOnce(objects, atOnce, (object) => pullObject(store, copy, object, signal, count));
+      await eachAtOnce(objects, atOnce, (object) =>
+        pullObject(store, copy, object, { signal, patience, count }),
+      );
       return objects.length > 0;
     } catch (error) {
       // Somebody wrote there meanwhile: look again.
@@ -62,14 +83,34 @@ export async function pull(store: Store, copy: StoreCopy, options: PullOptions):
   }
 }
 
+/** What a store says that it has, before any of it is believed. @throws OffsiteError BadModel, StoreError */
+function checkObjects(stored: readonly StoredObject[], where: string): CheckedObject[] {
+  const wrong = stored.find(({ sizeBytes }) => !Number.isSafeInteger(sizeBytes) || sizeBytes < 0);
+  if (wrong !== undefined)
+    throw new StoreError('StoreUnavailable', `${where}: its server does not say how long ${wrong.path} is`);
+  const single = stored.length === 1 && stored[0]?.path === '';
+  if (!single)
+    innerPaths(
+      stored.map(({ path }) => path),
+      where,
+    );
+  return stored as CheckedObject[];
+}
+
+interface Transfer {
+  signal: AbortSignal;
+  patience: Patience;
+  count: (bytes: number) => void;
+}
+
 async function pullObject(
   store: Store,
   copy: StoreCopy,
-  object: StoredObject,
-  signal: AbortSignal,
-  count: (bytes: number) => void,
+  object: CheckedObject,
+  transfer: Transfer,
 ): Promise<void> {
   const { path, sizeBytes, version } = object;
+  const { signal, patience, count } = transfer;
   const file = copy.fileOf(path);
   if (isCurrent(copy, object)) {
     count(sizeBytes);
@@ -89,31 +130,23 @@ async function pullObject(
     // An empty object has no bytes to ask for, but a checksum.
     if (from === sizeBytes && (sizeBytes > 0 || existsSync(part))) break;
     try {
-      const read = await store.read(copy.objectOf(path), { from, version, signal });
-      checksum = read.checksum;
-      await pipeline(
-        read.body,
-        async function* (chunks: AsyncIterable<Buffer>) {
-          for await (const chunk of chunks) {
-            count(chunk.length);
-            counted += chunk.length;
-            yield chunk;
-          }
+      ({ checksum } = await fetchPart(store, copy, object, part, from, {
+        ...transfer,
+        count(bytes) {
+          count(bytes);
+          counted += bytes;
         },
-        createWriteStream(part, { flags: 'a' }),
-        { signal },
-      );
-      failures = 0;
+      }));
     } catch (error) {
       // Its beginning is of another version, or cannot be gone on from.
       if (isStoreError(error, 'Changed')) rmSync(part, { force: true });
       if (signal.aborted || !mayPass(error)) throw error;
       // Some bytes came: the connection works, only not for long.
-      failures = existsSync(part) && statSync(part).size > from ? 1 : failures + 1;
+      const came = existsSync(part) ? statSync(part).size - from : 0;
+      failures = came >= leastBytes ? 1 : failures + 1;
       if (failures > mostFailures) throw asStoreError(error, copy.describe(path));
-      await sleep(Math.min(200 * 2 ** failures, 10_000), undefined, { signal });
+      await sleep(Math.min(patience.retry * 2 ** failures, 10_000), undefined, { signal });
     }
-    if (existsSync(part) && statSync(part).size > sizeBytes) rmSync(part);
   }
   checksum ??= await checksumOf(store, copy, object, signal);
   if (checksum !== undefined && !(await fits(part, checksum))) {
@@ -129,11 +162,60 @@ async function pullObject(
   writeNote(copy.noteOf(path), { version, sizeBytes, mtimeMs: statSync(file).mtimeMs });
 }
 
+/**
+ * Adds an object's bytes from `from` on to a file: as many as it is to have, and not one more.
+ * @throws StoreError also where the server sends more or fewer, or next to nothing for long
+ */
+async function fetchPart(
+  store: Store,
+  copy: StoreCopy,
+  { path, sizeBytes, version }: CheckedObject,
+  part: string,
+  from: number,
+  { signal, patience, count }: Transfer,
+): Promise<{ checksum: Checksum | undefined }> {
+  const where = copy.describe(path);
+  const wrong = (what: string) => new StoreError('StoreUnavailable', `${where}: its server ${what}`);
+  const stall = new AbortController();
+  const timer = setTimeout(() => stall.abort(), patience.stall);
+  const either = AbortSignal.any([signal, stall.signal]);
+  let came = from;
+  let atLastLook = from;
+  try {
+    const { body, checksum } = await store.read(copy.objectOf(path), { from, version, signal: either });
+    await pipeline(
+      body,
+      async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) {
+          came += chunk.length;
+          if (came > sizeBytes) throw wrong(`sends more than the ${sizeBytes} bytes that it said`);
+          count(chunk.length);
+          if (came - atLastLook >= leastBytes) {
+            atLastLook = came;
+            timer.refresh();
+          }
+          yield chunk;
+        }
+      },
+      createWriteStream(part, { flags: 'a' }),
+      { signal: either },
+    );
+    if (came < sizeBytes) throw wrong(`sends ${came} of the ${sizeBytes} bytes that it said`);
+    return { checksum };
+  } catch (error) {
+    if (stall.signal.aborted && !signal.aborted)
+      throw wrong(`sent less than ${leastBytes} bytes in ${patience.stall / 1000} s`);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** The checksum of an object whose bytes were all here from an earlier try. */
 async function checksumOf(
   store: Store,
   copy: StoreCopy,
-  { path, sizeBytes, version }: StoredObject,
+  { path, sizeBytes, version }: CheckedObject,
   signal: AbortSignal,
 ): Promise<Checksum | undefined> {
   if (sizeBytes === 0) return undefined;
@@ -143,7 +225,7 @@ async function checksumOf(
 }
 
 /** Whether the file is here, in the version that the store has, and nobody wrote to it since. */
-export function isCurrent(copy: StoreCopy, { path, sizeBytes, version }: StoredObject): boolean {
+export function isCurrent(copy: StoreCopy, { path, sizeBytes, version }: CheckedObject): boolean {
   const stat = statSync(copy.fileOf(path), { throwIfNoEntry: false });
   const note = readNote(copy.noteOf(path));
   return (
@@ -168,17 +250,17 @@ export async function hashOf(bytes: Readable, hash: Hash): Promise<string> {
 }
 
 /** Takes away what the store does not have; also a file where it has a directory, and the other way round. */
-function clear(copy: StoreCopy, objects: readonly StoredObject[]): void {
-  const root = copy.fileOf('');
+function clear(copy: StoreCopy, objects: readonly CheckedObject[]): void {
+  const root = copy.fileOf(itself);
   const stat = statSync(root, { throwIfNoEntry: false });
   if (stat === undefined) return;
-  const isFile = objects[0]?.path === '';
+  const isFile = objects[0]?.path === itself;
   if (objects.length === 0 || stat.isFile() !== isFile) {
     rmSync(root, { recursive: true, force: true });
     return;
   }
   if (isFile) return;
-  const wanted = new Set(objects.map(({ path }) => path));
+  const wanted = new Set<string>(objects.map(({ path }) => path));
   for (const path of filesIn(root)) if (!wanted.has(path)) rmSync(join(root, path));
 }
 

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { filesIn } from './digest.ts';
+import { type InnerPath, innerPath, itself } from './inner-path.ts';
 import { eachAtOnce, hashOf, isCurrent } from './pull.ts';
 import { type StoredObject, StoreError, type WritableStore } from './store.ts';
 import { type StoreCopy, writeNote } from './store-copy.ts';
@@ -34,8 +35,9 @@ export async function push(
   for (let round = 1; ; round++) {
     const files = localFiles(copy);
     const stored = new Map((await store.list(copy.place, signal)).map((object) => [object.path, object]));
-    const changed = files.filter((path) => !isStored(copy, stored.get(path)));
-    const surplus = exact ? [...stored.keys()].filter((path) => !files.includes(path)) : [];
+    const changed = files.filter((path) => !isStored(copy, path, stored.get(path)));
+    const own = new Set<string>(files);
+    const surplus = exact ? [...stored.keys()].filter((path) => !own.has(path)) : [];
     // What no seal of the copy speaks for does no harm, and may be all that is whole there until the new is up.
     const sealsHere = files.filter(isSeal);
     const harmful = surplus.filter((path) => sealsHere.some((seal) => covers(seal, [path])));
@@ -69,22 +71,27 @@ function covers(seal: string, paths: readonly string[]): boolean {
   return paths.some((path) => path.startsWith(directory));
 }
 
-function localFiles(copy: StoreCopy): string[] {
-  const stat = statSync(copy.fileOf(''), { throwIfNoEntry: false });
+/** @throws OffsiteError BadModel for a name that no store's reader would take */
+function localFiles(copy: StoreCopy): InnerPath[] {
+  const root = copy.fileOf(itself);
+  const stat = statSync(root, { throwIfNoEntry: false });
   if (stat === undefined) return [];
-  return stat.isFile() ? [''] : filesIn(copy.fileOf('')).filter((path) => !isUnfinished(path));
+  if (stat.isFile()) return [itself];
+  return filesIn(root)
+    .filter((path) => !isUnfinished(path))
+    .map((path) => innerPath(path, copy.describe('')));
 }
 
 /** What is being written right now, and will be renamed. */
 const isUnfinished = (path: string) => /\.(partial|previous|tmp)(\/|$)/.test(path);
 
-const isStored = (copy: StoreCopy, object: StoredObject | undefined): boolean =>
-  object !== undefined && isCurrent(copy, object);
+const isStored = (copy: StoreCopy, path: InnerPath, object: StoredObject | undefined): boolean =>
+  object !== undefined && isCurrent(copy, { ...object, path });
 
 async function upload(
   store: WritableStore,
   copy: StoreCopy,
-  path: string,
+  path: InnerPath,
   signal: AbortSignal,
 ): Promise<void> {
   // Opened once: a newer file that is renamed over it meanwhile must not be stored with this one's sha256.

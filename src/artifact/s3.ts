@@ -1,6 +1,6 @@
 import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
-import type { Readable } from 'node:stream';
+import { PassThrough, pipeline, Readable } from 'node:stream';
 import {
   DeleteObjectsCommand,
   GetObjectCommand,
@@ -12,6 +12,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import { badSpec } from '../api/index.ts';
 import type { StoreCredentials } from './credentials.ts';
+import { checkCount } from './inner-path.ts';
 import { type Proxies, whyUnreached } from './proxies.ts';
 import {
   type Outgoing,
@@ -25,6 +26,11 @@ const mebibyte = 2 ** 20;
 const leastPart = 8 * mebibyte;
 const mostParts = 10_000;
 const mostDeleted = 1000;
+/** Of an answer that is no object: a page of a list, an error. */
+const mostAnswerBytes = 16 * mebibyte;
+const listWithin = 600_000;
+/** A server gives up to 1,000 objects a page. */
+const mostPages = 200;
 
 /** Any S3: the SDK signs, retries and cuts uploads into parts; a custom endpoint is spoken to path-style. */
 export class S3Store implements WritableStore {
@@ -54,9 +60,34 @@ export class S3Store implements WritableStore {
       responseChecksumValidation: 'WHEN_REQUIRED',
       requestHandler: { connectionTimeout: 10_000, socketTimeout: 60_000, ...agentsFor(proxies) },
     });
+    this.#client.middlewareStack.add(
+      (next, { commandName }) =>
+        async (request) => {
+          const result = await next(request);
+          const response = result.response as { body?: unknown; statusCode: number };
+          const isObject = commandName === 'GetObjectCommand' && response.statusCode < 300;
+          if (!isObject && response.body instanceof Readable) response.body = boundedBody(response.body);
+          return result;
+        },
+      // Before the SDK's own, which reads the body.
+      { step: 'deserialize', priority: 'low', name: 'boundAnswers' },
+    );
   }
 
-  async list(place: string, signal: AbortSignal): Promise<StoredObject[]> {
+  async list(place: string, stop: AbortSignal): Promise<StoredObject[]> {
+    const late = AbortSignal.timeout(listWithin);
+    try {
+      return await this.#list(place, AbortSignal.any([stop, late]));
+    } catch (error) {
+      if (!late.aborted || stop.aborted) throw error;
+      throw new StoreError(
+        'StoreUnavailable',
+        `s3://${place}: its server takes longer than ${listWithin / 1000} s to list it`,
+      );
+    }
+  }
+
+  async #list(place: string, signal: AbortSignal): Promise<StoredObject[]> {
     const { bucket, key } = partsOf(place);
     const below = await this.#listBelow(bucket, `${key}/`, signal);
     if (below.length > 0) return below;
@@ -64,7 +95,7 @@ export class S3Store implements WritableStore {
       const { ContentLength, ETag } = await this.#do(place, () =>
         this.#client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }),
       );
-      return [{ path: '', sizeBytes: ContentLength ?? 0, version: ETag ?? '' }];
+      return [{ path: '', sizeBytes: ContentLength ?? 0, version: versionOf(ETag, place) }];
     } catch (error) {
       if (error instanceof StoreError && error.reason === 'Missing') return [];
       throw error;
@@ -130,21 +161,31 @@ export class S3Store implements WritableStore {
   async #listBelow(bucket: string, prefix: string, signal: AbortSignal): Promise<StoredObject[]> {
     const objects: StoredObject[] = [];
     let token: string | undefined;
-    do {
+    for (let pages = 0; pages < mostPages; pages++) {
       const page = await this.#do(`${bucket}/${prefix}`, () =>
         this.#client.send(
           new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ContinuationToken: token }),
           { abortSignal: signal },
         ),
       );
-      for (const { Key = '', Size = 0, ETag = '' } of page.Contents ?? []) {
+      for (const { Key = '', Size = 0, ETag } of page.Contents ?? []) {
         // Some tools make empty objects that stand for directories.
         if (Key.endsWith('/')) continue;
-        objects.push({ path: Key.slice(prefix.length), sizeBytes: Size, version: ETag });
+        if (!Key.startsWith(prefix)) throw notAsAsked(`${bucket}/${prefix}`, 'ListObjectsV2');
+        objects.push({
+          path: Key.slice(prefix.length),
+          sizeBytes: Size,
+          version: versionOf(ETag, `${bucket}/${prefix}`),
+        });
       }
+      checkCount(objects.length, `s3://${bucket}/${prefix}`);
       token = page.NextContinuationToken;
-    } while (token !== undefined);
-    return objects;
+      if (token === undefined) return objects;
+    }
+    throw new StoreError(
+      'StoreUnavailable',
+      `s3://${bucket}/${prefix}: its server's list has more than ${mostPages} pages`,
+    );
   }
 
   async #do<T>(place: string, action: () => Promise<T>): Promise<T> {
@@ -155,6 +196,28 @@ export class S3Store implements WritableStore {
     }
   }
 }
+
+/** An answer's body, broken off where it is longer than any list or error: the SDK reads it whole. */
+function boundedBody(body: Readable): Readable {
+  const bounded = new PassThrough();
+  let bytes = 0;
+  body.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > mostAnswerBytes) body.destroy(new Error('its answer is too long'));
+  });
+  pipeline(body, bounded, () => {});
+  return bounded;
+}
+
+/** An ETag goes back to the server in a header. */
+function versionOf(tag: string | undefined, place: string): string {
+  const version = tag ?? '';
+  if (!/^[\x20-\x7e]{0,1024}$/.test(version)) throw notAsAsked(place, 'ETag');
+  return version;
+}
+
+const notAsAsked = (place: string, what: string) =>
+  new StoreError('StoreUnavailable', `s3://${place}: its server does not answer as it should (${what})`);
 
 /** The keys that a wrong Secret shows itself by. */
 const wrongKeys = new Set([

@@ -1,37 +1,63 @@
-import { mkdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { badSpec } from '../api/index.ts';
+import { type Copy, pathOfCopy } from './copies.ts';
+import { type InnerPath, itself } from './inner-path.ts';
 import { writeWhole } from './whole.ts';
 
-/** Where a place of a store has its copy, and where notes about each file of it lie: outside the copy, which must hold nothing else. */
+/**
+ * Where a place of a store has its copy below the scratch directory, and where notes about each file of it lie: outside the
+ * copy, which must hold nothing else.
+ */
 export class StoreCopy {
   readonly place: string;
   readonly #scheme: string;
+  readonly #scratch: string;
   readonly #root: string;
   readonly #notes: string;
 
-  /** @param path of the copy; @param notes a directory that nothing else writes to */
-  constructor(scheme: string, place: string, path: string, notes: string) {
+  constructor(scratch: string, { scheme, place, secret }: Copy) {
     this.place = place;
     this.#scheme = scheme;
-    this.#root = path;
-    this.#notes = notes;
+    this.#scratch = scratch;
+    this.#root = pathOfCopy(scratch, { scheme, place }, secret);
+    this.#notes = join(scratch, '.notes', pathOfCopy('', { scheme, place: '' }, secret));
   }
 
-  /** @param path from the place; empty for the place itself */
-  fileOf(path: string): string {
-    return path === '' ? this.#root : join(this.#root, path);
+  /** @param path from the place; `itself` for the place itself */
+  fileOf(path: InnerPath): string {
+    return path === itself ? this.#root : join(this.#root, path);
   }
 
   objectOf(path: string): string {
     return path === '' ? this.place : `${this.place}/${path}`;
   }
 
+  /** Named by a hash: an object may have the name of another's note, and a name as long as can be. */
   noteOf(path: string): string {
-    return join(this.#notes, `${this.objectOf(path)}.note`);
+    return join(this.#notes, createHash('sha256').update(this.objectOf(path)).digest('hex'));
   }
 
   describe(path: string): string {
     return `${this.#scheme}://${this.objectOf(path)}`;
+  }
+
+  /**
+   * Nothing is written or cleared through a symbolic link: it would happen outside of the copy.
+   * @throws OffsiteError BadSpec where one lies on the way from the scratch directory to a file of the copy
+   */
+  checkLinks(path: InnerPath): void {
+    let at = this.#scratch;
+    for (const part of relative(this.#scratch, this.fileOf(path)).split(sep)) {
+      at = join(at, part);
+      const stat = lstatSync(at, { throwIfNoEntry: false });
+      if (stat === undefined) return;
+      if (stat.isSymbolicLink())
+        throw badSpec(
+          `${this.describe(path)}: a symbolic link lies in its copy (${at}) and leads out of it: remove the link`,
+        );
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { printable } from '../api/index.ts';
 
 /** An object in a store. */
 export interface StoredObject {
@@ -50,7 +51,7 @@ export class StoreError extends Error {
   readonly reason: 'AccessDenied' | 'StoreUnavailable' | 'Missing' | 'Changed';
 
   constructor(reason: StoreError['reason'], message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(printable(message), options);
     this.name = 'StoreError';
     this.reason = reason;
   }

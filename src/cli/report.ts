@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { badSpec } from '../api/index.ts';
+import { badSpec, printableJson } from '../api/index.ts';
 import { gatherCluster, gatherWorkDir, type ReportRecord, writeReport, writeRun } from '../report/index.ts';
 import { parseMounts } from './arguments.ts';
 import type { LoadedResource } from './manifests.ts';
@@ -23,7 +23,7 @@ export async function reportCommand(subject: string, flags: ReportFlags): Promis
       ? gatherWorkDir(workDirOf(subject), claims)
       : await gatherCluster({ name: subject, namespace, claims });
   await writeReport(record, file);
-  console.log(flags.json ? JSON.stringify({ report: file, ...counts(record) }) : `Report: ${file}`);
+  console.log(flags.json ? printableJson({ report: file, ...counts(record) }) : `Report: ${file}`);
 }
 
 /** Keeps where the addresses of a run lie, so that its report can be made again later. */

@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import { badSpec } from '../api/index.ts';
+import { badSpec, printable, printableJson } from '../api/index.ts';
 import { openTerminal } from '../progress/index.ts';
 import { parseMounts } from './arguments.ts';
 import { inOrder, loadManifests } from './manifests.ts';
@@ -51,13 +51,16 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   const made = abort.signal.aborted ? { problem: 'No report: stopped.' } : await reportOfRun(flags.workDir);
   if (flags.json)
     console.log(
-      JSON.stringify({
+      printableJson({
         type: 'summary',
         resources: runs.map(({ resource, status }) => ({ ...resource, status })),
         ...made,
       }),
     );
-  else console.log(`${summary(runs)}\n\n${'report' in made ? `Report: ${made.report}` : made.problem}`);
+  else
+    console.log(
+      `${summary(runs)}\n\n${'report' in made ? `Report: ${made.report}` : printable(made.problem)}`,
+    );
   // At once: while Node would clear up, one more SIGTERM would end it by that signal.
   process.exit(runs.every(isComplete) ? 0 : 1);
 }

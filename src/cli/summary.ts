@@ -1,7 +1,9 @@
-import type { PlugInStatus, TaskResult } from '../api/index.ts';
+import { type PlugInStatus, printable, type TaskResult } from '../api/index.ts';
 import type { RunResource } from './run.ts';
 
-/** What a run ends with on a terminal: the cells of each evaluation, then one line a resource with its artifact. */
+/**
+ * What a run ends with on a terminal, printable: the cells of each evaluation, then one line a resource with its artifact.
+ */
 export function summary(runs: readonly RunResource[]): string {
   const tables = runs.flatMap(({ status }) => ((status as PlugInStatus).evaluation ?? []).map(table));
   return [...tables, runs.map(line).join('\n'), counts(runs)].join('\n\n');
@@ -23,15 +25,16 @@ function table({ task, metric, samples, cells, differences = [] }: TaskResult): 
     ({ name, value, stderr, low, high }) =>
       `  ${name.padEnd(40)} ${signed(value)} ± ${stderr}   95%: ${signed(low)} to ${signed(high)}`,
   );
-  return [`${task}: ${metric} on ${samples} rows`, ...rows, '', ...gains].join('\n');
+  return [`${task}: ${metric} on ${samples} rows`, ...rows, '', ...gains].map(printable).join('\n');
 }
 
 function line({ resource, status }: RunResource): string {
   const { artifact } = status;
   const name = `${resource.kind} ${resource.metadata.name}`.padEnd(28);
-  if (artifact !== undefined) return `${name} ${status.phase}  ${artifact.digest}  ${artifact.uri}`;
+  if (artifact !== undefined)
+    return printable(`${name} ${status.phase}  ${artifact.digest}  ${artifact.uri}`);
   const why = status.conditions?.findLast(({ status: value }) => value === 'True');
-  return `${name} ${status.phase}  ${why?.reason ?? ''}: ${why?.message ?? ''}`;
+  return printable(`${name} ${status.phase}  ${why?.reason ?? ''}: ${why?.message ?? ''}`);
 }
 
 function counts(runs: readonly RunResource[]): string {

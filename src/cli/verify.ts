@@ -1,4 +1,4 @@
-import { badModel } from '../api/index.ts';
+import { badModel, printable, printableJson } from '../api/index.ts';
 import { openArtifact } from '../artifact/index.ts';
 import { openCheckpoint } from '../checkpoint/index.ts';
 import { openBundle } from '../emulator/index.ts';
@@ -24,11 +24,16 @@ export function verifyCommand(directory: string, flags: VerifyFlags): void {
   const check = checks[manifest.kind];
   const verified: Verified = { kind: manifest.kind, digest, sizeBytes, ...check(directory, flags) };
   if (flags.json) {
-    console.log(JSON.stringify({ path: directory, ...verified }));
+    console.log(printableJson({ path: directory, ...verified }));
     return;
   }
   const { kind, tensors, detail } = verified;
-  console.log(`${kind} ${directory}: good\n  ${digest}\n  ${sizeBytes} bytes, ${tensors} tensors; ${detail}`);
+  const lines = [
+    `${kind} ${directory}: good`,
+    `  ${digest}`,
+    `  ${sizeBytes} bytes, ${tensors} tensors; ${detail}`,
+  ];
+  console.log(lines.map(printable).join('\n'));
 }
 
 type Check = (directory: string, flags: VerifyFlags) => Pick<Verified, 'tensors' | 'detail'>;

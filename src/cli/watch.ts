@@ -1,3 +1,4 @@
+import { printable } from '../api/index.ts';
 import { openTerminal, whyUnreachable } from '../progress/index.ts';
 import { type NatsSource, watchNats } from './watch-nats.ts';
 import { watchStatus } from './watch-status.ts';
@@ -38,6 +39,6 @@ export async function watchCommand(subject: string | undefined, flags: WatchFlag
 async function isReachable(source: NatsSource): Promise<boolean> {
   const why = await whyUnreachable(source);
   if (why === undefined) return true;
-  console.error(`NATS cannot be reached (${why}): following the resources' status with kubectl`);
+  console.error(`NATS cannot be reached (${printable(why)}): following the resources' status with kubectl`);
   return false;
 }

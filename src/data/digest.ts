@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { badData } from '../api/index.ts';
+import { badData, isPrintable, printable } from '../api/index.ts';
 import { fileDigest, sha256 } from '../artifact/index.ts';
 import { shardsOf } from './shards.ts';
 
@@ -8,7 +8,7 @@ import { shardsOf } from './shards.ts';
  * The digest of rows: of a file its sha256, of a directory that of its shards' sorted `sha256  name` lines (what
  * `offsite digest` says of a directory that holds nothing else).
  * @param expected what the spec's field says that it must be
- * @throws OffsiteError BadData when there are no rows, or they are others
+ * @throws OffsiteError BadData when there are no rows, they are others, or a shard's name could stand for another line
  */
 export function dataDigest(path: string, field: string, expected?: string): string {
   const stat = statSync(path, { throwIfNoEntry: false });
@@ -20,9 +20,12 @@ export function dataDigest(path: string, field: string, expected?: string): stri
 }
 
 function shardsDigest(directory: string): string {
-  const lines = shardsOf(directory).map(
-    (file) => `${digestOfRows(file).slice('sha256:'.length)}  ${basename(file)}\n`,
-  );
+  const lines = shardsOf(directory).map((file) => {
+    const name = basename(file);
+    if (!isPrintable(name))
+      throw badData(`${directory}: the name "${printable(name)}" has a character that cannot be printed`);
+    return `${digestOfRows(file).slice('sha256:'.length)}  ${name}\n`;
+  });
   return sha256(lines.sort().join(''));
 }
 

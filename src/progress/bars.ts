@@ -2,7 +2,7 @@ import progress from 'cli-progress';
 import type { Metric, StageEvent } from './events.ts';
 import { metricsText, outcomeText } from './lines.ts';
 import type { FinishedResource, ResourceIdentity, Terminal } from './terminal.ts';
-import { duration, printable, shorten } from './words.ts';
+import { duration, oneLine, shorten } from './words.ts';
 
 type Outcome = 'running' | 'done' | 'failed';
 
@@ -81,7 +81,7 @@ export class BarsTerminal implements Terminal {
     if (known !== undefined) return known;
     const stage = {
       resource: keyOf(resource),
-      label: printable(`${resource.metadata.name} ${name}`),
+      label: oneLine(`${resource.metadata.name} ${name}`),
       started: performance.now(),
       outcome: 'running',
       percentage: 0,
@@ -110,7 +110,7 @@ export class BarsTerminal implements Terminal {
 
   /** A line of its own above the bars; longer text wraps there. */
   #above(text: string): void {
-    const line = `${printable(text)}\n`;
+    const line = `${oneLine(text)}\n`;
     if (this.#stages.size === 0) this.#stream.write(line);
     else this.#bars.log(line);
   }
@@ -129,7 +129,7 @@ export function drawStage(stage: Omit<Stage, 'bar' | 'resource'>, columns: numbe
     `${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}`,
     `${String(stage.percentage).padStart(3)}%`,
     timeText(stage, now).padEnd(16),
-    printable(metricsText(stage.metrics)),
+    oneLine(metricsText(stage.metrics)),
   ];
   return shorten(parts.join(' ').trimEnd(), columns - 1);
 }

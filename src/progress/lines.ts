@@ -1,6 +1,7 @@
+import { printableJson } from '../api/index.ts';
 import type { Metric, StageEvent } from './events.ts';
 import type { FinishedResource, ResourceIdentity, Terminal } from './terminal.ts';
-import { duration, printable } from './words.ts';
+import { duration, oneLine } from './words.ts';
 
 const leastMilliseconds = 1000;
 const leastPercent = 5;
@@ -47,7 +48,7 @@ export class LinesTerminal implements Terminal {
   }
 
   #line(...parts: string[]): void {
-    this.#stream.write(`${parts.map(printable).join('  ')}\n`);
+    this.#stream.write(`${parts.map(oneLine).join('  ')}\n`);
   }
 }
 
@@ -71,7 +72,7 @@ export class JsonTerminal implements Terminal {
   close(): void {}
 
   #write(value: unknown): void {
-    this.#stream.write(`${JSON.stringify(value)}\n`);
+    this.#stream.write(`${printableJson(value)}\n`);
   }
 }
 

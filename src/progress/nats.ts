@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type ConnectionOptions, Events, headers, type NatsConnection, NatsError } from 'nats';
+import { printable } from '../api/index.ts';
 import { codeOf, connectForEver, connectionOptions, type NatsAddress, pause } from './connection.ts';
 import type { StageEvent } from './events.ts';
 import { addressOf, type EventMessage, type Shard, subjectOf } from './message.ts';
@@ -35,7 +36,8 @@ export function openPublisher(options: PublisherOptions): Publisher {
   return new NatsPublisher(options);
 }
 
-const onStandardError = ({ reason, message }: Warning) => console.error(`warning: ${reason}: ${message}`);
+const onStandardError = ({ reason, message }: Warning) =>
+  console.error(printable(`warning: ${reason}: ${message}`));
 
 const acknowledgeWithin = 3000;
 

@@ -1,3 +1,5 @@
+import { printable } from '../api/index.ts';
+
 /** A duration as people say it: `8 s`, `4 min 10 s`, `2 h 5 min`. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
@@ -10,13 +12,8 @@ export function duration(seconds: number): string {
   return rest === 0 ? `${hours} h` : `${hours} h ${rest} min`;
 }
 
-/** Text from outside, made harmless for a terminal: no control characters, no escape sequences, one line. */
-export function printable(text: string): string {
-  return text
-    .replaceAll(/\s+/g, ' ')
-    .replaceAll(/[\p{Cc}\p{Cf}]/gu, '')
-    .trim();
-}
+/** Text from outside as one line of a terminal. */
+export const oneLine = (text: string): string => printable(text.replaceAll(/\s+/g, ' ').trim());
 
 /** `text` cut to `width` characters, with an ellipsis where something was cut away. */
 export function shorten(text: string, width: number): string {

@@ -1,3 +1,5 @@
+import { printableLines } from '../api/index.ts';
+
 /** Markup that goes into a page as it is; everything else is escaped. */
 export class Html {
   readonly text: string;
@@ -28,9 +30,9 @@ const entities: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** Text as it may stand between tags and in quoted attributes; control characters, which HTML forbids, are left out. */
+/** Text as it may stand between tags and in quoted attributes; what HTML forbids, or a reader would not see, is made visible. */
 export function escaped(text: string): string {
-  return text
-    .replaceAll(/[\p{Cc}\p{Cs}\uFFFE\uFFFF]/gu, (character) => (/[\n\t]/.test(character) ? character : ''))
+  return printableLines(text.replaceAll('\t', ' '))
+    .replaceAll(/[\uFFFE\uFFFF]/g, '')
     .replaceAll(/[&<>"']/g, (character) => entities[character] as string);
 }

@@ -1,4 +1,4 @@
-import { OffsiteError } from '../api/index.ts';
+import { OffsiteError, printableLines } from '../api/index.ts';
 import { StoreError } from '../artifact/index.ts';
 
 /** How a stage ended; the exit code is the worker's (DESIGN.md), 1 where another try may help. */
@@ -34,7 +34,7 @@ export function failureOf(error: unknown): Failure {
     return { reason: reason === 'AccessDenied' ? reason : 'StoreUnavailable', message, exitCode: 1 };
   }
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = printableLines(error instanceof Error ? error.message : String(error));
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG' || /no space left/i.test(message)) {
     return {
       reason: 'NoSpace',

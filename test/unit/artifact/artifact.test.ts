@@ -13,16 +13,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { OffsiteError } from '../../../src/api/index.ts';
+import { OffsiteError, printable } from '../../../src/api/index.ts';
 import {
   canonicalJson,
   digestOf,
   openArtifact,
+  peekManifest,
   resolveUri,
   sealArtifact,
   writeArtifact,
   writeWhole,
 } from '../../../src/artifact/index.ts';
+import { badNames, badPairs } from '../../hostile/index.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -45,6 +47,12 @@ function reasonAndMessage(act: () => unknown): [string, string] {
     return [(error as OffsiteError).reason, (error as OffsiteError).message];
   }
   throw new Error('nothing was thrown');
+}
+
+function refusalOf(act: () => unknown): string {
+  const [reason, message] = reasonAndMessage(act);
+  expect(reason).toBe('BadModel');
+  return message;
 }
 
 describe('canonicalJson', () => {
@@ -155,13 +163,61 @@ describe('a sealed artifact', () => {
     expect(reasonAndMessage(() => openArtifact(directory, { digest: 'sha256:2' }))[1]).toContain(digest);
   });
 
-  test.each(['../out', '/etc/passwd', 'sub/../../out', 'a\\..\\b'])('cannot name %s', (path) => {
+  /** Names more files in the manifest, as somebody would who means harm. */
+  function naming(...paths: readonly string[]): void {
     sealArtifact(directory, description);
     const file = join(directory, 'manifest.json');
     const manifest = JSON.parse(readFileSync(file, 'utf8'));
-    manifest.files.push({ path, sizeBytes: 0, sha256: hash('') });
+    for (const path of paths) manifest.files.push({ path, sizeBytes: 0, sha256: hash('') });
     writeFileSync(file, JSON.stringify(manifest));
-    expect(reasonAndMessage(() => openArtifact(directory))[1]).toContain('leaves the artifact');
+  }
+
+  test.each(badNames)('cannot name $name', ({ name, problem }) => {
+    naming(name);
+    const message = refusalOf(() => openArtifact(directory));
+    expect(message).toBe(`${join(directory, 'manifest.json')}: the name "${printable(name)}" ${problem}`);
+    expect(refusalOf(() => peekManifest(directory))).toBe(message);
+  });
+
+  test.each(badPairs)('cannot name $names', ({ names, problem }) => {
+    naming(...names);
+    expect(refusalOf(() => openArtifact(directory))).toContain(problem);
+  });
+
+  test('cannot name itself, nor more files than there are anywhere', () => {
+    naming('manifest.json');
+    expect(refusalOf(() => openArtifact(directory))).toContain('the name "manifest.json" is there twice');
+    naming(...Array.from({ length: 10_001 }, (_, i) => String(i)));
+    expect(refusalOf(() => openArtifact(directory))).toContain('has more than 10000 files');
+  });
+
+  test('is not read through a directory that leads out of it', () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'artifact-elsewhere-'));
+    writeFileSync(join(elsewhere, 'secret'), '');
+    naming('out/secret');
+    symlinkSync(elsewhere, join(directory, 'out'));
+    expect(refusalOf(() => openArtifact(directory))).toContain('out: is not in the manifest');
+    rmSync(elsewhere, { recursive: true });
+  });
+
+  test.each([
+    ['is longer than 16 MiB', () => ' '.repeat(16 * 2 ** 20 + 1)],
+    ['is damaged', () => '['.repeat(100_000)],
+    [
+      'is damaged',
+      () =>
+        `{"kind":"Model","files":[],"madeFrom":{},"hyperparameters":{"a":${'['.repeat(5e4)}${']'.repeat(5e4)}}}`,
+    ],
+  ])('has no manifest that %s', (problem, text) => {
+    writeFileSync(join(directory, 'manifest.json'), text());
+    expect(refusalOf(() => openArtifact(directory))).toContain(`manifest.json: ${problem}`);
+  });
+
+  test('is not made of files whose names no reader would take', () => {
+    writeFileSync(join(directory, 'a\nb'), '');
+    expect(refusalOf(() => sealArtifact(directory, description))).toContain(
+      'the name "a\\nb" has a character that cannot be printed',
+    );
   });
 });
 

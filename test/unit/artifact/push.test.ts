@@ -57,12 +57,13 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
+const inCopy = (path: string) => join(directory, 's3/_/bucket/run', path);
 function write(path: string, content: string): void {
-  mkdirSync(dirname(join(directory, 'copy', path)), { recursive: true });
-  writeFileSync(join(directory, 'copy', path), content);
+  mkdirSync(dirname(inCopy(path)), { recursive: true });
+  writeFileSync(inCopy(path), content);
 }
 async function pushed(): Promise<string[]> {
-  const copy = new StoreCopy('s3', 'bucket/run', join(directory, 'copy'), join(directory, 'notes'));
+  const copy = new StoreCopy(directory, { scheme: 's3', place: 'bucket/run', secret: undefined });
   await push(store, copy, { signal: new AbortController().signal, exact: true });
   return [...store.objects.keys()].sort();
 }
@@ -71,7 +72,7 @@ function checkpoint(step: number): void {
   write(`step-${step}/weights`, `weights ${step}`);
   write(`step-${step}/state.json`, `state ${step}`);
 }
-const forget = (path: string) => rmSync(join(directory, 'copy', path), { recursive: true });
+const forget = (path: string) => rmSync(inCopy(path), { recursive: true });
 
 it('a file that is renamed over while it is stored goes up whole, the old or the new, with its own sha256', async () => {
   write('manifest.json', 'old');
@@ -79,7 +80,7 @@ it('a file that is renamed over while it is stored goes up whole, the old or the
   store.onWrite = () => {
     if (times++ > 0) return;
     write('newer', 'new and longer');
-    renameSync(join(directory, 'copy/newer'), join(directory, 'copy/manifest.json'));
+    renameSync(inCopy('newer'), inCopy('manifest.json'));
   };
   await pushed();
   expect(store.objects.get('bucket/run/manifest.json')!.bytes.toString()).toBe('old');

@@ -65,7 +65,7 @@ test('plain lines: remaining time, metrics, warnings, and why a resource failed'
   expect(text()).toBe(
     [
       'OffsiteTune words  tune: 40%, 4 min 10 s left, loss 1.5',
-      'OffsiteTune words  warning: SlowDisk: reads [31mcrawl',
+      'OffsiteTune words  warning: SlowDisk: reads \\u{1b}[31mcrawl',
       'OffsiteTune words  tune: done',
       'OffsiteTune words  Failed: BadData: row 3',
       '',

@@ -92,5 +92,6 @@ test('templates escape all that is not markup', () => {
   expect(html`<b title="${'"<&>\''}">${[1, undefined, false, html`<i>`]}</b>`.text).toBe(
     '<b title="&quot;&lt;&amp;&gt;&#39;">1<i></b>',
   );
-  expect(escaped('a\u0000\u001b\u0085b\n\ud800')).toBe('ab\n');
+  expect(escaped('a\u0000\u001b\u0085b\n\ud800')).toBe('a\\u{0}\\u{1b}\\u{85}b\n\\u{d800}');
+  expect(escaped('config\u202enosj.<exe>')).toBe('config\\u{202e}nosj.&lt;exe&gt;');
 });

@@ -1,0 +1,1 @@
+export { badNames, badPairs } from './names.ts';
