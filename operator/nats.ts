@@ -1,4 +1,5 @@
 /** Where the keys of NATS lie, and what listens there. */
+import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type AuthSecretStore, Reports, RunCredentials } from './progress/index.ts';
 import {
@@ -28,7 +29,10 @@ export async function openNats(
   if (url === undefined) return undefined;
   const failed = (code: string) => operatorLog.warn({ code }, 'NATS cannot be heard; trying again');
   if (natsAuthSecret === undefined) return { reports: new Reports({ url, failed }) };
-  const credentials = new RunCredentials({ store: secretStore(client, settings.namespace, natsAuthSecret) });
+  const credentials = new RunCredentials({
+    store: secretStore(client, settings.namespace, natsAuthSecret),
+    authority: settings.natsCa && readFileSync(settings.natsCa, 'utf8'),
+  });
   while (!signal.aborted) {
     try {
       await credentials.ensure();

@@ -18,6 +18,8 @@ export interface Settings {
   readonly natsUrl: string | undefined;
   /** Absent where NATS asks for no credentials. */
   readonly natsAuthSecret: string | undefined;
+  /** A file with the authority of NATS's certificate: this process trusts it, and each run's pods get it. */
+  readonly natsCa: string | undefined;
   readonly job: JobSettings;
 }
 
@@ -30,13 +32,14 @@ interface Flags {
   concurrency: number;
   natsUrl?: string;
   natsAuthSecret: string;
+  natsCa?: string;
   workerNatsUrl?: string;
   workerImage: string;
   workerCudaImage?: string;
   workerImagePullPolicy?: string;
   workerHttpsHosts: string[];
-  workerTemplate?: object;
-  workerCudaTemplate?: object;
+  workerTemplate?: JobSettings['templates'];
+  workerCudaTemplate?: JobSettings['templates'];
 }
 
 /** @throws CommanderError that names the flag or variable and what is right */
@@ -65,13 +68,14 @@ export function readSettings(argv: readonly string[]): Settings {
     concurrency: flags.concurrency,
     natsUrl,
     natsAuthSecret: given(flags.natsAuthSecret),
+    natsCa: given(flags.natsCa),
     job: {
       image: flags.workerImage,
       cudaImage: given(flags.workerCudaImage),
       imagePullPolicy: given(flags.workerImagePullPolicy),
       httpsHosts: flags.workerHttpsHosts,
-      template: flags.workerTemplate as JobSettings['template'],
-      cudaTemplate: flags.workerCudaTemplate as JobSettings['template'],
+      templates: flags.workerTemplate,
+      cudaTemplates: flags.workerCudaTemplate,
       natsUrl: workerNatsUrl,
       natsCredentials: workerNatsUrl !== undefined && flags.natsAuthSecret !== '',
     },
@@ -102,6 +106,7 @@ function options(): Option[] {
       'Secret with the keys of NATS; empty where NATS asks for none',
       'OFFSITE_NATS_AUTH_SECRET',
     ).default('offsite-nats-auth'),
+    option('--nats-ca <file>', "authority of NATS's certificate, for pods too", 'NATS_CA'),
     option('--worker-nats-url <url>', 'the same, as pods reach it', 'OFFSITE_WORKER_NATS_URL'),
     option('--worker-image <image>', 'of pods that compute', 'OFFSITE_WORKER_IMAGE')
       .argParser(filled)
@@ -117,14 +122,14 @@ function options(): Option[] {
       .default([]),
     option(
       '--worker-template <json>',
-      'pod template under all resources’ own',
+      'pod template under all resources’ own; of a list each over those before it',
       'OFFSITE_WORKER_TEMPLATE',
-    ).argParser(mapping),
+    ).argParser(podTemplates),
     option(
       '--worker-cuda-template <json>',
       'the same, for provider cuda',
       'OFFSITE_WORKER_CUDA_TEMPLATE',
-    ).argParser(mapping),
+    ).argParser(podTemplates),
   ];
 }
 
@@ -155,13 +160,18 @@ const whole = (least: number, most: number) => (value: string) => {
   return number;
 };
 
-function mapping(value: string): object | undefined {
-  if (value === '') return undefined;
+function podTemplates(value: string): JobSettings['templates'] {
+  if (value === '') return [];
+  const templates = [parsed(value)].flat();
+  const right = templates.every((one) => typeof one === 'object' && one !== null && !Array.isArray(one));
+  if (right) return templates as NonNullable<JobSettings['templates']>;
+  throw new InvalidArgumentError('must be a pod template as a JSON mapping, or a list of them');
+}
+
+function parsed(json: string): unknown {
   try {
-    const parsed: unknown = JSON.parse(value);
-    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed;
+    return JSON.parse(json);
   } catch {
-    // Said below.
+    return undefined;
   }
-  throw new InvalidArgumentError('must be a pod template as a JSON mapping');
 }

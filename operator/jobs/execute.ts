@@ -161,7 +161,10 @@ async function createCredentials(
       ownerReferences: [ownerReference(object)],
     },
     type: 'Opaque',
-    stringData: { 'nats.creds': await credentials.issue({ namespace, kind: object.kind, name, uid }) },
+    stringData: {
+      'nats.creds': await credentials.issue({ namespace, kind: object.kind, name, uid }),
+      ...(credentials.authority !== undefined && { 'ca.crt': credentials.authority }),
+    },
   };
   try {
     await client.create(secrets, secret, { fieldManager });

@@ -16,10 +16,10 @@ export interface JobSettings {
   readonly imagePullPolicy?: string | undefined;
   /** Hosts that pods may ask over HTTPS; any when empty. */
   readonly httpsHosts?: readonly string[];
-  /** A pod template under every resource's own. */
-  readonly template?: Json | undefined;
-  /** The same, over `template`, for provider cuda. */
-  readonly cudaTemplate?: Json | undefined;
+  /** Pod templates under every resource's own, each over those before it. */
+  readonly templates?: readonly Json[] | undefined;
+  /** The same, over `templates`, for provider cuda. */
+  readonly cudaTemplates?: readonly Json[] | undefined;
   /** Where pods report; they do not when absent. */
   readonly natsUrl?: string | undefined;
   /** Whether each Job has a Secret with credentials for NATS. */
@@ -66,7 +66,8 @@ export function buildJob(input: JobInput, settings: JobSettings): KubeObject {
   };
   const queue = queueLabels(object);
   const { activeDeadlineSeconds } = resource.spec;
-  const theirs = templateFor(resource, settings);
+  const theirs = templatesFor(resource, settings);
+  const marked = theirs.reduce<Json>(merge, {});
   const job = jobName(name, work.stage, { specHash, attempt });
   return {
     apiVersion: 'batch/v1',
@@ -74,9 +75,9 @@ export function buildJob(input: JobInput, settings: JobSettings): KubeObject {
     metadata: {
       name: job,
       namespace,
-      labels: { ...markOf(theirs, 'labels'), ...queue, ...jobLabels },
+      labels: { ...markOf(marked, 'labels'), ...queue, ...jobLabels },
       annotations: {
-        ...markOf(theirs, 'annotations'),
+        ...markOf(marked, 'annotations'),
         [annotation.queue]: queue[queueName] ?? '',
         [annotation.run]: runHashOf(object),
         [annotation.inputs]: inputsHashOf(input.inputs),
@@ -147,24 +148,24 @@ const podFailurePolicy = {
   ],
 };
 
-/** The installation's template under the resource's. */
-function templateFor({ spec }: Resource, { template, cudaTemplate }: JobSettings): Json {
-  const installed = merge(template ?? {}, (spec.engine.provider === 'cuda' && cudaTemplate) || {});
-  return merge(installed, spec.template ?? {});
-}
+/** The installation's templates, and over them the resource's. */
+const templatesFor = ({ spec }: Resource, { templates = [], cudaTemplates = [] }: JobSettings): Json[] => [
+  ...templates,
+  ...(spec.engine.provider === 'cuda' ? cudaTemplates : []),
+  spec.template ?? {},
+];
 
-/** Our defaults, under `theirs`, under what must be so. */
+/** Our defaults, under `theirs`, each over those before it, under what must be so. */
 function podTemplate(
   input: JobInput,
   settings: JobSettings,
-  theirs: Json,
+  theirs: readonly Json[],
   job: string,
   labels: Record<string, string>,
 ): Json {
   const { resource, work, modelBytes } = input;
   const { engine } = resource.spec;
   const cuda = engine.provider === 'cuda';
-  const worker = workerOf(theirs);
   const defaults = {
     spec: {
       terminationGracePeriodSeconds: 60,
@@ -191,7 +192,8 @@ function podTemplate(
       ],
     },
   };
-  const template = merge(defaults, theirs);
+  // One after the other: a null in any takes away what those under it say.
+  const template = theirs.reduce<Json>(merge, defaults);
   const { volumes, volumeMounts } = mountsOf(work);
   const nats = natsOf(settings, job);
   const must = {
@@ -203,7 +205,7 @@ function podTemplate(
       containers: [
         {
           name: workerContainer,
-          resources: withTemplate(requestsOf(engine, work, modelBytes), worker['resources']),
+          resources: withTemplate(requestsOf(engine, work, modelBytes), workerOf(template)['resources']),
           env: [
             { name: 'OFFSITE_JOB', value: JSON.stringify(jobText(input)) },
             { name: 'OFFSITE_SCRATCH', value: '/scratch' },
@@ -264,9 +266,12 @@ function jobText({ object, work, inputs, attempt }: JobInput): Json {
   };
 }
 
+/** Seconds that a pod has which states none. */
+const kubernetesGrace = 30;
+
 /** The worker leaves a little before the kubelet would kill it: that would count as a failure. */
 function graceOf(template: Json) {
-  const grace = (template['spec'] as Json)['terminationGracePeriodSeconds'];
+  const grace = (template['spec'] as Json)['terminationGracePeriodSeconds'] ?? kubernetesGrace;
   if (typeof grace !== 'number') return [];
   const value = grace > 20 ? grace - 10 : Math.floor(grace / 2);
   return [{ name: 'OFFSITE_GRACE_SECONDS', value: String(value) }];

@@ -33,6 +33,8 @@ export interface Reports {
 /** Credentials by which the pods of one run may publish that run's subjects and nothing else. */
 export interface Credentials {
   /** @returns the text of a .creds file */
+  /** PEM certificates by which the run's pods know NATS; absent where they know it already. */
+  readonly authority?: string | undefined;
   issue(run: {
     readonly namespace: string;
     readonly kind: string;

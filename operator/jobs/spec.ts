@@ -44,22 +44,26 @@ function localFiles(value: unknown, field: string): Problem[] {
 }
 
 const named = z.array(z.looseObject({ name: z.string('must be a name') }), 'must be a list of named entries');
-const words = z.record(z.string(), z.string('must be a string, in quotes'), 'must be a mapping of strings');
+const word = z.string('must be a string, in quotes').nullable();
+const words = z.record(z.string(), word, 'must be a mapping of strings');
 const mapping = 'must be a mapping of fields';
 
-/** Only as far as merging needs it; everything else the API server checks when the Job is made. */
+/**
+ * Only as far as merging needs it; everything else the API server checks when the Job is made. A null takes a default away,
+ * but not the lists in which the worker itself stands.
+ */
 const templateSchema = z.looseObject(
   {
-    metadata: z.looseObject({ labels: words.optional(), annotations: words.optional() }, mapping).optional(),
+    metadata: z.looseObject({ labels: words.nullish(), annotations: words.nullish() }, mapping).nullish(),
     spec: z
       .looseObject(
         {
           containers: named.optional(),
-          initContainers: named.optional(),
+          initContainers: named.nullish(),
           volumes: named.optional(),
-          imagePullSecrets: named.optional(),
-          tolerations: z.array(z.looseObject({}), 'must be a list').optional(),
-          securityContext: z.looseObject({}, mapping).optional(),
+          imagePullSecrets: named.nullish(),
+          tolerations: z.array(z.looseObject({}), 'must be a list').nullish(),
+          securityContext: z.looseObject({}, mapping).nullish(),
         },
         mapping,
       )

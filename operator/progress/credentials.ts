@@ -25,6 +25,8 @@ const eventTypes = ['progress', 'warning', 'result'] as const satisfies StageEve
 
 export interface RunCredentialsOptions {
   readonly store: AuthSecretStore;
+  /** PEM certificates of the authority that the server's certificate is of, where pods cannot know it. */
+  readonly authority?: string | undefined;
 }
 
 export class RunCredentials {
@@ -54,6 +56,11 @@ export class RunCredentials {
       );
     }
     this.#files = values as unknown as AuthFiles;
+  }
+
+  /** What each run's pods get beside their credentials. */
+  get authority(): string | undefined {
+    return this.#options.authority;
   }
 
   /** The operator's own .creds file, as text. @throws Error before `ensure` */

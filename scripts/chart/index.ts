@@ -27,12 +27,22 @@ export function chartFiles(
   ];
 }
 
-/** The definition as `crds/` has it, in a condition; nothing in it is read as a template. */
-function crdTemplate(crd: CustomResourceDefinition): string {
-  const yaml = stringify(crd, { aliasDuplicateObjects: false, lineWidth: 110 });
+/** The definition as `crds/` has it, in a condition, with the release's labels and annotations; else nothing is a template. */
+function crdTemplate({ apiVersion, kind, metadata, spec }: CustomResourceDefinition): string {
+  const { name, annotations, ...others } = metadata;
+  if (Object.keys(others).length > 0) throw new Error(`${name}: metadata that the template leaves out`);
+  const own = Object.entries(annotations).map(
+    ([key, value]) => `${JSON.stringify(key)} ${JSON.stringify(value)}`,
+  );
+  const yaml = stringify({ spec }, { aliasDuplicateObjects: false, lineWidth: 110 });
   return [
     '{{- /* Generated from src/api by `npm run generate`. */ -}}',
     '{{- if .Values.crds.install }}',
+    `apiVersion: ${apiVersion}`,
+    `kind: ${kind}`,
+    'metadata:',
+    `  name: ${name}`,
+    `  {{- include "offsite.clusterMetadata" (list . "crds" dict (dict ${own.join(' ')})) | nindent 2 }}`,
     yaml.replaceAll('{{', '{{ "{{" }}').trimEnd(),
     '{{- end }}\n',
   ].join('\n');

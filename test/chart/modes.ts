@@ -7,12 +7,25 @@ export const modes: Readonly<Record<string, object>> = {
   'two namespaces': { watchNamespaces: ['models', 'data'] },
   least: {
     crds: { install: false },
-    operator: { replicas: 1, podDisruptionBudget: { enabled: false }, serviceAccount: { create: false } },
+    operator: {
+      replicas: 1,
+      podDisruptionBudget: { enabled: false },
+      serviceAccount: { create: false, name: 'made-before' },
+    },
     nats: { persistence: { enabled: false } },
     rbac: { create: false, userRoles: { create: false } },
     networkPolicy: { enabled: false },
   },
+  OpenShift: {
+    userIds: 'cluster',
+    ipFamilyPolicy: 'PreferDualStack',
+    ipFamilies: ['IPv4', 'IPv6'],
+    nats: { persistence: { existingClaim: 'events' } },
+    monitoring: { podMonitor: { enabled: true, labels: { release: 'prometheus' } } },
+  },
   everything: {
+    proxy: { https: 'http://proxy.example.com:3128', except: '.svc,.cluster.local' },
+    caBundle: { configMap: 'trust' },
     imageRegistry: 'registry.example.com/ml',
     imagePullSecrets: [{ name: 'pull' }],
     commonLabels: { team: 'ml' },
@@ -44,6 +57,7 @@ export const modes: Readonly<Record<string, object>> = {
     },
     nats: {
       persistence: { storageClassName: 'fast' },
+      tls: { secretName: 'nats-tls' },
       extraConfig: 'debug: false',
       podLabels: { tier: 'messages' },
       podAnnotations: { 'example.com/backup': 'yes' },

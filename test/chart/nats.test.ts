@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { connect, credsAuthenticator } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RunCredentials } from '../../operator/progress/index.ts';
-import { openPublisher } from '../../src/progress/index.ts';
+import { openPublisher, whyUnreachable } from '../../src/progress/index.ts';
+import { Authority } from '../cluster/certificates.ts';
 import { freePort } from '../cluster/ports.ts';
 import { one, release, render } from './helm.ts';
 import { modes } from './modes.ts';
@@ -25,7 +26,9 @@ const credentials = new RunCredentials({
     create: async (made) => Boolean(Object.assign(values, made)),
   },
 });
-let server: ChildProcess;
+const authority = new Authority(directory);
+const certificate = authority.issue('tls', 'nats', [], ['127.0.0.1']);
+const servers: ChildProcess[] = [];
 let port: number;
 let monitor: number;
 
@@ -36,25 +39,34 @@ const container = one(render(), 'StatefulSet')['spec'].template.spec.containers[
 beforeAll(async () => {
   await credentials.ensure();
   writeFileSync(join(directory, 'auth.conf'), values['auth.conf'] as string);
-  // What the pod's own network and volumes give.
-  [port, monitor] = [await freePort(), await freePort()];
-  const here = configuration({})
-    .replace('0.0.0.0:4222', `127.0.0.1:${port}`)
-    .replace('0.0.0.0:8222', `127.0.0.1:${monitor}`)
-    .replace('/data', join(directory, 'data'));
-  writeFileSync(join(directory, 'nats.conf'), here);
-  server = spawn(program, ['--config', join(directory, 'nats.conf')], { stdio: 'ignore' });
+  ({ port, monitor } = await start('plain', {}));
 });
 
+/** What the pod's own network and volumes give. */
+async function start(name: string, mode: object) {
+  const [port, monitor] = [await freePort(), await freePort()];
+  const here = withCertificate(configuration(mode))
+    .replace('0.0.0.0:4222', `127.0.0.1:${port}`)
+    .replace('0.0.0.0:8222', `127.0.0.1:${monitor}`)
+    .replace('/data', join(directory, `data-${name}`));
+  const file = join(directory, `${name}.conf`);
+  writeFileSync(file, here);
+  servers.push(spawn(program, ['--config', file], { stdio: 'ignore' }));
+  return { port, monitor };
+}
+
+const withCertificate = (text: string) =>
+  text.replace('/etc/nats-tls/tls.crt', certificate.cert).replace('/etc/nats-tls/tls.key', certificate.key);
+
 afterAll(async () => {
-  if (server.exitCode === null && server.kill()) await once(server, 'exit');
+  for (const server of servers) if (server.exitCode === null && server.kill()) await once(server, 'exit');
   rmSync(directory, { recursive: true, force: true });
 });
 
 it.each(Object.keys(modes).filter((mode) => mode !== 'external NATS'))(
   'nats-server takes the configuration, %s',
   (mode) => {
-    writeFileSync(join(directory, 'check.conf'), configuration(modes[mode]!));
+    writeFileSync(join(directory, 'check.conf'), withCertificate(configuration(modes[mode]!)));
     execFileSync(program, ['-t', '--config', join(directory, 'check.conf')], { stdio: 'pipe' });
   },
 );
@@ -84,6 +96,17 @@ it('lets in the operator and runs, and nobody without a key', async () => {
     expect(subject).toBe('offsite.v1.data.OffsiteTune.words.u-1.progress');
   await publisher.close();
   await operator.close();
+});
+
+it('speaks TLS, and only that, where it is given a certificate: runs know its authority by their Secret', async () => {
+  const { port, monitor } = await start('tls', { nats: { tls: { secretName: 'nats-tls' } } });
+  await untilOk(`http://127.0.0.1:${monitor}/healthz`);
+  const credentialsText = credentials.operator;
+  const ask = (url: string, environment: NodeJS.ProcessEnv) =>
+    whyUnreachable({ url: `${url}://127.0.0.1:${port}`, credentialsText, environment });
+  expect(await ask('tls', { NATS_CA: authority.own.cert })).toBeUndefined();
+  expect(await ask('tls', {})).toBeDefined();
+  expect(await ask('nats', {})).toBeDefined();
 });
 
 async function untilOk(url: string): Promise<void> {

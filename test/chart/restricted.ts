@@ -55,8 +55,8 @@ const volumeTypes = [
   'secret',
 ];
 
-/** What Pod Security `restricted` would refuse, and what we ask beyond it: a read-only root, requests and a memory limit. */
-export function problemsOf({ spec }: PodOf): string[] {
+/** `numbered`: whether the pod itself states a user, or the cluster gives one. What Pod Security `restricted` would refuse, and what we ask beyond it: a read-only root, requests and a memory limit. */
+export function problemsOf({ spec }: PodOf, { numbered = true } = {}): string[] {
   const problems: string[] = [];
   const expect = (holds: boolean, problem: string) => void (holds || problems.push(problem));
   expect(!spec.hostNetwork && !spec.hostPID && !spec.hostIPC, 'uses a namespace of the host');
@@ -81,7 +81,7 @@ export function problemsOf({ spec }: PodOf): string[] {
       of('may run as root'),
     );
     expect(
-      (securityContext.runAsUser ?? spec.securityContext?.runAsUser ?? 0) > 0,
+      !numbered || (securityContext.runAsUser ?? spec.securityContext?.runAsUser ?? 0) > 0,
       of('has no numeric user'),
     );
     expect(

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { chart, helm, type Result, template } from './helm.ts';
+import { chart, helm, type Manifest, manifestsIn, type Result, template } from './helm.ts';
 import { modes } from './modes.ts';
 
 interface Schema {
@@ -15,6 +15,7 @@ interface Schema {
   properties?: Record<string, Schema>;
   additionalProperties?: unknown;
   items?: Schema;
+  anyOf?: Schema[];
 }
 
 const schema = JSON.parse(readFileSync(`${chart}/values.schema.json`, 'utf8')) as Schema;
@@ -46,23 +47,31 @@ const samples = [
   '7m',
   `sha256:${'a'.repeat(64)}`,
   'nats://other:4222',
+  'http://other:3128',
   '10.0.0.0/8',
 ];
 
+/** What can stand in any list of structures, and be an object by itself. */
+const object = { name: 'other', apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'other' } };
+
 /** A valid value other than this one. */
 function another(
-  { type, enum: choices, pattern, items, maximum = Infinity }: Schema,
+  { type, enum: choices, pattern, items, maximum = Infinity, anyOf, additionalProperties }: Schema,
   value: unknown,
 ): unknown {
+  if (anyOf) return another(anyOf[0]!, value);
   if (choices) return choices.find((choice) => choice !== value);
   if (type === 'boolean') return !value;
   if (type === 'integer') return (value as number) < maximum ? (value as number) + 1 : (value as number) - 1;
   if (type === 'array')
     return [
       ...((value as unknown[]) ?? []),
-      items?.type === 'object' ? { name: 'other' } : another(items ?? {}, 1),
+      items?.type === 'object' || items?.anyOf ? object : another(items ?? {}, 1),
     ];
-  if (type === 'object') return { ...(value as object), other: 'other' };
+  if (type === 'object') {
+    const wanted = (additionalProperties as Schema | undefined)?.type;
+    return { ...(value as object), other: wanted === 'integer' ? 5 : 'other' };
+  }
   return samples.find((sample) => sample !== value && new RegExp(pattern ?? '').test(sample));
 }
 
@@ -84,7 +93,41 @@ const elsewhere: Readonly<Record<string, object>> = {
   'nats.mode': modes['external NATS']!,
   'nats.external.url': modes['external NATS']!,
   'networkPolicy.natsPorts': modes['external NATS']!,
+  'nats.persistence.existingClaim': {},
+  'caBundle.secret': {},
+  'operator.serviceAccount.create': { operator: { serviceAccount: { name: 'made-before' } } },
+  'monitoring.podMonitor.enabled': modes['OpenShift']!,
 };
+const baseOf = (name: string): object =>
+  elsewhere[name] ?? (name.startsWith('monitoring.podMonitor.') ? modes['OpenShift']! : modes['everything']!);
+
+/** What the API server does not let an upgrade change, by object. */
+function immutable(yaml: string): Map<string, string> {
+  const fixed = ({ kind, spec, roleRef }: Manifest): unknown => {
+    if (kind === 'Deployment') return spec.selector;
+    if (kind.endsWith('RoleBinding')) return roleRef;
+    if (kind === 'Service') return spec.ipFamilies?.[0];
+    if (kind !== 'StatefulSet') return undefined;
+    const {
+      template: _,
+      replicas: __,
+      revisionHistoryLimit: ___,
+      persistentVolumeClaimRetentionPolicy: ____,
+      ...rest
+    } = spec;
+    return rest;
+  };
+  return new Map(
+    manifestsIn(yaml).map((manifest) => {
+      const { kind, metadata } = manifest;
+      return [
+        `${kind} ${metadata.namespace ?? ''}/${metadata.name}`,
+        JSON.stringify(fixed(manifest) ?? null),
+      ];
+    }),
+  );
+}
+const cannotChange = new Set<string>();
 
 const templates = new Map<object, Result>();
 /** Rendered once for all values of a mode. */
@@ -98,13 +141,24 @@ test.each([...leaves(schema)].map(([path, property]) => [path.join('.'), path, p
   '%s changes what is rendered',
   (name, path, property) => {
     // A parent chart's, which we do not read.
-    if (name === 'global') return;
-    const base = elsewhere[name] ?? modes['everything']!;
+    if (name === 'global' || name === 'enabled') return;
+    const base = baseOf(name);
     const value = another(property, at(base, path) ?? at(defaults, path));
     expect(value, 'a valid other value').toBeDefined();
     const before = templateOf(base);
     const after = template(withValue(base, path, value));
     expect([before.stderr, after.stderr]).toEqual(['', '']);
     expect(after.stdout).not.toBe(before.stdout);
+    const [old, now] = [immutable(before.stdout), immutable(after.stdout)];
+    if ([...old].some(([key, fields]) => now.has(key) && now.get(key) !== fields)) cannotChange.add(name);
   },
 );
+
+test('docs/operations.md has a way for each value that an upgrade alone cannot change', () => {
+  const page = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+  const section = page.split(/^#+ /m).find((part) => part.startsWith('What an upgrade cannot change'));
+  const told = [...(section ?? '').matchAll(/^\| (`[^|]+`) \|/gm)].flatMap(([, cell]) =>
+    [...(cell as string).matchAll(/`([^`]+)`/g)].map(([, value]) => value as string),
+  );
+  expect([...cannotChange].sort()).toEqual(told.sort());
+});

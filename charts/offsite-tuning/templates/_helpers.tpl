@@ -20,8 +20,11 @@
 {{- end }}
 
 {{- define "offsite.serviceAccount" -}}
-{{- $default := ternary (printf "%s-operator" (include "offsite.fullname" .)) "default" .Values.operator.serviceAccount.create }}
-{{- default $default .Values.operator.serviceAccount.name }}
+{{- $account := .Values.operator.serviceAccount }}
+{{- if not (or $account.create $account.name) }}
+{{- fail "operator.serviceAccount.name is needed with operator.serviceAccount.create false: the rights would go to the account `default`, which any pod of the namespace may have" }}
+{{- end }}
+{{- default (printf "%s-operator" (include "offsite.fullname" .)) $account.name }}
 {{- end }}
 
 {{- /* Labels that select; (list . "component"). */ -}}
@@ -32,30 +35,40 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{- /* All labels of an object; (list . "component"). */ -}}
+{{- /* All labels of an object; (list . "component" more...). Each name once: the chart's own first, then more, then commonLabels. */ -}}
 {{- define "offsite.labels" -}}
 {{- $root := index . 0 -}}
-{{- $own := include "offsite.selector" . | fromYaml -}}
-{{- $own = merge $own (dict "app.kubernetes.io/version" $root.Chart.AppVersion "app.kubernetes.io/managed-by" $root.Release.Service "app.kubernetes.io/part-of" "offsite-tuning" "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version)) -}}
-{{- toYaml (merge $own $root.Values.commonLabels) }}
+{{- $labels := include "offsite.selector" . | fromYaml -}}
+{{- $labels = merge $labels (dict "app.kubernetes.io/version" $root.Chart.AppVersion "app.kubernetes.io/managed-by" $root.Release.Service "app.kubernetes.io/part-of" "offsite-tuning" "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version)) -}}
+{{- range slice . 2 }}{{ $labels = merge $labels . }}{{ end -}}
+{{- toYaml (merge $labels $root.Values.commonLabels) }}
 {{- end }}
 
-{{- /* name, namespace, labels and annotations; (list . "component" "name"). */ -}}
+{{- /* Annotations of an object; (list . more...). Each name once: more first, then commonAnnotations. Empty where there are none. */ -}}
+{{- define "offsite.annotations" -}}
+{{- $root := index . 0 -}}
+{{- $annotations := dict -}}
+{{- range slice . 1 }}{{ $annotations = merge $annotations . }}{{ end -}}
+{{- with merge $annotations $root.Values.commonAnnotations }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{- /* name, namespace, labels and annotations; (list . "component" "name" labels annotations), the last two where there are more. */ -}}
 {{- define "offsite.metadata" -}}
 {{- $root := index . 0 -}}
 name: {{ index . 2 }}
 namespace: {{ $root.Release.Namespace }}
-{{ include "offsite.clusterMetadata" . }}
+{{ include "offsite.clusterMetadata" (concat (list $root (index . 1)) (slice . 3)) }}
 {{- end }}
 
-{{- /* labels and annotations alone; (list . "component"). */ -}}
+{{- /* labels and annotations alone; (list . "component" labels annotations). */ -}}
 {{- define "offsite.clusterMetadata" -}}
 {{- $root := index . 0 -}}
+{{- $more := concat (slice . 2) (list dict dict) -}}
 labels:
-  {{- include "offsite.labels" (list $root (index . 1)) | nindent 2 }}
-{{- with $root.Values.commonAnnotations }}
+  {{- include "offsite.labels" (list $root (index . 1) (index $more 0)) | nindent 2 }}
+{{- with include "offsite.annotations" (list $root (index $more 1)) }}
 annotations:
-  {{- toYaml . | nindent 2 }}
+  {{- . | nindent 2 }}
 {{- end }}
 {{- end }}
 
@@ -71,18 +84,46 @@ annotations:
 {{- include "offsite.image" (list $root (index . 1) $root.Values.imageRegistry $root.Chart.AppVersion) }}
 {{- end }}
 
-{{- /* What Pod Security `restricted` asks of a pod, and what is asked of a container. */ -}}
+{{- /* A pod's security context; (list . values). No user and groups where the cluster chooses them. */ -}}
 {{- define "offsite.podSecurity" -}}
-{{- $ours := dict "runAsNonRoot" true "runAsUser" 65532 "runAsGroup" 65532 "fsGroup" 65532 "fsGroupChangePolicy" "OnRootMismatch" "seccompProfile" (dict "type" "RuntimeDefault") -}}
-{{- toYaml (mergeOverwrite $ours (deepCopy .)) }}
+{{- $context := deepCopy (index . 1) -}}
+{{- if eq (index . 0).Values.userIds "cluster" }}{{ $context = omit $context "runAsUser" "runAsGroup" "fsGroup" }}{{ end -}}
+{{- toYaml $context }}
 {{- end }}
 
-{{- define "offsite.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-runAsNonRoot: true
-capabilities:
-  drop: [ALL]
+{{- /* A container's variables, ours and those of values; (list ours values): a name in both is as values say. */ -}}
+{{- define "offsite.env" -}}
+{{- $names := dict -}}
+{{- range index . 1 }}{{ $_ := set $names .name true }}{{ end -}}
+{{- $kept := list -}}
+{{- range index . 0 }}{{ if not (hasKey $names .name) }}{{ $kept = append $kept . }}{{ end }}{{ end -}}
+{{- with concat $kept (index . 1) }}{{ toYaml . }}{{ end }}
+{{- end }}
+
+{{- /* Fields of a Service's spec that say by which IP it is reached. */ -}}
+{{- define "offsite.ipFamilies" -}}
+{{- with .Values.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.ipFamilies }}
+ipFamilies: {{ toJson . }}
+{{- end }}
+{{- end }}
+
+{{- /* The volume with the authorities of caBundle. */ -}}
+{{- define "offsite.caVolume" -}}
+{{- $items := list (dict "key" .Values.caBundle.key "path" "ca.crt") -}}
+{{- if .Values.caBundle.configMap -}}
+{{- toYaml (list (dict "name" "ca-bundle" "configMap" (dict "name" .Values.caBundle.configMap "items" $items))) }}
+{{- else if .Values.caBundle.secret -}}
+{{- toYaml (list (dict "name" "ca-bundle" "secret" (dict "secretName" .Values.caBundle.secret "items" $items "defaultMode" 288))) }}
+{{- end }}
+{{- end }}
+
+{{- define "offsite.caMount" -}}
+- name: ca-bundle
+  mountPath: /etc/offsite/ca
+  readOnly: true
 {{- end }}
 
 {{- /* nodeSelector, tolerations, affinity and priority class of a pod; (list values). */ -}}
@@ -96,7 +137,7 @@ capabilities:
 
 {{- define "offsite.natsUrl" -}}
 {{- if eq .Values.nats.mode "embedded" -}}
-nats://{{ include "offsite.fullname" . }}-nats.{{ .Release.Namespace }}.svc:4222
+{{ ternary "tls" "nats" (ne .Values.nats.tls.secretName "") }}://{{ include "offsite.fullname" . }}-nats.{{ .Release.Namespace }}.svc:4222
 {{- else -}}
 {{- required "nats.external.url is needed with nats.mode external, such as nats://nats.nats-system.svc:4222" .Values.nats.external.url }}
 {{- end }}
@@ -108,19 +149,47 @@ nats://{{ include "offsite.fullname" . }}-nats.{{ .Release.Namespace }}.svc:4222
 {{- default $ours .Values.nats.authSecret }}
 {{- end }}
 
-{{- /* A pod template of defaults for worker pods; (list base values pullSecrets). */ -}}
-{{- define "offsite.workerTemplate" -}}
-{{- $values := index . 1 -}}
+{{- /* What the chart's values say of worker pods, as a pod template; (list values pullSecrets). */ -}}
+{{- define "offsite.workerDefaults" -}}
+{{- $values := index . 0 -}}
 {{- $spec := include "offsite.scheduling" $values | fromYaml -}}
-{{- with index . 2 }}{{ $_ := set $spec "imagePullSecrets" . }}{{ end -}}
+{{- with index . 1 }}{{ $_ := set $spec "imagePullSecrets" . }}{{ end -}}
 {{- with $values.resources }}{{ $_ := set $spec "containers" (list (dict "name" "worker" "resources" .)) }}{{ end -}}
 {{- $metadata := dict -}}
 {{- with $values.labels }}{{ $_ := set $metadata "labels" . }}{{ end -}}
 {{- with $values.annotations }}{{ $_ := set $metadata "annotations" . }}{{ end -}}
-{{- $template := deepCopy (index . 0) -}}
-{{- if $metadata }}{{ $template = mergeOverwrite $template (dict "metadata" $metadata) }}{{ end -}}
-{{- if $spec }}{{ $template = mergeOverwrite $template (dict "spec" $spec) }}{{ end -}}
+{{- $template := dict -}}
+{{- with $metadata }}{{ $_ := set $template "metadata" . }}{{ end -}}
+{{- with $spec }}{{ $_ := set $template "spec" . }}{{ end -}}
 {{- toJson $template }}
+{{- end }}
+
+{{- /* What the release's surroundings ask of worker pods: users, proxies, authorities. */ -}}
+{{- define "offsite.workerSurroundings" -}}
+{{- $spec := dict -}}
+{{- $worker := dict "name" "worker" -}}
+{{- $env := list -}}
+{{- if eq .Values.userIds "cluster" }}{{ $_ := set $spec "securityContext" (fromJson `{"runAsUser":null,"runAsGroup":null,"fsGroup":null}`) }}{{ end -}}
+{{- range $name, $value := dict "HTTPS_PROXY" .Values.proxy.https "HTTP_PROXY" .Values.proxy.http "NO_PROXY" .Values.proxy.except -}}
+{{- with $value }}{{ $env = append $env (dict "name" $name "value" .) }}{{ end -}}
+{{- end -}}
+{{- with include "offsite.caVolume" . | fromYamlArray }}
+{{- $_ := set $spec "volumes" . }}
+{{- $_ := set $worker "volumeMounts" (include "offsite.caMount" $ | fromYamlArray) }}
+{{- $env = append $env (dict "name" "NODE_EXTRA_CA_CERTS" "value" "/etc/offsite/ca/ca.crt") }}
+{{- end -}}
+{{- with $env }}{{ $_ := set $worker "env" . }}{{ end -}}
+{{- if gt (len $worker) 1 }}{{ $_ := set $spec "containers" (list $worker) }}{{ end -}}
+{{- toJson (ternary (dict "spec" $spec) dict (ne (len $spec) 0)) }}
+{{- end }}
+
+{{- /* Pod templates under every resource's own, each over those before it: the operator merges lists by name. */ -}}
+{{- define "offsite.workerTemplates" -}}
+{{- $templates := list -}}
+{{- range list (include "offsite.workerSurroundings" . | fromJson) .Values.worker.template (include "offsite.workerDefaults" (list .Values.worker .Values.worker.imagePullSecrets) | fromJson) -}}
+{{- with . }}{{ $templates = append $templates . }}{{ end -}}
+{{- end -}}
+{{- toJson $templates }}
 {{- end }}
 
 {{- /* The labels that the operator gives to every worker pod. */ -}}

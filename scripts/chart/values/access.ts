@@ -47,6 +47,12 @@ export const networkPolicy = z
       .array(z.string().regex(/^[0-9a-fA-F.:]+\/[0-9]{1,3}$/))
       .default([])
       .describe('Addresses of the API server; anywhere where empty.'),
+    dnsPorts: z
+      .array(z.int().min(1).max(65535))
+      .default([53, 5353])
+      .describe("Ports of the cluster's DNS, by UDP and TCP; OpenShift's pods of it listen on 5353."),
+    operatorEgress: listPassedOn('More egress rules for the operator, as in NetworkPolicy.spec.egress.'),
+    natsEgress: listPassedOn('Egress rules for the embedded NATS, which calls no one by itself.'),
     natsPorts: z.array(z.int().min(1).max(65535)).default([4222]).describe('Ports of an external NATS.'),
     natsFrom: listPassedOn(
       'More peers that may reach the embedded NATS, such as where `offsite watch` runs.',
@@ -59,7 +65,7 @@ export const networkPolicy = z
           .describe('Policies for worker pods: no one calls them, they call DNS, NATS and the stores.'),
         namespaces: namespaces('Where; watchNamespaces where empty. One of the two is needed.'),
         stores: listPassedOn(
-          'Egress rules for S3, the hub and so on, as in NetworkPolicy.spec.egress; claims need none.',
+          'Egress rules for S3, the hub, a proxy and so on, as in NetworkPolicy.spec.egress; claims need none.',
         ),
       })
       .prefault({})

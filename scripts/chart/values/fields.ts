@@ -85,6 +85,52 @@ export const resources = (
     .default(standard)
     .describe(description);
 
+/** Fields that the chart states, each of which can be given another value, or null to leave it out. */
+export const statedFields = (standard: Record<string, unknown>, description: string) =>
+  z.record(z.string(), z.unknown()).default(standard).describe(description);
+
+/** What Pod Security `restricted` asks of a pod, and the user of our images. */
+export const podSecurity = () =>
+  statedFields(
+    {
+      runAsNonRoot: true,
+      runAsUser: 65532,
+      runAsGroup: 65532,
+      fsGroup: 65532,
+      fsGroupChangePolicy: 'OnRootMismatch',
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    "The pod's security context; null takes a field away.",
+  );
+
+/** What it asks of a container. */
+export const containerSecurity = () =>
+  statedFields(
+    {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      runAsNonRoot: true,
+      capabilities: { drop: ['ALL'] },
+    },
+    "The container's security context; null takes a field away.",
+  );
+
+/** When a probe looks and how often it may fail; what it asks is the chart's. */
+export const probe = (standard: Record<string, number>, description: string) =>
+  z.record(z.string(), z.int()).default(standard).describe(description);
+
+export const history = () =>
+  z.int().min(0).default(3).describe('Old revisions that are kept for a rollback.');
+
+export const service = (whose: string) =>
+  z
+    .strictObject({
+      labels: strings('More labels.'),
+      annotations: strings('More annotations.'),
+    })
+    .prefault({})
+    .describe(`The Service of ${whose}.`);
+
 /** Where pods may run. */
 export const scheduling = (whose: string) => ({
   nodeSelector: strings(`Labels of the nodes where ${whose} may run.`),

@@ -3,6 +3,7 @@ import { networkPolicy, rbac } from './access.ts';
 import { listPassedOn, namespaces, passedOn, strings, text } from './fields.ts';
 import { monitoring } from './monitoring.ts';
 import { nats } from './nats.ts';
+import { caBundle, proxy } from './network.ts';
 import { operator } from './operator.ts';
 import { worker } from './worker.ts';
 
@@ -34,11 +35,35 @@ export const values = z.strictObject({
     })
     .prefault({})
     .describe('CustomResourceDefinitions.'),
+  userIds: z
+    .enum(['fixed', 'cluster'])
+    .default('fixed')
+    .describe(
+      "User and groups of all pods. fixed: 65532; cluster: none is stated, so that the cluster chooses, as OpenShift does from a namespace's range.",
+    ),
+  ipFamilyPolicy: z
+    .enum(['', 'SingleStack', 'PreferDualStack', 'RequireDualStack'])
+    .default('')
+    .describe("Of the Services; the cluster's own way where empty."),
+  ipFamilies: z
+    .array(z.enum(['IPv4', 'IPv6']))
+    .default([])
+    .describe('Of the Services, in order of preference.'),
+  proxy,
+  caBundle,
   operator,
   worker,
   nats,
   rbac,
   networkPolicy,
   monitoring,
+  extraObjects: z
+    .array(z.union([z.string(), z.record(z.string(), z.unknown())]))
+    .default([])
+    .describe('More objects of the release, each a mapping or a text; both are read as templates.'),
+  enabled: z
+    .boolean()
+    .default(true)
+    .describe("What a parent chart's `condition` names; this chart itself does not read it."),
   global: passedOn('Values that a parent chart shares; not used.'),
 });

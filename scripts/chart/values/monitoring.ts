@@ -1,18 +1,39 @@
 import { z } from 'zod';
-import { strings } from './fields.ts';
+import { listPassedOn, strings } from './fields.ts';
 
 const duration = z.string().regex(/^([0-9]+(ms|s|m|h|d|w))+$/);
+
+const scraping = {
+  interval: duration.default('30s').describe('How often the operator is scraped.'),
+  scrapeTimeout: z
+    .union([duration, z.literal('')])
+    .default('')
+    .describe("How long a scrape may take; Prometheus's own where empty."),
+  labels: strings('More labels, where your Prometheus selects by them.'),
+  annotations: strings('More annotations.'),
+  relabelings: listPassedOn('Relabelings of the target, as the Prometheus Operator has them.'),
+  metricRelabelings: listPassedOn('Relabelings of what was scraped.'),
+};
 
 export const monitoring = z
   .strictObject({
     serviceMonitor: z
       .strictObject({
         enabled: z.boolean().default(false).describe('Needs the Prometheus Operator.'),
-        interval: duration.default('30s').describe('How often the operator is scraped.'),
-        labels: strings('More labels, where your Prometheus selects by them.'),
+        ...scraping,
       })
       .prefault({})
       .describe('A ServiceMonitor for the operator.'),
+    podMonitor: z
+      .strictObject({
+        enabled: z
+          .boolean()
+          .default(false)
+          .describe('Needs the Prometheus Operator; instead of a ServiceMonitor, with the same series.'),
+        ...scraping,
+      })
+      .prefault({})
+      .describe('A PodMonitor for the operator.'),
     prometheusRule: z
       .strictObject({
         enabled: z.boolean().default(false).describe('Needs the Prometheus Operator.'),

@@ -1,12 +1,16 @@
 import { z } from 'zod';
 import {
+  containerSecurity,
+  history,
   image,
   listPassedOn,
   objectName,
-  passedOn,
+  podSecurity,
+  probe,
   quantity,
   resources,
   scheduling,
+  service,
   strings,
   text,
 } from './fields.ts';
@@ -32,6 +36,14 @@ export const nats = z
       })
       .prefault({})
       .describe('A NATS with JetStream that is there already.'),
+    tls: z
+      .strictObject({
+        secretName: objectName(
+          "Secret with ca.crt, and with embedded also tls.crt and tls.key for the server's name, as cert-manager writes it. Embedded then speaks TLS only. Pods get ca.crt with their credentials.",
+        ),
+      })
+      .prefault({})
+      .describe('TLS with certificates of an authority of your own.'),
     image: image(
       'nats',
       'Image of the embedded server: nats-server on its PATH.',
@@ -45,6 +57,7 @@ export const nats = z
           .default(true)
           .describe('A claim for the stream; false: an emptyDir, whose events are lost with the pod.'),
         size: quantity('4Gi', 'Size of the claim or of the emptyDir.'),
+        existingClaim: objectName('A claim that is there already, instead of one of the chart.'),
         storageClassName: text("Storage class; the cluster's own where empty."),
       })
       .prefault({})
@@ -58,11 +71,20 @@ export const nats = z
     ...scheduling("the server's pod"),
     podLabels: strings("More labels of the server's pod."),
     podAnnotations: strings("More annotations of the server's pod."),
+    extraArgs: z.array(z.string()).default([]).describe('More arguments of nats-server.'),
+    extraEnv: listPassedOn("More environment variables of the server's container."),
     extraVolumes: listPassedOn('More volumes, such as certificates that extraConfig names.'),
     extraVolumeMounts: listPassedOn("More mounts of the server's container."),
-    securityContext: passedOn(
-      'Fields over the pod security context, such as another fsGroup or seLinuxOptions.',
+    securityContext: podSecurity(),
+    containerSecurityContext: containerSecurity(),
+    revisionHistoryLimit: history(),
+    startupProbe: probe({ periodSeconds: 2, failureThreshold: 90 }, 'How long a start may take.'),
+    livenessProbe: probe(
+      { periodSeconds: 10, timeoutSeconds: 5 },
+      'When a server that does not answer is started again.',
     ),
+    readinessProbe: probe({ periodSeconds: 5, timeoutSeconds: 5 }, 'When the server counts as ready.'),
+    service: service('the server'),
   })
   .prefault({})
   .describe('The way of progress, warnings and results from pods to the operator and to `offsite watch`.');

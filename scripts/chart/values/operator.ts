@@ -1,5 +1,19 @@
 import { z } from 'zod';
-import { image, listPassedOn, objectName, passedOn, port, resources, scheduling, strings } from './fields.ts';
+import {
+  containerSecurity,
+  history,
+  image,
+  listPassedOn,
+  objectName,
+  podSecurity,
+  port,
+  probe,
+  resources,
+  scheduling,
+  service,
+  statedFields,
+  strings,
+} from './fields.ts';
 
 export const operator = z
   .strictObject({
@@ -40,7 +54,13 @@ export const operator = z
       .max(64)
       .default(8)
       .describe('Resources of a kind that are looked at at once.'),
-    extraEnv: listPassedOn("More environment variables of the operator's container."),
+    extraArgs: z
+      .array(z.string())
+      .default([])
+      .describe("More arguments of the operator, such as --namespaces=models; they go over the chart's."),
+    extraEnv: listPassedOn(
+      "More environment variables of the operator's container; one of the chart's own name takes its place.",
+    ),
     extraVolumes: listPassedOn('More volumes, such as the certificate of a private CA.'),
     extraVolumeMounts: listPassedOn("More mounts of the operator's container."),
     terminationGracePeriodSeconds: z
@@ -48,9 +68,20 @@ export const operator = z
       .min(1)
       .default(30)
       .describe('How long a replica has to finish its writes and to give the lease back.'),
-    securityContext: passedOn(
-      'Fields over the pod security context, such as another fsGroup or seLinuxOptions.',
+    securityContext: podSecurity(),
+    containerSecurityContext: containerSecurity(),
+    strategy: statedFields(
+      { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+      'How replicas are replaced at an upgrade.',
     ),
+    revisionHistoryLimit: history(),
+    startupProbe: probe({ periodSeconds: 2, failureThreshold: 30 }, 'How long a start may take.'),
+    livenessProbe: probe(
+      { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 3 },
+      'When a replica that does not answer is started again.',
+    ),
+    readinessProbe: probe({ periodSeconds: 5, timeoutSeconds: 5 }, 'When a replica counts as ready.'),
+    service: service('the operator'),
   })
   .prefault({})
   .describe('The control plane.');

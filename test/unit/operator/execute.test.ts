@@ -61,7 +61,7 @@ function setUp(failures: Record<string, ApiError> = {}, there?: KubeObject) {
     client,
     recent,
     events: { event: (_, severity, reason) => void asked.push(`event ${severity} ${reason}`) },
-    credentials: { issue: ({ uid }) => `creds for ${uid}` },
+    credentials: { issue: ({ uid }) => `creds for ${uid}`, authority: 'PEM' },
   };
   const run = (decision: Partial<Decision>) =>
     execute(type, object, { remove: [], create: [], events: [], ...decision }, options);
@@ -99,7 +99,7 @@ describe('a decision comes true', () => {
     });
     expect(bodies[1]).toMatchObject({
       metadata: { name: 'words-tune-0123456789-1-nats', ownerReferences: [{ uid: 'uid-OffsiteTune' }] },
-      stringData: { 'nats.creds': 'creds for uid-OffsiteTune' },
+      stringData: { 'nats.creds': 'creds for uid-OffsiteTune', 'ca.crt': 'PEM' },
     });
   });
 

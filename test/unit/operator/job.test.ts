@@ -138,7 +138,7 @@ it('labels and annotations of the templates go on the Job and its pods, but for 
     },
     annotations: { note: 'x', 'offsite-tuning.dev/run-hash': 'y', 'batch.kubernetes.io/job-tracking': '' },
   };
-  const installed = { template: { metadata: { labels: { team: 'b', region: 'eu' } } } };
+  const installed = { templates: [{ metadata: { labels: { team: 'b', region: 'eu' } } }] };
   const { job, template } = jobOf('EmulatorBuild', { template: { metadata } }, {}, installed);
   for (const { labels } of [job.metadata, template.metadata])
     expect(labels).toMatchObject({
@@ -258,9 +258,60 @@ describe('the Job', () => {
     ['by default', {}, '50'],
     ['for long, where the template gives long', { terminationGracePeriodSeconds: 600 }, '590'],
     ['for less, where it gives less', { terminationGracePeriodSeconds: 15 }, '7'],
+    [
+      "for Kubernetes' own half a minute, where it takes ours away",
+      { terminationGracePeriodSeconds: null },
+      '20',
+    ],
   ])('lets a worker save its work %s, and leaves before it is killed', (_, spec, seconds) => {
     const { worker } = jobOf('OffsiteTune', { template: { spec } });
     expect(worker.env).toContainEqual({ name: 'OFFSITE_GRACE_SECONDS', value: seconds });
+  });
+
+  it("merges the installation's templates and the resource's by names, each over those before it", () => {
+    const worker = (fields: object) => ({ spec: { containers: [{ name: 'worker', ...fields }] } });
+    const env = (...values: string[]) => values.map((name) => ({ name, value: name }));
+    const templates = [
+      worker({ env: env('A', 'B'), volumeMounts: [{ name: 'ca', mountPath: '/ca' }] }),
+      {
+        spec: { containers: [{ name: 'proxy', image: 'proxy:1' }], volumes: [{ name: 'ca', configMap: {} }] },
+      },
+      worker({ resources: { limits: { memory: '8Gi' } } }),
+    ];
+    const template = worker({ env: [{ name: 'B', value: 'mine' }] });
+    const made = jobOf('OffsiteTune', { template }, {}, { templates });
+    expect(made.worker.env).toEqual(
+      expect.arrayContaining([
+        { name: 'A', value: 'A' },
+        { name: 'B', value: 'mine' },
+      ]),
+    );
+    expect(made.worker.resources.limits).toEqual({ memory: '8Gi' });
+    expect(made.mounts).toContain('/ca');
+    expect(made.pod.containers.map(({ name }) => name)).toEqual(['worker', 'proxy']);
+    expect(made.pod.volumes).toContainEqual({ name: 'ca', configMap: {} });
+  });
+
+  it("takes away by a null what was said before: the installation's, and the operator's own", () => {
+    const user = { runAsUser: null, runAsGroup: null, fsGroup: null };
+    const templates = [{ spec: { priorityClassName: 'low', securityContext: user } }];
+    const template = { spec: { priorityClassName: null, enableServiceLinks: null } };
+    const { pod } = jobOf('OffsiteTune', { template }, {}, { templates });
+    expect(pod).not.toHaveProperty('priorityClassName');
+    expect(pod).not.toHaveProperty('enableServiceLinks');
+    expect(pod['securityContext']).toEqual({
+      fsGroupChangePolicy: 'OnRootMismatch',
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+    const cuda = { template: { spec: { tolerations: null } }, engine: { provider: 'cuda' } };
+    expect(jobOf('OffsiteTune', cuda).pod).not.toHaveProperty('tolerations');
+    // What must be so stays.
+    const must = { template: { spec: { restartPolicy: null, securityContext: null } } };
+    expect(jobOf('OffsiteTune', must).pod).toMatchObject({
+      restartPolicy: 'Never',
+      securityContext: { runAsNonRoot: true },
+    });
   });
 
   it('keeps what the template says beyond that, also fields that are not known here', () => {

@@ -43,7 +43,7 @@ it('reads what the chart sets', () => {
       cudaImage: 'worker:1-cuda',
       imagePullPolicy: 'Never',
       httpsHosts: ['data.example.com', '*.hf.co'],
-      template: { spec: { priorityClassName: 'low' } },
+      templates: [{ spec: { priorityClassName: 'low' } }],
       natsUrl: 'nats://nats:4222',
       natsCredentials: true,
     },
