@@ -27,7 +27,7 @@ const credentials = new RunCredentials({
   },
 });
 const authority = new Authority(directory);
-const certificate = authority.issue('tls', 'nats', [], ['127.0.0.1']);
+const certificate = authority.issue('tls', 'nats', [], ['localhost']);
 const servers: ChildProcess[] = [];
 let port: number;
 let monitor: number;
@@ -103,7 +103,7 @@ it('speaks TLS, and only that, where it is given a certificate: runs know its au
   await untilOk(`http://127.0.0.1:${monitor}/healthz`);
   const credentialsText = credentials.operator;
   const ask = (url: string, environment: NodeJS.ProcessEnv) =>
-    whyUnreachable({ url: `${url}://127.0.0.1:${port}`, credentialsText, environment });
+    whyUnreachable({ url: `${url}://localhost:${port}`, credentialsText, environment });
   expect(await ask('tls', { NATS_CA: authority.own.cert })).toBeUndefined();
   expect(await ask('tls', {})).toBeDefined();
   expect(await ask('nats', {})).toBeDefined();
