@@ -69,7 +69,7 @@ export async function bareLoop(client: ApiClient, namespace: string, count: numb
 
 /** Status, then Job. @returns the Job */
 async function writeFor(client: ApiClient, object: KubeObject): Promise<KubeObject> {
-  const nothing = { jobs: [], pods: [], dependencies: {}, claims: new Map(), notes: new Map() };
+  const nothing = { jobs: [], pods: [], others: [], dependencies: {}, claims: new Map(), notes: new Map() };
   const observed = { object, ...nothing, reports: { connected: undefined, results: {} } };
   const { status, create } = decide(observed, { image }, new Date());
   const { name, namespace, uid, resourceVersion } = object.metadata;

@@ -3,26 +3,34 @@ import { type Kind, kinds } from '../src/api/index.ts';
 import { NatsConnection } from './connection.ts';
 import * as emulatorBuild from './emulator-build/index.ts';
 import {
+  byOutput,
   byOwner,
   byReference,
   type Caches,
   type Credentials,
+  Entrances,
   type ExecuteOptions,
   execute,
   type Followed,
+  isOwnJob,
+  type Job,
   type JobSettings,
   label,
   latestAttempt,
   Notes,
   type ObserveOptions,
   openCaches,
+  outputKey,
   ownerKey,
+  type Pod,
   ProgressWriter,
   Recent,
   type Reports,
   referenceKey,
   typeOf,
   Warnings,
+  writesAlone,
+  writesOf,
 } from './jobs/index.ts';
 import { OperatorMetrics } from './metrics.ts';
 import * as offsiteTune from './offsite-tune/index.ts';
@@ -61,6 +69,7 @@ export class Operator {
   readonly #options: OperatorOptions;
   readonly #caches: Caches;
   readonly #recent = new Recent();
+  readonly #entrances = new Entrances((object) => writesAlone(object, this.#caches, this.#recent));
   readonly #notes: Notes;
   readonly #warnings: Warnings | undefined;
   readonly #connection: NatsConnection;
@@ -161,6 +170,7 @@ export class Operator {
     const writing: ExecuteOptions = {
       client,
       recent: this.#recent,
+      entrances: this.#entrances,
       events,
       credentials,
       wroteStatus: (before, after) => this.#wroteStatus(before, after),
@@ -193,9 +203,9 @@ export class Operator {
     jobs.onChange((job, old) => {
       this.#recent.seen((job ?? old)!);
       if (this.#leading) this.#metrics.jobChanged(job, old);
-      this.#enqueueOwner((job ?? old)!);
+      this.#enqueueConcerned(job, old);
     });
-    pods.onChange((pod, old) => this.#enqueueOwner((pod ?? old)!));
+    pods.onChange((pod, old) => this.#enqueueConcerned(pod, old));
     const { reports } = this.#options;
     reports?.onReport((subject) => {
       const { namespace, kind, name, uid } = subject;
@@ -210,11 +220,27 @@ export class Operator {
     });
   }
 
-  #enqueueOwner({ metadata }: KubeObject): void {
-    const kind = metadata.labels?.[label.ownerKind] ?? '';
-    const name = metadata.labels?.[label.ownerName];
-    if (name === undefined || !Object.hasOwn(this.#controllers, kind)) return;
-    this.#enqueue(kind as Kind, keyFrom(metadata.namespace, name));
+  /** Whom a Job or pod belongs to, by owner or by label, as it is and as it was; and whoever waits for its output. */
+  #enqueueConcerned(...states: readonly (Job | Pod | undefined)[]): void {
+    for (const object of states) {
+      if (object === undefined) continue;
+      const { namespace, labels = {} } = object.metadata;
+      const owners = [object, this.#jobOf(object)].flatMap((own) => own?.metadata.ownerReferences ?? []);
+      const named = { kind: labels[label.ownerKind] ?? '', name: labels[label.ownerName] ?? '' };
+      for (const { kind, name } of [named, ...owners])
+        if (Object.hasOwn(this.#controllers, kind)) this.#enqueue(kind as Kind, keyFrom(namespace, name));
+      const output = writesOf(object);
+      if (output === undefined) continue;
+      for (const kind of allKinds) {
+        const sharing = this.#caches.resources[kind].byIndex(byOutput, outputKey(namespace, output));
+        for (const other of sharing) this.#enqueue(kind, keyOf(other));
+      }
+    }
+  }
+
+  #jobOf({ kind, metadata: { namespace = '', ownerReferences = [] } }: Job | Pod): Job | undefined {
+    const owner = kind === 'Pod' ? ownerReferences.find((reference) => reference.kind === 'Job') : undefined;
+    return owner && this.#caches.jobs.get(namespace, owner.name);
   }
 
   #enqueueDependents({ kind, metadata: { namespace = '', name } }: KubeObject): void {
@@ -242,7 +268,9 @@ export class Operator {
   /** The present attempt of a resource. */
   #attemptOf(object: KubeObject): number {
     const { namespace, uid = '' } = object.metadata;
-    const jobs = this.#caches.jobs.byIndex(byOwner, ownerKey(namespace, uid));
+    const jobs = this.#caches.jobs
+      .byIndex(byOwner, ownerKey(namespace, uid))
+      .filter((job) => isOwnJob(job, object));
     return latestAttempt(this.#recent.object(object), jobs);
   }
 

@@ -1,16 +1,17 @@
 /** Which attempt is wanted now, and what is left of earlier ones. Attempts of a resource never run at the same time. */
 import { type Condition, isTrue, type Resource } from '../../src/api/index.ts';
 import type { Statement } from './conditions.ts';
-import { holds, type Resolved, type StoredStatus } from './dependencies.ts';
+import { holds, type Resolved, type StoredStatus, type Waiting } from './dependencies.ts';
 import { inputsHashOf, runHashOf } from './job.ts';
-import { annotation } from './names.ts';
+import { annotation, label } from './names.ts';
 import {
   attemptOf,
   isBeingDeleted,
   isFinished,
-  isTerminal,
   type Job,
+  mayWrite,
   ownerUidOf,
+  type Pod,
   stageOf,
 } from './objects.ts';
 import { patience, troubleOf } from './pod-trouble.ts';
@@ -106,18 +107,16 @@ export function restart<R extends Resource>({ latest, observed }: Runnable<R>, b
 
 /** Two attempts never run at once: they would write to one place. */
 export function leftovers<R extends Resource>(context: Attempt<R>): Verdict | undefined {
-  const { observed, attempt, now, standing } = context;
+  const { observed, attempt, standing } = context;
   const jobs = earlierJobs(context).filter((job) => !isFinished(job));
   // Also of this attempt: pods whose Job somebody removed are still ending.
   const own = new Set(
     observed.jobs.filter((job) => attemptOf(job) === attempt).map(({ metadata }) => metadata.uid),
   );
-  const pods = observed.pods.filter((pod) => !isTerminal(pod) && !own.has(ownerUidOf(pod)));
+  const pods = observed.pods.filter((pod) => mayWrite(pod) && !own.has(ownerUidOf(pod)));
   if (jobs.length + pods.length === 0) return undefined;
-  const troubles = pods.flatMap((pod) => troubleOf(pod, { now: now.getTime(), notes: observed.notes }) ?? []);
-  const lost = troubles.find(({ reason }) => reason === 'NodeLost');
   const names = [...jobs, ...pods].map(({ metadata }) => metadata.name).join(', ');
-  const waiting = lost ?? {
+  const waiting = lostAmong(pods, context) ?? {
     reason: 'Terminating',
     message: `attempt ${attempt} waits for what is left of earlier ones to end: ${names}`,
   };
@@ -127,6 +126,45 @@ export function leftovers<R extends Resource>(context: Attempt<R>): Verdict | un
     ...about(context),
     lookAgainMilliseconds: patience.ending,
   };
+}
+
+/**
+ * Two never write to one place: what an earlier resource of this name left behind, or another one with the same output, is
+ * waited for before a Job is made.
+ */
+export function otherWriters<R extends Resource>({ observed, now }: Attempt<R>): Waiting | undefined {
+  const { others, object } = observed;
+  if (others.length === 0) return undefined;
+  const pods = others.filter((other): other is Pod => other.kind === 'Pod');
+  const lost = lostAmong(pods, { observed, now });
+  if (lost) return lost;
+  const names = others.map((other) => `${other.kind} ${other.metadata.name}`);
+  const [first] = others as [Job | Pod, ...(Job | Pod)[]];
+  const { kind, metadata } = object;
+  const { namespace, labels = {} } = first.metadata;
+  const { [label.ownerKind]: ofKind, [label.ownerName]: ofName } = labels;
+  const what = `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}`;
+  const end = `kubectl delete ${first.kind.toLowerCase()} ${first.metadata.name} --namespace ${namespace}`;
+  return ofKind === kind && ofName === metadata.name
+    ? {
+        reason: 'LeftoverRunning',
+        message: `waits for what is left of an earlier ${kind} ${metadata.name} to end: ${what}; to end it at once: ${end}`,
+      }
+    : {
+        reason: 'OutputInUse',
+        message:
+          `spec.output.uri: ${ofKind ? `${ofKind} ${ofName}` : 'something else'} writes there (${what}), and this waits until it has ended: ` +
+          'give each resource an output of its own',
+      };
+}
+
+function lostAmong(
+  pods: readonly Pod[],
+  { observed, now }: Pick<Context, 'observed' | 'now'>,
+): Waiting | undefined {
+  return pods
+    .flatMap((pod) => troubleOf(pod, { now: now.getTime(), notes: observed.notes }) ?? [])
+    .find(({ reason }) => reason === 'NodeLost');
 }
 
 export const resultLost = (attempt: number) => ({

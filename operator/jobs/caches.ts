@@ -10,8 +10,9 @@ import {
   type ResourceType,
   type RuntimeMetrics,
 } from '../runtime/index.ts';
-import { ours } from './names.ts';
-import { type Container, type Job, ownerResource, type Pod } from './objects.ts';
+import { label, ours } from './names.ts';
+import { type Container, type Job, ownerResource, ownerUidOf, type Pod } from './objects.ts';
+import { outputKey, outputOf, writesOf } from './outputs.ts';
 
 export const typeOf = (kind: Kind): ResourceType => ({
   group,
@@ -96,8 +97,13 @@ export class Cache<T extends KubeObject> {
 /** A cache, whatever it holds. */
 export type Followed = Pick<Cache<KubeObject>, 'start' | 'synced' | 'hasSynced' | 'refresh' | 'covers'>;
 
-/** Objects found again by the resource that they work for, or by the one that they refer to. */
+/** Jobs by the resource that they belong to, pods by their Job: each by uid. */
 export const byOwner = 'owner';
+/** Jobs and pods by the kind and name, or the uid, that their labels name; hints where owners are gone. */
+export const byLabel = 'label';
+/** Resources, Jobs and pods by the output that they write. */
+export const byOutput = 'output';
+/** Resources by the one that they refer to. */
 export const byReference = 'reference';
 
 export interface Caches {
@@ -112,11 +118,11 @@ export function openCaches(
   metrics: RuntimeMetrics,
 ): Caches {
   const selected = { labelSelector: `${Object.keys(ours)[0]}=${Object.values(ours)[0]}`, metrics };
-  const owned = { ...selected, indexes: { [byOwner]: ownedBy } };
+  const labelled = { [byLabel]: labelKeys, [byOutput]: outputKeysOf(writesOf) };
   const cacheOf = (kind: Kind) =>
     new Cache<KubeObject>(client, typeOf(kind), namespaces, {
       metrics,
-      indexes: { [byReference]: referredBy },
+      indexes: { [byReference]: referredBy, [byOutput]: outputKeysOf(outputOf) },
     });
   return {
     resources: {
@@ -124,23 +130,47 @@ export function openCaches(
       OffsiteTune: cacheOf('OffsiteTune'),
       PlugIn: cacheOf('PlugIn'),
     },
-    jobs: new Cache<Job>(client, jobs, namespaces, { ...owned, shorten: withoutTemplate }),
-    pods: new Cache<Pod>(client, pods, namespaces, { ...owned, shorten: withoutPlan }),
+    jobs: new Cache<Job>(client, jobs, namespaces, {
+      ...selected,
+      indexes: { ...labelled, [byOwner]: ownerKeys(ownerResource) },
+      shorten: withoutTemplate,
+    }),
+    pods: new Cache<Pod>(client, pods, namespaces, {
+      ...selected,
+      indexes: { ...labelled, [byOwner]: ownerKeys(ownerUidOf) },
+      shorten: withoutPlan,
+    }),
   };
 }
 
 /** Only what lies beside a resource is its own: whoever may label Jobs elsewhere is not to say how it went. */
 export const ownerKey = (namespace: string | undefined, uid: string): string => `${namespace}/${uid}`;
 
-function ownedBy(object: KubeObject): string[] {
-  const uid = ownerResource(object);
+const ownerKeys = (ownerOf: (object: KubeObject) => string | undefined) => (object: KubeObject) => {
+  const uid = ownerOf(object);
   return uid === undefined ? [] : [ownerKey(object.metadata.namespace, uid)];
+};
+
+export const outputKeysOf =
+  <T extends KubeObject>(outputIn: (object: T) => string | undefined) =>
+  (object: T): string[] => {
+    const address = outputIn(object);
+    return address === undefined ? [] : [outputKey(object.metadata.namespace, address)];
+  };
+
+/** What labels say of the resource that an object works for: its uid, and its kind and name, which the next one may have. */
+export function labelKeys({ metadata: { namespace, labels = {} } }: KubeObject): string[] {
+  const { [label.ownerUid]: uid, [label.ownerKind]: kind, [label.ownerName]: name } = labels;
+  return [
+    ...(uid === undefined ? [] : [ownerKey(namespace, uid)]),
+    ...(kind === undefined || name === undefined ? [] : [referenceKey(kind, namespace ?? '', name)]),
+  ];
 }
 
 /** Jobs and pods are only read, and most of their bytes are what their pods are to be. */
 function withoutTemplate(job: Job): Job {
   const { template: _, podFailurePolicy: __, ...spec } = job.spec ?? {};
-  return { ...job, spec };
+  return { ...job, spec: { ...spec, ...written(job) } };
 }
 
 function withoutPlan(pod: Pod): Pod {
@@ -152,11 +182,17 @@ function withoutPlan(pod: Pod): Pod {
   return {
     ...pod,
     spec: {
+      ...written(pod),
       ...(nodeName !== undefined && { nodeName }),
       containers: kept(containers),
       ...(initContainers && { initContainers: kept(initContainers) }),
     },
   };
+}
+
+function written(object: Job | Pod): { writes?: string } {
+  const writes = writesOf(object);
+  return writes === undefined ? {} : { writes };
 }
 
 /** `Kind/namespace/name` of what a resource refers to, read from the raw object: its spec may be wrong elsewhere. */

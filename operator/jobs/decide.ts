@@ -77,6 +77,7 @@ function complete<R extends Resource>(context: Context<R>): Verdict | undefined 
         )
       : undefined;
   const last = rules.stages.at(-1)!;
+  const { name, namespace } = observed.object.metadata;
   return {
     phase: 'Complete',
     fields: lateResult(rules, status as Json, observed.reports.results[last]),
@@ -89,7 +90,9 @@ function complete<R extends Resource>(context: Context<R>): Verdict | undefined 
               reason: 'DependencyChanged',
               message:
                 `spec.${changed[0]}.ref: is ${changed[1].digest} now; this was made from ` +
-                `${status.inputs?.[changed[0]]?.digest}: to make it again, delete and create this ${rules.kind}`,
+                `${status.inputs?.[changed[0]]?.digest}: to make it again, delete it in the foreground ` +
+                `(kubectl delete ${rules.kind.toLowerCase()} ${name} --namespace ${namespace} ` +
+                '--cascade=foreground), so that nothing of it is left, and create it again',
             },
           ]
         : []),

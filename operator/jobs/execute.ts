@@ -14,7 +14,8 @@ import {
 } from '../runtime/index.ts';
 import { ownerReference } from './job.ts';
 import { credentialsName, ours } from './names.ts';
-import { attemptOf, type Job, ownerResource, stageOf } from './objects.ts';
+import { attemptOf, isOwnJob, type Job, stageOf } from './objects.ts';
+import type { Entrances } from './outputs.ts';
 import type { Recent } from './recent.ts';
 import { isOwnTemplatesFault, isRefusal, refusalText } from './refusal.ts';
 import type { Credentials } from './reports.ts';
@@ -25,6 +26,8 @@ export const fieldManager = 'offsite-operator';
 export interface ExecuteOptions {
   readonly client: ApiClient;
   readonly recent: Recent;
+  /** Of all resources that this process works on. */
+  readonly entrances: Entrances;
   readonly events: {
     event(object: KubeObject, type: EventType, reason: string, message: string): void;
   };
@@ -47,8 +50,15 @@ export async function execute(
   }
   for (const job of decision.remove) await removeJob(object, job, options);
   for (const job of decision.create) {
-    // What the API server thinks of the Job is part of the situation: it is looked at afresh.
-    if (!(await createJob(object, job, options))) return { requeueAfterMilliseconds: 1 };
+    const leave = options.entrances.enter(object);
+    // Another resource has just made a Job that writes there: the next look finds it.
+    if (leave === undefined) return { requeueAfterMilliseconds: 1000 };
+    try {
+      // What the API server thinks of the Job is part of the situation: it is looked at afresh.
+      if (!(await createJob(object, job, options))) return { requeueAfterMilliseconds: 1 };
+    } finally {
+      leave();
+    }
   }
   const { lookAgainMilliseconds: again } = decision;
   return again === undefined ? {} : { requeueAfterMilliseconds: again };
@@ -130,7 +140,7 @@ async function adoptJob(
 ): Promise<boolean> {
   const { namespace, name } = job.metadata;
   const there = await client.get<Job>(jobs, namespace, name);
-  if (ownerResource(there) === object.metadata.uid) {
+  if (isOwnJob(there, object)) {
     recent.created(there);
     return true;
   }

@@ -1,5 +1,6 @@
 /** What the three kinds share: from a resource to its Jobs, and from its Jobs to its status. */
 export {
+  byOutput,
   byOwner,
   byReference,
   type Caches,
@@ -21,12 +22,13 @@ export {
   conditionOf,
   endOf,
   isFinished,
+  isOwnJob,
   type Job,
-  ownerResource,
   type Pod,
   since,
 } from './objects.ts';
-export { type ObserveOptions, observe } from './observe.ts';
+export { type ObserveOptions, observe, writesAlone } from './observe.ts';
+export { Entrances, outputKey, writesOf } from './outputs.ts';
 export { ProgressWriter } from './progress-writer.ts';
 export { Recent } from './recent.ts';
 export type { Credentials, Reports } from './reports.ts';

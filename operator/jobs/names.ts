@@ -45,5 +45,11 @@ export function jobName(
   return `${name.slice(0, longestJobName - tail.length).replace(/-+$/, '')}${tail}`;
 }
 
+/** What a Job's name says of it: unlike labels, nobody changes it. Undefined where it is no name of ours. */
+export function partsOfJobName(name: string): { stage: StageName; attempt: number } | undefined {
+  const [, stage, attempt] = /-(probe|assemble|tune|plug)-[0-9a-f]{10}-([1-9][0-9]{0,8})$/.exec(name) ?? [];
+  return stage === undefined ? undefined : { stage: stage as StageName, attempt: Number(attempt) };
+}
+
 /** The Secret with the credentials by which a Job's pods report. */
 export const credentialsName = (job: string): string => `${job}-nats`;

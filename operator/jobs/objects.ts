@@ -1,6 +1,8 @@
 /** The parts of Jobs and pods that the operator reads; the objects themselves stay whole, as they came. */
+import { group } from '../../src/api/index.ts';
 import type { KubeObject } from '../runtime/index.ts';
-import { label } from './names.ts';
+import { partsOfJobName } from './names.ts';
+import type { StageName } from './stages.ts';
 
 export interface ObjectCondition {
   readonly type: string;
@@ -11,7 +13,13 @@ export interface ObjectCondition {
 }
 
 export interface Job extends KubeObject {
-  spec?: { suspend?: boolean; completions?: number; [field: string]: unknown };
+  spec?: {
+    suspend?: boolean;
+    completions?: number;
+    /** The output's address, kept of a template that is not. */
+    writes?: string;
+    [field: string]: unknown;
+  };
   status?: {
     active?: number;
     ready?: number;
@@ -57,6 +65,8 @@ export interface Pod extends KubeObject {
     nodeName?: string;
     containers?: Container[];
     initContainers?: Container[];
+    /** The output's address, kept of an environment that is not. */
+    writes?: string;
     [field: string]: unknown;
   };
   status?: {
@@ -76,13 +86,25 @@ export const workerContainer = 'worker';
 export const conditionOf = (object: Job | Pod, type: string): ObjectCondition | undefined =>
   object.status?.conditions?.find((condition) => condition.type === type && condition.status === 'True');
 
-export const attemptOf = ({ metadata }: KubeObject): number => Number(metadata.labels?.[label.attempt] ?? 0);
+/** Of a Job; 0 where its name is none of ours. */
+export const attemptOf = ({ metadata }: KubeObject): number => partsOfJobName(metadata.name)?.attempt ?? 0;
 
-/** The uid of the resource that a Job or pod works for. */
+/** Of a Job; undefined where its name is none of ours. */
+export const stageOf = ({ metadata }: KubeObject): StageName | undefined =>
+  partsOfJobName(metadata.name)?.stage;
+
+/** The uid of the resource that a Job belongs to and goes with. */
 export const ownerResource = ({ metadata }: KubeObject): string | undefined =>
-  metadata.labels?.[label.ownerUid];
+  metadata.ownerReferences?.find(
+    ({ controller, apiVersion }) => controller && apiVersion.startsWith(`${group}/`),
+  )?.uid;
 
-export const stageOf = ({ metadata }: KubeObject): string | undefined => metadata.labels?.[label.stage];
+/** Whether the operator made this Job for this resource; labels alone make none. */
+export const isOwnJob = (job: KubeObject, { metadata }: KubeObject): boolean =>
+  metadata.uid !== undefined &&
+  ownerResource(job) === metadata.uid &&
+  job.metadata.namespace === metadata.namespace &&
+  stageOf(job) !== undefined;
 
 export const isBeingDeleted = ({ metadata }: KubeObject): boolean => metadata.deletionTimestamp !== undefined;
 
@@ -99,6 +121,9 @@ export function endOf(job: Job): string {
 /** Whether none of the pod's containers will run again; only then the Job may replace it. */
 export const isTerminal = (pod: Pod): boolean =>
   pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+
+/** Whether a pod's worker may write, now or later: what runs on beside it does not. */
+export const mayWrite = (pod: Pod): boolean => !isTerminal(pod) && workerTerminated(pod) === undefined;
 
 /** The uid of the Job that made a pod. */
 export const ownerUidOf = ({ metadata }: KubeObject): string | undefined =>

@@ -65,6 +65,12 @@ export class Recent {
     });
   }
 
+  /** The Jobs of other resources that were just created and that the cache does not show yet. */
+  othersCreated(uid: string): Job[] {
+    this.#expire();
+    return [...this.#created.values()].flatMap(({ job }) => (ownerResource(job) === uid ? [] : [job]));
+  }
+
   /** Notes that the API server would not have a Job; each refusal in a row makes the next try later. */
   refused(uid: string, refusal: Omit<Refusal, 'tryAgainAt'>): void {
     const times = (this.#refusals.get(uid)?.times ?? 0) + 1;

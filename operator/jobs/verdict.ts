@@ -12,9 +12,11 @@ import type { Json } from './template.ts';
 /** Everything that was read, at one moment, about one resource. */
 export interface Observed {
   readonly object: KubeObject;
-  /** Jobs and pods that carry the resource's uid. */
+  /** The resource's own Jobs, and the pods of these and those that carry its uid. */
   readonly jobs: readonly Job[];
   readonly pods: readonly Pod[];
+  /** Jobs and pods that are not its own, of its kind and name or of its output, and may still write there. */
+  readonly others: readonly (Job | Pod)[];
   /** What the references name, by input. */
   readonly dependencies: Readonly<Partial<Record<keyof Inputs, KubeObject | undefined>>>;
   /** The claims whose access modes matter, by name; undefined where there is none. */
@@ -110,8 +112,14 @@ export function contextOf<R extends Resource>(
 }
 
 /** The latest attempt that was decided on or has a Job; 0 when there was none. */
-export const latestAttempt = (object: KubeObject, jobs: readonly Job[]): number =>
-  Math.max(statusOf(object).attempt ?? 0, ...jobs.map(attemptOf));
+export function latestAttempt(object: KubeObject, jobs: readonly Job[]): number {
+  const { attempt = 0 } = statusOf(object);
+  // An attempt is in the status before its Job is made: one that is far ahead of it was made by somebody else.
+  return Math.max(attempt, ...jobs.map(attemptOf).filter((made) => made <= attempt + farAhead));
+}
+
+/** A status that was lost, or that this cache does not show yet, is not behind by more. */
+const farAhead = 1000;
 
 /** The decision for a verdict; the status is in it only where it changes. */
 export function conclude<R extends Resource>(context: Context<R>, verdict: Verdict): Decision {

@@ -7,6 +7,7 @@ import {
   earlierJobs,
   furthestJob,
   leftovers,
+  otherWriters,
   type Runnable,
   restart,
   restartReason,
@@ -69,6 +70,8 @@ function start<R extends Resource>(context: Attempt<R>, stage: StageName): Verdi
     lookAgainMilliseconds,
   });
   if ('waiting' in resolved) return waits(resolved.waiting);
+  const writers = otherWriters(context);
+  if (writers) return waits(writers, patience.ending);
   const { inputs } = resolved;
   const stageWork = rules.work(resource, stage, inputs, modelBytes);
   const claim = unsharedClaim(stageWork, observed.claims);

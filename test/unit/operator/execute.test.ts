@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import {
   type Decision,
+  Entrances,
   type ExecuteOptions,
   execute,
   type Job,
   Recent,
   typeOf,
 } from '../../../operator/jobs/index.ts';
+import { ownerReference } from '../../../operator/jobs/job.ts';
 import { type ApiClient, ApiError, type KubeObject } from '../../../operator/runtime/index.ts';
 import { resource } from './fixtures.ts';
 
@@ -20,6 +22,7 @@ const job = (name = 'words-tune-0123456789-1', uid?: string): Job => ({
     name,
     namespace: 'team',
     ...(uid && { uid }),
+    ownerReferences: [ownerReference(object)],
     labels: {
       'offsite-tuning.dev/uid': 'uid-OffsiteTune',
       'offsite-tuning.dev/stage': 'tune',
@@ -60,6 +63,7 @@ function setUp(failures: Record<string, ApiError> = {}, there?: KubeObject) {
   const options: ExecuteOptions = {
     client,
     recent,
+    entrances: new Entrances(() => true),
     events: { event: (_, severity, reason) => void asked.push(`event ${severity} ${reason}`) },
     credentials: { issue: ({ uid }) => `creds for ${uid}`, authority: 'PEM' },
   };
@@ -212,7 +216,10 @@ describe('the API server refuses the Job', () => {
     const own = setUp(exists, job(undefined, 'job-7'));
     expect(await own.run({ create: [job()] })).toEqual({});
     expect(own.recent.jobs('uid-OffsiteTune', [])).toMatchObject([{ metadata: { uid: 'job-7' } }]);
-    const foreign = setUp(exists, { ...job(undefined, 'job-8'), metadata: { name: 'x', uid: 'job-8' } });
+    const foreign = setUp(exists, {
+      ...job(undefined, 'job-8'),
+      metadata: { ...job().metadata, uid: 'job-8', ownerReferences: [] },
+    });
     expect(await foreign.run({ create: [job()] })).toEqual({ requeueAfterMilliseconds: 1 });
     expect(foreign.recent.refusal('uid-OffsiteTune')?.message).toContain('belongs to something else');
   });

@@ -185,6 +185,8 @@ export class World {
   settings = settings;
   jobs: Job[] = [];
   pods: Pod[] = [];
+  /** What is not its own and may write to its place. */
+  others: (Job | Pod)[] = [];
   dependencies: Observed['dependencies'] = {};
   claims = new Map<string, KubeObject | undefined>();
   notes = new Map<string, string>();
@@ -202,9 +204,9 @@ export class World {
   }
 
   decide(): Decision {
-    const { object, jobs, pods, dependencies, claims, notes, refusal, connected, results } = this;
+    const { object, jobs, pods, others, dependencies, claims, notes, refusal, connected, results } = this;
     const reports = { connected, results };
-    const observed: Observed = { object, jobs, pods, dependencies, claims, notes, refusal, reports };
+    const observed: Observed = { object, jobs, pods, others, dependencies, claims, notes, refusal, reports };
     return decisions[object.kind as Kind](observed, this.settings, this.now);
   }
 

@@ -3,12 +3,36 @@ import {
   Notes,
   type Observed,
   type ObserveOptions,
+  openCaches,
   Recent,
 } from '../../../operator/jobs/index.ts';
 import { behaviours } from '../../../operator/operator.ts';
-import type { ApiClient } from '../../../operator/runtime/index.ts';
+import {
+  type ApiClient,
+  type KubeObject,
+  type ResourceType,
+  RuntimeMetrics,
+} from '../../../operator/runtime/index.ts';
 import type { Kind } from '../../../src/api/index.ts';
 import type { World } from './fixtures.ts';
+
+/** Caches over an API server that lists these objects, by kind, and says nothing more. */
+export async function cachesOf(objects: readonly KubeObject[], signal: AbortSignal): Promise<Caches> {
+  const client = {
+    list: async ({ kind }: ResourceType) => ({
+      items: structuredClone(objects.filter((object) => object.kind === kind)),
+      metadata: { resourceVersion: '1' },
+    }),
+    async *watch() {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    },
+  } as unknown as ApiClient;
+  const caches = openCaches(client, [], new RuntimeMetrics());
+  const all = [...Object.values(caches.resources), caches.jobs, caches.pods];
+  for (const cache of all) void cache.start(signal);
+  await Promise.all(all.map(({ synced }) => synced));
+  return caches;
+}
 
 const silent = { list: async () => ({ items: [], metadata: {} }) };
 

@@ -1,0 +1,68 @@
+/** Who writes where: a place has one writer at a time, whoever made its Jobs and pods. */
+import { posix } from 'node:path';
+import type { KubeObject } from '../runtime/index.ts';
+import { type Job, type Pod, workerContainer } from './objects.ts';
+import { isMapping } from './template.ts';
+
+/** One spelling for all that lead to one place; whichever Secret opens it. */
+export function addressOf(uri: string): string {
+  const [, scheme = '', authority = '', path = ''] = /^([^:]*):\/\/([^/]*)(.*)$/.exec(uri) ?? [];
+  if (scheme === '') return uri;
+  const place = posix.normalize(`/${path}`).replace(/\/$/, '');
+  return `${scheme.toLowerCase()}://${authority.toLowerCase()}${place}`;
+}
+
+/** The output of a resource as it is stored; its spec may be wrong. */
+export function outputOf({ spec }: KubeObject): string | undefined {
+  const output = isMapping(spec) ? spec['output'] : undefined;
+  const uri = isMapping(output) ? output['uri'] : undefined;
+  return typeof uri === 'string' ? addressOf(uri) : undefined;
+}
+
+/**
+ * The output that a Job or a pod of ours works for. It stands in what the worker is told, which nobody changes afterwards,
+ * as labels are; caches keep it apart from the rest of that.
+ */
+export function writesOf({ spec }: Job | Pod): string | undefined {
+  if (typeof spec?.writes === 'string') return spec.writes;
+  const template = isMapping(spec?.['template']) ? spec['template']['spec'] : spec;
+  const containers: unknown = isMapping(template) ? template['containers'] : undefined;
+  const worker = named(containers, workerContainer);
+  const told = named(worker?.['env'], 'OFFSITE_JOB')?.['value'];
+  try {
+    const { resource } = JSON.parse(String(told)) as { resource: KubeObject };
+    return outputOf(resource);
+  } catch {
+    return undefined;
+  }
+}
+
+function named(list: unknown, name: string): Record<string, unknown> | undefined {
+  const entries: unknown[] = Array.isArray(list) ? list : [];
+  return entries.filter(isMapping).find((entry) => entry['name'] === name);
+}
+
+/** Under which an output is found again in its namespace; claims are of a namespace. */
+export const outputKey = (namespace: string | undefined, address: string): string =>
+  `${namespace}/${address}`;
+
+/** The outputs for which this process is just making a Job, so that two resources with one output do not both make one. */
+export class Entrances {
+  readonly #isFree: (object: KubeObject) => boolean;
+  readonly #taken = new Set<string>();
+
+  /** @param isFree whether nobody else writes to the output of a resource, by all that is known at this moment */
+  constructor(isFree: (object: KubeObject) => boolean) {
+    this.#isFree = isFree;
+  }
+
+  /** @returns what gives the output free again, once the Job is known; undefined where somebody else writes there */
+  enter(object: KubeObject): (() => void) | undefined {
+    const address = outputOf(object);
+    if (address === undefined) return () => {};
+    const key = outputKey(object.metadata.namespace, address);
+    if (this.#taken.has(key) || !this.#isFree(object)) return undefined;
+    this.#taken.add(key);
+    return () => void this.#taken.delete(key);
+  }
+}
