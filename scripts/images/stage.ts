@@ -49,8 +49,8 @@ const withoutModels: Plugin = {
 async function stageWorker(directory: string): Promise<void> {
   const { metafile } = await build({
     ...common,
-    // The compute thread's file is named by URL, which no bundler follows.
-    entryPoints: ['src/worker/main.ts', 'src/worker/compute.ts'],
+    // A thread's file is named by URL, which no bundler follows.
+    entryPoints: ['src/worker/main.ts', 'src/worker/compute.ts', 'src/data/parquet-thread.ts'],
     outdir: directory,
     packages: 'external',
     write: false,

@@ -31,6 +31,10 @@ function shardsDigest(directory: string): string {
 
 /** A file that cannot be read is the data's fault here. */
 function digestOfRows(file: string): string {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (stat?.isDirectory()) throw badData(`${file}: is a directory, not a file`);
+  // A named pipe would wait for its writer.
+  if (stat?.isFile() === false) throw badData(`${file}: is no plain file`);
   try {
     return fileDigest(file);
   } catch (error) {

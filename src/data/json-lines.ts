@@ -1,20 +1,23 @@
-import { closeSync, openSync, readSync } from 'node:fs';
 import { badData } from '../api/index.ts';
+import { foreignKind } from '../checkpoint/index.ts';
+import { bytesOf } from './bytes.ts';
 
-const chunkBytes = 1 << 20;
 /** What a row may have at most: a long book has a few million bytes, and a file that is no JSON lines has no line feeds. */
 const mostMebibytes = 16;
 const newline = 0x0a;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * The values of a file of JSON lines, one chunk of the file and one line of at most 16 MiB in memory at a time.
+ * The values of a file of JSON lines, one chunk of the file and one line of at most 16 MiB in memory at a time; gzip and zstd
+ * are unpacked on the way.
  * @throws OffsiteError BadData with file and row (counted from 1)
  */
-export function* jsonLines(path: string): Generator<unknown> {
+export async function* jsonLines(path: string): AsyncGenerator<unknown> {
   let number = 0;
-  for (const line of lines(path)) {
+  for await (const line of lines(path)) {
     number++;
+    const other = number === 1 ? foreignKind(line) : undefined;
+    if (other !== undefined) throw badData(`${path}: ${other}`);
     yield parseLine(line, `${path}: row ${number}`);
   }
 }
@@ -39,8 +42,7 @@ function parseLine(line: Uint8Array, where: string): unknown {
  * The file's lines without their line feed; the last one may lack it.
  * @throws OffsiteError BadData at a line over the limit, before the rest of it is read
  */
-function* lines(path: string): Generator<Uint8Array> {
-  const file = open(path);
+async function* lines(path: string): AsyncGenerator<Uint8Array> {
   let row = 1;
   // A long line's parts are put together once, at its end.
   let parts: Buffer[] = [];
@@ -53,42 +55,15 @@ function* lines(path: string): Generator<Uint8Array> {
         `${path}: row ${row}: has more than ${mostMebibytes} MiB; every line holds one JSON object, of one row`,
       );
   };
-  try {
-    for (;;) {
-      const chunk = Buffer.allocUnsafe(chunkBytes);
-      const filled = chunk.subarray(0, read(file, chunk, path));
-      if (filled.length === 0) break;
-      let start = 0;
-      for (let end = filled.indexOf(newline); end >= 0; end = filled.indexOf(newline, start)) {
-        add(filled.subarray(start, end));
-        yield Buffer.concat(parts);
-        [parts, bytes, start] = [[], 0, end + 1];
-        row++;
-      }
-      add(filled.subarray(start));
+  for await (const chunk of bytesOf(path)) {
+    let start = 0;
+    for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
+      add(chunk.subarray(start, end));
+      yield Buffer.concat(parts);
+      [parts, bytes, start] = [[], 0, end + 1];
+      row++;
     }
-    if (bytes > 0) yield Buffer.concat(parts);
-  } finally {
-    closeSync(file);
+    add(chunk.subarray(start));
   }
-}
-
-function open(path: string): number {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw badData(`${path}: ${code === 'ENOENT' ? 'there is no such file' : `cannot be opened (${code})`}`);
-  }
-}
-
-function read(file: number, chunk: Buffer, path: string): number {
-  try {
-    return readSync(file, chunk, 0, chunk.length, null);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw badData(
-      `${path}: ${code === 'EISDIR' ? 'is a directory, not a file' : `cannot be read (${code})`}`,
-    );
-  }
+  if (bytes > 0) yield Buffer.concat(parts);
 }

@@ -2,9 +2,10 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badData } from '../api/index.ts';
 
-const endings = ['.jsonl', '.parquet'] as const;
-/** What numbers a shard: `train-00000-of-00002.parquet`, `0001.parquet`, `part_3.jsonl`. What is left names the split. */
-const shardNumber = /[-_.]?\d*(-of-\d+)?\.[a-z]+$/;
+const endings = ['.jsonl', '.jsonl.gz', '.jsonl.zst', '.parquet'] as const;
+const endingOf = (name: string) => endings.find((ending) => name.endsWith(ending));
+/** What numbers a shard: `train-00000-of-00002.parquet`, `0001.parquet`, `part_3.jsonl.gz`. What is left names the split. */
+const shardNumber = /[-_.]?\d*(-of-\d+)?(\.[a-z]+){1,2}$/;
 const byNumber = new Intl.Collator('en', { numeric: true }).compare;
 
 /**
@@ -16,11 +17,15 @@ export function shardsOf(path: string): string[] {
   if (stat === undefined) throw badData(`${path}: there is no such file`);
   if (!stat.isDirectory()) return [path];
   const names = readdirSync(path)
-    .filter((name) => endings.some((ending) => name.endsWith(ending)))
+    .filter((name) => endingOf(name) !== undefined)
     .sort(byNumber);
-  if (names.length === 0) throw badData(`${path}: is a directory without *.jsonl or *.parquet files`);
-  if (endings.every((ending) => names.some((name) => name.endsWith(ending))))
-    throw badData(`${path}: holds *.jsonl and *.parquet files; name the file that is meant`);
+  if (names.length === 0)
+    throw badData(`${path}: is a directory without *.jsonl (also .gz or .zst) or *.parquet files`);
+  const kinds = [...new Set(names.map(endingOf))].sort();
+  if (kinds.length > 1)
+    throw badData(
+      `${path}: holds ${kinds.map((kind) => `*${kind}`).join(' and ')} files; name the file that is meant`,
+    );
   const splits = [...new Set(names.map((name) => name.replace(shardNumber, '')))];
   if (splits.length > 1)
     throw badData(`${path}: holds several sets of rows (${names.join(', ')}); name the file that is meant`);

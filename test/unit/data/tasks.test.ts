@@ -158,7 +158,7 @@ describe('Parquet, as the datasets library writes it', () => {
   test('a damaged file, a missing column and a wrong format are named', async () => {
     const path = join(directory, 'cut.parquet');
     writeFileSync(path, readFileSync(join(fixtures, 'piqa.parquet')).subarray(0, 900));
-    await expect(readRows(path, 'piqa')).rejects.toThrow(`${path}: cannot be read as Parquet: `);
+    await expect(readRows(path, 'piqa')).rejects.toThrow(`${path}: is cut off: it does not end as`);
     await expect(readRows(join(fixtures, 'piqa.parquet'), 'sciq')).rejects.toThrow(
       'piqa.parquet: row 1: column "question": is missing',
     );
@@ -205,7 +205,11 @@ describe('a directory', () => {
   });
 
   test.each<[string, Record<string, string>, string]>([
-    ['no rows', { 'README.md': 'piqa.jsonl' }, 'is a directory without *.jsonl or *.parquet files'],
+    [
+      'no rows',
+      { 'README.md': 'piqa.jsonl' },
+      'is a directory without *.jsonl (also .gz or .zst) or *.parquet files',
+    ],
     ['both kinds', { 'a.jsonl': 'piqa.jsonl', 'a.parquet': 'piqa.parquet' }, 'name the file that is meant'],
     [
       'two files of unlike names',

@@ -1,0 +1,135 @@
+import { closeSync, readSync } from 'node:fs';
+import { Readable, type Transform } from 'node:stream';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { badData, OffsiteError } from '../api/index.ts';
+import { openPlain } from './plain-file.ts';
+
+const chunkBytes = 1 << 20;
+/** How much longer a compressed file's rows may be: text is packed to a third or a tenth, only repetition to less. */
+const mostExpansion = 200;
+const alwaysAllowed = 16 << 20;
+
+/** More frames than pzstd makes of a file of gigabytes; each is started anew. */
+const mostFrames = 10_000;
+
+interface Codec {
+  readonly name: string;
+  /** What tells such a file, whatever its name; no text in UTF-8 and no JSON starts so. */
+  readonly magic: readonly number[];
+  readonly unpack: () => Transform & { bytesWritten: number };
+}
+const codecs: readonly Codec[] = [
+  { name: 'gzip', magic: [0x1f, 0x8b], unpack: createGunzip },
+  { name: 'zstd', magic: [0x28, 0xb5, 0x2f, 0xfd], unpack: createZstdDecompress },
+  // A frame of notes before the first of data, as pzstd writes it.
+  { name: 'zstd', magic: [0x50, 0x2a, 0x4d, 0x18], unpack: createZstdDecompress },
+];
+
+/**
+ * The bytes of a file of rows in pieces, unpacked where it is gzip or zstd. No more is read than is taken.
+ * @throws OffsiteError BadData where it is no plain file, its packed bytes are damaged, or they expand without bound
+ */
+export async function* bytesOf(path: string): AsyncGenerator<Buffer> {
+  const file = { path, ...open(path) };
+  try {
+    const chunks = chunksOf(file, 0);
+    const first = chunks.next();
+    if (first.done) return;
+    const codec = codecs.find(({ magic }) => magic.every((byte, i) => first.value[i] === byte));
+    if (codec !== undefined) yield* unpacked(file, codec);
+    else {
+      yield first.value;
+      yield* chunks;
+    }
+  } finally {
+    closeSync(file.descriptor);
+  }
+}
+
+interface OpenFile {
+  readonly path: string;
+  readonly descriptor: number;
+  readonly size: number;
+}
+
+function open(path: string): ReturnType<typeof openPlain> {
+  try {
+    return openPlain(path);
+  } catch (error) {
+    throw badData(`${path}: ${(error as Error).message}`);
+  }
+}
+
+/** The first bytes of a file. @throws OffsiteError BadData where it is no plain file */
+export function startOf(path: string, bytes: number): Uint8Array {
+  const { descriptor } = open(path);
+  try {
+    const start = Buffer.alloc(bytes);
+    return start.subarray(0, readSome(descriptor, start, 0, path));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function* chunksOf({ path, descriptor }: OpenFile, from: number): Generator<Buffer, undefined> {
+  for (let at = from; ; ) {
+    const chunk = Buffer.allocUnsafe(chunkBytes);
+    const read = readSome(descriptor, chunk, at, path);
+    if (read === 0) return;
+    at += read;
+    yield chunk.subarray(0, read);
+  }
+}
+
+function readSome(descriptor: number, chunk: Buffer, at: number, path: string): number {
+  try {
+    return readSync(descriptor, chunk, 0, chunk.length, at);
+  } catch (error) {
+    throw badData(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+}
+
+/** Frame after frame: Node's zstd stops at the end of the first without a word. */
+async function* unpacked(file: OpenFile, codec: Codec): AsyncGenerator<Buffer> {
+  const { path, size } = file;
+  const most = Math.max(alwaysAllowed, mostExpansion * size);
+  let bytes = 0;
+  let frames = 0;
+  for (let at = 0; at < size; ) {
+    if (++frames > mostFrames) throw badData(`${path}: has more than ${mostFrames} frames of ${codec.name}`);
+    const frame = frameOf(file, codec, at);
+    for (;;) {
+      const { value, done } = await frame.next();
+      if (done) {
+        at += value;
+        break;
+      }
+      bytes += value.length;
+      if (bytes > most)
+        throw badData(
+          `${path}: its ${size} bytes of ${codec.name} expand to more than ${most}; unpack it, if that is right`,
+        );
+      yield value;
+    }
+  }
+}
+
+/** @returns how many packed bytes it took */
+async function* frameOf(file: OpenFile, { name, unpack }: Codec, at: number): AsyncGenerator<Buffer, number> {
+  const source = Readable.from(chunksOf(file, at));
+  const stream = source.pipe(unpack());
+  // A pipe does not hand errors on.
+  source.on('error', (error) => stream.destroy(error));
+  try {
+    yield* stream as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw error instanceof OffsiteError
+      ? error
+      : badData(`${file.path}: its ${name} data is damaged or cut off`);
+  } finally {
+    source.destroy();
+    stream.destroy();
+  }
+  if (stream.bytesWritten === 0) throw badData(`${file.path}: its ${name} data is damaged or cut off`);
+  return stream.bytesWritten;
+}

@@ -1,0 +1,166 @@
+import { closeSync, readSync } from 'node:fs';
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
+import {
+  type AsyncBuffer,
+  type Compressors,
+  type FileMetaData,
+  parquetMetadata,
+  parquetReadObjects,
+  type RowGroup,
+  snappyUncompress,
+  toJson,
+} from 'hyparquet';
+import { checkPages } from './parquet-pages.ts';
+import { openPlain } from './plain-file.ts';
+
+/** What is read of a file before its rows: a thousand row groups of thirty columns come to some megabytes. */
+const largestFooter = 16 << 20;
+/** Of a row group: bytes that its pages come to, and values of one column (as many rows). */
+const largestGroup = 2 ** 30;
+const mostValues = 2 ** 24;
+
+/**
+ * The rows of a Parquet file, a row group in memory at a time. What its headers claim is checked before memory is taken for
+ * it; a varint or a footer that was made to cost time or heap is for the thread's own limits.
+ * @throws Error with what is wrong, without the file's name and without what stands there
+ */
+export async function* readParquet(path: string, limit: number): AsyncGenerator<unknown> {
+  const file = openFile(path);
+  try {
+    const metadata = readMetadata(file);
+    let rowStart = 0;
+    for (const [i, group] of metadata.row_groups.entries()) {
+      if (rowStart >= limit) return;
+      const rows = countOf(group.num_rows, `row group ${i + 1} claims its rows`);
+      if (rows > mostValues)
+        throw new Error(
+          `row group ${i + 1} claims ${rows} rows, more than ${mostValues}; write smaller row groups`,
+        );
+      const rowEnd = Math.min(rowStart + rows, limit);
+      // A group may be empty, and others follow.
+      if (rowEnd <= rowStart) continue;
+      checkGroup(file, group, i);
+      for (const row of await decoded(file, metadata, rowStart, rowEnd)) yield withValues(row);
+      rowStart = rowEnd;
+    }
+  } finally {
+    closeSync(file.descriptor);
+  }
+}
+
+/** A file that is read at offsets. */
+export interface OpenFile {
+  readonly size: number;
+  readonly descriptor: number;
+  /** The bytes from `start` to `end`, or to the file's. */
+  read(start: number, end: number): Uint8Array<ArrayBuffer>;
+}
+
+function openFile(path: string): OpenFile {
+  const { descriptor, size } = openPlain(path);
+  return {
+    size,
+    descriptor,
+    read(start, end) {
+      const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
+      let done = 0;
+      for (let read = 1; read > 0 && done < bytes.length; done += read)
+        read = readSync(descriptor, bytes, done, bytes.length - done, start + done);
+      if (done < bytes.length) throw new Error('was cut off while it was read');
+      return bytes;
+    },
+  };
+}
+
+function readMetadata(file: OpenFile): FileMetaData {
+  if (file.size < 12) throw new Error('is cut off: it does not end as a Parquet file does');
+  const end = file.read(file.size - 8, file.size);
+  const magic = String.fromCharCode(...end.subarray(-4));
+  if (magic !== 'PAR1') throw new Error('is cut off: it does not end as a Parquet file does');
+  const length = new DataView(end.buffer).getUint32(0, true);
+  if (length > Math.min(largestFooter, file.size - 12))
+    throw new Error(`its footer claims ${length} bytes of ${file.size}; at most ${largestFooter} are read`);
+  return readable(() => parquetMetadata(file.read(file.size - 8 - length, file.size), { geoparquet: false }));
+}
+
+/** @throws Error where a row group would come to more than may be in memory */
+function checkGroup(file: OpenFile, { columns }: RowGroup, index: number): void {
+  let bytes = 0;
+  for (const { meta_data: column } of columns) {
+    if (column === undefined) throw new Error(`row group ${index + 1} has a column without a description`);
+    const name = `row group ${index + 1}, column ${JSON.stringify(column.path_in_schema.join('.').slice(0, 64))}`;
+    if (countOf(column.num_values, `${name} claims its values`) > mostValues)
+      throw new Error(
+        `${name} claims ${column.num_values} values, more than ${mostValues}; write smaller row groups`,
+      );
+    bytes += readable(() => checkPages(file, column, largestGroup - bytes));
+  }
+  if (bytes > largestGroup)
+    throw new Error(
+      `row group ${index + 1} expands to more than ${largestGroup} bytes; write smaller row groups`,
+    );
+}
+
+function countOf(count: bigint | number, what: string): number {
+  const value = Number(count);
+  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`${what} as ${count}; the file is damaged`);
+  return value;
+}
+
+async function decoded(
+  file: OpenFile,
+  metadata: FileMetaData,
+  rowStart: number,
+  rowEnd: number,
+): Promise<Record<string, unknown>[]> {
+  const buffer: AsyncBuffer = {
+    byteLength: file.size,
+    slice: (start, end = file.size) => file.read(start, end).buffer,
+  };
+  try {
+    const compressors = await compressorsFor(metadata);
+    return await parquetReadObjects({ file: buffer, metadata, rowStart, rowEnd, compressors });
+  } catch (error) {
+    throw notReadable(error);
+  }
+}
+
+/** Every codec of the format but LZO; no more is unpacked than the page's header says. */
+const compressors: Compressors = {
+  SNAPPY(input, size) {
+    const page = new Uint8Array(size);
+    snappyUncompress(input, page);
+    return page;
+  },
+  GZIP: (input, size) => gunzipSync(input, { maxOutputLength: size }),
+  ZSTD: (input, size) => zstdDecompressSync(input, { maxOutputLength: size }),
+  BROTLI: (input, size) => brotliDecompressSync(input, { maxOutputLength: size }),
+};
+
+/** LZ4 is rare, and its package takes a while to load. */
+async function compressorsFor({ row_groups: groups }: FileMetaData): Promise<Compressors> {
+  const usesLz4 = groups.some(({ columns }) =>
+    columns.some((column) => column.meta_data?.codec.startsWith('LZ4')),
+  );
+  if (!usesLz4) return compressors;
+  const { decompressLz4, decompressLz4Raw } = await import('hyparquet-compressors');
+  return { ...compressors, LZ4: decompressLz4, LZ4_RAW: decompressLz4Raw };
+}
+
+/** As JSON has it: whole numbers as numbers, and no member where Parquet has a null. */
+function withValues(row: Record<string, unknown>): unknown {
+  return Object.fromEntries(
+    Object.entries(toJson(row) as Record<string, unknown>).filter(([, value]) => value !== null),
+  );
+}
+
+function readable<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw notReadable(error);
+  }
+}
+
+const notReadable = (error: unknown) =>
+  new Error(`cannot be read as Parquet: ${(error as Error).message}`, { cause: error });

@@ -1,0 +1,120 @@
+/** A Parquet file of one text column, written by hand so that it can claim anything (parquet-format, parquet.thrift). */
+export interface ParquetClaims {
+  /** As they lie in the page: 4 bytes of length, then the text. */
+  page?: Uint8Array;
+  rows?: number | bigint;
+  /** Of the column, and of its page. */
+  values?: number | bigint;
+  pageValues?: number;
+  unpacked?: number;
+  /** Of the column, where it does not lie where it should. */
+  size?: number | bigint;
+  /** CompressionCodec; 0 is none. */
+  codec?: number;
+}
+
+export function parquet(claims: ParquetClaims): Uint8Array {
+  const { page = plainText('one'), rows = 1, values = 1, pageValues = 1, codec = 0 } = claims;
+  const { unpacked = page.length } = claims;
+  const header = struct([
+    [1, i32, 0],
+    [2, i32, unpacked],
+    [3, i32, page.length],
+    [
+      5,
+      struct_,
+      struct([
+        [1, i32, pageValues],
+        [2, i32, 0],
+        [3, i32, 3],
+        [4, i32, 3],
+      ]),
+    ],
+  ]);
+  const size = claims.size ?? header.length + page.length;
+  const column = struct([
+    [1, i32, 6],
+    [2, list, listOf(i32, [varint(zigzag(0))])],
+    [3, list, listOf(binary, [text('text')])],
+    [4, i32, codec],
+    [5, i64, values],
+    [6, i64, unpacked],
+    [7, i64, size],
+    [9, i64, 4],
+  ]);
+  const group = struct([
+    [
+      1,
+      list,
+      listOf(struct_, [
+        struct([
+          [2, i64, 4],
+          [3, struct_, column],
+        ]),
+      ]),
+    ],
+    [2, i64, unpacked],
+    [3, i64, rows],
+  ]);
+  const schema = [
+    struct([
+      [4, binary, text('schema')],
+      [5, i32, 1],
+    ]),
+    struct([
+      [1, i32, 6],
+      [3, i32, 0],
+      [4, binary, text('text')],
+      [6, i32, 0],
+    ]),
+  ];
+  const footer = struct([
+    [1, i32, 1],
+    [2, list, listOf(struct_, schema)],
+    [3, i64, rows],
+    [4, list, listOf(struct_, [group])],
+  ]);
+  return withFooter(footer, Buffer.concat([header, page]));
+}
+
+/** A file with any footer. */
+export function withFooter(footer: Uint8Array, body: Uint8Array = new Uint8Array()): Uint8Array {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(footer.length);
+  return Buffer.concat([Buffer.from('PAR1'), body, footer, length, Buffer.from('PAR1')]);
+}
+
+export function plainText(value: string): Uint8Array {
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(Buffer.byteLength(value));
+  return Buffer.concat([length, Buffer.from(value)]);
+}
+
+// Thrift's compact protocol: the types that are needed.
+const [i32, i64, binary, list, struct_] = [5, 6, 8, 9, 12];
+
+function struct(fields: [id: number, type: number, value: number | bigint | Uint8Array][]): Uint8Array {
+  let last = 0;
+  const parts = fields.map(([id, type, value]) => {
+    const delta = id - last;
+    last = id;
+    const bytes = value instanceof Uint8Array ? value : varint(zigzag(value));
+    return Buffer.concat([Uint8Array.of((delta << 4) | type), bytes]);
+  });
+  return Buffer.concat([...parts, Uint8Array.of(0)]);
+}
+
+const listOf = (type: number, items: Uint8Array[]) =>
+  Buffer.concat([Uint8Array.of((items.length << 4) | type), ...items]);
+const text = (value: string) => Buffer.concat([varint(BigInt(value.length)), Buffer.from(value)]);
+const zigzag = (value: number | bigint) => {
+  const big = BigInt(value);
+  return big < 0n ? -2n * big - 1n : 2n * big;
+};
+
+function varint(value: bigint): Uint8Array {
+  const bytes: number[] = [];
+  let rest = value;
+  for (; rest > 0x7fn; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
+  return Uint8Array.of(...bytes, Number(rest));
+}

@@ -1,0 +1,241 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { OffsiteError } from '../../../src/api/index.ts';
+import { dataDigest, readRows } from '../../../src/data/index.ts';
+import { parquetRows } from '../../../src/data/parquet.ts';
+import { parquet, plainText, withFooter } from '../../tiny/parquet.ts';
+
+const fixtures = fileURLToPath(new URL('../../fixtures/parquet/', import.meta.url));
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'packed-'));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(directory, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+/** The message of the BadData that reading must end in, without the file's name, which it must start with. */
+async function problem(
+  path: string,
+  read: () => Promise<unknown> = () => readRows(path, 'text'),
+): Promise<string> {
+  try {
+    await read();
+  } catch (error) {
+    expect(error).toBeInstanceOf(OffsiteError);
+    expect((error as OffsiteError).reason).toBe('BadData');
+    expect((error as OffsiteError).message.startsWith(`${path}: `)).toBe(true);
+    return (error as OffsiteError).message.slice(path.length + 2);
+  }
+  throw new Error('the rows were read');
+}
+
+const rows = Array.from({ length: 2000 }, (_, i) => ({ text: `row ${i}` }));
+const lines = rows.map((row) => `${JSON.stringify(row)}\n`);
+const half = (pack: (text: string) => Uint8Array) =>
+  Buffer.concat([pack(lines.slice(0, 1000).join('')), pack(lines.slice(1000).join(''))]);
+
+describe('compressed rows', () => {
+  test.each<[string, Uint8Array]>([
+    ['gzip', gzipSync(lines.join(''))],
+    ['zstd', zstdCompressSync(lines.join(''))],
+    ['gzip in two members', half(gzipSync)],
+    ['zstd in two frames', half(zstdCompressSync)],
+    [
+      'zstd with a frame of notes first',
+      Buffer.concat([Buffer.from('502a4d180400000001020304', 'hex'), half(zstdCompressSync)]),
+    ],
+  ])('in %s are read, whatever the file is called', async (_, bytes) => {
+    const path = file('rows.jsonl', bytes);
+    expect(await readRows(path, 'text')).toEqual(rows);
+    expect(await readRows(path, 'text', { limit: 3 })).toEqual(rows.slice(0, 3));
+  });
+
+  test.each([
+    ['gz', gzipSync],
+    ['zst', zstdCompressSync],
+  ] as const)('of a directory of *.jsonl.%s shards are read in order', async (ending, pack) => {
+    const path = join(directory, ending);
+    mkdirSync(path);
+    writeFileSync(join(path, `train-00001-of-00002.jsonl.${ending}`), pack(lines.slice(1000).join('')));
+    writeFileSync(join(path, `train-00000-of-00002.jsonl.${ending}`), pack(lines.slice(0, 1000).join('')));
+    expect(await readRows(path, 'text')).toEqual(rows);
+    writeFileSync(join(path, 'train-00000-of-00002.jsonl'), lines.join(''));
+    expect(await problem(path)).toBe(
+      `holds *.jsonl and *.jsonl.${ending} files; name the file that is meant`,
+    );
+  });
+
+  const bomb = `${JSON.stringify({ text: 'a'.repeat(1 << 20) })}\n`.repeat(40);
+  test.each<[string, Uint8Array, RegExp]>([
+    [
+      'gzip that is cut off',
+      gzipSync(lines.join('')).subarray(0, 2000),
+      /^its gzip data is damaged or cut off$/,
+    ],
+    [
+      'zstd that is cut off',
+      zstdCompressSync(lines.join('')).subarray(0, 500),
+      /^its zstd data is damaged or cut off$/,
+    ],
+    [
+      'gzip that is damaged',
+      Buffer.concat([gzipSync('x').subarray(0, 10), Buffer.alloc(50, 7)]),
+      /^its gzip data is damaged/,
+    ],
+    [
+      'gzip that expands without bound',
+      gzipSync(bomb),
+      /^its \d+ bytes of gzip expand to more than 16777216; unpack it/,
+    ],
+    [
+      'zstd that expands without bound',
+      zstdCompressSync(bomb),
+      /^its \d+ bytes of zstd expand to more than 16777216; unpack it/,
+    ],
+    [
+      'one packed line of 100 MB',
+      gzipSync(Buffer.alloc(1e8, 'a')),
+      /^row 1: has more than 16 MiB|expand to more than/,
+    ],
+    ['gzip of nothing', gzipSync(''), /^the file is empty; it needs at least one row$/],
+    ['brotli', brotliCompressSync(lines.join('')), /^row 1: is not (UTF-8|valid JSON)/],
+    ['a zip archive', Buffer.from('PK\x03\x04 and more'), /^is a zip archive/],
+    [
+      'a Git LFS pointer',
+      Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:0'),
+      /^is a Git LFS pointer, not/,
+    ],
+    ['UTF-16', Buffer.from(`\ufeff${lines[0]}`, 'utf16le'), /^is UTF-16 text; save it as UTF-8$/],
+    ['Parquet', parquet({}), /^is a Parquet file; its name must end in \.parquet$/],
+    ['an answer of a server', Buffer.from('<!DOCTYPE html>\n<html>'), /^is an HTML page/],
+  ])('refuses %s by what it is', async (_, bytes, expected) => {
+    expect(await problem(file('bad.jsonl', bytes))).toMatch(expected);
+  });
+
+  test.each(['jsonl', 'parquet'])(
+    'refuses what is no file of rows: a directory, a named pipe, .%s',
+    async (ending) => {
+      const path = join(directory, `no-rows.${ending}`);
+      execFileSync('mkfifo', [path]);
+      expect(await problem(path)).toBe('is no plain file');
+      expect(await problem(path, async () => dataDigest(path, 'spec.data'))).toBe('is no plain file');
+      rmSync(path);
+      const nested = join(directory, `nested-${ending}`);
+      mkdirSync(join(nested, `rows.${ending}`), { recursive: true });
+      const inner = join(nested, `rows.${ending}`);
+      expect(await problem(inner, () => readRows(nested, 'text'))).toBe('is a directory, not a file');
+    },
+  );
+});
+
+describe('Parquet', () => {
+  test.each(readdirSync(fixtures).filter((name) => /-[12]\./.test(name)))('in %s is read', async (name) => {
+    const read = await readRows(join(fixtures, name), 'text');
+    expect(read).toHaveLength(60);
+    expect(read[7]).toEqual({ text: `row 7: ${'words and more words '.repeat(3)}` });
+  });
+
+  test('that was written by hand is read', async () => {
+    expect(await readRows(file('one.parquet', parquet({})), 'text')).toEqual([{ text: 'one' }]);
+  });
+
+  test.each<[string, Uint8Array, RegExp]>([
+    [
+      'a codec that is not read',
+      parquet({ codec: 3 }),
+      /^cannot be read as Parquet: parquet unsupported compression codec: LZO$/,
+    ],
+    ['no bytes', new Uint8Array(), /^the file is empty; it needs at least one row$/],
+    [
+      'its first bytes only',
+      parquet({}).subarray(0, 40),
+      /^is cut off: it does not end as a Parquet file does$/,
+    ],
+    ['JSON lines', Buffer.from('{"text": "a"}\n'), /^is no Parquet file$/],
+    [
+      'a Git LFS pointer',
+      Buffer.from('version https://git-lfs.github.com/spec/v1\noid'),
+      /^is a Git LFS pointer/,
+    ],
+    [
+      'a trillion rows',
+      parquet({ rows: 10n ** 12n }),
+      /^row group 1 claims 1000000000000 rows, more than 16777216/,
+    ],
+    ['negative rows', parquet({ rows: -5 }), /^row group 1 claims its rows as -5; the file is damaged/],
+    [
+      'a trillion values',
+      parquet({ values: 10n ** 12n }),
+      /^row group 1, column "text" claims 1000000000000 values, more than 16777216/,
+    ],
+    [
+      'a page of two billion values',
+      parquet({ pageValues: 2 ** 31 - 1 }),
+      /a page claims 2147483647 values, more than there can be$/,
+    ],
+    [
+      'a page that unpacks to 2 GB',
+      parquet({ unpacked: 2 ** 31 - 1, codec: 1 }),
+      /a row group expands to more than 1 GiB/,
+    ],
+    [
+      'a page that unpacks to more than it says',
+      parquet({ page: gzipSync(plainText('a'.repeat(1e6))), unpacked: 7, codec: 2 }),
+      /^cannot be read as Parquet: /,
+    ],
+    ['a page of negative size', parquet({ unpacked: -1 }), /a page has a header without sizes/],
+    ['a column beyond the file', parquet({ size: 10n ** 12n }), /a column lies outside the file/],
+    [
+      'a footer larger than the file',
+      Buffer.from('PAR1xxxx\xff\xff\xff\x00PAR1', 'latin1'),
+      /^its footer claims 16777215 bytes of 16/,
+    ],
+    ['a footer of noughts', withFooter(new Uint8Array(1000)), /^cannot be read as Parquet: /],
+    [
+      'structs in structs without end',
+      withFooter(new Uint8Array(1 << 20).fill(0x1c)),
+      /^cannot be read as Parquet: Maximum call stack/,
+    ],
+  ])('refuses %s', async (_, bytes, expected) => {
+    expect(await problem(file('bad.parquet', bytes))).toMatch(expected);
+  });
+
+  test.each([
+    ['many.parquet', /^row group 1 claims 20000000 rows, more than 16777216; write smaller row groups$/],
+    ['long.parquet', /a row group expands to more than 1 GiB; write smaller row groups$/],
+  ])('refuses %s, a real one that expands', async (name, expected) => {
+    expect(await problem(join(fixtures, name))).toMatch(expected);
+  });
+
+  const all = async (path: string, limits: Parameters<typeof parquetRows>[2]) => {
+    let count = 0;
+    for await (const _ of parquetRows(path, Number.POSITIVE_INFINITY, limits)) count++;
+    return count;
+  };
+
+  test('that costs more memory than its thread has is the data owner’s', async () => {
+    const path = join(fixtures, 'some.parquet');
+    expect(await problem(path, () => all(path, { heapMebibytes: 8, seconds: 100 }))).toMatch(
+      /^a row group takes more than 8 MiB of memory; the file is damaged, or write it with smaller row groups$/,
+    );
+    expect(await all(path, { heapMebibytes: 500, seconds: 100 })).toBe(300_000);
+  });
+
+  test('that costs time without end is given up', async () => {
+    const number = withFooter(Buffer.concat([Uint8Array.of(0x16), new Uint8Array(8 << 20).fill(0xff)]));
+    const path = file('slow.parquet', number);
+    expect(await problem(path, () => all(path, { heapMebibytes: 500, seconds: 2 }))).toMatch(
+      /^a row group takes more than 2 s to read; the file is damaged, or write it with smaller row groups$/,
+    );
+  });
+});
