@@ -14,7 +14,7 @@ import { workOf } from './build.ts';
 export const plugIn: KindRules<PlugIn> = {
   kind: 'PlugIn',
   stages: stagesOf.PlugIn,
-  resultFields: ['evaluation', 'gates', 'analysis'],
+  resultFields: ['evaluation', 'gates', 'merge', 'analysis'],
   wholeResult: ['evaluation', 'gates'],
   references: ({ spec }) => [
     ...referenceTo('EmulatorBuild', 'emulator', spec.emulator),

@@ -178,6 +178,16 @@ export const PlugInStatus = z.object({
     z.array(z.object({ name: z.string().max(128), passed: z.boolean(), message: words })).max(128),
     'name',
   ).optional(),
+  merge: z
+    .object({
+      dtype: name.describe('In which the model stores its weights, and the saved model too.'),
+      changedWeights: count.describe('How many weights the adapter changes.'),
+      keptShare: figure.describe(
+        'The share of them that is changed in that type, too; the others are rounded back to what they were.',
+      ),
+    })
+    .optional()
+    .describe('What a saved model in bfloat16 or float16 keeps of the change.'),
   analysis: distinct(z.array(AnalysisSummary).max(32), 'task')
     .optional()
     .describe('The analyses in short; all of them are in the manifest and in the report.'),

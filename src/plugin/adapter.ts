@@ -4,6 +4,7 @@ import { openArtifact } from '../artifact/index.ts';
 import { type Checkpoint, openCheckpoint } from '../checkpoint/index.ts';
 import type { Model, Overlay, Slots } from '../model/index.ts';
 import { type AdapterKind, type AdapterTensor, adapterOf, type Change, insertedBy } from '../tuning/index.ts';
+import { checkMagnitude } from './magnitude.ts';
 
 /** An adapter that passed every check; as an overlay it gives the full model's tensors with it, made when asked for. */
 export interface Adapter extends Overlay {
@@ -12,6 +13,8 @@ export interface Adapter extends Overlay {
   readonly type: OffsiteTuneSpec['adapter'];
   /** Of its own tensors. */
   readonly names: readonly string[];
+  /** The weights of the full model that it changes, by the names that `get` takes. */
+  readonly changed: readonly string[];
   /** The inserted tensors that a coefficient scales: a module's output is linear in them. */
   readonly scaled: ReadonlySet<string>;
   inserted(layer: number): Slots;
@@ -22,7 +25,7 @@ export interface Adapter extends Overlay {
 
 /** What an adapter must belong to. */
 export interface Expected {
-  model: Pick<Model, 'architecture' | 'read'>;
+  model: Pick<Model, 'architecture' | 'read' | 'tensors'>;
   /** The digest of the bundle that it must have been trained on. */
   emulator: string;
   transferLayers: readonly number[];
@@ -34,7 +37,8 @@ export const adapterFile = 'adapter.safetensors';
 
 /**
  * Opens what came back from the data owner and trusts none of it: digests, then the emulator it was trained on, then names,
- * shapes, dtypes and finite values of exactly the tensors that its type has for the transfer layers (METHOD.md, PlugIn).
+ * shapes, dtypes and finite values of exactly the tensors that its type has for the transfer layers, and changes that could
+ * have been trained.
  * @throws OffsiteError BadModel naming the tensor or digest
  */
 export function openAdapter(
@@ -56,16 +60,28 @@ export function openAdapter(
   const type = typeOf(directory, artifact.manifest.hyperparameters['adapter']);
   const kind = adapterOf(type);
   const byLayer = changesOf(directory, kind, model, transferLayers);
-  const all = [...byLayer.values(), kind.head?.(model.architecture) ?? []].flat();
+  const head = kind.head?.(model.architecture) ?? [];
+  const all = [...byLayer.values(), head].flat();
   const changes = new Map(all.map((change) => [change.name, change]));
   const checkpoint = openCheckpoint(join(directory, adapterFile));
   try {
     const wanted = all.flatMap(({ tensors }) => tensors);
     checkTensors(checkpoint, directory, wanted, transferLayers);
+    const { architecture } = model;
+    checkMagnitude(
+      directory,
+      [
+        ...[...byLayer].map(([layer, changes]) => ({ slots: architecture.block(layer), changes })),
+        ...(head.length > 0 ? [{ slots: { head: architecture.head['head']! }, changes: head }] : []),
+      ],
+      (change) => plugged(directory, change, checkpoint, model),
+      model,
+    );
     return {
       digest: artifact.digest,
       type,
       names: wanted.map(({ name }) => name),
+      changed: all.filter(({ inserted }) => !inserted).map(({ name }) => name),
       files: kind.files(model.architecture, transferLayers),
       scaled: new Set(all.filter(({ inserted }) => inserted?.scaled).map(({ name }) => name)),
       inserted: (layer) => insertedBy(byLayer.get(layer) ?? []),
@@ -110,7 +126,7 @@ function plugged(
   { name, tensors, weight, whole }: Change,
   checkpoint: Checkpoint,
   model: Pick<Model, 'read'>,
-  into: Float32Array | undefined,
+  into?: Float32Array,
 ): Float32Array {
   if (whole) return checkpoint.read(tensors[0]!.name, into ? { into } : {});
   const values = tensors.map((tensor) => checkpoint.read(tensor.name));

@@ -51,7 +51,7 @@ export function mergedTensors(
 }
 
 /** The model's tensor in whose place one of the plugged-in model stands; none for an inserted module. */
-function storedFor({ architecture, tensors }: Model, name: string): TensorInfo | undefined {
+export function storedFor({ architecture, tensors }: Model, name: string): TensorInfo | undefined {
   const { head } = architecture.head;
   return tensors.get(head !== undefined && name === head.untied ? head.name : name);
 }

@@ -36,6 +36,7 @@ import { type AnalysisRecord, analyse, KeptWork, summaryOf } from './analysis/in
 import { evaluate, loadTask, type TaskData } from './evaluate.ts';
 import { type Cells, checkGates, type GateName, type GateResult } from './gates.ts';
 import { mergedTensors, savePluggedIn } from './merge.ts';
+import { roundedAway, roundingOf } from './rounding.ts';
 import { pairedBootstrap } from './statistics.ts';
 
 export interface PlugOptions {
@@ -54,7 +55,7 @@ export interface PlugOptions {
   keeper?: Keeper;
 }
 
-export type PlugResult = Pick<PlugInStatus, 'evaluation' | 'gates' | 'analysis'> & {
+export type PlugResult = Pick<PlugInStatus, 'evaluation' | 'gates' | 'analysis' | 'merge'> & {
   artifact?: { digest: string; sizeBytes: number };
 };
 
@@ -115,10 +116,11 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     const evaluation =
       done?.evaluation ?? (kept ? await kept.evaluation(measureCells) : await measureCells());
     const gates = checkAll(spec, evaluation);
-    report({ evaluation, gates });
+    const merge = mergeOf(options, model, adapter);
+    report({ evaluation, gates, ...merge });
     const analysis =
       done?.analysis ?? (kept && (await analysisOf(options, { model, bundle, adapter, plugged }, kept)));
-    const found = { evaluation, gates, ...(analysis ? { analysis: summaryOf(analysis) } : {}) };
+    const found = { evaluation, gates, ...merge, ...(analysis ? { analysis: summaryOf(analysis) } : {}) };
     report(found);
     stopAtFailedGate(spec, gates);
     if (spec.output.save === 'none') return found;
@@ -141,6 +143,17 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
   } finally {
     for (const open of opened) open.close();
   }
+}
+
+/** How much of the change the saved model's type keeps; a warning where that is the lesser part. */
+function mergeOf({ spec, emit }: PlugOptions, model: Model, adapter: Adapter): Pick<PlugResult, 'merge'> {
+  if (spec.output.save !== 'model') return {};
+  const rounding = roundingOf(model, adapter, Number(spec.coefficient));
+  if (rounding === undefined) return {};
+  const message = roundedAway(rounding);
+  if (message !== undefined) emit({ type: 'warning', reason: 'RoundedAway', message });
+  const { dtype, changed, kept } = rounding;
+  return { merge: { dtype, changedWeights: changed, keptShare: figure(kept) } };
 }
 
 /** @throws OffsiteError BadSpec where the plugged-in model is to be saved and is none that others could load */

@@ -23,6 +23,7 @@ ${results.length > 1 && overview(results)}
 ${tasks}
 ${results.length === 0 && html`<p>Nothing was evaluated${resource.spec.evaluation ? ' yet' : ': the resource names no tasks'}.</p>`}
 ${gates(entry)}
+${merge(entry)}
 ${await analysisPart(entry)}
 </section>`;
 }
@@ -204,6 +205,13 @@ function meanRow(results: readonly TaskResult[], names: readonly CellName[]): st
     return `${quality(first.metric, value)} ± ${spread(first.metric, stderr)}`;
   };
   return [['mean', first.metric, '', ...names.map(mean)]];
+}
+
+function merge({ status }: PlugInEntry): Html | undefined {
+  if (status.merge === undefined) return undefined;
+  const { dtype, changedWeights, keptShare } = status.merge;
+  const share = `${(100 * Number(keptShare)).toFixed(1)} %`;
+  return html`<p>The adapter changes ${changedWeights.toLocaleString('en')} weights; the saved model's ${dtype} keeps ${share} of these changes, the others are rounded away.</p>`;
 }
 
 const gateTitles: Readonly<Record<string, string>> = {

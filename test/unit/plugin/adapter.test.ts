@@ -12,8 +12,10 @@ afterAll(() => rmSync(work, { recursive: true, force: true }));
 
 const emulator = `sha256:${'1'.repeat(64)}`;
 const transferLayers = [0, 2];
+const sizes: Readonly<Record<string, number>> = { bias: 2, 'down_proj.weight': 8, 'embedding.weight': 10 };
 /** Every weight of the model is made of ones. */
 const model = {
+  tensors: new Map(),
   architecture: {
     family: 'test',
     hidden: 2,
@@ -25,7 +27,10 @@ const model = {
       down: { name: `h.${layer}.down_proj.weight`, shape: [2, 4] },
     }),
   },
-  read: (name: string) => new Float32Array(name.endsWith('bias') ? 2 : 6).fill(1),
+  read: (name: string) => {
+    const [, size = 6] = Object.entries(sizes).find(([end]) => name.endsWith(end)) ?? [];
+    return new Float32Array(size).fill(1);
+  },
 } as unknown as Model;
 
 interface Given {
@@ -245,10 +250,89 @@ describe('an adapter', () => {
     expect(() => open(given)).toThrow(message);
   });
 
-  it('whose factors are finite and whose product is not is refused when it is plugged in', () => {
-    const huge = changed(path(0, 'B'), { shape: [2, 1], values: [3e38, 1] });
-    const adapter = open({ type: lora, tensors: huge });
-    expect(() => adapter.get('h.0.q_proj.weight')).toThrow('its change of h.0.q_proj.weight is not finite');
-    adapter.close();
+  const query = 'h.0.q_proj.weight';
+  const put = (tensors: Given['tensors'], name: string, value: number) => {
+    const size = tensors[name]!.shape.reduce((a, b) => a * b, 1);
+    const values = new Array<number>(size).fill(1).with(0, value);
+    return { ...tensors, [name]: { ...tensors[name]!, values } };
+  };
+
+  it.each<[what: string, given: Given, message: RegExp]>([
+    [
+      '3e38',
+      { tensors: put(whole, query, 3e38) },
+      /its change of h\.0\.q_proj\.weight is 1\.22e\+38 times as large as the weights/,
+    ],
+    [
+      '-3e38',
+      { tensors: put(whole, query, -3e38) },
+      /its change of h\.0\.q_proj\.weight is .* times as large/,
+    ],
+    [
+      'a bias of a thousand',
+      { tensors: put(whole, 'h.2.q_proj.bias', 1000) },
+      /its change of h\.2\.q_proj\.bias is 706 times/,
+    ],
+    [
+      'factors whose product is no number',
+      { type: lora, tensors: changed(path(0, 'B'), { shape: [2, 1], values: [3e38, 1] }) },
+      /its change of h\.0\.q_proj\.weight is not finite/,
+    ],
+    [
+      'factors whose product is absurd',
+      { type: lora, tensors: changed(path(0, 'B'), { shape: [2, 1], values: [1e20, 1] }) },
+      /its change of h\.0\.q_proj\.weight is 3\.65e\+20 times as large as the weights of its layer \(root mean squares\); at most 100 times/,
+    ],
+    [
+      'an absurd module',
+      { type: bottleneck, tensors: put(modules, fc2, 1e9) },
+      /its change of h\.2\.o_proj\.adapter\.fc2\.weight is 4\.08e\+8 times/,
+    ],
+    [
+      'an absurd head',
+      { type: { ...bottleneck, head: true }, tensors: { ...modules, ...put(head, 'lm_head.weight', 1e5) } },
+      /its change of lm_head\.weight is 3\.16e\+4 times/,
+    ],
+  ])('with %s is refused though it is finite', (_, given, message) => {
+    expect(() => open(given)).toThrow(message);
+  });
+
+  it('may change a weight by a hundred times the size of its layer', () => {
+    open({ tensors: put(whole, query, 1 + 100 * Math.sqrt(6) * 0.999) }).close();
+    expect(() => open({ tensors: put(whole, query, 1 + 100 * Math.sqrt(6) * 1.001) })).toThrow(
+      'is 100 times',
+    );
+  });
+
+  it('of a model in float16 may hold no number beyond it', () => {
+    const half = { ...model, read: (name: string) => model.read(name).fill(1000) } as unknown as Model;
+    const tensors = new Map([[query, { name: query, dtype: 'F16', shape: [2, 3] }]]);
+    const openHalf = (value: number) =>
+      openAdapter(adapterOf({ tensors: put(whole, query, value) }), {
+        model: { ...half, tensors } as Model,
+        emulator,
+        transferLayers,
+      });
+    openHalf(65504).close();
+    expect(() => openHalf(65520)).toThrow(
+      `its change of ${query} holds a value that is too large for the model's F16`,
+    );
+  });
+
+  it('is measured by its layer where a weight is made of noughts, and taken as it is where all are', () => {
+    const zeros = (of: (name: string) => boolean) => ({
+      ...model,
+      read: (name: string) => (of(name) ? model.read(name).fill(0) : model.read(name)),
+    });
+    const openOn = (other: typeof model, value: number) =>
+      openAdapter(adapterOf({ tensors: put(whole, 'h.0.q_proj.bias', value) }), {
+        model: other,
+        emulator,
+        transferLayers,
+      });
+    const noBias = zeros((name) => name.endsWith('bias'));
+    openOn(noBias as typeof model, 90).close();
+    expect(() => openOn(noBias as typeof model, 1000)).toThrow('h.0.q_proj.bias is');
+    openOn(zeros(() => true) as typeof model, 90).close();
   });
 });

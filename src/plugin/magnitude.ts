@@ -1,0 +1,67 @@
+import { badModel } from '../api/index.ts';
+import type { DType } from '../checkpoint/index.ts';
+import type { Model, Slots } from '../model/index.ts';
+import type { Change } from '../tuning/index.ts';
+
+/**
+ * How many times the size of its layer's weights a change may have, as root mean squares. AdamW moves a weight by at most
+ * learning rate times steps, with published settings a fraction of the weights' own size; a hundred times that size leaves
+ * nothing of the model.
+ */
+export const largestChange = 100;
+
+/** The largest number of the types that end before float32 does. */
+const largestNumber: Readonly<Partial<Record<DType, number>>> = { F16: 65504, BF16: 3.3895313892515355e38 };
+
+/** What an adapter changes at one place: a layer, or the head. */
+export interface ChangedPlace {
+  /** The model's own weights there. */
+  readonly slots: Slots;
+  readonly changes: readonly Change[];
+}
+
+/**
+ * Whether what came back could have been trained at all: each weight that it comes to must be a number of the type that the
+ * model stores it in, and no change may be far larger than the weights of its layer.
+ * @param changed the weight that a change comes to; valid until the next call
+ * @throws OffsiteError BadModel naming the weight, its change and the bound
+ */
+export function checkMagnitude(
+  directory: string,
+  places: Iterable<ChangedPlace>,
+  changed: (change: Change) => Float32Array,
+  { tensors, read }: Pick<Model, 'tensors' | 'read'>,
+): void {
+  for (const { slots, changes } of places) {
+    const layer = rootMeanSquare(Object.values(slots).map(({ name }) => read(name)));
+    for (const change of changes) {
+      const stored = change.inserted === undefined ? slots[change.slot]?.name : undefined;
+      const dtype = (stored !== undefined && tensors.get(stored)?.dtype) || 'F32';
+      const full = stored === undefined ? undefined : read(stored);
+      const weight = changed(change);
+      const most = largestNumber[dtype];
+      if (most !== undefined && !weight.every((value) => Math.abs(value) <= most))
+        throw badModel(
+          `${directory}: its change of ${change.name} holds a value that is too large for the model's ${dtype}; train with a lower learning rate`,
+        );
+      const times = rootMeanSquare([full ? difference(weight, full) : weight]) / (layer || 1);
+      if (!(times <= largestChange))
+        throw badModel(
+          `${directory}: its change of ${change.name} is ${times.toPrecision(3)} times as large as the weights of its layer (root mean squares); at most ${largestChange} times is taken: train with a lower learning rate`,
+        );
+    }
+  }
+}
+
+/** In float64, where squares of float32 do not overflow. */
+function rootMeanSquare(parts: readonly (Float32Array | Float64Array)[]): number {
+  let [squares, count] = [0, 0];
+  for (const part of parts) {
+    for (let i = 0; i < part.length; i++) squares += (part[i] as number) ** 2;
+    count += part.length;
+  }
+  return Math.sqrt(squares / Math.max(1, count));
+}
+
+const difference = (a: Float32Array, b: Float32Array) =>
+  Float64Array.from(a, (value, i) => value - (b[i] as number));
