@@ -175,7 +175,6 @@ async function fetchPart(
   { signal, patience, count }: Transfer,
 ): Promise<{ checksum: Checksum | undefined }> {
   const where = copy.describe(path);
-  const wrong = (what: string) => new StoreError('StoreUnavailable', `${where}: its server ${what}`);
   const stall = new AbortController();
   const timer = setTimeout(() => stall.abort(), patience.stall);
   const either = AbortSignal.any([signal, stall.signal]);
@@ -188,7 +187,11 @@ async function fetchPart(
       async function* (chunks: AsyncIterable<Buffer>) {
         for await (const chunk of chunks) {
           came += chunk.length;
-          if (came > sizeBytes) throw wrong(`sends more than the ${sizeBytes} bytes that it said`);
+          if (came > sizeBytes)
+            throw new StoreError(
+              'Changed',
+              `${where}: its server sends more than the ${sizeBytes} bytes that it said`,
+            );
           count(chunk.length);
           if (came - atLastLook >= leastBytes) {
             atLastLook = came;
@@ -200,11 +203,18 @@ async function fetchPart(
       createWriteStream(part, { flags: 'a' }),
       { signal: either },
     );
-    if (came < sizeBytes) throw wrong(`sends ${came} of the ${sizeBytes} bytes that it said`);
+    if (came < sizeBytes)
+      throw new StoreError(
+        'StoreUnavailable',
+        `${where}: its server sends ${came} of the ${sizeBytes} bytes that it said`,
+      );
     return { checksum };
   } catch (error) {
     if (stall.signal.aborted && !signal.aborted)
-      throw wrong(`sent less than ${leastBytes} bytes in ${patience.stall / 1000} s`);
+      throw new StoreError(
+        'StoreUnavailable',
+        `${where}: its server sent less than ${leastBytes} bytes in ${patience.stall / 1000} s`,
+      );
     throw error;
   } finally {
     clearTimeout(timer);

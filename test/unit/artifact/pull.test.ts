@@ -157,11 +157,11 @@ describe('bodies', () => {
         },
       });
     await expect(pulled()).rejects.toMatchObject({
-      reason: 'StoreUnavailable',
+      reason: 'Changed',
       message: 's3://bucket/run/weights: its server sends more than the 100000 bytes that it said',
     });
     expect(sent).toBeLessThan(3_000_000);
-    expect(Math.max(...partSize())).toBeLessThanOrEqual(100_000);
+    expect(partSize()).toEqual([]);
     expect(existsSync(join(copy.fileOf(itself), 'weights'))).toBe(false);
   });
 
