@@ -2,7 +2,8 @@ import { existsSync, lstatSync, readFileSync, renameSync, statSync, writeFileSyn
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
-import { canonicalJson, fileDigest, filesIn, sha256 } from './digest.ts';
+import { CheckedFiles } from './checked-files.ts';
+import { canonicalJson, filesIn, sha256 } from './digest.ts';
 import { type InnerPath, innerPaths } from './inner-path.ts';
 
 const manifestName = 'manifest.json';
@@ -33,6 +34,8 @@ export interface OpenedArtifact {
   digest: string;
   /** Of all files, the manifest included. */
   sizeBytes: number;
+  /** Its files, which must still be these when all has been read of them. */
+  checked: CheckedFiles;
 }
 
 /**
@@ -40,12 +43,13 @@ export interface OpenedArtifact {
  * @throws OffsiteError BadModel for a file's name that no reader would take
  */
 export function sealArtifact(directory: string, description: Omit<Manifest, 'files'>): OpenedArtifact {
+  const checked = new CheckedFiles();
   const files = innerPaths(filesIn(directory), directory)
     .filter((path) => path !== manifestName)
     .map((path) => ({
       path,
       sizeBytes: statSync(join(directory, path)).size,
-      sha256: fileDigest(join(directory, path)).slice('sha256:'.length),
+      sha256: checked.digest(join(directory, path)).slice('sha256:'.length),
     }));
   const { kind, madeFrom, hyperparameters, scores } = description;
   const manifest: Manifest = { kind, files, madeFrom, hyperparameters, ...(scores ? { scores } : {}) };
@@ -53,7 +57,7 @@ export function sealArtifact(directory: string, description: Omit<Manifest, 'fil
   const temporary = join(directory, `${manifestName}.tmp`);
   writeFileSync(temporary, text, { flush: true });
   renameSync(temporary, join(directory, manifestName));
-  return opened(directory, manifest, text);
+  return opened(directory, manifest, text, checked);
 }
 
 /**
@@ -75,8 +79,9 @@ export function openArtifact(
   const listed = new Set<string>([manifestName, ...manifest.files.map(({ path }) => path)]);
   const foreign = filesIn(directory).find((path) => !listed.has(path));
   if (foreign !== undefined) throw badModel(`${join(directory, foreign)}: is not in the manifest`);
-  for (const file of manifest.files) checkFile(directory, file.path as InnerPath, file);
-  return opened(directory, manifest, text);
+  const checked = new CheckedFiles();
+  for (const file of manifest.files) checkFile(directory, file.path as InnerPath, file, checked);
+  return opened(directory, manifest, text, checked);
 }
 
 /** The manifest of a finished artifact without a look at its files, or undefined where there is none. */
@@ -114,6 +119,7 @@ function checkFile(
   directory: string,
   path: InnerPath,
   { sizeBytes, sha256: wanted }: Manifest['files'][number],
+  checked: CheckedFiles,
 ): void {
   const file = join(directory, path);
   const stat = lstatSync(file, { throwIfNoEntry: false });
@@ -121,11 +127,11 @@ function checkFile(
   if (!stat.isFile()) throw badModel(`${file}: is no plain file`);
   if (stat.size !== sizeBytes)
     throw badModel(`${file}: has ${stat.size} bytes, the manifest says ${sizeBytes}`);
-  if (fileDigest(file) !== `sha256:${wanted}`)
+  if (checked.digest(file) !== `sha256:${wanted}`)
     throw badModel(`${file}: its sha256 is not the manifest's; it was changed`);
 }
 
-function opened(directory: string, manifest: Manifest, text: string): OpenedArtifact {
+function opened(directory: string, manifest: Manifest, text: string, checked: CheckedFiles): OpenedArtifact {
   const sizeBytes = manifest.files.reduce((sum, file) => sum + file.sizeBytes, Buffer.byteLength(text));
-  return { directory, manifest, digest: sha256(text), sizeBytes };
+  return { directory, manifest, digest: sha256(text), sizeBytes, checked };
 }

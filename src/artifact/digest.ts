@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
+import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { badModel } from '../api/index.ts';
+import { CheckedFiles } from './checked-files.ts';
+import { hashFile } from './hash-file.ts';
 import { innerPath, innerPaths } from './inner-path.ts';
 
 /** JSON with sorted keys and no white space, so that equal values have equal bytes; undefined members are left out. */
@@ -18,34 +20,16 @@ export function sha256(text: string | Uint8Array): string {
   return `sha256:${createHash('sha256').update(text).digest('hex')}`;
 }
 
-/** The sha256 of a file, read in pieces. @throws OffsiteError BadModel when it cannot be read */
-export function fileDigest(path: string): string {
-  const hash = createHash('sha256');
-  let file: number;
-  try {
-    file = openSync(path, 'r');
-  } catch (error) {
-    throw badModel(`${path}: cannot be opened (${(error as NodeJS.ErrnoException).code})`);
-  }
-  try {
-    const buffer = new Uint8Array(4 << 20);
-    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer)) {
-      hash.update(buffer.subarray(0, read));
-    }
-  } catch (error) {
-    throw badModel(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  } finally {
-    closeSync(file);
-  }
-  return `sha256:${hash.digest('hex')}`;
-}
+/** The sha256 of a file. @throws OffsiteError BadModel when it cannot be read */
+export const fileDigest = (path: string): string => hashFile(path).sha256;
 
 /**
  * A model's digest: the sha256 of its sorted `sha256  path` lines, as `sha256sum` prints them. A single file is a directory
  * that holds only it. Names that could stand for another line are refused.
+ * @param checked remembers the files, for a look at the end
  * @throws OffsiteError BadModel when there is nothing there, or for a file's name
  */
-export function digestOf(path: string): string {
+export function digestOf(path: string, checked = new CheckedFiles()): string {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw badModel(`${path}: there is no such file or directory`);
   const files = stat.isFile()
@@ -56,7 +40,7 @@ export function digestOf(path: string): string {
       }));
   if (files.length === 0) throw badModel(`${path}: is empty`);
   const lines = files
-    .map(({ path: name, file }) => `${fileDigest(file).slice('sha256:'.length)}  ${name}\n`)
+    .map(({ path: name, file }) => `${checked.digest(file).slice('sha256:'.length)}  ${name}\n`)
     .sort();
   return sha256(lines.join(''));
 }

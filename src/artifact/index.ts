@@ -6,8 +6,10 @@ export {
   peekManifest,
   sealArtifact,
 } from './artifact.ts';
+export { CheckedFiles } from './checked-files.ts';
 export { withStoreUris } from './copies.ts';
 export { canonicalJson, digestOf, fileDigest, sha256 } from './digest.ts';
+export { problemOfPath } from './inner-path.ts';
 export { type Alike, inPlace, type Keeper } from './keeper.ts';
 export { Mirror } from './mirror.ts';
 export {

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
+import { problemOfPath } from '../artifact/index.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { mostTensors } from './file.ts';
 import { joined } from './joined.ts';
@@ -61,7 +62,9 @@ function openSharded(directory: string, index: string): Checkpoint {
   const files = [...new Set(Object.values(weightMap))];
   if (files.length > mostShards)
     throw badModel(`${index}: names ${files.length} shards; at most ${mostShards} are read`);
-  const outside = files.find((file) => !/^[^/\\\0]+\.safetensors$/.test(file));
+  const outside = files.find(
+    (file) => problemOfPath(file) !== undefined || !/^[^/]+\.safetensors$/.test(file),
+  );
   if (outside !== undefined)
     throw badModel(`${index}: shard ${outside} lies outside the directory, or is no .safetensors file`);
   const missing = files.filter((file) => !existsSync(join(directory, file)));

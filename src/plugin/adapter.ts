@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
-import { openArtifact } from '../artifact/index.ts';
+import { type CheckedFiles, openArtifact } from '../artifact/index.ts';
 import { type Checkpoint, openCheckpoint } from '../checkpoint/index.ts';
 import type { Model, Overlay, Slots } from '../model/index.ts';
 import { type AdapterKind, type AdapterTensor, adapterOf, type Change, insertedBy } from '../tuning/index.ts';
@@ -9,6 +9,8 @@ import { checkMagnitude } from './magnitude.ts';
 /** An adapter that passed every check; as an overlay it gives the full model's tensors with it, made when asked for. */
 export interface Adapter extends Overlay {
   readonly digest: string;
+  /** Its files, which must still be these when all has been read of them. */
+  readonly checked: CheckedFiles;
   /** `spec.adapter` of what trained it. */
   readonly type: OffsiteTuneSpec['adapter'];
   /** Of its own tensors. */
@@ -79,6 +81,7 @@ export function openAdapter(
     );
     return {
       digest: artifact.digest,
+      checked: artifact.checked,
       type,
       names: wanted.map(({ name }) => name),
       changed: all.filter(({ inserted }) => !inserted).map(({ name }) => name),

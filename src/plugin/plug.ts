@@ -9,6 +9,7 @@ import {
   type TaskResult,
 } from '../api/index.ts';
 import {
+  CheckedFiles,
   canonicalJson,
   digestOf,
   inPlace,
@@ -72,7 +73,8 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
   const model = openModel(options.model);
   const opened: { close(): void }[] = [model];
   try {
-    const modelDigest = digestOf(options.model);
+    const checked = new CheckedFiles();
+    const modelDigest = digestOf(options.model, checked);
     if (spec.model.digest !== undefined && modelDigest !== spec.model.digest) {
       throw badModel(
         `spec.model.digest: the model's digest is ${modelDigest}, expected ${spec.model.digest}`,
@@ -93,6 +95,9 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     });
     opened.push(adapter);
     checkSave(spec, adapter, bundle);
+    const checkUnchanged = () => {
+      for (const files of [checked, bundle.artifact.checked, adapter.checked]) files.checkUnchanged();
+    };
 
     const identity = {
       kind: 'Model' as const,
@@ -115,6 +120,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     const measureCells = () => measure(options, model, bundle, adapter, plugged);
     const evaluation =
       done?.evaluation ?? (kept ? await kept.evaluation(measureCells) : await measureCells());
+    checkUnchanged();
     const gates = checkAll(spec, evaluation);
     const merge = mergeOf(options, model, adapter);
     report({ evaluation, gates, ...merge });
@@ -138,6 +144,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
             kind: spec.output.save === 'model' ? 'Model' : 'Adapter',
             scores,
           },
+          checkUnchanged,
         );
     return { ...found, artifact: { digest: artifact.digest, sizeBytes: artifact.sizeBytes } };
   } finally {
@@ -366,6 +373,7 @@ async function save(
   plugged: Overlay,
   { adapter, from }: { adapter: Adapter; from: string },
   description: Parameters<typeof sealArtifact>[1],
+  checkUnchanged: () => void,
 ): Promise<OpenedArtifact> {
   await writeArtifact(output, (directory) => {
     if (description.kind === 'Model') savePluggedIn(directory, model, plugged);
@@ -373,6 +381,7 @@ async function save(
       copyFileSync(join(from, adapterFile), join(directory, adapterFile));
       for (const [name, text] of Object.entries(adapter.files)) writeFileSync(join(directory, name), text);
     }
+    checkUnchanged();
     sealArtifact(directory, description);
   });
   return openArtifact(output);
