@@ -48,7 +48,8 @@ async function run(settings: Settings, signal: AbortSignal): Promise<void> {
     ready: () => ready(),
   });
   try {
-    const nats = await openNats(settings, unguarded, signal);
+    const mayTake = () => !settings.leaderElection || election.leading;
+    const nats = await openNats(settings, unguarded, mayTake, signal);
     signal.throwIfAborted();
     const operator = new Operator({ client, namespaces, job, concurrency, events, metrics, ...nats });
     ready = () => operator.ready;

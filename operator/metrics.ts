@@ -1,7 +1,16 @@
 /** The operator's own metrics, beside the runtime's. No label names an object. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { isStageOf, type Kind, kinds } from '../src/api/index.ts';
-import { type Caches, conditionOf, endOf, isFinished, type Job, label, since } from './jobs/index.ts';
+import {
+  type Caches,
+  conditionOf,
+  endOf,
+  isFinished,
+  type Job,
+  label,
+  type Reports,
+  since,
+} from './jobs/index.ts';
 import type { KubeObject } from './runtime/index.ts';
 
 const phases = ['Pending', 'Running', 'Suspended', 'Complete', 'Failed'];
@@ -25,6 +34,11 @@ const otherReason = 'Other';
 const otherLabel = 'other';
 const stageBuckets = [10, 30, 60, 300, 900, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600, 72 * 3600];
 
+const streamFigures = [
+  ['stream_bytes', 'What the stream holds; the oldest goes when there is no more room.', 'bytes'],
+  ['stream_limit_bytes', 'Its room; absent where it has no limit.', 'limitBytes'],
+] as const;
+
 interface Status {
   readonly phase?: string;
   readonly startTime?: string;
@@ -41,8 +55,16 @@ export class OperatorMetrics {
   readonly #failures: Counter<'kind' | 'reason'>;
   readonly #statusWrites: Counter<'kind' | 'writer'>;
 
-  /** @param connected whether NATS is heard; undefined where there is none */
-  constructor(registry: Registry, caches: Caches, connected: () => boolean | undefined) {
+  /**
+   * @param connected whether NATS is heard; undefined where there is none
+   * @param store how NATS keeps events
+   */
+  constructor(
+    registry: Registry,
+    caches: Caches,
+    connected: () => boolean | undefined,
+    store: () => Reports['store'] = () => undefined,
+  ) {
     const registers = [registry];
     new Gauge({
       name: 'offsite_operator_resources',
@@ -83,6 +105,31 @@ export class OperatorMetrics {
           this.set(connected() ? 1 : 0);
         },
       });
+      new Gauge({
+        name: 'offsite_operator_nats_accepts_events',
+        help: '1 while NATS keeps what is published; absent until it was tried.',
+        registers,
+        collect() {
+          const accepts = store()?.accepts;
+          if (accepts === undefined) this.remove();
+          else this.set(accepts ? 1 : 0);
+        },
+      });
+      for (const [name, help, figure] of streamFigures) {
+        new Gauge({
+          name: `offsite_operator_nats_${name}`,
+          help,
+          labelNames: ['stream'],
+          registers,
+          collect() {
+            this.reset();
+            for (const stream of store()?.streams ?? []) {
+              const value = stream[figure];
+              if (value !== undefined) this.labels(stream.name).set(value);
+            }
+          },
+        });
+      }
     }
     this.#stageSeconds = new Histogram({
       name: 'offsite_operator_stage_seconds',

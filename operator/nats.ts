@@ -19,16 +19,21 @@ export interface Nats {
   readonly credentials?: RunCredentials | undefined;
 }
 
-/** Makes sure of the keys, which NATS itself may be waiting for. Undefined where there is no NATS, or the signal aborts. */
+/**
+ * Makes sure of the keys, which NATS itself may be waiting for.
+ * @param mayTake whether this replica still leads: what it takes reaches no other
+ * @returns undefined where there is no NATS, or the signal aborts
+ */
 export async function openNats(
   settings: Settings,
   client: ApiClient,
+  mayTake: () => boolean,
   signal: AbortSignal,
 ): Promise<Nats | undefined> {
   const { natsUrl: url, natsAuthSecret } = settings;
   if (url === undefined) return undefined;
   const failed = (code: string) => operatorLog.warn({ code }, 'NATS cannot be heard; trying again');
-  if (natsAuthSecret === undefined) return { reports: new Reports({ url, failed }) };
+  if (natsAuthSecret === undefined) return { reports: new Reports({ url, failed, mayTake }) };
   const credentials = new RunCredentials({
     store: secretStore(client, settings.namespace, natsAuthSecret),
     authority: settings.natsCa && readFileSync(settings.natsCa, 'utf8'),
@@ -36,7 +41,8 @@ export async function openNats(
   while (!signal.aborted) {
     try {
       await credentials.ensure();
-      return { credentials, reports: new Reports({ url, failed, credentialsText: credentials.operator }) };
+      const credentialsText = credentials.operator;
+      return { credentials, reports: new Reports({ url, failed, mayTake, credentialsText }) };
     } catch (error) {
       operatorLog.warn(
         { secret: natsAuthSecret, ...toldOf(error) },

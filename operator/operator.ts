@@ -86,7 +86,12 @@ export class Operator {
     this.#connection = new NatsConnection(reports);
     this.#notes = new Notes(client);
     this.#warnings = reports && new Warnings(reports, options.events);
-    this.#metrics = new OperatorMetrics(metrics.registry, this.#caches, () => this.#connection.heard);
+    this.#metrics = new OperatorMetrics(
+      metrics.registry,
+      this.#caches,
+      () => this.#connection.heard,
+      () => reports?.store,
+    );
     this.#progress = new ProgressWriter({
       client,
       reports: { progressOf: (uid, attempt) => reports?.progressOf(uid, attempt) },

@@ -1,5 +1,6 @@
 /** What pods report over NATS, as far as the operator acts on it; `operator/progress` brings it. */
 import type { Progress } from '../../src/api/index.ts';
+import type { StoreState } from '../../src/progress/index.ts';
 
 export interface Warning {
   readonly reason: string;
@@ -12,6 +13,8 @@ export interface Reports {
   start(signal: AbortSignal): Promise<void>;
   /** Whether NATS can be heard now. */
   readonly connected: boolean;
+  /** How NATS keeps events; undefined while nobody has looked. */
+  readonly store?: StoreState | undefined;
   /** How far this attempt is; nothing where only others were heard of. */
   progressOf(uid: string, attempt: number): Progress | undefined;
   /** The whole result of a stage of this attempt, if it came. */

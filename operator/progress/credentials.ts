@@ -1,6 +1,6 @@
 /** Credentials for NATS: made once for an installation, and for each run a user that can publish that run's events only. */
 import { type StageEvent, subjectOf } from '../../src/progress/index.ts';
-import { type AuthFiles, generateAuth, userCredentials } from './keys.ts';
+import { type AuthFiles, generateAuth, runLimits, userCredentials } from './keys.ts';
 
 /** A run, as its subjects name it. */
 export interface Run {
@@ -74,12 +74,14 @@ export class RunCredentials {
    * @throws Error before `ensure`; BadSpec where a part of the run's name is no NATS token
    */
   async issue(run: Run): Promise<string> {
-    return await userCredentials(this.#known['account.seed'], `${run.namespace}/${run.kind}/${run.name}`, {
+    const permissions = {
       // Not what else may stand under its name: the stream keeps the last of each subject.
       pub: { allow: eventTypes.map((event) => subjectOf({ ...run, event })) },
       // Not _INBOX.>: there, others' messages come by.
       sub: { allow: [`_INBOX_${run.uid}.>`] },
-    });
+    };
+    const name = `${run.namespace}/${run.kind}/${run.name}`;
+    return await userCredentials(this.#known['account.seed'], name, permissions, runLimits);
   }
 
   get #known(): Pick<AuthFiles, (typeof needed)[number]> {

@@ -50,6 +50,9 @@ const jetStreamLimits = {
 
 const nobodysLimits = { subs: unlimited, data: unlimited, payload: unlimited };
 
+/** Of a run: it says little at once, and hears answers in one inbox. With what the stream keeps of a subject, it fills no store. */
+export const runLimits = { subs: 8, data: unlimited, payload: 256 * 1024 };
+
 /** A new installation's keys: an operator, a system account, and the account that all of offsite-tuning shares. */
 export async function generateAuth(): Promise<AuthFiles> {
   const [operator, system, account] = [createOperator(), createAccount(), createAccount()];
@@ -85,10 +88,11 @@ export async function userCredentials(
   accountSeed: string,
   name: string,
   permissions: Permissions,
+  limits = nobodysLimits,
 ): Promise<string> {
   const account = fromSeed(new TextEncoder().encode(accountSeed.trim()));
   const user = createUser();
-  const jwt = await encodeUser(name, user, account, { ...nobodysLimits, ...permissions });
+  const jwt = await encodeUser(name, user, account, { ...limits, ...permissions });
   return text(fmtCreds(jwt, user));
 }
 

@@ -1,8 +1,9 @@
 /** What pods tell over NATS, remembered by resource until it is forgotten. */
-import type { Progress } from '../../src/api/index.ts';
-import { consumeEvents, type Delivered, type StageEvent } from '../../src/progress/index.ts';
+import { isStageOf, type Progress } from '../../src/api/index.ts';
+import { consumeEvents, type Delivered, type StageEvent, type StoreState } from '../../src/progress/index.ts';
 import type { Run } from './credentials.ts';
 import { durable } from './keys.ts';
+import { Results } from './results.ts';
 
 export interface ReportsOptions {
   readonly url: string;
@@ -11,6 +12,8 @@ export interface ReportsOptions {
   readonly environment?: NodeJS.ProcessEnv | undefined;
   /** Told, with a code, of what failed and is tried again. */
   readonly failed?: (code: string) => void;
+  /** Whether this process may still take what it hears away from another; by default it may. */
+  readonly mayTake?: () => boolean;
 }
 
 export interface Warning {
@@ -21,40 +24,49 @@ export interface Warning {
 
 type ProgressEvent = Extract<StageEvent, { type: 'progress' }>;
 
-/** The latest progress of one share of a stage, whichever pod has it. */
+/** How far one share of a stage is, whichever pod has it. */
 interface Heard {
-  readonly event: ProgressEvent;
+  readonly percentage: number;
+  readonly remainingSeconds: number | undefined;
   /** How many shares there are. */
   readonly count: number;
-  readonly streamSequence: number;
-  readonly time: Date;
+  readonly order: number;
 }
 
 interface HeardWarning extends Warning {
   /** Who said it, and as which of its events: what comes again is known by it. */
   readonly id: string;
-  readonly streamSequence: number;
+  readonly order: number;
 }
 
-/** All that is known of one resource; of everything the latest in the stream's order, whenever it was delivered. */
+/** What is known of one resource beside its results; of everything the latest, whenever it was delivered. */
 interface Known {
   /** The latest that was heard of; 0 of pods that do not tell: those of an earlier release, which an upgrade lets run on. */
   readonly attempt: number;
   /** By stage, then by the share's number. */
   readonly progress: Map<string, Map<number, Heard>>;
-  readonly results: Map<string, { readonly result: unknown; readonly streamSequence: number }>;
   warnings: HeardWarning[];
-  latest: { readonly stage: string; readonly streamSequence: number };
+  latest: {
+    readonly stage: string;
+    readonly count: number;
+    readonly metrics: ProgressEvent['metrics'];
+    readonly order: number;
+    readonly time: Date;
+  };
 }
 
 const mostWarnings = 20;
-const mostStages = 32;
+/** What is told of one, and the API server's limit for an event's note. */
+const mostWarningCharacters = 1024;
+const mostStages = 8;
 
 export class Reports {
   readonly #options: ReportsOptions;
   readonly #known = new Map<string, Known>();
+  readonly #results = new Results();
   readonly #listeners: ((run: Run) => void)[] = [];
   #connected = false;
+  #store: StoreState | undefined;
 
   constructor(options: ReportsOptions) {
     this.#options = options;
@@ -62,7 +74,7 @@ export class Reports {
 
   /** Listens until `signal` is aborted. @throws BadSpec for an unusable URL or credentials */
   async start(signal: AbortSignal): Promise<void> {
-    const { url, credentialsText, environment, failed } = this.#options;
+    const { url, credentialsText, environment, failed, mayTake } = this.#options;
     await consumeEvents(
       {
         url,
@@ -71,6 +83,10 @@ export class Reports {
         durable,
         signal,
         failed,
+        mayTake,
+        store: (state) => {
+          this.#store = state;
+        },
         connected: (connected) => {
           this.#connected = connected;
         },
@@ -84,29 +100,33 @@ export class Reports {
     return this.#connected;
   }
 
+  /** How NATS keeps events; undefined while nobody has looked. */
+  get store(): StoreState | undefined {
+    return this.#store;
+  }
+
   /** How far the latest stage is: where pods share it, the mean of all, and the time that the slowest has left. */
   progressOf(uid: string, attempt?: number, now = new Date()): Progress | undefined {
     const known = this.#of(uid, attempt);
-    const heard = [...(known?.progress.get(known.latest.stage)?.values() ?? [])];
-    const latest = heard.toSorted((a, b) => b.streamSequence - a.streamSequence)[0];
-    if (latest === undefined) return undefined;
-    const { event, count, time } = latest;
+    const heard = known?.progress.get(known.latest.stage);
+    if (known === undefined || heard === undefined) return undefined;
+    const { stage, count, metrics, time } = known.latest;
     // A share that was not heard of has not begun; those of another division are of an earlier attempt.
-    const shares = heard.filter((other) => other.count === count).map((other) => other.event);
-    const done = shares.reduce((sum, { progressPercentage }) => sum + progressPercentage, 0);
-    const remaining = shares.flatMap(({ estimatedRemainingSeconds }) => estimatedRemainingSeconds ?? []);
+    const shares = [...heard.values()].filter((share) => share.count === count);
+    const done = shares.reduce((sum, { percentage }) => sum + percentage, 0);
+    const remaining = shares.flatMap(({ remainingSeconds }) => remainingSeconds ?? []);
     return {
-      stage: event.stage,
+      stage,
       progressPercentage: Math.floor(done / count),
       ...(remaining.length > 0 && { estimatedRemainingSeconds: Math.max(...remaining) }),
-      metrics: distinct(event.metrics),
+      metrics: distinct(metrics),
       lastUpdatedTime: (time > now ? now : time).toISOString(),
     };
   }
 
   /** The whole result of a stage, if it came; of this attempt where one is given. */
   resultOf(uid: string, stage: string, attempt?: number): unknown {
-    return this.#of(uid, attempt)?.results.get(stage)?.result;
+    return this.#of(uid, attempt) && this.#results.get(uid, stage)?.result;
   }
 
   /** The latest warnings, oldest first. */
@@ -122,6 +142,7 @@ export class Reports {
   /** Of a resource that is gone. */
   forget(uid: string): void {
     this.#known.delete(uid);
+    this.#results.forget(uid);
   }
 
   /** Takes one message in; what comes twice or late changes nothing. */
@@ -129,15 +150,28 @@ export class Reports {
     const { namespace, kind, name, uid, event, attempt = 0 } = delivered.message;
     let known = this.#known.get(uid) ?? nothingKnown(attempt);
     if (attempt < known.attempt && event.type !== 'warning') return;
-    if (attempt > known.attempt) known = { ...nothingKnown(attempt), warnings: known.warnings };
+    if (attempt > known.attempt) {
+      known = { ...nothingKnown(attempt), warnings: known.warnings };
+      this.#results.forget(uid);
+    }
     this.#known.set(uid, known);
     const isNews =
       event.type === 'progress'
         ? acceptProgress(known, event, delivered)
         : event.type === 'warning'
           ? acceptWarning(known, event, delivered)
-          : acceptResult(known, event, delivered);
+          : this.#acceptResult(event, delivered);
     if (isNews) for (const listener of this.#listeners) listener({ namespace, kind, name, uid });
+  }
+
+  #acceptResult(
+    { stage, result }: Extract<StageEvent, { type: 'result' }>,
+    { message, order }: Delivered,
+  ): boolean {
+    const { kind, uid } = message;
+    if (!isStageOf(kind, stage) || order <= (this.#results.get(uid, stage)?.order ?? 0)) return false;
+    this.#results.set(uid, stage, { result, order });
+    return true;
   }
 
   #of(uid: string, attempt: number | undefined): Known | undefined {
@@ -149,57 +183,43 @@ export class Reports {
 const nothingKnown = (attempt: number): Known => ({
   attempt,
   progress: new Map(),
-  results: new Map(),
   warnings: [],
-  latest: { stage: '', streamSequence: 0 },
+  latest: { stage: '', count: 1, metrics: [], order: 0, time: new Date(0) },
 });
 
 function acceptProgress(
   known: Known,
-  event: ProgressEvent,
-  { message: { shard = { index: 0, count: 1 } }, streamSequence, time }: Delivered,
+  { stage, progressPercentage, estimatedRemainingSeconds, metrics }: ProgressEvent,
+  { message: { shard = { index: 0, count: 1 } }, order, time }: Delivered,
 ): boolean {
   const { index, count } = shard;
-  const shares = known.progress.get(event.stage) ?? new Map<number, Heard>();
-  if (streamSequence <= (shares.get(index)?.streamSequence ?? 0)) return false;
-  shares.set(index, { event, count, streamSequence, time });
+  const shares = known.progress.get(stage) ?? new Map<number, Heard>();
+  if (order <= (shares.get(index)?.order ?? 0)) return false;
+  shares.set(index, {
+    ...{ percentage: progressPercentage, remainingSeconds: estimatedRemainingSeconds },
+    ...{ count, order },
+  });
   // Set anew, so that the first is the stage that was silent for longest.
-  known.progress.delete(event.stage);
-  known.progress.set(event.stage, shares);
-  dropFirst(known.progress, mostStages);
-  if (streamSequence > known.latest.streamSequence) known.latest = { stage: event.stage, streamSequence };
+  known.progress.delete(stage);
+  known.progress.set(stage, shares);
+  if (known.progress.size > mostStages) known.progress.delete(known.progress.keys().next().value as string);
+  if (order > known.latest.order) known.latest = { stage, count, metrics, order, time };
   return true;
 }
 
 function acceptWarning(
   known: Known,
   { reason, message: text }: Extract<StageEvent, { type: 'warning' }>,
-  { message: { publisher, sequence }, streamSequence, time }: Delivered,
+  { message: { publisher, sequence }, order, time }: Delivered,
 ): boolean {
   const id = `${publisher}/${sequence}`;
-  const oldest = known.warnings.length === mostWarnings ? known.warnings[0]!.streamSequence : 0;
-  if (streamSequence < oldest || known.warnings.some((other) => other.id === id)) return false;
-  const warning = { id, streamSequence, reason, message: text, time: time.toISOString() };
-  known.warnings = [...known.warnings, warning]
-    .sort((a, b) => a.streamSequence - b.streamSequence)
+  const oldest = known.warnings.length === mostWarnings ? known.warnings[0]!.order : 0;
+  if (order < oldest || known.warnings.some((other) => other.id === id)) return false;
+  const message = text.slice(0, mostWarningCharacters);
+  known.warnings = [...known.warnings, { id, order, reason, message, time: time.toISOString() }]
+    .sort((a, b) => a.order - b.order)
     .slice(-mostWarnings);
   return true;
-}
-
-function acceptResult(
-  known: Known,
-  { stage, result }: Extract<StageEvent, { type: 'result' }>,
-  { streamSequence }: Delivered,
-): boolean {
-  if (streamSequence <= (known.results.get(stage)?.streamSequence ?? 0)) return false;
-  known.results.delete(stage);
-  known.results.set(stage, { result, streamSequence });
-  dropFirst(known.results, mostStages);
-  return true;
-}
-
-function dropFirst(map: Map<string, unknown>, most: number): void {
-  if (map.size > most) map.delete(map.keys().next().value as string);
 }
 
 /** A list keyed by name, as the status has it: the last of each name. */

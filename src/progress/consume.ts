@@ -1,6 +1,7 @@
 import {
   AckPolicy,
   type Consumer,
+  type ConsumerInfo,
   DeliverPolicy,
   Events,
   type JsMsg,
@@ -11,7 +12,7 @@ import {
 } from 'nats';
 import { codeOf, connectForEver, connectionOptions, type NatsAddress, pause } from './connection.ts';
 import { decodeMessage, type EventMessage } from './message.ts';
-import { ensureStream, streamName } from './stream.ts';
+import { ensureStreams, roomOf, type StreamRoom } from './stream.ts';
 
 export interface ConsumeOptions extends NatsAddress {
   /** The consumer's name: who comes again under it goes on where it was. */
@@ -19,21 +20,41 @@ export interface ConsumeOptions extends NatsAddress {
   signal: AbortSignal;
   /** Told when NATS is heard, with what was said before, and when it cannot be. */
   connected: (connected: boolean) => void;
+  /** Asked before each message: who no longer may take it leaves it to who comes next. By default one always may. */
+  mayTake?: (() => boolean) | undefined;
+  /** Told, now and then while NATS is heard, whether it takes events, and how full it is. */
+  store?: ((state: StoreState) => void) | undefined;
   /** Told, with a code, of what failed and is tried again. */
   failed?: ((code: string) => void) | undefined;
+}
+
+export interface StoreState {
+  /** Whether an event that was published on trial was kept. */
+  readonly accepts: boolean;
+  readonly streams: readonly StreamRoom[];
 }
 
 /** A message as the stream keeps it. */
 export interface Delivered {
   message: EventMessage;
-  /** Its place in the stream: what was published later has a higher one, also when it is delivered again. */
-  streamSequence: number;
+  /** Nanoseconds; what was published later has a higher one, also when it is delivered again, or from another stream. */
+  order: number;
   time: Date;
 }
 
 const all = 'offsite.v1.>';
-const mostUnacknowledged = 1000;
-const acknowledgeWithin = 30_000;
+/** No event's subject: it is nobody's. */
+const trialSubject = 'offsite.v1.trial';
+const betweenTrials = 30_000;
+const longestWait = 30_000;
+
+/** What a consumer must be; every release so far has made it so, and shares it with the one before during an upgrade. */
+const consumerSettings = {
+  filter_subject: all,
+  ack_policy: AckPolicy.Explicit,
+  ack_wait: nanos(30_000),
+  max_ack_pending: 1000,
+};
 
 /** A short heartbeat: a server that came back without our consumer is noticed within seconds. */
 const heartbeat = {
@@ -44,7 +65,7 @@ const heartbeat = {
 };
 
 /**
- * Every event of the stream, by a consumer that outlives this process: first the last of each subject (what was told before
+ * Every event of the streams, by consumers that outlive this process: first the last of each subject (what was told before
  * may be forgotten here), then all that was not acknowledged and all that comes. May tell twice, and out of order; what is
  * no event of ours, or lies about whom it is from, is dropped. A message is acknowledged when `handle` has returned.
  * @throws BadSpec for an unusable URL or credentials file
@@ -58,20 +79,30 @@ export async function consumeEvents(
   const connection = await connectForEver(settings, signal, failed);
   if (connection === undefined) return;
   signal.addEventListener('abort', () => void connection.close(), { once: true });
-  let caughtUp = false;
-  void listen(connection, (heard) => connected(heard && caughtUp));
+  const state = { following: false, replayed: new Set<string>() };
+  void listen(connection, (heard) => connected(heard && state.following));
+  let wait = 500;
   while (!signal.aborted && !connection.isClosed()) {
     try {
-      await ensureStream(connection);
-      await replayLast(connection, signal, handle);
-      caughtUp = true;
+      const streams = await ensureStreams(connection);
+      for (const stream of streams.filter((name) => !state.replayed.has(name))) {
+        await replayLast(connection, stream, signal, handle);
+        state.replayed.add(stream);
+      }
+      const consumers = [];
+      for (const stream of streams) consumers.push(await consumerOf(connection, stream, options.durable));
+      state.following = true;
       connected(!signal.aborted);
-      await follow(connection, options.durable, signal, handle);
+      wait = 500;
+      await follow(connection, consumers, streams, options, handle);
     } catch (error) {
       if (!(error instanceof NatsError)) throw error;
       if (!signal.aborted) failed(codeOf(error));
     }
-    await pause(500, signal);
+    state.following = false;
+    connected(false);
+    await pause(wait, signal);
+    wait = Math.min(longestWait, 2 * wait);
   }
   connected(false);
   await connection.close();
@@ -90,12 +121,13 @@ async function listen(connection: NatsConnection, connected: (connected: boolean
  */
 async function replayLast(
   connection: NatsConnection,
+  stream: string,
   signal: AbortSignal,
   handle: (delivered: Delivered) => void,
 ): Promise<void> {
   const consumer = await connection
     .jetstream()
-    .consumers.get(streamName, { filterSubjects: all, deliver_policy: DeliverPolicy.LastPerSubject });
+    .consumers.get(stream, { filterSubjects: all, deliver_policy: DeliverPolicy.LastPerSubject });
   if ((await consumer.info()).num_pending === 0) return;
   const remember = (delivered: Delivered) => {
     if (delivered.message.event.type !== 'warning') handle(delivered);
@@ -106,26 +138,84 @@ async function replayLast(
   });
 }
 
+/**
+ * Our consumer as it must be. One that somebody made or changed otherwise is put right, and where that cannot be, made anew:
+ * what was told before is then told again, which does no harm.
+ */
+async function consumerOf(connection: NatsConnection, stream: string, durable: string): Promise<Consumer> {
+  const { consumers } = await connection.jetstreamManager({ checkAPI: false });
+  const make = () => consumers.add(stream, { durable_name: durable, ...consumerSettings });
+  try {
+    await make();
+  } catch (error) {
+    if (!hasApiError(error)) throw error;
+    try {
+      if (!isRight(await consumers.update(stream, durable, consumerSettings))) throw error;
+    } catch (cause) {
+      if (!hasApiError(cause)) throw cause;
+      await consumers.delete(stream, durable);
+      await make();
+    }
+  }
+  return await connection.jetstream().consumers.get(stream, durable);
+}
+
+const isRight = ({ config }: ConsumerInfo): boolean =>
+  config.deliver_subject === undefined &&
+  Object.entries(consumerSettings).every(([name, value]) => config[name as keyof typeof config] === value);
+
+const hasApiError = (error: unknown): boolean => error instanceof NatsError && error.api_error !== undefined;
+
+/** Reads all of them until one is gone, or the connection, or the signal aborts. */
 async function follow(
   connection: NatsConnection,
-  durable: string,
-  signal: AbortSignal,
+  consumers: readonly Consumer[],
+  streams: readonly string[],
+  { signal, store = () => {}, mayTake = () => true }: ConsumeOptions,
   handle: (delivered: Delivered) => void,
 ): Promise<void> {
-  const { consumers } = await connection.jetstreamManager({ checkAPI: false });
-  await consumers.add(streamName, {
-    durable_name: durable,
-    filter_subject: all,
-    ack_policy: AckPolicy.Explicit,
-    ack_wait: nanos(acknowledgeWithin),
-    max_ack_pending: mostUnacknowledged,
+  const ended = new AbortController();
+  const until = AbortSignal.any([signal, ended.signal]);
+  const reading = consumers.map(async (consumer) => {
+    try {
+      await each(consumer, until, (message) => {
+        if (mayTake()) {
+          tell(message, handle);
+          message.ack();
+        } else message.nak();
+        return true;
+      });
+    } finally {
+      ended.abort();
+    }
   });
-  const consumer = await connection.jetstream().consumers.get(streamName, durable);
-  await each(consumer, signal, (message) => {
-    tell(message, handle);
-    message.ack();
-    return true;
-  });
+  await Promise.all([...reading, tryStore(connection, streams, until, store)]);
+}
+
+/** Looks whether events are kept: a store that is full, or without a disk, says so to who publishes only. */
+async function tryStore(
+  connection: NatsConnection,
+  streams: readonly string[],
+  signal: AbortSignal,
+  tell: (state: StoreState) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const accepts = await connection
+        .jetstream()
+        .publish(trialSubject, '', { timeout: 5000 })
+        .then(
+          () => true,
+          () => false,
+        );
+      const room = await roomOf(connection, streams);
+      if (!signal.aborted) tell({ accepts, streams: room });
+    } catch (error) {
+      // Who reads notices what is wrong with the connection.
+      if (!(error instanceof NatsError)) throw error;
+    }
+    await pause(betweenTrials, signal);
+  }
 }
 
 /** Takes messages until `take` says that it was the last, or the consumer or the connection is gone. */
@@ -137,6 +227,7 @@ async function each(
   const messages = await consumer.consume({ ...heartbeat });
   const stop = () => void messages.close();
   signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
   try {
     for await (const message of messages) if (!take(message)) break;
   } finally {
@@ -145,8 +236,9 @@ async function each(
   }
 }
 
-function tell({ data, subject, seq, info }: JsMsg, handle: (delivered: Delivered) => void): void {
+function tell({ data, subject, info }: JsMsg, handle: (delivered: Delivered) => void): void {
   const message = decodeMessage(data, subject);
   if (message === undefined) return;
-  handle({ message, streamSequence: seq, time: new Date(millis(info.timestampNanos)) });
+  const order = info.timestampNanos;
+  handle({ message, order, time: new Date(millis(order)) });
 }

@@ -24,7 +24,13 @@ export interface Shard {
   count: number;
 }
 
-const name = z.string().max(64);
+/** A word or a few, printed as they are by whoever watches. */
+const printable = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .regex(/^[ -~]*$/);
+const name = printable(64);
 
 /** Bounded as the resources' status is: whoever may publish a run's events must not be able to break its status. */
 const eventSchema = z.discriminatedUnion('type', [
@@ -33,20 +39,23 @@ const eventSchema = z.discriminatedUnion('type', [
     stage: name,
     progressPercentage: z.int().min(0).max(100),
     estimatedRemainingSeconds: z.int().min(0).exactOptional(),
-    metrics: z.array(z.object({ name, value: z.string().max(32) })).max(64),
+    metrics: z.array(z.object({ name, value: printable(32) })).max(64),
   }),
   z.object({ type: z.literal('warning'), reason: name, message: z.string().max(32_768) }),
   z.object({ type: z.literal('result'), stage: name, result: z.unknown() }),
 ]);
 
 const messageSchema = z.object({
-  publisher: z.string(),
+  publisher: name,
   sequence: z.int().positive(),
   namespace: z.string(),
   kind: z.string(),
   name: z.string(),
   uid: z.string(),
-  shard: z.object({ index: z.int().min(0), count: z.int().min(1).max(1024) }).exactOptional(),
+  shard: z
+    .object({ index: z.int().min(0), count: z.int().min(1).max(1024) })
+    .refine(({ index, count }) => index < count)
+    .exactOptional(),
   attempt: z.int().positive().exactOptional(),
   event: eventSchema,
 });

@@ -155,8 +155,9 @@ class NatsPublisher implements Publisher {
         return;
       } catch (error) {
         const code = codeOf(error);
-        if (code === 'MAX_PAYLOAD_EXCEEDED') {
-          this.#giveUp(outgoing.type, `${outgoing.payload.length} bytes are more than the server takes`);
+        if (isTooLarge(error)) {
+          const bytes = Buffer.byteLength(outgoing.payload);
+          this.#giveUp(outgoing.type, `${bytes} bytes are more than NATS takes of this run`);
           this.#sending = undefined;
           return;
         }
@@ -178,7 +179,11 @@ class NatsPublisher implements Publisher {
         return;
       } catch (error) {
         // Once a stream has taken an event, only its word counts: it may be starting again.
-        const unheard = error instanceof NatsError && ['503', 'TIMEOUT'].includes(error.code);
+        const unheard =
+          error instanceof NatsError &&
+          // A stream that is full answers 503, too, with words of its own.
+          error.api_error === undefined &&
+          ['503', 'TIMEOUT'].includes(error.code);
         if (this.#mode === 'stream' || !unheard || connection.isClosed()) throw error;
         this.#mode = 'plain';
       }
@@ -213,3 +218,11 @@ class NatsPublisher implements Publisher {
     this.#warn({ type: 'warning', reason: 'EventNotSent', message: `a ${type} event was not sent: ${why}` });
   }
 }
+
+/** JetStream's own code: larger than the stream's largest message. */
+const messageTooLarge = 10054;
+
+/** No try will mend it; what comes after must not wait for it. */
+const isTooLarge = (error: unknown): boolean =>
+  error instanceof NatsError &&
+  (error.code === 'MAX_PAYLOAD_EXCEEDED' || error.api_error?.err_code === messageTooLarge);

@@ -9,7 +9,7 @@ import { artifact, completed, digestOf, ended, failedWith, resource, succeeded, 
 import { observeWorld } from './observing.ts';
 import { MemoryApi } from './runtime/memory-api.ts';
 
-let streamSequence = 0;
+let order = 0;
 
 /** A stage's result, as the pod of this attempt sends it. */
 function report(to: Reports, { object }: World, attempt: number, result: object, uid = object.metadata.uid!) {
@@ -22,7 +22,7 @@ function report(to: Reports, { object }: World, attempt: number, result: object,
       ...{ namespace, kind: object.kind, name, uid, attempt },
       event: { type: 'result', stage, result },
     },
-    streamSequence: ++streamSequence,
+    order: ++order,
     time: new Date(0),
   });
 }

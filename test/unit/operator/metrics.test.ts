@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
-import { type Caches, type Job, label } from '../../../operator/jobs/index.ts';
+import { type Caches, type Job, label, type Reports } from '../../../operator/jobs/index.ts';
 import { OperatorMetrics } from '../../../operator/metrics.ts';
 import type { KubeObject } from '../../../operator/runtime/index.ts';
 
@@ -17,14 +17,20 @@ function metricsOf(tunes: KubeObject[]) {
   const registry = new Registry();
   const of = (list: KubeObject[]) => ({ list: () => list });
   const caches = { resources: { EmulatorBuild: of([]), OffsiteTune: of(tunes), PlugIn: of([]) } };
-  const metrics = new OperatorMetrics(registry, caches as unknown as Caches, () => true);
+  const store: { state?: Reports['store'] } = {};
+  const metrics = new OperatorMetrics(
+    registry,
+    caches as unknown as Caches,
+    () => true,
+    () => store.state,
+  );
   const read = async (name: string, labels: object) => {
     const { values } = await registry.getSingleMetric(name)!.get();
     return values.find((value) =>
       Object.entries(labels).every(([label, text]) => value.labels[label] === text),
     )?.value;
   };
-  return { metrics, read, registry };
+  return { metrics, read, registry, store };
 }
 
 it('tells the longest silence of what runs: since the last progress, or since the start', async () => {
@@ -76,4 +82,16 @@ it('counts a failure by its reason, from a 0 that was there before', async () =>
   metrics.wroteStatus(tune({ phase: 'Running' }), failed('SomethingThatAPodSaid'));
   expect(await failures('OutOfMemory')).toBe(1);
   expect(await failures('Other')).toBe(1);
+});
+
+it('tells whether NATS keeps events and how full its streams are, once that was looked at', async () => {
+  const { read, store } = metricsOf([]);
+  const accepts = () => read('offsite_operator_nats_accepts_events', {});
+  const limit = (stream: string) => read('offsite_operator_nats_stream_limit_bytes', { stream });
+  expect(await accepts()).toBeUndefined();
+  store.state = { accepts: false, streams: [{ name: 'OFFSITE', bytes: 7, limitBytes: 9 }] };
+  expect([await accepts(), await limit('OFFSITE')]).toEqual([0, 9]);
+  store.state = { accepts: true, streams: [{ name: 'OFFSITE', bytes: 7, limitBytes: undefined }] };
+  expect([await accepts(), await limit('OFFSITE')]).toEqual([1, undefined]);
+  expect(await read('offsite_operator_nats_stream_bytes', { stream: 'OFFSITE' })).toBe(7);
 });

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { Reports } from '../../../operator/progress/index.ts';
+import { Results } from '../../../operator/progress/results.ts';
 import type { StageEvent } from '../../../src/progress/index.ts';
+import { decodeMessage } from '../../../src/progress/message.ts';
 
 const run = { namespace: 'data', kind: 'EmulatorBuild', name: 'words', uid: 'u' };
 const reports = () => new Reports({ url: 'nats://127.0.0.1:1' });
@@ -25,7 +27,7 @@ const deliver = (to: Reports, { publisher, sequence, event, at, seconds = at, sh
       ...(shard && { shard }),
       ...(attempt !== undefined && { attempt }),
     },
-    streamSequence: at,
+    order: at,
     time: new Date(1_700_000_000_000 + seconds * 1000),
   });
 
@@ -144,7 +146,7 @@ test('many warnings: the latest stay', () => {
 });
 
 describe('late reports, of an earlier attempt', () => {
-  const result = (value: string): StageEvent => ({ type: 'result', stage: 'tune', result: value });
+  const result = (value: string): StageEvent => ({ type: 'result', stage: 'assemble', result: value });
   const early: Sent[] = [
     { publisher: 'a', sequence: 1, event: progress('tune', 90), at: 1, attempt: 1 },
     { publisher: 'a', sequence: 2, event: result('first'), at: 2, attempt: 1 },
@@ -157,8 +159,8 @@ describe('late reports, of an earlier attempt', () => {
   it('are nothing to the next one, which has not been heard of yet', () => {
     const known = reports();
     for (const sent of early) deliver(known, sent);
-    expect(known.resultOf('u', 'tune', 1)).toBe('first');
-    expect(known.resultOf('u', 'tune', 2)).toBeUndefined();
+    expect(known.resultOf('u', 'assemble', 1)).toBe('first');
+    expect(known.resultOf('u', 'assemble', 2)).toBeUndefined();
     expect(known.progressOf('u', 2)).toBeUndefined();
   });
 
@@ -169,7 +171,7 @@ describe('late reports, of an earlier attempt', () => {
     known.onReport(() => news++);
     for (const sent of [...early, ...early]) deliver(known, { ...sent, at: sent.at + 10 });
     expect(news).toBe(0);
-    expect(known.resultOf('u', 'tune', 2)).toBe('second');
+    expect(known.resultOf('u', 'assemble', 2)).toBe('second');
     expect(known.progressOf('u', 2)?.progressPercentage).toBe(10);
   });
 
@@ -179,9 +181,9 @@ describe('late reports, of an earlier attempt', () => {
       fc.property(fc.shuffledSubarray([...all, ...all], { minLength: 2 * all.length }), (sent) => {
         const known = reports();
         for (const message of sent) deliver(known, message);
-        expect(known.resultOf('u', 'tune', 2)).toBe('second');
+        expect(known.resultOf('u', 'assemble', 2)).toBe('second');
         expect(known.progressOf('u', 2)?.progressPercentage).toBe(10);
-        expect(known.resultOf('u', 'tune', 1)).toBeUndefined();
+        expect(known.resultOf('u', 'assemble', 1)).toBeUndefined();
       }),
     );
   });
@@ -189,7 +191,7 @@ describe('late reports, of an earlier attempt', () => {
   it('of another uid are another resource’s', () => {
     const known = reports();
     for (const sent of second) deliver(known, sent);
-    expect(known.resultOf('v', 'tune', 2)).toBeUndefined();
+    expect(known.resultOf('v', 'assemble', 2)).toBeUndefined();
   });
 
   it('leave its shards alone: one that has not begun has done nothing', () => {
@@ -210,9 +212,65 @@ describe('late reports, of an earlier attempt', () => {
   it('pods of an earlier release tell no attempt: theirs count until one is told', () => {
     const known = reports();
     deliver(known, { publisher: 'old', sequence: 1, event: result('untold'), at: 1 });
-    expect(known.resultOf('u', 'tune', 1)).toBe('untold');
+    expect(known.resultOf('u', 'assemble', 1)).toBe('untold');
     for (const sent of second) deliver(known, sent);
     deliver(known, { publisher: 'old', sequence: 2, event: result('untold'), at: 9 });
-    expect(known.resultOf('u', 'tune', 2)).toBe('second');
+    expect(known.resultOf('u', 'assemble', 2)).toBe('second');
   });
+});
+
+describe('what a tenant may say of its own run is bounded', () => {
+  it('a result of a stage that the kind has not is none', () => {
+    const known = reports();
+    for (const stage of ['tune', 'probe: fetch', '__proto__', 'toString', 'x'])
+      deliver(known, { publisher: 'a', sequence: 1, event: { type: 'result', stage, result: {} }, at: 1 });
+    for (const stage of ['tune', 'probe: fetch', '__proto__', 'toString', 'x'])
+      expect(known.resultOf('u', stage)).toBeUndefined();
+  });
+
+  it('a warning is cut to what an event can tell', () => {
+    const known = reports();
+    deliver(known, { publisher: 'a', sequence: 1, event: warning('w'.repeat(32_768)), at: 1 });
+    expect(known.warningsOf('u')[0]?.message).toHaveLength(1024);
+  });
+
+  it('of many stages the latest few are remembered', () => {
+    const known = reports();
+    for (let i = 1; i <= 1000; i++)
+      deliver(known, { publisher: 'a', sequence: i, event: progress(`stage ${i}`, 5), at: i });
+    expect(known.progressOf('u')?.stage).toBe('stage 1000');
+  });
+});
+
+test('results within their room: who was silent for longest loses his, and what is forgotten makes room', () => {
+  const results = new Results(100);
+  const filled = (character: string) => ({ result: character.repeat(38), order: 1 });
+  results.set('a', 'probe', filled('a'));
+  results.set('b', 'probe', filled('b'));
+  results.set('a', 'assemble', { result: 'x', order: 2 });
+  results.set('c', 'probe', filled('c'));
+  expect(['a', 'b', 'c'].map((uid) => results.get(uid, 'probe')?.order)).toEqual([1, undefined, 1]);
+  results.forget('a');
+  results.set('d', 'probe', filled('d'));
+  expect(['a', 'c', 'd'].map((uid) => results.get(uid, 'probe')?.order)).toEqual([undefined, 1, 1]);
+  results.set('e', 'probe', { result: 'e'.repeat(101), order: 1 });
+  expect(results.get('e', 'probe')).toBeUndefined();
+});
+
+test('messages out of bounds are nobody’s', () => {
+  const message = { publisher: 'p', sequence: 1, ...run, event: progress('probe', 5) };
+  const subject = 'offsite.v1.data.EmulatorBuild.words.u.progress';
+  const decoded = (changes: object) =>
+    decodeMessage(new TextEncoder().encode(JSON.stringify({ ...message, ...changes })), subject);
+  expect(decoded({})).toBeDefined();
+  expect(decoded({ shard: { index: 2, count: 3 } })).toBeDefined();
+  for (const shard of [
+    { index: 3, count: 3 },
+    { index: -1, count: 3 },
+    { index: 0, count: 1e6 },
+    { index: 0.5, count: 3 },
+  ])
+    expect(decoded({ shard })).toBeUndefined();
+  expect(decoded({ publisher: 'p'.repeat(65) })).toBeUndefined();
+  expect(decoded({ event: progress('a\u001b[2Jb', 5) })).toBeUndefined();
 });
