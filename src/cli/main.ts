@@ -5,6 +5,7 @@ import { printCrds } from './crds.ts';
 import { printDigest } from './digest.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run-command.ts';
+import { exportCommand, sealCommand } from './seal.ts';
 import { verifyCommand } from './verify.ts';
 import { watchCommand } from './watch.ts';
 
@@ -111,6 +112,36 @@ program
   .option('--digest <sha256:...>', 'the digest that it must have')
   .addOption(json())
   .action(verifyCommand);
+
+program
+  .command('seal')
+  .description('make an artifact of a LoRA adapter that PEFT trained on a bundle, after all checks of PlugIn')
+  .argument(
+    '<dir>',
+    "what PEFT's save_pretrained has written: adapter_model.safetensors, adapter_config.json",
+  )
+  .requiredOption('--emulator <dir>', 'the bundle that it was trained on')
+  .requiredOption('--output <dir>', 'where the artifact goes; nothing may be there yet')
+  .option('--digest <sha256:...>', 'the digest that the bundle must have')
+  .addOption(json())
+  .addHelpText(
+    'after',
+    `
+Taken are factors (lora_A, lora_B) of linear maps of the bundle's transfer layers, the same maps in each, and lm_head where it
+was trained in full (modules_to_save); float16 and bfloat16 are widened to float32. DoRA, rsLoRA and other settings that
+change what factors mean are refused by name. The digest that is printed goes to the model owner, with the directory.`,
+  )
+  .action(sealCommand);
+
+program
+  .command('export')
+  .description(
+    'write a LoRA adapter as PEFT and vLLM load it: adapter_model.safetensors, adapter_config.json',
+  )
+  .argument('<dir>', 'an adapter: of an OffsiteTune, of a PlugIn with save: adapter, or of offsite seal')
+  .requiredOption('--output <dir>', 'where the two files go; nothing may be there yet')
+  .addOption(json())
+  .action(exportCommand);
 
 program
   .command('digest')

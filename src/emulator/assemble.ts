@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import {
@@ -133,6 +133,9 @@ function writeBundle(
   writeFileSync(join(directory, 'config.json'), canonicalJson(model.config));
   writeFileSync(join(directory, similarityFile), canonicalJson(similarity));
   for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
+  // Whoever gets weights gets their licence; what the model's card says is for its owner to give.
+  for (const { name, path, licence } of model.companions)
+    if (licence) copyFileSync(path, join(directory, name));
 }
 
 /** The stored bytes for the dtypes that safetensors shares with the model, float32 for all others. */

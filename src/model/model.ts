@@ -10,6 +10,7 @@ import {
   type TensorInfo,
 } from '../checkpoint/index.ts';
 import { openTokenizer, type Tokenizer } from '../tokenizer/index.ts';
+import { type Companion, companionsOf } from './companions.ts';
 import { families } from './families/index.ts';
 import type { Architecture, Slots } from './family.ts';
 import { hubView } from './gguf.ts';
@@ -26,6 +27,8 @@ export interface Model {
   read(name: string, options?: ReadOptions): Float32Array;
   /** The bytes in the dtype that `tensors` tells. */
   readBytes(name: string): Uint8Array;
+  /** What lies beside weights, config.json and tokenizer and goes with them; looked at on first use. */
+  readonly companions: readonly Companion[];
   /** Opened on first use. */
   readonly tokenizer: Tokenizer;
   close(): void;
@@ -60,6 +63,10 @@ export function openModel(path: string, { layers }: { layers?: readonly number[]
         return values;
       },
       readBytes: (name) => view.readBytes(name),
+      // Of a file that is named alone, what lies beside it is not the model's, and not in its digest.
+      get companions() {
+        return isFile ? [] : companionsOf(directory);
+      },
       get tokenizer() {
         tokenizer ??= openTokenizer(directory, checkpoint);
         return tokenizer;

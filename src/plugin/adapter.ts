@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
 import { type CheckedFiles, openArtifact } from '../artifact/index.ts';
-import { type Checkpoint, openCheckpoint } from '../checkpoint/index.ts';
+import { type Checkpoint, type DType, openCheckpoint } from '../checkpoint/index.ts';
 import type { Model, Overlay, Slots } from '../model/index.ts';
 import { type AdapterKind, type AdapterTensor, adapterOf, type Change, insertedBy } from '../tuning/index.ts';
 import { checkMagnitude } from './magnitude.ts';
@@ -60,45 +60,85 @@ export function openAdapter(
   if (others[0] !== undefined)
     throw badModel(`${join(directory, others[0].path)}: an adapter holds one ${adapterFile} only`);
   const type = typeOf(directory, artifact.manifest.hyperparameters['adapter']);
-  const kind = adapterOf(type);
-  const byLayer = changesOf(directory, kind, model, transferLayers);
-  const head = kind.head?.(model.architecture) ?? [];
-  const all = [...byLayer.values(), head].flat();
-  const changes = new Map(all.map((change) => [change.name, change]));
   const checkpoint = openCheckpoint(join(directory, adapterFile));
   try {
-    const wanted = all.flatMap(({ tensors }) => tensors);
-    checkTensors(checkpoint, directory, wanted, transferLayers);
-    const { architecture } = model;
-    checkMagnitude(
-      directory,
-      [
-        ...[...byLayer].map(([layer, changes]) => ({ slots: architecture.block(layer), changes })),
-        ...(head.length > 0 ? [{ slots: { head: architecture.head['head']! }, changes: head }] : []),
-      ],
-      (change) => plugged(directory, change, checkpoint, model),
-      model,
-    );
+    const checked = checkedTensors(directory, checkpoint, { type, model, transferLayers, dtypes: ['F32'] });
     return {
       digest: artifact.digest,
       checked: artifact.checked,
       type,
-      names: wanted.map(({ name }) => name),
-      changed: all.filter(({ inserted }) => !inserted).map(({ name }) => name),
-      files: kind.files(model.architecture, transferLayers),
-      scaled: new Set(all.filter(({ inserted }) => inserted?.scaled).map(({ name }) => name)),
-      inserted: (layer) => insertedBy(byLayer.get(layer) ?? []),
-      has: (name) => changes.has(name),
-      get(name, into) {
-        const change = changes.get(name);
-        return change && plugged(directory, change, checkpoint, model, into);
-      },
-      close: () => checkpoint.close(),
+      ...overlayOf(directory, checkpoint, checked, { type, model, transferLayers }),
     };
   } catch (error) {
     checkpoint.close();
     throw error;
   }
+}
+
+interface AdapterDescription {
+  type: Adapter['type'];
+  model: Expected['model'];
+  transferLayers: readonly number[];
+}
+
+/** What the tensors of an adapter change. */
+interface CheckedTensors {
+  readonly tensors: readonly AdapterTensor[];
+  readonly byLayer: ReadonlyMap<number, Change[]>;
+  readonly changes: readonly Change[];
+}
+
+/**
+ * Checks names, shapes, types and values of exactly the tensors that an adapter of a type has, and that its changes could have
+ * been trained.
+ * @param directory names it in errors
+ * @param dtypes in which its tensors may be
+ * @throws OffsiteError BadModel naming the tensor
+ */
+export function checkedTensors(
+  directory: string,
+  checkpoint: Checkpoint,
+  { type, model, transferLayers, dtypes }: AdapterDescription & { dtypes: readonly DType[] },
+): CheckedTensors {
+  const { architecture } = model;
+  const kind = adapterOf(type);
+  const byLayer = changesOf(directory, kind, model, transferLayers);
+  const head = kind.head?.(architecture) ?? [];
+  const changes = [...byLayer.values(), head].flat();
+  const tensors = changes.flatMap((change) => change.tensors);
+  checkTensors(checkpoint, directory, { tensors, transferLayers, dtypes });
+  checkMagnitude(
+    directory,
+    [
+      ...[...byLayer].map(([layer, own]) => ({ slots: architecture.block(layer), changes: own })),
+      ...(head.length > 0 ? [{ slots: { head: architecture.head['head']! }, changes: head }] : []),
+    ],
+    (change) => plugged(directory, change, checkpoint, model),
+    model,
+  );
+  return { tensors, byLayer, changes };
+}
+
+function overlayOf(
+  directory: string,
+  checkpoint: Checkpoint,
+  { tensors, byLayer, changes }: CheckedTensors,
+  { type, model, transferLayers }: AdapterDescription,
+): Omit<Adapter, 'digest' | 'type' | 'checked'> {
+  const byName = new Map(changes.map((change) => [change.name, change]));
+  return {
+    names: tensors.map(({ name }) => name),
+    changed: changes.filter(({ inserted }) => !inserted).map(({ name }) => name),
+    files: adapterOf(type).files(model.architecture, transferLayers),
+    scaled: new Set(changes.filter(({ inserted }) => inserted?.scaled).map(({ name }) => name)),
+    inserted: (layer) => insertedBy(byLayer.get(layer) ?? []),
+    has: (name) => byName.has(name),
+    get(name, into) {
+      const change = byName.get(name);
+      return change && plugged(directory, change, checkpoint, model, into);
+    },
+    close: () => checkpoint.close(),
+  };
 }
 
 /** What the manifest says that was trained. */
@@ -143,8 +183,11 @@ function plugged(
 function checkTensors(
   checkpoint: Checkpoint,
   directory: string,
-  tensors: readonly AdapterTensor[],
-  transferLayers: readonly number[],
+  {
+    tensors,
+    transferLayers,
+    dtypes,
+  }: { tensors: readonly AdapterTensor[]; transferLayers: readonly number[]; dtypes: readonly DType[] },
 ): void {
   const wanted = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   for (const { name, dtype, shape } of checkpoint.tensors.values()) {
@@ -156,8 +199,10 @@ function checkTensors(
     }
     if (shape.join() !== tensor.shape.join())
       throw badModel(`${directory}: tensor ${name} is [${shape}], it must be [${tensor.shape}]`);
-    if (dtype !== 'F32')
-      throw badModel(`${directory}: tensor ${name} is ${dtype}; an adapter's tensors are F32`);
+    if (!dtypes.includes(dtype))
+      throw badModel(
+        `${directory}: tensor ${name} is ${dtype}; an adapter's tensors are ${dtypes.join(', ')}`,
+      );
   }
   const largest = Math.max(...[...wanted.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1)));
   const buffer = new Float32Array(largest);

@@ -12,4 +12,5 @@ export {
 export { type Cells, checkGates, type GateResult } from './gates.ts';
 export { mergedTensors, savePluggedIn } from './merge.ts';
 export { type PlugOptions, type PlugResult, plug } from './plug.ts';
+export { exportAdapter, sealAdapter } from './seal.ts';
 export { type Difference, pairedBootstrap } from './statistics.ts';

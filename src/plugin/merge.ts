@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import {
@@ -60,7 +60,8 @@ export function storedFor({ architecture, tensors }: Model, name: string): Tenso
 const shardBytes = 2_000_000_000;
 
 /**
- * Writes the plugged-in model in the hub's layout: config.json, tokenizer files, model.safetensors or its shards.
+ * Writes the plugged-in model in the hub's layout: config.json, tokenizer files, model.safetensors or its shards, and what the
+ * model's users need beside them.
  * Tensors that are not replaced keep their bytes; memory is bounded by the largest tensor. A tied head that was trained
  * becomes a tensor of its own, and config.json says so.
  */
@@ -71,6 +72,7 @@ export function savePluggedIn(directory: string, model: Model, replaced: Overlay
   const tensors = [...stored.values()].map((tensor) => toWrite(tensor, model, replaced));
   const config = head === undefined ? model.configText : untied(model);
   writeFileSync(join(directory, 'config.json'), config);
+  for (const { name, path } of model.companions) copyFileSync(path, join(directory, name));
   for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
   const shards = shardsOf(tensors);
   if (shards.length === 1) {

@@ -1,9 +1,18 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type DType, encodeFloats, openCheckpoint } from '../../../src/checkpoint/index.ts';
-import type { Model } from '../../../src/model/index.ts';
+import { companionsOf, type Model } from '../../../src/model/index.ts';
 import { mergedTensors, savePluggedIn } from '../../../src/plugin/index.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'offsite-merge-'));
@@ -26,6 +35,7 @@ const model = {
   config: { cap: 30 },
   configText: '{"cap": 30.0}\n',
   tokenizer: { files: [] },
+  companions: [],
   tensors: new Map(dtypes.map((dtype) => [dtype, { name: dtype, dtype, shape: [2, 2] }])),
   read: () => values,
   readBytes: (name: DType) => bytes[name]!,
@@ -41,6 +51,46 @@ describe('the plugged-in model', () => {
       expect(saved.readBytes(dtype), dtype).toEqual(bytes[dtype]);
     }
     saved.close();
+  });
+
+  it('brings what its users need, as the full model has it', () => {
+    const from = join(directory, 'from');
+    mkdirSync(join(from, 'NOTICES'), { recursive: true });
+    const needed = [
+      ...['generation_config.json', 'special_tokens_map.json', 'added_tokens.json', 'chat_template.jinja'],
+      ...['README.md', 'LICENSE', 'LICENSE.txt', 'NOTICE', 'LICENCE-MODEL.md', 'USE_POLICY.md'],
+    ];
+    const others = ['training_args.bin', 'LICENSES', '.env', 'id_rsa', 'README.md.bak', 'optimizer.pt'];
+    for (const name of [...needed, ...others]) writeFileSync(join(from, name), `this is ${name}`);
+    const path = join(directory, 'with-companions');
+    savePluggedIn(path, { ...model, companions: companionsOf(from) }, new Map());
+    const own = ['config.json', 'model.safetensors'];
+    expect(readdirSync(path).sort()).toEqual([...needed, ...own].sort());
+    for (const name of needed) expect(readFileSync(join(path, name), 'utf8')).toBe(`this is ${name}`);
+    expect(
+      companionsOf(from)
+        .filter(({ licence }) => licence)
+        .map(({ name }) => name),
+    ).toEqual(['LICENCE-MODEL.md', 'LICENSE', 'LICENSE.txt', 'NOTICE', 'USE_POLICY.md']);
+  });
+
+  it.each<[string, (path: string) => void, string]>([
+    ['a directory', (path) => mkdirSync(path), 'LICENSE: is no plain file'],
+    ['a link to nothing', (path) => symlinkSync('nowhere', path), 'LICENSE: is no plain file'],
+    ['a device', (path) => symlinkSync('/dev/zero', path), 'LICENSE: is no plain file'],
+    [
+      '65 MB',
+      (path) => {
+        writeFileSync(path, '');
+        truncateSync(path, 65 << 20);
+      },
+      'LICENSE: has 68157440 bytes; at most',
+    ],
+  ])('takes no licence that is %s', (what, make, message) => {
+    const from = join(directory, `bad ${what}`);
+    mkdirSync(from);
+    make(join(from, 'LICENSE'));
+    expect(() => companionsOf(from)).toThrow(message);
   });
 
   it.each(['F64', 'F32', 'F16', 'BF16'] as const)('has a replaced %s tensor in its own dtype', (dtype) => {

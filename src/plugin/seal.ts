@@ -1,0 +1,87 @@
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Adapter as adapterSchema, badModel, badSpec } from '../api/index.ts';
+import {
+  fileDigest,
+  type OpenedArtifact,
+  openArtifact,
+  sealArtifact,
+  writeArtifact,
+} from '../artifact/index.ts';
+import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
+import type { Bundle } from '../emulator/index.ts';
+import { adapterOf } from '../tuning/index.ts';
+import { adapterFile, checkedTensors } from './adapter.ts';
+import { openPeft, peftFiles } from './peft-adapter.ts';
+
+/**
+ * Makes an artifact of a LoRA adapter that PEFT trained on a bundle: all checks of PlugIn first, float16 and bfloat16 widened
+ * to float32.
+ * @param source what PEFT's save_pretrained has written
+ * @param output where nothing is yet
+ * @throws OffsiteError BadModel naming the tensor or the setting, BadSpec where something lies at the output
+ */
+export async function sealAdapter(source: string, bundle: Bundle, output: string): Promise<OpenedArtifact> {
+  checkFree(output);
+  const { model, plan, artifact } = bundle;
+  const { transferLayers } = plan;
+  const { type, checkpoint } = openPeft(source, model.architecture);
+  try {
+    const { tensors } = checkedTensors(source, checkpoint, {
+      type,
+      model,
+      transferLayers,
+      dtypes: ['F32', 'F16', 'BF16'],
+    });
+    await writeArtifact(output, (directory) => {
+      writeSafetensors(
+        join(directory, adapterFile),
+        tensors.map(({ name, shape }) => ({
+          name,
+          shape,
+          dtype: 'F32',
+          bytes: () => encodeFloats(checkpoint.read(name), 'F32'),
+        })),
+      );
+      for (const [name, text] of Object.entries(adapterOf(type).files(model.architecture, transferLayers)))
+        writeFileSync(join(directory, name), text);
+      sealArtifact(directory, {
+        kind: 'Adapter',
+        madeFrom: { emulator: artifact.digest, weights: fileDigest(join(source, peftFiles.weights)) },
+        hyperparameters: { adapter: type },
+      });
+    });
+    return openArtifact(output);
+  } finally {
+    checkpoint.close();
+  }
+}
+
+/**
+ * Writes a LoRA adapter as PEFT and vLLM load it: the same tensors and settings under their names. It is no artifact: an
+ * artifact's tensors lie in one file.
+ * @throws OffsiteError BadModel where it is no LoRA adapter, or not what its manifest says; BadSpec where something lies there
+ */
+export async function exportAdapter(directory: string, output: string): Promise<void> {
+  const { manifest } = openArtifact(directory, { kind: 'Adapter' });
+  const type = adapterSchema.safeParse(manifest.hyperparameters['adapter']);
+  if (!type.success || type.data.type !== 'lora')
+    throw badModel(
+      `${directory}: is an adapter of type ${type.data?.type ?? 'unknown'}; PEFT and vLLM load lora`,
+    );
+  checkFree(output);
+  mkdirSync(output, { recursive: true });
+  try {
+    await copyFile(join(directory, adapterFile), join(output, peftFiles.weights));
+    await copyFile(join(directory, peftFiles.config), join(output, peftFiles.config));
+  } catch (error) {
+    rmSync(output, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function checkFree(output: string): void {
+  if (existsSync(output))
+    throw badSpec(`--output ${output}: is there already; name a place where nothing is`);
+}
