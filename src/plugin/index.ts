@@ -9,7 +9,8 @@ export {
   summaryOf,
   type TaskFigures,
 } from './analysis/index.ts';
-export { type Cells, checkGates, type GateResult } from './gates.ts';
+export { checkGates, type GateResult } from './gates.ts';
+export { exactOf, type MeasuredTask, valuesOf } from './measured.ts';
 export { mergedTensors, savePluggedIn } from './merge.ts';
 export { type PlugOptions, type PlugResult, plug } from './plug.ts';
 export { exportAdapter, sealAdapter } from './seal.ts';

@@ -35,7 +35,15 @@ import type { Emit } from '../progress/index.ts';
 import { type Adapter, adapterFile, openAdapter } from './adapter.ts';
 import { type AnalysisRecord, analyse, KeptWork, summaryOf } from './analysis/index.ts';
 import { evaluate, loadTask, type TaskData } from './evaluate.ts';
-import { type Cells, checkGates, type GateName, type GateResult } from './gates.ts';
+import { checkGates, type GateName, type GateResult } from './gates.ts';
+import {
+  type CellName,
+  type CellValues,
+  cellNames,
+  exactOf,
+  type MeasuredTask,
+  valuesOf,
+} from './measured.ts';
 import { mergedTensors, savePluggedIn } from './merge.ts';
 import { roundedAway, roundingOf } from './rounding.ts';
 import { pairedBootstrap } from './statistics.ts';
@@ -59,9 +67,6 @@ export interface PlugOptions {
 export type PlugResult = Pick<PlugInStatus, 'evaluation' | 'gates' | 'analysis' | 'merge'> & {
   artifact?: { digest: string; sizeBytes: number };
 };
-
-const cellNames = ['fullZeroShot', 'emulatorZeroShot', 'emulatorFineTuned', 'plugIn'] as const;
-type CellName = (typeof cellNames)[number];
 
 /**
  * Checks the adapter, plugs it in, measures the cells, analyses, checks the gates and saves what was asked for.
@@ -118,10 +123,10 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
         ? await KeptWork.open(output, keptFor(identity, spec.analysis), options.keeper ?? inPlace)
         : undefined;
     const measureCells = () => measure(options, model, bundle, adapter, plugged);
-    const evaluation =
-      done?.evaluation ?? (kept ? await kept.evaluation(measureCells) : await measureCells());
+    const measured = done?.evaluation ?? (kept ? await kept.evaluation(measureCells) : await measureCells());
     checkUnchanged();
-    const gates = checkAll(spec, evaluation);
+    const gates = checkAll(spec, measured);
+    const evaluation = measured.map(({ exact: _, ...task }): TaskResult => task);
     const merge = mergeOf(options, model, adapter);
     report({ evaluation, gates, ...merge });
     const analysis =
@@ -131,7 +136,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     stopAtFailedGate(spec, gates);
     if (spec.output.save === 'none') return found;
 
-    const scores = { evaluation, ...(analysis ? { analysis } : {}) };
+    const scores = { evaluation: measured, ...(analysis ? { analysis } : {}) };
     const artifact = done
       ? openArtifact(output)
       : await save(
@@ -195,7 +200,7 @@ interface Identity {
 }
 
 interface Done {
-  evaluation: TaskResult[];
+  evaluation: MeasuredTask[];
   analysis?: AnalysisRecord;
 }
 
@@ -265,7 +270,7 @@ async function measure(
   bundle: Bundle,
   adapter: Adapter,
   plugged: Overlay,
-): Promise<TaskResult[]> {
+): Promise<MeasuredTask[]> {
   const { spec, engine, memory, emit } = options;
   const { evaluation } = spec;
   if (evaluation === undefined) return [];
@@ -318,13 +323,17 @@ function resultOf(
   task: TaskData,
   rows: Readonly<Record<CellName, RowScore[]>>,
   bootstrap: NonNullable<Parameters<typeof pairedBootstrap>[3]>,
-): TaskResult {
-  const cells = Object.fromEntries(cellNames.map((name) => [name, texts(cellOf(rows[name], task.metric))]));
+): MeasuredTask {
+  const { metric } = task;
+  const cells = cellNames.map((name) => [name, cellOf(rows[name], metric)] as const);
+  const samples = rows.plugIn.length;
+  const values = Object.fromEntries(cells.map(([name, { value }]) => [name, value]));
   return {
     task: task.name,
-    metric: task.metric,
-    samples: rows.plugIn.length,
-    cells: cells as TaskResult['cells'],
+    metric,
+    samples,
+    cells: Object.fromEntries(cells.map(([name, cell]) => [name, texts(cell)])) as TaskResult['cells'],
+    ...exactOf({ metric, samples }, values as CellValues),
     differences: differences.map(([a, b]) => {
       const { value, stderr, interval } = pairedBootstrap(rows[a], rows[b], task.metric, bootstrap);
       return {
@@ -338,19 +347,14 @@ function resultOf(
   };
 }
 
-function checkAll(spec: PlugIn['spec'], evaluation: readonly TaskResult[]): GateResult[] {
+/** On the figures as they were measured, also where an earlier run has measured them. */
+function checkAll(spec: PlugIn['spec'], evaluation: readonly MeasuredTask[]): GateResult[] {
   const tolerances = Object.fromEntries(
     Object.entries(spec.gates ?? {}).map(([name, gate]) => [name, Number(gate?.tolerance ?? 0)]),
   );
-  return evaluation.flatMap(({ task, metric, cells }) => {
-    const numbers = Object.fromEntries(
-      cellNames.map((name) => [
-        name,
-        { value: Number(cells[name].value), stderr: Number(cells[name].stderr) },
-      ]),
-    );
-    return checkGates(task, metric as TaskData['metric'], numbers as unknown as Cells, tolerances);
-  });
+  return evaluation.flatMap((task) =>
+    checkGates(task.task, task.metric as TaskData['metric'], valuesOf(task), tolerances),
+  );
 }
 
 /** Only gates that the spec names stop the release. */

@@ -1,15 +1,15 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import type { TaskResult } from '../../api/index.ts';
 import { canonicalJson, type Keeper, sha256, writeWhole } from '../../artifact/index.ts';
 import { checkpointsOf } from '../../tuning/index.ts';
+import type { MeasuredTask } from '../measured.ts';
 import { type AnalysisRecord, analysisSchema, type Figures, figuresList } from './record.ts';
 
 const schema = z.object({
   /** Of what is plugged in, how, and of the rows. */
   identity: z.string(),
-  evaluation: z.array(z.custom<TaskResult>()).optional(),
+  evaluation: z.array(z.custom<MeasuredTask>()).optional(),
   /** By the variant's key. */
   measured: z.record(z.string(), figuresList),
   /** Once all is measured. */
@@ -40,7 +40,7 @@ export class KeptWork {
     return new KeptWork(file, keeper, kept?.identity === identity ? kept : { identity, measured: {} });
   }
 
-  async evaluation(measure: () => Promise<TaskResult[]>): Promise<TaskResult[]> {
+  async evaluation(measure: () => Promise<MeasuredTask[]>): Promise<MeasuredTask[]> {
     const { evaluation = await measure() } = this.#kept;
     if (this.#kept.evaluation === undefined) this.#keep({ evaluation });
     return evaluation;
