@@ -1,15 +1,19 @@
 /** The operator's own metrics, beside the runtime's. No label names an object. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { isStageOf, type Kind, kinds } from '../src/api/index.ts';
+import { isStageOf, type Kind, kinds, stagesOf } from '../src/api/index.ts';
 import {
+  byOwner,
   type Caches,
   conditionOf,
   endOf,
   isFinished,
   type Job,
   label,
+  ownerKey,
+  type Pod,
   type Reports,
   since,
+  workerRunsSince,
 } from './jobs/index.ts';
 import type { KubeObject } from './runtime/index.ts';
 
@@ -23,11 +27,14 @@ const reasons: ReadonlySet<string> = new Set([
   'EngineUnavailable',
   'NoSpace',
   'AccessDenied',
+  'StoreUnavailable',
   'InternalError',
   'OutOfMemory',
   'DeadlineExceeded',
   'BackoffLimitExceeded',
+  'JobFailed',
   'PodFailed',
+  'Evicted',
   'ResultLost',
 ]);
 const otherReason = 'Other';
@@ -41,7 +48,6 @@ const streamFigures = [
 
 interface Status {
   readonly phase?: string;
-  readonly startTime?: string;
   readonly progress?: { readonly lastUpdatedTime?: string };
   readonly conditions?: readonly {
     readonly type: string;
@@ -84,13 +90,16 @@ export class OperatorMetrics {
     });
     new Gauge({
       name: 'offsite_operator_longest_silence_seconds',
-      help: 'Of the running resources of a kind, the longest time since the last progress, or since the start.',
+      help: 'Of the resources of a kind whose pods compute, the longest time since the last progress, or since their start.',
       labelNames: ['kind'],
       registers,
       collect() {
         const now = Date.now();
         for (const kind of Object.keys(kinds) as Kind[]) {
-          const silences = caches.resources[kind].list().map((object) => silenceOf(statusOf(object), now));
+          const silences = caches.resources[kind]
+            .list()
+            .filter((object) => statusOf(object).phase === 'Running')
+            .map((object) => silenceOf(statusOf(object), podsOf(object, caches), now));
           // Thousands of resources are too many for arguments.
           this.labels(kind).set(silences.reduce((longest, silence) => Math.max(longest, silence), 0));
         }
@@ -138,6 +147,10 @@ export class OperatorMetrics {
       buckets: stageBuckets,
       registers,
     });
+    // From 0 too.
+    for (const [kind, stages] of Object.entries(stagesOf))
+      for (const stage of stages)
+        for (const result of ['done', 'failed']) this.#stageSeconds.zero({ kind, stage, result });
     this.#failures = new Counter({
       name: 'offsite_operator_failures_total',
       help: 'Resources that became Failed, by kind and reason.',
@@ -167,14 +180,14 @@ export class OperatorMetrics {
   jobChanged(job: Job | undefined, old: Job | undefined): void {
     if (job === undefined || old === undefined || isFinished(old) || !isFinished(job)) return;
     const { labels } = job.metadata;
-    const seconds = since(job.status?.startTime, Date.parse(endOf(job)));
+    const milliseconds = since(job.status?.startTime, Date.parse(endOf(job)));
     const kind = labels?.[label.ownerKind] ?? '';
     const stage = labels?.[label.stage] ?? '';
     // Whoever may make Jobs may label them as he likes; each new word would be a series for good.
     const [ofKind, ofStage] = isStageOf(kind, stage) ? [kind, stage] : [otherLabel, otherLabel];
     this.#stageSeconds
       .labels(ofKind, ofStage, conditionOf(job, 'Complete') ? 'done' : 'failed')
-      .observe(Math.max(0, seconds));
+      .observe(Math.max(0, milliseconds / 1000));
   }
 
   wroteProgress(kind: string): void {
@@ -182,9 +195,17 @@ export class OperatorMetrics {
   }
 }
 
-function silenceOf({ phase, startTime, progress }: Status, now: number): number {
-  const last = progress?.lastUpdatedTime ?? startTime;
-  return phase === 'Running' && last !== undefined ? Math.max(0, (now - Date.parse(last)) / 1000) : 0;
+/** A stage that still waits for its pod, in a queue or for a node, says nothing and has nothing to say. */
+function silenceOf({ progress }: Status, pods: readonly Pod[], now: number): number {
+  const computing = pods.flatMap((pod) => workerRunsSince(pod) ?? []);
+  if (computing.length === 0) return 0;
+  const moments = [...computing, progress?.lastUpdatedTime ?? ''].map((text) => Date.parse(text) || 0);
+  return Math.max(0, (now - Math.max(...moments)) / 1000);
+}
+
+function podsOf({ metadata: { namespace, uid = '' } }: KubeObject, { jobs, pods }: Caches): Pod[] {
+  const own = jobs.byIndex(byOwner, ownerKey(namespace, uid));
+  return own.flatMap((job) => pods.byIndex(byOwner, ownerKey(namespace, job.metadata.uid ?? '')));
 }
 
 const statusOf = (object: KubeObject): Status => (object['status'] ?? {}) as Status;

@@ -26,6 +26,7 @@ export {
   type Job,
   type Pod,
   since,
+  workerRunsSince,
 } from './objects.ts';
 export { type ObserveOptions, observe, writesAlone } from './observe.ts';
 export { Entrances, outputKey, writesOf } from './outputs.ts';

@@ -83,6 +83,10 @@ export interface Pod extends KubeObject {
 /** The name of the container that does the work; others come from the resource's template. */
 export const workerContainer = 'worker';
 
+/** Since when the container that does the work runs, RFC 3339; undefined while it does not. */
+export const workerRunsSince = (pod: Pod): string | undefined =>
+  pod.status?.containerStatuses?.find(({ name }) => name === workerContainer)?.state?.running?.startedAt;
+
 export const conditionOf = (object: Job | Pod, type: string): ObjectCondition | undefined =>
   object.status?.conditions?.find((condition) => condition.type === type && condition.status === 'True');
 

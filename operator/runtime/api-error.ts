@@ -55,6 +55,13 @@ export function apiErrorFrom(
   });
 }
 
+/**
+ * Whether an answer says that the operator has no right to what it asked. Quotas, namespaces that end and admission answer
+ * 403 too, in other words.
+ */
+export const lacksRight = ({ status, body }: { status: number; body: string }): boolean =>
+  status === 403 && /\bUser ".*" cannot /.test(statusIn(body).message ?? '');
+
 function statusIn(body: string): Status {
   try {
     const value: unknown = JSON.parse(body);

@@ -1,4 +1,4 @@
-import { ApiError, apiErrorFrom, secondsIn } from './api-error.ts';
+import { ApiError, apiErrorFrom, lacksRight, secondsIn } from './api-error.ts';
 import type {
   ApplyOptions,
   ClientOptions,
@@ -238,6 +238,7 @@ export class ApiClient {
     try {
       const answer = await this.#transport.send(request);
       code = answer.status;
+      if (lacksRight(answer)) this.#options.metrics?.rightsMissing.labels(verb, type.kind).inc();
       return answer;
     } finally {
       this.#count(verb, type, code);

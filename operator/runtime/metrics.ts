@@ -7,6 +7,8 @@ export class RuntimeMetrics {
   readonly registry: Registry;
   /** code is the HTTP status, or 0 when no answer came. */
   readonly requests: Counter<'verb' | 'kind' | 'code'>;
+  /** What its roles do not allow; quotas and admission are not counted. */
+  readonly rightsMissing: Counter<'verb' | 'kind'>;
   readonly requestSeconds: Histogram<'verb' | 'kind'>;
   readonly cachedObjects: Gauge<'kind'>;
   /** reason: closed, silent, gone, error, disorder. */
@@ -32,6 +34,11 @@ export class RuntimeMetrics {
     const histogram = <L extends string>(name: string, help: string, labelNames: L[]) =>
       new Histogram({ name: `offsite_operator_${name}`, help, labelNames, registers, buckets: seconds });
     this.requests = counter('api_requests_total', 'Requests to the API server.', ['verb', 'kind', 'code']);
+    this.rightsMissing = counter(
+      'api_rights_missing_total',
+      'Requests that the API server refused because the operator may not make them.',
+      ['verb', 'kind'],
+    );
     this.requestSeconds = histogram('api_request_seconds', 'Time until the whole answer was there.', [
       'verb',
       'kind',

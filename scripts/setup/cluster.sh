@@ -9,6 +9,7 @@ cd "$(dirname "$0")"
   ./kubernetes.sh kube-apiserver kube-controller-manager kube-scheduler kubectl
   ./helm.sh
   ./nats-server.sh
+  ./promtool.sh
   # A real node needs root on Linux; without it the tests that need one are skipped and say so.
   if [ "$(uname -s)" = Linux ] && [ "$(id -u)" -eq 0 ]; then
     ./node-packages.sh

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { listPassedOn, strings } from './fields.ts';
+import { listPassedOn, strings, text } from './fields.ts';
 
 const duration = z.string().regex(/^([0-9]+(ms|s|m|h|d|w))+$/);
 
@@ -38,6 +38,9 @@ export const monitoring = z
       .strictObject({
         enabled: z.boolean().default(false).describe('Needs the Prometheus Operator.'),
         labels: strings('More labels, where your Prometheus selects by them.'),
+        job: text(
+          "The label `job` of the operator's series, where neither of the chart's monitors has them scraped.",
+        ),
         alertLabels: strings('More labels of every alert, such as a team.'),
         stalledAfter: z
           .int()

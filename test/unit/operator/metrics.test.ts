@@ -13,10 +13,15 @@ const tune = (status: object) =>
     status,
   }) as KubeObject;
 
-function metricsOf(tunes: KubeObject[]) {
+/** @param pods by the uid of the resource for whose Job they run */
+function metricsOf(tunes: KubeObject[], pods: Record<string, object> = {}) {
   const registry = new Registry();
   const of = (list: KubeObject[]) => ({ list: () => list });
-  const caches = { resources: { EmulatorBuild: of([]), OffsiteTune: of(tunes), PlugIn: of([]) } };
+  const caches = {
+    resources: { EmulatorBuild: of([]), OffsiteTune: of(tunes), PlugIn: of([]) },
+    jobs: { byIndex: (_: string, key: string) => [{ metadata: { uid: `job-${key.split('/')[1]}` } }] },
+    pods: { byIndex: (_: string, key: string) => [{ status: pods[key.split('/job-')[1] ?? ''] ?? {} }] },
+  };
   const store: { state?: Reports['store'] } = {};
   const metrics = new OperatorMetrics(
     registry,
@@ -33,20 +38,57 @@ function metricsOf(tunes: KubeObject[]) {
   return { metrics, read, registry, store };
 }
 
-it('tells the longest silence of what runs: since the last progress, or since the start', async () => {
-  const running = { phase: 'Running', startTime: secondsAgo(900) };
-  const { read } = metricsOf([
-    tune({ ...running, progress: { lastUpdatedTime: secondsAgo(60) } }),
-    tune({ ...running, startTime: secondsAgo(300) }),
-    tune({ phase: 'Complete', startTime: secondsAgo(9000) }),
-    tune({}),
-  ]);
-  const name = 'offsite_operator_longest_silence_seconds';
-  const silence = await read(name, { kind: 'OffsiteTune' });
+const silenceName = 'offsite_operator_longest_silence_seconds';
+const runsSince = (seconds: number) => ({
+  containerStatuses: [
+    { name: 'side', state: { running: { startedAt: secondsAgo(9000) } } },
+    { name: 'worker', state: { running: { startedAt: secondsAgo(seconds) } } },
+  ],
+});
+const named = (uid: string, status: object) => ({
+  ...tune(status),
+  metadata: { name: uid, namespace: 'team', uid },
+});
+
+it('tells the longest silence of what computes: since the last progress, or since the pod started', async () => {
+  const running = { phase: 'Running', startTime: secondsAgo(9000) };
+  const { read } = metricsOf(
+    [
+      named('a', { ...running, progress: { lastUpdatedTime: secondsAgo(60) } }),
+      named('b', running),
+      named('c', { phase: 'Complete', startTime: secondsAgo(9000) }),
+      named('d', {}),
+    ],
+    { a: runsSince(2000), b: runsSince(300), c: runsSince(8000), d: runsSince(8000) },
+  );
+  const silence = await read(silenceName, { kind: 'OffsiteTune' });
   expect(silence).toBeGreaterThanOrEqual(300);
   expect(silence).toBeLessThan(600);
-  expect(await read(name, { kind: 'PlugIn' })).toBe(0);
+  expect(await read(silenceName, { kind: 'PlugIn' })).toBe(0);
 });
+
+it('a stage that waits in a queue or for a node is not silent, however long the one before has ended', async () => {
+  const running = {
+    phase: 'Running',
+    startTime: secondsAgo(9000),
+    progress: { lastUpdatedTime: secondsAgo(8000) },
+  };
+  const waits = {
+    containerStatuses: [{ name: 'worker', state: { waiting: { reason: 'ContainerCreating' } } }],
+  };
+  const { read } = metricsOf([named('a', running), named('b', running)], { b: waits });
+  expect(await read(silenceName, { kind: 'OffsiteTune' })).toBe(0);
+});
+
+it.each(['StoreUnavailable', 'JobFailed', 'Evicted'])(
+  'counts a failure %s under its own name',
+  async (reason) => {
+    const { metrics, read } = metricsOf([]);
+    const failed = tune({ phase: 'Failed', conditions: [{ type: 'Failed', status: 'True', reason }] });
+    metrics.wroteStatus(tune({ phase: 'Running' }), failed);
+    expect(await read('offsite_operator_failures_total', { kind: 'OffsiteTune', reason })).toBe(1);
+  },
+);
 
 it('a Job with forged labels makes no series of its own', async () => {
   const { metrics, registry } = metricsOf([]);
@@ -66,7 +108,10 @@ it('a Job with forged labels makes no series of its own', async () => {
   const { values } = await registry.getSingleMetric('offsite_operator_stage_seconds')!.get();
   const counts = values.filter(({ labels }) => !('le' in labels));
   expect(new Set(counts.map(({ labels }) => `${labels.kind}/${labels.stage}`))).toEqual(
-    new Set(['other/other', 'EmulatorBuild/probe']),
+    new Set([
+      'other/other',
+      ...['EmulatorBuild/probe', 'EmulatorBuild/assemble', 'OffsiteTune/tune', 'PlugIn/plug'],
+    ]),
   );
 });
 
