@@ -11,7 +11,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { childOf, end, record, recorded } from './processes.ts';
+import { isThere, type Link, numberOf } from './link.ts';
+import { childOf, end, nameOf, record, recorded } from './processes.ts';
 
 /** What containers' tools write outside the directories that they are told: each gets an empty file system there. */
 const privateDirectories = ['/run', '/var/lib/cni', '/var/log/pods', '/var/log/containers'];
@@ -67,11 +68,12 @@ export class Enclosure {
     const init = await childOf(outer);
     if (init === undefined) throw new Error('unshare could not make namespaces: is this root on Linux?');
     record(join(directory, initRecord), init);
-    const cgroup = `offsite-${init}`;
+    // Not the pid alone: once its process has ended another cluster's may have it.
+    const cgroup = `offsite-${nameOf(join(directory, initRecord))}`;
     writeFileSync(join(directory, cgroupRecord), cgroup);
     for (const parent of cgroupParents()) mkdirSync(join(parent, cgroup));
     const link = makeLink(init);
-    writeFileSync(join(directory, linkRecord), link);
+    writeFileSync(join(directory, linkRecord), JSON.stringify({ name: link, number: numberOf(link) }));
     const [outside, inside] = addressesOf(link);
     ip(['address', 'add', `${outside}/30`, 'dev', link]);
     ip(['link', 'set', link, 'up']);
@@ -92,9 +94,9 @@ export class Enclosure {
   /** An enclosure that this or another process has opened; undefined if it does not run. */
   static running(directory: string): Enclosure | undefined {
     const init = recorded(join(directory, initRecord));
-    const [cgroup, link] = [cgroupRecord, linkRecord].map((file) => textOf(join(directory, file)));
-    if (init === undefined || !cgroup || !link) return undefined;
-    return new Enclosure(directory, cgroup, init, addressesOf(link)[1]);
+    const [cgroup, link] = [textOf(join(directory, cgroupRecord)), linkIn(directory)];
+    if (init === undefined || !cgroup || link === undefined) return undefined;
+    return new Enclosure(directory, cgroup, init, addressesOf(link.name)[1]);
   }
 
   /** Starts a program inside, as its only child. */
@@ -125,10 +127,10 @@ export class Enclosure {
 /** Ends an enclosure, also one that another process opened, and waits until nothing of it is left outside its directory. */
 export async function closeEnclosure(directory: string): Promise<void> {
   if (existsSync(join(directory, initRecord))) await end(join(directory, initRecord));
-  const link = textOf(join(directory, linkRecord));
+  const link = linkIn(directory);
   const cgroup = textOf(join(directory, cgroupRecord));
   const left = () => [
-    ...(link ? globSync(`/sys/class/net/${link}`) : []),
+    ...(link && isThere(link) ? [link.name] : []),
     ...(cgroup ? cgroupParents().flatMap((parent) => removeCgroup(join(parent, cgroup))) : []),
   ];
   for (let tries = 0; left().length > 0; tries++) {
@@ -215,6 +217,11 @@ function removeIfEmpty(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+function linkIn(directory: string): Link | undefined {
+  const text = textOf(join(directory, linkRecord));
+  return text ? (JSON.parse(text) as Link) : undefined;
 }
 
 function textOf(file: string): string | undefined {

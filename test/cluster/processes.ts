@@ -109,6 +109,11 @@ export function record(file: string, pid: number): void {
   renameSync(`${file}.partial`, file);
 }
 
+/** The pid in a record, whether or not its process still runs, with when it started: no other process has both. */
+export function nameOf(file: string): string {
+  return readFileSync(file, 'utf8').trim().replace(' ', '-');
+}
+
 /** The pid in a record, if that same process still runs. */
 export function recorded(file: string): number | undefined {
   try {
