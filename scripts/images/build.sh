@@ -1,13 +1,16 @@
 #!/bin/sh
-# Builds images for linux/amd64 with Docker, or with buildah where there is no Docker:  build.sh [--archive] NAME...
+# Builds images with Docker, or with buildah where there is no Docker:  build.sh [--archive] NAME...
 # NAME: operator, worker, worker-cuda, nats, pause. --archive also prints the path of each image's archive, one a line.
-# BASE=image puts operator and worker on another base.
+# BASE=image puts operator and worker on another base, CUDA_BASE=image worker-cuda, NATS_BASE=image nats.
+# ARCH=arm64 builds operator, worker and nats for linux/arm64 (amd64 without it). REVISION=commit goes into a label.
 set -eu
 cd "$(dirname "$0")/../.."
 PATH="$PWD/node_modules/.bin:$PATH"
 
 chart_version=$(sed -n 's/^appVersion: //p' charts/offsite-tuning/Chart.yaml)
+arch=${ARCH:-amd64}
 out=.offsite/images
+if [ "$arch" != amd64 ]; then out=$out/$arch; fi
 archive=
 if [ "${1:-}" = --archive ]; then
   archive=yes
@@ -23,6 +26,12 @@ fail() {
   echo "images: $1" >&2
   exit 1
 }
+
+case $arch in
+  amd64) node_arch=x64 ;;
+  arm64) node_arch=arm64 ;;
+  *) fail "ARCH must be amd64 or arm64" ;;
+esac
 
 if docker info >/dev/null 2>&1; then
   tool=docker
@@ -51,20 +60,22 @@ stage() {
   context="$out/$1"
   case $1 in
     operator | worker)
-      node scripts/images/stage.ts "$1" "$context"
+      node scripts/images/stage.ts "$1" "$context" "$node_arch"
       ;;
     worker-cuda)
-      node scripts/images/stage.ts worker "$context"
+      [ "$arch" = amd64 ] || fail "worker-cuda is built for amd64 only"
+      node scripts/images/stage.ts worker "$context" "$node_arch"
       add_cuda_libraries "$context"
       ;;
     nats)
       mkdir -p "$context"
+      [ "$arch" = amd64 ] || fail "the public image nats is there for $arch"
       cp "$(scripts/setup/nats-server.sh)" "$context/nats-server"
       ;;
     pause)
       mkdir -p "$context"
       command -v go >/dev/null || fail "there is no Go to build the pause program"
-      CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -trimpath -ldflags '-s -w' -o "$context/pause" images/pause/main.go
+      CGO_ENABLED=0 GOOS=linux GOARCH="$arch" go build -trimpath -ldflags '-s -w' -o "$context/pause" images/pause/main.go
       ;;
     *) fail "there is no image $1: operator, worker, worker-cuda, nats or pause" ;;
   esac
@@ -75,7 +86,7 @@ reference() {
   case $1 in
     nats) echo "offsite-nats:$(sed -n 's/^version=v//p' scripts/setup/nats-server.sh)" ;;
     pause) echo offsite-pause:1 ;;
-    *) echo "offsite-$1:$chart_version" ;;
+    *) echo "offsite-$1:$chart_version$([ "$arch" = amd64 ] || echo "-$arch")" ;;
   esac
 }
 
@@ -89,11 +100,20 @@ image_id() {
 
 # The base to build on; nothing where the Dockerfile's own is right.
 base() {
-  if [ -n "${BASE:-}" ]; then
-    echo "$BASE"
+  case $1 in
+    operator | worker) given=${BASE:-} ;;
+    worker-cuda) given=${CUDA_BASE:-} ;;
+    nats) given=${NATS_BASE:-} ;;
+    *) given= ;;
+  esac
+  if [ -n "$given" ]; then
+    echo "$given"
   elif [ $tool = buildah ]; then
     case $1 in
-      operator | worker) scripts/images/base.sh node ;;
+      operator | worker)
+        [ "$arch" = amd64 ] || fail "without Docker an image for $arch needs BASE=, a base for it with Node at /nodejs/bin/node"
+        scripts/images/base.sh node
+        ;;
       nats) scripts/images/base.sh cc ;;
     esac
   fi
@@ -101,10 +121,12 @@ base() {
 
 build() {
   dockerfile="images/$1/Dockerfile"
+  # Apart from its use: `set` would hide that there is none.
   base=$(base "$1")
-  set -- "$1" "$(reference "$1")" "$dockerfile" ${base:+--build-arg "BASE=$base"}
-  name=$1 reference=$2 dockerfile=$3
-  shift 3
+  name=$1 reference=$(reference "$1")
+  set -- ${base:+--build-arg "BASE=$base"} \
+    --label "org.opencontainers.image.version=${reference##*:}" \
+    ${REVISION:+--label "org.opencontainers.image.revision=$REVISION"}
   stamp=$(
     {
       echo "$tool $reference $*"
@@ -116,8 +138,8 @@ build() {
   rm -f "$out/$name.stamp" "$out/$name.tar"
   echo "images: $reference" >&2
   case $tool in
-    docker) docker build --quiet --platform linux/amd64 --tag "$reference" --file "$dockerfile" "$@" "$out/$name" >&2 ;;
-    buildah) buildah bud --quiet --layers --isolation chroot --tag "docker.io/library/$reference" --file "$dockerfile" "$@" "$out/$name" >&2 ;;
+    docker) docker build --quiet --platform "linux/$arch" --tag "$reference" --file "$dockerfile" "$@" "$out/$name" >&2 ;;
+    buildah) buildah bud --quiet --layers --isolation chroot --platform "linux/$arch" --tag "docker.io/library/$reference" --file "$dockerfile" "$@" "$out/$name" >&2 ;;
   esac
   echo "$stamp $(image_id "$reference")" >"$out/$name.stamp"
 }

@@ -5,7 +5,10 @@ import { dirname, join } from 'node:path';
 export interface InstalledPackage {
   /** From the repository's root: node_modules/... */
   readonly path: string;
+  readonly name: string;
   readonly version: string;
+  /** As its package.json states it. */
+  readonly license: string | undefined;
   /** Whether a file of it, named from the package's folder, does nothing at run time. */
   readonly skips: (file: string) => boolean;
 }
@@ -13,11 +16,16 @@ export interface InstalledPackage {
 /** onnxruntime-node needs these only to download GPU libraries at its installation. */
 const installerOnly: Record<string, readonly string[]> = { 'onnxruntime-node': ['adm-zip', 'global-agent'] };
 
-const otherPlatforms = /^bin\/napi-v\d+\/(?!linux(\/|$))|^bin\/napi-v\d+\/linux\/(?!x64(\/|$))/;
+/** As Node names it. */
+export type Architecture = 'x64' | 'arm64';
+
+const otherPlatforms = (architecture: Architecture) =>
+  new RegExp(`^bin/napi-v\\d+/(?!linux(/|$))|^bin/napi-v\\d+/linux/(?!${architecture}(/|$))`);
 const forDevelopers = /\.(d\.[cm]?ts|map|md|markdown)$|^(dist-types|docs|test|tests|examples)(\/|$)/;
 
 /** These packages and all that they depend on, each once, as npm installed them for production. */
-export function packagesFor(names: readonly string[]): InstalledPackage[] {
+export function packagesFor(names: readonly string[], architecture: Architecture): InstalledPackage[] {
+  const foreign = otherPlatforms(architecture);
   const found = new Map<string, InstalledPackage>();
   const visit = (name: string, from: string, optional: boolean) => {
     const path = resolve(name, from);
@@ -26,14 +34,16 @@ export function packagesFor(names: readonly string[]): InstalledPackage[] {
       throw new Error(`${name}, which ${from || 'the source'} needs, is not installed: run npm ci`);
     }
     if (found.has(path)) return;
-    const { version, dependencies = {}, optionalDependencies = {} } = manifestOf(path);
+    const { version, license, dependencies = {}, optionalDependencies = {} } = manifestOf(path);
     found.set(path, {
       path,
+      name,
       version,
+      license: licenseIn(license),
       skips: (file) =>
         forDevelopers.test(file) ||
         file === 'node_modules' ||
-        (name === 'onnxruntime-node' && otherPlatforms.test(file)),
+        (name === 'onnxruntime-node' && foreign.test(file)),
     });
     for (const next of Object.keys(dependencies)) {
       if (!installerOnly[name]?.includes(next)) visit(next, path, next in optionalDependencies);
@@ -55,8 +65,14 @@ function resolve(name: string, from: string): string | undefined {
 
 interface Manifest {
   readonly version: string;
+  readonly license?: unknown;
   readonly dependencies?: Record<string, string>;
   readonly optionalDependencies?: Record<string, string>;
 }
 
-const manifestOf = (path: string) => JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')) as Manifest;
+/** Some old packages have a mapping there. */
+export const licenseIn = (stated: unknown): string | undefined =>
+  typeof stated === 'string' ? stated : undefined;
+
+export const manifestOf = (path: string) =>
+  JSON.parse(readFileSync(join(path, 'package.json'), 'utf8')) as Manifest;

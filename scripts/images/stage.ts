@@ -1,12 +1,13 @@
 /**
- * Lays out what goes into an image, so that its Dockerfile only copies: node scripts/images/stage.ts NAME DIR.
+ * Lays out what goes into an image, so that its Dockerfile only copies: node scripts/images/stage.ts NAME DIR [x64|arm64].
  * operator: one bundled file. worker: the sources that it runs and the installed packages that these import, no others.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
-import { type InstalledPackage, packagesFor } from './packages.ts';
+import { billOf, type Component } from './bill.ts';
+import { type Architecture, type InstalledPackage, licenseIn, manifestOf, packagesFor } from './packages.ts';
 
 const common = {
   bundle: true,
@@ -17,7 +18,7 @@ const common = {
   logLevel: 'warning',
 } as const;
 
-async function stageOperator(directory: string): Promise<void> {
+async function stageOperator(directory: string): Promise<Component[]> {
   const { metafile } = await build({
     ...common,
     entryPoints: ['operator/main.ts'],
@@ -30,6 +31,7 @@ async function stageOperator(directory: string): Promise<void> {
   });
   const heavy = Object.keys(metafile.inputs).filter((path) => path.includes('onnxruntime'));
   if (heavy.length > 0) throw new Error(`the operator's image would hold ${heavy[0]}`);
+  return Object.keys(metafile.inputs).flatMap((path) => packageHolding(path) ?? []);
 }
 
 /** client-node's package is mostly models that are not used; esbuild cannot know that leaving them out changes nothing. */
@@ -46,7 +48,7 @@ const withoutModels: Plugin = {
   },
 };
 
-async function stageWorker(directory: string): Promise<void> {
+async function stageWorker(directory: string, architecture: Architecture): Promise<Component[]> {
   const { metafile } = await build({
     ...common,
     // A thread's file is named by URL, which no bundler follows.
@@ -63,7 +65,17 @@ async function stageWorker(directory: string): Promise<void> {
   }
   for (const name of builtinModules) imported.delete(name);
   writeFileSync(join(directory, 'package.json'), JSON.stringify({ type: 'module' }));
-  copyPackages(packagesFor([...imported]), directory);
+  const packages = packagesFor([...imported], architecture);
+  copyPackages(packages, directory);
+  return packages;
+}
+
+/** The package that a bundled file is of. */
+function packageHolding(path: string): Component | undefined {
+  const folder = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1];
+  if (folder === undefined) return undefined;
+  const { version, license } = manifestOf(folder);
+  return { name: folder.replace(/^.*node_modules\//, ''), version, license: licenseIn(license) };
 }
 
 /** Copies packages, unless exactly these are there already: that takes most of the time. */
@@ -90,8 +102,8 @@ const packageOf = (specifier: string) =>
         .slice(0, specifier.startsWith('@') ? 2 : 1)
         .join('/');
 
-const [name, directory] = process.argv.slice(2) as [string, string];
-const stages: Record<string, (directory: string) => Promise<void>> = {
+const [name, directory, architecture = 'x64'] = process.argv.slice(2) as [string, string, Architecture?];
+const stages: Record<string, typeof stageWorker> = {
   operator: stageOperator,
   worker: stageWorker,
 };
@@ -100,4 +112,10 @@ mkdirSync(app, { recursive: true });
 for (const entry of readdirSync(app).filter((entry) => entry !== 'node_modules')) {
   rmSync(join(app, entry), { recursive: true });
 }
-await stages[name]?.(app);
+const components = await stages[name]?.(app, architecture);
+const { version, license } = manifestOf('.');
+const subject = { name: `offsite-${name}`, version, license: licenseIn(license) };
+writeFileSync(
+  join(app, 'sbom.cdx.json'),
+  `${JSON.stringify(billOf(subject, components ?? []), undefined, 1)}\n`,
+);
