@@ -67,6 +67,9 @@ export const EmulatorBuildStatus = z.object({
   similarity: z
     .object({
       adjacent: z.array(figure).max(1024).describe('Entry j: the similarity of the layers j and j+1.'),
+      doubts: words
+        .optional()
+        .describe('Why the similarities say little: equal rows in the probe set, or nothing but 0 and 1.'),
     })
     .optional(),
   plan: z

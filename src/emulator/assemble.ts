@@ -10,11 +10,13 @@ import {
   writeArtifact,
 } from '../artifact/index.ts';
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
+import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { type Model, openModel } from '../model/index.ts';
 import { type BuildInput, probeKey } from './build.ts';
 import { readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
 import { checkComparable } from './comparable.ts';
+import { doubtsOf } from './doubts.ts';
 import { type Evaluation, evaluateEmulator } from './evaluate.ts';
 import { type ExactShare, exactShare } from './leak.ts';
 import { makePlan, type Plan, type PlanOptions } from './plan.ts';
@@ -30,6 +32,8 @@ export interface AssembleInput extends BuildInput {
 
 export interface Assembled {
   readonly similarity: SimilarityRecord;
+  /** Why the similarities say little, where they do. */
+  readonly doubts?: string | undefined;
   readonly evaluation: Evaluation;
   readonly exactShare: ExactShare;
   readonly artifact: { readonly digest: string; readonly sizeBytes: number };
@@ -67,7 +71,9 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
         });
       });
     }
-    return readAssembled(input.output);
+    const made = readAssembled(input.output);
+    const rows = await readRows(input.data.path, input.data.format, { limit: input.probe.samples });
+    return { ...made, doubts: doubtsOf(rows, made.similarity.matrix) };
   } finally {
     model.close();
   }

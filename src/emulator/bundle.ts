@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
 import { type OpenedArtifact, openArtifact } from '../artifact/index.ts';
+import { readJsonFile } from '../checkpoint/index.ts';
 import {
   type Model,
   type Overlay,
@@ -14,6 +14,8 @@ import {
 import { type Plan, trainsAt } from './plan.ts';
 
 export const similarityFile = 'similarity.json';
+/** A model of 1,024 layers has a million similarities. */
+const similarityBounds = { bytes: 64 << 20, depth: 4, values: 1 << 21 };
 
 const layer = z.int().nonnegative();
 const similaritySchema = z.strictObject({
@@ -92,7 +94,7 @@ export function trainedPosition(plan: Plan, layer: number): number {
 export function readSimilarity(directory: string): SimilarityRecord {
   const path = join(directory, similarityFile);
   try {
-    return similaritySchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+    return similaritySchema.parse(readJsonFile(path, similarityBounds).value);
   } catch (error) {
     throw badModel(`${path}: is missing or damaged; build the emulator again`, { cause: error });
   }

@@ -52,8 +52,10 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     };
     const made = await withEngine(spec.engine, cancel, (engine) => assemble(engine, input));
     const { clusters, kept, transferLayers: transfer, source, adjacent } = made.similarity;
+    const { doubts } = made;
+    if (doubts !== undefined) emit({ type: 'warning', reason: 'SimilarityDoubtful', message: doubts });
     const result = {
-      similarity: { adjacent: adjacent.map((value) => value.toFixed(6)) },
+      similarity: { adjacent: adjacent.map((value) => value.toFixed(6)), ...(doubts ? { doubts } : {}) },
       plan: { clusters, kept, transferLayers: transfer, source },
       scores: scoresOf(made),
       artifact: { uri: spec.output.uri, ...made.artifact },

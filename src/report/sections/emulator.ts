@@ -30,6 +30,7 @@ export async function emulatorSection(entry: BuildEntry): Promise<Html> {
   return html`<section id="${anchor}" aria-labelledby="${anchor}-h">
 <div class="title"><h2 id="${anchor}-h">Emulator: ${resource.metadata.name}</h2> ${phaseChip(status)}</div>
 ${plan && html`<p>${sentence(entry, plan)}</p>`}
+${status.similarity?.doubts && html`<p><strong>Doubtful</strong>: ${status.similarity.doubts}.</p>`}
 ${keyFacts(entry)}
 ${await similarityPart(entry, record, plan, anchor)}
 ${plan && positionsPart(plan)}
