@@ -6,7 +6,7 @@ import { printDigest } from './digest.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run-command.ts';
 import { exportCommand, sealCommand } from './seal.ts';
-import { verifyCommand } from './verify.ts';
+import { verifyCommand } from './verify/command.ts';
 import { watchCommand } from './watch.ts';
 
 const collect = (value: string, earlier: string[]) => [...earlier, value];
@@ -106,11 +106,24 @@ program
 
 program
   .command('verify')
-  .description('check a bundle, an adapter or a released model: digests, tensor names, shapes, NaN')
-  .argument('<dir>', 'a bundle, an adapter or a released model')
+  .description(
+    'check what came from outside, as far as it goes without computing: a bundle, an adapter, a model',
+  )
+  .argument(
+    '<dir>',
+    'a bundle, an adapter, a released model; or a model as the hub has it, without a manifest',
+  )
   .option('--emulator <dir>', 'for an adapter: the bundle that it must have been trained on')
   .option('--digest <sha256:...>', 'the digest that it must have')
   .addOption(json())
+  .addHelpText(
+    'after',
+    `
+Looked at are the manifest, every file's name, size and sha256, links and files that do not belong there; tensors' names,
+shapes and types against config.json and the plan; every value (NaN, infinity, changes that no training makes); tokenizer
+and chat template, and tokens beyond the embedding; files that are something else (Git LFS pointers, archives). Nothing is
+trained or evaluated. Exit codes: 0 good, 1 something is wrong and named, 2 wrong usage.`,
+  )
   .action(verifyCommand);
 
 program

@@ -116,7 +116,7 @@ function hyperparametersOf(key: ProbeKey, { similarity, plan, limit }: AssembleI
 }
 
 /** The unique tensors of an emulator: embedding, kept blocks, final norm and head. */
-function bundleNames({ architecture }: Model, { kept }: Pick<Plan, 'kept'>): string[] {
+export function bundleNames({ architecture }: Model, { kept }: Pick<Plan, 'kept'>): string[] {
   const slots = [
     architecture.embedding,
     ...Object.values(architecture.embedder?.slots ?? {}),

@@ -23,6 +23,9 @@ const forUsers: ReadonlySet<string> = new Set([
 ]);
 const licences = /^(LICEN[CS]E|COPYING|NOTICE|USE_POLICY)([._-][\w.-]{1,64})?$/i;
 
+/** Whether a file of this name goes with a model. */
+export const isCompanion = (name: string): boolean => forUsers.has(name) || licences.test(name);
+
 /** A vocabulary has some ten megabytes; these are copied, never read. */
 const largest = 64 << 20;
 const mostFiles = 32;
@@ -32,7 +35,7 @@ const mostFiles = 32;
  * @throws OffsiteError BadModel where one is no file, or too large for what its name says
  */
 export function companionsOf(directory: string): Companion[] {
-  const found = readdirSync(directory).filter((name) => forUsers.has(name) || licences.test(name));
+  const found = readdirSync(directory).filter(isCompanion);
   if (found.length > mostFiles)
     throw badModel(
       `${directory}: holds ${found.length} licences and notices; at most ${mostFiles} are taken`,

@@ -1,4 +1,4 @@
-export { type Adapter, openAdapter } from './adapter.ts';
+export { type Adapter, adapterFile, openAdapter } from './adapter.ts';
 export {
   type AnalysisRecord,
   analysisFile,

@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import { Adapter as adapterSchema, badModel } from '../../api/index.ts';
+import type { OpenedArtifact } from '../../artifact/index.ts';
+import { openCheckpoint } from '../../checkpoint/index.ts';
+import { openBundle } from '../../emulator/index.ts';
+import { adapterFile, openAdapter } from '../../plugin/index.ts';
+import type { Found } from './command.ts';
+import { checkValues } from './tensors.ts';
+
+/** What no weight of any model is beyond; with the bundle at hand, changes are measured by its weights. */
+const absurd = 1e6;
+
+/** An adapter: against the bundle that it was trained on, or as far as it goes without. */
+export function checkAdapter({ directory, manifest }: OpenedArtifact, emulator: string | undefined): Found {
+  if (emulator === undefined) return checkAlone(directory, manifest.hyperparameters['adapter']);
+  const bundle = openBundle(emulator);
+  try {
+    const adapter = openAdapter(directory, {
+      model: bundle.model,
+      emulator: bundle.artifact.digest,
+      transferLayers: bundle.plan.transferLayers,
+    });
+    adapter.close();
+    return { tensors: adapter.names.length, detail: `belongs to ${emulator}` };
+  } finally {
+    bundle.close();
+  }
+}
+
+function checkAlone(directory: string, written: unknown): Found {
+  const type = adapterSchema.safeParse(written);
+  if (!type.success) throw badModel(`${directory}: its manifest.json names no type of adapter that is known`);
+  const file = join(directory, adapterFile);
+  const checkpoint = openCheckpoint(file);
+  try {
+    const { rank = 4 } = type.data;
+    for (const tensor of checkpoint.tensors.values()) {
+      const { name, dtype, shape } = tensor;
+      if (dtype !== 'F32')
+        throw badModel(`${file}: tensor ${name} is ${dtype}; an adapter's tensors are F32`);
+      const factor = /\.lora_([AB])\.weight$/.exec(name)?.[1];
+      if (factor !== undefined && shape[factor === 'A' ? 0 : 1] !== rank)
+        throw badModel(
+          `${file}: tensor ${name} is [${shape}], which is not of rank ${rank} as the manifest says`,
+        );
+      checkValues(tensor, (wanted, options) => checkpoint.read(wanted, options), file, absurd);
+    }
+    const { size } = checkpoint.tensors;
+    return {
+      tensors: size,
+      detail: `${type.data.type}; give --emulator BUNDLE to check its tensors against it`,
+    };
+  } finally {
+    checkpoint.close();
+  }
+}

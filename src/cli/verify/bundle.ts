@@ -1,0 +1,37 @@
+import { badModel } from '../../api/index.ts';
+import { type Bundle, bundleNames, openBundle } from '../../emulator/index.ts';
+import type { Found } from './command.ts';
+import { checkContents } from './model.ts';
+
+/** An emulator's bundle: exactly the tensors of its plan, and similarities that are some. */
+export async function checkBundle(directory: string): Promise<Found> {
+  const bundle = openBundle(directory);
+  try {
+    const { model, plan } = bundle;
+    const wanted = new Set(bundleNames(model, plan));
+    const foreign = [...model.tensors.keys()].find((name) => !wanted.has(name));
+    if (foreign !== undefined)
+      throw badModel(`${directory}: holds tensor ${foreign}, which its plan does not need`);
+    checkSimilarity(directory, bundle);
+    await checkContents(model, directory);
+    const { kept, transferLayers, source } = plan;
+    const detail = `${kept.length} layers kept of ${model.architecture.depth}, ${source.length} positions, transfer layers ${transferLayers.join(', ')}`;
+    return { tensors: model.tensors.size, detail };
+  } finally {
+    bundle.close();
+  }
+}
+
+function checkSimilarity(directory: string, { model, similarity }: Bundle): void {
+  const { depth } = model.architecture;
+  const { adjacent, matrix } = similarity;
+  const square = matrix.length === depth && matrix.every((row) => row.length === depth);
+  const within =
+    square &&
+    matrix.every((row, i) => row.every((value, j) => Math.abs(value) <= 1 + 1e-9 && value === matrix[j]![i]));
+  const alike = adjacent.length === depth - 1 && adjacent.every((value, i) => value === matrix[i]?.[i + 1]);
+  if (!within || !alike)
+    throw badModel(
+      `${directory}: its similarity.json holds no similarities of ${depth} layers; it was changed or damaged`,
+    );
+}

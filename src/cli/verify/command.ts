@@ -1,0 +1,90 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { badModel, printable, printableJson } from '../../api/index.ts';
+import { digestOf, type OpenedArtifact, openArtifact } from '../../artifact/index.ts';
+import { checkAdapter } from './adapter.ts';
+import { checkBundle } from './bundle.ts';
+import { checkFileNames } from './file-names.ts';
+import { checkModel } from './model.ts';
+import { checkTensorFiles } from './tensors.ts';
+
+export interface VerifyFlags {
+  emulator?: string;
+  digest?: string;
+  json?: boolean;
+}
+
+/** What was found of something that is good. */
+export interface Found {
+  tensors: number;
+  detail: string;
+}
+
+interface Verified extends Found {
+  kind: string;
+  digest: string;
+  sizeBytes?: number;
+}
+
+/**
+ * `offsite verify DIR`: is what came from outside what it says that it is, and what it must be? All that can be found without
+ * computing: nothing is trained or evaluated.
+ * @throws OffsiteError BadModel with the first thing that is wrong
+ */
+export async function verifyCommand(directory: string, flags: VerifyFlags): Promise<void> {
+  const verified = await verify(directory, flags);
+  if (flags.json) {
+    console.log(printableJson({ path: directory, ...verified }));
+    return;
+  }
+  const { kind, digest, sizeBytes, tensors, detail } = verified;
+  const size = sizeBytes === undefined ? '' : `${sizeBytes} bytes, `;
+  const lines = [`${kind} ${directory}: good`, `  ${digest}`, `  ${size}${tensors} tensors; ${detail}`];
+  console.log(lines.map(printable).join('\n'));
+}
+
+async function verify(directory: string, flags: VerifyFlags): Promise<Verified> {
+  if (!existsSync(join(directory, 'manifest.json'))) return verifyPlain(directory, flags);
+  const artifact = openArtifact(directory, { digest: flags.digest });
+  checkFileNames(artifact);
+  const found = await checks[artifact.manifest.kind](artifact, flags);
+  // What was read last is what was checked first.
+  artifact.checked.checkUnchanged();
+  const { manifest, digest, sizeBytes } = artifact;
+  return { kind: manifest.kind, digest, sizeBytes, ...found };
+}
+
+const checks: Readonly<
+  Record<
+    OpenedArtifact['manifest']['kind'],
+    (artifact: OpenedArtifact, flags: VerifyFlags) => Found | Promise<Found>
+  >
+> = {
+  Emulator: ({ directory }) => checkBundle(directory),
+  Adapter: (artifact, { emulator }) => checkAdapter(artifact, emulator),
+  Model: ({ directory }) => checkModel(directory),
+  PooledStates: ({ directory }) => ({
+    tensors: checkTensorFiles(directory),
+    detail: 'every value is finite',
+  }),
+};
+
+/** A model as it comes from elsewhere, without a manifest; or what else lies there, by its name. */
+async function verifyPlain(directory: string, { digest: expected }: VerifyFlags): Promise<Verified> {
+  const stat = statSync(directory, { throwIfNoEntry: false });
+  if (stat === undefined) throw badModel(`${directory}: there is no such file or directory`);
+  if (existsSync(join(directory, 'adapter_config.json')))
+    throw badModel(`${directory}: is an adapter of PEFT and no artifact yet; offsite seal makes it one`);
+  const isModel = !stat.isDirectory() || existsSync(join(directory, 'config.json'));
+  if (!isModel && !holdsGguf(directory))
+    throw badModel(
+      `${directory}: holds neither a manifest.json (an artifact's) nor a config.json or .gguf file (a model's)`,
+    );
+  const found = await checkModel(directory);
+  const digest = digestOf(directory);
+  if (expected !== undefined && digest !== expected)
+    throw badModel(`${directory}: its digest is ${digest}, expected ${expected}`);
+  return { kind: 'Model without a manifest', digest, ...found };
+}
+
+const holdsGguf = (directory: string) => readdirSync(directory).some((name) => name.endsWith('.gguf'));
