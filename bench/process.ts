@@ -14,6 +14,12 @@ export function peakBytesOf(pid: number): number {
   return Number(kilobytes) * 1024;
 }
 
+/** The memory that is resident now. */
+export function residentBytesOf(pid: number): number {
+  const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!;
+  return Number(kilobytes) * 1024;
+}
+
 /** Requests to the API server by verb and kind, from /metrics. */
 export async function requestsOf(port: number): Promise<Record<string, number>> {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();

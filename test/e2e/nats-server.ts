@@ -45,6 +45,13 @@ export class NatsServer {
     return `nats://127.0.0.1:${this.port}`;
   }
 
+  /** @throws before it was started */
+  get pid(): number {
+    const pid = this.#process?.pid;
+    if (pid === undefined) throw new Error('nats-server does not run');
+    return pid;
+  }
+
   get #configuration(): string {
     return join(this.#directory, 'nats.conf');
   }
