@@ -197,6 +197,40 @@ describe('an informer', () => {
     await eventually('the change is seen', () => informer.get(namespace, 'a') !== undefined);
   });
 
+  it('shows an object again whose label was taken off and put back', async () => {
+    const namespace = await server.namespace();
+    const label = (mark: string | null) =>
+      server.client.merge(configMaps, namespace, 'a', { metadata: { labels: { mark } } });
+    await put(namespace, 'a', '1');
+    await label('yes');
+    const { informer, story, lists } = follow(configMaps, { namespace, labelSelector: 'mark=yes' });
+    await informer.synced;
+    for (let round = 1; round <= 3; round++) {
+      await label(null);
+      await label('yes');
+      await eventually('it is shown again', () => story.length === 2 * round + 1);
+    }
+    expect(story).toEqual(['+a', '-a', '+a', '-a', '+a', '-a', '+a']);
+    expect(await lists()).toBe(1);
+  });
+
+  it('reads the list afresh while it watches, and misses nothing of what happens meanwhile', async () => {
+    const namespace = await server.namespace();
+    const { informer, lists } = follow(configMaps, { namespace });
+    await informer.synced;
+    const writing = Array.from({ length: 40 }, (_, i) => put(namespace, `n${i % 20}`, `${i}`));
+    for (let i = 0; i < 3; i++) await informer.refresh();
+    await Promise.all(writing);
+    await informer.refresh();
+    expect(await lists()).toBe(5);
+    await put(namespace, 'n0', 'last');
+    await eventually('the last is seen', () => dataOf(informer.get(namespace, 'n0')) === 'last');
+    const { items } = await server.client.list(configMaps, { namespace });
+    const versions = (objects: KubeObject[]) =>
+      Object.fromEntries(objects.map(({ metadata }) => [metadata.name, metadata.resourceVersion]));
+    expect(versions(informer.list())).toEqual(versions(items));
+  });
+
   it('waits for rights that it does not have yet', async () => {
     const namespace = await server.namespace();
     await put(namespace, 'a', '1');

@@ -10,6 +10,7 @@ export const modes: Readonly<Record<string, object>> = {
     operator: {
       replicas: 1,
       podDisruptionBudget: { enabled: false },
+      flowSchema: { enabled: false },
       serviceAccount: { create: false, name: 'made-before' },
     },
     nats: { persistence: { enabled: false } },

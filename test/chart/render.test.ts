@@ -5,7 +5,7 @@ import { chart, helm, type Manifest, ofKind, one, release, render, template } fr
 import { modes } from './modes.ts';
 import { podsOf, problemsOf } from './restricted.ts';
 
-const clusterScoped = ['CustomResourceDefinition', 'ClusterRole', 'ClusterRoleBinding'];
+const clusterScoped = ['CustomResourceDefinition', 'ClusterRole', 'ClusterRoleBinding', 'FlowSchema'];
 const isIn = (labels: Record<string, string> = {}, selector: Record<string, string>) =>
   Object.entries(selector).every(([name, value]) => labels[name] === value);
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,6 +10,7 @@ import { parse, stringify } from 'yaml';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
 import { kubectl as run } from '../cluster/kubectl.ts';
 import { freePort } from '../cluster/ports.ts';
+import { kubernetesPrograms } from '../cluster/programs.ts';
 import { chart, helm, one, release, render } from './helm.ts';
 
 // The operator itself, with the rights and the environment that the chart gives it, on a real API server that enforces
@@ -53,6 +54,24 @@ describe.each([
   it('is ready, and leads by its Lease', async () => {
     await until(async () => (await operator.answers('/readyz')) === 200);
     await until(() => get('leases', '--namespace', release.namespace).items.some(isHeld));
+  });
+
+  it('asks about its Lease under a FlowSchema of its own', () => {
+    const schema = one(render(values), 'FlowSchema')['metadata'].name;
+    const user = `--as=system:serviceaccount:${release.namespace}:${release.name}-operator`;
+    const asked = [
+      'get',
+      'lease',
+      `${release.name}-operator`,
+      '--namespace',
+      release.namespace,
+      user,
+      '-v=9',
+    ];
+    const { kubectl: program } = kubernetesPrograms('kubectl');
+    const { stderr } = spawnSync(program, ['--kubeconfig', plane.kubeconfig, ...asked], { encoding: 'utf8' });
+    const { uid } = get('flowschema', schema).metadata;
+    expect(stderr.toLowerCase()).toContain(`x-kubernetes-pf-flowschema-uid: ${uid}`);
   });
 
   it('makes the keys of NATS that the server waits for, in its own namespace', async () => {

@@ -38,6 +38,17 @@ export const operator = z
       })
       .prefault({})
       .describe('Protection from voluntary disruptions; only with two replicas or more.'),
+    flowSchema: z
+      .strictObject({
+        enabled: z
+          .boolean()
+          .default(true)
+          .describe(
+            'A FlowSchema of the cluster, by which requests about the Lease do not queue behind other ones.',
+          ),
+      })
+      .prefault({})
+      .describe("The API server's priority and fairness."),
     serviceAccount: z
       .strictObject({
         create: z.boolean().default(true).describe('Whether the chart makes the service account.'),
