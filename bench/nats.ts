@@ -87,7 +87,7 @@ async function play(of: string, url: string): Promise<void> {
   const interval = betweenEvents / times;
   const events = Math.round((Math.min(minutes, runMinutes) * 60_000) / betweenEvents);
   const oneRun = async (pod: number, run: number) => {
-    const publisher = openPublisher({ url, environment: {}, needsStream: true, attempt: 1 });
+    const publisher = openPublisher({ url, environment: {}, needsStream: true, attempt: 1, warn: () => {} });
     const uid = `00000000-0000-4000-8000-${String(pod * 1000 + run).padStart(12, '0')}`;
     const resource = {
       kind: 'OffsiteTune',

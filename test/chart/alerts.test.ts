@@ -162,6 +162,25 @@ const scenarios: Readonly<Record<string, readonly Scenario[]>> = {
       quiet: [30, 60],
     },
   ],
+  OffsiteNatsStoreFull: [
+    {
+      what: 'the store takes nothing',
+      act: (at) => {
+        leader.store = { accepts: !between(at, 10, 30), streams: [] };
+      },
+      fires: [20, 29],
+      quiet: [9, 13, 31],
+    },
+    {
+      what: 'a stream that is full and drops its oldest, and a standby that once led',
+      act: () => {
+        leader.store = { accepts: true, streams: [{ name: 'OFFSITE', bytes: 100, limitBytes: 100 }] };
+        other.store = { accepts: false, streams: [] };
+      },
+      fires: [],
+      quiet: [30, 60],
+    },
+  ],
   OffsiteRunsFailed: [
     {
       what: 'a store was away',

@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import type { Caches, Job, Pod } from '../../operator/jobs/index.ts';
+import type { Caches, Job, Pod, Reports } from '../../operator/jobs/index.ts';
 import { OperatorMetrics } from '../../operator/metrics.ts';
 import { type KubeObject, RuntimeMetrics } from '../../operator/runtime/index.ts';
 import { release } from './helm.ts';
@@ -17,6 +17,7 @@ export class Replica {
   /** Whether its process answers. */
   up = true;
   connected = true;
+  store: Reports['store'] = undefined;
   tunes: KubeObject[] = [];
   jobs: Job[] = [];
   pods: Pod[] = [];
@@ -30,7 +31,12 @@ export class Replica {
       jobs: { byIndex: () => this.jobs },
       pods: { byIndex: () => this.pods },
     };
-    this.operator = new OperatorMetrics(this.registry, caches as unknown as Caches, () => this.connected);
+    this.operator = new OperatorMetrics(
+      this.registry,
+      caches as unknown as Caches,
+      () => this.connected,
+      () => this.store,
+    );
   }
 
   get registry(): Registry {
