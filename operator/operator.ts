@@ -68,7 +68,7 @@ const partlyKnownMilliseconds = 5000;
 export class Operator {
   readonly #options: OperatorOptions;
   readonly #caches: Caches;
-  readonly #recent = new Recent();
+  readonly #recent = new Recent(() => this.#options.client.now());
   readonly #entrances = new Entrances((object) => writesAlone(object, this.#caches, this.#recent));
   readonly #notes: Notes;
   readonly #warnings: Warnings | undefined;
@@ -167,11 +167,12 @@ export class Operator {
       reports,
       connected: () => this.#connection.heard,
       heardMilliseconds: () => this.#connection.heardMilliseconds,
-      clock: Date.now,
+      // What is read has the times of the cluster.
+      clock: () => client.now(),
     };
     const observed = await behaviours[kind].observe(key, reading);
     if (observed === undefined) return {};
-    const decision = behaviours[kind].decide(observed, job, new Date());
+    const decision = behaviours[kind].decide(observed, job, new Date(client.now()));
     const writing: ExecuteOptions = {
       client,
       recent: this.#recent,

@@ -2,7 +2,7 @@
 import { type Condition, isTrue, type Resource } from '../../src/api/index.ts';
 import type { Statement } from './conditions.ts';
 import { holds, type Resolved, type StoredStatus, type Waiting } from './dependencies.ts';
-import { inputsHashOf, runHashOf } from './job.ts';
+import { inputsHashOf, queueName, queueOf, runHashOf } from './job.ts';
 import { annotation, label } from './names.ts';
 import {
   attemptOf,
@@ -87,6 +87,10 @@ export function restartReason<R extends Resource>(
     job.metadata.annotations?.[annotation.inputs] !== inputsHashOf(resolved.inputs)
   ) {
     return 'what it reads was made anew';
+  }
+  const queue = job.metadata.annotations?.[annotation.queue];
+  if (job.spec?.suspend && queue !== undefined && queue !== queueOf(observed.object)) {
+    return `label ${queueName} was changed`;
   }
   return isBeingDeleted(job) ? `Job ${job.metadata.name} was deleted` : undefined;
 }

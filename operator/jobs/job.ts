@@ -78,7 +78,7 @@ export function buildJob(input: JobInput, settings: JobSettings): KubeObject {
       labels: { ...markOf(marked, 'labels'), ...queue, ...jobLabels },
       annotations: {
         ...markOf(marked, 'annotations'),
-        [annotation.queue]: queue[queueName] ?? '',
+        [annotation.queue]: queueOf(object),
         [annotation.run]: runHashOf(object),
         [annotation.inputs]: inputsHashOf(input.inputs),
       },
@@ -124,6 +124,9 @@ export function ownerReference({ apiVersion, kind, metadata: { name, uid = '' } 
 }
 
 export const queueName = 'kueue.x-k8s.io/queue-name';
+
+/** The queue that a resource asks for; empty where it asks for none. */
+export const queueOf = ({ metadata }: KubeObject): string => metadata.labels?.[queueName] ?? '';
 
 const queueLabels = ({ metadata }: KubeObject): Record<string, string> =>
   Object.fromEntries(

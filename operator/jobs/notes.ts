@@ -13,6 +13,8 @@ interface EventObject extends KubeObject {
   reason?: string;
   note?: string;
   eventTime?: string;
+  reportingController?: string;
+  deprecatedSource?: { component?: string };
   deprecatedLastTimestamp?: string;
   series?: { lastObservedTime?: string };
 }
@@ -28,6 +30,21 @@ export interface NotesOptions {
   readonly patienceMilliseconds?: number;
   readonly log?: Log;
 }
+
+/** Which events about an object are of interest. */
+interface Wanted {
+  /** What a field selector can say of it. */
+  readonly fields: string;
+  readonly isWanted: (event: EventObject) => boolean;
+}
+
+const warnings: Wanted = { fields: ',type=Warning', isWanted: () => true };
+/** It tells in normal events why it stopped a Job, or which Workload stands for it. */
+const kueuesWord: Wanted = {
+  fields: '',
+  isWanted: ({ reportingController, deprecatedSource }) =>
+    /kueue/.test(reportingController || (deprecatedSource?.component ?? '')),
+};
 
 const freshMilliseconds = 15_000;
 const mostNotes = 5000;
@@ -50,24 +67,31 @@ export class Notes {
     this.#log = options.log ?? operatorLog;
   }
 
-  /** The newest warning about each object that has one, by uid. */
-  async about(objects: readonly KubeObject[]): Promise<Map<string, string>> {
+  /**
+   * By uid, the newest warning about each of `stuck` that has one, and what Kueue said last of each of `queued`, which are
+   * other objects.
+   */
+  async about(
+    stuck: readonly KubeObject[],
+    queued: readonly KubeObject[] = [],
+  ): Promise<Map<string, string>> {
     const found = new Map<string, string>();
-    for (const { metadata } of objects) {
-      const text = await this.#note(metadata.namespace ?? '', metadata.uid ?? '');
-      if (text !== undefined) found.set(metadata.uid ?? '', text);
+    for (const object of [...queued, ...stuck]) {
+      const text = await this.#note(object, queued.includes(object) ? kueuesWord : warnings);
+      if (text !== undefined) found.set(object.metadata.uid ?? '', text);
     }
     return found;
   }
 
-  async #note(namespace: string, uid: string): Promise<string | undefined> {
+  async #note({ metadata }: KubeObject, wanted: Wanted): Promise<string | undefined> {
+    const { namespace = '', uid = '' } = metadata;
     const known = this.#notes.get(uid);
     const now = this.#clock();
     const isFresh = known !== undefined && now - known.at < freshMilliseconds;
     // When many are stuck at once, what was known stays until it is their turn.
     if (isFresh || now < this.#askAgainAt || !this.#limit.tryTake()) return known?.text;
     try {
-      const text = await this.#read(namespace, uid);
+      const text = await this.#read(namespace, uid, wanted);
       this.#remember(uid, text);
       return text;
     } catch (error) {
@@ -77,14 +101,14 @@ export class Notes {
     }
   }
 
-  async #read(namespace: string, uid: string): Promise<string | undefined> {
+  async #read(namespace: string, uid: string, { fields, isWanted }: Wanted): Promise<string | undefined> {
     const { items } = await this.#client.list<EventObject>(events, {
       namespace,
-      fieldSelector: `regarding.uid=${uid},type=Warning`,
+      fieldSelector: `regarding.uid=${uid}${fields}`,
       limit: 100,
       signal: AbortSignal.timeout(this.#patienceMilliseconds),
     });
-    return newestOf(items);
+    return newestOf(items.filter(isWanted));
   }
 
   #remember(uid: string, text: string | undefined): void {

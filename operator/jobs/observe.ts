@@ -18,7 +18,7 @@ import { isStarting, patience } from './pod-trouble.ts';
 import type { Recent } from './recent.ts';
 import type { Reports } from './reports.ts';
 import { readSpec } from './spec.ts';
-import { isSilent } from './stage-state.ts';
+import { isQueued, isSilent } from './stage-state.ts';
 import type { Inputs, KindRules, StageName } from './stages.ts';
 import { latestAttempt, type Observed } from './verdict.ts';
 
@@ -135,10 +135,11 @@ function notesOn(
   { notes, clock }: ObserveOptions,
 ): Promise<ReadonlyMap<string, string>> {
   const now = clock();
-  return notes.about([
+  const stuck = [
     ...jobs.filter((job) => isSilent(job, podsOf(job, pods), now)),
     ...pods.filter(
       (pod) => isStarting(pod) && since(pod.metadata.creationTimestamp, now) > patience.starting,
     ),
-  ]);
+  ];
+  return notes.about(stuck, jobs.filter(isQueued));
 }

@@ -162,7 +162,9 @@ function waitingOf(
   if (job.spec?.suspend) {
     const queue = job.metadata.labels?.[queueName];
     const why = queue ? `Kueue admits it from queue ${queue}` : 'someone sets its spec.suspend to false';
-    return { reason: 'Queued', message: `Job ${job.metadata.name} is suspended until ${why}` };
+    const note = context.notes.get(job.metadata.uid ?? '');
+    const said = note === undefined ? '' : `; its last event: ${note}`;
+    return { reason: 'Queued', message: `Job ${job.metadata.name} is suspended until ${why}${said}` };
   }
   const troubles = pods.flatMap((pod) => troubleOf(pod, context) ?? []);
   const note = context.notes.get(job.metadata.uid ?? '');
@@ -203,6 +205,14 @@ function retrying(
     message: `${message}; it is tried again (${limitOf(job).replace('backoffLimit', `backoffLimit ${spec.backoffLimit}`)}${often})`,
   };
 }
+
+/** A Job that a queue holds: why it is not admitted, or was stopped (its Workload deactivated), only events say. */
+export const isQueued = (job: Job): boolean =>
+  job.spec?.suspend === true && job.metadata.labels?.[queueName] !== undefined && !isFinished(job);
+
+/** Milliseconds since it was suspended. */
+export const queuedFor = (job: Job, now: number): number =>
+  since(conditionOf(job, 'Suspended')?.lastTransitionTime ?? job.metadata.creationTimestamp, now);
 
 /** Jobs that should have pods by now and have none, and pods whose containers do not start: their events say why. */
 export function isSilent(job: Job, pods: readonly Pod[], now: number): boolean {

@@ -32,7 +32,7 @@ import {
 } from './objects.ts';
 import { isRunning, isStarting, patience } from './pod-trouble.ts';
 import { failedGates, reportPatience, settle } from './result.ts';
-import { type StageState, stageState } from './stage-state.ts';
+import { isQueued, queuedFor, type StageState, stageState } from './stage-state.ts';
 import type { StageName, StageWork } from './stages.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -260,6 +260,7 @@ function nextLook(job: Job, pods: readonly Pod[], now: number): number | undefin
     ])
     .filter((time) => time > 0);
   if (pods.length === 0 && !job.spec?.suspend) looks.push(patience.starting);
+  if (isQueued(job)) looks.push(Math.min(600_000, Math.max(patience.starting, queuedFor(job, now) / 2)));
   if (isFinished(job)) looks.push(patience.seeing);
   return looks.length > 0 ? Math.min(...looks) + 100 : undefined;
 }

@@ -18,6 +18,7 @@ import {
 } from './objects.ts';
 import { pause } from './pause.ts';
 import { RateLimit } from './rate-limit.ts';
+import { ServerClock } from './server-clock.ts';
 import { type Answer, type Credentials, KubeTransport, type Request, type Transport } from './transport.ts';
 import { type WatchEvent, watchEvents } from './watch.ts';
 
@@ -33,11 +34,17 @@ export class ApiClient {
   readonly #transport: Transport;
   readonly #options: ClientOptions;
   readonly #writeLimit: RateLimit | undefined;
+  readonly #clock = new ServerClock();
 
   constructor(kubeConfig: Credentials, options: ClientOptions = {}) {
     this.#options = options;
     this.#transport = options.transport ?? new KubeTransport(kubeConfig);
     this.#writeLimit = options.writeLimit && new RateLimit(options.writeLimit);
+  }
+
+  /** The API server's time, in milliseconds since the epoch. */
+  now(): number {
+    return this.#clock.now();
   }
 
   async get<T extends KubeObject>(
@@ -234,11 +241,13 @@ export class ApiClient {
 
   async #timed(verb: string, type: ResourceType, request: Request): Promise<Answer> {
     const start = performance.now();
+    const sentAt = this.#clock.local();
     let code = 0;
     try {
       const answer = await this.#transport.send(request);
       code = answer.status;
       if (lacksRight(answer)) this.#options.metrics?.rightsMissing.labels(verb, type.kind).inc();
+      this.#clock.heard(answer.date, sentAt);
       return answer;
     } finally {
       this.#count(verb, type, code);

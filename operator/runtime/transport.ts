@@ -21,6 +21,8 @@ export interface Request {
 export interface Answer {
   status: number;
   retryAfter: string | undefined;
+  /** The server's time, as its header has it. */
+  date?: string | undefined;
   body: string;
 }
 
@@ -70,6 +72,7 @@ export class KubeTransport implements Transport {
       return {
         status,
         retryAfter: response.headers['retry-after'],
+        date: response.headers.date,
         body: Buffer.concat(chunks).toString('utf8'),
       };
     });

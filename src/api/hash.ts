@@ -14,7 +14,8 @@ const withoutResult: ReadonlySet<string> = new Set([
 
 /**
  * The sha256, in hexadecimal, of a resource's identity and of its result-relevant fields that are set. Give it the spec
- * as it was written, before defaults are applied, so that a new default in a later version changes no name.
+ * as it was written, before defaults are applied, so that a new default in a later version changes no name. Its form is
+ * v1alpha1's, which is no part of the hash: a later API version hashes what the same spec is in this one.
  */
 export function hashOfSpec(kind: Kind, uid: string, spec: object): string {
   return fingerprint({ kind, uid, spec: relevant(spec, '') });

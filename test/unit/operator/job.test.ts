@@ -426,3 +426,21 @@ describe('names', () => {
     expect(hash({ layers: 2 })).not.toBe(hash({ layers: 1 }));
   });
 });
+
+it('names and hashes are as they were in every version, so that an upgrade makes nothing again', () => {
+  // Frozen: another value restarts what runs, and makes again what is done, in every cluster.
+  const world = new World(resource('OffsiteTune'));
+  world.dependencies = { emulator: completed('EmulatorBuild', 'e') };
+  const { name, annotations } = world.run().job('tune').metadata;
+  expect(name).toBe('words-tune-ee61a8e806-1');
+  expect(annotations).toMatchObject({
+    'offsite-tuning.dev/run-hash': 'f094cd2c46f6a966',
+    'offsite-tuning.dev/inputs-hash': '5be878be8aebdad8',
+  });
+  // A later API version says the same of the same spec.
+  const later = new World({ ...resource('OffsiteTune'), apiVersion: 'offsite-tuning.dev/v1' });
+  later.dependencies = world.dependencies;
+  later.object = { ...later.object, status: world.object['status'] as object };
+  later.jobs = world.jobs;
+  expect(later.decide()).toMatchObject({ remove: [], create: [] });
+});

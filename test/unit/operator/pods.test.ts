@@ -130,6 +130,12 @@ describe('a pod that does not get to work', () => {
     expect(world.job('tune').metadata.labels).not.toHaveProperty('other');
     expect(world.run().holding).toEqual(['Waiting/Queued']);
     expect(world.message('Waiting')).toContain('until Kueue admits it from queue team-queue');
+    world.notes.set(world.job('tune').metadata.uid ?? '', 'Stopped: The workload is deactivated');
+    expect(world.run().message('Waiting')).toMatch(
+      /team-queue; its last event: Stopped: The workload is deactivated$/,
+    );
+    expect(world.decide().lookAgainMilliseconds).toBe(10_100);
+    expect(world.wait(3_600_000).decide().lookAgainMilliseconds).toBe(600_100);
   });
 });
 
@@ -526,4 +532,34 @@ it('a pod that pulls for long is looked at less and less often, though it is not
   expect(world.run().decide().lookAgainMilliseconds).toBe(10_100);
   expect(world.wait(120_000).run().decide().lookAgainMilliseconds).toBe(60_100);
   expect(world.wait(3_600_000).run().decide().lookAgainMilliseconds).toBe(300_100);
+});
+
+describe('another queue', () => {
+  const queue = 'kueue.x-k8s.io/queue-name';
+  const relabelled = (world: World, labels: Record<string, string>) => {
+    world.object = { ...world.object, metadata: { ...world.object.metadata, labels } };
+    return world.run();
+  };
+
+  it.each<[string, Record<string, string>]>([
+    ['named', { [queue]: 'b' }],
+    ['no longer named', {} as Record<string, string>],
+  ])('%s while the Job waits: it is made again, for that', (_, labels) => {
+    const world = relabelled(tune({}, { [queue]: 'a' }), labels);
+    expect(world.status.attempt).toBe(2);
+    expect(world.collect().run().job('tune').metadata.labels?.[queue]).toBe(labels[queue]);
+    expect(world.job('tune').spec?.suspend).toBe(labels[queue] === undefined ? undefined : true);
+  });
+
+  it('named while it runs, or given to the Job by hand: it goes on', () => {
+    const running = tune({}, { [queue]: 'a' });
+    running.jobs = running.jobs.map((job) => ({ ...job, spec: { ...job.spec, suspend: false } }));
+    expect(relabelled(running.start('tune'), { [queue]: 'b' }).status.attempt).toBe(1);
+    const moved = tune({}, { [queue]: 'a' });
+    moved.jobs = moved.jobs.map((job) => ({
+      ...job,
+      metadata: { ...job.metadata, labels: { ...job.metadata.labels, [queue]: 'c' } },
+    }));
+    expect(moved.run().status.attempt).toBe(1);
+  });
 });

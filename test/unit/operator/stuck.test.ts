@@ -20,7 +20,7 @@ function setUp(answers: Record<string, KubeObject[]>) {
   const asked: string[] = [];
   const client = {
     list: async (_: unknown, { namespace, fieldSelector }: { namespace: string; fieldSelector: string }) => {
-      const uid = /regarding\.uid=([^,]+),type=Warning/.exec(fieldSelector)?.[1] ?? '';
+      const uid = /^regarding\.uid=([^,]+)(?:,type=Warning)?$/.exec(fieldSelector)?.[1] ?? '';
       asked.push(`${namespace}/${uid}`);
       return { items: answers[uid] ?? [], metadata: {} };
     },
@@ -42,6 +42,23 @@ it('the newest warning about a stuck object is its note; it is asked for every 1
   pass(16_000);
   await notes.about([object('a')]);
   expect(asked).toEqual(['team/a', 'team/b', 'team/a']);
+});
+
+it('of a Job in a queue, what Kueue said last is its note', async () => {
+  const kueue = { deprecatedSource: { component: 'batch/job-kueue-controller' } };
+  const { notes } = setUp({
+    a: [
+      { ...event('Stopped', 'The workload is deactivated', '2026-01-02T00:00:00Z'), ...kueue },
+      { ...event('CreatedWorkload', 'Created Workload: team/job-a', '2026-01-01T00:00:00Z'), ...kueue },
+      {
+        ...event('Suspended', 'Job suspended', '2026-01-03T00:00:00Z'),
+        reportingController: 'job-controller',
+      },
+    ],
+  });
+  expect(await notes.about([], [object('a')])).toEqual(
+    new Map([['a', 'Stopped: The workload is deactivated']]),
+  );
 });
 
 it('when many are stuck at once, few are asked about, and what is known stays', async () => {
