@@ -101,12 +101,16 @@ export function failedPods(pods: readonly Pod[]): Pod[] {
     pods.filter(
       (pod) =>
         pod.status?.phase === 'Failed' &&
-        pod.spec?.nodeName !== undefined &&
+        !neverRan(pod) &&
         !wasDisrupted(pod) &&
         workerTerminated(pod)?.exitCode !== 143,
     ),
   );
 }
+
+/** Taken away before a node was found for it. */
+const neverRan = (pod: Pod): boolean =>
+  pod.spec?.nodeName === undefined && workerTerminated(pod) === undefined;
 
 /** Those that a node under pressure evicted, the latest last: the Job tries again for as long as it takes. */
 export const pressedOut = (pods: readonly Pod[]): Pod[] =>

@@ -30,10 +30,12 @@ export function isOwnTemplatesFault(error: ApiError, job: KubeObject, object: Ku
 /** Those that the answer names; an unnamed cause counts as a field that is nobody's. */
 function fieldsOf({ status, message, details }: ApiError): string[] {
   if (status === 422) return (details?.causes ?? []).map(({ field = '' }) => field);
-  // What it does not know it names in its message alone.
-  return /: strict decoding error: /.test(message)
-    ? [...message.matchAll(/(?:unknown|duplicate) field "([^"]+)"/g)].map(([, field]) => field!)
-    : [];
+  // What it cannot read it names in its message alone; no policy has seen the Job then.
+  if (/: strict decoding error: /.test(message))
+    return [...message.matchAll(/(?:unknown|duplicate) field "([^"]+)"/g)].map(([, field]) => field!);
+  const [, field] =
+    /cannot be handled as a Job: .* into Go struct field [A-Za-z]+\.(\S+) of type/.exec(message) ?? [];
+  return field === undefined ? [] : [field];
 }
 
 /** `spec.template.spec.containers[0].env` -> spec, template, spec, containers, 0, env. */
@@ -66,6 +68,11 @@ function reaches(own: unknown, whole: unknown, [part, ...rest]: readonly string[
   if (part === undefined || !isStructure(own)) return true;
   const inWhole = isStructure(whole) ? (whole as Json)[part] : undefined;
   if (Array.isArray(own)) {
+    // Where values are of a wrong type, entries are not told apart.
+    if (!/^\d+$/.test(part))
+      return own.some((entry) =>
+        reaches(entry, undefined, [part, ...rest], { ...passed, isOwnEntry: false }),
+      );
     const entry = own[placeIn(own, Array.isArray(whole) ? whole : [], Number(part), passed.list)];
     const isOwnEntry = !(isMapping(entry) && entry['name'] === workerContainer);
     return reaches(entry, inWhole, rest, { ...passed, isOwnEntry });

@@ -43,7 +43,15 @@ function localFiles(value: unknown, field: string): Problem[] {
   );
 }
 
-const named = z.array(z.looseObject({ name: z.string('must be a name') }), 'must be a list of named entries');
+const name = z.string('must be a name');
+const named = z.array(z.looseObject({ name }), 'must be a list of named entries');
+/** The API server says of quantities neither field nor value. */
+const quantityRight = 'must be a quantity, such as "4Gi" or "500m"';
+const quantityText = z.string().regex(/^[+-]?[0-9.]+([eEinumkKMGTP]*[-+]?[0-9]*)$/, quantityRight);
+const quantity = z.union([z.number(), quantityText, z.null()], quantityRight);
+const quantities = z.record(z.string(), quantity).nullish();
+const resources = z.looseObject({ requests: quantities, limits: quantities }).nullish();
+const containers = z.array(z.looseObject({ name, resources }), 'must be a list of named entries');
 const word = z.string('must be a string, in quotes').nullable();
 const words = z.record(z.string(), word, 'must be a mapping of strings');
 const mapping = 'must be a mapping of fields';
@@ -58,8 +66,8 @@ const templateSchema = z.looseObject(
     spec: z
       .looseObject(
         {
-          containers: named.optional(),
-          initContainers: named.nullish(),
+          containers: containers.optional(),
+          initContainers: containers.nullish(),
           volumes: named.optional(),
           imagePullSecrets: named.nullish(),
           tolerations: z.array(z.looseObject({}), 'must be a list').nullish(),

@@ -1,10 +1,14 @@
 /** The operator against a real API server and the real Job controller; a played kubelet runs the pods. */
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { jobName, specHashOf } from '../../operator/jobs/index.ts';
 import {
   events,
+  isNotFound,
   jobs,
   type KubeObject,
   pods,
@@ -23,7 +27,7 @@ let kubelet: Kubelet;
 let operator: Awaited<ReturnType<typeof playOperator>>;
 let namespace: string;
 /** How pods end; by default as the recorded run did. */
-let ending: ((told: Told) => Ending | undefined) | undefined;
+let ending: ((told: Told, pod: KubeObject) => Ending | undefined) | undefined;
 
 beforeAll(async () => {
   server = await ApiServer.start({ controllerManager: true });
@@ -32,7 +36,7 @@ beforeAll(async () => {
   kubelet = new Kubelet(server.client, {
     results: recorded.results,
     publish: (resource, event) => operator.reports.publisher.publish(resource, event),
-    ending: (told) => ending?.(told) ?? { result: recorded.results[told.stage] },
+    ending: (told, pod) => ending?.(told, pod) ?? { result: recorded.results[told.stage] },
   });
   await kubelet.start();
 }, 900_000);
@@ -243,7 +247,140 @@ describe('a quota', () => {
   });
 });
 
+describe('a ValidatingAdmissionPolicy', () => {
+  const admission = (plural: string, kind: string): ResourceType => ({
+    group: 'admissionregistration.k8s.io',
+    version: 'v1',
+    plural,
+    kind,
+    namespaced: false,
+  });
+  const policies = admission('validatingadmissionpolicies', 'ValidatingAdmissionPolicy');
+  const bindings = admission('validatingadmissionpolicybindings', 'ValidatingAdmissionPolicyBinding');
+  const metadata = { name: 'cost-centre' };
+
+  it('that asks for a label of Jobs is waited for, and the label can be given', async () => {
+    const apiVersion = 'admissionregistration.k8s.io/v1';
+    await server.client.create(policies, {
+      ...{ apiVersion, kind: 'ValidatingAdmissionPolicy', metadata },
+      spec: {
+        matchConstraints: {
+          resourceRules: [
+            { apiGroups: ['batch'], apiVersions: ['v1'], operations: ['CREATE'], resources: ['jobs'] },
+          ],
+        },
+        validations: [
+          { expression: "'cost-centre' in object.metadata.labels", message: 'cost-centre is missing' },
+        ],
+      },
+    });
+    const namespaceSelector = { matchLabels: { 'kubernetes.io/metadata.name': namespace } };
+    await server.client.create(bindings, {
+      ...{ apiVersion, kind: 'ValidatingAdmissionPolicyBinding', metadata },
+      spec: { policyName: metadata.name, validationActions: ['Deny'], matchResources: { namespaceSelector } },
+    });
+    const probe = { apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'a', namespace, labels: {} } };
+    const spec = { template: { spec: { restartPolicy: 'Never', containers: [{ name: 'a', image: 'a' }] } } };
+    await eventually('the policy holds', async () => {
+      const made = server.client.create(jobs, { ...probe, spec } as KubeObject);
+      if ((await made.catch(() => undefined)) === undefined) return true;
+      await server.client.delete(jobs, namespace, 'a', { propagationPolicy: 'Background' });
+      return false;
+    });
+    await create(emulatorBuilds, manifest('build'));
+    const waiting = await condition(emulatorBuilds, 'Waiting');
+    expect(waiting.reason).toBe('JobRefused');
+    expect(waiting.message).toContain('cost-centre is missing');
+    await edit(emulatorBuilds, { template: { metadata: { labels: { 'cost-centre': '17' } } } });
+    await condition(emulatorBuilds, 'Complete');
+  });
+});
+
+describe('what an earlier resource left', () => {
+  /** The pods' workers that still run, as the played kubelet left them. */
+  const running = async () =>
+    (await server.client.list(pods, { namespace })).items.filter(
+      (pod) => (pod['status'] as { phase?: string }).phase === 'Running',
+    );
+  const runOn = async () => {
+    ending = ({ stage }) => (stage === 'probe' ? 'runs on' : undefined);
+    await create(emulatorBuilds, manifest('build'));
+    await eventually('its pod runs', async () => (await running()).length === 1);
+    ending = undefined;
+  };
+
+  it.each([
+    [
+      'kubectl replace --force',
+      async () => {
+        const text = JSON.stringify({ ...manifest('build'), metadata: { name: 'tiny', namespace } });
+        const directory = mkdtempSync(join(tmpdir(), 'offsite-replace-'));
+        writeFileSync(join(directory, 'build.json'), text);
+        await kubectl(['replace', '--force', '--grace-period=0', '-f', join(directory, 'build.json')]);
+        rmSync(directory, { recursive: true });
+      },
+    ],
+    [
+      'delete --cascade=orphan, and apply',
+      async () => {
+        await server.client.delete(emulatorBuilds, namespace, 'tiny', { propagationPolicy: 'Orphan' });
+        await eventually('it is gone', () => read(emulatorBuilds).then(() => false, isNotFound));
+        await create(emulatorBuilds, manifest('build'));
+      },
+    ],
+  ])('by %s is waited for: no two pods run at once, and the command told ends it', async (_, leave) => {
+    await runOn();
+    const [before] = await running();
+    await server.client.merge(pods, namespace, before!.metadata.name, {
+      // As a node that still ends it: without this a pod without a node is gone at once.
+      metadata: { finalizers: ['test/node'] },
+    });
+    await leave();
+    const waiting = await condition(emulatorBuilds, 'Waiting');
+    expect(waiting.reason).toBe('LeftoverRunning');
+    expect(waiting.message).toContain(before!.metadata.name);
+    expect((await running()).map(({ metadata }) => metadata.uid)).toEqual([before!.metadata.uid]);
+    const [, command] = /to end it at once: kubectl (.*)$/.exec(waiting.message)!;
+    await kubectl([...command!.split(' '), '--wait=false']);
+    await server.client.merge(pods, namespace, before!.metadata.name, { metadata: { finalizers: null } });
+    await condition(emulatorBuilds, 'Complete');
+  });
+
+  it('is no other resource: one with the same output is waited for and named', async () => {
+    await runOn();
+    const tune = manifest('tune');
+    const { output } = manifest('build')['spec'] as { output: object };
+    const given = { emulator: { uri: 'pvc://claim/e', digest: `sha256:${'e'.repeat(64)}` } };
+    await create(offsiteTunes, tune, { ...given, output });
+    const waiting = await condition(offsiteTunes, 'Waiting');
+    expect(waiting.reason).toBe('OutputInUse');
+    expect(waiting.message).toContain('spec.output.uri: EmulatorBuild tiny writes there');
+    await server.client.delete(emulatorBuilds, namespace, 'tiny', { propagationPolicy: 'Foreground' });
+    await condition(offsiteTunes, 'Complete');
+  });
+});
+
 describe('a worker that fails', () => {
+  it('once in every shard, as when a store is away for a second: each is tried again', async () => {
+    const failed = new Set<string>();
+    const message = JSON.stringify({ ok: false, reason: 'StoreUnavailable', message: 'away', exitCode: 1 });
+    ending = ({ stage }, pod) => {
+      const shard = pod.metadata.annotations?.['batch.kubernetes.io/job-completion-index'] ?? '';
+      if (stage !== 'probe' || failed.has(shard)) return undefined;
+      failed.add(shard);
+      return { exitCode: 1, message };
+    };
+    const { probe } = manifest('build')['spec'] as { probe: object };
+    const inStore = (place: string) => ({ uri: `s3://bucket/${place}` });
+    await create(emulatorBuilds, manifest('build'), {
+      ...{ backoffLimit: 1, model: inStore('model'), output: inStore('out') },
+      probe: { ...probe, data: { ...inStore('rows'), format: 'text' }, shards: 3 },
+    });
+    await condition(emulatorBuilds, 'Complete');
+    expect([...failed].sort()).toEqual(['0', '1', '2']);
+    expect(await statusOf(emulatorBuilds)).toMatchObject({ attempt: 1 });
+  });
+
   it('for good: the Job is not tried again, and the reason is in the condition', async () => {
     const message = JSON.stringify({
       ok: false,

@@ -318,6 +318,11 @@ describe('a wrong spec', () => {
       { template: { spec: { containers: [{}] } } },
       'spec.template.spec.containers[0].name',
     ],
+    [
+      'a quantity that is none',
+      { template: { spec: { containers: [{ name: 'worker', resources: { limits: { memory: 'many' } } }] } } },
+      'spec.template.spec.containers[0].resources.limits.memory: must be a quantity, such as "4Gi" or "500m"',
+    ],
   ])('with %s fails with the field, and goes on when it is put right', (_, spec, message) => {
     const world = build(spec).run();
     expect(world.holding).toEqual(['Failed/BadSpec']);

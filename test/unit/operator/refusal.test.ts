@@ -1,7 +1,7 @@
 /** Whose fault it is that the API server refuses a Job: only what the resource's own template sets is final. */
 import { describe, expect, it } from 'vitest';
 import { isOwnTemplatesFault } from '../../../operator/jobs/refusal.ts';
-import { ApiError } from '../../../operator/runtime/index.ts';
+import { ApiError, type KubeObject } from '../../../operator/runtime/index.ts';
 import { resource, World } from './fixtures.ts';
 
 const template = {
@@ -14,21 +14,24 @@ const template = {
       { name: 'proxy', image: 'proxy:1', env: [{ name: 'A=', value: 'b' }] },
       {
         name: 'worker',
-        resources: { limits: { memory: 'much' } },
+        resources: { limits: { memory: '1Gi' } },
         volumeMounts: [{ name: 'x', mountPath: '/x' }],
       },
     ],
   },
 };
 
-function isFinal(...fields: (string | undefined)[]): boolean {
+/** A Job, and the resource that it is made for. */
+function made(): [KubeObject, KubeObject] {
   const world = new World(resource('EmulatorBuild', { spec: { template, engine: { provider: 'cuda' } } }));
-  const job = world.run().job('probe');
+  return [world.run().job('probe'), world.object];
+}
+
+function isFinal(...fields: (string | undefined)[]): boolean {
   const causes = fields.map((field) => (field === undefined ? { message: 'x' } : { field, message: 'x' }));
   return isOwnTemplatesFault(
     new ApiError('', { status: 422, reason: 'Invalid', details: { causes } }),
-    job,
-    world.object,
+    ...made(),
   );
 }
 
@@ -62,6 +65,18 @@ describe('an Invalid answer is final', () => {
     'spec.template.spec.volumes[0]',
   ])('not for %j', (field) => {
     expect(isFinal(field)).toBe(false);
+  });
+
+  it.each([
+    ['into Go struct field PodSpec.spec.template.spec.nodeSelector of type string', false],
+    ['into Go struct field PodSpec.spec.template.spec.priorityClassName of type string', true],
+    ['into Go struct field EnvVar.spec.template.spec.containers.env.value of type string', true],
+    ['into Go struct field Container.spec.template.spec.containers.ports of type []v1.ContainerPort', false],
+  ])('for a value that cannot be read (%s): %s', (where, final) => {
+    const message = `create Job a/b: Job in version "v1" cannot be handled as a Job: json: cannot unmarshal number ${where}`;
+    expect(isOwnTemplatesFault(new ApiError(message, { status: 400, reason: 'BadRequest' }), ...made())).toBe(
+      final,
+    );
   });
 
   it('only where every cause is such a field', () => {
