@@ -21,6 +21,7 @@ class ListedApi {
   objects: readonly KubeObject[] = [];
   readonly asked: string[] = [];
   readonly client = {
+    now: Date.now,
     list: async ({ kind }: ResourceType) => {
       this.asked.push(`list ${kind}`);
       const items = structuredClone(this.objects.filter((object) => object.kind === kind));
