@@ -144,7 +144,7 @@ async function probeRows({ tokenizer }: Model): Promise<Example[]> {
 async function trainingSteps({ tokenizer }: Model): Promise<Example[][]> {
   const file = settings.trainData;
   const rows = await readRows(file, 'multipleChoice');
-  const examples = tokenize(rows, 'multipleChoice', tokenizer, { maxLength: 128, mode: 'train', file });
+  const examples = await tokenize(rows, 'multipleChoice', tokenizer, { maxLength: 128, mode: 'train', file });
   const order = new DataOrder(examples.length, 42);
   let cursor = { epoch: 0, index: 0 };
   return Array.from({ length: settings.trainSteps }, () => {

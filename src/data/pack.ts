@@ -120,7 +120,7 @@ function layOut(sequences: Example[][], length: number): PackedBatch {
   };
   sequences.forEach((sequence, index) => {
     let next = index * length;
-    for (const { row, trunk, branches, spans = [[1, trunk.length]] } of sequence) {
+    for (const { row, trunk, branches, starts, spans = [[1, trunk.length]] } of sequence) {
       const start = next;
       next = write(start, trunk, row, 0, 0);
       const fork = next - 1;
@@ -131,9 +131,13 @@ function layOut(sequences: Example[][], length: number): PackedBatch {
       branches.forEach((tokens, choice) => {
         const first = next;
         next = write(first, tokens, row, choice + 1, trunk.length);
-        tokens.forEach((token, t) => {
-          targets.push({ from: t === 0 ? fork : first + t - 1, token, row, branch: choice + 1 });
-        });
+        for (let t = starts?.[choice] ?? 0; t < tokens.length; t++)
+          targets.push({
+            from: t === 0 ? fork : first + t - 1,
+            token: tokens[t]!,
+            row,
+            branch: choice + 1,
+          });
       });
     }
   });

@@ -1,21 +1,23 @@
-import { badData, badModel } from '../api/index.ts';
-import type { Tokenizer as ModelTokenizer } from '../tokenizer/index.ts';
-import { conversationOf } from './chat.ts';
+import { badData } from '../api/index.ts';
+import type { RunningTokenizer, Tokenizer } from '../tokenizer/index.ts';
+import { answerTokens } from './answers.ts';
+import { conversationTokens } from './chat.ts';
 import type { Format, RowOf } from './rows.ts';
 import type { TaskName } from './tasks/index.ts';
-
-type Tokenizer = Pick<ModelTokenizer, 'encode' | 'eos'> & Partial<Pick<ModelTokenizer, 'chat'>>;
+import { TextTokens } from './text-tokens.ts';
 
 /**
  * One tokenised row. The trunk comes first; each branch is a continuation of it, so that a prompt is computed once for
- * all its choices. The targets are the branches' tokens. A row without branches is text: its targets are the tokens in
- * `spans`, or every token but the first.
+ * all its choices. The targets are the branches' tokens from their `starts` on. A row without branches is text: its targets
+ * are the tokens in `spans`, or every token but the first.
  */
 export interface Example {
   /** The row's place in the rows given, counted from 0. */
   readonly row: number;
   readonly trunk: readonly number[];
   readonly branches: readonly (readonly number[])[];
+  /** How many of each branch's first tokens still belong to the prompt; none when absent: the trunk holds all of it. */
+  readonly starts?: readonly number[];
   /** The parts of a text that are targets, [from, to) each, ascending, none with token 0. */
   readonly spans?: readonly (readonly [from: number, to: number])[];
   /** Which branch is right, counted from 0; absent for text. */
@@ -33,25 +35,48 @@ export interface TokenizeOptions {
   readonly file: string;
   /** How many of the file's rows stand before them, for messages; none when absent. */
   readonly before?: number;
+  /** Whether the work is no longer wanted. */
+  readonly cancelled?: () => boolean;
 }
+
+/** Rows whose texts go to the tokenizer together. */
+const rowsAtOnce = 256;
 
 /**
  * Turns rows into tokens. Text is cut at `maxLength`; a prompt or an answer never is.
- * @throws OffsiteError BadData with the row's number, counted from 1, when a prompt and its answer do not fit.
+ * @throws OffsiteError BadData with the row's number, counted from 1, when a prompt and its answer do not fit; BadModel where
+ * the tokenizer or its chat template cannot be used; Cancelled
  */
-export function tokenize<F extends Format>(
+export async function tokenize<F extends Format>(
   rows: readonly RowOf[F][],
   format: F,
-  tokenizer: Tokenizer,
+  tokenizer: Pick<Tokenizer, 'start'>,
   options: TokenizeOptions,
-): Example[] {
+): Promise<Example[]> {
   const rule: Rule<F> = rules[format];
-  return rows.map((fields, row) => {
+  const { cancelled } = options;
+  const running = await tokenizer.start(cancelled === undefined ? {} : { cancelled });
+  const exampleOf = async (fields: RowOf[F], row: number) => {
     const where = `${options.file}: row ${(options.before ?? 0) + row + 1}`;
-    const example = { row, ...rule(fields, tokenizer, { ...options, where }) };
+    const tokens = new TextTokens(running, where);
+    const example = { row, ...(await rule(fields, tokens, { ...options, tokenizer: running })) };
     checkLength(example, { ...options, where });
     return example;
-  });
+  };
+  const examples: Example[] = [];
+  try {
+    for (let start = 0; start < rows.length; start += rowsAtOnce) {
+      const part = rows.slice(start, start + rowsAtOnce);
+      const results = await Promise.allSettled(part.map((fields, i) => exampleOf(fields, start + i)));
+      for (const result of results) {
+        if (result.status === 'rejected') throw result.reason;
+        examples.push(result.value);
+      }
+    }
+  } finally {
+    running.close();
+  }
+  return examples;
 }
 
 /** How many tokens a row takes in a packed sequence: the trunk once, and every branch. */
@@ -61,49 +86,49 @@ export function tokenCount({ trunk, branches }: Example): number {
 
 type Rule<F extends Format> = (
   row: RowOf[F],
-  tokenizer: Tokenizer,
-  options: TokenizeOptions & { where: string },
-) => Omit<Example, 'row'>;
+  tokens: TextTokens,
+  options: TokenizeOptions & { tokenizer: RunningTokenizer },
+) => Promise<Omit<Example, 'row'>>;
 
-/** The prompt's last spaces go to the choices, as in lm-evaluation-harness: tokens are words with the space before them. */
-const question: Rule<TaskName> = ({ prompt, choices, answer }, tokenizer, { mode }) => {
+/** A prompt, and after one space each of its choices. */
+const question: Rule<TaskName> = async ({ prompt, choices, answer }, tokens, { mode }) => {
   const kept = mode === 'train' ? [choices[answer]!] : choices;
-  const trunk = prompt.trimEnd();
-  const space = `${prompt.slice(trunk.length)} `;
+  const continuations = kept.map((choice) => ` ${choice}`);
   return {
-    trunk: trunkOf(trunk, tokenizer),
-    branches: kept.map((choice) => branchOf(`${space}${choice}`, tokenizer)),
+    ...(await answerTokens(prompt, continuations, tokens)),
     answer: mode === 'train' ? 0 : answer,
     bytes: kept.map((choice) => Buffer.byteLength(choice)),
   };
 };
 
-/** Context and answer are tokenised apart and joined: special tokens in the trunk only, an end token for `completion` only. */
 const rules: { [F in Format]: Rule<F> } = {
-  text: ({ text }, tokenizer, { maxLength }) => ({
-    trunk: trunkOf(text, tokenizer).slice(0, maxLength),
+  text: async ({ text }, tokens, { maxLength }) => ({
+    trunk: (await tokens.whole(text)).slice(0, maxLength),
     branches: [],
     bytes: [],
   }),
-  completion: ({ prompt, completion }, tokenizer) => ({
-    trunk: trunkOf(prompt, tokenizer),
-    branches: [[...branchOf(completion, tokenizer), endToken(tokenizer)]],
-    answer: 0,
-    bytes: [Buffer.byteLength(completion)],
-  }),
-  multipleChoice: ({ question, context, choices, answer }, tokenizer, { mode }) => {
-    const kept = (mode === 'train' ? [choices[answer]!] : choices).map((choice) => choice.trimStart());
-    const prompt = `${context === undefined ? '' : `${context}\n`}Question: ${question}\nAnswer:`;
+  completion: async ({ prompt, completion }, tokens) => {
+    const { branches, ...rest } = await answerTokens(prompt, [completion], tokens);
     return {
-      trunk: trunkOf(prompt, tokenizer),
-      branches: kept.map((choice) => branchOf(` ${choice}`, tokenizer)),
-      answer: mode === 'train' ? 0 : answer,
-      bytes: kept.map((choice) => Buffer.byteLength(choice)),
+      ...rest,
+      branches: branches.map((branch) => [...branch, tokens.end()]),
+      answer: 0,
+      bytes: [Buffer.byteLength(completion)],
     };
   },
-  chat: ({ messages }, { encode, chat }, { where }) => {
-    const { tokens, spans } = conversationOf(messages, { encode, chat }, where);
-    return { trunk: tokens, branches: [], spans, bytes: [] };
+  multipleChoice: ({ question: asked, context, choices, answer }, tokens, options) =>
+    question(
+      {
+        prompt: `${context === undefined ? '' : `${context}\n`}Question: ${asked}\nAnswer:`,
+        choices: choices.map((choice) => choice.trimStart()),
+        answer,
+      },
+      tokens,
+      options,
+    ),
+  chat: async ({ messages }, tokens, { tokenizer }) => {
+    const { tokens: trunk, spans } = await conversationTokens(messages, tokenizer, tokens);
+    return { trunk, branches: [], spans, bytes: [] };
   },
   openbookqa: question,
   arc: question,
@@ -114,31 +139,23 @@ const rules: { [F in Format]: Rule<F> } = {
   hellaswag: question,
 };
 
-const trunkOf = (text: string, tokenizer: Tokenizer) => tokenizer.encode(text, { specialTokens: true });
-const branchOf = (text: string, tokenizer: Tokenizer) => tokenizer.encode(text, { specialTokens: false });
-
-function endToken({ eos }: Tokenizer): number {
-  if (eos === undefined)
-    throw badModel('the tokenizer names no end token, which format completion puts after each completion');
-  return eos;
-}
-
 /** Of a prompt with all its choices: they share a sequence, and attention takes the square of its tokens. */
 const mostTokens = 16_384;
 
 function checkLength(example: Example, { maxLength, where }: TokenizeOptions & { where: string }): void {
-  const { trunk, branches, spans } = example;
+  const { trunk, branches, starts, spans } = example;
   if (spans !== undefined && trunk.length > maxLength)
     throw badData(
       `${where}: its answers would be cut: the conversation has ${trunk.length} tokens, more than maxLength ${maxLength};` +
         ' raise maxLength or shorten the row',
     );
-  if (trunk.length === 0 || branches.some((branch) => branch.length === 0))
+  if (trunk.length === 0 && branches.length === 0)
     throw badData(`${where}: the tokenizer makes no token of a text in it; remove the row`);
-  const longest = Math.max(0, ...branches.map((branch) => branch.length));
-  if (longest > 0 && trunk.length + longest > maxLength)
+  const prompt = trunk.length + (starts?.[0] ?? 0);
+  const answer = Math.max(0, ...branches.map((branch) => branch.length)) - (starts?.[0] ?? 0);
+  if (branches.length > 0 && prompt + answer > maxLength)
     throw badData(
-      `${where}: its answer would be cut: ${trunk.length} tokens of prompt and ${longest} of answer are more than` +
+      `${where}: its answer would be cut: ${prompt} tokens of prompt and ${answer} of answer are more than` +
         ` maxLength ${maxLength}; raise maxLength or shorten the row`,
     );
   const [count, most] = [tokenCount(example), Math.max(mostTokens, maxLength)];

@@ -76,7 +76,7 @@ export async function runProbe(
     const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
     const { pooling, skipFirst } = input.probe;
     const options = { memory: input.memory / 2, shard, pooling, skipFirst, emit: input.emit };
-    const examples = await probeExamples(model, input);
+    const examples = await probeExamples(model, engine, input);
     if (input.similarity !== undefined) {
       const { depth: layers, hidden: width } = model.architecture;
       checkComparable({ samples: examples.length, layers, width }, input.similarity.metric, input.memory);
@@ -126,8 +126,14 @@ export function tokenizerDigest(model: Model): string {
 /** The first `samples` rows; of a choice or completion the prompt with the right answer. */
 async function probeExamples(
   model: Model,
+  engine: Engine,
   { data, probe: { samples, maxLength } }: BuildInput,
 ): Promise<Example[]> {
   const rows = await readRows(data.path, data.format, { limit: samples });
-  return tokenize(rows, data.format, model.tokenizer, { maxLength, mode: 'train', file: data.path });
+  return tokenize(rows, data.format, model.tokenizer, {
+    maxLength,
+    mode: 'train',
+    file: data.path,
+    cancelled: () => engine.isCancelled,
+  });
 }

@@ -35,7 +35,7 @@ export async function evaluateEmulator(
   input: BuildInput & { readonly limit: number },
 ): Promise<Evaluation> {
   if (input.limit === 0) return { reason: 'evaluation.limit is 0' };
-  const examples = await heldOut(model, input);
+  const examples = await heldOut(model, engine, input);
   if (examples.length < 2)
     return {
       reason: `the probe set has ${examples.length} rows after the first ${input.probe.samples}; scores need 2`,
@@ -64,6 +64,7 @@ export async function evaluateEmulator(
 
 async function heldOut(
   model: Model,
+  engine: Engine,
   { data, probe: { samples, maxLength }, limit }: BuildInput & { limit: number },
 ): Promise<Example[]> {
   const rows = await readRows(data.path, data.format, { limit: samples + limit });
@@ -72,6 +73,7 @@ async function heldOut(
     mode: 'score',
     file: data.path,
     before: samples,
+    cancelled: () => engine.isCancelled,
   });
 }
 

@@ -9,7 +9,7 @@ import {
   readJsonFile,
   type TensorInfo,
 } from '../checkpoint/index.ts';
-import { openTokenizer, type Tokenizer } from '../tokenizer/index.ts';
+import { hasTokenizer, openTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { type Companion, companionsOf } from './companions.ts';
 import { families } from './families/index.ts';
 import type { Architecture, Slots } from './family.ts';
@@ -29,7 +29,7 @@ export interface Model {
   readBytes(name: string): Uint8Array;
   /** What lies beside weights, config.json and tokenizer and goes with them; looked at on first use. */
   readonly companions: readonly Companion[];
-  /** Opened on first use. */
+  /** @throws OffsiteError BadModel where there is none */
   readonly tokenizer: Tokenizer;
   close(): void;
 }
@@ -51,7 +51,8 @@ export function openModel(path: string, { layers }: { layers?: readonly number[]
       : readConfig(directory);
     const architecture = parse(config, view);
     checkTensors(path, architecture, view, layers ?? countTo(architecture.depth));
-    let tokenizer: Tokenizer | undefined;
+    const open = () => openTokenizer(directory, checkpoint, architecture.vocabulary);
+    let tokenizer = hasTokenizer(directory, checkpoint) ? open() : undefined;
     return {
       architecture,
       config,
@@ -68,7 +69,7 @@ export function openModel(path: string, { layers }: { layers?: readonly number[]
         return isFile ? [] : companionsOf(directory);
       },
       get tokenizer() {
-        tokenizer ??= openTokenizer(directory, checkpoint);
+        tokenizer ??= open();
         return tokenizer;
       },
       close: () => checkpoint.close(),

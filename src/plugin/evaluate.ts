@@ -1,6 +1,7 @@
 import { type DataFormat, metricsOf } from '../api/index.ts';
 import { type Example, type PackedBatch, readRows, tokenize } from '../data/index.ts';
 import { type MetricName, packForModel, type RowScore, rowScores, scoreRows } from '../emulator/index.ts';
+import type { Engine } from '../engine/index.ts';
 import type { Decoder, Model } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
 
@@ -25,10 +26,16 @@ export interface TaskOptions {
 /** @throws OffsiteError BadData naming the file and row */
 export async function loadTask(
   model: Model,
+  engine: Engine,
   { name, path, format, limit, maxLength, metric }: TaskOptions,
 ): Promise<TaskData> {
   const rows = await readRows(path, format, limit === undefined ? {} : { limit });
-  const examples = tokenize(rows, format, model.tokenizer, { mode: 'score', maxLength, file: path });
+  const examples = await tokenize(rows, format, model.tokenizer, {
+    mode: 'score',
+    maxLength,
+    file: path,
+    cancelled: () => engine.isCancelled,
+  });
   return {
     name,
     metric: metric ?? metricsOf[format][0],

@@ -240,7 +240,7 @@ async function analysisOf(
 
 /** The rows of all tasks, or of some and only the first of each. */
 async function loadTasks(
-  { spec, tasks }: PlugOptions,
+  { spec, tasks, engine }: PlugOptions,
   model: Model,
   {
     tasks: names,
@@ -253,7 +253,7 @@ async function loadTasks(
     if (names !== undefined && !names.includes(task.name)) continue;
     const least = Math.min(limit, task.limit ?? Number.POSITIVE_INFINITY);
     loaded.push(
-      await loadTask(model, {
+      await loadTask(model, engine, {
         ...task,
         path: tasks[i] as string,
         maxLength: evaluation?.maxLength as number,

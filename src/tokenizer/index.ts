@@ -1,2 +1,4 @@
-export type { ChatTemplate } from './chat-template.ts';
-export { openTokenizer, type Tokenizer } from './tokenizer.ts';
+export type { Limits } from './computing.ts';
+export type { Conversation, Written } from './program/messages.ts';
+export type { Encoding, RunningTokenizer } from './running.ts';
+export { hasTokenizer, openTokenizer, type Tokenizer } from './tokenizer.ts';

@@ -1,40 +1,64 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
 import { badModel } from '../api/index.ts';
-import type { Checkpoint } from '../checkpoint/index.ts';
-import { type ChatTemplate, chatTemplateOf } from './chat-template.ts';
+import { type Checkpoint, type JsonBounds, readJsonFile } from '../checkpoint/index.ts';
+import type { Limits } from './computing.ts';
 import { fromGguf } from './gguf.ts';
+import { checkEmbedded, checkLayout, type Json } from './layout.ts';
+import { type RunningTokenizer, startTokenizer } from './running.ts';
 
-/** A model's own tokenizer. */
+/** A model's own tokenizer, and how it writes conversations. */
 export interface Tokenizer {
-  /** Token ids; with the tokenizer's own special tokens (a leading BOS, say) unless told otherwise. */
-  encode(text: string, options?: { specialTokens?: boolean }): number[];
-  /** The token that ends a text, where there is one. */
-  readonly eos: number | undefined;
-  /** How it writes conversations, where it can. */
-  readonly chat: ChatTemplate | undefined;
   /** The files that a bundle carries: tokenizer.json and tokenizer_config.json. */
   readonly files: readonly { name: string; bytes: Uint8Array }[];
+  /**
+   * Starts it in a process of its own, which `close` ends.
+   * @param options.cancelled whether the work is no longer wanted
+   * @throws OffsiteError BadModel naming the file where the reference library does not take it; Cancelled
+   */
+  start(options?: StartOptions): Promise<RunningTokenizer>;
+}
+
+export interface StartOptions {
+  readonly cancelled?: () => boolean;
+  readonly limits?: Limits;
 }
 
 /**
  * Opens the tokenizer beside a checkpoint: tokenizer.json in the directory, or the one inside GGUF's metadata.
- * @throws OffsiteError BadModel naming the file, or the kind of tokenizer that is not supported
+ * @param rows how many rows the model's embedding has; not checked when absent
+ * @throws OffsiteError BadModel naming the file, the kind of tokenizer that is not supported, or a token without a row
  */
-export function openTokenizer(directory: string, checkpoint?: Checkpoint): Tokenizer {
+export function openTokenizer(directory: string, checkpoint?: Checkpoint, rows?: number): Tokenizer {
   const file = join(directory, 'tokenizer.json');
-  if (existsSync(file)) {
-    return make(readJson(file), readConfig(directory), file);
-  }
-  if (checkpoint !== undefined && 'tokenizer.ggml.model' in checkpoint.metadata) {
+  if (existsSync(file)) return make(readJson(file), readConfig(directory), file, rows);
+  if (isInside(checkpoint)) {
     const { tokenizer, config } = fromGguf(checkpoint.metadata);
-    return make(tokenizer, config, directory);
+    return make(tokenizer, config, directory, rows);
   }
-  throw badModel(`${directory}: holds no tokenizer.json, and there is no tokenizer inside the checkpoint`);
+  throw badModel(missing(directory));
 }
 
-type Json = Record<string, unknown>;
+/** Whether there is a tokenizer beside or in a checkpoint. */
+export function hasTokenizer(directory: string, checkpoint: Checkpoint): boolean {
+  return existsSync(join(directory, 'tokenizer.json')) || isInside(checkpoint);
+}
+
+function isInside(checkpoint: Checkpoint | undefined): checkpoint is Checkpoint {
+  return checkpoint !== undefined && 'tokenizer.ggml.model' in checkpoint.metadata;
+}
+
+/** What older checkpoints have instead, and how it is made into tokenizer.json. */
+function missing(directory: string): string {
+  const older = ['vocab.json', 'merges.txt', 'tokenizer.model', 'spiece.model', 'vocab.txt'];
+  const there = older.filter((name) => existsSync(join(directory, name)));
+  if (there.length === 0)
+    return `${directory}: holds no tokenizer.json, and there is no tokenizer inside the checkpoint`;
+  return (
+    `${directory}: holds no tokenizer.json but ${there.join(' and ')}; transformers makes it of them:` +
+    ` python -c "from transformers import AutoTokenizer as T; T.from_pretrained('${directory}').save_pretrained('${directory}')"`
+  );
+}
 
 /** tokenizer_config.json, with the chat template that newer checkpoints keep in a file of its own. */
 function readConfig(directory: string): Json {
@@ -43,39 +67,64 @@ function readConfig(directory: string): Json {
     join(directory, 'chat_template.jinja'),
   ];
   const config = existsSync(file) ? readJson(file) : {};
-  return existsSync(templateFile) ? { ...config, chat_template: readFileSync(templateFile, 'utf8') } : config;
+  return existsSync(templateFile) ? { ...config, chat_template: readTemplate(templateFile) } : config;
 }
 
-function make(tokenizer: Json, config: Json, where: string): Tokenizer {
-  let hub: HubTokenizer;
-  try {
-    hub = new HubTokenizer(tokenizer, config);
-  } catch (error) {
-    throw badModel(`${where}: the tokenizer cannot be used: ${(error as Error).message}`);
-  }
-  const eosToken = config['eos_token'];
-  const eosText =
-    typeof eosToken === 'string' ? eosToken : (eosToken as { content?: string } | undefined)?.content;
-  const bytes = (value: Json) => new TextEncoder().encode(JSON.stringify(value));
+function make(tokenizer: Json, config: Json, file: string, rows: number | undefined): Tokenizer {
+  checkLayout(tokenizer, file);
+  const specialTokens = specialTokensOf(config);
+  const template = templateText(config['chat_template']);
+  const written = [template ?? '', ...Object.values(specialTokens)].join('\n');
+  if (rows !== undefined) checkEmbedded(tokenizer, { rows, written, file });
+  const text = JSON.stringify(tokenizer);
+  const loaded = {
+    // How tokens become text again is of no use here.
+    tokenizer: JSON.stringify({ ...tokenizer, decoder: null }),
+    rows,
+    template: template === undefined ? undefined : { text: template, specialTokens },
+    bos: specialTokens['bos_token'],
+    eos: specialTokens['eos_token'],
+  };
   return {
-    encode: (text, { specialTokens = true } = {}) =>
-      hub.encode(text, { add_special_tokens: specialTokens }).ids,
-    eos: eosText === undefined ? undefined : hub.token_to_id(eosText),
-    chat: chatTemplateOf(config, where),
     files: [
-      { name: 'tokenizer.json', bytes: bytes(tokenizer) },
-      { name: 'tokenizer_config.json', bytes: bytes(config) },
+      { name: 'tokenizer.json', bytes: new TextEncoder().encode(text) },
+      { name: 'tokenizer_config.json', bytes: new TextEncoder().encode(JSON.stringify(config)) },
     ],
+    start: (options = {}) => startTokenizer(loaded, { file, ...options }),
   };
 }
 
+/** Of several templates the one named `default`. */
+function templateText(template: unknown): string | undefined {
+  if (!Array.isArray(template)) return typeof template === 'string' ? template : undefined;
+  const named = template as ({ name?: unknown; template?: unknown } | null)[];
+  const text = named.find((entry) => entry?.name === 'default')?.template;
+  return typeof text === 'string' ? text : undefined;
+}
+
+/** `bos_token`, `eos_token` and their like, as text. */
+function specialTokensOf(config: Json): Record<string, string> {
+  const entries = Object.entries(config).flatMap(([name, value]) => {
+    const text = typeof value === 'string' ? value : (value as { content?: unknown } | null)?.content;
+    return name.endsWith('_token') && typeof text === 'string' ? [[name, text]] : [];
+  });
+  return Object.fromEntries(entries) as Record<string, string>;
+}
+
+/** The largest in use has 25 kB. */
+const largestTemplate = 2 ** 20;
+
+function readTemplate(file: string): string {
+  if (statSync(file).size > largestTemplate)
+    throw badModel(`${file}: is larger than ${largestTemplate / 2 ** 20} MiB`);
+  return new TextDecoder().decode(readFileSync(file));
+}
+
+/** The largest in use (262,144 tokens, 514,906 merges) has a quarter of that. */
+const bounds: JsonBounds = { bytes: 128 * 2 ** 20, depth: 64, values: 8_000_000 };
+
 function readJson(file: string): Json {
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(file, 'utf8'));
-  } catch {
-    throw badModel(`${file}: is not JSON`);
-  }
+  const { value } = readJsonFile(file, bounds);
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw badModel(`${file}: is not a JSON object`);
   return value as Json;

@@ -1,6 +1,7 @@
 import { type DataFormat, metricsOf } from '../api/index.ts';
 import { type Example, type PackedBatch, readRows, tokenize } from '../data/index.ts';
 import { type Cell, cellOf, type MetricName, packForModel, rowScores, scoreRows } from '../emulator/index.ts';
+import type { Engine } from '../engine/index.ts';
 import type { Decoder, Model } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
 
@@ -25,11 +26,13 @@ export async function loadValidation(
   format: DataFormat,
   maxLength: number,
   model: Model,
+  engine: Engine,
 ): Promise<ValidationData> {
-  const examples = tokenize(await readRows(path, format), format, model.tokenizer, {
+  const examples = await tokenize(await readRows(path, format), format, model.tokenizer, {
     mode: 'score',
     maxLength,
     file: path,
+    cancelled: () => engine.isCancelled,
   });
   return {
     metric: metricsOf[format][0],

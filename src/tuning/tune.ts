@@ -108,10 +108,11 @@ async function prepare(
       : { validation: dataDigest(validation, 'spec.data.validation', spec.data.validation?.digest) }),
   };
   const { maxLength } = training;
-  const examples = tokenize(await readRows(data, format), format, model.tokenizer, {
+  const examples = await tokenize(await readRows(data, format), format, model.tokenizer, {
     mode: 'train',
     maxLength,
     file: data,
+    cancelled: () => engine.isCancelled,
   });
   const order = new DataOrder(examples.length, training.seed);
   const steps = training.steps ?? (training.epochs as number) * order.stepsPerEpoch(training.batchSize);
@@ -154,7 +155,9 @@ async function prepare(
     bundle,
     examples,
     validation:
-      validation === undefined ? undefined : await loadValidation(validation, format, maxLength, model),
+      validation === undefined
+        ? undefined
+        : await loadValidation(validation, format, maxLength, model, engine),
     decoder,
     trainer: adapter.dropout === undefined ? decoder : decoderOf('training'),
     plan,

@@ -49,7 +49,7 @@ test.each<[file: string, format: TaskName]>([
   ['hellaswag', 'hellaswag'],
 ])('%s: every choice and every row as lm-evaluation-harness has them', async (file, format) => {
   const rows = await readRows(join(fixtures, `${file}.parquet`), format);
-  const examples = tokenize(rows, format, model.tokenizer, { maxLength: 512, mode: 'score', file });
+  const examples = await tokenize(rows, format, model.tokenizer, { maxLength: 512, mode: 'score', file });
   const scores = await scoreRows(
     new Decoder(engine, model.architecture, weightsOf(model, { memory: 2 ** 30 })),
     packForModel(examples, model.architecture),

@@ -30,8 +30,8 @@ afterAll(async () => {
   await engine.dispose();
 });
 
-test("prompt and choices have transformers' tokens", () => {
-  const examples = tokenize(reference.rows, 'multipleChoice', model.tokenizer, {
+test("prompt and choices have transformers' tokens", async () => {
+  const examples = await tokenize(reference.rows, 'multipleChoice', model.tokenizer, {
     maxLength: 512,
     mode: 'score',
     file: 'rows',

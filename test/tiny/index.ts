@@ -9,3 +9,4 @@ export {
   writeManifests,
   writeTinyProject,
 } from './resources.ts';
+export { idsOf } from './tokenizer.ts';

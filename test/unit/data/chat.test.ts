@@ -3,21 +3,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type Message, pack, readRows, tokenize } from '../../../src/data/index.ts';
-import { characters } from './examples.ts';
+import type { Conversation, Tokenizer } from '../../../src/tokenizer/index.ts';
+import { characters, tokenizerOf, tokensOf } from './examples.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'chat-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
+type Chat = (asked: Conversation) => string | undefined;
+const withChat = (chat: Chat) => tokenizerOf(tokensOf, { eos: 2, chat });
+
 /** As ChatML writes it, with `before` in front of all. */
-const chatml = (before = '') => ({
-  ...characters,
-  chat: {
-    render: (messages: readonly { role: string; content: string }[], generationPrompt: boolean) =>
+const chatml = (before = '') =>
+  withChat(
+    ({ messages, generationPrompt }) =>
       before +
       messages.map(({ role, content }) => `<${role}>${content}<end>\n`).join('') +
       (generationPrompt ? '<assistant>' : ''),
-  },
-});
+  );
 const options = { maxLength: 200, mode: 'train', file: 'chat.jsonl' } as const;
 const user = (content: string): Message => ({ role: 'user', content });
 const assistant = (content: string): Message => ({ role: 'assistant', content });
@@ -25,8 +27,8 @@ const twoTurns = [user('Hi'), assistant('Hello'), user('Bye'), assistant('So lon
 const textOf = (tokens: readonly number[]) => String.fromCodePoint(...tokens);
 
 describe('format chat', () => {
-  test('reads all of the conversation, predicts what the assistant says and the end of its turns', () => {
-    const [example] = tokenize([{ messages: twoTurns }], 'chat', chatml(), options);
+  test('reads all of the conversation, predicts what the assistant says and the end of its turns', async () => {
+    const [example] = await tokenize([{ messages: twoTurns }], 'chat', chatml(), options);
     const { trunk, spans, branches } = example!;
     expect(textOf(trunk)).toBe(
       '<user>Hi<end>\n<assistant>Hello<end>\n<user>Bye<end>\n<assistant>So long<end>',
@@ -35,8 +37,13 @@ describe('format chat', () => {
     expect(spans!.map(([from, to]) => textOf(trunk.slice(from, to)))).toEqual(['Hello<end>', 'So long<end>']);
   });
 
-  test('has no target but those: each is predicted by the token before it', () => {
-    const examples = tokenize([{ messages: twoTurns }, { messages: twoTurns }], 'chat', chatml(), options);
+  test('has no target but those: each is predicted by the token before it', async () => {
+    const examples = await tokenize(
+      [{ messages: twoTurns }, { messages: twoTurns }],
+      'chat',
+      chatml(),
+      options,
+    );
     const [batch] = pack(examples, { capacity: 160, batch: 1 });
     for (const row of [0, 1]) {
       const targets = batch!.targets.filter((target) => target.row === row);
@@ -48,43 +55,46 @@ describe('format chat', () => {
     }
   });
 
-  test('ends a row after its last answer: what the user says behind it is not read', () => {
-    const [example] = tokenize([{ messages: [...twoTurns, user('Wait')] }], 'chat', chatml(), options);
+  test('ends a row after its last answer: what the user says behind it is not read', async () => {
+    const [example] = await tokenize([{ messages: [...twoTurns, user('Wait')] }], 'chat', chatml(), options);
     expect(textOf(example!.trunk)).toMatch(/So long<end>$/);
   });
 
-  test.each<[string, object, string, RegExp]>([
-    ['a model without a template', { chat: undefined }, 'BadModel', /^the tokenizer has no chat template/],
+  test.each<[string, Pick<Tokenizer, 'start'>, string, RegExp]>([
+    ['a model without a template', characters, 'BadModel', /^the tokenizer has no chat template/],
     [
       'roles that the template refuses',
-      {
-        chat: {
-          render: () => {
-            throw new Error('secret');
-          },
-        },
-      },
+      withChat(() => undefined),
       'BadData',
       /^chat.jsonl: row 1: the model's chat template refuses these messages; check the order of their roles$/,
     ],
     [
       'a template that rewrites earlier turns',
-      {
-        chat: {
-          render: (messages: Message[], more: boolean) =>
-            messages.map(({ content }) => content[0]).join('') + messages.length + (more ? '>' : ''),
-        },
-      },
+      withChat(
+        ({ messages, generationPrompt }) =>
+          messages.map(({ content }) => content[0]).join('') +
+          messages.length +
+          (generationPrompt ? '>' : ''),
+      ),
       'BadData',
       /^chat.jsonl: row 1: the model's chat template writes message 1 otherwise when more follows/,
     ],
-  ])('refuses %s', (_, tokenizer, reason, message) => {
-    const run = () => tokenize([{ messages: twoTurns }], 'chat', { ...characters, ...tokenizer }, options);
-    expect(run).toThrow(expect.objectContaining({ reason, message: expect.stringMatching(message) }));
+    [
+      'a template that leaves the answers out',
+      withChat(() => ''),
+      'BadData',
+      /^chat.jsonl: row 1: the model's chat template writes nothing of what the assistant says$/,
+    ],
+  ])('refuses %s', async (_, tokenizer, reason, message) => {
+    await expect(tokenize([{ messages: twoTurns }], 'chat', tokenizer, options)).rejects.toThrow(
+      expect.objectContaining({ reason, message: expect.stringMatching(message) }),
+    );
   });
 
-  test('never cuts an answer', () => {
-    expect(() => tokenize([{ messages: twoTurns }], 'chat', chatml(), { ...options, maxLength: 20 })).toThrow(
+  test('never cuts an answer', async () => {
+    await expect(
+      tokenize([{ messages: twoTurns }], 'chat', chatml(), { ...options, maxLength: 20 }),
+    ).rejects.toThrow(
       'chat.jsonl: row 1: its answers would be cut: the conversation has 74 tokens, more than maxLength 20',
     );
   });
@@ -109,9 +119,9 @@ describe('format chat', () => {
   });
 });
 
-test('short texts share sequences: each token of each is a target once, but the first', () => {
+test('short texts share sequences: each token of each is a target once, but the first', async () => {
   const texts = Array.from({ length: 40 }, (_, i) => 'the moon is bright'.slice(0, 4 + (i % 14)));
-  const examples = tokenize(
+  const examples = await tokenize(
     texts.map((text) => ({ text })),
     'text',
     characters,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Example } from '../../../src/data/index.ts';
-import type { Tokenizer } from '../../../src/tokenizer/index.ts';
+import type { Conversation, RunningTokenizer, Tokenizer } from '../../../src/tokenizer/index.ts';
 
 const tokens = (maxLength: number) =>
   fc.array(fc.integer({ min: 1, max: 9999 }), { minLength: 1, maxLength });
@@ -13,13 +13,33 @@ export const someExamples: fc.Arbitrary<Example[]> = fc
   })
   .map((rows) => rows.map((fields, row) => ({ row, bytes: [], ...fields })));
 
-/** One token a character, its code point; special tokens put 1 in front; 2 is the end token. */
-export const characters: Pick<Tokenizer, 'encode' | 'eos'> = {
-  encode: (text, options) => [
-    ...(options?.specialTokens === false ? [] : [1]),
-    ...[...text].map((character) => character.codePointAt(0)!),
-  ],
-  eos: 2,
-};
+/** A tokenizer for tests: `encode` says what tokens a text has, each of one character's place; 1 is put in front. */
+export function tokenizerOf(
+  encode: (text: string) => number[],
+  { eos, chat }: { eos?: number; chat?: (asked: Conversation) => string | undefined } = { eos: 2 },
+): Pick<Tokenizer, 'start'> {
+  const running: RunningTokenizer = {
+    eos,
+    prefix: 1,
+    chat: chat !== undefined,
+    encode: async (text, { specialTokens = true } = {}) => {
+      const ids = encode(text);
+      const offsets = [...text].map((_, place) => [place, place + 1] as const);
+      return specialTokens
+        ? { ids: [1, ...ids], leading: 1, trailing: 0, offsets: [] }
+        : { ids, leading: 0, trailing: 0, offsets };
+    },
+    write: async (asked) => {
+      const text = chat!(asked);
+      return text === undefined ? undefined : { text, generations: [] };
+    },
+    close: () => {},
+  };
+  return { start: async () => running };
+}
 
-export const tokensOf = (text: string): number[] => characters.encode(text, { specialTokens: false });
+/** One token a character, its code point. */
+export const tokensOf = (text: string): number[] => [...text].map((character) => character.codePointAt(0)!);
+
+/** One token a character; special tokens put 1 in front; 2 is the end token. */
+export const characters = tokenizerOf(tokensOf);

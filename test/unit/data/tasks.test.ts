@@ -116,14 +116,14 @@ test.each<[TaskName, object, string]>([
   expect(await problem(task, { ...rows[task], ...change })).toBe(message);
 });
 
-test('in training the right choice only, in scoring all, after one space and what ended the prompt', () => {
+test('in training the right choice only, in scoring all, after one space and what ended the prompt', async () => {
   const row = { prompt: 'Ice is ', choices: ['hot', 'cöld'], answer: 1 };
   const options = { maxLength: 99, mode: 'score', file: 'rows' } as const;
   const trunk = [1, ...tokensOf('Ice is')];
-  expect(tokenize([row], 'openbookqa', characters, options)).toEqual([
+  expect(await tokenize([row], 'openbookqa', characters, options)).toEqual([
     { row: 0, trunk, branches: [tokensOf('  hot'), tokensOf('  cöld')], answer: 1, bytes: [3, 5] },
   ]);
-  expect(tokenize([row], 'openbookqa', characters, { ...options, mode: 'train' })).toEqual([
+  expect(await tokenize([row], 'openbookqa', characters, { ...options, mode: 'train' })).toEqual([
     { row: 0, trunk, branches: [tokensOf('  cöld')], answer: 0, bytes: [5] },
   ]);
 });

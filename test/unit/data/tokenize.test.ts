@@ -2,15 +2,15 @@ import { describe, expect, test } from 'vitest';
 import { type ErrorReason, OffsiteError } from '../../../src/api/index.ts';
 import { tokenize } from '../../../src/data/index.ts';
 import type { TokenizeOptions } from '../../../src/data/tokenize.ts';
-import { characters, tokensOf } from './examples.ts';
+import { characters, tokenizerOf, tokensOf } from './examples.ts';
 
 const options = { maxLength: 100, mode: 'score', file: 'rows.jsonl' } as const;
 const question = { question: 'Who?', choices: ['you', ' mé'], answer: 1 };
 const prompt = [1, ...tokensOf('Question: Who?\nAnswer:')];
 
-function reason(run: () => unknown): [ErrorReason, string] {
+async function reason(run: () => Promise<unknown>): Promise<[ErrorReason, string]> {
   try {
-    run();
+    await run();
   } catch (error) {
     if (error instanceof OffsiteError) return [error.reason, error.message];
     throw error;
@@ -18,42 +18,49 @@ function reason(run: () => unknown): [ErrorReason, string] {
   throw new Error('it was taken');
 }
 
+const nothing = { ids: [], leading: 0, trailing: 0, offsets: [] };
+
 describe('tokenize', () => {
-  test('multiple choice: special tokens in the prompt only, one leading space, no end token', () => {
-    expect(tokenize([question], 'multipleChoice', characters, options)).toEqual([
+  test('multiple choice: special tokens in the prompt only, one leading space, no end token', async () => {
+    expect(await tokenize([question], 'multipleChoice', characters, options)).toEqual([
       { row: 0, trunk: prompt, branches: [tokensOf(' you'), tokensOf(' mé')], answer: 1, bytes: [3, 3] },
     ]);
   });
 
-  test('multiple choice in train mode keeps the right choice only', () => {
-    const [example] = tokenize([question], 'multipleChoice', characters, { ...options, mode: 'train' });
+  test('multiple choice in train mode keeps the right choice only', async () => {
+    const [example] = await tokenize([question], 'multipleChoice', characters, { ...options, mode: 'train' });
     expect(example).toEqual({ row: 0, trunk: prompt, branches: [tokensOf(' mé')], answer: 0, bytes: [3] });
   });
 
-  test('a context stands before the question', () => {
-    const [example] = tokenize([{ ...question, context: 'A tale.' }], 'multipleChoice', characters, options);
+  test('a context stands before the question', async () => {
+    const [example] = await tokenize(
+      [{ ...question, context: 'A tale.' }],
+      'multipleChoice',
+      characters,
+      options,
+    );
     expect(example!.trunk).toEqual([1, ...tokensOf('A tale.\nQuestion: Who?\nAnswer:')]);
   });
 
-  test('a completion ends with the end token, and nothing is put between it and its prompt', () => {
-    expect(tokenize([{ prompt: 'ab', completion: 'c' }], 'completion', characters, options)).toEqual([
+  test('a completion ends with the end token, and nothing is put between it and its prompt', async () => {
+    expect(await tokenize([{ prompt: 'ab', completion: 'c' }], 'completion', characters, options)).toEqual([
       { row: 0, trunk: [1, ...tokensOf('ab')], branches: [[...tokensOf('c'), 2]], answer: 0, bytes: [1] },
     ]);
   });
 
-  test('text is cut at maxLength', () => {
+  test('text is cut at maxLength', async () => {
     const cut = { ...options, maxLength: 3 };
-    expect(tokenize([{ text: 'abcdef' }], 'text', characters, cut)).toEqual([
+    expect(await tokenize([{ text: 'abcdef' }], 'text', characters, cut)).toEqual([
       { row: 0, trunk: [1, ...tokensOf('ab')], branches: [], bytes: [] },
     ]);
   });
 
   test.each(['train', 'score'] as const)(
     '%s: a row whose answer would be cut is refused with its number',
-    (mode) => {
+    async (mode) => {
       const long = { question: 'Who?', choices: ['x'.repeat(90), 'y'.repeat(90)], answer: 0 };
       const rows = [question, long];
-      expect(reason(() => tokenize(rows, 'multipleChoice', characters, { ...options, mode }))).toEqual([
+      expect(await reason(() => tokenize(rows, 'multipleChoice', characters, { ...options, mode }))).toEqual([
         'BadData',
         'rows.jsonl: row 2: its answer would be cut: 23 tokens of prompt and 91 of answer are more than maxLength 100;' +
           ' raise maxLength or shorten the row',
@@ -61,39 +68,39 @@ describe('tokenize', () => {
     },
   );
 
-  test('rows are numbered from the start of their file', () => {
+  test('rows are numbered from the start of their file', async () => {
     const after = { ...options, maxLength: 3, before: 512 };
-    expect(reason(() => tokenize([question], 'multipleChoice', characters, after))[1]).toMatch(
+    expect((await reason(() => tokenize([question], 'multipleChoice', characters, after)))[1]).toMatch(
       /^rows\.jsonl: row 513: its answer would be cut/,
     );
   });
 
-  test('a row of choices without end is refused before memory is taken for it', () => {
+  test('a row of choices without end is refused before memory is taken for it', async () => {
     const choices = Array.from({ length: 8181 }, () => 'x');
     const row = { ...question, choices };
     const take = (more: Partial<TokenizeOptions>) => () =>
       tokenize([row], 'multipleChoice', characters, { ...options, ...more });
-    expect(reason(take({}))).toEqual([
+    expect(await reason(take({}))).toEqual([
       'BadData',
       'rows.jsonl: row 1: its prompt and 8181 choices have 16385 tokens, and a row may have 16384 in all; leave choices out',
     ]);
-    expect(take({ mode: 'train' })()).toHaveLength(1);
-    expect(take({ maxLength: 16385 })()).toHaveLength(1);
+    expect(await take({ mode: 'train' })()).toHaveLength(1);
+    expect(await take({ maxLength: 16385 })()).toHaveLength(1);
   });
 
-  test('a row that just fits is taken', () => {
+  test('a row that just fits is taken', async () => {
     const fits = { ...options, maxLength: prompt.length + 4 };
-    expect(tokenize([question], 'multipleChoice', characters, fits)).toHaveLength(1);
+    expect(await tokenize([question], 'multipleChoice', characters, fits)).toHaveLength(1);
   });
 
-  test('a text without tokens, and a tokenizer without an end token, are named', () => {
-    const silent = { ...characters, encode: () => [] };
-    expect(reason(() => tokenize([{ text: 'a' }], 'text', silent, options))).toEqual([
+  test('a text without tokens, and a tokenizer without an end token, are named', async () => {
+    const silent = { start: async () => ({ ...(await characters.start()), encode: async () => nothing }) };
+    expect(await reason(() => tokenize([{ text: 'a' }], 'text', silent, options))).toEqual([
       'BadData',
       'rows.jsonl: row 1: the tokenizer makes no token of a text in it; remove the row',
     ]);
-    const endless = { encode: characters.encode, eos: undefined };
+    const endless = tokenizerOf(tokensOf, {});
     const rows = [{ prompt: 'a', completion: 'b' }];
-    expect(reason(() => tokenize(rows, 'completion', endless, options))[0]).toBe('BadModel');
+    expect((await reason(() => tokenize(rows, 'completion', endless, options)))[0]).toBe('BadModel');
   });
 });

@@ -1,0 +1,52 @@
+import { badData } from '../api/index.ts';
+import type { TextTokens } from './text-tokens.ts';
+
+/** Answers to one prompt, in tokens. */
+export interface AnswerTokens {
+  readonly trunk: readonly number[];
+  readonly branches: readonly (readonly number[])[];
+  readonly starts?: readonly number[];
+}
+
+/**
+ * The tokens of a prompt with each of its continuations, as the whole texts have them: a tokenizer may join what stands on
+ * both sides of the seam, or put a mark before each text. What lies behind as many tokens as the prompt alone has is the
+ * answer (lm-evaluation-harness's rule). The trunk is what all whole texts begin with, and no more than the prompt.
+ * @throws OffsiteError BadData where an answer has no token of its own
+ */
+export async function answerTokens(
+  prompt: string,
+  continuations: readonly string[],
+  tokens: TextTokens,
+): Promise<AnswerTokens> {
+  const kept = prompt.replace(spacesAtTheEnd, '');
+  const spaces = prompt.slice(kept.length);
+  const [alone, ...wholes] = await Promise.all([
+    tokens.leadingTo(kept),
+    ...continuations.map((continuation) => tokens.open(`${kept}${spaces}${continuation}`)),
+  ]);
+  const [begin, length] = alone.length === 0 ? [[tokens.prefix()], 1] : [[], alone.length];
+  const texts = wholes.map((whole) => [...begin, ...whole]);
+  for (const text of texts)
+    if (text.length <= length)
+      throw badData(
+        `${tokens.where}: an answer has no token of its own: the tokenizer joins it to the end of its prompt, or makes no token of it; move the end of the prompt to the answer, or remove the row`,
+      );
+  const trunk = sharedStart(texts, length);
+  return {
+    trunk: texts[0]!.slice(0, trunk),
+    branches: texts.map((text) => text.slice(trunk)),
+    ...(trunk < length ? { starts: texts.map(() => length - trunk) } : {}),
+  };
+}
+
+/** What Python takes for white space at the end of a text: it goes to the answer, since tokens are words with the space before them. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: four separators are white space there
+const spacesAtTheEnd = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$/;
+
+/** How many of the first tokens are the same in all texts, `most` at the most. */
+function sharedStart([first, ...others]: readonly (readonly number[])[], most: number): number {
+  let shared = 0;
+  while (shared < most && others.every((other) => other[shared] === first![shared])) shared++;
+  return shared;
+}

@@ -1,0 +1,65 @@
+/** What the process is to compute, one request at a time. */
+export type Request =
+  | {
+      what: 'load';
+      /** tokenizer.json's text. */
+      tokenizer: string;
+      /** The tokens whose ids are asked for. */
+      names: readonly string[];
+      /** How many rows the embedding has; tokens behind them are told. */
+      rows?: number | undefined;
+      template?: Template | undefined;
+    }
+  | { what: 'encode'; texts: readonly string[]; specialTokens: boolean; offsets: boolean }
+  | { what: 'render'; conversations: readonly Conversation[] };
+
+/** The model's template and the special tokens that it may write, by their names (`eos_token`). */
+export interface Template {
+  readonly text: string;
+  readonly specialTokens: Readonly<Record<string, string>>;
+}
+
+export interface Conversation {
+  readonly messages: readonly { readonly role: string; readonly content: string }[];
+  /** Whether what stands before an answer of the assistant is added. */
+  readonly generationPrompt: boolean;
+}
+
+/** A conversation as the template writes it. */
+export interface Written {
+  readonly text: string;
+  /** What stands between the template's own `generation` tags, [from, to) of the text; none where it has no such tags. */
+  readonly generations: readonly (readonly [from: number, to: number])[];
+}
+
+/** What it answers: `failed` is the model's fault, with the reason; `refused` is a template's own word on a conversation. */
+export type Reply =
+  | { ids: (number | undefined)[] }
+  | { encodings: Encodings }
+  | { written: (Written | { refused: true } | { failed: string })[] }
+  | { failed: string };
+
+/** Encodings of several texts, one behind the other. */
+export interface Encodings {
+  readonly ids: Int32Array;
+  /** Of each text: how many tokens, and how many of the first and last the tokenizer's own rule puts around it (BOS, EOS). */
+  readonly lengths: Int32Array;
+  readonly leading: Int32Array;
+  readonly trailing: Int32Array;
+  /** Of each token the part of its text, [from, to) in UTF-16 units, two numbers a token; empty unless asked for. */
+  readonly offsets: Int32Array;
+  /** The first token without a row in the embedding, and the text that has it. */
+  readonly beyond?: { readonly text: number; readonly id: number; readonly token: string } | undefined;
+}
+
+/** What the process sends home: the answer, or that it ends itself. */
+export type Message = Reply | { exceeded: 'time' | 'memory' };
+
+/** A request with what it may take. */
+export interface Order {
+  readonly request: Request;
+  /** Seconds of computing. */
+  readonly seconds: number;
+  /** Bytes of memory of the whole process. */
+  readonly memory: number;
+}

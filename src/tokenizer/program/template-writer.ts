@@ -1,0 +1,160 @@
+import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
+import type { Conversation, Template, Written } from './messages.ts';
+
+/** A conversation that the template itself does not take. */
+class Refusal extends Error {}
+
+/** A template that cannot be used, in words that may be shown: they hold nothing of a conversation. */
+class Fault extends Error {}
+
+/** Interprets a chat template (Jinja) as transformers does. */
+export class TemplateWriter {
+  readonly #program: ReturnType<typeof parse>;
+  readonly #names: Readonly<Record<string, unknown>>;
+  readonly #marks: Marks | undefined;
+
+  /** @throws Error where it is no Jinja */
+  constructor({ text, specialTokens }: Template) {
+    const whole = trimmed(text);
+    this.#marks = generationTag.test(whole) ? marksFor() : undefined;
+    // The interpreter takes one line feed from the end, and trimmed() has done so.
+    this.#program = parse(tokenize(`${withMarks(whole, this.#marks)}\n`));
+    this.#names = { ...specialTokens, ...builtIns };
+  }
+
+  /** The conversation as it is written, or why it is not. */
+  write({ messages, generationPrompt }: Conversation): Written | { refused: true } | { failed: string } {
+    const environment = new Environment();
+    const names = { messages, add_generation_prompt: generationPrompt, ...this.#names };
+    for (const [name, value] of Object.entries(names)) environment.set(name, value);
+    try {
+      const { value } = new NamingInterpreter(environment).run(this.#program);
+      if (value.length > longestText) throw new Fault(`it writes more than ${longestText} characters`);
+      return withoutMarks(value, this.#marks);
+    } catch (error) {
+      return error instanceof Refusal ? { refused: true } : { failed: shownWords(error) };
+    }
+  }
+}
+
+/** What is used of the interpreter; its own types are not found by this module resolution. */
+type Interpreting = new (
+  environment: Environment,
+) => {
+  run(program: unknown): { value: string };
+  evaluate(statement: Statement | undefined, environment: Environment): unknown;
+};
+
+interface Statement {
+  readonly type: string;
+  /** What a call calls. */
+  readonly callee?: { type: string; value?: unknown; property?: { value?: unknown } };
+}
+
+/** Tells what a template calls that is not there, and ends calls without end: the interpreter takes a full stack for a missing name. */
+class NamingInterpreter extends (Interpreter as Interpreting) {
+  #calls = 0;
+
+  override evaluate(statement: Statement | undefined, environment: Environment): unknown {
+    if (statement?.type !== 'CallExpression') return super.evaluate(statement, environment);
+    if (this.#calls === deepestCall) throw new Fault(`its calls are nested deeper than ${deepestCall}`);
+    this.#calls++;
+    try {
+      return super.evaluate(statement, environment);
+    } catch (error) {
+      const name = calledName(statement);
+      if (name === undefined || !(error instanceof Error) || !/is not a function/.test(error.message))
+        throw error;
+      const clock =
+        name === 'strftime_now' ? ' (the clock: equal rows must give equal tokens on any day)' : '';
+      throw new Fault(`it calls ${name}${clock}, which is not given to templates`);
+    } finally {
+      this.#calls--;
+    }
+  }
+}
+
+function calledName({ callee }: Statement): string | undefined {
+  const name = callee?.type === 'Identifier' ? callee.value : callee?.property?.value;
+  return typeof name === 'string' ? name : undefined;
+}
+
+/** The interpreter's own words may hold what a message says; those of these kinds hold names of the template only. */
+function shownWords(error: unknown): string {
+  if (error instanceof Fault) return error.message;
+  const text = error instanceof Error ? error.message : '';
+  const [unknown] = /^Unknown (\w+ )?(filter|test|statement type|variable): \w+$/.exec(text) ?? [];
+  if (unknown !== undefined) return unknown.replace('Unknown', 'it uses an unknown');
+  return 'an expression in it fails';
+}
+
+const deepestCall = 100;
+
+/** Of a conversation as it is written: as much as a row may have. */
+const longestText = 16 * 2 ** 20;
+
+/** What the sandbox of transformers allows. */
+const longestRange = 100_000;
+
+/** What transformers defines for every template. Without its clock: the same rows must give the same tokens on any day. */
+const builtIns = {
+  true: true,
+  True: true,
+  false: false,
+  False: false,
+  none: null,
+  None: null,
+  raise_exception: (message: unknown) => {
+    throw new Refusal(String(message));
+  },
+  range: (...bounds: unknown[]) => {
+    const [from = 0, to = 0, step = 1] = (bounds.length > 1 ? bounds : [0, ...bounds]).map(Number);
+    const count = Math.max(0, Math.ceil((to - from) / step));
+    if (!(count <= longestRange))
+      throw new Fault(`it asks for a range of more than ${longestRange} numbers, or of none that ends`);
+    return Array.from({ length: count }, (_, i) => from + i * step);
+  },
+};
+
+/** Without the line feed at the end, blanks before a block and the line feed behind it, as transformers sets Jinja up. */
+function trimmed(text: string): string {
+  return text
+    .replace(/\n$/, '')
+    .replace(/^[ \t]*(?=\{[#%-])/gm, '')
+    .replace(/(?<=[#%-]\})\n/g, '');
+}
+
+const generationTag = /\{%-?\s*generation\s*-?%\}/;
+
+/** Where an answer begins and ends in what is written: texts that no conversation holds. */
+interface Marks {
+  readonly from: string;
+  readonly to: string;
+}
+
+function marksFor(): Marks {
+  const name = crypto.randomUUID();
+  return { from: `\uFDD0${name}<`, to: `\uFDD0${name}>` };
+}
+
+/** Puts marks in the place of `generation` tags, and keeps what these say of the blanks around them. */
+function withMarks(text: string, marks: Marks | undefined): string {
+  if (marks === undefined) return text;
+  return text.replace(
+    /\{%(-?)\s*(end)?generation\s*(-?)%\}/g,
+    (_, left: string, ends: string | undefined, right: string) =>
+      `${left && '{#--#}'}${ends === undefined ? marks.from : marks.to}${right && '{#--#}'}`,
+  );
+}
+
+function withoutMarks(written: string, marks: Marks | undefined): Written {
+  if (marks === undefined) return { text: written, generations: [] };
+  let text = '';
+  const generations: [number, number][] = [];
+  for (const [i, part] of written.split(marks.from).entries()) {
+    const [said = '', ...rest] = part.split(marks.to);
+    if (i > 0) generations.push([text.length, text.length + said.length]);
+    text += said + rest.join('');
+  }
+  return { text, generations };
+}
