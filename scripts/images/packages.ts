@@ -19,8 +19,13 @@ const installerOnly: Record<string, readonly string[]> = { 'onnxruntime-node': [
 /** As Node names it. */
 export type Architecture = 'x64' | 'arm64';
 
-const otherPlatforms = (architecture: Architecture) =>
-  new RegExp(`^bin/napi-v\\d+/(?!linux(/|$))|^bin/napi-v\\d+/linux/(?!${architecture}(/|$))`);
+/** Of the packages that bring native code for every platform, the files of others than the image's. */
+const otherPlatforms = (architecture: Architecture): Readonly<Record<string, RegExp>> => ({
+  'onnxruntime-node': new RegExp(
+    `^bin/napi-v\\d+/(?!linux(/|$))|^bin/napi-v\\d+/linux/(?!${architecture}(/|$))`,
+  ),
+  tokenizers: new RegExp(`\\.(?!linux-${architecture}-gnu)[\\w-]+\\.node$`),
+});
 const forDevelopers = /\.(d\.[cm]?ts|map|md|markdown)$|^(dist-types|docs|test|tests|examples)(\/|$)/;
 
 /** These packages and all that they depend on, each once, as npm installed them for production. */
@@ -43,7 +48,7 @@ export function packagesFor(names: readonly string[], architecture: Architecture
       skips: (file) =>
         forDevelopers.test(file) ||
         file === 'node_modules' ||
-        (name === 'onnxruntime-node' && foreign.test(file)),
+        foreign[name]?.test(file) === true,
     });
     for (const next of Object.keys(dependencies)) {
       if (!installerOnly[name]?.includes(next)) visit(next, path, next in optionalDependencies);

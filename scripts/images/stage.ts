@@ -51,8 +51,14 @@ const withoutModels: Plugin = {
 async function stageWorker(directory: string, architecture: Architecture): Promise<Component[]> {
   const { metafile } = await build({
     ...common,
-    // A thread's file is named by URL, which no bundler follows.
-    entryPoints: ['src/worker/main.ts', 'src/worker/compute.ts', 'src/data/parquet-thread.ts'],
+    // The files of other threads and processes are named by URL, which no bundler follows.
+    entryPoints: [
+      'src/worker/main.ts',
+      'src/worker/compute.ts',
+      'src/data/parquet-thread.ts',
+      'src/tokenizer/program/main.ts',
+      'src/tokenizer/program/work.ts',
+    ],
     outdir: directory,
     packages: 'external',
     write: false,

@@ -1,41 +1,38 @@
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
-
-type Json = Record<string, unknown>;
-
-/** GPT-2's pre-tokenisation pattern (openai/gpt-2, encoder.py). */
-const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-/** LLaMA 3's, with digits in threes; Qwen2 has them one by one. */
-const cl100k = (digits: string) =>
-  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
-
-const split = (pattern: string) => ({
-  type: 'Split',
-  pattern: { Regex: pattern },
-  behavior: 'Isolated',
-  invert: false,
-});
-const digitsOneByOne = { type: 'Digits', individual_digits: true };
-const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
-
-/** How `tokenizer.ggml.pre` splits text before byte-level BPE (llama.cpp, src/llama-vocab.cpp). */
-const preTokenizers: Readonly<Record<string, readonly Json[]>> = {
-  'gpt-2': [split(gpt2), byteLevel],
-  default: [split(gpt2), byteLevel],
-  smollm: [digitsOneByOne, split(gpt2), byteLevel],
-  'llama-bpe': [split(cl100k('\\p{N}{1,3}')), byteLevel],
-  qwen2: [split(cl100k('\\p{N}')), byteLevel],
-};
+import { printable } from '../progress/index.ts';
+import { byteLevelParts } from './gguf-byte-level.ts';
+import { sentencePieceParts } from './gguf-sentencepiece.ts';
+import type { Json } from './layout.ts';
 
 const listsSchema = z.object({
   tokens: z.array(z.string()).min(1),
   token_type: z.array(z.number()).default([]),
   merges: z.array(z.string()).default([]),
+  scores: z.array(z.number()).default([]),
 });
 
-/** ggml's token types that are matched as a whole: control (3) and user-defined (4). */
-const control = 3;
-const userDefined = 4;
+/** What GGUF says of a tokenizer, beside its name. */
+export interface GgufTokenizer extends z.infer<typeof listsSchema> {
+  get<T>(name: string): T | undefined;
+}
+
+/** How each kind of tokenizer splits and joins, and whether BOS stands before a text that nothing else is said of. */
+export interface Parts {
+  readonly normalizer: Json | null;
+  readonly pre_tokenizer: Json | null;
+  readonly decoder: Json | null;
+  readonly model: Json;
+  readonly bos: boolean;
+}
+
+const kinds: Readonly<Record<string, (tokenizer: GgufTokenizer) => Parts>> = {
+  gpt2: byteLevelParts,
+  llama: sentencePieceParts,
+};
+
+/** ggml's token types that are matched as a whole: unknown, control and user-defined. */
+const [unknown, control, userDefined] = [2, 3, 4];
 
 /**
  * Turns the tokenizer inside GGUF metadata into the hub's tokenizer.json and tokenizer_config.json.
@@ -43,31 +40,28 @@ const userDefined = 4;
  */
 export function fromGguf(metadata: Readonly<Record<string, unknown>>): { tokenizer: Json; config: Json } {
   const get = <T>(name: string) => metadata[`tokenizer.ggml.${name}`] as T | undefined;
-  const model = get<string>('model');
-  if (model !== 'gpt2')
-    throw badModel(`GGUF tokenizer.ggml.model is ${model}; gpt2 (byte-level BPE) is supported`);
-  const pre = get<string>('pre') ?? 'default';
-  const preTokenizer = preTokenizers[pre];
-  if (preTokenizer === undefined) {
+  const kind = String(get('model'));
+  const partsOf = kinds[kind];
+  if (partsOf === undefined)
     throw badModel(
-      `GGUF tokenizer.ggml.pre is ${pre}; ${Object.keys(preTokenizers).join(', ')} are supported`,
+      `GGUF tokenizer.ggml.model is ${printable(kind)}; gpt2 (byte-level BPE) and llama (SentencePiece BPE) are supported`,
     );
-  }
   const lists = listsSchema.safeParse({
     tokens: get('tokens'),
     token_type: get('token_type'),
     merges: get('merges'),
+    scores: get('scores'),
   });
   if (!lists.success) {
     const [name] = lists.error.issues[0]?.path ?? [];
     throw badModel(`GGUF tokenizer.ggml.${String(name)} is missing or no list of the right type`);
   }
-  const { tokens, token_type: types, merges } = lists.data;
+  const { tokens, token_type: types } = lists.data;
+  const { bos: takesBos, ...parts } = partsOf({ ...lists.data, get });
   const token = (name: string) => tokens[get<number>(`${name}_token_id`) ?? -1];
-  const bos = token('bos');
-  const eos = token('eos');
+  const [bos, eos] = [token('bos'), token('eos')];
   const added = tokens.flatMap((content, id) =>
-    types[id] === control || types[id] === userDefined
+    [unknown, control, userDefined].includes(types[id] as number)
       ? [
           {
             id,
@@ -76,33 +70,25 @@ export function fromGguf(metadata: Readonly<Record<string, unknown>>): { tokeniz
             lstrip: false,
             rstrip: false,
             normalized: false,
-            special: types[id] === control,
+            special: types[id] !== userDefined,
           },
         ]
       : [],
   );
-  const addBos = get<boolean>('add_bos_token') === true && bos !== undefined;
+  const before = (get<boolean>('add_bos_token') ?? takesBos) ? bos : undefined;
+  const behind = get<boolean>('add_eos_token') === true ? eos : undefined;
+  const { normalizer, pre_tokenizer, decoder, model } = parts;
   return {
     tokenizer: {
       version: '1.0',
       truncation: null,
       padding: null,
       added_tokens: added,
-      normalizer: null,
-      pre_tokenizer: { type: 'Sequence', pretokenizers: preTokenizer },
-      post_processor: addBos ? bosTemplate(bos, get<number>('bos_token_id') as number) : null,
-      decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-      model: {
-        type: 'BPE',
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: null,
-        end_of_word_suffix: null,
-        fuse_unk: false,
-        byte_fallback: false,
-        vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
-        merges: merges.map((merge) => merge.split(' ')),
-      },
+      normalizer,
+      pre_tokenizer,
+      post_processor: template(before, behind, (text) => tokens.indexOf(text)),
+      decoder,
+      model,
     },
     config: {
       tokenizer_class: 'PreTrainedTokenizerFast',
@@ -116,12 +102,27 @@ export function fromGguf(metadata: Readonly<Record<string, unknown>>): { tokeniz
   };
 }
 
-function bosTemplate(bos: string, id: number): Json {
-  const special = { SpecialToken: { id: bos, type_id: 0 } };
+/** The special tokens around a text, as the hub writes it. */
+function template(
+  before: string | undefined,
+  behind: string | undefined,
+  idOf: (text: string) => number,
+): Json | null {
+  const used = [before, behind].filter((text) => text !== undefined);
+  if (used.length === 0) return null;
+  const special = (text: string | undefined) =>
+    text === undefined ? [] : [{ SpecialToken: { id: text, type_id: 0 } }];
+  const around = (id: string, type_id: number) => [
+    ...special(before),
+    { Sequence: { id, type_id } },
+    ...special(behind),
+  ];
   return {
     type: 'TemplateProcessing',
-    single: [special, { Sequence: { id: 'A', type_id: 0 } }],
-    pair: [special, { Sequence: { id: 'A', type_id: 0 } }, special, { Sequence: { id: 'B', type_id: 1 } }],
-    special_tokens: { [bos]: { id: bos, ids: [id], tokens: [bos] } },
+    single: around('A', 0),
+    pair: [...around('A', 0), ...around('B', 1)],
+    special_tokens: Object.fromEntries(
+      used.map((text) => [text, { id: text, ids: [idOf(text)], tokens: [text] }]),
+    ),
   };
 }

@@ -93,16 +93,20 @@ export function checkEmbedded(
   { rows, written, file }: { rows: number; written: string; file: string },
 ): void {
   const special = new Set<string>();
-  const beyond = (token: string, id: number) =>
-    badModel(
-      `${file}: token ${JSON.stringify(printable(token))} has number ${id}, and the model's embedding has ${rows} rows (0 to ${rows - 1})`,
-    );
+  let first: [token: string, id: number] | undefined;
+  const look = (token: string, id: number) => {
+    if (id >= rows && id < (first?.[1] ?? Number.POSITIVE_INFINITY)) first = [token, id];
+  };
   const processor = JSON.stringify(tokenizer['post_processor'] ?? null);
   for (const { id, content, special: isSpecial } of addedTokens(tokenizer)) {
     if (isSpecial) special.add(content);
     const used = !isSpecial || written.includes(content) || processor.includes(JSON.stringify(content));
-    if (id >= rows && used) throw beyond(content, id);
+    if (used) look(content, id);
   }
-  for (const [token, id] of vocabularyOf(tokenizer))
-    if (id >= rows && !special.has(token)) throw beyond(token, id);
+  for (const [token, id] of vocabularyOf(tokenizer)) if (!special.has(token)) look(token, id);
+  if (first === undefined) return;
+  const [token, id] = first;
+  throw badModel(
+    `${file}: token ${JSON.stringify(printable(token))} has number ${id}, and the model's embedding has ${rows} rows (0 to ${rows - 1})`,
+  );
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type ErrorReason, OffsiteError } from '../../../src/api/index.ts';
-import { tokenize } from '../../../src/data/index.ts';
+import { pack, tokenize } from '../../../src/data/index.ts';
 import type { TokenizeOptions } from '../../../src/data/tokenize.ts';
 import { characters, tokenizerOf, tokensOf } from './examples.ts';
 
@@ -102,5 +102,80 @@ describe('tokenize', () => {
     const endless = tokenizerOf(tokensOf, {});
     const rows = [{ prompt: 'a', completion: 'b' }];
     expect((await reason(() => tokenize(rows, 'completion', endless, options)))[0]).toBe('BadModel');
+  });
+});
+
+describe('a tokenizer that joins what stands on both sides of the seam', () => {
+  /** Two tokens a word: its first letters, and its end; blanks belong to the word behind them. */
+  const pieces = (text: string) => text.match(/ ?[^ ]{1,2}/g) ?? [];
+  const ids = new Map<string, number>();
+  const idOf = (piece: string) => ids.get(piece) ?? ids.set(piece, 10 + ids.size).get(piece)!;
+  const words = tokenizerOf((text) => pieces(text).map(idOf));
+  const of = (...texts: string[]) => texts.map(idOf);
+
+  test('an answer has the tokens of the whole text, and the trunk is what all of these begin with', async () => {
+    const row = { prompt: 'Ab c', completion: 'd ef' };
+    expect(await tokenize([row], 'completion', words, options)).toEqual([
+      { row: 0, trunk: [1, ...of('Ab', ' cd')], branches: [[...of(' ef'), 2]], answer: 0, bytes: [4] },
+    ]);
+    const rows = [{ prompt: 'Ab c', choices: ['ef', 'gh'], answer: 1 }];
+    const seams = tokenizerOf((text) => pieces(text.replace('c ef', 'cef')).map(idOf));
+    const [example] = await tokenize(rows, 'openbookqa', seams, options);
+    expect(example).toEqual({
+      row: 0,
+      trunk: [1, ...of('Ab')],
+      branches: [of(' ce', 'f'), of(' c', ' gh')],
+      starts: [1, 1],
+      answer: 1,
+      bytes: [2, 2],
+    });
+    const [batch] = pack([example!], { capacity: 16, batch: 1 });
+    expect(batch!.targets.map(({ from, token, branch }) => [batch!.ids[from], token, branch])).toEqual([
+      [...of(' ce', 'f'), 1],
+      [...of(' c', ' gh'), 2],
+    ]);
+  });
+
+  test('an answer without a token of its own is refused with its row', async () => {
+    const rows = [{ prompt: 'Ab c', completion: 'd' }];
+    expect(await reason(() => tokenize(rows, 'completion', words, options))).toEqual([
+      'BadData',
+      expect.stringMatching(/^rows\.jsonl: row 1: an answer has no token of its own/),
+    ]);
+  });
+
+  test('white space at the end of a prompt goes to the answer, as Python knows it', async () => {
+    const row = { prompt: 'Ab\u00a0\n \u001c', completion: 'cd' };
+    const [example] = await tokenize([row], 'completion', characters, options);
+    expect(example).toMatchObject({
+      trunk: [1, ...tokensOf('Ab')],
+      branches: [[...tokensOf('\u00a0\n \u001ccd'), 2]],
+    });
+  });
+
+  test('before an answer to nothing stands the token that begins a text', async () => {
+    const bare = { start: async () => ({ ...(await characters.start()), encode: plain }) };
+    const plain = async (text: string) => ({ ids: tokensOf(text), leading: 0, trailing: 0, offsets: [] });
+    const rows = [{ prompt: ' ', completion: 'cd' }];
+    expect(await tokenize(rows, 'completion', bare, options)).toMatchObject([
+      { trunk: [1], branches: [[...tokensOf(' cd'), 2]] },
+    ]);
+    expect(await tokenize(rows, 'completion', characters, options)).toMatchObject([{ trunk: [1] }]);
+  });
+
+  test('a text with the name of a token that the model has no row for is refused, by number', async () => {
+    const beyond = { id: 999, token: '<image>' };
+    const encode = async (text: string) => ({
+      ids: tokensOf(text),
+      leading: 0,
+      trailing: 0,
+      offsets: [],
+      beyond,
+    });
+    const without = { start: async () => ({ ...(await characters.start()), encode }) };
+    expect(await reason(() => tokenize([{ text: 'a' }], 'text', without, options))).toEqual([
+      'BadData',
+      "rows.jsonl: row 1: a text in it has the special token number 999, for which the model's embedding has no row; remove the token's name from the row",
+    ]);
   });
 });

@@ -5,8 +5,10 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
 import type { Checkpoint } from '../../../src/checkpoint/index.ts';
-import { openTokenizer } from '../../../src/tokenizer/index.ts';
+import { openTokenizer, type Tokenizer } from '../../../src/tokenizer/index.ts';
+import { Encoder } from '../../../src/tokenizer/program/encoder.ts';
 import { writeTinyModel } from '../../tiny/index.ts';
+import { tinyTokenizer, writeTinyTokenizer } from '../../tiny/tokenizer.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'tokenizer-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -22,14 +24,31 @@ function badModelOf(open: () => unknown): string {
   throw new Error('it was opened');
 }
 
+/** What a bundle would carry of it, in the library. */
+function encoderOf({ files }: Tokenizer) {
+  const [file] = files;
+  const encoder = new Encoder(new TextDecoder().decode(file!.bytes));
+  return async (text: string, specialTokens = true) => {
+    const { ids } = await encoder.encode([text], { specialTokens, offsets: false });
+    return [...ids];
+  };
+}
+
+/** A directory with this beside a tiny tokenizer's own fields. */
+function withFields(fields: object, config: object = {}): string {
+  const place = mkdtempSync(join(directory, 'changed-'));
+  writeFileSync(join(place, 'tokenizer.json'), JSON.stringify({ ...tinyTokenizer(), ...fields }));
+  writeFileSync(join(place, 'tokenizer_config.json'), JSON.stringify(config));
+  return place;
+}
+
 describe('tokenizer.json', () => {
-  test('a byte-level tokenizer gives a token a byte', () => {
+  test('a byte-level tokenizer gives a token a byte', async () => {
     writeTinyModel(join(directory, 'tiny'), { layers: 1 });
-    const tokenizer = openTokenizer(join(directory, 'tiny'));
-    expect(tokenizer.eos).toBe(256);
-    fc.assert(
-      fc.property(fc.string({ unit: 'grapheme' }), (text) => {
-        expect(tokenizer.encode(text, { specialTokens: false })).toEqual([...Buffer.from(text)]);
+    const encode = encoderOf(openTokenizer(join(directory, 'tiny')));
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: 'grapheme' }), async (text) => {
+        expect(await encode(text)).toEqual([...Buffer.from(text)]);
       }),
     );
   });
@@ -37,17 +56,72 @@ describe('tokenizer.json', () => {
   test.each([
     ['tokenizer.json', '{', 'tokenizer.json: is not JSON'],
     ['tokenizer.json', 'null', 'tokenizer.json: is not a JSON object'],
-    ['tokenizer.json', '{}', 'tokenizer.json: the tokenizer cannot be used'],
+    ['tokenizer.json', '['.repeat(100), 'tokenizer.json: '],
     ['tokenizer_config.json', 'null', 'tokenizer_config.json: is not a JSON object'],
-  ])('%s that holds %s is refused', (name, text, message) => {
+    ['chat_template.jinja', 'x'.repeat(2 ** 20 + 1), 'chat_template.jinja: is larger than 1 MiB'],
+  ])('%s that holds %.10s is refused', (name, text, message) => {
     const place = mkdtempSync(join(directory, 'bad-'));
-    writeTinyModel(place, { layers: 1 });
+    writeTinyTokenizer(place);
     writeFileSync(join(place, name), text);
     expect(badModelOf(() => openTokenizer(place))).toContain(message);
   });
 
-  test('none at all is refused', () => {
-    expect(badModelOf(() => openTokenizer(directory))).toContain('holds no tokenizer.json');
+  test('none at all is refused; of an older kind it is said how it is made into one', () => {
+    const place = mkdtempSync(join(directory, 'none-'));
+    expect(badModelOf(() => openTokenizer(place))).toContain(
+      'holds no tokenizer.json, and there is no tokenizer',
+    );
+    for (const name of ['merges.txt', 'vocab.json']) writeFileSync(join(place, name), '');
+    expect(badModelOf(() => openTokenizer(place))).toBe(
+      `${place}: holds no tokenizer.json but vocab.json and merges.txt; transformers makes it of them:` +
+        ` python -c "from transformers import AutoTokenizer as T; T.from_pretrained('${place}').save_pretrained('${place}')"`,
+    );
+  });
+
+  const sequence = (depth: number): object =>
+    depth === 0 ? { type: 'NFC' } : { type: 'Sequence', normalizers: [sequence(depth - 1)] };
+
+  test.each<[object, string]>([
+    [{ normalizer: { type: 'Rot13\u001b[2J' } }, 'normalizer: Rot13'],
+    [
+      { pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'Digits' }, { type: 'Tekken' }] } },
+      'pre_tokenizer.pretokenizers[1]: Tekken is not supported (BertPreTokenizer, ',
+    ],
+    [{ post_processor: { type: 'Magic' } }, 'post_processor: Magic is not supported'],
+    [{ model: { type: 'Char' } }, 'model: Char is not supported (BPE, Unigram, WordLevel, WordPiece are)'],
+    [{ normalizer: sequence(10) }, 'normalizer: has more than 64 members, or is nested deeper than 8'],
+    [
+      { normalizer: { type: 'Sequence', normalizers: Array.from({ length: 65 }, () => ({ type: 'NFC' })) } },
+      'normalizer: has more than 64 members',
+    ],
+    [{ model: { type: 'BPE', vocab: {}, merges: [], dropout: 0.1 } }, 'model.dropout is 0.1'],
+  ])('%.80j is refused by name', (fields, message) => {
+    const told = badModelOf(() => openTokenizer(withFields(fields)));
+    expect(told).toContain(message);
+    expect(told).not.toContain('\u001b');
+  });
+});
+
+describe('tokens that the embedding has no row for', () => {
+  const rowsOf = (fields: object, config: object, rows: number) => () =>
+    openTokenizer(withFields(fields, config), undefined, rows);
+  const image = { id: 257, content: '<image>', special: true };
+  const added_tokens = [...(tinyTokenizer() as { added_tokens: object[] }).added_tokens, image];
+
+  test('are told when the model is opened, with the first of them', () => {
+    expect(badModelOf(rowsOf({}, { eos_token: '<|end|>' }, 256))).toMatch(
+      /tokenizer\.json: token "<\|end\|>" has number 256, and the model's embedding has 256 rows \(0 to 255\)$/,
+    );
+    expect(badModelOf(rowsOf({}, {}, 9))).toMatch(/has number 9, and the model's embedding has 9 rows/);
+    const plain = { added_tokens: [{ ...image, special: false }] };
+    expect(badModelOf(rowsOf(plain, {}, 257))).toContain('token "<image>" has number 257');
+    expect(rowsOf({}, {}, 257)).not.toThrow();
+  });
+
+  test('may be special ones that nothing writes but their own name', () => {
+    expect(rowsOf({ added_tokens }, {}, 257)).not.toThrow();
+    expect(badModelOf(rowsOf({ added_tokens }, { pad_token: '<image>' }, 257))).toContain('number 257');
+    expect(badModelOf(rowsOf({ added_tokens }, { chat_template: 'x<image>' }, 257))).toContain('number 257');
   });
 });
 
@@ -66,27 +140,57 @@ describe('the tokenizer inside GGUF', () => {
     merges: ['a b'],
     bos_token_id: 4,
     eos_token_id: 5,
-    add_bos_token: true,
+  };
+  const piece = {
+    model: 'llama',
+    tokens: ['<unk>', '<s>', '</s>', '<0xC3>', '<0xA9>', '▁', 'a', 'b', '▁a', 'ab'],
+    scores: [0, 0, 0, 0, 0, -1, -2, -3, -10, -9],
+    token_type: [2, 3, 3, 6, 6, 1, 1, 1, 1, 1],
+    bos_token_id: 1,
+    eos_token_id: 2,
   };
 
-  test('merges, keeps control tokens whole, and puts the first token where it is asked for', () => {
-    const tokenizer = inside(good);
-    expect(tokenizer.encode('ab a')).toEqual([4, 2, 3, 0]);
-    expect(tokenizer.encode('ab</s>', { specialTokens: false })).toEqual([2, 5]);
-    expect(tokenizer.eos).toBe(5);
-    expect(inside({ ...good, add_bos_token: false }).encode('ab')).toEqual([2]);
+  test('merges, keeps control tokens whole, and puts the first token where it is asked for', async () => {
+    const encode = encoderOf(inside({ ...good, add_bos_token: true }));
+    expect(await encode('ab a')).toEqual([4, 2, 3, 0]);
+    expect(await encode('ab</s>', false)).toEqual([2, 5]);
+    expect(await encoderOf(inside(good))('ab')).toEqual([2]);
+    expect(await encoderOf(inside({ ...good, add_eos_token: true }))('ab')).toEqual([2, 5]);
+  });
+
+  test('llama-bpe takes a word that is a token before it merges, and puts BOS in front unless told otherwise', async () => {
+    const llama = { ...good, pre: 'llama-bpe', merges: [] };
+    expect(await encoderOf(inside(llama))('ab')).toEqual([4, 2]);
+    expect(await encoderOf(inside({ ...llama, add_bos_token: false }))('ab')).toEqual([2]);
+    expect(await encoderOf(inside({ ...good, merges: [] }))('ab')).toEqual([0, 1]);
+  });
+
+  test('SentencePiece joins by score, marks blanks, writes bytes, and puts BOS in front unless told otherwise', async () => {
+    const encode = encoderOf(inside(piece));
+    expect(await encode('ab')).toEqual([1, 5, 9]);
+    expect(await encode('é a')).toEqual([1, 5, 3, 4, 8]);
+    expect(await encode('a</s>b')).toEqual([1, 8, 2, 5, 7]);
+    expect(await encoderOf(inside({ ...piece, add_bos_token: false, add_space_prefix: false }))('a')).toEqual(
+      [6],
+    );
   });
 
   test.each<[string, Record<string, unknown>, string]>([
     [
       'another model',
-      { model: 'llama' },
-      'tokenizer.ggml.model is llama; gpt2 (byte-level BPE) is supported',
+      { model: 't5' },
+      'tokenizer.ggml.model is t5; gpt2 (byte-level BPE) and llama (SentencePiece BPE) are supported',
     ],
     ['an unknown splitting', { pre: 'tekken' }, 'tokenizer.ggml.pre is tekken'],
     ['no tokens', { tokens: undefined }, 'tokenizer.ggml.tokens is missing or no list of the right type'],
     ['tokens that are numbers', { tokens: [1, 2] }, 'tokenizer.ggml.tokens is missing or no list'],
     ['merges in one text', { merges: 'a b' }, 'tokenizer.ggml.merges is missing or no list'],
+    ['no scores', { model: 'llama' }, 'tokenizer.ggml.scores has 0 numbers for 6 tokens'],
+    [
+      'a token without end',
+      { model: 'llama', tokens: ['a'.repeat(129)], token_type: [], scores: [0] },
+      'tokenizer.ggml.tokens: a token has 129 characters; at most 128 are supported',
+    ],
   ])('%s is refused', (_, change, message) => {
     expect(badModelOf(() => inside({ ...good, ...change }))).toContain(message);
   });

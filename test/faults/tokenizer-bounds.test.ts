@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openTokenizer, type RunningTokenizer } from '../../../src/tokenizer/index.ts';
-import { tinyTokenizer } from '../../tiny/tokenizer.ts';
+import { openTokenizer, type RunningTokenizer } from '../../src/tokenizer/index.ts';
+import { tinyTokenizer } from '../tiny/tokenizer.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'computing-'));
 afterAll(() => rmSync(directory, { recursive: true }));

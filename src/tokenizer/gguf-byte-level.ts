@@ -1,0 +1,66 @@
+import { badModel } from '../api/index.ts';
+import { printable } from '../progress/index.ts';
+import type { GgufTokenizer, Parts } from './gguf.ts';
+import type { Json } from './layout.ts';
+
+/** GPT-2's pre-tokenisation pattern (openai/gpt-2, encoder.py). */
+const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+/** LLaMA 3's, with digits in threes; Qwen2 has them one by one. */
+const cl100k = (digits: string) =>
+  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+
+const split = (pattern: string) => ({
+  type: 'Split',
+  pattern: { Regex: pattern },
+  behavior: 'Isolated',
+  invert: false,
+});
+const digitsOneByOne = { type: 'Digits', individual_digits: true };
+const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
+
+interface Splitting {
+  readonly pretokenizers: readonly Json[];
+  /** Whether a word that is a token as it stands is taken before anything is merged, and BOS stands before a text. */
+  readonly wholeWordsAndBos?: true;
+}
+
+/** How `tokenizer.ggml.pre` splits text before byte-level BPE (llama.cpp, src/llama-vocab.cpp). */
+const splittings: Readonly<Record<string, Splitting>> = {
+  'gpt-2': { pretokenizers: [split(gpt2), byteLevel] },
+  default: { pretokenizers: [split(gpt2), byteLevel] },
+  smollm: { pretokenizers: [digitsOneByOne, split(gpt2), byteLevel] },
+  'llama-bpe': { pretokenizers: [split(cl100k('\\p{N}{1,3}')), byteLevel], wholeWordsAndBos: true },
+  qwen2: { pretokenizers: [split(cl100k('\\p{N}')), byteLevel] },
+};
+
+/**
+ * Byte-level BPE with its list of merges.
+ * @throws OffsiteError BadModel naming a splitting that is not known
+ */
+export function byteLevelParts({ tokens, merges, get }: GgufTokenizer): Parts {
+  const pre = get<string>('pre') ?? 'default';
+  const splitting = splittings[pre];
+  if (splitting === undefined)
+    throw badModel(
+      `GGUF tokenizer.ggml.pre is ${printable(String(pre))}; ${Object.keys(splittings).join(', ')} are supported`,
+    );
+  const { pretokenizers, wholeWordsAndBos = false } = splitting;
+  return {
+    normalizer: null,
+    pre_tokenizer: { type: 'Sequence', pretokenizers },
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ...(wholeWordsAndBos ? { ignore_merges: true } : {}),
+      vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
+      merges: merges.map((merge) => merge.split(' ')),
+    },
+    bos: wholeWordsAndBos,
+  };
+}

@@ -1,0 +1,81 @@
+import { badModel } from '../api/index.ts';
+import type { GgufTokenizer, Parts } from './gguf.ts';
+import type { Json } from './layout.ts';
+
+/** ggml's token types. */
+const [normal, unknown, unused] = [1, 2, 5];
+const space = '▁';
+const toMark = { type: 'Replace', pattern: { String: ' ' }, content: space };
+
+/** Of a token, in characters; SentencePiece makes none of more than 16, and runs of blanks have up to 32. */
+const longest = 128;
+
+/**
+ * SentencePiece's BPE: of two neighbours that make a token, those are joined whose token has the highest score. Blanks are
+ * marks that belong to the word behind them, one is put before each text, and what has no token is written in bytes.
+ * @throws OffsiteError BadModel where tokens have no scores
+ */
+export function sentencePieceParts({ tokens, token_type: types, scores, get }: GgufTokenizer): Parts {
+  if (scores.length !== tokens.length)
+    throw badModel(
+      `GGUF tokenizer.ggml.scores has ${scores.length} numbers for ${tokens.length} tokens; a llama tokenizer has one for each`,
+    );
+  const pieces = tokens.flatMap((text, id) => {
+    const type = types[id] ?? normal;
+    return type === normal || type === unused ? [{ text, score: scores[id]! }] : [];
+  });
+  const before = { type: 'Prepend', prepend: space };
+  return {
+    normalizer:
+      get<boolean>('add_space_prefix') === false
+        ? toMark
+        : { type: 'Sequence', normalizers: [before, toMark] },
+    pre_tokenizer: null,
+    decoder: null,
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: unknownToken(tokens, types, get) ?? null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: true,
+      byte_fallback: true,
+      vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
+      merges: mergesOf(pieces),
+    } satisfies Json,
+    bos: true,
+  };
+}
+
+function unknownToken(
+  tokens: readonly string[],
+  types: readonly number[],
+  get: GgufTokenizer['get'],
+): string | undefined {
+  return tokens[get<number>('unknown_token_id') ?? types.indexOf(unknown)];
+}
+
+interface Piece {
+  readonly text: string;
+  readonly score: number;
+}
+
+/** The pairs of tokens that make a token, those first whose token has the highest score. */
+function mergesOf(pieces: readonly Piece[]): [left: string, right: string][] {
+  const known = new Set(pieces.map(({ text }) => text));
+  return pieces
+    .toSorted((a, b) => b.score - a.score)
+    .flatMap(({ text }) => pairsOf(text).filter(([left, right]) => known.has(left) && known.has(right)));
+}
+
+/** @throws OffsiteError BadModel at a token that is too long: the pairs of many such would fill the memory */
+function pairsOf(text: string): [left: string, right: string][] {
+  if (text.length > longest)
+    throw badModel(
+      `GGUF tokenizer.ggml.tokens: a token has ${text.length} characters; at most ${longest} are supported`,
+    );
+  const characters = [...text];
+  return characters
+    .slice(1)
+    .map((_, i) => [characters.slice(0, i + 1).join(''), characters.slice(i + 1).join('')]);
+}
