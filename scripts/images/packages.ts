@@ -46,9 +46,7 @@ export function packagesFor(names: readonly string[], architecture: Architecture
       version,
       license: licenseIn(license),
       skips: (file) =>
-        forDevelopers.test(file) ||
-        file === 'node_modules' ||
-        foreign[name]?.test(file) === true,
+        forDevelopers.test(file) || file === 'node_modules' || foreign[name]?.test(file) === true,
     });
     for (const next of Object.keys(dependencies)) {
       if (!installerOnly[name]?.includes(next)) visit(next, path, next in optionalDependencies);

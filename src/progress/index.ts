@@ -7,4 +7,4 @@ export * from './nats.ts';
 export * from './open-terminal.ts';
 export type { FinishedResource, ResourceIdentity, Terminal } from './terminal.ts';
 export * from './watch.ts';
-export { duration, printable } from './words.ts';
+export { duration } from './words.ts';

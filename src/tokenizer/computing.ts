@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { badModel, cancelled } from '../api/index.ts';
-import { printable } from '../progress/index.ts';
+import { badModel, cancelled, printable } from '../api/index.ts';
 import type { Message, Order, Reply, Request } from './program/messages.ts';
 
 /** What a request may take. */
@@ -73,7 +72,7 @@ export class Computing {
     if ('exceeded' in message) throw this.#tooMuch(request, message.exceeded, { ...limits, seconds });
     if ('failed' in message)
       throw badModel(
-        `${this.#options.file}: ${subject(request)} cannot be used: ${printable(message.failed)}`,
+        `${this.#options.file}: ${subject(request)} cannot be used: ${printable(message.failed.slice(0, 300))}`,
       );
     return message;
   }

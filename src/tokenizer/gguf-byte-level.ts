@@ -1,5 +1,4 @@
-import { badModel } from '../api/index.ts';
-import { printable } from '../progress/index.ts';
+import { badModel, printable } from '../api/index.ts';
 import type { GgufTokenizer, Parts } from './gguf.ts';
 import type { Json } from './layout.ts';
 

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { badModel } from '../api/index.ts';
-import { printable } from '../progress/index.ts';
+import { badModel, printable } from '../api/index.ts';
 import { byteLevelParts } from './gguf-byte-level.ts';
 import { sentencePieceParts } from './gguf-sentencepiece.ts';
 import type { Json } from './layout.ts';

@@ -1,5 +1,4 @@
-import { badModel } from '../api/index.ts';
-import { printable } from '../progress/index.ts';
+import { badModel, printable, printableJson } from '../api/index.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -21,6 +20,9 @@ const parts = {
   },
   model: { types: 'BPE, Unigram, WordLevel, WordPiece', members: undefined },
 } as const;
+
+/** Characters of a name from outside in a message. */
+const mostShown = 80;
 
 /** Of members of a sequence, in all; the library goes through them by recursion, and real ones have a handful. */
 const mostMembers = 64;
@@ -45,7 +47,9 @@ export function checkLayout(tokenizer: Json, file: string): void {
           );
         for (const [i, member] of list.entries()) check(member, `${place}.${members}[${i}]`, depth + 1);
       } else if (type !== undefined && !known.includes(String(type)))
-        throw badModel(`${file}: ${place}: ${printable(String(type))} is not supported (${types} are)`);
+        throw badModel(
+          `${file}: ${place}: ${printable(String(type).slice(0, mostShown))} is not supported (${types} are)`,
+        );
     };
     check(tokenizer[name], name, 0);
   }
@@ -107,6 +111,6 @@ export function checkEmbedded(
   if (first === undefined) return;
   const [token, id] = first;
   throw badModel(
-    `${file}: token ${JSON.stringify(printable(token))} has number ${id}, and the model's embedding has ${rows} rows (0 to ${rows - 1})`,
+    `${file}: token ${printableJson(token.slice(0, mostShown))} has number ${id}, and the model's embedding has ${rows} rows (0 to ${rows - 1})`,
   );
 }
