@@ -1,7 +1,7 @@
 /** How this process is to run: flags, or the environment variables that the chart sets. */
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { JobSettings } from './jobs/index.ts';
+import { type JobSettings, type Power, powers } from './jobs/index.ts';
 
 export interface Settings {
   /** Namespaces whose resources are worked on; all where empty. */
@@ -38,6 +38,7 @@ interface Flags {
   workerCudaImage?: string;
   workerImagePullPolicy?: string;
   workerHttpsHosts: string[];
+  workerAllowInTemplates: Power[];
   workerTemplate?: JobSettings['templates'];
   workerCudaTemplate?: JobSettings['templates'];
 }
@@ -74,6 +75,7 @@ export function readSettings(argv: readonly string[]): Settings {
       cudaImage: given(flags.workerCudaImage),
       imagePullPolicy: given(flags.workerImagePullPolicy),
       httpsHosts: flags.workerHttpsHosts,
+      allowInTemplates: flags.workerAllowInTemplates,
       templates: flags.workerTemplate,
       cudaTemplates: flags.workerCudaTemplate,
       natsUrl: workerNatsUrl,
@@ -121,6 +123,13 @@ function options(): Option[] {
       .argParser(listed)
       .default([]),
     option(
+      '--worker-allow-in-templates <powers>',
+      `what resources' templates may ask for, by commas: ${powers.join(', ')}; none when empty`,
+      'OFFSITE_WORKER_ALLOW_IN_TEMPLATES',
+    )
+      .argParser(listOfPowers)
+      .default([]),
+    option(
       '--worker-template <json>',
       'pod template under all resources’ own; of a list each over those before it',
       'OFFSITE_WORKER_TEMPLATE',
@@ -141,6 +150,15 @@ const listed = (value: string) =>
     .split(',')
     .map((name) => name.trim())
     .filter(Boolean);
+
+function listOfPowers(value: string): Power[] {
+  return listed(value).map((name) => {
+    const power = powers.find((known) => known === name);
+    if (power === undefined)
+      throw new InvalidArgumentError(`must be ${powers.join(', ')}, by commas; ${name} is none of them`);
+    return power;
+  });
+}
 
 function filled(value: string): string {
   if (value === '') throw new InvalidArgumentError('must not be empty');

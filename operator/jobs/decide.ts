@@ -2,13 +2,14 @@
 import { isTrue, type Problem, type Resource } from '../../src/api/index.ts';
 import { furthestJob, isOwnVerdict, type Runnable } from './attempt.ts';
 import { holds, resolve } from './dependencies.ts';
-import { addressesOf, type JobSettings } from './job.ts';
+import { addressesOf, installedTemplates, type JobSettings } from './job.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from './objects.ts';
 import { patience, troubleOf } from './pod-trouble.ts';
 import { failedGates, lateResult } from './result.ts';
 import { checkSpec, problemText, readSpec, sizeProblems } from './spec.ts';
 import type { StageName } from './stages.ts';
-import type { Json } from './template.ts';
+import { type Json, merge } from './template.ts';
+import { powerProblems } from './template-powers.ts';
 import {
   type Context,
   conclude,
@@ -44,7 +45,7 @@ export function decide<R extends Resource>(
 
 /** What becomes of a resource whose spec is right. */
 const running = <R extends Resource>(context: Runnable<R>): Verdict =>
-  failed(context) ?? wrongSize(context) ?? suspended(context) ?? work(context);
+  failed(context) ?? notBegun(context) ?? suspended(context) ?? work(context);
 
 /** A spec that cannot be run: nothing runs until it is put right. */
 function wrongSpec<R extends Resource>(context: Context<R>, problems: readonly Problem[]): Verdict {
@@ -55,12 +56,20 @@ function wrongSpec<R extends Resource>(context: Context<R>, problems: readonly P
   };
 }
 
-/** A size that cannot be read stops no Job that was made before it: of that, only the next would need it. */
-function wrongSize<R extends Resource>(context: Runnable<R>): Verdict | undefined {
-  const problems = sizeProblems(context.observed.object);
-  return problems.length === 0 || furthestJob(context) !== undefined
-    ? undefined
-    : wrongSpec(context, problems);
+/**
+ * What keeps an attempt from its first Job. It stops none that was made before it: of a size that cannot be read only the next
+ * would need it, and what the installation allows templates now was not asked then.
+ */
+function notBegun<R extends Resource>(context: Runnable<R>): Verdict | undefined {
+  if (furthestJob(context) !== undefined) return undefined;
+  const { resource, settings, observed } = context;
+  const { template } = resource.spec;
+  const installed = installedTemplates(resource, settings).reduce(merge, {});
+  const problems = [
+    ...sizeProblems(observed.object),
+    ...powerProblems(template, installed, settings.allowInTemplates ?? []),
+  ];
+  return problems.length === 0 ? undefined : wrongSpec(context, problems);
 }
 
 /** What is done stays done while the result-relevant part of its spec is the same, also where the rest of it is wrong. */

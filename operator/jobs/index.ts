@@ -30,6 +30,7 @@ export {
 } from './objects.ts';
 export { type ObserveOptions, observe, writesAlone } from './observe.ts';
 export { Entrances, outputKey, writesOf } from './outputs.ts';
+export { type Power, powers } from './powers.ts';
 export { ProgressWriter } from './progress-writer.ts';
 export { Recent } from './recent.ts';
 export type { Credentials, Reports } from './reports.ts';

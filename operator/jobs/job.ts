@@ -4,6 +4,7 @@ import type { KubeObject } from '../runtime/index.ts';
 import { mountsOf } from './mounts.ts';
 import { annotation, credentialsName, jobName, label, ours } from './names.ts';
 import { workerContainer } from './objects.ts';
+import type { Power } from './powers.ts';
 import { requestsOf, withTemplate } from './requests.ts';
 import type { Input, Inputs, StageWork } from './stages.ts';
 import { isMapping, type Json, merge } from './template.ts';
@@ -16,6 +17,8 @@ export interface JobSettings {
   readonly imagePullPolicy?: string | undefined;
   /** Hosts that pods may ask over HTTPS; any when empty. */
   readonly httpsHosts?: readonly string[];
+  /** What a resource's template may ask for beyond the objects of its namespace; nothing when absent. */
+  readonly allowInTemplates?: readonly Power[];
   /** Pod templates under every resource's own, each over those before it. */
   readonly templates?: readonly Json[] | undefined;
   /** The same, over `templates`, for provider cuda. */
@@ -151,11 +154,16 @@ const podFailurePolicy = {
   ],
 };
 
-/** The installation's templates, and over them the resource's. */
-const templatesFor = ({ spec }: Resource, { templates = [], cudaTemplates = [] }: JobSettings): Json[] => [
-  ...templates,
-  ...(spec.engine.provider === 'cuda' ? cudaTemplates : []),
-  spec.template ?? {},
+/** The installation's templates, each over those before it. */
+export const installedTemplates = (
+  { spec }: Resource,
+  { templates = [], cudaTemplates = [] }: JobSettings,
+): Json[] => [...templates, ...(spec.engine.provider === 'cuda' ? cudaTemplates : [])];
+
+/** These, and over them the resource's. */
+const templatesFor = (resource: Resource, settings: JobSettings): Json[] => [
+  ...installedTemplates(resource, settings),
+  resource.spec.template ?? {},
 ];
 
 /** Our defaults, under `theirs`, each over those before it, under what must be so. */

@@ -25,7 +25,7 @@ export class OffsiteError extends Error {
     this.reason = reason;
   }
 
-  /** The exit code of a worker that ends with this error (DESIGN.md, worker exit codes). */
+  /** The exit code of a worker that ends with this error. */
   get exitCode(): number {
     return exitCodes[this.reason];
   }
@@ -43,3 +43,7 @@ export const engineUnavailable = (message: string, options?: ErrorOptions) =>
   new OffsiteError('EngineUnavailable', message, options);
 export const cancelled = (message: string, options?: ErrorOptions) =>
   new OffsiteError('Cancelled', message, options);
+
+/** The system's own error of a call that names no file, with the file. */
+export const withPath = (error: unknown, path: string): Error =>
+  Object.assign(error as Error, { path, message: `${(error as Error).message} '${path}'` });

@@ -103,11 +103,20 @@ export const outputUri = uri(
 );
 
 function uri(pattern: RegExp, right: string) {
-  const inside = withRules(matching(pattern, 1024, right), {
-    holds: (value) => !/^pvc:.*\/\.\.(\/|$)/.test(value),
-    cel: `!self.matches(${celString(/^pvc:.*\/\.\.(\/|$)/)})`,
-    message: 'must not leave its claim: write the path without ".."',
-  });
+  const plain = /^\P{Cc}*$/u;
+  const inside = withRules(
+    matching(pattern, 1024, right),
+    {
+      holds: (value) => plain.test(value),
+      cel: `self.matches(${celString(plain)})`,
+      message: 'must hold no control characters',
+    },
+    {
+      holds: (value) => !/^pvc:.*\/\.\.(\/|$)/.test(value),
+      cel: `!self.matches(${celString(/^pvc:.*\/\.\.(\/|$)/)})`,
+      message: 'must not leave its claim: write the path without ".."',
+    },
+  );
   return withClusterRule(inside, {
     rule: "!self.startsWith('file:')",
     message:

@@ -20,7 +20,7 @@ export function sha256(text: string | Uint8Array): string {
   return `sha256:${createHash('sha256').update(text).digest('hex')}`;
 }
 
-/** The sha256 of a file. @throws OffsiteError BadModel when it cannot be read */
+/** The sha256 of a file. @throws Error of the system, with the path, when it cannot be read */
 export const fileDigest = (path: string): string => hashFile(path).sha256;
 
 /**

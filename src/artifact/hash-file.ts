@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { badModel } from '../api/index.ts';
+import { badModel, OffsiteError, withPath } from '../api/index.ts';
 
 /**
  * The sha256 of a file, read in pieces, and what the file was meanwhile.
- * @throws OffsiteError BadModel when it cannot be read, or is written to while it is
+ * @throws OffsiteError BadModel when it is no plain file, or is written to while it is read
+ * @throws Error of the system, with the path, when it cannot be read
  */
 export function hashFile(path: string): { sha256: string; stat: BigIntStats } {
-  const file = opened(path);
+  // Without O_NONBLOCK, opening a named pipe would wait for its writer.
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const hash = createHash('sha256');
     const stat = fstatSync(file, { bigint: true });
@@ -20,19 +22,8 @@ export function hashFile(path: string): { sha256: string; stat: BigIntStats } {
       throw badModel(`${path}: was changed while it was read; run again`);
     return { sha256: `sha256:${hash.digest('hex')}`, stat };
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    throw badModel(`${path}: cannot be read (${code})`);
+    throw error instanceof OffsiteError ? error : withPath(error, path);
   } finally {
     closeSync(file);
-  }
-}
-
-function opened(path: string): number {
-  try {
-    // Without O_NONBLOCK, opening a named pipe would wait for its writer.
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    throw badModel(`${path}: cannot be opened (${(error as NodeJS.ErrnoException).code})`);
   }
 }

@@ -22,3 +22,4 @@ export {
 } from './place.ts';
 export { StoreError } from './store.ts';
 export { writeWhole } from './whole.ts';
+export { checkWritable } from './writable.ts';

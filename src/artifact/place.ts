@@ -29,7 +29,7 @@ export function resolveUri(uri: string, mounts: Mounts, field: string, secret?: 
       return rest.startsWith('//') ? pathOfUrl(uri, field) : resolve(base, rest);
     case 'pvc': {
       const [, claim = '', path = ''] = /^\/\/([^/]+)\/(.*)$/.exec(rest) ?? [];
-      const directory = claims[claim];
+      const directory = Object.hasOwn(claims, claim) ? claims[claim] : undefined;
       if (directory === undefined) {
         throw badSpec(`${field}: claim ${claim} is not mounted; with offsite run, add --mount ${claim}=DIR`);
       }
@@ -49,12 +49,14 @@ export function resolveUri(uri: string, mounts: Mounts, field: string, secret?: 
 
 function pathOfUrl(url: string, field: string): string {
   try {
-    return fileURLToPath(url);
+    const path = fileURLToPath(url);
+    if (!path.includes('\0')) return path;
   } catch {
-    throw badSpec(
-      `${field}: ${url} names no place on this machine: write file:PATH (from the manifest's directory) or file:///PATH`,
-    );
+    // Said below.
   }
+  throw badSpec(
+    `${field}: ${url} names no place on this machine: write file:PATH (from the manifest's directory) or file:///PATH`,
+  );
 }
 
 /**

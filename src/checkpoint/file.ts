@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { badModel } from '../api/index.ts';
+import { badModel, withPath } from '../api/index.ts';
 import type { Checkpoint, ReadOptions, TensorInfo } from './checkpoint.ts';
 import { blocks, decodeInto, isReadable } from './decode.ts';
 
@@ -18,7 +18,10 @@ export interface Located extends TensorInfo {
   bytes: number;
 }
 
-/** A file that is read at offsets; every short read is an error that names the file. */
+/**
+ * A file that is read at offsets; every short read is an error that names the file. What the system refuses is thrown as its own
+ * error, with the path: a disk that does not answer is no fault of the file.
+ */
 export class RandomAccessFile {
   readonly path: string;
   readonly size: number;
@@ -30,7 +33,8 @@ export class RandomAccessFile {
       // Without O_NONBLOCK, opening a named pipe would wait for its writer.
       this.#descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
-      throw badModel(`${path}: cannot be opened (${(error as NodeJS.ErrnoException).code})`);
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      throw badModel(`${path}: leads to no file`);
     }
     const stat = fstatSync(this.#descriptor);
     if (!stat.isFile()) {
@@ -63,7 +67,7 @@ export class RandomAccessFile {
     try {
       return readSync(this.#descriptor, bytes, at, length, offset);
     } catch (error) {
-      throw badModel(`${this.path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+      throw withPath(error, this.path);
     }
   }
 }

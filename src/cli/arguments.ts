@@ -4,16 +4,24 @@ import { badSpec } from '../api/index.ts';
 
 /** Reads repeated `--mount CLAIM=DIR` options into a table from claim to absolute directory. */
 export function parseMounts(options: readonly string[]): Record<string, string> {
-  const claims: Record<string, string> = {};
-  for (const option of options) {
-    const [claim, directory] = splitOnce(option, '=');
-    if (!claim || !directory) throw badSpec(`--mount ${option}: write --mount CLAIM=DIR`);
-    claims[claim] = resolve(directory);
-    if (statSync(claims[claim], { throwIfNoEntry: false })?.isFile()) {
-      throw badSpec(`--mount ${option}: DIR is a file; it must be a directory`);
-    }
+  return Object.fromEntries(options.map(parseMount));
+}
+
+function parseMount(option: string): [claim: string, directory: string] {
+  const [claim, written] = splitOnce(option, '=');
+  if (!claim || !written) throw badSpec(`--mount ${option}: write --mount CLAIM=DIR`);
+  const directory = resolve(written);
+  if (isFile(directory)) throw badSpec(`--mount ${option}: DIR is a file; it must be a directory`);
+  return [claim, directory];
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    // What is wrong with it is told of the field that names a place there.
+    return false;
   }
-  return claims;
 }
 
 function splitOnce(text: string, separator: string): [string, string] {

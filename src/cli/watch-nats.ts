@@ -37,4 +37,4 @@ function eventOf({ event, shard }: EventMessage): StageEvent {
 }
 
 const isLast = ({ kind, event }: EventMessage) =>
-  event.type === 'result' && stagesOf[kind as Kind]?.at(-1) === event.stage;
+  event.type === 'result' && Object.hasOwn(stagesOf, kind) && stagesOf[kind as Kind].at(-1) === event.stage;

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { badData, isPrintable, printable } from '../api/index.ts';
+import { badData, isPrintable, OffsiteError, printable } from '../api/index.ts';
 import { fileDigest, sha256 } from '../artifact/index.ts';
 import { shardsOf } from './shards.ts';
 
@@ -29,7 +29,6 @@ function shardsDigest(directory: string): string {
   return sha256(lines.sort().join(''));
 }
 
-/** A file that cannot be read is the data's fault here. */
 function digestOfRows(file: string): string {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat?.isDirectory()) throw badData(`${file}: is a directory, not a file`);
@@ -38,6 +37,6 @@ function digestOfRows(file: string): string {
   try {
     return fileDigest(file);
   } catch (error) {
-    throw badData((error as Error).message, { cause: error });
+    throw error instanceof OffsiteError ? badData(error.message) : error;
   }
 }

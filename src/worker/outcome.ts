@@ -1,16 +1,19 @@
 import { OffsiteError, printableLines } from '../api/index.ts';
 import { StoreError } from '../artifact/index.ts';
+import { systemFaultOf } from './system-fault.ts';
 
-/** How a stage ended; the exit code is the worker's (DESIGN.md), 1 where another try may help. */
+/** How a stage ended; the exit code is the worker's, 1 where another try may help. */
 export type StageOutcome =
   | { ok: true; status: Record<string, unknown> }
-  | { ok: false; reason: string; message: string; exitCode: number; status: Record<string, unknown> };
+  | ({ ok: false; status: Record<string, unknown> } & Failure);
 
 /** Why something failed; it crosses threads as plain data. */
 export interface Failure {
   reason: string;
   message: string;
   exitCode: number;
+  /** The file that the system had trouble with, where it names one. */
+  path?: string;
 }
 
 /** A failure that another thread told of. */
@@ -33,17 +36,13 @@ export function failureOf(error: unknown): Failure {
     const { reason, message } = error;
     return { reason: reason === 'AccessDenied' ? reason : 'StoreUnavailable', message, exitCode: 1 };
   }
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
   const message = printableLines(error instanceof Error ? error.message : String(error));
-  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG' || /no space left/i.test(message)) {
-    return {
-      reason: 'NoSpace',
-      message: `the disk is full: ${message}; free space there, then run again: what is done is kept`,
-      exitCode: 1,
-    };
-  }
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-    return { reason: 'AccessDenied', message, exitCode: 1 };
+  const fault = systemFaultOf(error);
+  if (fault !== undefined) {
+    const { path } = error as NodeJS.ErrnoException;
+    const { reason, exitCode, wrong, right } = fault;
+    const words = right === undefined ? `${wrong}: ${message}` : `${wrong}: ${message}; ${right}`;
+    return { reason, exitCode, message: words, ...(path !== undefined && { path }) };
   }
   return { reason: 'InternalError', message, exitCode: 1 };
 }

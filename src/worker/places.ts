@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { badData, badModel, badSpec, type OffsiteError } from '../api/index.ts';
-import { checkReplaceable, resolveUri } from '../artifact/index.ts';
+import { checkReplaceable, checkWritable, resolveUri } from '../artifact/index.ts';
 import type { ArtifactReference, StageJob } from './job.ts';
 
 /** A place that a stage reads, as the spec names it. */
@@ -60,6 +60,27 @@ export function checkOutput(job: StageJob): void {
       throw badSpec(`spec.output.uri: must lie outside of ${field} (${path}); choose another place`);
   }
   checkReplaceable(output, 'spec.output.uri');
+  checkWritable(output, 'spec.output.uri');
+}
+
+/** What the spec says of a path: the field that names it, or something above it, and whose fault a wrong thing there is. */
+export function fieldOf(job: StageJob, path: string): { field: string; wrong: Input['missing'] } | undefined {
+  const output: Input = {
+    ...job.resource.spec.output,
+    field: 'spec.output.uri',
+    path: outputOf(job),
+    missing: badSpec,
+  };
+  const [found] = [...inputsOf(job), output]
+    // What is made lies beside the output until it is whole.
+    .filter(
+      (place) =>
+        path === place.path ||
+        path.startsWith(join(place.path, '/')) ||
+        (place === output && path.startsWith(`${place.path}.`)),
+    )
+    .sort((a, b) => b.path.length - a.path.length);
+  return found && { field: found.field, wrong: path === found.path ? badSpec : found.missing };
 }
 
 /** Where the stage's artifact goes; the probe's lie beside it and are looked after by the probe itself. */

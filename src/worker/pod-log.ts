@@ -7,7 +7,7 @@ export function openLog(environment: NodeJS.ProcessEnv): Logger {
   const level = environment['LOG_LEVEL'] ?? 'info';
   return pino(
     {
-      level: level in pino.levels.values ? level : 'info',
+      level: Object.hasOwn(pino.levels.values, level) ? level : 'info',
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
     },

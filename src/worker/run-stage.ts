@@ -3,8 +3,8 @@ import { Mirror, withStoreUris } from '../artifact/index.ts';
 import { type Emit, Estimator, type StageEvent } from '../progress/index.ts';
 import type { StageJob } from './job.ts';
 import type { KeepRequest } from './messages.ts';
-import { failureOf, type StageOutcome } from './outcome.ts';
-import { checkOutput, inputsOf, outputOf } from './places.ts';
+import { type Failure, failureOf, type StageOutcome } from './outcome.ts';
+import { checkOutput, fieldOf, inputsOf, outputOf } from './places.ts';
 import { findResult, keepResult } from './result-file.ts';
 import { runOnThread } from './thread.ts';
 
@@ -46,22 +46,25 @@ export async function runStage(
     if (outcome.ok) await takeOutput(job, mirror, result, identity);
     await mirror.settled();
     if (result !== undefined) emit(result);
-    return outcome.ok ? outcome : { ...outcome, message: messageOf(outcome, job) };
+    return outcome.ok ? outcome : { ...outcome, ...inWordsOf(job, outcome) };
   } catch (error) {
     await mirror.settled();
     const failure = failureOf(signal.aborted ? cancelled('stopped while files were brought') : error);
-    return { ok: false, ...failure, message: messageOf(failure, job), status: {} };
+    return { ok: false, ...inWordsOf(job, failure), status: {} };
   }
 }
 
-/** What a reader is told: places by their URIs, and of a full disk which one it is. */
-function messageOf(
-  { reason, message }: { reason: string; message: string },
-  { mounts, resource }: StageJob,
-): string {
-  const told = withStoreUris(message, mounts.scratch);
-  const { uri } = resource.spec.output;
-  return reason === 'NoSpace' ? `writing ${uri}: ${told}` : told;
+/** What a reader is told: places by their URIs, and a file that the system has trouble with by the field that names its place. */
+function inWordsOf(job: StageJob, { reason, message, exitCode, path }: Failure): Failure {
+  const told = withStoreUris(message, job.mounts.scratch);
+  const { uri } = job.resource.spec.output;
+  if (reason === 'NoSpace') return { reason, exitCode, message: `writing ${uri}: ${told}` };
+  const place = path === undefined || reason === 'EngineUnavailable' ? undefined : fieldOf(job, path);
+  if (place === undefined) return { reason, exitCode, message: told };
+  const words = `${place.field}: ${told}`;
+  if (reason !== 'BadSpec') return { reason, exitCode, message: words };
+  const wrong = place.wrong(words);
+  return { reason: wrong.reason, exitCode: wrong.exitCode, message: words };
 }
 
 /** @throws OffsiteError where a place that is read is empty */

@@ -45,6 +45,7 @@ export const modes: Readonly<Record<string, object>> = {
     worker: {
       imagePullSecrets: [{ name: 'pull' }],
       httpsHosts: ['data.example.com', '*.hf.co'],
+      allowInTemplates: { serviceAccounts: true, hostPaths: true },
       nodeSelector: { pool: 'cpu' },
       labels: { team: 'ml' },
       annotations: { 'example.com/cost': 'training' },

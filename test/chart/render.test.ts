@@ -192,6 +192,11 @@ test('the hosts that worker pods may ask go to the operator; any where none is n
   expect(variableOf(standard, 'OFFSITE_WORKER_HTTPS_HOSTS')).toBe('');
 });
 
+test("what resources' templates may ask for goes to the operator; nothing where nothing is allowed", () => {
+  expect(variableOf(everything, 'OFFSITE_WORKER_ALLOW_IN_TEMPLATES')).toBe('hostPaths,serviceAccounts');
+  expect(variableOf(standard, 'OFFSITE_WORKER_ALLOW_IN_TEMPLATES')).toBe('');
+});
+
 test('the defaults of worker pods are pod templates', () => {
   const defaultsIn = (name: string) => JSON.parse(variableOf(everything, name));
   expect(defaultsIn('OFFSITE_WORKER_TEMPLATE').at(-1)).toEqual({

@@ -27,6 +27,26 @@ export const worker = z
       'Hosts that worker pods may ask over HTTPS, by https:// and hf:// addresses and by what these redirect to, ' +
         'such as data.example.com, huggingface.co and *.hf.co; any host where empty.',
     ),
+    allowInTemplates: z
+      .strictObject({
+        serviceAccounts: z
+          .boolean()
+          .default(false)
+          .describe('Service accounts by name, and their tokens in volumes.'),
+        hostNamespaces: z
+          .boolean()
+          .default(false)
+          .describe("The node's network, ports, processes and shared memory, and probes of other hosts."),
+        hostPaths: z.boolean().default(false).describe("The node's files, as volumes."),
+        privileges: z
+          .boolean()
+          .default(false)
+          .describe(
+            'Containers beside `worker` that are privileged or have more rights than containers usually have.',
+          ),
+      })
+      .prefault({})
+      .describe("What a resource's spec.template may ask for; worker.template may ask for all of it."),
     labels: strings('More labels of worker pods.'),
     annotations: strings('More annotations of worker pods.'),
     ...pods('all worker pods'),

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { gguf } from '../../tiny/gguf.ts';
 import { setField } from '../../tiny/index.ts';
 import { type Case, config, rewrite } from './case.ts';
@@ -32,6 +32,27 @@ export const modelCases: Case[] = [
     'model digest',
     ({ manifest }) => setField(manifest, 'spec.model.digest', `sha256:${'0'.repeat(64)}`),
     /spec\.model\.digest: the digest of .*model is sha256:[0-9a-f]{64}, expected sha256:0{64}/,
+  ),
+  model(
+    'a model below a file',
+    ({ manifest }) => setField(manifest, 'spec.model.uri', 'file:base/data/probe.jsonl/model'),
+    /probe\.jsonl\/model: there is no such file or directory/,
+  ),
+  model(
+    'a directory in place of the configuration',
+    ({ path }) => {
+      rmSync(path('model/config.json'));
+      mkdirSync(path('model/config.json'));
+    },
+    /config\.json/,
+  ),
+  model(
+    'weights behind a link to itself',
+    ({ path }) => {
+      rmSync(path('model/model.safetensors'));
+      symlinkSync('model.safetensors', path('model/model.safetensors'));
+    },
+    /spec\.model\.uri: symbolic links lead in a circle: ELOOP.*model\.safetensors/,
   ),
   model(
     'empty model directory',

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { setField } from '../../tiny/index.ts';
 import type { Case } from './case.ts';
 
@@ -33,6 +33,57 @@ export const specCases: Case[] = [
     'EmulatorBuild',
     ({ manifest }) => setField(manifest, 'spec.model.uri', 'pvc://models/smollm2'),
     /spec\.model\.uri: claim models is not mounted; with offsite run, add --mount models=DIR/,
+  ),
+  spec(
+    'a claim with the name of what every object has',
+    'EmulatorBuild',
+    ({ manifest }) => setField(manifest, 'spec.model.uri', 'pvc://constructor/smollm2'),
+    /spec\.model\.uri: claim constructor is not mounted/,
+  ),
+  spec(
+    'a model at a URL with a NUL in its path',
+    'EmulatorBuild',
+    ({ manifest }) => setField(manifest, 'spec.model.uri', 'file:///models/a%00b'),
+    /spec\.model\.uri: file:\/\/\/models\/a%00b names no place on this machine/,
+  ),
+  spec(
+    'a model whose name is too long',
+    'EmulatorBuild',
+    ({ manifest }) => setField(manifest, 'spec.model.uri', `file:${'m'.repeat(300)}`),
+    /\(exit code 10\): spec\.model\.uri: a name is longer than this file system takes: ENAMETOOLONG/,
+  ),
+  spec(
+    'an output whose name is too long',
+    'OffsiteTune',
+    ({ manifest, path }) => setField(manifest, 'spec.output.uri', `file:${path('made', 'o'.repeat(300))}`),
+    /\(exit code 10\): spec\.output\.uri: a name is longer than this file system takes: ENAMETOOLONG/,
+  ),
+  spec(
+    'an output below a file',
+    'PlugIn',
+    ({ manifest, path }) => {
+      writeFileSync(path('note'), '');
+      setField(manifest, 'spec.output.uri', `file:${path('note/made/here')}`);
+    },
+    /\(exit code 10\): spec\.output\.uri: \/\S+\/note is a file; nothing can lie below it/,
+  ),
+  spec(
+    'a model behind links that lead in a circle',
+    'PlugIn',
+    ({ manifest, path }) => {
+      symlinkSync('circle', path('circle'));
+      setField(manifest, 'spec.model.uri', `file:${path('circle')}`);
+    },
+    /\(exit code 10\): spec\.model\.uri: symbolic links lead in a circle: ELOOP/,
+  ),
+  spec(
+    'an output behind links that lead in a circle',
+    'EmulatorBuild',
+    ({ manifest, path }) => {
+      symlinkSync('circle', path('circle'));
+      setField(manifest, 'spec.output.uri', `file:${path('circle/made')}`);
+    },
+    /\(exit code 10\): spec\.output\.uri: symbolic links lead in a circle: ELOOP/,
   ),
   spec(
     'an output in place of the model',

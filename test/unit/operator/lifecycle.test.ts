@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Power } from '../../../operator/jobs/index.ts';
 import {
   artifact,
   completed,
@@ -348,6 +349,52 @@ describe('a wrong spec', () => {
     expect(world.message('Failed')).toBe(
       'metadata.annotations[offsite-tuning.dev/model-size]: must be a quantity in quotes, such as "15Gi"',
     );
+  });
+});
+
+describe('a template that asks for more than the installation allows', () => {
+  const template = {
+    spec: { serviceAccountName: 'deployer', volumes: [{ name: 'n', hostPath: { path: '/' } }] },
+  };
+  const allowing = (world: World, ...allowInTemplates: Power[]) => {
+    world.settings = { ...world.settings, allowInTemplates };
+    return world;
+  };
+
+  it('makes no Job, names each field, and runs when the template is put right', () => {
+    const world = tune({ template }).run();
+    expect(world.holding).toEqual(['Failed/BadSpec']);
+    expect(world.jobs).toEqual([]);
+    expect(world.message('Failed')).toBe(
+      "spec.template.spec.serviceAccountName: gives the pod the name of a service account; leave it out, or ask for the chart's worker.allowInTemplates.serviceAccounts\n" +
+        "spec.template.spec.volumes[0].hostPath: gives the pod the node's files; leave it out, or ask for the chart's worker.allowInTemplates.hostPaths",
+    );
+    world.edit({ template: { spec: { nodeSelector: { a: 'b' } } } }).run();
+    expect(world.holding).toEqual([]);
+    expect(world.jobs).toHaveLength(1);
+  });
+
+  it('runs once the installation allows it, without a change of the spec', () => {
+    const world = tune({ template }).run();
+    expect(allowing(world, 'serviceAccounts').run().message('Failed')).toMatch(
+      /^spec\.template\.spec\.volumes\[0\]\.hostPath: [^\n]*$/,
+    );
+    expect(allowing(world, 'serviceAccounts', 'hostPaths').run().holding).toEqual([]);
+    expect(world.job('tune').spec?.['template']).toMatchObject({ spec: { serviceAccountName: 'deployer' } });
+  });
+
+  it('leaves what is Complete as it is, and the attempt that runs when the installation allows less', () => {
+    const complete = completeTune();
+    expect(complete.edit({ template }).run().status.phase).toBe('Complete');
+    const world = allowing(tune({ template }), 'serviceAccounts', 'hostPaths').run().start('tune').run();
+    expect(allowing(world).run().status).toMatchObject({ phase: 'Running', attempt: 1 });
+  });
+
+  it('is refused to what runs without it, and its next attempt', () => {
+    const world = tune().run().start('tune').run().edit({ template }).run();
+    world.collect().run();
+    expect(world.holding).toEqual(['Failed/BadSpec']);
+    expect(world.jobs).toEqual([]);
   });
 });
 

@@ -25,6 +25,7 @@ it('reads what the chart sets', () => {
     OFFSITE_WORKER_CUDA_IMAGE: 'worker:1-cuda',
     OFFSITE_WORKER_IMAGE_PULL_POLICY: 'Never',
     OFFSITE_WORKER_HTTPS_HOSTS: 'data.example.com,*.hf.co',
+    OFFSITE_WORKER_ALLOW_IN_TEMPLATES: 'serviceAccounts,hostPaths',
     OFFSITE_WORKER_TEMPLATE: '{"spec":{"priorityClassName":"low"}}',
     OFFSITE_WORKER_CUDA_TEMPLATE: '{}',
   };
@@ -43,6 +44,7 @@ it('reads what the chart sets', () => {
       cudaImage: 'worker:1-cuda',
       imagePullPolicy: 'Never',
       httpsHosts: ['data.example.com', '*.hf.co'],
+      allowInTemplates: ['serviceAccounts', 'hostPaths'],
       templates: [{ spec: { priorityClassName: 'low' } }],
       natsUrl: 'nats://nats:4222',
       natsCredentials: true,
@@ -74,6 +76,7 @@ it.each(['--nats-url', '--worker-nats-url'])('%s with credentials is refused, an
 it.each([
   [['--metrics-port', 'x'], /--metrics-port.*must be a whole number/],
   [['--leader-election', 'maybe'], /--leader-election.*must be true or false/],
+  [['--worker-allow-in-templates', 'root'], /--worker-allow-in-templates.*root is none of them/],
   [['--worker-template', '[1]'], /--worker-template.*must be a pod template as a JSON mapping/],
 ])('names what is wrong with %j', (args, message) => {
   expect(quietly(['--worker-image', 'w', ...args])).toThrow(message);

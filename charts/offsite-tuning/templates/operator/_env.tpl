@@ -28,6 +28,10 @@
   value: {{ .Values.worker.image.pullPolicy }}
 - name: OFFSITE_WORKER_HTTPS_HOSTS
   value: {{ join "," .Values.worker.httpsHosts | quote }}
+{{- $allowed := list }}
+{{- range $power, $yes := .Values.worker.allowInTemplates }}{{ if $yes }}{{ $allowed = append $allowed $power }}{{ end }}{{ end }}
+- name: OFFSITE_WORKER_ALLOW_IN_TEMPLATES
+  value: {{ join "," $allowed | quote }}
 - name: OFFSITE_WORKER_TEMPLATE
   value: {{ include "offsite.workerTemplates" . | quote }}
 - name: OFFSITE_WORKER_CUDA_TEMPLATE
