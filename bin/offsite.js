@@ -22,7 +22,19 @@ if (major > 22 || (major === 22 && minor >= 21)) {
     );
     process.exit(2);
   }
-  const child = spawn(node, [fileURLToPath(main), ...process.argv.slice(2)], { stdio: 'inherit' });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-  child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGTERM' ? 143 : 130)));
+  // The channel tells the child when this process is killed.
+  const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
+  const child = spawn(node, [fileURLToPath(main), ...process.argv.slice(2)], { stdio });
+  const passed = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of passed) process.on(signal, () => child.kill(signal));
+  child.on('error', ({ message }) => {
+    console.error(`offsite: the Node that came with npm ci cannot be started: ${message}`);
+    process.exit(1);
+  });
+  child.on('exit', (code, signal) => {
+    if (code !== null) process.exit(code);
+    // Ends as the child did.
+    for (const one of passed) process.removeAllListeners(one);
+    process.kill(process.pid, signal);
+  });
 }

@@ -3,6 +3,8 @@ import { OffsiteError } from '../api/index.ts';
 import { failureOf } from '../worker/index.ts';
 import { printCrds } from './crds.ts';
 import { printDigest } from './digest.ts';
+import { failOnLostOutput } from './output.ts';
+import { endWithParent } from './parent.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run-command.ts';
 import { exportCommand, sealCommand } from './seal.ts';
@@ -27,7 +29,7 @@ Start here:
   $ offsite report .offsite/run                      the run's page again: did it work, similarities, losses, cells
   $ offsite watch ot/words --nats nats://HOST:4222   live progress of what runs in a cluster
   $ offsite verify DIR                               is this bundle or adapter what its manifest says?
-Exit codes: 0 all Complete, 1 something failed, 2 wrong usage or a wrong manifest.`,
+Exit codes: 0 all Complete, 1 something failed, was stopped or could not be written, 2 wrong usage or a wrong manifest.`,
   );
 
 program
@@ -55,7 +57,7 @@ program
   .addHelpText(
     'after',
     `
-A run that was stopped (Ctrl-C, kill) goes on where it was when the same command is given again:
+A run that was stopped (Ctrl-C, kill, a terminal that was closed, a reader that went away) goes on where it was when the same command is given again:
 finished stages return their artifacts at once, training goes on from its last checkpoint, to the same digest.
 Places: file:PATH (from the manifest's directory), pvc://CLAIM/PATH (with --mount), s3://BUCKET/PATH (AWS_ACCESS_KEY_ID,
 AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL), hf://OWNER/NAME@REVISION (HF_TOKEN) and https://HOST/PATH; what comes over the
@@ -169,6 +171,8 @@ program
   .addOption(json())
   .action(printCrds);
 
+failOnLostOutput();
+endWithParent();
 try {
   await program.parseAsync();
 } catch (error) {

@@ -4,8 +4,10 @@ import { openTerminal } from '../progress/index.ts';
 import { parseMounts } from './arguments.ts';
 import { inOrder, loadManifests } from './manifests.ts';
 import { listenTogether, natsListener } from './nats-listener.ts';
+import { print } from './output.ts';
 import { keepRun, reportOfRun } from './report.ts';
 import { type RunResource, runResources } from './run.ts';
+import { stopOnSignals } from './stopping.ts';
 import { summary } from './summary.ts';
 
 interface RunFlags {
@@ -24,43 +26,32 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   makeWorkDir(flags.workDir);
   keepRun(flags.workDir, claims, loaded);
 
-  const abort = new AbortController();
-  let first = Number.POSITIVE_INFINITY;
-  const stop = () => {
-    // A terminal and a parent process may both pass on one Ctrl-C; a later one means: at once.
-    if (performance.now() - first > 1000) {
-      console.error('offsite: stopped at once; what was saved before stays');
-      process.exit(1);
-    }
-    first = Math.min(first, performance.now());
-    abort.abort();
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
-
+  const atOnce = new AbortController();
+  const stop = stopOnSignals(() => atOnce.abort());
   const terminal = openTerminal({ json: flags.json ?? false });
   const listeners = [terminal, ...natsListener(flags, loaded, terminal)];
   const runs = await runResources(loaded, {
     workDir: flags.workDir,
     claims,
-    signal: abort.signal,
+    signal: stop,
+    atOnce: atOnce.signal,
     listener: listenTogether(listeners),
   });
   for (const listener of listeners.toReversed()) await listener.close();
 
   // A stopped run leaves within a second or two.
-  const made = abort.signal.aborted ? { problem: 'No report: stopped.' } : await reportOfRun(flags.workDir);
-  if (flags.json)
-    console.log(
-      printableJson({
-        type: 'summary',
-        resources: runs.map(({ resource, status }) => ({ ...resource, status })),
-        ...made,
-      }),
-    );
-  else
-    console.log(
-      `${summary(runs)}\n\n${'report' in made ? `Report: ${made.report}` : printable(made.problem)}`,
-    );
+  const made = stop.aborted ? { problem: 'No report: stopped.' } : await reportOfRun(flags.workDir);
+  await print(
+    flags.json
+      ? printableJson({
+          type: 'summary',
+          resources: runs.map(({ resource, status }) => ({ ...resource, status })),
+          ...made,
+        })
+      : `${summary(runs)}
+
+${'report' in made ? `Report: ${made.report}` : printable(made.problem)}`,
+  );
   // At once: while Node would clear up, one more SIGTERM would end it by that signal.
   process.exit(runs.every(isComplete) ? 0 : 1);
 }

@@ -28,6 +28,8 @@ export interface RunOptions {
   claims: Record<string, string>;
   listener: RunListener;
   signal: AbortSignal;
+  /** Aborted just before the process ends whatever it is at: what runs is written down as stopped. */
+  atOnce: AbortSignal;
 }
 
 /**
@@ -38,15 +40,29 @@ export async function runResources(
   loaded: readonly LoadedResource[],
   options: RunOptions,
 ): Promise<RunResource[]> {
+  const { workDir, listener, atOnce } = options;
   const runs = new Map<string, RunResource>();
+  atOnce.addEventListener('abort', () => {
+    for (const run of runs.values()) if (run.status.phase === 'Running') giveUp(run, workDir);
+  });
   for (const item of loaded) {
     const run = start(item);
     runs.set(key(item.resource), run);
     await runOne(run, item, runs, options);
-    save(run, options.workDir);
-    options.listener.finished(run);
+    save(run, workDir);
+    listener.finished(run);
   }
   return [...runs.values()];
+}
+
+function giveUp(run: RunResource, workDir: string): void {
+  const message = 'stopped at once; run the same command again to go on from what was saved before';
+  settle(run.status, 'Failed', 'Failed', 'Cancelled', message);
+  try {
+    save(run, workDir);
+  } catch (error) {
+    console.error(`offsite: ${(error as Error).message}`);
+  }
 }
 
 /** Where a run keeps what lies in stores while it works on it. */

@@ -1,5 +1,6 @@
 import { printable } from '../api/index.ts';
 import { openTerminal, whyUnreachable } from '../progress/index.ts';
+import { onLostOutput } from './output.ts';
 import { type NatsSource, watchNats } from './watch-nats.ts';
 import { watchStatus } from './watch-status.ts';
 import { parseTarget } from './watch-target.ts';
@@ -25,14 +26,15 @@ export async function watchCommand(subject: string | undefined, flags: WatchFlag
 
   const abort = new AbortController();
   const stop = () => abort.abort();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
+  onLostOutput(stop);
   const terminal = openTerminal({ json: flags.json ?? false });
   try {
     if (useNats) await watchNats(source, target, terminal, abort.signal);
     else if (!(await watchStatus(target, terminal, abort.signal))) process.exitCode = 1;
   } finally {
     terminal.close();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, stop);
   }
 }
 

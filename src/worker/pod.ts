@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { openPublisher, type Publisher, type StageEvent } from '../progress/index.ts';
+import { endAtOnce } from './end-at-once.ts';
 import type { StageJob } from './job.ts';
 import { failureOf, type StageOutcome } from './outcome.ts';
 import { type PodJob, parsePodJob } from './pod-job.ts';
@@ -37,7 +38,7 @@ export async function runPod(environment: NodeJS.ProcessEnv, stop: AbortSignal):
 
   const hurry = setTimeoutAfter(stop, settings.graceSeconds * 1000, () => {
     jobLog.error('the grace period is over: what was saved last is what the next pod goes on from');
-    process.exit(afterSigterm);
+    endAtOnce(afterSigterm);
   });
   const outcome = inPodWords(
     await runStage(job, emit, stop, { secrets: settings.secrets, identity }),
