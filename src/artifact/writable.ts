@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { badSpec } from '../api/index.ts';
 
 /**
@@ -14,6 +14,9 @@ export function checkWritable(path: string, field: string): void {
   if (!statSync(directory).isDirectory())
     throw badSpec(`${field}: ${directory} is a file; nothing can lie below it`);
   try {
+    // What is not there is looked up by nobody, however long its name is.
+    for (const name of relative(directory, path).split(sep))
+      statSync(join(directory, name), { throwIfNoEntry: false });
     accessSync(directory, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw Object.assign(error as Error, { path });

@@ -17,7 +17,7 @@ const codes: Record<string, number> = {
   BadData: 11,
   BadModel: 12,
   GateFailed: 13,
-  AccessDenied: 1,
+  StoreUnavailable: 1,
 };
 
 const root = mkdtempSync(join(tmpdir(), 'offsite-bad-input-'));

@@ -12,7 +12,7 @@ export interface Case {
   name: string;
   kind: keyof typeof stageOf;
   change: (place: Place) => void;
-  reason: 'BadSpec' | 'BadData' | 'BadModel' | 'GateFailed';
+  reason: 'BadSpec' | 'BadData' | 'BadModel' | 'GateFailed' | 'StoreUnavailable';
   message: RegExp;
 }
 
