@@ -70,6 +70,7 @@ export function systemFaultOf(error: unknown): SystemFault | undefined {
   const { code, message = '', syscall } = (error ?? {}) as NodeJS.ErrnoException;
   // Libraries say it in words only.
   if (/no space left/i.test(message)) return full;
+  if (/too many open files/i.test(message)) return faults.get('EMFILE');
   const told = code === 'ERR_WORKER_INIT_FAILED' ? message.split(' ').at(-1) : code;
   return told === undefined || syscall === 'connect' ? undefined : faults.get(told);
 }

@@ -27,6 +27,7 @@ const brokenStrings = [
   'file:here',
   'pvc://claim/../other',
   'pvc://claim-/here',
+  'pvc://claim/a\u0001b',
   'ftp://there',
   'sha256:0',
   '-a-',

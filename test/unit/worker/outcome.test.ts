@@ -57,7 +57,8 @@ describe('an error of the system', () => {
     expect(failureOf('thrown')).toEqual({ reason: 'InternalError', exitCode: 1, message: 'thrown' });
   });
 
-  it('that a library tells in words is a full disk', () => {
+  it('that a library tells in words is a full disk, or too few files', () => {
+    expect(failureOf(new Error('Cannot read a: too many open files.'))).toMatchObject({ exitCode: 14 });
     expect(failureOf(new Error('write: No space left on device'))).toMatchObject({ reason: 'NoSpace' });
   });
 
