@@ -51,6 +51,8 @@ export class FakeApi {
   reorder = false;
   /** Events are kept, but watches never hear of them. */
   mute = false;
+  /** While set, every list is answered with this status. */
+  refusesLists: number | undefined;
   /** Every event comes twice. */
   double = false;
   readonly #server: Server;
@@ -187,6 +189,7 @@ export class FakeApi {
     const url = new URL(request.url!, 'http://fake');
     const verb = url.searchParams.get('watch') === 'true' ? 'watch' : 'list';
     this.requests.push({ verb, url, headers: request.headers });
+    if (verb === 'list' && this.refusesLists !== undefined) return fail(response, this.refusesLists);
     if (this.#goesWrong(verb, url, response)) return;
     if (verb === 'list') this.#list(url, response);
     else this.#watch(Number(url.searchParams.get('resourceVersion')), response, false);

@@ -228,18 +228,21 @@ describe('an informer', () => {
     expect(listed()).toBe(1);
   });
 
-  it('goes on with its watch when the list that was to make sure is refused', async () => {
-    const { informer } = follow({ relistMilliseconds: 1 });
-    await eventually('a watch', () => api.openWatches === 1);
-    for (const status of [403, 429, 500]) api.faults.push({ at: 'list', kind: 'status', status });
-    for (let round = 1; round <= 3; round++) {
-      await pause(2);
-      api.end();
-      api.put('a', round);
-      await eventually('the change', () => informer.get('default', 'a')?.value === round);
-    }
-    expect(api.faults).toEqual([]);
-  });
+  it.each([403, 429, 500])(
+    'goes on with its watch while the list that is to make sure is refused with %i',
+    async (status) => {
+      const { informer } = follow({ relistMilliseconds: 1 });
+      await eventually('a watch', () => api.openWatches === 1);
+      api.refusesLists = status;
+      for (let round = 1; round <= 3; round++) {
+        await pause(2);
+        api.end();
+        api.put('a', round);
+        await eventually('the change', () => informer.get('default', 'a')?.value === round);
+      }
+      expect(listed()).toBeGreaterThanOrEqual(3);
+    },
+  );
 
   it('reads the list at once when asked to, and says when it has', async () => {
     const { informer } = follow();
