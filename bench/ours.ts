@@ -2,12 +2,13 @@
 import { rmSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { type OffsiteTuneSpec, parseResource } from '../src/api/index.ts';
+import { checkpointsOf } from '../src/artifact/index.ts';
 import { readRows, tokenize } from '../src/data/index.ts';
 import { holdingLatest, packForModel, probe } from '../src/emulator/index.ts';
 import { Engine } from '../src/engine/index.ts';
 import { GraphBuilder } from '../src/graph/index.ts';
 import { Decoder, openModel, weightsOf } from '../src/model/index.ts';
-import { checkpointsOf, tune } from '../src/tuning/index.ts';
+import { tune } from '../src/tuning/index.ts';
 import * as settings from './settings.ts';
 
 const seconds = () => performance.now() / 1000;
@@ -36,7 +37,7 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
 
   /** Optimiser steps of the quickstart's training; the first one warms up. */
   async train() {
-    for (const path of [settings.adapter, checkpointsOf(settings.adapter)])
+    for (const path of [settings.adapter, checkpointsOf(settings.work)])
       rmSync(path, { recursive: true, force: true });
     const ends: { seconds: number; cpu: number }[] = [];
     await tune({
@@ -44,6 +45,7 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
       emulator: { directory: settings.emulator },
       data: settings.trainData,
       output: settings.adapter,
+      work: settings.work,
       engine,
       memory: settings.memory,
       emit: (event) => {

@@ -11,6 +11,8 @@ export const probeData = place('data', 'words', 'probe.jsonl');
 export const trainData = place('data', 'words', 'train.jsonl');
 export const emulator = place('bench', 'emulator');
 export const adapter = place('bench', 'adapter');
+/** Checkpoints and pooled states. */
+export const work = place('bench', 'work');
 /** The same weights as a float32 hub checkpoint, for PyTorch. */
 export const torchModel = place('bench', 'smollm2-float32');
 export const results = fileURLToPath(new URL('results.json', import.meta.url));
@@ -28,6 +30,7 @@ export const build: AssembleInput = {
   data: { path: probeData, format: 'text' },
   probe: { samples: 512, maxLength: 128, pooling: 'mean', skipFirst: true, shards: 1 },
   output: emulator,
+  work: join(work, 'pooled-states'),
   memory,
   emit: () => {},
   similarity: { metric: 'linearCKA' },

@@ -6,12 +6,13 @@ import {
   type KindRules,
   type Observed,
 } from '../jobs/index.ts';
-import { workOf } from './build.ts';
+import { begins, workOf } from './build.ts';
 
-/** Two stages: `probe`, shared among pods, then `assemble`. It refers to nothing. */
+/** Two stages: `probe`, shared among pods, then `assemble`; only `assemble` where they could hand nothing over. It refers to nothing. */
 export const emulatorBuild: KindRules<EmulatorBuild> = {
   kind: 'EmulatorBuild',
   stages: stagesOf.EmulatorBuild,
+  begins,
   resultFields: ['similarity', 'plan', 'scores'],
   wholeResult: ['similarity', 'plan', 'scores'],
   references: () => [],

@@ -9,7 +9,7 @@ import {
   statusOf,
 } from '../jobs/index.ts';
 import { isNotFound, type KubeObject, persistentVolumeClaims } from '../runtime/index.ts';
-import { workOf } from './build.ts';
+import { begins, workOf } from './build.ts';
 import { emulatorBuild } from './decide.ts';
 
 /** Beside what every kind reads: the claims that the probe's pods are to share, before their Job is made. */
@@ -17,7 +17,7 @@ export async function observe(key: string, options: ObserveOptions): Promise<Obs
   const observed = await observeJobs(emulatorBuild, key, options);
   if (observed === undefined || hasBegunOrEnded(observed)) return observed;
   const resource = readSpec(emulatorBuild, observed.object);
-  if (resource === undefined || resource.spec.suspend) return observed;
+  if (resource === undefined || resource.spec.suspend || begins(resource) !== 'probe') return observed;
   const { shards = 1, reads, writes } = workOf(resource, 'probe', {});
   if (shards === 1) return observed;
   const namespace = observed.object.metadata.namespace ?? '';

@@ -1,11 +1,7 @@
 /** Which claims and Secrets a stage's pod sees: those of its own places, read-only unless it writes there. */
+import { claimOf } from './addresses.ts';
 import type { Place, StageWork } from './stages.ts';
 import type { Json } from './template.ts';
-
-export const claimOf = (uri: string): string | undefined => /^pvc:\/\/([^/]+)\//.exec(uri)?.[1];
-
-/** Whether it comes and goes over the network. */
-export const isRemote = (uri: string): boolean => /^(s3|hf|https|oci):/.test(uri);
 
 export interface Mounts {
   readonly volumes: readonly Json[];

@@ -1,6 +1,6 @@
 /** What a worker container asks the scheduler for. */
 import { bytesOf, type Engine } from '../../src/api/index.ts';
-import { isRemote } from './mounts.ts';
+import { isRemote } from './addresses.ts';
 import { gigabyte, type StageWork } from './stages.ts';
 import { isMapping, type Json } from './template.ts';
 
@@ -39,10 +39,10 @@ function memoryOf(engine: Engine, { fillsMemory }: StageWork, modelBytes: number
 }
 
 /** What is downloaded before it is read, and written before it is uploaded. */
-function scratchOf({ reads, writes }: StageWork): number {
+function scratchOf({ reads, writes, onOwnDisk = 0 }: StageWork): number {
   return [...reads, ...writes]
     .filter(({ uri }) => isRemote(uri))
-    .reduce((total, { bytes }) => total + bytes, 0);
+    .reduce((total, { bytes }) => total + bytes, onOwnDisk);
 }
 
 /**

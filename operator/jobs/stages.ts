@@ -1,4 +1,5 @@
 import type { ArtifactSource, Kind, Resource, StageName } from '../../src/api/index.ts';
+import { claimOf } from './addresses.ts';
 
 export type { StageName };
 
@@ -30,6 +31,8 @@ export interface StageWork {
   readonly stage: StageName;
   readonly reads: readonly Place[];
   readonly writes: readonly Place[];
+  /** What of its work has no place but the pod's own disk, in bytes. */
+  readonly onOwnDisk?: number;
   /** Whether the computation fills its whole memory budget, whatever the model's size. */
   readonly fillsMemory: boolean;
   /** Pods that share the work; one, not indexed, when absent. */
@@ -51,6 +54,8 @@ export interface KindRules<R extends Resource = Resource> {
   readonly kind: Kind;
   /** In the order in which they run. */
   readonly stages: readonly StageName[];
+  /** The first that has a Job of its own: a later one where only that does the work of all before it. */
+  begins(resource: R): StageName;
   /** The status fields that the last stage's result may fill, beside `artifact`. */
   readonly resultFields: readonly string[];
   /** Those of them that every whole result has. */
@@ -65,7 +70,12 @@ export interface KindRules<R extends Resource = Resource> {
 export const gigabyte = 2 ** 30;
 
 /** What is taken for the size of things whose size nobody tells. */
-export const usual = { model: 20 * gigabyte, artifact: 4 * gigabyte, data: gigabyte } as const;
+export const usual = {
+  model: 20 * gigabyte,
+  artifact: 4 * gigabyte,
+  data: gigabyte,
+  work: 4 * gigabyte,
+} as const;
 
 interface SpecPlace {
   readonly uri: string;
@@ -76,6 +86,16 @@ export const place = ({ uri, secretRef }: SpecPlace, bytes: number): Place => ({
   uri,
   secret: secretRef?.name,
   bytes,
+});
+
+/** Whether what is not the artifact outlives a pod: in `spec.work`, or hidden on the output's claim. */
+export const keepsWork = ({ work, output }: Resource['spec']): boolean =>
+  work !== undefined || claimOf(output.uri) !== undefined;
+
+/** Where a stage writes what is not the artifact; the output's claim is mounted in any case. */
+export const workPlaces = ({ work, output }: Resource['spec']): Pick<StageWork, 'writes' | 'onOwnDisk'> => ({
+  writes: work === undefined ? [] : [place(work, usual.work)],
+  ...(work === undefined && claimOf(output.uri) === undefined && { onOwnDisk: usual.work }),
 });
 
 export const inputPlaces = (inputs: Inputs): Place[] =>

@@ -45,7 +45,7 @@ export function work<R extends Resource>(context: Runnable<R>): Verdict {
   const attempt = attemptNow(context, resolved);
   const verdict =
     leftovers(attempt) ??
-    (furthest === undefined ? start(attempt, rules.stages[0]!) : follow(attempt, furthest));
+    (furthest === undefined ? start(attempt, rules.begins(resource)) : follow(attempt, furthest));
   return { ...verdict, remove: [...(verdict.remove ?? []), ...outlived(attempt, furthest)] };
 }
 
@@ -61,7 +61,7 @@ function outlived<R extends Resource>(attempt: Attempt<R>, furthest: Job | undef
 function start<R extends Resource>(context: Attempt<R>, stage: StageName): Verdict {
   const { rules, resource, observed, resolved, attempt, specHash, modelBytes, settings, standing, now } =
     context;
-  const phase = stage === rules.stages[0] ? 'Pending' : 'Running';
+  const phase = stage === rules.begins(resource) ? 'Pending' : 'Running';
   const waits = (waiting: Waiting, lookAgainMilliseconds?: number): Verdict => ({
     phase,
     ...(phase === 'Running' && { stage }),
@@ -157,7 +157,7 @@ function follow<R extends Resource>(context: Attempt<R>, job: Job): Verdict {
       };
     case 'active':
       return {
-        ...active(context, job, state, at),
+        ...active(context, job, state),
         stage,
         statements: [...standing, ...statementsOf(context, state)],
       };
@@ -232,13 +232,13 @@ function active<R extends Resource>(
   context: Attempt<R>,
   job: Job,
   state: Extract<StageState, { is: 'active' }>,
-  stage: number,
 ): Omit<Verdict, 'statements'> {
-  const { status, observed, now } = context;
+  const { status, observed, now, rules, resource } = context;
+  const begun = stageOf(job) !== rules.begins(resource);
   // Between two tries nothing runs for a moment; that is no news.
   const ran = status.phase === 'Running' && state.waiting === undefined;
   return {
-    phase: state.running || stage > 0 || ran ? 'Running' : 'Pending',
+    phase: state.running || begun || ran ? 'Running' : 'Pending',
     ...about(context),
     lookAgainMilliseconds: nextLook(job, podsOf(job, observed.pods), now.getTime()),
   };

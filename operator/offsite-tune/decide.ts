@@ -14,6 +14,7 @@ import { workOf } from './build.ts';
 export const offsiteTune: KindRules<OffsiteTune> = {
   kind: 'OffsiteTune',
   stages: stagesOf.OffsiteTune,
+  begins: () => 'tune',
   resultFields: ['training', 'validation'],
   wholeResult: ['training'],
   references: ({ spec }) => referenceTo('EmulatorBuild', 'emulator', spec.emulator),

@@ -1,5 +1,13 @@
 import type { PlugIn } from '../../src/api/index.ts';
-import { type Inputs, inputPlaces, place, type StageName, type StageWork, usual } from '../jobs/index.ts';
+import {
+  type Inputs,
+  inputPlaces,
+  place,
+  type StageName,
+  type StageWork,
+  usual,
+  workPlaces,
+} from '../jobs/index.ts';
 
 /** What `plug` touches: the model, bundle and adapter and the released rows, read; the result, written. Never private rows. */
 export function workOf(
@@ -8,6 +16,7 @@ export function workOf(
   inputs: Inputs,
   modelBytes: number = usual.model,
 ): StageWork {
+  const { writes, ...disk } = workPlaces(spec);
   return {
     stage,
     reads: [
@@ -15,7 +24,8 @@ export function workOf(
       ...inputPlaces(inputs),
       ...(spec.evaluation?.tasks ?? []).map(({ data }) => place(data, usual.data)),
     ],
-    writes: [place(spec.output, spec.output.save === 'model' ? modelBytes : usual.artifact)],
+    ...disk,
+    writes: [place(spec.output, spec.output.save === 'model' ? modelBytes : usual.artifact), ...writes],
     fillsMemory: false,
   };
 }

@@ -14,6 +14,7 @@ import { workOf } from './build.ts';
 export const plugIn: KindRules<PlugIn> = {
   kind: 'PlugIn',
   stages: stagesOf.PlugIn,
+  begins: () => 'plug',
   resultFields: ['evaluation', 'gates', 'merge', 'analysis'],
   wholeResult: ['evaluation', 'gates'],
   references: ({ spec }) => [

@@ -65,6 +65,13 @@ const nameRight = 'must be lower-case letters, digits and "-", at most 40 charac
 /** The name of one of our resources: a DNS label, short enough for Job names and usable as a NATS token. */
 export const resourceName = matching(namePattern, 40, nameRight);
 
+/** A namespace: a DNS label, which is also safe as a part of a path. */
+export const namespaceName = matching(
+  namePattern,
+  63,
+  'must be lower-case letters, digits and "-", at most 63 characters, no "-" at the ends',
+);
+
 /** The same rule, at the root of a CRD, where the API server shows its message. */
 export const nameRule = {
   rule: `self.metadata.name.size() <= 40 && self.metadata.name.matches(${celString(namePattern)})`,

@@ -8,6 +8,8 @@ const withoutResult: ReadonlySet<string> = new Set([
   'ttlSecondsAfterFinished',
   'activeDeadlineSeconds',
   'backoffLimit',
+  'work',
+  'output.replace',
   'probe.shards',
   'training.checkpointSteps',
 ]);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { integer, quantity } from './fields.ts';
+import { Work } from './sources.ts';
 
 export const Engine = z
   .strictObject({
@@ -21,6 +22,9 @@ export type Engine = z.output<typeof Engine>;
 
 /** How a resource runs in a cluster; none of it changes a result. */
 export const jobFields = {
+  work: Work.optional().describe(
+    "Where checkpoints, pooled states, loss histories, analyses and likelihoods of rows lie: never beside an output that others read. When absent: `<work-dir>/work` with `offsite run`; in a cluster `.offsite-work` on the output's claim, or, where the output lies in a store, the pod's own disk, from which nothing is kept: a pod that dies begins anew, and `probe` and `assemble` are one Job.",
+  ),
   suspend: z
     .boolean()
     .default(false)

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { EmulatorBuildSpec } from './emulator-build.ts';
-import { integer, resourceName } from './fields.ts';
+import { integer, namespaceName, resourceName } from './fields.ts';
 import { OffsiteTuneSpec } from './offsite-tune.ts';
 import { PlugInSpec } from './plug-in.ts';
 import { EmulatorBuildStatus, OffsiteTuneStatus, PlugInStatus } from './status.ts';
@@ -11,7 +11,7 @@ export const apiVersion = `${group}/${version}`;
 
 const metadata = z.looseObject({
   name: resourceName,
-  namespace: z.string().min(1).max(63).optional(),
+  namespace: namespaceName.optional(),
   uid: z.string().min(1).max(128).optional(),
   generation: integer(1, Number.MAX_SAFE_INTEGER).optional(),
   labels: z.record(z.string(), z.string()).optional(),

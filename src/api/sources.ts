@@ -69,9 +69,24 @@ export type ArtifactSource = z.output<ReturnType<typeof artifactFrom>>;
 const output = {
   uri: outputUri.describe('Where the artifact goes.'),
   secretRef,
+  replace: z
+    .boolean()
+    .optional()
+    .describe(
+      "Whether another resource's artifact that lies there may be replaced; it is refused when absent. A resource always replaces its own.",
+    ),
 };
 export const Output = z.strictObject(output);
 export type Output = z.output<typeof Output>;
+
+/** Where all goes that is not the artifact. */
+export const Work = z.strictObject({
+  uri: outputUri.describe(
+    'A directory: each resource has its own place in it, by kind, namespace and name; pooled states are shared by what they are of.',
+  ),
+  secretRef,
+});
+export type Work = z.output<typeof Work>;
 
 export const PlugInOutput = z.strictObject({
   ...output,

@@ -1,3 +1,4 @@
+export { type Mounts, overlap, realPlace, resolveUri } from './address.ts';
 export {
   type ArtifactKind,
   type Manifest,
@@ -11,15 +12,20 @@ export { withStoreUris } from './copies.ts';
 export { canonicalJson, digestOf, fileDigest, sha256 } from './digest.ts';
 export { problemOfPath } from './inner-path.ts';
 export { type Alike, inPlace, type Keeper } from './keeper.ts';
+export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './lock.ts';
+export { DiskLock } from './lock-on-disk.ts';
 export { Mirror } from './mirror.ts';
 export {
   checkReplaceable,
-  clearSiblings,
-  type Mounts,
-  resolveUri,
+  clearBeside,
+  liesBeside,
+  listedIn,
+  refuseOthers,
+  refuseUnknown,
   writeArtifact,
   writeSharedArtifact,
-} from './place.ts';
+} from './replace-directory.ts';
 export { StoreError } from './store.ts';
 export { writeWhole } from './whole.ts';
+export { checkpointsOf, type WorkOwner, type WorkPlaces, workPlacesOf } from './work.ts';
 export { checkWritable } from './writable.ts';

@@ -13,6 +13,10 @@ export interface Keeper {
   push(path: string, what: Alike): Promise<void>;
   /** The same in the background; what goes wrong is a warning. */
   pushLater(path: string, what: Alike): void;
+  /** Asked before anything is saved. @throws TakenOver where another run has the place by now */
+  held(): Promise<void>;
+  /** Asked right before the artifact takes its place: the same, and marks whose it is. */
+  claim(): Promise<void>;
 }
 
 /** All paths lie in place. */
@@ -20,4 +24,6 @@ export const inPlace: Keeper = {
   async pull() {},
   async push() {},
   pushLater() {},
+  async held() {},
+  async claim() {},
 };

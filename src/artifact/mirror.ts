@@ -1,8 +1,13 @@
+import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { badSpec } from '../api/index.ts';
 import { type Copy, copyAt } from './copies.ts';
 import { environmentSource, readCredentials, type StoreCredentials } from './credentials.ts';
+import { filesIn } from './digest.ts';
 import type { Alike } from './keeper.ts';
+import type { LockPlace } from './lock.ts';
+import { StoreLock } from './lock-in-store.ts';
+import { DiskLock } from './lock-on-disk.ts';
 import { proxiesOf } from './proxies.ts';
 import { pull, type TransferProgress } from './pull.ts';
 import { push } from './push.ts';
@@ -16,6 +21,8 @@ export interface MirrorOptions {
   secrets?: string | undefined;
   environment?: NodeJS.ProcessEnv | undefined;
   signal: AbortSignal;
+  /** Throws where nothing may be brought to a store any more. */
+  beforePush?: () => Promise<void>;
 }
 
 /** Pauses between tries of a background push: a store may be away for a minute. */
@@ -67,13 +74,49 @@ export class Mirror {
     });
   }
 
-  /** Brings a path to its store; a seal such as manifest.json comes last. */
-  async push(path: string, { exact }: Alike, signal = this.#options.signal): Promise<void> {
+  /** The files that a path has: in its store, or here; a single one has an empty name. */
+  async namesAt(path: string): Promise<string[]> {
+    const copy = copyAt(this.#options.scratch, path);
+    if (copy !== undefined) {
+      const stored = await (await this.#storeOf(copy)).list(copy.place, this.#options.signal);
+      return stored.map(({ path: name }) => name);
+    }
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return [];
+    return stat.isDirectory() ? filesIn(path) : [''];
+  }
+
+  /** Where a lock on a path is kept: where the path itself is. @throws OffsiteError BadSpec where nothing can be written */
+  async lockAt(path: string): Promise<LockPlace> {
+    const copy = copyAt(this.#options.scratch, path);
+    return copy === undefined
+      ? new DiskLock(path)
+      : new StoreLock(await this.#writableStoreOf(copy), copy.place);
+  }
+
+  /**
+   * Brings a path to its store; a seal such as manifest.json comes last.
+   * @param removable what may be removed of what the store has and the path has not; all of it when absent
+   */
+  async push(
+    path: string,
+    { exact }: Alike,
+    {
+      signal = this.#options.signal,
+      removable,
+    }: { signal?: AbortSignal; removable?: readonly string[] } = {},
+  ): Promise<void> {
     const copy = copyAt(this.#options.scratch, path);
     if (copy === undefined) return;
+    const store = await this.#writableStoreOf(copy);
+    await this.#options.beforePush?.();
+    await push(store, this.#copyOf(copy), { signal, exact, removable });
+  }
+
+  async #writableStoreOf(copy: Copy): Promise<WritableStore> {
     const store = await this.#storeOf(copy);
     if (!isWritable(store)) throw badSpec(`${copy.scheme}://${copy.place}: can only be read`);
-    await push(store, this.#copyOf(copy), { signal, exact });
+    return store;
   }
 
   /**
@@ -107,7 +150,7 @@ export class Mirror {
     const signal = new AbortController().signal;
     for (const pause of [...pauses, undefined]) {
       try {
-        await this.push(path, what, signal);
+        await this.push(path, what, { signal });
         return;
       } catch (error) {
         if (pause === undefined) throw error;

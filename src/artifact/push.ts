@@ -12,6 +12,8 @@ export interface PushOptions {
   signal: AbortSignal;
   /** What the store has and the copy has not is removed there. */
   exact: boolean;
+  /** Of what the store has and the copy has not, only these may go; all of it when absent. */
+  removable?: readonly string[] | undefined;
 }
 
 /** Written last: where they are, all the rest is. */
@@ -30,14 +32,15 @@ const mostRounds = 4;
 export async function push(
   store: WritableStore,
   copy: StoreCopy,
-  { signal, exact }: PushOptions,
+  { signal, exact, removable }: PushOptions,
 ): Promise<void> {
+  const mayGo = (path: string) => removable?.includes(path) ?? true;
   for (let round = 1; ; round++) {
     const files = localFiles(copy);
     const stored = new Map((await store.list(copy.place, signal)).map((object) => [object.path, object]));
     const changed = files.filter((path) => !isStored(copy, path, stored.get(path)));
     const own = new Set<string>(files);
-    const surplus = exact ? [...stored.keys()].filter((path) => !own.has(path)) : [];
+    const surplus = exact ? [...stored.keys()].filter((path) => !own.has(path) && mayGo(path)) : [];
     // What no seal of the copy speaks for does no harm, and may be all that is whole there until the new is up.
     const sealsHere = files.filter(isSeal);
     const harmful = surplus.filter((path) => sealsHere.some((seal) => covers(seal, [path])));

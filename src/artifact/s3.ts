@@ -6,6 +6,7 @@ import {
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  PutObjectCommand,
   S3Client,
   S3ServiceException,
 } from '@aws-sdk/client-s3';
@@ -15,17 +16,21 @@ import type { StoreCredentials } from './credentials.ts';
 import { checkCount } from './inner-path.ts';
 import { type Proxies, whyUnreached } from './proxies.ts';
 import {
+  isStoreError,
   type Outgoing,
   type ReadOptions,
   type StoredObject,
   StoreError,
   type WritableStore,
+  type WriteCondition,
 } from './store.ts';
 
 const mebibyte = 2 ** 20;
 const leastPart = 8 * mebibyte;
 const mostParts = 10_000;
 const mostDeleted = 1000;
+/** What is longer is no text of ours. */
+const mostText = 64 * 1024;
 /** Of an answer that is no object: a page of a list, an error. */
 const mostAnswerBytes = 16 * mebibyte;
 const listWithin = 600_000;
@@ -155,6 +160,57 @@ export class S3Store implements WritableStore {
             `s3://${bucket}/${failed[0].Key}: could not be removed (${failed[0].Code})`,
           );
       });
+    }
+  }
+
+  async readText(object: string): Promise<{ text: string; version: string } | undefined> {
+    const { bucket, key } = partsOf(object);
+    try {
+      return await this.#do(object, async () => {
+        const {
+          Body,
+          ETag = '',
+          ContentLength = 0,
+        } = await this.#client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+        if (ContentLength <= mostText)
+          return { text: (await Body?.transformToString()) ?? '', version: ETag };
+        (Body as Readable).destroy();
+        return { text: '', version: ETag };
+      });
+    } catch (error) {
+      if (isStoreError(error, 'Missing')) return undefined;
+      throw error;
+    }
+  }
+
+  async writeText(
+    object: string,
+    text: string,
+    condition: WriteCondition,
+  ): Promise<string | undefined | 'unsupported'> {
+    const { bucket, key } = partsOf(object);
+    const conditions =
+      condition === 'absent'
+        ? { IfNoneMatch: '*' }
+        : condition === 'anyway'
+          ? {}
+          : { IfMatch: condition.over };
+    try {
+      return await this.#do(object, async () => {
+        const put = new PutObjectCommand({ Bucket: bucket, Key: key, Body: text, ...conditions });
+        try {
+          return (await this.#client.send(put)).ETag ?? '';
+        } catch (error) {
+          // Another write was first, is under way, or took it away.
+          const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+          if (status === 409 || status === 412) return undefined;
+          if (status === 501) return 'unsupported';
+          throw error;
+        }
+      });
+    } catch (error) {
+      if (condition !== 'anyway' && isStoreError(error, 'Missing')) return undefined;
+      throw error;
     }
   }
 

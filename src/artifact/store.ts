@@ -43,7 +43,21 @@ export interface WritableStore extends Store {
   /** @returns the object's version */
   write(object: string, outgoing: Outgoing, signal: AbortSignal): Promise<string>;
   remove(objects: readonly string[], signal: AbortSignal): Promise<void>;
+  /** A small object's text; undefined where there is none. */
+  readText(object: string): Promise<{ text: string; version: string } | undefined>;
+  /**
+   * Writes a small object where the condition holds.
+   * @returns its version; undefined where the condition does not hold, `unsupported` where the store knows none
+   */
+  writeText(
+    object: string,
+    text: string,
+    condition: WriteCondition,
+  ): Promise<string | undefined | 'unsupported'>;
 }
+
+/** Where there is nothing, over one version alone, or whatever is there. */
+export type WriteCondition = 'absent' | 'anyway' | { over: string };
 
 /** Why a store did not do what was asked; none of these messages holds a credential. */
 export class StoreError extends Error {

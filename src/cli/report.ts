@@ -4,7 +4,7 @@ import { badSpec, printableJson } from '../api/index.ts';
 import { gatherCluster, gatherWorkDir, type ReportRecord, writeReport, writeRun } from '../report/index.ts';
 import { parseMounts } from './arguments.ts';
 import type { LoadedResource } from './manifests.ts';
-import { storesOf } from './run.ts';
+import { storesOf, workOf } from './run.ts';
 
 interface ReportFlags {
   namespace?: string;
@@ -35,7 +35,7 @@ export function keepRun(
   const resources = Object.fromEntries(
     loaded.map(({ resource, base }) => [`${resource.kind.toLowerCase()}/${resource.metadata.name}`, base]),
   );
-  writeRun(workDir, { claims, resources, scratch: storesOf(workDir) });
+  writeRun(workDir, { claims, resources, scratch: storesOf(workDir), work: workOf(workDir) });
 }
 
 /** Writes the report of a run that has ended, however it ended. @returns where it is, or why there is none */

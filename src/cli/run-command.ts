@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { badSpec, printable, printableJson } from '../api/index.ts';
 import { openTerminal } from '../progress/index.ts';
 import { parseMounts } from './arguments.ts';
+import { holdWorkDir } from './hold-work-dir.ts';
 import { inOrder, loadManifests } from './manifests.ts';
 import { listenTogether, natsListener } from './nats-listener.ts';
 import { print } from './output.ts';
@@ -24,6 +25,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   const loaded = inOrder(loadManifests(flags.filename));
   const claims = parseMounts(flags.mount);
   makeWorkDir(flags.workDir);
+  const held = await holdWorkDir(flags.workDir);
   keepRun(flags.workDir, claims, loaded);
 
   const atOnce = new AbortController();
@@ -52,6 +54,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
 
 ${'report' in made ? `Report: ${made.report}` : printable(made.problem)}`,
   );
+  await held.release();
   // At once: while Node would clear up, one more SIGTERM would end it by that signal.
   process.exit(runs.every(isComplete) ? 0 : 1);
 }

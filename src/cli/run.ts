@@ -68,6 +68,9 @@ function giveUp(run: RunResource, workDir: string): void {
 /** Where a run keeps what lies in stores while it works on it. */
 export const storesOf = (workDir: string) => resolve(workDir, '.stores');
 
+/** Where checkpoints, pooled states and the like lie, for resources that name no place of their own. */
+export const workOf = (workDir: string) => resolve(workDir, 'work');
+
 async function runOne(
   run: RunResource,
   { base }: LoadedResource,
@@ -90,7 +93,7 @@ async function runOne(
 
   const references = resolveReferences(resource, runs);
   for (const stage of stagesOf[resource.kind]) {
-    const mounts = { claims, base, scratch: storesOf(workDir) };
+    const mounts = { claims, base, scratch: storesOf(workDir), work: workOf(workDir) };
     const job: StageJob = { stage, resource, mounts, ...references };
     const outcome = await runStage(job, (event) => listener.event(resource, event), signal);
     Object.assign(status, outcome.status);

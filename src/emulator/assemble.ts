@@ -6,6 +6,7 @@ import {
   inPlace,
   openArtifact,
   peekManifest,
+  refuseUnknown,
   sealArtifact,
   writeArtifact,
 } from '../artifact/index.ts';
@@ -13,13 +14,13 @@ import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoin
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { type Model, openModel } from '../model/index.ts';
-import { type BuildInput, probeKey } from './build.ts';
+import { type BuildInput, probeAll, probeKey } from './build.ts';
 import { readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
 import { checkComparable } from './comparable.ts';
 import { doubtsOf } from './doubts.ts';
 import { type Evaluation, evaluateEmulator } from './evaluate.ts';
 import { type ExactShare, exactShare } from './leak.ts';
-import { makePlan, type Plan, type PlanOptions } from './plan.ts';
+import { checkKept, makePlan, type Plan, type PlanOptions } from './plan.ts';
 import { adjacentValues, type SimilarityOptions, similarityMatrix } from './similarity.ts';
 import { joinShards, type ProbeKey, pullStates, pushStates, readStates, statesDirectory } from './states.ts';
 
@@ -40,36 +41,27 @@ export interface Assembled {
 }
 
 /**
- * The stage `assemble`: pooled states to similarity, plan, scores and bundle. A bundle of the same inputs that is there
- * already is checked and returned.
- * @throws OffsiteError BadSpec where the model has too few layers, BadModel where the pooled states are not all there
+ * The stage `assemble`: pooled states to similarity, plan, scores and bundle. States that are not all there are computed
+ * first. A bundle of the same inputs that is there already is checked and returned.
+ * @throws OffsiteError BadSpec where the model has too few layers
  */
 export async function assemble(engine: Engine, input: AssembleInput): Promise<Assembled> {
   const model = openModel(input.model);
   try {
+    checkKept(input.plan.layers, model.architecture.depth);
     const key = probeKey(model, input);
-    const hyperparameters = hyperparametersOf(key, input);
-    const madeFrom = { model: key.model, probe: key.data, tokenizer: key.tokenizer };
-    const there = peekManifest(input.output)?.manifest;
-    const wanted = canonicalJson({ kind: 'Emulator', madeFrom, hyperparameters });
-    if (
-      there === undefined ||
-      wanted !==
-        canonicalJson({ kind: there.kind, madeFrom: there.madeFrom, hyperparameters: there.hyperparameters })
-    ) {
-      const similarity = await similarityOf(engine, input, key);
+    const description = describe(key, input);
+    if (!isThere(input.output, description)) {
+      refuseUnknown(input.output, input.mayReplace ?? true);
+      const similarity = await similarityOf(engine, model, input, key);
       const evaluation = await evaluateEmulator(engine, model, similarity, key, input);
       const names = bundleNames(model, similarity);
-      await writeArtifact(input.output, (directory) => {
+      const fill = (directory: string) => {
         writeBundle(directory, model, names, similarity);
         const share = exactShare(model.tensors.values(), new Set(names));
-        sealArtifact(directory, {
-          kind: 'Emulator',
-          madeFrom,
-          hyperparameters,
-          scores: { evaluation, exactShare: share },
-        });
-      });
+        sealArtifact(directory, { ...description, scores: { evaluation, exactShare: share } });
+      };
+      await writeArtifact(input.output, fill, () => (input.keeper ?? inPlace).claim());
     }
     const made = readAssembled(input.output);
     const rows = await readRows(input.data.path, input.data.format, { limit: input.probe.samples });
@@ -77,6 +69,30 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
   } finally {
     model.close();
   }
+}
+
+/**
+ * Looks whether the bundle may go to its output, which the stage `probe` does too.
+ * @throws OffsiteError BadSpec
+ */
+export function checkBundlePlace(key: ProbeKey, input: AssembleInput): void {
+  if (!isThere(input.output, describe(key, input))) refuseUnknown(input.output, input.mayReplace ?? true);
+}
+
+/** All that a bundle depends on. */
+function describe(key: ProbeKey, input: AssembleInput) {
+  return {
+    kind: 'Emulator' as const,
+    madeFrom: { model: key.model, probe: key.data, tokenizer: key.tokenizer },
+    hyperparameters: hyperparametersOf(key, input),
+  };
+}
+
+function isThere(output: string, description: ReturnType<typeof describe>): boolean {
+  const there = peekManifest(output)?.manifest;
+  if (there === undefined) return false;
+  const { kind, madeFrom, hyperparameters } = there;
+  return canonicalJson({ kind, madeFrom, hyperparameters }) === canonicalJson(description);
 }
 
 function readAssembled(directory: string): Assembled {
@@ -93,14 +109,20 @@ function readAssembled(directory: string): Assembled {
   };
 }
 
-async function similarityOf(engine: Engine, input: AssembleInput, key: ProbeKey): Promise<SimilarityRecord> {
-  const directory = statesDirectory(input.output, key);
+async function similarityOf(
+  engine: Engine,
+  model: Model,
+  input: AssembleInput,
+  key: ProbeKey,
+): Promise<SimilarityRecord> {
+  const directory = statesDirectory(input.work, key);
   const keeper = input.keeper ?? inPlace;
   await pullStates(directory, keeper);
   if (await joinShards(directory, input.probe.shards, key)) await pushStates(directory, keeper);
+  // Where the work of stage probe reaches no other pod, or was cleared away since.
+  else await probeAll(engine, model, key, input);
   const states = readStates(directory);
-  if (states === undefined)
-    throw badModel(`${directory}: the pooled states are not all there; run stage probe for every shard`);
+  if (states === undefined) throw badModel(`${directory}: the pooled states are gone again; run once more`);
   const { samples, width } = states[0]!;
   checkComparable({ samples, layers: states.length, width }, input.similarity.metric, input.memory);
   const stopIfAsked = () => engine.throwIfCancelled();

@@ -13,6 +13,7 @@ import type { SimilarityOptions } from './similarity.ts';
 import {
   hasShard,
   joinShards,
+  type PooledRows,
   type ProbeKey,
   pullStates,
   pushShard,
@@ -43,54 +44,83 @@ export interface BuildInput {
   readonly kept?: number;
   /** How layers are compared, so that more samples than memory has room for are refused before they are probed. */
   readonly similarity?: SimilarityOptions;
-  /** Where the bundle goes; the pooled states lie beside it. */
+  /** Where the bundle goes. */
   readonly output: string;
+  /** The directory of all pooled states: never one that the bundle's readers see. */
+  readonly work: string;
   /** Bytes that the stage may take beside the runtime. */
   readonly memory: number;
   readonly emit: Emit;
-  /** Brings pooled states to their store and back. */
+  /** Brings pooled states to their store and back, and knows whose the output is. */
   readonly keeper?: Keeper;
+  /** Whether another artifact at the output may be replaced. */
+  readonly mayReplace?: boolean | undefined;
 }
 
 /**
  * The stage `probe`: the model's pooled states of this shard's rows. One shard alone is the artifact; several are joined by
  * the stage `assemble`, since they may end at the same time. Where the artifact or this shard is there, nothing is computed.
+ * @param check throws where what is wanted can go nowhere, before anything is computed
  * @returns the artifact's directory, and whether it was there before
  */
 export async function runProbe(
   engine: Engine,
   input: BuildInput,
   shardIndex = 0,
+  check: (key: ProbeKey) => void = () => {},
 ): Promise<{ directory: string; reused: boolean }> {
   const model = openModel(input.model);
   try {
     if (input.kept !== undefined) checkKept(input.kept, model.architecture.depth);
     const key = probeKey(model, input);
-    const directory = statesDirectory(input.output, key);
+    check(key);
+    const directory = statesDirectory(input.work, key);
     const keeper = input.keeper ?? inPlace;
     await pullStates(directory, keeper);
     const shard: Shard = { index: shardIndex, count: input.probe.shards };
     const alone = shard.count === 1;
     if (readStates(directory) !== undefined || (!alone && hasShard(directory, shard)))
       return { directory, reused: true };
-    const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
-    const { pooling, skipFirst } = input.probe;
-    const options = { memory: input.memory / 2, shard, pooling, skipFirst, emit: input.emit };
-    const examples = await probeExamples(model, engine, input);
-    if (input.similarity !== undefined) {
-      const { depth: layers, hidden: width } = model.architecture;
-      checkComparable({ samples: examples.length, layers, width }, input.similarity.metric, input.memory);
+    if (alone) await probeAll(engine, model, key, input);
+    else {
+      writeShard(directory, shard, await probeShard(engine, model, shard, input));
+      await pushShard(directory, shard, keeper);
     }
-    const batches = packForModel(examples, model.architecture);
-    writeShard(directory, shard, await probe(decoder, batches, options));
-    if (alone) {
-      await joinShards(directory, shard.count, key);
-      await pushStates(directory, keeper);
-    } else await pushShard(directory, shard, keeper);
     return { directory, reused: false };
   } finally {
     model.close();
   }
+}
+
+/** The pooled states of all rows, by this process alone: the same artifact as shards are joined to. */
+export async function probeAll(
+  engine: Engine,
+  model: Model,
+  key: ProbeKey,
+  input: BuildInput,
+): Promise<void> {
+  const directory = statesDirectory(input.work, key);
+  const shard: Shard = { index: 0, count: 1 };
+  writeShard(directory, shard, await probeShard(engine, model, shard, input));
+  await joinShards(directory, shard.count, key);
+  await pushStates(directory, input.keeper ?? inPlace);
+}
+
+async function probeShard(
+  engine: Engine,
+  model: Model,
+  shard: Shard,
+  input: BuildInput,
+): Promise<PooledRows> {
+  const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
+  const { pooling, skipFirst } = input.probe;
+  const options = { memory: input.memory / 2, shard, pooling, skipFirst, emit: input.emit };
+  const examples = await probeExamples(model, engine, input);
+  if (input.similarity !== undefined) {
+    const { depth: layers, hidden: width } = model.architecture;
+    checkComparable({ samples: examples.length, layers, width }, input.similarity.metric, input.memory);
+  }
+  return await probe(decoder, packForModel(examples, model.architecture), options);
 }
 
 /**

@@ -52,7 +52,7 @@ export async function evaluateEmulator(
       emit: input.emit,
       greedy: metric === 'exact_match',
     });
-  const path = `${statesDirectory(input.output, key)}.full-${keyOf(key, input)}.json`;
+  const path = `${statesDirectory(input.work, key)}.full-${keyOf(key, input)}.json`;
   const full = await keptResult(path, input.keeper ?? inPlace, () => run(weightsOf(model, { memory: 0 })));
   const emulator = await run(emulatorWeights(model, plan, { memory: 0 }));
 

@@ -1,4 +1,4 @@
-export { type Assembled, type AssembleInput, assemble, bundleNames } from './assemble.ts';
+export { type Assembled, type AssembleInput, assemble, bundleNames, checkBundlePlace } from './assemble.ts';
 export * from './batches.ts';
 export { type BuildInput, runProbe, tokenizerDigest } from './build.ts';
 export * from './bundle.ts';

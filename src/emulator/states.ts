@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import {
   canonicalJson,
-  clearSiblings,
+  clearBeside,
   type Keeper,
   openArtifact,
   peekManifest,
@@ -39,9 +39,9 @@ export interface Shard {
   readonly count: number;
 }
 
-/** `<output's parent>/.probes/<digest of the key>`. */
-export function statesDirectory(output: string, key: ProbeKey): string {
-  return join(dirname(output), '.probes', sha256(canonicalJson(key)).replace('sha256:', ''));
+/** @param work the directory that all pooled states share: each has the digest of its key for a name */
+export function statesDirectory(work: string, key: ProbeKey): string {
+  return join(work, sha256(canonicalJson(key)).replace('sha256:', ''));
 }
 
 /** The pooled states of every layer, or undefined where they are not there yet. BadModel if they are damaged. */
@@ -89,7 +89,7 @@ export function writeShard(directory: string, shard: Shard, pooled: PooledRows):
 export async function joinShards(directory: string, count: number, key: ProbeKey): Promise<boolean> {
   if (peekManifest(directory) !== undefined) {
     // Processes that were killed in the joining, or right after it, have left them.
-    clearSiblings(directory);
+    clearBeside(directory);
     rmSync(shardsDirectory(directory), { recursive: true, force: true });
     return true;
   }

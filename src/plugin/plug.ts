@@ -17,6 +17,7 @@ import {
   type OpenedArtifact,
   openArtifact,
   peekManifest,
+  refuseUnknown,
   sealArtifact,
   writeArtifact,
 } from '../artifact/index.ts';
@@ -56,12 +57,16 @@ export interface PlugOptions {
   /** The file of each task's rows, in the order of the spec. */
   tasks: readonly string[];
   output: string;
+  /** A directory of this resource alone: what is kept of unfinished analyses. */
+  work: string;
   engine: Engine;
   /** Bytes for decoded weights and hidden states. */
   memory: number;
   emit: Emit;
-  /** Brings what is kept of unfinished analyses from its store and there; in place when absent. */
+  /** Brings what is kept of unfinished analyses from its store and there, and knows whose the output is; in place when absent. */
   keeper?: Keeper;
+  /** Whether another artifact at the output may be replaced. */
+  mayReplace?: boolean | undefined;
 }
 
 export type PlugResult = Pick<PlugInStatus, 'evaluation' | 'gates' | 'analysis' | 'merge'> & {
@@ -117,10 +122,11 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
       },
     };
     const done = finished(output, identity);
+    if (done === undefined) refuseUnknown(output, options.mayReplace ?? true);
     const plugged = mergedTensors(model, adapter, Number(spec.coefficient));
     const kept =
       spec.analysis && !done
-        ? await KeptWork.open(output, keptFor(identity, spec.analysis), options.keeper ?? inPlace)
+        ? await KeptWork.open(options.work, keptFor(identity, spec.analysis), options.keeper ?? inPlace)
         : undefined;
     const measureCells = () => measure(options, model, bundle, adapter, plugged);
     const measured = done?.evaluation ?? (kept ? await kept.evaluation(measureCells) : await measureCells());
@@ -140,7 +146,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     const artifact = done
       ? openArtifact(output)
       : await save(
-          output,
+          options,
           model,
           plugged,
           { adapter, from: options.adapter.directory },
@@ -372,14 +378,14 @@ function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResult[]): v
 }
 
 async function save(
-  output: string,
+  { output, keeper = inPlace }: PlugOptions,
   model: Model,
   plugged: Overlay,
   { adapter, from }: { adapter: Adapter; from: string },
   description: Parameters<typeof sealArtifact>[1],
   checkUnchanged: () => void,
 ): Promise<OpenedArtifact> {
-  await writeArtifact(output, (directory) => {
+  const fill = (directory: string) => {
     if (description.kind === 'Model') savePluggedIn(directory, model, plugged);
     else {
       copyFileSync(join(from, adapterFile), join(directory, adapterFile));
@@ -387,7 +393,8 @@ async function save(
     }
     checkUnchanged();
     sealArtifact(directory, description);
-  });
+  };
+  await writeArtifact(output, fill, () => keeper.claim());
   return openArtifact(output);
 }
 

@@ -7,18 +7,15 @@ import { badSpec, group, kinds } from '../api/index.ts';
 import { Mirror, type Mounts } from '../artifact/index.ts';
 import { type FoundResource, gather } from './gather.ts';
 import type { ReportRecord } from './record.ts';
-import { bringFiles, type WrittenOutput } from './stores.ts';
+import { bringFiles, type WrittenResource } from './stores.ts';
 
 /** How long a store may take to give a resource's small files, in milliseconds. */
 const patience = 20_000;
 
-interface ListedResource {
-  kind: string;
-  metadata: { name: string };
-  spec: {
+interface ListedResource extends WrittenResource {
+  spec: WrittenResource['spec'] & {
     emulator?: { ref?: { name?: string } };
     adapter?: { ref?: { name?: string } };
-    output?: WrittenOutput;
   };
 }
 
@@ -48,7 +45,7 @@ export async function gatherCluster({ name, namespace, claims }: ClusterOptions)
     const found: FoundResource[] = [];
     for (const value of chosen) {
       const mirror = new Mirror({ scratch, signal: AbortSignal.timeout(patience) });
-      const unreachable = await bringFiles(value.spec.output ?? {}, mounts, mirror);
+      const unreachable = await bringFiles(value, mounts, mirror);
       found.push({ value, where: `namespace ${namespace}`, mounts, unreachable });
     }
     return gather(`namespace ${namespace}`, found);

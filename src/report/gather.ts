@@ -1,15 +1,17 @@
 import { kinds, OffsiteError, parseResource, type Resource, type Status } from '../api/index.ts';
 import {
   canonicalJson,
+  checkpointsOf,
   type Manifest,
   type Mounts,
   peekManifest,
   resolveUri,
   withStoreUris,
+  workPlacesOf,
 } from '../artifact/index.ts';
 import { readSimilarity, type SimilarityRecord } from '../emulator/index.ts';
 import { type AnalysisRecord, analysisSchema, readAnalysis, summaryOf } from '../plugin/index.ts';
-import { checkpointsOf, type LossHistory, readHistory } from '../tuning/index.ts';
+import { historyOf, type LossHistory, readHistory } from '../tuning/index.ts';
 import {
   type AnyEntry,
   type BuildEntry,
@@ -72,7 +74,12 @@ type Place = Pick<FoundResource, 'mounts' | 'unreachable'>;
 
 function entryOf(resource: Resource, status: Status, place: Place): AnyEntry {
   const beside = <T>(read: (directory: string) => T | undefined, missing: string) =>
-    readBeside(resource, place, read, missing);
+    readAt(resource.spec.output.uri, place, () => read(outputOf(resource, place)), missing);
+  const fromWork = <T>(read: (directory: string) => T | undefined, missing: string) => {
+    const { work, output } = resource.spec;
+    const uri = (work ?? output).uri;
+    return readAt(uri, place, () => firstOf(workDirectories(resource, place), read), missing);
+  };
   const manifest: Found<Manifest> =
     status.artifact === undefined
       ? { absent: 'no artifact was made' }
@@ -84,10 +91,10 @@ function entryOf(resource: Resource, status: Status, place: Place): AnyEntry {
       return { resource, status, manifest, similarity };
     }
     case 'OffsiteTune': {
-      const history = beside(
-        (directory) => ownHistory(directory, status),
+      const history = fromWork(
+        (work) => ownHistory(work, status),
         status.phase === 'Complete'
-          ? 'there is no loss history beside the adapter; it stays where the training ran'
+          ? 'there is no loss history here; it stays where the training ran'
           : 'no checkpoint of the training was found',
       );
       return { resource, status, manifest, history };
@@ -96,9 +103,8 @@ function entryOf(resource: Resource, status: Status, place: Place): AnyEntry {
       const analysis: Found<AnalysisRecord> =
         resource.spec.analysis === undefined
           ? { absent: 'none was asked for' }
-          : beside(
-              (directory) =>
-                ownAnalysis(known(manifest)?.scores?.['analysis'] ?? readAnalysis(directory), status),
+          : fromWork(
+              (work) => ownAnalysis(known(manifest)?.scores?.['analysis'] ?? readAnalysis(work), status),
               'they are not finished, or lie where the evaluation ran',
             );
       return { resource, status, manifest, analysis };
@@ -106,17 +112,36 @@ function entryOf(resource: Resource, status: Status, place: Place): AnyEntry {
   }
 }
 
-/** Reads what lies at a resource's output, or says why it cannot be. */
-function readBeside<T>(
-  { spec }: Resource,
-  { mounts, unreachable }: Place,
+const outputOf = ({ spec: { output } }: Resource, { mounts }: Place): string =>
+  resolveUri(output.uri, mounts, 'spec.output.uri', output.secretRef?.name);
+
+/** Where a resource's work is looked for: in its place, and beside its output, where an earlier version left it. */
+function workDirectories(resource: Resource, place: Place): string[] {
+  const { own } = workPlacesOf(resource, place.mounts);
+  return [own, `${outputOf(resource, place)}.checkpoints`];
+}
+
+function firstOf<T>(
+  directories: readonly string[],
   read: (directory: string) => T | undefined,
+): T | undefined {
+  for (const directory of directories) {
+    const value = read(directory);
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}
+
+/** Reads what lies at an address, or says why it cannot be. */
+function readAt<T>(
+  uri: string,
+  { mounts, unreachable }: Place,
+  read: () => T | undefined,
   missing: string,
 ): Found<T> {
   if (unreachable !== undefined) return { absent: unreachable };
-  const { uri, secretRef } = spec.output;
   try {
-    const value = read(resolveUri(uri, mounts, 'spec.output.uri', secretRef?.name));
+    const value = read();
     return value === undefined ? { absent: missing } : { value };
   } catch (error) {
     if (!(error instanceof OffsiteError)) throw error;
@@ -132,9 +157,10 @@ function ownManifest(directory: string, { artifact }: Status): Manifest | undefi
 }
 
 /** The losses that the status speaks of; another training may have gone to the same place before. */
-function ownHistory(directory: string, status: TuneEntry['status']): LossHistory | undefined {
+function ownHistory(work: string, status: TuneEntry['status']): LossHistory | undefined {
   const finished = status.phase === 'Complete';
-  const history = readHistory(checkpointsOf(directory), { finished });
+  const files = { history: historyOf(work), checkpoints: checkpointsOf(work) };
+  const history = readHistory(files, { finished });
   if (history === undefined || !finished) return history;
   const { steps, lastLoss } = status.training ?? {};
   return history.losses.length === steps && history.losses.at(-1)?.toFixed(4) === lastLoss

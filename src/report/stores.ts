@@ -1,30 +1,49 @@
 import { join } from 'node:path';
-import { type Mirror, type Mounts, resolveUri, withStoreUris } from '../artifact/index.ts';
+import {
+  type Mirror,
+  type Mounts,
+  resolveUri,
+  type WorkOwner,
+  withStoreUris,
+  workPlacesOf,
+} from '../artifact/index.ts';
 import { similarityFile } from '../emulator/index.ts';
 import { analysisFile } from '../plugin/index.ts';
-import { checkpointsOf, historyFile } from '../tuning/index.ts';
+import { historyOf } from '../tuning/index.ts';
 
-/** Where a resource's artifact goes, as far as anybody wrote it. */
-export interface WrittenOutput {
+/** What a cluster says of a resource whose report is wanted; nothing of it is checked yet. */
+export interface WrittenResource {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly spec: { readonly output?: WrittenPlace; readonly work?: WrittenPlace };
+}
+
+interface WrittenPlace {
   readonly uri?: string;
   readonly secretRef?: { readonly name?: string };
 }
 
 /**
- * Brings the small files that a report looks at from the store of a resource's artifact; never the weights.
- * @returns why the store did not give them, or undefined where it did or where the artifact lies in no store
+ * Brings the small files that a report looks at from the stores of a resource's artifact and of its work; never the weights.
+ * @returns why a store did not give them, or undefined where it did or where they lie in no store
  */
 export async function bringFiles(
-  output: WrittenOutput,
+  resource: WrittenResource,
   mounts: Mounts,
   mirror: Mirror,
 ): Promise<string | undefined> {
-  const directory = placeOf(output, mounts);
-  if (directory === undefined || !mirror.mirrors(directory)) return undefined;
-  const files = [join(directory, 'manifest.json'), join(directory, similarityFile)];
-  const beside = [join(checkpointsOf(directory), historyFile), analysisFile(directory)];
+  const { output = {} } = resource.spec;
+  const directory = orNowhere(() =>
+    resolveUri(output.uri ?? '', mounts, 'spec.output.uri', output.secretRef?.name),
+  );
+  // What is wrong in it is said where it is read.
+  const work = orNowhere(() => workPlacesOf(resource as WorkOwner, mounts).own);
+  const files = [
+    ...(directory === undefined ? [] : [join(directory, 'manifest.json'), join(directory, similarityFile)]),
+    ...(work === undefined ? [] : [historyOf(work), analysisFile(work)]),
+  ];
   try {
-    for (const file of [...files, ...beside]) await mirror.pull(file, { exact: false });
+    for (const file of files) await mirror.pull(file, { exact: false });
     return undefined;
   } catch (error) {
     return `${output.uri} cannot be read from here: ${withStoreUris((error as Error).message, mounts.scratch)}`;
@@ -32,9 +51,9 @@ export async function bringFiles(
 }
 
 /** Undefined for an address that leads nowhere here, which is said where it is read. */
-function placeOf({ uri = '', secretRef }: WrittenOutput, mounts: Mounts): string | undefined {
+function orNowhere(place: () => string): string | undefined {
   try {
-    return resolveUri(uri, mounts, 'spec.output.uri', secretRef?.name);
+    return place();
   } catch {
     return undefined;
   }

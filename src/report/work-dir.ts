@@ -17,18 +17,25 @@ const runSchema = z.object({
   resources: z.record(z.string(), z.string()),
   /** Where the run kept its copies of what lies in stores. */
   scratch: z.string(),
+  /** Where what is not the artifact lies, for resources that name no place of their own. */
+  work: z.string().default('work'),
 });
 
 /** Where the addresses of a run lie on this machine. */
 export type RunPlaces = z.output<typeof runSchema>;
 
 /** Keeps in the work dir where a run's addresses lie, relative to it, so that its report can be made again. */
-export function writeRun(workDir: string, { claims, resources, scratch }: RunPlaces): void {
+export function writeRun(workDir: string, { claims, resources, scratch, work }: RunPlaces): void {
   const from = (path: string) => relative(resolve(workDir), resolve(path)) || '.';
   const allFrom = (directories: Record<string, string>) =>
     Object.fromEntries(Object.entries(directories).map(([name, path]) => [name, from(path)]));
   const file = join(workDir, runFile);
-  const places = { claims: allFrom(claims), resources: allFrom(resources), scratch: from(scratch) };
+  const places = {
+    claims: allFrom(claims),
+    resources: allFrom(resources),
+    scratch: from(scratch),
+    work: from(work),
+  };
   writeWhole(file, canonicalJson(places));
 }
 
@@ -49,6 +56,7 @@ export function gatherWorkDir(workDir: string, claims: Record<string, string> = 
         claims: { ...Object.fromEntries(mounted), ...claims },
         base: at(run?.resources[path] ?? '.'),
         scratch: run && at(run.scratch),
+        work: at(run?.work ?? 'work'),
       };
       return { value: readYaml(where), where, mounts };
     });

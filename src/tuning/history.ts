@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
 import { writeWhole } from '../artifact/index.ts';
@@ -11,28 +11,61 @@ const historySchema = z.object({
   evaluations: z.array(z.object({ step: z.int().nonnegative(), loss: z.number(), cell })),
   bestStep: z.int().nonnegative(),
 });
+const number = z.number().or(z.nan());
+const finishedSchema = historySchema.extend({
+  identity: z.string(),
+  evaluations: z.array(
+    z.object({
+      step: z.int().nonnegative(),
+      loss: number,
+      cell: z.object({ value: number, stderr: number }),
+    }),
+  ),
+  tokens: z.int().nonnegative(),
+  resumes: z.int().nonnegative(),
+});
 
-/** The training loss of each step and what each evaluation found: the data owner's, so it lies beside the adapter and does not travel. */
+/** The training loss of each step and what each evaluation found: the data owner's, so it lies where the work does and does not travel. */
 export type LossHistory = z.output<typeof historySchema>;
 
-export const historyFile = 'history.json';
+/** @param work the resource's own directory */
+export const historyOf = (work: string): string => join(work, 'history.json');
 
-/** Writes the history of finished work below its checkpoints' directory. */
-export function writeHistory(directory: string, { losses, evaluations, bestStep }: TrainingRecord): void {
-  mkdirSync(directory, { recursive: true });
-  writeWhole(join(directory, historyFile), JSON.stringify({ losses, evaluations, bestStep }));
+/** Writes down the record of finished work: what is left of it when its checkpoints are cleared away. */
+export function writeHistory(file: string, identity: string, record: TrainingRecord): void {
+  const { losses, evaluations, bestStep, tokens, resumes } = record;
+  mkdirSync(dirname(file), { recursive: true });
+  writeWhole(file, JSON.stringify({ identity, losses, evaluations, bestStep, tokens, resumes }));
 }
+
+/** Fills `record` with that of finished work; false where there is none of this very work. */
+export function restoreRecord(file: string, identity: string, record: TrainingRecord): boolean {
+  try {
+    const { identity: whose, ...stored } = finishedSchema.parse(
+      JSON.parse(readFileSync(file, 'utf8'), asNumber),
+    );
+    if (whose !== identity) return false;
+    Object.assign(record, stored);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The standard error of a single row is NaN, which JSON writes as null. */
+const asNumber = (_: string, value: unknown) => (value === null ? Number.NaN : value);
 
 /**
  * The history of finished work, or of unfinished work as far as its newest checkpoint goes; undefined where there is none.
+ * @param files the history, and the directory of the checkpoints
  * @throws OffsiteError BadModel when it is damaged
  */
-export function readHistory(directory: string, { finished }: { finished: boolean }): LossHistory | undefined {
-  const path = join(
-    directory,
-    finished ? historyFile : join(newestCheckpoint(directory) ?? '', 'state.json'),
-  );
-  if (!existsSync(path)) return undefined;
+export function readHistory(
+  files: { history: string; checkpoints: string },
+  { finished }: { finished: boolean },
+): LossHistory | undefined {
+  const path = finished ? files.history : newestCheckpoint(files.checkpoints);
+  if (path === undefined || !existsSync(path)) return undefined;
   try {
     const stored = JSON.parse(readFileSync(path, 'utf8')) as unknown;
     return historySchema.parse(finished ? stored : (stored as { record: unknown }).record);
@@ -41,10 +74,15 @@ export function readHistory(directory: string, { finished }: { finished: boolean
   }
 }
 
+/** The state.json that was written last, of whichever training. */
 function newestCheckpoint(directory: string): string | undefined {
   if (!existsSync(directory)) return undefined;
-  return readdirSync(directory)
-    .filter((name) => /^step-\d+$/.test(name))
-    .sort()
-    .at(-1);
+  const found = readdirSync(directory)
+    .flatMap((training) => namesIn(join(directory, training)).map((name) => join(directory, training, name)))
+    .map((path) => join(path, 'state.json'))
+    .map((path) => ({ path, written: statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0 }));
+  return found.sort((a, b) => a.written - b.written || (a.path < b.path ? -1 : 1)).at(-1)?.path;
 }
+
+const namesIn = (directory: string): string[] =>
+  readdirSync(directory).filter((name) => /^step-\d+$/.test(name));

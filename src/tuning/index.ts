@@ -5,6 +5,6 @@ export {
   type Change,
   insertedBy,
 } from './adapters/index.ts';
-export { historyFile, type LossHistory, readHistory } from './history.ts';
+export { historyOf, type LossHistory, readHistory } from './history.ts';
 export type { TuneResult } from './result.ts';
-export { checkpointsOf, type TuneOptions, tune } from './tune.ts';
+export { type TuneOptions, tune } from './tune.ts';

@@ -32,13 +32,17 @@ export interface TrainedAdapter {
   hyperparameters: Record<string, unknown>;
 }
 
-/** Writes the adapter whole or not at all: its tensors at the best step, and what other tools want beside them. */
+/**
+ * Writes the adapter whole or not at all: its tensors at the best step, and what other tools want beside them.
+ * @param ready called before it takes its place
+ */
 export async function writeAdapter(
   output: string,
   { state, madeFrom, hyperparameters, validation, adapterFiles }: TrainedAdapter,
+  ready?: () => Promise<void>,
 ): Promise<void> {
   const { record, tensors } = state;
-  await writeArtifact(output, (directory) => {
+  const fill = (directory: string) => {
     writeSafetensors(
       join(directory, 'adapter.safetensors'),
       tensors.map(({ name, shape, best }) => ({
@@ -57,7 +61,8 @@ export async function writeAdapter(
         : {}),
     };
     sealArtifact(directory, { kind: 'Adapter', madeFrom, hyperparameters, scores });
-  });
+  };
+  await writeArtifact(output, fill, ready);
 }
 
 function cellsOf(evaluations: readonly Evaluation[], bestStep: number) {

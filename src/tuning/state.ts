@@ -1,5 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { canonicalJson, fileDigest, sha256 } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import type { Cursor } from '../data/index.ts';
@@ -47,12 +48,12 @@ interface StoredState {
 }
 
 /**
- * Saves the state as `step-N` below a directory, whole or not at all, and clears all but the last two and those of other work.
+ * Saves the state as `step-N` below a directory, whole or not at all, and clears all but the last two.
  * @param identity digest of all that the result depends on: a checkpoint of other work is never resumed
  */
 export function saveState(directory: string, identity: string, { record, tensors }: TrainingState): void {
   const name = `step-${String(record.step).padStart(8, '0')}`;
-  const temporary = join(directory, `${name}.partial`);
+  const temporary = join(directory, `${name}.${randomUUID()}.partial`);
   clearPartial(directory);
   mkdirSync(temporary, { recursive: true });
   const stored: TensorToWrite[] = tensors.flatMap((tensor) =>
@@ -77,6 +78,13 @@ export function saveState(directory: string, identity: string, { record, tensors
   const kept = own.slice(-keep);
   for (const old of saved(directory).filter((other) => !kept.includes(other)))
     rmSync(join(directory, old), { recursive: true, force: true });
+}
+
+/** Clears the checkpoints that the same resource's other trainings, of an earlier spec, have left beside a directory. */
+export function clearOthers(directory: string): void {
+  const parent = dirname(directory);
+  for (const name of readdirSync(parent))
+    if (name !== basename(directory)) rmSync(join(parent, name), { recursive: true, force: true });
 }
 
 /**

@@ -1,5 +1,14 @@
+import { join } from 'node:path';
 import { badModel, OffsiteError, type OffsiteTuneSpec } from '../api/index.ts';
-import { canonicalJson, inPlace, type Keeper, peekManifest, sha256 } from '../artifact/index.ts';
+import {
+  canonicalJson,
+  checkpointsOf,
+  inPlace,
+  type Keeper,
+  peekManifest,
+  refuseUnknown,
+  sha256,
+} from '../artifact/index.ts';
 import {
   DataOrder,
   dataDigest,
@@ -17,12 +26,12 @@ import { type Emit, progressOf } from '../progress/index.ts';
 import { adapterOf } from './adapters/index.ts';
 import { type Evaluation, evaluate, loadValidation } from './evaluation.ts';
 import { gradientStep } from './gradient-step.ts';
-import { writeHistory } from './history.ts';
+import { historyOf, restoreRecord, writeHistory } from './history.ts';
 import { adamW, clipScale, globalNorm } from './optimiser.ts';
 import { planTraining, type TrainingPlan } from './plan.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
 import { learningRateFactor } from './schedule.ts';
-import { restoreState, saveState, type TrainingRecord, type TrainingState } from './state.ts';
+import { clearOthers, restoreState, saveState, type TrainingRecord, type TrainingState } from './state.ts';
 import { type TrainedPart, trainedHead, trainedLayer } from './trained.ts';
 
 export interface TuneOptions {
@@ -32,19 +41,20 @@ export interface TuneOptions {
   data: string;
   validation?: string | undefined;
   output: string;
+  /** A directory of this resource alone: checkpoints and the loss history, which are the data owner's. */
+  work: string;
   engine: Engine;
   /** Bytes for weights, residuals and hidden states. */
   memory: number;
   emit: Emit;
-  /** Brings checkpoints from their store and there. */
+  /** Brings checkpoints from their store and there, and knows whose the output is. */
   keeper?: Keeper;
+  /** Whether another artifact at the output may be replaced. */
+  mayReplace?: boolean | undefined;
 }
 
 /** Streams of the seed from here on start the adapters of the layers; the rows' order has those before. */
 const startStream = 1_000_000;
-
-/** Where checkpoints and the loss history lie: beside the adapter, never in it. */
-export const checkpointsOf = (output: string) => `${output}.checkpoints`;
 
 /**
  * Trains the transfer layers inside the emulator and writes the adapter. Goes on from the newest checkpoint of the same
@@ -52,30 +62,40 @@ export const checkpointsOf = (output: string) => `${output}.checkpoints`;
  * @throws OffsiteError BadModel, BadData, and Cancelled after a checkpoint
  */
 export async function tune(options: TuneOptions): Promise<TuneResult> {
-  const { output, emit, keeper = inPlace } = options;
+  const { output, work, emit, keeper = inPlace } = options;
   const bundle = openBundle(options.emulator.directory, options.emulator.digest);
   try {
     const run = await prepare(options, bundle);
     const started = performance.now();
     const { state } = run;
     let trained = 0;
-    await keeper.pull(checkpointsOf(output), { exact: false });
+    const history = historyOf(work);
+    await keeper.pull(history, { exact: false });
     if (!isFinished(output, run)) {
-      if (restoreState(checkpointsOf(output), run.identity, state, emit)) state.record.resumes += 1;
+      refuseUnknown(output, options.mayReplace ?? true);
+      await keeper.pull(ownCheckpoints(work, run), { exact: false });
+      if (restoreState(ownCheckpoints(work, run), run.identity, state, emit)) state.record.resumes += 1;
       for (const { training } of run.parts.values()) training.update();
       trained = await train(run, options);
-      await writeAdapter(output, run);
-      writeHistory(checkpointsOf(output), state.record);
-    } else if (restoreState(checkpointsOf(output), run.identity, state, () => {})) {
-      writeHistory(checkpointsOf(output), state.record);
+      await writeAdapter(output, run, () => keeper.claim());
+      writeHistory(history, run.identity, state.record);
+    } else if (!restoreRecord(history, run.identity, state.record)) {
+      // Killed between the adapter and its history.
+      await keeper.pull(ownCheckpoints(work, run), { exact: false });
+      if (restoreState(ownCheckpoints(work, run), run.identity, state, () => {}))
+        writeHistory(history, run.identity, state.record);
     }
-    keeper.pushLater(checkpointsOf(output), { exact: true });
+    keeper.pushLater(history, { exact: true });
     const seconds = (performance.now() - started) / 1000;
     return resultOf(output, run, trained / seconds);
   } finally {
     bundle.close();
   }
 }
+
+/** Of this very training: another one of the same resource neither sees nor clears what is saved while it is saved. */
+const ownCheckpoints = (work: string, { identity }: Run) =>
+  join(checkpointsOf(work), identity.slice('sha256:'.length, 'sha256:'.length + 16));
 
 /** One tuning run: what it reads, and the state that it changes. */
 interface Run extends TrainedAdapter {
@@ -178,16 +198,18 @@ async function prepare(
 
 /** Trains to the last step; tokens computed by this process. */
 async function train(run: Run, options: TuneOptions): Promise<number> {
-  const { spec, output, engine, memory, emit, keeper = inPlace } = options;
+  const { spec, work, engine, memory, emit, keeper = inPlace } = options;
   const { state, steps, validation, decoder } = run;
   const { record } = state;
   const { evalSteps, checkpointSteps } = spec.training;
-  const checkpoints = checkpointsOf(output);
+  const checkpoints = ownCheckpoints(work, run);
   const progress = progressOf('tune', steps, emit, record.step);
   const before = record.tokens;
-  const save = () => {
+  const save = async () => {
+    await keeper.held();
     saveState(checkpoints, run.identity, state);
-    keeper.pushLater(checkpoints, { exact: true });
+    clearOthers(checkpoints);
+    keeper.pushLater(checkpointsOf(work), { exact: true });
   };
   const evaluateWhenDue = async () => {
     const last = record.step === steps;
@@ -213,11 +235,11 @@ async function train(run: Run, options: TuneOptions): Promise<number> {
         { name: 'loss', value: loss.toFixed(4) },
         ...(evaluated === undefined ? [] : [{ name: 'validationLoss', value: evaluated.loss.toFixed(4) }]),
       ]);
-      if (record.step === steps || record.step % checkpointSteps === 0) save();
+      if (record.step === steps || record.step % checkpointSteps === 0) await save();
     }
   } catch (error) {
     // Stopped between two steps or in the middle of one: the weights are those of the last whole step.
-    if (error instanceof OffsiteError && error.reason === 'Cancelled' && record.step > 0) save();
+    if (error instanceof OffsiteError && error.reason === 'Cancelled' && record.step > 0) await save();
     throw error;
   }
   engine.throwIfCancelled();

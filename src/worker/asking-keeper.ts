@@ -26,6 +26,14 @@ export class AskingKeeper implements Keeper {
     this.#post({ what: 'pushLater', path, alike });
   }
 
+  held(): Promise<void> {
+    return this.#ask({ what: 'held' });
+  }
+
+  claim(): Promise<void> {
+    return this.#ask({ what: 'claim' });
+  }
+
   /** Lets the thread end. */
   close(): void {
     this.#port?.unref();

@@ -17,6 +17,8 @@ export interface StageJob {
   mounts: Mounts;
   emulator?: ArtifactReference;
   adapter?: ArtifactReference;
+  /** Whether an artifact at the output may be replaced, as far as is known: one that may not can only be this very work. */
+  mayReplace?: boolean;
   /** Which share of the probe's batches this process takes; all of them when absent. */
   shard?: { index: number; count: number };
 }

@@ -8,12 +8,10 @@ export type ThreadMessage =
   | { outcome: StageOutcome }
   | { ask: number; request: KeepRequest };
 
-/** A path that the compute thread wants brought, over the network, by the thread that is free for it. */
-export interface KeepRequest {
-  what: 'pull' | 'push' | 'pushLater';
-  path: string;
-  alike: Alike;
-}
+/** What the compute thread wants done by the thread that is free for it: a path brought over the network, the output's lock looked at. */
+export type KeepRequest =
+  | { what: 'pull' | 'push' | 'pushLater'; path: string; alike: Alike }
+  | { what: 'held' | 'claim' };
 
 /** What it gets back. */
 export interface Answer {

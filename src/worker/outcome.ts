@@ -1,5 +1,5 @@
 import { OffsiteError, printableLines } from '../api/index.ts';
-import { StoreError } from '../artifact/index.ts';
+import { StoreError, TakenOver } from '../artifact/index.ts';
 import { systemFaultOf } from './system-fault.ts';
 
 /** How a stage ended; the exit code is the worker's, 1 where another try may help. */
@@ -36,6 +36,7 @@ export function failureOf(error: unknown): Failure {
     const { reason, message } = error;
     return { reason: reason === 'AccessDenied' ? reason : 'StoreUnavailable', message, exitCode: 1 };
   }
+  if (error instanceof TakenOver) return { reason: 'TakenOver', message: error.message, exitCode: 1 };
   const message = printableLines(error instanceof Error ? error.message : String(error));
   const fault = systemFaultOf(error);
   if (fault !== undefined) {

@@ -1,6 +1,14 @@
 import { join } from 'node:path';
 import { badData, badModel, badSpec, type OffsiteError } from '../api/index.ts';
-import { checkReplaceable, checkWritable, resolveUri } from '../artifact/index.ts';
+import {
+  checkWritable,
+  liesBeside,
+  overlap,
+  realPlace,
+  resolveUri,
+  type WorkPlaces,
+  workPlacesOf,
+} from '../artifact/index.ts';
 import type { ArtifactReference, StageJob } from './job.ts';
 
 /** A place that a stage reads, as the spec names it. */
@@ -50,16 +58,31 @@ export function inputsOf(job: StageJob): Input[] {
 }
 
 /**
- * The output must neither be, hold nor lie in anything that the stage reads, nor replace what is no artifact.
+ * Neither the output and what lies beside it nor the work place may be, hold or lie in anything that the stage reads, by
+ * whatever links it is named.
  * @throws OffsiteError BadSpec
  */
-export function checkOutput(job: StageJob): void {
-  const output = outputOf(job);
+export function checkPlaces(job: StageJob): void {
+  const output = realPlace(outputOf(job), 'spec.output.uri');
+  const { own, shared } = workOf(job);
+  const work = [own, shared].map((path) => realPlace(path, 'spec.work.uri'));
+  if (work.some((path) => overlap(path, output)))
+    throw badSpec(
+      `spec.output.uri: must lie outside of the work place; choose another, or name one in spec.work.uri`,
+    );
   for (const { field, path } of inputsOf(job)) {
-    if (path === output || path.startsWith(join(output, '/')) || output.startsWith(join(path, '/')))
+    const input = realPlace(path, field);
+    if (overlap(input, output))
       throw badSpec(`spec.output.uri: must lie outside of ${field} (${path}); choose another place`);
+    if (liesBeside(output, input))
+      throw badSpec(
+        `${field}: ${path} is a name that is kept for what lies beside spec.output.uri; choose another`,
+      );
+    if (work.some((place) => overlap(place, input)))
+      throw badSpec(
+        `spec.work.uri: ${field} (${path}) and the work place must lie outside of each other; name another`,
+      );
   }
-  checkReplaceable(output, 'spec.output.uri');
   checkWritable(output, 'spec.output.uri');
 }
 
@@ -71,17 +94,22 @@ export function fieldOf(job: StageJob, path: string): { field: string; wrong: In
     path: outputOf(job),
     missing: badSpec,
   };
-  const [found] = [...inputsOf(job), output]
+  const { own, shared } = workOf(job);
+  const work = [own, shared].map((place) => ({ ...output, field: 'spec.work.uri', path: place }));
+  const [found] = [...inputsOf(job), output, ...work]
     // What is made lies beside the output until it is whole.
     .filter(
       (place) =>
         path === place.path ||
         path.startsWith(join(place.path, '/')) ||
-        (place === output && path.startsWith(`${place.path}.`)),
+        (place === output && liesBeside(place.path, path)),
     )
     .sort((a, b) => b.path.length - a.path.length);
   return found && { field: found.field, wrong: path === found.path ? badSpec : found.missing };
 }
 
-/** Where the stage's artifact goes; the probe's lie beside it and are looked after by the probe itself. */
+/** Where the resource's artifact goes. */
 export const outputOf = (job: StageJob): string => pathOf(job, job.resource.spec.output, 'spec.output.uri');
+
+/** Where everything else of it goes. */
+export const workOf = ({ resource, mounts }: StageJob): WorkPlaces => workPlacesOf(resource, mounts);

@@ -15,6 +15,8 @@ export interface PodSettings {
   terminationLog: string;
   /** How long the worker may take after SIGTERM, a little less than the pod's own grace period. */
   graceSeconds: number;
+  /** After how long another pod that holds the output and gives no sign of life is taken for dead. */
+  lockSeconds: number;
 }
 
 /** The places that the operator mounts, or what the environment says instead. */
@@ -38,5 +40,6 @@ export function podSettings(environment: NodeJS.ProcessEnv): PodSettings {
       : undefined,
     terminationLog: at('OFFSITE_TERMINATION_LOG', '/dev/termination-log'),
     graceSeconds: Number(at('OFFSITE_GRACE_SECONDS', '50')),
+    lockSeconds: Number(at('OFFSITE_LOCK_SECONDS', '60')),
   };
 }

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { lockTimes } from '../artifact/index.ts';
 import { openPublisher, type Publisher, type StageEvent } from '../progress/index.ts';
 import { endAtOnce } from './end-at-once.ts';
 import type { StageJob } from './job.ts';
@@ -41,7 +42,11 @@ export async function runPod(environment: NodeJS.ProcessEnv, stop: AbortSignal):
     endAtOnce(afterSigterm);
   });
   const outcome = inPodWords(
-    await runStage(job, emit, stop, { secrets: settings.secrets, identity }),
+    await runStage(job, emit, stop, {
+      ...{ secrets: settings.secrets, identity },
+      run: job.resource.metadata.uid,
+      lockTimes: lockTimes(settings.lockSeconds * 1000),
+    }),
     settings,
   );
   if (!outcome.ok && outcome.reason !== 'Cancelled') {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { canonicalJson, type Mirror, peekManifest, writeWhole } from '../artifact/index.ts';
 import type { StageEvent } from '../progress/index.ts';
 import type { StageJob } from './job.ts';
-import { outputOf } from './places.ts';
+import { outputOf, workOf } from './places.ts';
 
 type Result = Extract<StageEvent, { type: 'result' }>;
 
@@ -14,20 +14,42 @@ const schema = z.object({
   result: z.looseObject({ artifact: z.object({ digest: z.string() }).loose().optional() }),
 });
 
-/** `<output>.result.json`: the whole result, beside the artifact and never in it. */
+/** `<output>.result.json`: what the artifact's readers may know of the result, beside the artifact and never in it. */
 export const resultFileOf = (output: string): string => `${output}.result.json`;
 
-/** Writes a stage's result beside its artifact, whole or not at all. */
+/** The whole result, where only the resource's owner reads. */
+const wholeResultOf = (job: StageJob): string => join(workOf(job).own, 'result.json');
+
+/** Writes the file beside the artifact, whole or not at all. */
+export async function writeResultFile(job: StageJob, content: object, mirror: Mirror): Promise<void> {
+  await writeKept(resultFileOf(outputOf(job)), content, mirror);
+}
+
+/**
+ * Writes a stage's result where its work lies and beside its artifact, each whole or not at all.
+ * @param identity absent where results are not looked for by it: the inputs may have changed
+ */
 export async function keepResult(
   job: StageJob,
-  identity: string,
   { stage, result }: Result,
-  mirror: Mirror,
+  { identity, owner, mirror }: { identity: string | undefined; owner: object; mirror: Mirror },
 ): Promise<void> {
-  const file = resultFileOf(outputOf(job));
+  if (identity !== undefined) await writeKept(wholeResultOf(job), { identity, stage, result }, mirror);
+  const shown = withoutPrivate(result as Record<string, unknown>);
+  await writeResultFile(job, { ...(identity && { identity }), owner, stage, result: shown }, mirror);
+}
+
+async function writeKept(file: string, content: object, mirror: Mirror): Promise<void> {
   mkdirSync(dirname(file), { recursive: true });
-  writeWhole(file, canonicalJson({ identity, stage, result }));
+  writeWhole(file, canonicalJson(content));
   await mirror.push(file, { exact: true });
+}
+
+/** Of a training only what its adapter's manifest says too: losses and counts are of the private rows. */
+function withoutPrivate({ training, ...rest }: Record<string, unknown>): Record<string, unknown> {
+  if (training === undefined) return rest;
+  const { steps, bestStep } = training as Record<string, unknown>;
+  return { ...rest, training: { steps, bestStep } };
 }
 
 /** The result of this very work, where it was done before and its artifact is still there. */
@@ -36,19 +58,25 @@ export async function findResult(
   identity: string,
   mirror: Mirror,
 ): Promise<Result | undefined> {
-  // Probes lie beside the output and are found by the stage itself.
+  // Pooled states lie elsewhere and are found by the stage itself.
   if (job.stage === 'probe') return undefined;
   const output = outputOf(job);
-  const file = resultFileOf(output);
-  await mirror.pull(file, { exact: true });
-  const kept = read(file);
-  if (kept === undefined || kept.identity !== identity || kept.stage !== job.stage) return undefined;
+  const kept = await keptAt(resultFileOf(output), identity, job, mirror);
+  if (kept === undefined) return undefined;
   const { artifact } = kept.result;
   if (artifact !== undefined) {
     await mirror.pull(join(output, 'manifest.json'), { exact: true });
     if (digestAt(output) !== artifact.digest) return undefined;
   }
-  return { type: 'result', stage: kept.stage, result: kept.result };
+  const whole = await keptAt(wholeResultOf(job), identity, job, mirror);
+  const same = whole?.result.artifact?.digest === artifact?.digest;
+  return { type: 'result', stage: kept.stage, result: same && whole ? whole.result : kept.result };
+}
+
+async function keptAt(file: string, identity: string, job: StageJob, mirror: Mirror) {
+  await mirror.pull(file, { exact: true });
+  const kept = read(file);
+  return kept?.identity === identity && kept.stage === job.stage ? kept : undefined;
 }
 
 function read(file: string): z.output<typeof schema> | undefined {

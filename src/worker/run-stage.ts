@@ -1,18 +1,32 @@
+import { rmSync } from 'node:fs';
 import { badSpec, cancelled, OffsiteError } from '../api/index.ts';
-import { Mirror, withStoreUris } from '../artifact/index.ts';
+import {
+  checkpointsOf,
+  type LockTimes,
+  listedIn,
+  Mirror,
+  refuseOthers,
+  withStoreUris,
+} from '../artifact/index.ts';
 import { type Emit, Estimator, type StageEvent } from '../progress/index.ts';
 import type { StageJob } from './job.ts';
+import { HeldPlaces } from './locks.ts';
 import type { KeepRequest } from './messages.ts';
 import { type Failure, failureOf, type StageOutcome } from './outcome.ts';
-import { checkOutput, fieldOf, inputsOf, outputOf } from './places.ts';
+import { examineOutput, type FoundOutput, markOutput, ownerOf, tidyOutput } from './owner.ts';
+import { checkPlaces, fieldOf, inputsOf, outputOf, workOf } from './places.ts';
 import { findResult, keepResult } from './result-file.ts';
 import { runOnThread } from './thread.ts';
 
 export interface StageOptions {
   /** Where Secrets are mounted; without it the environment opens every store. */
   secrets?: string | undefined;
-  /** What makes this very work itself: its result is kept beside the artifact under it, and found there the next time. */
+  /** What makes this very work itself: its result is kept under it, and found there the next time. */
   identity?: string | undefined;
+  /** The resource's uid in a cluster, where its pods follow each other. */
+  run?: string | undefined;
+  /** How soon a process that gives no sign of life is taken for dead. */
+  lockTimes?: LockTimes | undefined;
 }
 
 type Result = Extract<StageEvent, { type: 'result' }>;
@@ -25,33 +39,80 @@ export async function runStage(
   job: StageJob,
   emit: Emit,
   signal: AbortSignal,
-  { secrets, identity }: StageOptions = {},
+  options: StageOptions = {},
 ): Promise<StageOutcome> {
-  const mirror = new Mirror({ scratch: job.mounts.scratch, secrets, signal });
+  const { secrets, identity } = options;
+  let held: HeldPlaces | undefined;
+  const mirror = new Mirror({
+    scratch: job.mounts.scratch,
+    secrets,
+    signal,
+    beforePush: async () => await held?.check(),
+  });
+  try {
+    checkPlaces(job);
+    const known = identity && (await findResult(job, identity, mirror));
+    if (known) return told(known, emit);
+    if (job.stage !== 'probe')
+      held = await HeldPlaces.take(job, {
+        ...{ mirror, emit, signal },
+        run: options.run,
+        times: options.lockTimes,
+      });
+    return await runHeld(job, { emit, signal, mirror, held, identity });
+  } catch (error) {
+    await mirror.settled();
+    const failure = failureOf(signal.aborted ? cancelled('stopped before it computed') : error);
+    return { ok: false, ...inWordsOf(job, failure), status: {} };
+  } finally {
+    await held?.release();
+  }
+}
+
+interface Running {
+  emit: Emit;
+  signal: AbortSignal;
+  mirror: Mirror;
+  held: HeldPlaces | undefined;
+  identity: string | undefined;
+}
+
+/** What is done while nobody else writes to the output; a probe writes to none. */
+async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
+  const { emit, signal, mirror, held, identity } = running;
+  if (held !== undefined) {
+    tidyOutput(job, mirror);
+    // Another process of the same resource, which was waited for, may have done it.
+    const known = identity && (await findResult(job, identity, mirror));
+    if (known) return told(known, emit);
+  }
+  const found = await examineOutput(job, mirror);
+  tellWhatIsNotKept(job, emit);
+  await bringInputs(job, mirror, emit);
   let result: Result | undefined;
   const holdResult: Emit = (event) => {
     if (event.type === 'result') result = event;
     else emit(event);
   };
-  try {
-    checkOutput(job);
-    const known = identity && (await findResult(job, identity, mirror));
-    if (known) {
-      emit(known);
-      return { ok: true, status: known.result as Record<string, unknown> };
-    }
-    await bringInputs(job, mirror, emit);
-    const keep = (request: KeepRequest) => keepFor(mirror, request, emit);
-    const outcome = await runOnThread(job, { emit: holdResult, signal, keep });
-    if (outcome.ok) await takeOutput(job, mirror, result, identity);
-    await mirror.settled();
-    if (result !== undefined) emit(result);
-    return outcome.ok ? outcome : { ...outcome, ...inWordsOf(job, outcome) };
-  } catch (error) {
-    await mirror.settled();
-    const failure = failureOf(signal.aborted ? cancelled('stopped while files were brought') : error);
-    return { ok: false, ...inWordsOf(job, failure), status: {} };
-  }
+  const lost = held?.lost;
+  const outcome = await runOnThread(
+    { ...job, mayReplace: found.mayReplace },
+    {
+      emit: holdResult,
+      signal: lost === undefined ? signal : AbortSignal.any([signal, lost]),
+      keep: (request) => keepFor(job, request, running),
+    },
+  );
+  if (!outcome.ok && lost?.aborted) throw lost.reason;
+  if (outcome.ok) await takeOutput(job, { result, found, ...running });
+  await mirror.settled();
+  if (result !== undefined) emit(result);
+  return outcome.ok ? outcome : { ...outcome, ...inWordsOf(job, outcome) };
+}
+
+function told(known: Result, emit: Emit): StageOutcome {
+  emit(known);
+  return { ok: true, status: known.result as Record<string, unknown> };
 }
 
 /** What a reader is told: places by their URIs, and a file that the system has trouble with by the field that names its place. */
@@ -105,26 +166,64 @@ function fetchProgress({ stage }: StageJob, emit: Emit): (done: number, total: n
 
 async function takeOutput(
   job: StageJob,
-  mirror: Mirror,
-  result: Result | undefined,
-  identity: string | undefined,
+  { result, found, mirror, identity }: Running & { result: Result | undefined; found: FoundOutput },
 ): Promise<void> {
   if (job.stage === 'probe') return;
+  const output = outputOf(job);
   const hasArtifact = (result?.result as { artifact?: unknown } | undefined)?.artifact !== undefined;
-  if (hasArtifact) await mirror.push(outputOf(job), { exact: true });
-  if (result !== undefined && identity !== undefined) await keepResult(job, identity, result, mirror);
+  if (hasArtifact && mirror.mirrors(output)) {
+    const files = [...found.files, ...listedIn(output)];
+    const { uri } = job.resource.spec.output;
+    refuseOthers(await mirror.namesAt(output), files, { place: uri, field: 'spec.output.uri' });
+    await markOutput(job, mirror, files);
+    await mirror.push(output, { exact: true }, { removable: files });
+  }
+  if (result !== undefined) await keepResult(job, result, { identity, owner: ownerOf(job), mirror });
+  await clearCheckpoints(job, mirror);
 }
 
-async function keepFor(mirror: Mirror, { what, path, alike }: KeepRequest, emit: Emit): Promise<void> {
-  if (what === 'pull') await mirror.pull(path, alike);
-  else if (what === 'push') await mirror.push(path, alike);
-  else
-    mirror.pushLater(path, alike, (error) => {
-      const { message } = failureOf(error);
-      emit({
-        type: 'warning',
-        reason: 'NotStored',
-        message: `what was saved is not in its store: ${message}`,
+/** The optimiser's state is of use no more once the artifact is where it belongs. */
+async function clearCheckpoints(job: StageJob, mirror: Mirror): Promise<void> {
+  const checkpoints = checkpointsOf(workOf(job).own);
+  await mirror.settled();
+  rmSync(checkpoints, { recursive: true, force: true });
+  await mirror.push(checkpoints, { exact: true });
+}
+
+/** @throws OffsiteError BadSpec where the work has no place */
+function tellWhatIsNotKept(job: StageJob, emit: Emit): void {
+  if (workOf(job).kept || job.stage === 'probe') return;
+  const lost = {
+    EmulatorBuild: 'the pooled states are computed by this one pod and not kept for another build',
+    OffsiteTune: 'a pod that dies begins the training anew',
+    PlugIn: 'a pod that dies measures everything anew',
+  };
+  const message = `spec.work: is absent and the output lies in a store, so checkpoints and the like stay on this pod's own disk: ${lost[job.resource.kind]}; name a place that only its owner reads`;
+  emit({ type: 'warning', reason: 'WorkNotKept', message });
+}
+
+async function keepFor(job: StageJob, request: KeepRequest, { mirror, held, emit }: Running): Promise<void> {
+  switch (request.what) {
+    case 'pull':
+      await mirror.pull(request.path, request.alike);
+      return;
+    case 'push':
+      return await mirror.push(request.path, request.alike);
+    case 'held':
+      return await held?.check();
+    case 'claim':
+      await held?.check();
+      // In a store it takes its place only later.
+      if (!mirror.mirrors(outputOf(job))) await markOutput(job, mirror);
+      return;
+    case 'pushLater':
+      mirror.pushLater(request.path, request.alike, (error) => {
+        const { message } = failureOf(error);
+        emit({
+          type: 'warning',
+          reason: 'NotStored',
+          message: `what was saved is not in its store: ${message}`,
+        });
       });
-    });
+  }
 }

@@ -1,12 +1,19 @@
 import { bytesOf, type EmulatorBuild, type OffsiteTune, type PlugIn } from '../api/index.ts';
 import type { Keeper } from '../artifact/index.ts';
-import { type AssembleInput, assemble, type BuildInput, runProbe } from '../emulator/index.ts';
+import {
+  type AssembleInput,
+  assemble,
+  type BuildInput,
+  checkBundlePlace,
+  type ProbeKey,
+  runProbe,
+} from '../emulator/index.ts';
 import { Engine } from '../engine/index.ts';
 import { type PlugResult, plug } from '../plugin/index.ts';
 import type { Emit } from '../progress/index.ts';
 import { tune } from '../tuning/index.ts';
 import type { StageJob, StageName } from './job.ts';
-import { artifactOf, outputOf, pathOf } from './places.ts';
+import { artifactOf, outputOf, pathOf, workOf } from './places.ts';
 
 export interface StageContext {
   emit: Emit;
@@ -26,8 +33,9 @@ export const stages: Readonly<Record<StageName, Stage>> = {
   async probe(job, context) {
     const { spec } = job.resource as EmulatorBuild;
     const { index, count } = job.shard ?? { index: 0, count: 1 };
+    const check = (key: ProbeKey) => checkBundlePlace(key, assembleInput(job, context));
     await withEngine(spec.engine, context.cancel, (engine) =>
-      runProbe(engine, buildInput(job, context, count), index),
+      runProbe(engine, buildInput(job, context, count), index, check),
     );
     const { emit } = context;
     emit({ type: 'result', stage: 'probe', result: {} });
@@ -36,20 +44,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
   async assemble(job, context) {
     const { emit, cancel } = context;
     const { spec } = job.resource as EmulatorBuild;
-    const { transferLayers } = spec;
-    const input: AssembleInput = {
-      ...buildInput(job, context, spec.probe.shards),
-      plan: {
-        strategy: spec.strategy,
-        layers: spec.layers,
-        sharing: spec.sharing,
-        transferLayers:
-          transferLayers.layers === undefined
-            ? { count: transferLayers.count as number }
-            : { layers: transferLayers.layers },
-      },
-      limit: spec.evaluation.limit,
-    };
+    const input = assembleInput(job, context);
     const made = await withEngine(spec.engine, cancel, (engine) => assemble(engine, input));
     const { clusters, kept, transferLayers: transfer, source, adjacent } = made.similarity;
     const { doubts } = made;
@@ -73,10 +68,12 @@ export const stages: Readonly<Record<StageName, Stage>> = {
         data: pathOf(job, spec.data, 'spec.data.uri'),
         validation: validation && pathOf(job, validation, 'spec.data.validation.uri'),
         output: outputOf(job),
+        work: workOf(job).own,
         engine,
         memory: memoryOf(spec.engine),
         emit,
         keeper,
+        mayReplace: job.mayReplace,
       }),
     );
     const { artifact, ...rest } = made;
@@ -106,10 +103,12 @@ export const stages: Readonly<Record<StageName, Stage>> = {
             pathOf(job, data, `spec.evaluation.tasks[${i}].data.uri`),
           ),
           output: outputOf(job),
+          work: workOf(job).own,
           engine,
           memory: memoryOf(spec.engine),
           emit,
           keeper,
+          mayReplace: job.mayReplace,
         },
         report,
       ),
@@ -133,6 +132,24 @@ async function withEngine<T>(
   }
 }
 
+function assembleInput(job: StageJob, context: StageContext): AssembleInput {
+  const { spec } = job.resource as EmulatorBuild;
+  const { transferLayers } = spec;
+  return {
+    ...buildInput(job, context, spec.probe.shards),
+    plan: {
+      strategy: spec.strategy,
+      layers: spec.layers,
+      sharing: spec.sharing,
+      transferLayers:
+        transferLayers.layers === undefined
+          ? { count: transferLayers.count as number }
+          : { layers: transferLayers.layers },
+    },
+    limit: spec.evaluation.limit,
+  };
+}
+
 function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: number) {
   const { spec } = job.resource as EmulatorBuild;
   return {
@@ -143,9 +160,11 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
     kept: spec.layers,
     similarity: similarityOf(spec.similarity),
     output: outputOf(job),
+    work: workOf(job).shared,
     memory: memoryOf(spec.engine),
     emit,
     keeper,
+    mayReplace: job.mayReplace,
   } satisfies BuildInput;
 }
 

@@ -111,7 +111,7 @@ describe('with other wishes', () => {
     const other = await run('other.yaml');
     expect(other.code, other.stderr).toBe(0);
     expect(existsSync(at('out', 'nothing'))).toBe(false);
-    const file = at('out', 'nothing.checkpoints', 'analysis.json');
+    const file = at('work', 'work', 'plugin', 'default', 'tiny', 'analysis.json');
     const kept = JSON.parse(readFileSync(file, 'utf8')) as { analysis: AnalysisRecord };
     expect(kept.analysis.tasks).toEqual([{ task: 'text', metric: 'perplexity', samples: 4 }]);
     expect(kept.analysis.interpolation?.map(({ coefficient }) => coefficient)).toEqual([0, 1, 2]);

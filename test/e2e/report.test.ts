@@ -65,7 +65,10 @@ test('of a cluster, what lies in a store is read there; a store that refuses is 
   const project = join(directory, 'good');
   const resources = ['emulatorbuild', 'offsitetune', 'plugin'].map((kind) => {
     const file = join(project, 'work', kind, 'tiny', 'resource.yaml');
-    const resource = parse(readFileSync(file, 'utf8')) as { spec: { output: { uri: string } } };
+    const resource = parse(readFileSync(file, 'utf8')) as {
+      spec: { output: { uri: string }; work?: { uri: string } };
+    };
+    resource.spec.work = { uri: 's3://artifacts/work' };
     resource.spec.output.uri = resource.spec.output.uri.replace('file:out/', 's3://artifacts/team/');
     return resource;
   });
@@ -80,6 +83,7 @@ test('of a cluster, what lies in a store is read there; a store that refuses is 
     const objects = server.fileOf('artifacts', 'team');
     mkdirSync(dirname(objects), { recursive: true });
     cpSync(join(project, 'out'), objects, { recursive: true });
+    cpSync(join(project, 'work/work'), server.fileOf('artifacts', 'work'), { recursive: true });
     const environment = { ...server.credentials, PATH: `${bin}:${process.env['PATH']}` };
     const output = join(directory, 'cluster.html');
     const args = ['report', 'tiny', '--namespace', 'team', '--output', output];

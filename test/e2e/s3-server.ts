@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../cluster/ports.ts';
 
-/** A real S3 server on loopback over a directory, with one user. */
+/** A real S3 server on loopback over a directory, with a root user, and others where a test makes them. */
 export class S3Server {
   readonly port: number;
   readonly accessKey = 'AKIATESTTESTTEST';
@@ -23,7 +23,7 @@ export class S3Server {
   static async start(...buckets: string[]): Promise<S3Server> {
     const server = new S3Server(await freePort());
     for (const bucket of buckets) mkdirSync(join(server.#directory, 'data', bucket), { recursive: true });
-    mkdirSync(join(server.#directory, 'attributes'));
+    for (const name of ['attributes', 'users']) mkdirSync(join(server.#directory, name));
     await server.restart();
     return server;
   }
@@ -42,6 +42,14 @@ export class S3Server {
     };
   }
 
+  /** Makes a user who may do what policies say, and nothing else. @returns what a Secret holds for that user */
+  addUser(name: string): Record<string, string> {
+    const secret = `never-to-be-shown-of-${name}`;
+    const root = ['--access', this.accessKey, '--secret', this.secretKey, '--endpoint-url', this.endpoint];
+    execFileSync(binary(), ['admin', ...root, 'create-user', '-a', name, '-s', secret, '-r', 'user']);
+    return { ...this.credentials, AWS_ACCESS_KEY_ID: name, AWS_SECRET_ACCESS_KEY: secret };
+  }
+
   /** Where an object lies on disk. */
   fileOf(bucket: string, key: string): string {
     return join(this.#directory, 'data', bucket, key);
@@ -53,6 +61,8 @@ export class S3Server {
       [
         '--port',
         `127.0.0.1:${this.port}`,
+        '--iam-dir',
+        join(this.#directory, 'users'),
         'posix',
         // Not every file system keeps extended attributes.
         '--sidecar',

@@ -134,7 +134,7 @@ test('a server that dies in the middle of an upload has no artifact; the next pu
   const here = machine('here', { AWS_ENDPOINT_URL: proxy.endpoint });
   const digest = writeArtifact(here.path(uri), 40 * mebibyte);
   const abort = new AbortController();
-  const pushed = here.mirror.push(here.path(uri), exact, abort.signal);
+  const pushed = here.mirror.push(here.path(uri), exact, { signal: abort.signal });
   pushed.catch(() => undefined);
   while (proxy.sent < 10 * mebibyte) await sleep(5);
   await server.kill();

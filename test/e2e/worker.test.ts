@@ -121,9 +121,9 @@ test('pods of every stage, two of them for the probe, make what offsite run make
     ['adapter', 'OffsiteTune', 'tune', 3],
     ['model', 'PlugIn', 'plug', 4],
   ] as const) {
-    const kept = JSON.parse(readFileSync(join(claim, `out/${name}.result.json`), 'utf8')) as {
-      result: { artifact: object };
-    };
+    const beside = resultIn(join(claim, `out/${name}.result.json`));
+    const kept = resultIn(join(workIn(claim, kind), 'result.json'));
+    expect(kept.result.artifact).toEqual(beside.result.artifact);
     await vi.waitFor(() => expect(reports.resultOf(`uid-${kind}`, stage, 2)).toEqual(kept.result), 10_000);
     expect(reports.resultOf(`uid-${kind}`, stage, 1)).toBeUndefined();
     expect(ends[at]?.termination).toMatchObject({ artifact: kept.result.artifact });
@@ -139,15 +139,17 @@ test('SIGTERM in training: a checkpoint and exit 143; the next pod goes on from 
   Object.assign(manifests.tune.spec['training'] as object, { steps: 60, checkpointSteps: 1000 });
   const { digests } = await runAll(manifests);
   const adapter = join(claim, 'out/adapter');
-  for (const path of [adapter, `${adapter}.checkpoints`, `${adapter}.result.json`])
-    rmSync(path, { recursive: true });
+  const work = workIn(claim, 'OffsiteTune');
+  // The optimiser's state is gone once the adapter is there; the losses stay.
+  expect(readdirSync(work).sort()).toEqual(['history.json', 'result.json']);
+  for (const path of [adapter, work, `${adapter}.result.json`]) rmSync(path, { recursive: true });
 
   const emulator = { uri: 'pvc://team/out/emulator', digest: digests[0] };
   const job = { stage: 'tune', resource: stored(manifests.tune), emulator };
   const stopped = await namespace.run(job, { onLine: atFirstStep((kill) => kill('SIGTERM')) });
   expect(stopped).toMatchObject({ code: 143, signal: null });
   expect(stopped.termination).toMatchObject({ ok: false, reason: 'Cancelled', exitCode: 143 });
-  expect(readdirSync(`${adapter}.checkpoints`)).toEqual([expect.stringMatching(/^step-/)]);
+  expect(globSync('checkpoints/*/*', { cwd: work })).toEqual([expect.stringMatching(/\/step-\d+$/)]);
   expect(existsSync(adapter)).toBe(false);
 
   const next = await namespace.run(job);
@@ -159,12 +161,23 @@ test('a stage that was done returns its whole result at once, without its inputs
   const { claim, manifests } = inClaims();
   await runAll(manifests);
   const emulator = { uri: 'pvc://team/out/emulator', digest: digestIn(join(claim, 'out/emulator')) };
-  const kept = JSON.parse(readFileSync(join(claim, 'out/adapter.result.json'), 'utf8')) as { result: object };
+  const kept = resultIn(join(workIn(claim, 'OffsiteTune'), 'result.json'));
+  expect(Object.keys(kept.result['training'] as object)).toContain('lastLoss');
   rmSync(join(claim, 'data'), { recursive: true });
   const again = await namespace.run({ stage: 'tune', resource: stored(manifests.tune), emulator });
   expect(again.code).toBe(0);
-  const { artifact, ...summary } = kept.result as Record<string, unknown>;
+  const { artifact, ...summary } = kept.result;
   expect(again.termination).toEqual({ ok: true, stage: 'tune', artifact, summary });
+
+  // Where the work is not at hand any more, what lies beside the artifact is the result: nothing of the rows.
+  rmSync(join(claim, '.offsite-work'), { recursive: true });
+  const beside = await namespace.run({ stage: 'tune', resource: stored(manifests.tune), emulator });
+  expect(beside.termination).toEqual({
+    ok: true,
+    stage: 'tune',
+    artifact,
+    summary: { training: { steps: 8, bestStep: expect.any(Number) }, validation: summary['validation'] },
+  });
 
   const changed = stored(manifests.tune);
   Object.assign(changed.spec['training'] as object, { steps: 9 });
@@ -240,25 +253,26 @@ test('everything on S3, each pod with nothing but its Secret: the same digests; 
   for (const place of ['model', 'data']) await upload(join(claim, place), `s3://team/${place}`, server);
 
   (withSecret.build.spec['probe'] as Record<string, unknown>)['shards'] = 2;
+  for (const { spec } of Object.values(withSecret)) spec['work'] = { uri: 's3://team/work', secretRef };
   const { ends, digests } = await runAll(withSecret, { secretRef, shards: 2 });
   expect(digests).toEqual(expected);
   for (const { text } of ends) expect(text).not.toContain(server.secretKey);
 
   const key = (name: string) => server.fileOf('team', `out/${name}`);
   expect(existsSync(key('emulator/manifest.json'))).toBe(true);
-  const probes = readdirSync(key('.probes')).filter((name) =>
-    existsSync(join(key('.probes'), name, 'manifest.json')),
-  );
-  expect(probes).toHaveLength(1);
-  expect(existsSync(join(key('.probes'), `${probes[0]}.shards`, '0-of-2.safetensors'))).toBe(false);
+  const states = server.fileOf('team', 'work/pooled-states');
+  const joined = readdirSync(states).filter((name) => existsSync(join(states, name, 'manifest.json')));
+  expect(joined).toHaveLength(1);
+  expect(globSync('*.shards/*.safetensors', { cwd: states })).toEqual([]);
 
-  for (const name of ['adapter', 'adapter.checkpoints', 'adapter.result.json'])
-    rmSync(key(name), { recursive: true });
+  const work = server.fileOf('team', 'work/offsitetune/data/tiny');
+  expect(globSync('**/*.safetensors', { cwd: work })).toEqual([]);
+  for (const path of [key('adapter'), key('adapter.result.json'), work]) rmSync(path, { recursive: true });
   const emulator = { uri: 's3://team/out/emulator', digest: expected[0], secretRef };
   const job = { stage: 'tune', resource: stored(withSecret.tune), emulator };
   const killed = await namespace.run(job, {
     onLine: atFirstStep(async (kill) => {
-      while (!hasCheckpoint(key('adapter.checkpoints'))) await sleep(10);
+      while (!hasCheckpoint(work)) await sleep(10);
       kill('SIGKILL');
     }),
   });
@@ -268,7 +282,14 @@ test('everything on S3, each pod with nothing but its Secret: the same digests; 
   expect(artifactOf(next).digest).toBe(expected[1]);
 });
 
-const hasCheckpoint = (directory: string) => globSync('*/state.json', { cwd: directory }).length > 0;
+const hasCheckpoint = (work: string) => globSync('checkpoints/*/*/state.json', { cwd: work }).length > 0;
+
+/** Where what is not the artifact lies when no resource says so. */
+const workIn = (claim: string, kind: string) =>
+  join(claim, '.offsite-work', kind.toLowerCase(), 'data', 'tiny');
+
+const resultIn = (file: string) =>
+  JSON.parse(readFileSync(file, 'utf8')) as { result: Record<string, unknown> };
 
 /** Does something once training has begun. */
 function atFirstStep(

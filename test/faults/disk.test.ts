@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { savedStatus } from '../offsite/index.ts';
-import { type TinyManifests, writeTinyProject } from '../tiny/index.ts';
+import { setField, type TinyManifests, writeTinyProject } from '../tiny/index.ts';
 import { callsOf, Project } from './project.ts';
 import { drawFor, faultRuns } from './seed.ts';
 
@@ -14,7 +14,12 @@ let writes: Map<string, number[]>;
 let manifests: TinyManifests;
 
 beforeAll(async () => {
-  manifests = writeTinyProject(project.directory);
+  // The work too, so that all that a run writes of any size is on one file system.
+  manifests = writeTinyProject(project.directory, {
+    change: (all) => {
+      for (const manifest of Object.values(all)) setField(manifest, 'spec.work', { uri: 'file:out/work' });
+    },
+  });
   const whole = await project.run(project.broken({}));
   expect(whole.code, whole.stderr).toBe(0);
   reference = project.digests();

@@ -1,6 +1,6 @@
 // Training that goes on from a checkpoint of an adapter's tensors, not of the weights that they come to, ends with the same
 // digests; the numbers that dropout leaves out are drawn anew, and are the same.
-import { existsSync, readdirSync } from 'node:fs';
+import { globSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { savedStatus } from '../offsite/index.ts';
@@ -14,9 +14,8 @@ afterEach(() => project.remove());
 
 /** The last step that has a whole checkpoint; 0 before there is one. */
 function newestStep(): number {
-  const place = project.path('out/adapter.checkpoints');
-  const names = existsSync(place) ? readdirSync(place) : [];
-  return Math.max(0, ...names.map((name) => Number(/^step-(\d+)$/.exec(name)?.[1] ?? 0)));
+  const names = globSync('checkpoints/*/*', { cwd: project.work('OffsiteTune') });
+  return Math.max(0, ...names.map((name) => Number(/\/step-(\d+)$/.exec(name)?.[1] ?? 0)));
 }
 
 test.each([
@@ -37,7 +36,8 @@ test.each([
   expect(whole.code, whole.stderr).toBe(0);
   const reference = project.digests();
 
-  project.forget('adapter', 'adapter.checkpoints', 'model');
+  project.forget('adapter', 'model');
+  project.forgetWork('OffsiteTune');
   const step = 1 + drawFor(JSON.stringify(adapter)).below(steps - 4);
   const { child, ended } = project.start();
   while (newestStep() < step && child.exitCode === null) await sleep(1);

@@ -76,7 +76,10 @@ test('SIGTERM while layers are deleted: it leaves soon, and what was kept stays'
 test('killed with its output in a store: another machine goes on with what the store has', async () => {
   const server = await S3Server.start('artifacts');
   const uri = 's3://artifacts/team/model';
-  const text = readFileSync(project.path('resources.yaml'), 'utf8').replace('file:out/model', uri);
+  const text = readFileSync(project.path('resources.yaml'), 'utf8').replace(
+    '  output:\n    uri: file:out/model',
+    `  work:\n    uri: s3://artifacts/work\n  output:\n    uri: ${uri}`,
+  );
   writeFileSync(project.path('stored.yaml'), text);
   const args = (machine: string) => [
     ...['run', '-f', project.path('stored.yaml'), '--work-dir', project.path(machine), '--json'],
@@ -86,7 +89,7 @@ test('killed with its output in a store: another machine goes on with what the s
       ...options,
       environment: { ...options.environment, ...server.credentials },
     });
-    const file = server.fileOf('artifacts', 'team/model.checkpoints/analysis.json');
+    const file = server.fileOf('artifacts', 'work/plugin/default/tiny/analysis.json');
     const kept = () => {
       if (!existsSync(file)) return 0;
       const { evaluation, measured } = JSON.parse(readFileSync(file, 'utf8')) as {

@@ -65,6 +65,16 @@ export class Project {
     return names.filter((name) => /\.(partial|previous|tmp|shards)$/.test(name));
   }
 
+  /** Where what is not a resource's artifact lies. */
+  work(kind: string, name = 'tiny'): string {
+    return this.path('work/work', kind.toLowerCase(), 'default', name);
+  }
+
+  /** Removes a resource's work too, so that it begins anew. */
+  forgetWork(kind: string): void {
+    rmSync(this.work(kind), { recursive: true, force: true });
+  }
+
   remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
   }

@@ -6,7 +6,7 @@ import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { type AssembleInput, assemble, runProbe } from '../../src/emulator/index.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { type Model, openModel } from '../../src/model/index.ts';
-import { checkpointsOf, tune } from '../../src/tuning/index.ts';
+import { historyOf, tune } from '../../src/tuning/index.ts';
 import { fixture, type ReferencePlan, smollm2, workDirectory, writeRows } from './smollm2.ts';
 
 interface Reference {
@@ -51,6 +51,7 @@ async function buildEmulator(): Promise<string> {
     data,
     probe: { samples: 2, maxLength: 32, pooling: 'mean', skipFirst: false, shards: 1 },
     output: join(work.path, 'emulator'),
+    work: join(work.path, 'pooled-states'),
     memory,
     emit,
     similarity: { metric: 'linearCKA' },
@@ -89,12 +90,13 @@ test('five AdamW steps change every trained tensor as PyTorch does, and no other
     emulator: { directory: await buildEmulator() },
     data,
     output,
+    work: join(work.path, 'tune'),
     engine,
     memory,
     emit,
   });
 
-  const { losses } = JSON.parse(readFileSync(join(checkpointsOf(output), 'history.json'), 'utf8')) as {
+  const { losses } = JSON.parse(readFileSync(historyOf(join(work.path, 'tune')), 'utf8')) as {
     losses: number[];
   };
   reference.log.forEach(({ loss }, step) => {

@@ -70,7 +70,7 @@ export async function analyse(options: AnalyseOptions): Promise<AnalysisRecord> 
     ...(methods.includes('delete') && { deleted: layers('deleted') }),
     ...(methods.includes('rewind') && { rewound: layers('rewound') }),
   };
-  kept.finish(record);
+  await kept.finish(record);
   return record;
 }
 
@@ -89,7 +89,8 @@ async function measureAll(
   const left = variants.filter((variant) => kept.figures(keyOf(variant)) === undefined);
   const total = blocks(variants);
   const progress = progressOf(stages[first.kind], total, emit, total - blocks(left));
-  for (const variant of left) kept.addFigures(keyOf(variant), await measure(variant, options, progress));
+  for (const variant of left)
+    await kept.addFigures(keyOf(variant), await measure(variant, options, progress));
 }
 
 /** One variant on all tasks; nothing, with a warning, where it gives no numbers: far from both ends weights may explode. */

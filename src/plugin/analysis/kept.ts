@@ -2,7 +2,6 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { canonicalJson, type Keeper, sha256, writeWhole } from '../../artifact/index.ts';
-import { checkpointsOf } from '../../tuning/index.ts';
 import type { MeasuredTask } from '../measured.ts';
 import { type AnalysisRecord, analysisSchema, type Figures, figuresList } from './record.ts';
 
@@ -17,7 +16,7 @@ const schema = z.object({
 });
 
 /** Where unfinished work of a PlugIn with analyses is kept, and what they found in the end. */
-export const analysisFile = (output: string): string => join(checkpointsOf(output), 'analysis.json');
+export const analysisFile = (work: string): string => join(work, 'analysis.json');
 
 /** What a pod that died had measured already. It is written whole after each evaluation, and so is never lost. */
 export class KeptWork {
@@ -31,9 +30,12 @@ export class KeptWork {
     this.#kept = kept;
   }
 
-  /** @param of what the work depends on; what is kept of other work counts as none */
-  static async open(output: string, of: unknown, keeper: Keeper): Promise<KeptWork> {
-    const file = analysisFile(output);
+  /**
+   * @param work the resource's own directory
+   * @param of what the work depends on; what is kept of other work counts as none
+   */
+  static async open(work: string, of: unknown, keeper: Keeper): Promise<KeptWork> {
+    const file = analysisFile(work);
     const identity = sha256(canonicalJson(of));
     await keeper.pull(file, { exact: true });
     const kept = read(file);
@@ -42,7 +44,7 @@ export class KeptWork {
 
   async evaluation(measure: () => Promise<MeasuredTask[]>): Promise<MeasuredTask[]> {
     const { evaluation = await measure() } = this.#kept;
-    if (this.#kept.evaluation === undefined) this.#keep({ evaluation });
+    if (this.#kept.evaluation === undefined) await this.#keep({ evaluation });
     return evaluation;
   }
 
@@ -50,15 +52,17 @@ export class KeptWork {
     return this.#kept.measured[key];
   }
 
-  addFigures(key: string, figures: Figures[]): void {
-    this.#keep({ measured: { ...this.#kept.measured, [key]: figures } });
+  async addFigures(key: string, figures: Figures[]): Promise<void> {
+    await this.#keep({ measured: { ...this.#kept.measured, [key]: figures } });
   }
 
-  finish(analysis: AnalysisRecord): void {
-    if (canonicalJson(this.#kept.analysis ?? null) !== canonicalJson(analysis)) this.#keep({ analysis });
+  async finish(analysis: AnalysisRecord): Promise<void> {
+    if (canonicalJson(this.#kept.analysis ?? null) !== canonicalJson(analysis))
+      await this.#keep({ analysis });
   }
 
-  #keep(more: Partial<z.output<typeof schema>>): void {
+  async #keep(more: Partial<z.output<typeof schema>>): Promise<void> {
+    await this.#keeper.held();
     this.#kept = { ...this.#kept, ...more };
     mkdirSync(dirname(this.#file), { recursive: true });
     writeWhole(this.#file, canonicalJson(this.#kept));
@@ -66,9 +70,9 @@ export class KeptWork {
   }
 }
 
-/** What the analyses beside an output found; undefined where there are none, or none that are finished. */
-export function readAnalysis(output: string): AnalysisRecord | undefined {
-  return read(analysisFile(output))?.analysis;
+/** What the analyses of a resource found; undefined where there are none, or none that are finished. */
+export function readAnalysis(work: string): AnalysisRecord | undefined {
+  return read(analysisFile(work))?.analysis;
 }
 
 /** A damaged file is as good as none: it is measured again. */

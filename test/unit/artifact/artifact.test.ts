@@ -3,7 +3,6 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -21,7 +20,6 @@ import {
   peekManifest,
   resolveUri,
   sealArtifact,
-  writeArtifact,
   writeWhole,
 } from '../../../src/artifact/index.ts';
 import { badNames, badPairs } from '../../hostile/index.ts';
@@ -218,42 +216,6 @@ describe('a sealed artifact', () => {
     expect(refusalOf(() => sealArtifact(directory, description))).toContain(
       'the name "a\\nb" has a character that cannot be printed',
     );
-  });
-});
-
-describe('writeArtifact', () => {
-  const output = () => join(directory, 'deep/out');
-  const fill = (text: string) => (temporary: string) => {
-    writeFileSync(join(temporary, 'file'), text);
-    sealArtifact(temporary, description);
-  };
-
-  test('replaces an earlier artifact, and what a killed process left', async () => {
-    await writeArtifact(output(), fill('one'));
-    mkdirSync(`${output()}.partial`);
-    writeFileSync(join(`${output()}.partial`, 'half'), '');
-    await writeArtifact(output(), fill('two'));
-    expect(readFileSync(join(output(), 'file'), 'utf8')).toBe('two');
-    expect(readdirSync(join(directory, 'deep'))).toEqual(['out']);
-  });
-
-  test('leaves what was there when it fails', async () => {
-    await writeArtifact(output(), fill('one'));
-    await expect(
-      writeArtifact(output(), (temporary) => {
-        writeFileSync(join(temporary, 'file'), 'half');
-        throw new Error('stop');
-      }),
-    ).rejects.toThrow('stop');
-    expect(readFileSync(join(output(), 'file'), 'utf8')).toBe('one');
-    expect(readdirSync(join(directory, 'deep'))).toEqual(['out']);
-  });
-
-  test('never replaces what is no artifact', async () => {
-    mkdirSync(output(), { recursive: true });
-    writeFileSync(join(output(), 'thesis.tex'), 'years of work');
-    await expect(writeArtifact(output(), fill('one'))).rejects.toThrow(/holds 1 files and is no artifact/);
-    expect(readFileSync(join(output(), 'thesis.tex'), 'utf8')).toBe('years of work');
   });
 });
 

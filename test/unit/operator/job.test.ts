@@ -67,6 +67,25 @@ describe('a stage sees its own places and nothing else', () => {
     ]);
   });
 
+  it("the work's place where it names one: written, with its Secret; probe then only reads the output's claim", () => {
+    const work = { uri: 's3://private/work', secretRef: { name: 'private' } };
+    expect(jobOf('EmulatorBuild', { work }).mounts).toEqual([
+      ...fixed,
+      '/mnt/claims/artifacts ro',
+      '/mnt/claims/data ro',
+      '/mnt/claims/models ro',
+      '/etc/offsite/secrets/private ro',
+      '/etc/offsite/nats ro',
+    ]);
+    expect(jobOf('OffsiteTune', { work: { uri: 'pvc://scratch/here' } }).mounts).toEqual([
+      ...fixed,
+      '/mnt/claims/artifacts',
+      '/mnt/claims/private ro',
+      '/mnt/claims/scratch',
+      '/etc/offsite/nats ro',
+    ]);
+  });
+
   it('secrets by reference, also the one by which the other resource wrote its artifact', () => {
     const emulator = completed('EmulatorBuild', 'e', {
       spec: { output: { uri: 's3://bundles/words', secretRef: { name: 'bundles.s3' } } },
@@ -381,9 +400,15 @@ describe('requests', () => {
 
   it('have scratch for what comes and goes over the network', () => {
     const output = { uri: 's3://b/out' };
-    expect(requests({ output }).requests['ephemeral-storage']).toBe('21Gi');
+    const disk = (spec: object, annotations = {}) =>
+      requests({ output, ...spec }, annotations).requests['ephemeral-storage'];
+    // Of assemble: what has no place of its own is on the pod's disk too.
+    expect(disk({})).toBe('25Gi');
     const size = { 'offsite-tuning.dev/model-size': '2Gi' };
-    expect(requests({ output, model: { uri: 'hf://a/b' } }, size).requests['ephemeral-storage']).toBe('5Gi');
+    expect(disk({ model: { uri: 'hf://a/b' } }, size)).toBe('9Gi');
+    // Of probe: the states alone.
+    expect(disk({ work: { uri: 'pvc://work/here' } })).toBe('1Gi');
+    expect(disk({ work: { uri: 's3://b/work' } })).toBe('5Gi');
   });
 
   it.each([

@@ -52,6 +52,22 @@ describe('a run from its creation to its end', () => {
     expect(world.events).toEqual(['Normal Complete']);
   });
 
+  it('of an EmulatorBuild whose pods can hand nothing over is one Job, which does both, for any shards', () => {
+    const output = { uri: 's3://exchange/words' };
+    const probe = { data: { uri: 'pvc://data/p', format: 'text' }, shards: 4 };
+    const world = build({ output, probe }).run();
+    expect(world.writes).toEqual([
+      'status Pending',
+      expect.stringMatching(/^create words-assemble-[0-9a-f]{10}-1$/),
+    ]);
+    world.start('assemble').run().done('assemble', 'b');
+    world.results = { assemble: { ...result('b'), plan: plan() } };
+    expect(world.run().status.phase).toBe('Complete');
+    expect(world.jobs).toHaveLength(1);
+    const kept = build({ output, probe, work: { uri: 's3://private/work' } }).run();
+    expect(kept.writes.at(-1)).toMatch(/^create words-probe-/);
+  });
+
   it('is the same at each look when nothing has changed', () => {
     const world = completeTune();
     expect(world.decide()).toEqual({ remove: [], create: [], events: [] });

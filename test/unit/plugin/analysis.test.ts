@@ -155,7 +155,7 @@ describe('what is kept', () => {
   test('is there for the same work, and not for other work', async () => {
     const first = await KeptWork.open(output, { model: 'a' }, inPlace);
     await first.evaluation(async () => []);
-    first.addFigures('deleted 0', figures);
+    await first.addFigures('deleted 0', figures);
     const again = await KeptWork.open(output, { model: 'a' }, inPlace);
     expect(await again.evaluation(never)).toEqual([]);
     expect(again.figures('deleted 0')).toEqual(figures);
@@ -167,7 +167,7 @@ describe('what is kept', () => {
   test('a report sees it only when it is finished', async () => {
     expect(readAnalysis(output)).toBeUndefined();
     const found = record({ line: [[1, 1]], plugIn: 1, deleted: [] });
-    (await KeptWork.open(output, { model: 'a' }, inPlace)).finish(found);
+    await (await KeptWork.open(output, { model: 'a' }, inPlace)).finish(found);
     expect(readAnalysis(output)).toEqual(found);
   });
 

@@ -46,6 +46,9 @@ function writeBundle(place: string): { uri: string; digest: string; sizeBytes: n
   return { uri: 'pvc://artifacts/words-emulator', digest, sizeBytes };
 }
 
+/** Where the training's history lies, as `offsite run` writes it. */
+const historyPlace = 'work/work/offsitetune/default/words/history.json';
+
 const history = (losses: number[]) => ({ losses, evaluations: [], bestStep: losses.length });
 
 /** A work dir with an emulator and a finished training, claims in run.json. */
@@ -53,11 +56,12 @@ function writeWorkDir(): void {
   writeResource(buildEntry({ status: { artifact: writeBundle('artifacts/words-emulator') } }));
   const training = { steps: 2, bestStep: 2, firstLoss: '3.0000', lastLoss: '1.0000' };
   writeResource(tuneEntry({ status: { artifact: undefined, training } }));
-  write('artifacts/words-adapter.checkpoints/history.json', JSON.stringify(history([3, 1])));
+  write(historyPlace, JSON.stringify(history([3, 1])));
   writeRun(at('work'), {
     claims: { artifacts: at('artifacts') },
     resources: { 'emulatorbuild/words': directory, 'offsitetune/words': directory },
     scratch: at('work/.stores'),
+    work: at('work/work'),
   });
 }
 
@@ -81,6 +85,7 @@ describe('a work dir', () => {
       claims: { artifacts: '../artifacts' },
       resources: { 'emulatorbuild/words': '..', 'offsitetune/words': '..' },
       scratch: '.stores',
+      work: 'work',
     });
     expect(gatherWorkDir(at('work')).plugIns).toEqual([]);
     rmSync(at('work/run.json'));
@@ -110,7 +115,7 @@ describe('a work dir', () => {
     const analysis = analysisOf();
     writeResource(plugInEntry({ analysis, status: { artifact: undefined } }));
     expect(found()).toEqual({ absent: 'they are not finished, or lie where the evaluation ran' });
-    const beside = 'artifacts/words-model.checkpoints/analysis.json';
+    const beside = 'work/work/plugin/default/words/analysis.json';
     write(beside, JSON.stringify({ identity: 'sha256:0', measured: {}, analysis }));
     expect(found()).toEqual({ value: analysis });
     write(
@@ -134,11 +139,11 @@ describe('a work dir', () => {
 
   test('losses of another training are not taken for the resource', () => {
     writeWorkDir();
-    write('artifacts/words-adapter.checkpoints/history.json', JSON.stringify(history([5, 4, 3])));
+    write(historyPlace, JSON.stringify(history([5, 4, 3])));
     expect(gatherWorkDir(at('work')).tunes[0]?.history).toHaveProperty('absent');
-    rmSync(at('artifacts/words-adapter.checkpoints/history.json'));
+    rmSync(at(historyPlace));
     expect(gatherWorkDir(at('work')).tunes[0]?.history).toHaveProperty('absent');
-    write('artifacts/words-adapter.checkpoints/history.json', '{');
+    write(historyPlace, '{');
     expect(gatherWorkDir(at('work')).tunes[0]?.history).toMatchObject({
       absent: expect.stringMatching(/history\.json: is damaged/),
     });
@@ -149,8 +154,8 @@ describe('a work dir', () => {
     writeResource(tuneEntry({ status: { phase: 'Failed', artifact: undefined, training: undefined } }));
     const checkpoint = (losses: number[]) =>
       JSON.stringify({ record: { ...history(losses), step: losses.length } });
-    write('artifacts/words-adapter.checkpoints/step-00000001/state.json', checkpoint([9]));
-    write('artifacts/words-adapter.checkpoints/step-00000002/state.json', checkpoint([9, 8]));
+    write('work/work/offsitetune/default/words/checkpoints/a/step-00000001/state.json', checkpoint([9]));
+    write('work/work/offsitetune/default/words/checkpoints/a/step-00000002/state.json', checkpoint([9, 8]));
     expect(gatherWorkDir(at('work')).tunes[0]?.history).toEqual({ value: history([9, 8]) });
   });
 
