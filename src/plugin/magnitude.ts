@@ -33,18 +33,19 @@ export function checkMagnitude(
   { tensors, read }: Pick<Model, 'tensors' | 'read'>,
 ): void {
   for (const { slots, changes } of places) {
-    const layer = rootMeanSquare(Object.values(slots).map(({ name }) => read(name)));
+    const layer = new Size();
+    for (const { name } of Object.values(slots)) layer.add(read(name));
     for (const change of changes) {
       const stored = change.inserted === undefined ? slots[change.slot]?.name : undefined;
-      const dtype = (stored !== undefined && tensors.get(stored)?.dtype) || 'F32';
-      const full = stored === undefined ? undefined : read(stored);
       const weight = changed(change);
+      const dtype = (stored !== undefined && tensors.get(stored)?.dtype) || 'F32';
       const most = largestNumber[dtype];
       if (most !== undefined && !weight.every((value) => Math.abs(value) <= most))
         throw badModel(
           `${directory}: its change of ${change.name} holds a value that is too large for the model's ${dtype}; train with a lower learning rate`,
         );
-      const times = rootMeanSquare([full ? difference(weight, full) : weight]) / (layer || 1);
+      const size = new Size().add(weight, stored === undefined ? undefined : read(stored));
+      const times = size.rootMeanSquare / (layer.rootMeanSquare || 1);
       if (!(times <= largestChange))
         throw badModel(
           `${directory}: its change of ${change.name} is ${times.toPrecision(3)} times as large as the weights of its layer (root mean squares); at most ${largestChange} times is taken: train with a lower learning rate`,
@@ -53,15 +54,21 @@ export function checkMagnitude(
   }
 }
 
-/** In float64, where squares of float32 do not overflow. */
-function rootMeanSquare(parts: readonly (Float32Array | Float64Array)[]): number {
-  let [squares, count] = [0, 0];
-  for (const part of parts) {
-    for (let i = 0; i < part.length; i++) squares += (part[i] as number) ** 2;
-    count += part.length;
-  }
-  return Math.sqrt(squares / Math.max(1, count));
-}
+/** Of weights, or of differences, summed in float64, where squares of float32 do not overflow. */
+class Size {
+  #squares = 0;
+  #count = 0;
 
-const difference = (a: Float32Array, b: Float32Array) =>
-  Float64Array.from(a, (value, i) => value - (b[i] as number));
+  add(values: Float32Array, less?: Float32Array): this {
+    for (let i = 0; i < values.length; i++) {
+      const value = (values[i] as number) - (less === undefined ? 0 : (less[i] as number));
+      this.#squares += value * value;
+    }
+    this.#count += values.length;
+    return this;
+  }
+
+  get rootMeanSquare(): number {
+    return Math.sqrt(this.#squares / Math.max(1, this.#count));
+  }
+}

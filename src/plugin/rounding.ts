@@ -13,6 +13,9 @@ export interface Rounding {
   readonly kept: number;
 }
 
+/** Elements that are rounded at a time, so that memory is that of two tensors. */
+const elementsAtOnce = 1 << 20;
+
 /** Below this share a release says something else than what was trained. */
 const least = 0.5;
 
@@ -27,14 +30,17 @@ export function roundingOf(model: Model, adapter: Adapter, coefficient: number):
     const stored = storedFor(model, name);
     if (stored?.dtype !== 'F16' && stored?.dtype !== 'BF16') continue;
     dtype = stored.dtype === 'F16' ? 'float16' : 'bfloat16';
-    const full = model.read(stored.name);
-    const plugged = adapter.get(name)!;
-    const mixed = plugged.map((value, i) => (1 - coefficient) * (full[i] as number) + coefficient * value);
-    const rounded = decodeFloats(encodeFloats(mixed, stored.dtype), stored.dtype);
-    for (let i = 0; i < full.length; i++) {
-      if (mixed[i] === full[i]) continue;
-      changed++;
-      if (rounded[i] !== full[i]) kept++;
+    const whole = { full: model.read(stored.name), plugged: adapter.get(name)! };
+    for (let from = 0; from < whole.full.length; from += elementsAtOnce) {
+      const full = whole.full.subarray(from, from + elementsAtOnce);
+      const plugged = whole.plugged.subarray(from, from + elementsAtOnce);
+      const mixed = plugged.map((value, i) => (1 - coefficient) * (full[i] as number) + coefficient * value);
+      const rounded = decodeFloats(encodeFloats(mixed, stored.dtype), stored.dtype);
+      for (let i = 0; i < full.length; i++) {
+        if (mixed[i] === full[i]) continue;
+        changed++;
+        if (rounded[i] !== full[i]) kept++;
+      }
     }
   }
   return dtype && { dtype, changed, kept: changed === 0 ? 1 : kept / changed };
