@@ -18,5 +18,6 @@ export async function checkModel(path: string): Promise<Found> {
 export async function checkContents(model: Model, path: string): Promise<void> {
   for (const tensor of model.tensors.values())
     checkValues(tensor, (name, options) => model.read(name, options), path);
-  void model.tokenizer;
+  const tokenizer = await model.tokenizer.start();
+  tokenizer.close();
 }
