@@ -8,6 +8,8 @@ import { parseStoreUri, pathOfCopy } from './copies.ts';
 export interface Mounts {
   /** The directory of each claim, for pvc://CLAIM/... */
   claims: Readonly<Record<string, string>>;
+  /** Whether symbolic links may not lead out of a claim: others write there too. */
+  confined?: boolean | undefined;
   /** The directory against which a relative file: URI is read. */
   base: string;
   /** Where what lies in a store (s3://) is kept while it is worked on. */

@@ -48,25 +48,24 @@ export function digestOf(path: string, checked = new CheckedFiles()): string {
 /**
  * Every file below a directory, by its path from there with forward slashes, sorted. Symbolic links count as files; where they
  * are `followed`, those to directories are walked as well.
- * @throws OffsiteError BadModel where a link leads back to a directory above it
+ * @throws OffsiteError BadModel where a link leads to a directory that is there already: around in a circle, or twice
  */
 export function filesIn(directory: string, { followed = false } = {}): string[] {
   const files: string[] = [];
-  const walk = (below: string, above: readonly string[]) => {
-    for (const entry of readdirSync(join(directory, below), { withFileTypes: true })) {
+  const walked = new Set<string>();
+  const walk = (below: string) => {
+    const here = join(directory, below);
+    const real = followed ? realpathSync(here) : here;
+    if (walked.has(real)) throw badModel(`${here}: is, by a link, a directory that is there already`);
+    walked.add(real);
+    for (const entry of readdirSync(here, { withFileTypes: true })) {
       const path = below === '' ? entry.name : `${below}/${entry.name}`;
-      const isLink = entry.isSymbolicLink();
-      if (!entry.isDirectory() && !(followed && isLink && isDirectory(join(directory, path)))) {
-        files.push(path);
-        continue;
-      }
-      const real = isLink ? realpathSync(join(directory, path)) : join(above.at(-1) as string, entry.name);
-      if (isLink && above.includes(real))
-        throw badModel(`${join(directory, path)}: is a link to a directory above it`);
-      walk(path, [...above, real]);
+      const isLinked = followed && entry.isSymbolicLink() && isDirectory(join(directory, path));
+      if (entry.isDirectory() || isLinked) walk(path);
+      else files.push(path);
     }
   };
-  walk('', [realpathSync(directory)]);
+  walk('');
   return files.sort();
 }
 

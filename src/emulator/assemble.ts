@@ -2,6 +2,7 @@ import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import {
+  CheckedFiles,
   canonicalJson,
   inPlace,
   openArtifact,
@@ -14,7 +15,7 @@ import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoin
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { type Model, openModel } from '../model/index.ts';
-import { type BuildInput, probeAll, probeKey } from './build.ts';
+import { type BuildInput, type CheckedInput, probeAll, probeKey } from './build.ts';
 import { readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
 import { checkComparable } from './comparable.ts';
 import { doubtsOf } from './doubts.ts';
@@ -49,15 +50,17 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
   const model = openModel(input.model);
   try {
     checkKept(input.plan.layers, model.architecture.depth);
-    const key = probeKey(model, input);
+    const checked = new CheckedFiles();
+    const key = probeKey(model, input, checked);
     const description = describe(key, input);
     if (!isThere(input.output, description)) {
       refuseUnknown(input.output, input.mayReplace ?? true);
-      const similarity = await similarityOf(engine, model, input, key);
+      const similarity = await similarityOf(engine, model, { ...input, checked }, key);
       const evaluation = await evaluateEmulator(engine, model, similarity, key, input);
       const names = bundleNames(model, similarity);
       const fill = (directory: string) => {
         writeBundle(directory, model, names, similarity);
+        checked.checkUnchanged();
         const share = exactShare(model.tensors.values(), new Set(names));
         sealArtifact(directory, { ...description, scores: { evaluation, exactShare: share } });
       };
@@ -112,7 +115,7 @@ function readAssembled(directory: string): Assembled {
 async function similarityOf(
   engine: Engine,
   model: Model,
-  input: AssembleInput,
+  input: AssembleInput & CheckedInput,
   key: ProbeKey,
 ): Promise<SimilarityRecord> {
   const directory = statesDirectory(input.work, key);

@@ -1,5 +1,5 @@
 import { badModel, type DataFormat } from '../api/index.ts';
-import { digestOf, inPlace, type Keeper, sha256 } from '../artifact/index.ts';
+import { CheckedFiles, digestOf, inPlace, type Keeper, sha256 } from '../artifact/index.ts';
 import { dataDigest, type Example, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../model/index.ts';
@@ -72,7 +72,8 @@ export async function runProbe(
   const model = openModel(input.model);
   try {
     if (input.kept !== undefined) checkKept(input.kept, model.architecture.depth);
-    const key = probeKey(model, input);
+    const checked = new CheckedFiles();
+    const key = probeKey(model, input, checked);
     check(key);
     const directory = statesDirectory(input.work, key);
     const keeper = input.keeper ?? inPlace;
@@ -81,9 +82,9 @@ export async function runProbe(
     const alone = shard.count === 1;
     if (readStates(directory) !== undefined || (!alone && hasShard(directory, shard)))
       return { directory, reused: true };
-    if (alone) await probeAll(engine, model, key, input);
+    if (alone) await probeAll(engine, model, key, { ...input, checked });
     else {
-      writeShard(directory, shard, await probeShard(engine, model, shard, input));
+      writeShard(directory, shard, await probeShard(engine, model, shard, { ...input, checked }));
       await pushShard(directory, shard, keeper);
     }
     return { directory, reused: false };
@@ -92,12 +93,17 @@ export async function runProbe(
   }
 }
 
+/** A build whose model's files were checked. */
+export interface CheckedInput extends BuildInput {
+  readonly checked: CheckedFiles;
+}
+
 /** The pooled states of all rows, by this process alone: the same artifact as shards are joined to. */
 export async function probeAll(
   engine: Engine,
   model: Model,
   key: ProbeKey,
-  input: BuildInput,
+  input: CheckedInput,
 ): Promise<void> {
   const directory = statesDirectory(input.work, key);
   const shard: Shard = { index: 0, count: 1 };
@@ -110,7 +116,7 @@ async function probeShard(
   engine: Engine,
   model: Model,
   shard: Shard,
-  input: BuildInput,
+  input: CheckedInput,
 ): Promise<PooledRows> {
   const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
   const { pooling, skipFirst } = input.probe;
@@ -120,19 +126,23 @@ async function probeShard(
     const { depth: layers, hidden: width } = model.architecture;
     checkComparable({ samples: examples.length, layers, width }, input.similarity.metric, input.memory);
   }
-  return await probe(decoder, packForModel(examples, model.architecture), options);
+  const pooled = await probe(decoder, packForModel(examples, model.architecture), options);
+  input.checked.checkUnchanged();
+  return pooled;
 }
 
 /**
  * All that the pooled states depend on, read from the files themselves.
+ * @param checked remembers the model's
  * @throws OffsiteError BadModel or BadData where they are not those that the spec names
  */
 export function probeKey(
   model: Model,
   { model: path, data, probe: options, expected }: BuildInput,
+  checked: CheckedFiles,
 ): ProbeKey {
   const { samples, maxLength, pooling, skipFirst } = options;
-  const digest = digestOf(path);
+  const digest = digestOf(path, checked);
   if (expected?.model !== undefined && digest !== expected.model)
     throw badModel(`spec.model.digest: the digest of ${path} is ${digest}, expected ${expected.model}`);
   return {

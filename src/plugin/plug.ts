@@ -126,7 +126,12 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     const plugged = mergedTensors(model, adapter, Number(spec.coefficient));
     const kept =
       spec.analysis && !done
-        ? await KeptWork.open(options.work, keptFor(identity, spec.analysis), options.keeper ?? inPlace)
+        ? await KeptWork.open(
+            options.work,
+            keptFor(identity, spec.analysis),
+            options.keeper ?? inPlace,
+            checkUnchanged,
+          )
         : undefined;
     const measureCells = () => measure(options, model, bundle, adapter, plugged);
     const measured = done?.evaluation ?? (kept ? await kept.evaluation(measureCells) : await measureCells());

@@ -14,6 +14,8 @@ const historySchema = z.object({
 const number = z.number().or(z.nan());
 const finishedSchema = historySchema.extend({
   identity: z.string(),
+  /** The digest of the adapter that was made. */
+  adapter: z.string().optional(),
   evaluations: z.array(
     z.object({
       step: z.int().nonnegative(),
@@ -31,24 +33,40 @@ export type LossHistory = z.output<typeof historySchema>;
 /** @param work the resource's own directory */
 export const historyOf = (work: string): string => join(work, 'history.json');
 
+/** Whose a history is: the work's identity, with the digests of the private rows in it, and the adapter that it made. */
+interface Finished {
+  identity: string;
+  adapter: string;
+}
+
 /** Writes down the record of finished work: what is left of it when its checkpoints are cleared away. */
-export function writeHistory(file: string, identity: string, record: TrainingRecord): void {
+export function writeHistory(file: string, { identity, adapter }: Finished, record: TrainingRecord): void {
   const { losses, evaluations, bestStep, tokens, resumes } = record;
   mkdirSync(dirname(file), { recursive: true });
-  writeWhole(file, JSON.stringify({ identity, losses, evaluations, bestStep, tokens, resumes }));
+  const written = { identity, adapter, losses, evaluations, bestStep, tokens, resumes };
+  writeWhole(file, JSON.stringify(written));
+}
+
+/** Whether this very work has made this adapter. */
+export function hasMade(file: string, { identity, adapter }: Finished): boolean {
+  const found = readFinished(file);
+  return found?.identity === identity && found.adapter === adapter;
 }
 
 /** Fills `record` with that of finished work; false where there is none of this very work. */
 export function restoreRecord(file: string, identity: string, record: TrainingRecord): boolean {
+  const found = readFinished(file);
+  if (found?.identity !== identity) return false;
+  const { losses, evaluations, bestStep, tokens, resumes } = found;
+  Object.assign(record, { losses, evaluations, bestStep, tokens, resumes });
+  return true;
+}
+
+function readFinished(file: string): z.output<typeof finishedSchema> | undefined {
   try {
-    const { identity: whose, ...stored } = finishedSchema.parse(
-      JSON.parse(readFileSync(file, 'utf8'), asNumber),
-    );
-    if (whose !== identity) return false;
-    Object.assign(record, stored);
-    return true;
+    return finishedSchema.parse(JSON.parse(readFileSync(file, 'utf8'), asNumber));
   } catch {
-    return false;
+    return undefined;
   }
 }
 

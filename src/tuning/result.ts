@@ -35,13 +35,15 @@ export interface TrainedAdapter {
 /**
  * Writes the adapter whole or not at all: its tensors at the best step, and what other tools want beside them.
  * @param ready called before it takes its place
+ * @returns its digest
  */
 export async function writeAdapter(
   output: string,
   { state, madeFrom, hyperparameters, validation, adapterFiles }: TrainedAdapter,
   ready?: () => Promise<void>,
-): Promise<void> {
+): Promise<string> {
   const { record, tensors } = state;
+  let digest = '';
   const fill = (directory: string) => {
     writeSafetensors(
       join(directory, 'adapter.safetensors'),
@@ -60,9 +62,10 @@ export async function writeAdapter(
         ? { metric: validation.metric, samples: validation.examples.length, cells }
         : {}),
     };
-    sealArtifact(directory, { kind: 'Adapter', madeFrom, hyperparameters, scores });
+    ({ digest } = sealArtifact(directory, { kind: 'Adapter', madeFrom, hyperparameters, scores }));
   };
   await writeArtifact(output, fill, ready);
+  return digest;
 }
 
 function cellsOf(evaluations: readonly Evaluation[], bestStep: number) {

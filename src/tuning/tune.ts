@@ -26,7 +26,7 @@ import { type Emit, progressOf } from '../progress/index.ts';
 import { adapterOf } from './adapters/index.ts';
 import { type Evaluation, evaluate, loadValidation } from './evaluation.ts';
 import { gradientStep } from './gradient-step.ts';
-import { historyOf, restoreRecord, writeHistory } from './history.ts';
+import { hasMade, historyOf, restoreRecord, writeHistory } from './history.ts';
 import { adamW, clipScale, globalNorm } from './optimiser.ts';
 import { planTraining, type TrainingPlan } from './plan.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
@@ -71,19 +71,21 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     let trained = 0;
     const history = historyOf(work);
     await keeper.pull(history, { exact: false });
-    if (!isFinished(output, run)) {
+    const there = peekManifest(output);
+    if (there === undefined || !isOf(there, run, history)) {
       refuseUnknown(output, options.mayReplace ?? true);
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
       if (restoreState(ownCheckpoints(work, run), run.identity, state, emit)) state.record.resumes += 1;
       for (const { training } of run.parts.values()) training.update();
       trained = await train(run, options);
-      await writeAdapter(output, run, () => keeper.claim());
-      writeHistory(history, run.identity, state.record);
+      bundle.artifact.checked.checkUnchanged();
+      const adapter = await writeAdapter(output, run, () => keeper.claim());
+      writeHistory(history, { identity: run.identity, adapter }, state.record);
     } else if (!restoreRecord(history, run.identity, state.record)) {
-      // Killed between the adapter and its history.
+      // An adapter of an earlier version, which needs no history to be known.
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
       if (restoreState(ownCheckpoints(work, run), run.identity, state, () => {}))
-        writeHistory(history, run.identity, state.record);
+        writeHistory(history, { identity: run.identity, adapter: there.digest }, state.record);
     }
     keeper.pushLater(history, { exact: true });
     const seconds = (performance.now() - started) / 1000;
@@ -110,6 +112,8 @@ interface Run extends TrainedAdapter {
   parts: Map<Place, TrainedPart>;
   /** Room for the gradient of a trained head. */
   headGradient?: Float32Array;
+  /** What the adapter depends on beside its hyperparameters; the digests of the rows are the data owner's and do not travel. */
+  origin: Record<string, string>;
   /** Digest of all that the adapter depends on. */
   identity: string;
 }
@@ -154,10 +158,8 @@ async function prepare(
     parts.set(trainedPosition(layers, layer), trainedLayer(model, layer, adapter, randomAt(layer), now));
   if (adapter.head !== undefined)
     parts.set('head', trainedHead(model, adapter.head, randomAt(model.architecture.depth)));
-  const madeFrom = {
-    emulator: bundle.artifact.digest,
-    ...digests,
-  };
+  const madeFrom = { emulator: bundle.artifact.digest };
+  const origin = { ...madeFrom, ...digests };
   const plan = planTraining(model.architecture, {
     depth: layers.source.length,
     longest: examples.reduce((most, example) => Math.max(most, tokenCount(example)), 1),
@@ -191,15 +193,16 @@ async function prepare(
       record,
     },
     madeFrom,
+    origin,
     hyperparameters,
-    identity: sha256(canonicalJson({ madeFrom, hyperparameters })),
+    identity: sha256(canonicalJson({ madeFrom: origin, hyperparameters })),
   };
 }
 
 /** Trains to the last step; tokens computed by this process. */
 async function train(run: Run, options: TuneOptions): Promise<number> {
   const { spec, work, engine, memory, emit, keeper = inPlace } = options;
-  const { state, steps, validation, decoder } = run;
+  const { state, steps, validation, decoder, bundle } = run;
   const { record } = state;
   const { evalSteps, checkpointSteps } = spec.training;
   const checkpoints = ownCheckpoints(work, run);
@@ -207,6 +210,8 @@ async function train(run: Run, options: TuneOptions): Promise<number> {
   const before = record.tokens;
   const save = async () => {
     await keeper.held();
+    // What was computed on other weights is gone on from by nobody.
+    bundle.artifact.checked.checkUnchanged();
     saveState(checkpoints, run.identity, state);
     clearOthers(checkpoints);
     keeper.pushLater(checkpointsOf(work), { exact: true });
@@ -308,9 +313,16 @@ function keepBest({ record, tensors }: TrainingState): void {
   for (const { best, values } of tensors) best.set(values);
 }
 
-function isFinished(output: string, { madeFrom, hyperparameters }: Run): boolean {
-  const manifest = peekManifest(output)?.manifest;
-  if (manifest === undefined) return false;
-  const same = (value: unknown) => canonicalJson(value);
-  return same([manifest.madeFrom, manifest.hyperparameters]) === same([madeFrom, hyperparameters]);
+/**
+ * Whether an adapter is this very work's. Its manifest says nothing of the rows: who guesses a file could confirm it by its
+ * digest. The history says whose it is; adapters of earlier versions name the rows.
+ */
+function isOf({ manifest, digest }: PeekedManifest, run: Run, history: string): boolean {
+  const { madeFrom, origin, hyperparameters, identity } = run;
+  if (canonicalJson(manifest.hyperparameters) !== canonicalJson(hyperparameters)) return false;
+  const from = canonicalJson(manifest.madeFrom);
+  if (from === canonicalJson(origin)) return true;
+  return from === canonicalJson(madeFrom) && hasMade(history, { identity, adapter: digest });
 }
+
+type PeekedManifest = NonNullable<ReturnType<typeof peekManifest>>;

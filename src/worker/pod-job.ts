@@ -55,7 +55,7 @@ export function parsePodJob(environment: NodeJS.ProcessEnv, settings: PodSetting
   const job: StageJob = {
     stage,
     resource,
-    mounts: { claims, base: '/', scratch },
+    mounts: { claims, confined: true, base: '/', scratch },
     ...(emulator && { emulator }),
     ...(adapter && { adapter }),
     ...(stage === 'probe' && { shard: shardOf(environment['JOB_COMPLETION_INDEX'], shards ?? 1) }),

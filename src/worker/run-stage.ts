@@ -9,6 +9,7 @@ import {
   withStoreUris,
 } from '../artifact/index.ts';
 import { type Emit, Estimator, type StageEvent } from '../progress/index.ts';
+import { checkConfined } from './confined.ts';
 import type { StageJob } from './job.ts';
 import { HeldPlaces } from './locks.ts';
 import type { KeepRequest } from './messages.ts';
@@ -51,6 +52,7 @@ export async function runStage(
   });
   try {
     checkPlaces(job);
+    checkConfined(job);
     const known = identity && (await findResult(job, identity, mirror));
     if (known) return told(known, emit);
     if (job.stage !== 'probe')

@@ -22,24 +22,33 @@ export const analysisFile = (work: string): string => join(work, 'analysis.json'
 export class KeptWork {
   readonly #file: string;
   readonly #keeper: Keeper;
+  readonly #check: () => void;
   #kept: z.output<typeof schema>;
 
-  private constructor(file: string, keeper: Keeper, kept: z.output<typeof schema>) {
+  private constructor(file: string, keeper: Keeper, check: () => void, kept: z.output<typeof schema>) {
     this.#file = file;
     this.#keeper = keeper;
+    this.#check = check;
     this.#kept = kept;
   }
 
   /**
    * @param work the resource's own directory
    * @param of what the work depends on; what is kept of other work counts as none
+   * @param check throws where what was measured is not to be kept
    */
-  static async open(work: string, of: unknown, keeper: Keeper): Promise<KeptWork> {
+  static async open(
+    work: string,
+    of: unknown,
+    keeper: Keeper,
+    check: () => void = () => {},
+  ): Promise<KeptWork> {
     const file = analysisFile(work);
     const identity = sha256(canonicalJson(of));
     await keeper.pull(file, { exact: true });
     const kept = read(file);
-    return new KeptWork(file, keeper, kept?.identity === identity ? kept : { identity, measured: {} });
+    const own = kept?.identity === identity ? kept : { identity, measured: {} };
+    return new KeptWork(file, keeper, check, own);
   }
 
   async evaluation(measure: () => Promise<MeasuredTask[]>): Promise<MeasuredTask[]> {
@@ -63,6 +72,7 @@ export class KeptWork {
 
   async #keep(more: Partial<z.output<typeof schema>>): Promise<void> {
     await this.#keeper.held();
+    this.#check();
     this.#kept = { ...this.#kept, ...more };
     mkdirSync(dirname(this.#file), { recursive: true });
     writeWhole(this.#file, canonicalJson(this.#kept));

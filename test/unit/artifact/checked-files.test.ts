@@ -126,7 +126,19 @@ describe('digests', () => {
     symlinkSync(join(directory, 'blobs'), join(model, 'sub'));
     expect(digestOf(model)).toBe(digestOf(plain));
     symlinkSync(model, join(model, 'sub/again'));
-    expect(() => digestOf(model)).toThrow(`${model}/sub/again: is a link to a directory above it`);
+    expect(() => digestOf(model)).toThrow(
+      `${model}/sub/again: is, by a link, a directory that is there already`,
+    );
+  });
+
+  it('of directories full of links to each other end at once', () => {
+    for (let i = 0; i < 20; i++) {
+      mkdirSync(join(directory, `d${i}`));
+      for (const name of ['a', 'b'])
+        symlinkSync(join(directory, `d${i + 1}`), join(directory, `d${i}`, name));
+    }
+    mkdirSync(join(directory, 'd20'));
+    expect(() => digestOf(join(directory, 'd0'))).toThrow('a directory that is there already');
   });
 
   it('of a named pipe do not wait for a writer', () => {
