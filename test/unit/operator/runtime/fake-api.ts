@@ -189,7 +189,10 @@ export class FakeApi {
     const url = new URL(request.url!, 'http://fake');
     const verb = url.searchParams.get('watch') === 'true' ? 'watch' : 'list';
     this.requests.push({ verb, url, headers: request.headers });
-    if (verb === 'list' && this.refusesLists !== undefined) return fail(response, this.refusesLists);
+    if (verb === 'list' && this.refusesLists !== undefined) {
+      fail(response, this.refusesLists);
+      return;
+    }
     if (this.#goesWrong(verb, url, response)) return;
     if (verb === 'list') this.#list(url, response);
     else this.#watch(Number(url.searchParams.get('resourceVersion')), response, false);
