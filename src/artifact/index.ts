@@ -16,7 +16,6 @@ export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './loc
 export { DiskLock } from './lock-on-disk.ts';
 export { Mirror } from './mirror.ts';
 export {
-  checkReplaceable,
   clearBeside,
   liesBeside,
   listedIn,

@@ -111,7 +111,7 @@ export const specCases: Case[] = [
       writeFileSync(path('photos/sea.jpg'), 'sea');
       setField(manifest, 'spec.output.uri', `file:${path('photos')}`);
     },
-    /spec\.output\.uri: .*photos holds 1 files and is no artifact/,
+    /spec\.output\.uri: .*photos holds "sea\.jpg" and is no artifact/,
   ),
   spec(
     'a file in place of the output',
