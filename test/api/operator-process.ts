@@ -12,8 +12,9 @@ export class OperatorBundle {
   readonly directory = mkdtempSync(join(tmpdir(), 'offsite-operator-'));
   readonly #running = new Set<OperatorProcess>();
 
-  constructor() {
-    execFileSync(process.execPath, ['scripts/images/stage.ts', 'operator', this.directory], { cwd: root });
+  /** @param source a checkout of another version; this one when absent */
+  constructor(source = root) {
+    execFileSync(process.execPath, ['scripts/images/stage.ts', 'operator', this.directory], { cwd: source });
   }
 
   /** @param args flags, after those that every test needs */
