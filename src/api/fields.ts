@@ -99,14 +99,14 @@ export const quantity = matching(
 
 /** Where something is read from. */
 export const inputUri = uri(
-  /^(file:.+|pvc:\/\/[a-z0-9]([-.a-z0-9]*[a-z0-9])?\/.+|(hf|s3|oci|https):\/\/.+)$/,
-  'must be pvc://CLAIM/PATH, hf://, s3://, oci://, https:// or, for `offsite run`, file:PATH',
+  /^(file:.+|pvc:\/\/[a-z0-9]([-.a-z0-9]*[a-z0-9])?\/.+|(hf|s3|https):\/\/.+)$/,
+  'must be pvc://CLAIM/PATH, hf://, s3://, https:// or, for `offsite run`, file:PATH (oci:// is not supported yet)',
 );
 
 /** Where something is written to. */
 export const outputUri = uri(
-  /^(file:.+|pvc:\/\/[a-z0-9]([-.a-z0-9]*[a-z0-9])?\/.+|(s3|oci):\/\/.+)$/,
-  'must be pvc://CLAIM/PATH, s3://, oci:// or, for `offsite run`, file:PATH',
+  /^(file:.+|pvc:\/\/[a-z0-9]([-.a-z0-9]*[a-z0-9])?\/.+|s3:\/\/.+)$/,
+  'must be pvc://CLAIM/PATH, s3:// or, for `offsite run`, file:PATH (oci:// is not supported yet)',
 );
 
 function uri(pattern: RegExp, right: string) {

@@ -73,7 +73,11 @@ const Training = withRules(
       .default('cosine')
       .describe('The learning rate after the warm-up: constant, or falling to 0 at the last step.'),
     warmupSteps: integer(0, 10000000).default(0).describe('Steps over which the learning rate rises from 0.'),
-    weightDecay: decimal({ atMost: 1 }, '0.01').default('0').describe("AdamW's decoupled weight decay."),
+    weightDecay: decimal({ atMost: 1 }, '0.01')
+      .default('0')
+      .describe(
+        "AdamW's decoupled weight decay, of everything that is trained: of norms and biases too, which many recipes leave out.",
+      ),
     betas: z.array(beta).length(2).default(['0.9', '0.999']).describe("AdamW's decay of both moments."),
     clipNorm: decimal({}, '1.0')
       .default('1.0')

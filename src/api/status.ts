@@ -118,7 +118,9 @@ export const OffsiteTuneStatus = z.object({
       cells: z.object({ emulatorZeroShot: Cell, emulatorFineTuned: Cell }),
     })
     .optional()
-    .describe("The private cells, on the data owner's validation rows."),
+    .describe(
+      "The private cells, on the data owner's validation rows: of the step that was chosen on these very rows, so a little too good; for an unbiased figure hold rows back.",
+    ),
 });
 export type OffsiteTuneStatus = z.output<typeof OffsiteTuneStatus>;
 

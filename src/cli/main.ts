@@ -77,7 +77,7 @@ program
   .option('--nats <url>', 'where progress is told; OFFSITE_NATS_URL when absent')
   .option(
     '--nats-credentials <file>',
-    'a .creds file for NATS, such as watcher.creds of the Secret offsite-nats-auth',
+    'a .creds file for NATS, such as watcher.creds of the Secret <release>-nats-auth',
   )
   .addOption(json())
   .addHelpText(
@@ -94,8 +94,11 @@ KIND/NAME ends with its resource; all else ends with Ctrl-C. With bin/ on PATH, 
 program
   .command('report')
   .description('write the HTML report of a work dir of `offsite run`, or of resources in a cluster')
-  .argument('<work-dir-or-name>', 'a work dir; with --namespace the name of resources')
-  .option('-n, --namespace <namespace>', 'read the resources from the cluster, with kubectl')
+  .argument('<work-dir-or-name>', 'a work dir; else, or with --namespace, the name of resources')
+  .option(
+    '-n, --namespace <namespace>',
+    'of the resources in a cluster, read with kubectl; its own when absent',
+  )
   .option('-o, --output <file>', 'where the page goes: report.html in the work dir, or here for a cluster')
   .option(
     '--mount <claim=dir>',

@@ -17,11 +17,11 @@ interface ReportFlags {
 export async function reportCommand(subject: string, flags: ReportFlags): Promise<void> {
   const claims = parseMounts(flags.mount);
   const { namespace } = flags;
-  const file = flags.output ?? join(namespace === undefined ? subject : '.', 'report.html');
-  const record =
-    namespace === undefined
-      ? gatherWorkDir(workDirOf(subject), claims)
-      : await gatherCluster({ name: subject, namespace, claims });
+  const inCluster = namespace !== undefined || (!isDirectory(subject) && isName(subject));
+  const file = flags.output ?? join(inCluster ? '.' : subject, 'report.html');
+  const record = inCluster
+    ? await gatherCluster({ name: subject, namespace, claims })
+    : gatherWorkDir(workDirOf(subject), claims);
   await writeReport(record, file);
   console.log(flags.json ? printableJson({ report: file, ...counts(record) }) : `Report: ${file}`);
 }
@@ -50,11 +50,16 @@ export async function reportOfRun(workDir: string): Promise<{ report: string } |
 }
 
 function workDirOf(path: string): string {
-  if (existsSync(path) && statSync(path).isDirectory()) return path;
+  if (isDirectory(path)) return path;
   throw badSpec(
-    `${path}: is no directory; give the work dir of \`offsite run\`, or add --namespace to read resources of that name from a cluster`,
+    `${path}: is no directory; give the work dir of \`offsite run\`, or the name of resources in a cluster`,
   );
 }
+
+const isDirectory = (path: string) => existsSync(path) && statSync(path).isDirectory();
+
+/** Whether resources can be called so; a path that leads somewhere has more than that. */
+const isName = (subject: string) => /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(subject);
 
 const counts = ({ builds, tunes, plugIns, unreadable }: ReportRecord) => ({
   emulatorBuilds: builds.length,

@@ -21,7 +21,8 @@ interface ListedResource extends WrittenResource {
 
 export interface ClusterOptions {
   readonly name: string;
-  readonly namespace: string;
+  /** kubectl's own where absent: that of its current context. */
+  readonly namespace?: string | undefined;
   /** Directories of claims that are at hand here, for the matrix and the loss history. */
   readonly claims: Record<string, string>;
 }
@@ -31,7 +32,8 @@ export interface ClusterOptions {
  * read by kubectl with the user's own access. What lies in a store is read with the credentials of the environment.
  * @throws OffsiteError BadSpec where there is none, or kubectl cannot read them
  */
-export async function gatherCluster({ name, namespace, claims }: ClusterOptions): Promise<ReportRecord> {
+export async function gatherCluster({ name, claims, ...options }: ClusterOptions): Promise<ReportRecord> {
+  const namespace = options.namespace ?? (await currentNamespace());
   const all = await list(namespace);
   const chosen = related(all, name);
   if (chosen.length === 0) {
@@ -56,19 +58,29 @@ export async function gatherCluster({ name, namespace, claims }: ClusterOptions)
 
 async function list(namespace: string): Promise<ListedResource[]> {
   const types = Object.values(kinds).map(({ plural }) => `${plural}.${group}`);
+  const args = ['get', types.join(','), '--namespace', namespace, '--output', 'json'];
+  const said = await kubectl(args, `the resources of namespace ${namespace}`);
+  return (JSON.parse(said) as { items: ListedResource[] }).items;
+}
+
+/** As kubectl has it where it is told no namespace. */
+async function currentNamespace(): Promise<string> {
+  const path = 'jsonpath={.contexts[0].context.namespace}';
+  const said = await kubectl(['config', 'view', '--minify', '--output', path], 'its current context');
+  return said.trim() || 'default';
+}
+
+/** @param what is asked for, for messages */
+async function kubectl(args: readonly string[], what: string): Promise<string> {
   try {
-    const { stdout } = await promisify(execFile)(
-      'kubectl',
-      ['get', types.join(','), '--namespace', namespace, '--output', 'json'],
-      { maxBuffer: 256 << 20 },
-    );
-    return (JSON.parse(stdout) as { items: ListedResource[] }).items;
+    const { stdout } = await promisify(execFile)('kubectl', args, { maxBuffer: 256 << 20 });
+    return stdout;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
       throw badSpec('kubectl is not on PATH: a report of a cluster is read with it');
     }
     const said = (error as { stderr?: string }).stderr?.trim() || (error as Error).message;
-    throw badSpec(`kubectl cannot read the resources of namespace ${namespace}: ${said}`);
+    throw badSpec(`kubectl cannot read ${what}: ${said}`);
   }
 }
 

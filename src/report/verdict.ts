@@ -29,7 +29,7 @@ export interface Comparison {
 
 export type Outcome = 'worked' | 'undecided' | 'failed';
 
-/** Whether offsite-tuning worked on one task, after METHOD's inequality, with the sentence that says so. */
+/** Whether offsite-tuning worked on one task, after offsite-tuning's inequalities (arXiv 2302.04870), with the sentence that says so. */
 export interface Verdict {
   readonly outcome: Outcome;
   readonly headline: string;

@@ -1,4 +1,4 @@
-/** AdamW's settings (arXiv 1711.05101); `weightDecay` is decoupled, eps is 1e-8 as METHOD.md says. */
+/** AdamW's settings (arXiv 1711.05101); `weightDecay` is decoupled; eps is 1e-8, as in PyTorch. */
 export interface AdamWOptions {
   betas: readonly [number, number];
   weightDecay: number;

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -95,6 +95,17 @@ it('offsite report reads what lies in a cluster with kubectl, and says what it c
   ]) {
     expect(page).toContain(part);
   }
+
+  // Without a namespace kubectl's own: that of its current context.
+  const own = join(directory, 'kubeconfig');
+  copyFileSync(kubeconfig, own);
+  kubectl(own, ['config', 'set-context', '--current', '--namespace', namespace]);
+  const there = { ...environment, KUBECONFIG: own };
+  const named = await offsite(['report', 'tiny', '--output', output, '--json'], { environment: there });
+  expect(named.code, named.stderr).toBe(0);
+  expect(JSON.parse(named.stdout)).toMatchObject({ emulatorBuilds: 1, offsiteTunes: 1, plugIns: 1 });
+  const elsewhere = await offsite(['report', 'tiny'], { environment });
+  expect(elsewhere.stderr).toContain('"tiny" in namespace default');
 
   const nobody = await offsite(['report', 'nobody', '--namespace', namespace], { environment });
   expect(nobody.code).toBe(2);

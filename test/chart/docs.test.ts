@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { parseResource } from '../../src/api/index.ts';
@@ -54,6 +54,16 @@ describe.each(pages)('%s', (page) => {
       expect(at, `${page}: ${path}`).toBeDefined();
     }
   });
+});
+
+it('no source cites a page that is not in the repository', () => {
+  for (const folder of ['src', 'operator', 'test', 'scripts', 'bench'])
+    for (const name of readdirSync(new URL(`${folder}/`, root), { recursive: true, encoding: 'utf8' })) {
+      if (!/\.(ts|py|sh)$/.test(name)) continue;
+      const text = read(`${folder}/${name}`);
+      for (const [cited] of text.matchAll(/(?<![\w/.-])[A-Z][A-Z-]+\.md\b/g))
+        expect(cited, `${folder}/${name}`).toBe('README.md');
+    }
 });
 
 it('operations.md says what to do at each alert', () => {

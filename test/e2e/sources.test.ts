@@ -231,7 +231,6 @@ test('what is not there, not allowed or not trusted: the field or the place, and
       'BadSpec',
       /spec.probe.data.uri: must be without user/,
     ],
-    [{ data: 'oci://registry/rows' }, {}, 'BadSpec', /spec.probe.data.uri: oci:\/\/ is not supported yet/],
   ];
   for (const [change, more, reason, right] of wrong) {
     const { build } = tinyManifests();

@@ -63,7 +63,7 @@ def questions(count, skip=0):
 
 
 def tokenized(tokenizer, row):
-    """Prompt and choices tokenised apart and joined, with the format of METHOD.md."""
+    """Prompt and choices tokenised apart and joined, with the format of docs/data.md."""
     prompt = encode(tokenizer, f"Question: {row['question']}\nAnswer:")
     return prompt, [encode(tokenizer, " " + choice) for choice in row["choices"]]
 

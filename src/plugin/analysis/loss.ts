@@ -3,7 +3,7 @@ import type { RowLikelihood } from '../../emulator/index.ts';
 
 /**
  * The mean negative log-likelihood of the answers' tokens, in nats; of text, of every token but the first. Where several
- * answers are accepted it is the one that training would take, as in METHOD.md (OffsiteTune, Loss).
+ * answers are accepted it is the one that training would take, (docs/data.md).
  */
 export function lossOf(likelihoods: readonly RowLikelihood[], examples: readonly Example[]): number {
   const answers = new Map(examples.map(({ row, answer }) => [row, answer]));

@@ -6,7 +6,7 @@ import { lora } from './lora.ts';
 
 export { type AdapterKind, type AdapterTensor, type Change, insertedBy, type Moment } from './adapter.ts';
 
-/** What spec.adapter asks for; rank 4, alpha 32 and size 64 are the published setting (METHOD.md). */
+/** What spec.adapter asks for; rank 4, alpha 32 and size 64 are the published setting (CRaSh, arXiv 2310.15477). */
 export function adapterOf(spec: OffsiteTuneSpec['adapter']): AdapterKind {
   const { rank = 4, alpha = 32, targetModules, dropout = '0', size = 64, head = false } = spec;
   switch (spec.type) {

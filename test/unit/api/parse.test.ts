@@ -213,6 +213,12 @@ describe('a wrong manifest', () => {
       'spec.output.uri: must not leave its claim',
     ],
     [
+      'a registry to read from',
+      withSpec(build, { model: { uri: 'oci://registry.example.com/model:1' } }),
+      'oci:// is not supported yet',
+    ],
+    [withSpec(build, { output: { uri: 'oci://registry.example.com/words' } }), 'oci:// is not supported yet'],
+    [
       'a short digest',
       withSpec(build, { model: { uri: 'hf://a/b', digest: 'sha256:12' } }),
       'spec.model.digest: must be "sha256:"',

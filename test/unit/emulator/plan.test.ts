@@ -11,7 +11,7 @@ import {
   transferLayers,
 } from '../../../src/emulator/index.ts';
 
-/** METHOD.md to the letter: one cluster a layer, then merge the most similar neighbours until `count` are left. */
+/** CRaSh's clustering (arXiv 2310.15477) to the letter: one cluster a layer, then merge the most similar neighbours until `count` are left. */
 function mergeClusters(adjacent: number[], count: number): number[][] {
   const clusters = Array.from({ length: adjacent.length + 1 }, (_, layer) => [layer]);
   while (clusters.length > count) {
