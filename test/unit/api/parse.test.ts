@@ -217,7 +217,11 @@ describe('a wrong manifest', () => {
       withSpec(build, { model: { uri: 'oci://registry.example.com/model:1' } }),
       'oci:// is not supported yet',
     ],
-    [withSpec(build, { output: { uri: 'oci://registry.example.com/words' } }), 'oci:// is not supported yet'],
+    [
+      'a registry to write to',
+      withSpec(build, { output: { uri: 'oci://registry.example.com/words' } }),
+      'oci:// is not supported yet',
+    ],
     [
       'a short digest',
       withSpec(build, { model: { uri: 'hf://a/b', digest: 'sha256:12' } }),
