@@ -1,0 +1,73 @@
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
+import { kubectl as run } from '../cluster/kubectl.ts';
+import { chart, helm, release } from './helm.ts';
+import { modes } from './modes.ts';
+
+// A release of the chart as it was (packed on 2026-11-28), upgraded to the chart as it is, on a real API server.
+const before = fileURLToPath(new URL('../fixtures/chart/before-2026-11.tgz', import.meta.url));
+let plane: ControlPlane;
+const kubectl = (args: readonly string[], input?: string) => run(plane.kubeconfig, args, input);
+const get = (...args: string[]) => JSON.parse(kubectl(['get', ...args, '--output', 'json']));
+
+beforeAll(async () => {
+  plane = await startControlPlane({ controllerManager: true });
+  for (const each of [release.namespace, 'models', 'data']) kubectl(['create', 'namespace', each]);
+}, 1_200_000);
+afterAll(async () => {
+  await plane?.stop();
+});
+
+const { imagePullSecrets, watchNamespaces, operator } = modes['everything'] as Record<string, object>;
+const { worker } = modes['everything'] as { worker: object };
+
+describe.each([
+  ['as it comes', 'plain', {}],
+  ['with values of the old chart', 'valued', { imagePullSecrets, watchNamespaces, operator, worker }],
+])('the chart before, installed %s', (_, name, values) => {
+  const where = () => ['--namespace', release.namespace, '--kubeconfig', plane.kubeconfig];
+  const more = {
+    ...values,
+    rbac: { userRoles: { create: name === 'plain' } },
+    crds: { install: name === 'plain' },
+  };
+  const own = `app.kubernetes.io/instance=${name}`;
+  const uids = () =>
+    get(
+      'deployments,statefulsets,services,serviceaccounts,roles',
+      '--namespace',
+      release.namespace,
+      '--selector',
+      own,
+    )
+      .items.map(({ kind, metadata }: { kind: string; metadata: { name: string; uid: string } }) =>
+        [kind, metadata.name, metadata.uid].join(' '),
+      )
+      .sort();
+
+  it('becomes the one now by helm upgrade, object by object, and goes back', () => {
+    expect(helm(['install', name, before, ...where()], more)).toMatchObject({ status: 0, stderr: '' });
+    const old = uids();
+    expect(old.length).toBeGreaterThan(5);
+    expect(helm(['upgrade', name, chart, ...where()], more)).toMatchObject({ status: 0, stderr: '' });
+    expect(uids()).toEqual(old);
+    expect(helm(['rollback', name, '1', ...where()])).toMatchObject({ status: 0 });
+    expect(uids()).toEqual(old);
+    expect(helm(['upgrade', name, chart, ...where()], more)).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('keeps its pods as they are where nothing of theirs was changed', () => {
+    const statefulSet = get('statefulset', `${name}-offsite-tuning-nats`, '--namespace', release.namespace);
+    // The revision that pods have: another template would start them anew.
+    expect(statefulSet.status.updateRevision ?? statefulSet.status.currentRevision).toBe(
+      statefulSet.status.currentRevision,
+    );
+  });
+});
+
+it('the definitions have the labels of the release since, and the resources that they had', () => {
+  const { metadata } = get('crd', 'plugins.offsite-tuning.dev');
+  expect(metadata.labels).toMatchObject({ 'app.kubernetes.io/instance': 'plain' });
+  expect(metadata.annotations).toMatchObject({ 'helm.sh/resource-policy': 'keep' });
+});
