@@ -35,6 +35,8 @@ export interface ComputingOptions {
 export class Computing {
   readonly #options: ComputingOptions;
   readonly #child: ChildProcess;
+  /** Why it could not be started. */
+  #failure: Error | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: ComputingOptions) {
@@ -46,7 +48,9 @@ export class Computing {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    this.#child.on('error', () => {});
+    this.#child.on('error', (error) => {
+      this.#failure ??= error;
+    });
   }
 
   /**
@@ -98,8 +102,11 @@ export class Computing {
         settle();
       };
       child.on('message', onMessage).on('exit', onExit).on('error', onError);
-      if (child.exitCode !== null || child.signalCode !== null) onExit(child.exitCode, child.signalCode);
-      else child.send(order, (error) => error && child.exitCode === null && child.kill('SIGKILL'));
+      if (this.#failure !== undefined) onError(this.#failure);
+      else if (child.exitCode !== null || child.signalCode !== null) onExit(child.exitCode, child.signalCode);
+      // One that could not be started has no channel; its error is on the way.
+      else if ('send' in child)
+        child.send(order, (error) => error && child.exitCode === null && child.kill('SIGKILL'));
     });
   }
 
