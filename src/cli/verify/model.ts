@@ -18,6 +18,30 @@ export async function checkModel(path: string): Promise<Found> {
 export async function checkContents(model: Model, path: string): Promise<void> {
   for (const tensor of model.tensors.values())
     checkValues(tensor, (name, options) => model.read(name, options), path);
-  const tokenizer = await model.tokenizer.start();
-  tokenizer.close();
+  await checkTokenizer(model);
+}
+
+/** Of what patterns stumble over: repeated letters with another end, blanks, digits, line feeds. */
+const texts = [
+  'The sky is blue.',
+  `${'a'.repeat(64)}!`,
+  `${' '.repeat(64)}x`,
+  `${'1'.repeat(64)}a`,
+  `${'\n'.repeat(64)}.`,
+];
+const messages = [
+  { role: 'user', content: 'What is blue?' },
+  { role: 'assistant', content: 'The sky is.' },
+  { role: 'user', content: 'And what is green?' },
+];
+
+/** A tokenizer that the library takes, with patterns that end, and a template that can be written by. */
+async function checkTokenizer({ tokenizer }: Model): Promise<void> {
+  const running = await tokenizer.start();
+  try {
+    await Promise.all(texts.map((text) => running.encode(text)));
+    if (running.chat) await running.write({ messages, generationPrompt: true });
+  } finally {
+    running.close();
+  }
 }

@@ -256,6 +256,28 @@ describe('offsite verify names', () => {
       (at) => truncateSync(at('model.safetensors'), 5000),
       /it is truncated/,
     ],
+    [
+      'a tokenizer whose pattern the library gives up on',
+      'bundle',
+      (at) => {
+        const pre_tokenizer = {
+          type: 'Split',
+          pattern: { Regex: '(a+)+$' },
+          behavior: 'Isolated',
+          invert: false,
+        };
+        const written = JSON.parse(readFileSync(at('tokenizer.json'), 'utf8')) as object;
+        writeFileSync(at('tokenizer.json'), JSON.stringify({ ...written, pre_tokenizer }));
+      },
+      /tokenizer\.json: the tokenizer cannot be used: the tokenizers library breaks off on it/,
+    ],
+    [
+      'a chat template that calls what is not there',
+      'bundle',
+      (at) =>
+        writeFileSync(at('tokenizer_config.json'), JSON.stringify({ chat_template: '{{ strftime_now() }}' })),
+      /tokenizer\.json: its chat template cannot be used: it calls strftime_now/,
+    ],
     ['no tokenizer', 'bundle', (at) => rmSync(at('tokenizer.json')), /holds no tokenizer\.json/],
     [
       'an adapter of PEFT that is not sealed',
