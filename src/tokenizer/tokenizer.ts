@@ -76,21 +76,25 @@ function make(tokenizer: Json, config: Json, file: string, rows: number | undefi
   const template = templateText(config['chat_template']);
   const written = [template ?? '', ...Object.values(specialTokens)].join('\n');
   if (rows !== undefined) checkEmbedded(tokenizer, { rows, written, file });
-  const text = JSON.stringify(tokenizer);
-  const loaded = {
-    // How tokens become text again is of no use here.
-    tokenizer: JSON.stringify({ ...tokenizer, decoder: null }),
-    rows,
-    template: template === undefined ? undefined : { text: template, specialTokens },
-    bos: specialTokens['bos_token'],
-    eos: specialTokens['eos_token'],
-  };
+  const bytes = (value: Json) => new TextEncoder().encode(JSON.stringify(value));
   return {
-    files: [
-      { name: 'tokenizer.json', bytes: new TextEncoder().encode(text) },
-      { name: 'tokenizer_config.json', bytes: new TextEncoder().encode(JSON.stringify(config)) },
-    ],
-    start: (options = {}) => startTokenizer(loaded, { file, ...options }),
+    get files() {
+      return [
+        { name: 'tokenizer.json', bytes: bytes(tokenizer) },
+        { name: 'tokenizer_config.json', bytes: bytes(config) },
+      ];
+    },
+    start(options = {}) {
+      const loaded = {
+        // How tokens become text again is of no use here.
+        tokenizer: JSON.stringify({ ...tokenizer, decoder: null }),
+        rows,
+        template: template === undefined ? undefined : { text: template, specialTokens },
+        bos: specialTokens['bos_token'],
+        eos: specialTokens['eos_token'],
+      };
+      return startTokenizer(loaded, { file, ...options });
+    },
   };
 }
 
