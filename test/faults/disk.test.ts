@@ -42,10 +42,11 @@ async function expectSameEnd(): Promise<void> {
 test('a write that finds no space, anywhere', async () => {
   const random = drawFor('full disk');
   const places = [...writes.keys()].filter((path) => path.startsWith('out/'));
-  for (const part of ['.shards/', 'emulator.partial/', 'checkpoints/', 'adapter.partial/', 'model.partial/'])
+  const made = (name: string) => new RegExp(`\\.${name}\\.offsite-[0-9a-f]+/partial/`);
+  for (const part of [/\.shards\//, /checkpoints\//, made('emulator'), made('adapter'), made('model')])
     expect(
-      places.some((path) => path.includes(part)),
-      part,
+      places.some((path) => part.test(path)),
+      String(part),
     ).toBe(true);
   for (const path of random.shuffle(places).slice(0, 4 * faultRuns)) {
     project.forget();
@@ -86,7 +87,7 @@ set -u
 out=$0; size=$1; shift
 mount -t tmpfs -o size=$size tmpfs "$out" || exit 99
 "$@"; echo "first $?"
-find "$out" -name '*.partial' -o -name '*.tmp'
+find "$out" -name '*.partial' -o -name '*.tmp' -o -name '.*.offsite-*'
 mount -o remount,size=64m "$out"
 "$@" > /dev/null; echo "second $?"
 cd "$out" && sha256sum emulator/manifest.json adapter/manifest.json model/manifest.json

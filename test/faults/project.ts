@@ -62,7 +62,7 @@ export class Project {
     const names = places.flatMap((place) =>
       readdirSync(this.path(place), { recursive: true, encoding: 'utf8' }),
     );
-    return names.filter((name) => /\.(partial|previous|tmp|shards)$/.test(name));
+    return names.filter((name) => /\.(partial|previous|tmp|shards|offsite-\w+)$/.test(name));
   }
 
   /** Where what is not a resource's artifact lies. */
