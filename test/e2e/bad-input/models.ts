@@ -34,11 +34,6 @@ export const modelCases: Case[] = [
     /spec\.model\.digest: the digest of .*model is sha256:[0-9a-f]{64}, expected sha256:0{64}/,
   ),
   model(
-    'a model below a file',
-    ({ manifest }) => setField(manifest, 'spec.model.uri', 'file:base/data/probe.jsonl/model'),
-    /probe\.jsonl\/model: there is no such file or directory/,
-  ),
-  model(
     'a directory in place of the configuration',
     ({ path }) => {
       rmSync(path('model/config.json'));

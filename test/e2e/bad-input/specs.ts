@@ -53,6 +53,12 @@ export const specCases: Case[] = [
     /\(exit code 10\): spec\.model\.uri: a name is longer than this file system takes: ENAMETOOLONG/,
   ),
   spec(
+    'a model below a file',
+    'EmulatorBuild',
+    ({ manifest }) => setField(manifest, 'spec.model.uri', 'file:base/data/probe.jsonl/model'),
+    /\(exit code 10\): spec\.model\.uri: \/\S+\/probe\.jsonl\/model lies below a file/,
+  ),
+  spec(
     'an output whose name is too long',
     'OffsiteTune',
     ({ manifest, path }) => setField(manifest, 'spec.output.uri', `file:${path('made', 'o'.repeat(300))}`),
@@ -65,7 +71,7 @@ export const specCases: Case[] = [
       writeFileSync(path('note'), '');
       setField(manifest, 'spec.output.uri', `file:${path('note/made/here')}`);
     },
-    /\(exit code 10\): spec\.output\.uri: \/\S+\/note is a file; nothing can lie below it/,
+    /\(exit code 10\): spec\.output\.uri: \/\S+\/note\/made\/here lies below a file/,
   ),
   spec(
     'a model behind links that lead in a circle',
@@ -74,7 +80,7 @@ export const specCases: Case[] = [
       symlinkSync('circle', path('circle'));
       setField(manifest, 'spec.model.uri', `file:${path('circle')}`);
     },
-    /\(exit code 10\): spec\.model\.uri: symbolic links lead in a circle: ELOOP/,
+    /\(exit code 10\): spec\.model\.uri: \/\S+\/circle is a symbolic link that leads nowhere/,
   ),
   spec(
     'an output behind links that lead in a circle',
