@@ -1,6 +1,9 @@
 import { badData, badModel } from '../api/index.ts';
 import type { Encoding, RunningTokenizer } from '../tokenizer/index.ts';
 
+/** Of one text: the tokenizer needs some hundred bytes of memory for each, and what it cannot take is the row's fault. */
+export const mostCharacters = 2 ** 20;
+
 /** A row's texts as a tokenizer has them, with messages that name the row. */
 export class TextTokens {
   readonly #tokenizer: RunningTokenizer;
@@ -54,6 +57,10 @@ export class TextTokens {
   }
 
   async #encode(text: string, options?: Parameters<RunningTokenizer['encode']>[1]): Promise<Encoding> {
+    if (text.length > mostCharacters)
+      throw badData(
+        `${this.where}: its answer would be cut: its text has ${text.length} characters, and a row may have ${mostCharacters}; shorten the row`,
+      );
     const encoding = await this.#tokenizer.encode(text, options);
     const { beyond } = encoding;
     if (beyond === undefined) return encoding;

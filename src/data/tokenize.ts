@@ -4,7 +4,7 @@ import { answerTokens } from './answers.ts';
 import { conversationTokens } from './chat.ts';
 import type { Format, RowOf } from './rows.ts';
 import type { TaskName } from './tasks/index.ts';
-import { TextTokens } from './text-tokens.ts';
+import { mostCharacters, TextTokens } from './text-tokens.ts';
 
 /**
  * One tokenised row. The trunk comes first; each branch is a continuation of it, so that a prompt is computed once for
@@ -43,7 +43,7 @@ export interface TokenizeOptions {
 const rowsAtOnce = 256;
 
 /**
- * Turns rows into tokens. Text is cut at `maxLength`; a prompt or an answer never is.
+ * Turns rows into tokens. Text is cut at `maxLength` tokens (and at 2^20 characters); a prompt or an answer never is.
  * @throws OffsiteError BadData with the row's number, counted from 1, when a prompt and its answer do not fit; BadModel where
  * the tokenizer or its chat template cannot be used; Cancelled
  */
@@ -103,7 +103,7 @@ const question: Rule<TaskName> = async ({ prompt, choices, answer }, tokens, { m
 
 const rules: { [F in Format]: Rule<F> } = {
   text: async ({ text }, tokens, { maxLength }) => ({
-    trunk: (await tokens.whole(text)).slice(0, maxLength),
+    trunk: (await tokens.whole(text.slice(0, mostCharacters))).slice(0, maxLength),
     branches: [],
     bytes: [],
   }),

@@ -373,7 +373,7 @@ describe('a worker that fails', () => {
     const { probe } = manifest('build')['spec'] as { probe: object };
     const inStore = (place: string) => ({ uri: `s3://bucket/${place}` });
     await create(emulatorBuilds, manifest('build'), {
-      ...{ backoffLimit: 1, model: inStore('model'), output: inStore('out') },
+      ...{ backoffLimit: 1, model: inStore('model'), output: inStore('out'), work: inStore('work') },
       probe: { ...probe, data: { ...inStore('rows'), format: 'text' }, shards: 3 },
     });
     await condition(emulatorBuilds, 'Complete');
@@ -474,7 +474,7 @@ it('metrics count resources by kind and phase, failures by reason, stages by dur
   expect(body).toMatch(/offsite_operator_resources\{kind="EmulatorBuild",phase="Complete"\} [1-9]/);
   expect(body).toMatch(/offsite_operator_failures_total\{kind="EmulatorBuild",reason="BadData"\} 1/);
   expect(body).toMatch(
-    /offsite_operator_stage_seconds_count\{kind="OffsiteTune",stage="tune",result="done"\} 1/,
+    /offsite_operator_stage_seconds_count\{kind="OffsiteTune",stage="tune",result="done"\} 2/,
   );
   expect(body).toMatch(/offsite_operator_nats_connected 1/);
 });

@@ -75,11 +75,12 @@ const tune = withField(
   ['spec', 'adapter'],
   { type: 'lora', rank: 4, alpha: 8, targetModules: ['q_proj'] },
 );
+const withWork = (manifest: KubeObject) => withField(manifest, ['spec', 'work'], { uri: 'pvc://claim/work' });
 
 const cases: [type: ResourceType, manifest: KubeObject][] = [
-  [emulatorBuilds, { ...manifests.build }],
-  [offsiteTunes, tune],
-  [plugIns, { ...manifests.plug }],
+  [emulatorBuilds, withWork({ ...manifests.build })],
+  [offsiteTunes, withWork(tune)],
+  [plugIns, withWork({ ...manifests.plug })],
 ];
 
 /** The API server's refusal; undefined if it accepts. Nothing is stored either way. */

@@ -66,7 +66,7 @@ const pod = async () => (await server.client.list<Pod>(pods, { namespace })).ite
 it('a pod of provider cuda waits for a GPU, lands where one comes, and its lost node is named', async () => {
   await beat();
   heartbeat = setInterval(() => void beat().catch(() => {}), 1000);
-  const spec = { ...build.spec, engine: { provider: 'cuda' } };
+  const spec = { ...build.spec, engine: { provider: 'cuda' }, work: { uri: 's3://bucket/work' } };
   await server.client.create<KubeObject>(emulatorBuilds, {
     ...build,
     spec,

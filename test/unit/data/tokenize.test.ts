@@ -68,6 +68,26 @@ describe('tokenize', () => {
     },
   );
 
+  test('a text of more than 2^20 characters is cut there, an answer to it is refused before the tokenizer sees it', async () => {
+    const long = 'a'.repeat(2 ** 20 + 1);
+    const lengths: number[] = [];
+    const listening = tokenizerOf((text) => {
+      lengths.push(text.length);
+      return tokensOf(text);
+    });
+    const cut = { ...options, maxLength: 3 };
+    const [example] = await tokenize([{ text: long }], 'text', listening, cut);
+    expect(example!.trunk).toEqual([1, ...tokensOf('aa')]);
+    const row = { question: long, choices: ['x'], answer: 0 };
+    expect(await reason(() => tokenize([row], 'multipleChoice', listening, cut))).toEqual([
+      'BadData',
+      expect.stringMatching(
+        /^rows\.jsonl: row 1: its answer would be cut: its text has 10485\d\d characters, and a row may have 1048576; shorten the row$/,
+      ),
+    ]);
+    expect(lengths).toEqual([2 ** 20]);
+  });
+
   test('rows are numbered from the start of their file', async () => {
     const after = { ...options, maxLength: 3, before: 512 };
     expect((await reason(() => tokenize([question], 'multipleChoice', characters, after)))[1]).toMatch(
