@@ -75,6 +75,14 @@ export async function consumeEvents(
   handle: (delivered: Delivered) => void,
 ): Promise<void> {
   const { signal, failed = () => {}, connected } = options;
+  // Nothing that a message says may end the listening to all others.
+  const take = (delivered: Delivered) => {
+    try {
+      handle(delivered);
+    } catch {
+      failed('EVENT_NOT_TAKEN');
+    }
+  };
   const settings = connectionOptions(options);
   const connection = await connectForEver(settings, signal, failed);
   if (connection === undefined) return;
@@ -86,7 +94,7 @@ export async function consumeEvents(
     try {
       const streams = await ensureStreams(connection);
       for (const stream of streams.filter((name) => !state.replayed.has(name))) {
-        await replayLast(connection, stream, signal, handle);
+        await replayLast(connection, stream, signal, take);
         state.replayed.add(stream);
       }
       const consumers = [];
@@ -94,7 +102,7 @@ export async function consumeEvents(
       state.following = true;
       connected(!signal.aborted);
       wait = 500;
-      await follow(connection, consumers, streams, options, handle);
+      await follow(connection, consumers, streams, options, take);
     } catch (error) {
       if (!(error instanceof NatsError)) throw error;
       if (!signal.aborted) failed(codeOf(error));

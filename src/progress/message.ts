@@ -32,6 +32,13 @@ const printable = (most: number) =>
     .regex(/^[ -~]*$/);
 const name = printable(64);
 
+/** Results nest some six levels; what is written or measured of one that nests without end breaks whoever does it. */
+const mostLevels = 16;
+const isShallow = (value: unknown, levels = mostLevels): boolean =>
+  typeof value !== 'object' ||
+  value === null ||
+  (levels > 0 && Object.values(value).every((inner) => isShallow(inner, levels - 1)));
+
 /** Bounded as the resources' status is: whoever may publish a run's events must not be able to break its status. */
 const eventSchema = z.discriminatedUnion('type', [
   z.object({
@@ -42,7 +49,11 @@ const eventSchema = z.discriminatedUnion('type', [
     metrics: z.array(z.object({ name, value: printable(32) })).max(64),
   }),
   z.object({ type: z.literal('warning'), reason: name, message: z.string().max(32_768) }),
-  z.object({ type: z.literal('result'), stage: name, result: z.unknown() }),
+  z.object({
+    type: z.literal('result'),
+    stage: name,
+    result: z.unknown().refine((result) => isShallow(result)),
+  }),
 ]);
 
 const messageSchema = z.object({

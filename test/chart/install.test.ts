@@ -160,7 +160,7 @@ it('would hear of a pod that is not restricted', () => {
 });
 
 /** Kinds of the Prometheus Operator, which is not here. */
-const foreign = ['ServiceMonitor', 'PrometheusRule'];
+const foreign = ['ServiceMonitor', 'PodMonitor', 'PrometheusRule'];
 
 describe.each(Object.entries(modes))('rendered, %s', (_, values) => {
   it('is taken by the API server, pods and all', () => {

@@ -20,7 +20,7 @@ export const modes: Readonly<Record<string, object>> = {
   OpenShift: {
     userIds: 'cluster',
     ipFamilyPolicy: 'PreferDualStack',
-    ipFamilies: ['IPv4', 'IPv6'],
+    ipFamilies: ['IPv4'],
     nats: { persistence: { existingClaim: 'events' } },
     monitoring: { podMonitor: { enabled: true, labels: { release: 'prometheus' } } },
   },

@@ -20,11 +20,16 @@ afterAll(async () => {
 });
 
 const { imagePullSecrets, watchNamespaces, operator } = modes['everything'] as Record<string, object>;
-const { worker } = modes['everything'] as { worker: object };
+const { worker } = modes['everything'] as { worker: Record<string, object> };
+const { allowInTemplates: _, ...oldWorker } = worker;
 
 describe.each([
   ['as it comes', 'plain', {}],
-  ['with values of the old chart', 'valued', { imagePullSecrets, watchNamespaces, operator, worker }],
+  [
+    'with values of the old chart',
+    'valued',
+    { imagePullSecrets, watchNamespaces, operator, worker: oldWorker },
+  ],
 ])('the chart before, installed %s', (_, name, values) => {
   const where = () => ['--namespace', release.namespace, '--kubeconfig', plane.kubeconfig];
   const more = {

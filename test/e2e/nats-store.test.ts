@@ -11,7 +11,7 @@ import {
 } from 'nats';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Reports, type ReportsOptions, RunCredentials } from '../../operator/progress/index.ts';
-import { openPublisher, type StageEvent, watchEvents } from '../../src/progress/index.ts';
+import { consumeEvents, openPublisher, type StageEvent, watchEvents } from '../../src/progress/index.ts';
 import { NatsServer } from './nats-server.ts';
 
 const cleanUp: (() => unknown)[] = [];
@@ -218,6 +218,32 @@ test('where it cannot follow, it does not say that it hears, and does not read e
   const { reports, failures, news } = listenTo(server, as('operator'));
   await vi.waitFor(() => expect(failures.length).toBeGreaterThanOrEqual(2), patience);
   expect([reports.connected, news()]).toEqual([false, 1]);
+});
+
+test('a message that whoever hears it breaks on is left behind, and the next is heard', async () => {
+  const { server } = await serve(64);
+  const abort = new AbortController();
+  const failures: string[] = [];
+  const heard: string[] = [];
+  const done = consumeEvents(
+    {
+      ...{ url: server.url, environment: {}, durable, signal: abort.signal },
+      connected: () => {},
+      failed: (code) => failures.push(code),
+    },
+    ({ message: { name } }) => {
+      if (name === 'bad') throw new RangeError('Maximum call stack size exceeded');
+      heard.push(name);
+    },
+  );
+  cleanUp.push(async () => {
+    abort.abort();
+    await done;
+  });
+  await publish(server, 'bad', [result('sha256:1')]);
+  await publish(server, 'good', [result('sha256:2')]);
+  await vi.waitFor(() => expect(heard).toContain('good'), patience);
+  expect(failures).toContain('EVENT_NOT_TAKEN');
 });
 
 test('who may no longer take a result leaves it to who may', async () => {

@@ -274,3 +274,16 @@ test('messages out of bounds are nobody’s', () => {
   expect(decoded({ publisher: 'p'.repeat(65) })).toBeUndefined();
   expect(decoded({ event: progress('a\u001b[2Jb', 5) })).toBeUndefined();
 });
+
+test('a result that nests without end is nobody’s', () => {
+  const about = JSON.stringify({ publisher: 'p', sequence: 1, ...run });
+  const nested = (levels: number) =>
+    decodeMessage(
+      new TextEncoder().encode(
+        `${about.slice(0, -1)},"event":{"type":"result","stage":"probe","result":${'['.repeat(levels)}${']'.repeat(levels)}}}`,
+      ),
+      'offsite.v1.data.EmulatorBuild.words.u.result',
+    );
+  expect(nested(16)).toBeDefined();
+  for (const levels of [18, 5000, 100_000]) expect(nested(levels)).toBeUndefined();
+});

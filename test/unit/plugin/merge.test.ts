@@ -58,7 +58,7 @@ describe('the plugged-in model', () => {
     mkdirSync(join(from, 'NOTICES'), { recursive: true });
     const needed = [
       ...['generation_config.json', 'special_tokens_map.json', 'added_tokens.json', 'chat_template.jinja'],
-      ...['README.md', 'LICENSE', 'LICENSE.txt', 'NOTICE', 'LICENCE-MODEL.md', 'USE_POLICY.md'],
+      ...['README.md', 'LICENSE', 'LICENSE.txt', 'NOTICE', 'LICENCE-model.md', 'USE_POLICY.md'],
     ];
     const others = ['training_args.bin', 'LICENSES', '.env', 'id_rsa', 'README.md.bak', 'optimizer.pt'];
     for (const name of [...needed, ...others]) writeFileSync(join(from, name), `this is ${name}`);
@@ -71,7 +71,7 @@ describe('the plugged-in model', () => {
       companionsOf(from)
         .filter(({ licence }) => licence)
         .map(({ name }) => name),
-    ).toEqual(['LICENCE-MODEL.md', 'LICENSE', 'LICENSE.txt', 'NOTICE', 'USE_POLICY.md']);
+    ).toEqual(['LICENCE-model.md', 'LICENSE', 'LICENSE.txt', 'NOTICE', 'USE_POLICY.md']);
   });
 
   it.each<[string, (path: string) => void, string]>([
