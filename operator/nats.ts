@@ -41,6 +41,12 @@ export async function openNats(
   while (!signal.aborted) {
     try {
       await credentials.ensure();
+      if (!credentials.separatesRuns) {
+        operatorLog.warn(
+          { secret: natsAuthSecret },
+          'the Secret has no pods.seed: a run can write what other runs are said to have told; docs/security.md says what to do',
+        );
+      }
       const credentialsText = credentials.operator;
       return { credentials, reports: new Reports({ url, failed, mayTake, credentialsText }) };
     } catch (error) {

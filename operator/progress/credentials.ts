@@ -21,6 +21,8 @@ export interface AuthSecretStore {
 /** What the operator itself needs. A Secret that an administrator made for another NATS may hold no more than these. */
 const needed = ['operator.creds', 'account.seed'] as const;
 
+type Kept = Pick<AuthFiles, (typeof needed)[number]> & Partial<Pick<AuthFiles, 'pods.seed'>>;
+
 const eventTypes = ['progress', 'warning', 'result'] as const satisfies StageEvent['type'][];
 
 export interface RunCredentialsOptions {
@@ -31,7 +33,7 @@ export interface RunCredentialsOptions {
 
 export class RunCredentials {
   readonly #options: RunCredentialsOptions;
-  #files: Pick<AuthFiles, (typeof needed)[number]> | undefined;
+  #files: Kept | undefined;
 
   constructor(options: RunCredentialsOptions) {
     this.#options = options;
@@ -69,6 +71,14 @@ export class RunCredentials {
   }
 
   /**
+   * Whether runs have an account of their own: else the reply subject that a run names for an acknowledgement can be
+   * another run's, and the server writes there. @throws Error before `ensure`
+   */
+  get separatesRuns(): boolean {
+    return Boolean(this.#known['pods.seed']);
+  }
+
+  /**
    * A new user that may publish this run's events, hear the answers to that, and nothing else.
    * @returns the text of a .creds file
    * @throws Error before `ensure`; BadSpec where a part of the run's name is no NATS token
@@ -81,10 +91,11 @@ export class RunCredentials {
       sub: { allow: [`_INBOX_${run.uid}.>`] },
     };
     const name = `${run.namespace}/${run.kind}/${run.name}`;
-    return await userCredentials(this.#known['account.seed'], name, permissions, runLimits);
+    const seed = this.#known['pods.seed'] || this.#known['account.seed'];
+    return await userCredentials(seed, name, permissions, runLimits);
   }
 
-  get #known(): Pick<AuthFiles, (typeof needed)[number]> {
+  get #known(): Kept {
     if (this.#files === undefined) throw new Error('the keys of NATS are not read yet');
     return this.#files;
   }

@@ -23,8 +23,10 @@ export interface AuthFiles {
   'operator.creds': string;
   /** Of a user who may watch every run and change nothing. */
   'watcher.creds': string;
-  /** Signs the users of runs. */
+  /** Signs users of the account that keeps the streams: the operator's own, and watchers. */
   'account.seed': string;
+  /** Signs the users of runs, in an account of their own. */
+  'pods.seed': string;
 }
 
 const unlimited = -1;
@@ -53,9 +55,17 @@ const nobodysLimits = { subs: unlimited, data: unlimited, payload: unlimited };
 /** Of a run: it says little at once, and hears answers in one inbox. With what the stream keeps of a subject, it fills no store. */
 export const runLimits = { subs: 8, data: unlimited, payload: 256 * 1024 };
 
-/** A new installation's keys: an operator, a system account, and the account that all of offsite-tuning shares. */
+/** What pods publish crosses from their account as requests of this one service. */
+const told = 'offsite.v1.>';
+
+/**
+ * A new installation's keys: an operator, a system account, the account that keeps the streams, and the account of pods.
+ * A server sends a message's acknowledgement to whatever reply subject its sender named, asking no permission. Of a
+ * request from another account that subject stays in that account, where there is nothing but the senders' inboxes.
+ */
 export async function generateAuth(): Promise<AuthFiles> {
-  const [operator, system, account] = [createOperator(), createAccount(), createAccount()];
+  const [operator, system] = [createOperator(), createAccount()];
+  const [account, pods] = [createAccount(), createAccount()];
   const operatorJwt = await encodeOperator('offsite-tuning', operator, {
     system_account: system.getPublicKey(),
   });
@@ -63,7 +73,19 @@ export async function generateAuth(): Promise<AuthFiles> {
   const accountJwt = await encodeAccount(
     'OFFSITE',
     account,
-    { limits: { ...accountLimits, ...jetStreamLimits } },
+    {
+      limits: { ...accountLimits, ...jetStreamLimits },
+      exports: [{ name: 'events', subject: told, type: 'service' }],
+    },
+    { signer: operator },
+  );
+  const podsJwt = await encodeAccount(
+    'PODS',
+    pods,
+    {
+      limits: accountLimits,
+      imports: [{ name: 'events', subject: told, type: 'service', account: account.getPublicKey() }],
+    },
     { signer: operator },
   );
   const seed = text(account.getSeed());
@@ -75,11 +97,13 @@ export async function generateAuth(): Promise<AuthFiles> {
       'resolver_preload: {',
       `  ${system.getPublicKey()}: ${systemJwt}`,
       `  ${account.getPublicKey()}: ${accountJwt}`,
+      `  ${pods.getPublicKey()}: ${podsJwt}`,
       '}',
     ].join('\n')}\n`,
     'operator.creds': await userCredentials(seed, 'operator', {}),
     'watcher.creds': await userCredentials(seed, 'watcher', watcherMay()),
     'account.seed': seed,
+    'pods.seed': text(pods.getSeed()),
   };
 }
 

@@ -120,6 +120,7 @@ test('keys are made once, by whoever is first; a Secret that lacks one is refuse
   const before = one.values;
   await a.ensure();
   expect(one.values).toBe(before);
+  expect(a.separatesRuns).toBe(true);
   delete one.values?.['account.seed'];
   await expect(new RunCredentials({ store: one }).ensure()).rejects.toThrow(/lacks account.seed/);
 });
@@ -181,6 +182,48 @@ test("a run can publish only its own subjects, and hears nothing of others'", as
   ];
   for (const [subject, act] of denied)
     expect(await refusal(run, act), subject).toMatch(/PERMISSIONS_VIOLATION|Permissions Violation/i);
+});
+
+/** As servers before 2.12 are: they purge at a request of any body, an acknowledgement's too. */
+const lenient = 'max_memory_store: 0, max_file_store: 1GB, strict: false';
+
+test("a reply subject reaches no other run's subject and no API, and the sender still hears its acknowledgement", async () => {
+  const loose = await NatsServer.start({ limits: lenient, more: store.values?.['auth.conf'] ?? '' });
+  cleanUp.push(() => loose.remove());
+  server = loose;
+  const reports = listening();
+  await until(() => reports.connected);
+  expect(await publish(other, await credentials.issue(other), [result('sha256:real')])).toBe(0);
+  const run = await connected(await credentials.issue(words), '_INBOX_u-1');
+  const { streams } = await (await connected(credentials.operator)).jetstreamManager();
+  const own = 'offsite.v1.data.OffsiteTune.words.u-1.progress';
+  const victim = 'offsite.v1.data.OffsiteTune.other.u-2.result';
+  const replies = [
+    ...Array.from({ length: 120 }, () => victim),
+    ...Array.from({ length: 200 }, (_, i) => `offsite.v1.e.E.e.u${i}.result`),
+    'offsite.v1.data.OffsiteTune.words.u-1.result',
+    'offsite.v1.e.E.e.u.$FI',
+    '$JS.API.STREAM.PURGE.OFFSITE',
+    '$JS.API.STREAM.PURGE.OFFSITE_RESULTS',
+    '$JS.API.STREAM.DELETE.OFFSITE',
+    '$JS.API.CONSUMER.DELETE.OFFSITE.offsite-operator',
+  ];
+  for (const reply of replies) run.publish(own, 'junk', { reply });
+  // Acknowledged in order: what the first acknowledgements wrote was taken before the last of these is stored.
+  const js = run.jetstream();
+  for (let i = 0; i < 2; i++)
+    expect(await js.publish(own, 'junk', { timeout: 30_000 })).toMatchObject({ stream: 'OFFSITE' });
+  const { state } = await streams.info('OFFSITE', { subjects_filter: 'offsite.v1.*.*.*.*.*' });
+  expect(state.subjects).toEqual({ [own]: 100, [victim]: 1 });
+  await expect
+    .poll(async () => (await streams.info('OFFSITE_RESULTS', { subjects_filter: '>' })).state.subjects, {
+      timeout: 60_000,
+    })
+    .toEqual({ [victim]: 1 });
+  // One that starts now knows nothing but what the streams kept.
+  const next = listening();
+  await until(() => next.resultOf('u-2', 'tune') !== undefined);
+  expect(next.resultOf('u-2', 'tune')).toEqual({ digest: 'sha256:real' });
 });
 
 test('a watcher can change nothing and takes nothing from the operator', async () => {
@@ -281,6 +324,22 @@ test('the stream gone with its store: it is made again, and events go on', async
   await manager.streams.delete('OFFSITE');
   expect(await publish(words, creds, [progress(20), result('sha256:3')])).toBe(0);
   await until(() => reports.resultOf('u-1', 'tune') !== undefined);
+});
+
+test('keys of an earlier release, without the account of pods: they and their runs go on, and it is known', async () => {
+  const kept = { ...store.values };
+  delete kept['pods.seed'];
+  const former = new RunCredentials({ store: { get: async () => kept, create: async () => false } });
+  await former.ensure();
+  expect(former.separatesRuns).toBe(false);
+  const reports = listening();
+  expect(await publish(words, await former.issue(words), [result('sha256:former')])).toBe(0);
+  // A run of before the new keys, beside one of after.
+  expect(await publish(other, await credentials.issue(other), [result('sha256:new')])).toBe(0);
+  await until(
+    () => reports.resultOf('u-1', 'tune') !== undefined && reports.resultOf('u-2', 'tune') !== undefined,
+  );
+  expect(reports.resultOf('u-1', 'tune')).toEqual({ digest: 'sha256:former' });
 });
 
 test("the pod's own credentials file is used with the inbox that it allows", async () => {

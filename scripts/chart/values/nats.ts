@@ -22,7 +22,7 @@ export const nats = z
       .default('embedded')
       .describe('embedded: one nats-server of this release; external: yours.'),
     authSecret: objectName(
-      'Secret with the keys. embedded: the operator makes it, <release>-nats-auth where empty. external: yours, with operator.creds and account.seed; empty where that NATS asks for none.',
+      'Secret with the keys. embedded: the operator makes it, <release>-nats-auth where empty. external: yours, with operator.creds, account.seed and pods.seed; empty where that NATS asks for none.',
     ),
     external: z
       .strictObject({
