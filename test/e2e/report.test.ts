@@ -58,7 +58,9 @@ test('a run that fails has a report that says why', async () => {
 test('what is no work dir is refused with what to give', async () => {
   const { code, stderr } = await offsite(['report', join(directory, 'nowhere')]);
   expect(code).toBe(2);
-  expect(stderr).toMatch(/nowhere: is no directory; give the work dir of `offsite run`, or add --namespace/);
+  expect(stderr).toMatch(
+    /nowhere: is no directory; give the work dir of `offsite run`, or the name of resources in a cluster\n$/,
+  );
 });
 
 test('of a cluster, what lies in a store is read there; a store that refuses is named', async () => {
