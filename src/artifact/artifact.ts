@@ -1,10 +1,11 @@
-import { existsSync, lstatSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
 import { CheckedFiles } from './checked-files.ts';
 import { canonicalJson, filesIn, sha256 } from './digest.ts';
 import { type InnerPath, innerPaths } from './inner-path.ts';
+import { writeWhole } from './whole.ts';
 
 const manifestName = 'manifest.json';
 const mostManifestBytes = 16 * 2 ** 20;
@@ -54,9 +55,7 @@ export function sealArtifact(directory: string, description: Omit<Manifest, 'fil
   const { kind, madeFrom, hyperparameters, scores } = description;
   const manifest: Manifest = { kind, files, madeFrom, hyperparameters, ...(scores ? { scores } : {}) };
   const text = canonicalJson(manifest);
-  const temporary = join(directory, `${manifestName}.tmp`);
-  writeFileSync(temporary, text, { flush: true });
-  renameSync(temporary, join(directory, manifestName));
+  writeWhole(join(directory, manifestName), text);
   return opened(directory, manifest, text, checked);
 }
 

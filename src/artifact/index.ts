@@ -16,6 +16,7 @@ export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './loc
 export { DiskLock } from './lock-on-disk.ts';
 export { Mirror } from './mirror.ts';
 export {
+  besideOf,
   clearBeside,
   liesBeside,
   listedIn,
@@ -24,6 +25,7 @@ export {
   writeArtifact,
   writeSharedArtifact,
 } from './replace-directory.ts';
+export { readSmall } from './small-file.ts';
 export { StoreError } from './store.ts';
 export { writeWhole } from './whole.ts';
 export { checkpointsOf, type WorkOwner, type WorkPlaces, workPlacesOf } from './work.ts';

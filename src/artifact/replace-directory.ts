@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import {
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   renameSync,
@@ -14,6 +15,7 @@ import { badSpec } from '../api/index.ts';
 import { realPlace } from './address.ts';
 import { peekManifest } from './artifact.ts';
 import { filesIn } from './digest.ts';
+import { lockDirectoryOf } from './lock-on-disk.ts';
 
 const outputField = 'spec.output.uri';
 
@@ -128,10 +130,12 @@ export function clearBeside(directory: string): void {
   for (const name of readdirSync(parent)) {
     if (!name.startsWith(start) || !/^[0-9a-f]{16}$/.test(name.slice(start.length))) continue;
     const container = join(parent, name);
+    // What others put there in our name is left alone: through a link, another one's files would go or come.
+    if (!isDirectory(container)) continue;
     const entries = entriesOf(container);
     if (entries === undefined || entries.some((entry) => !ours.includes(entry))) continue;
-    if (entries.includes('previous') && !existsSync(directory))
-      renameSync(join(container, 'previous'), directory);
+    const previous = join(container, 'previous');
+    if (isDirectory(previous) && !existsSync(directory)) renameSync(previous, directory);
     // Killed before it was marked, it holds nothing.
     if (entries.includes(mark) || entries.length === 0) removeContainer(container);
   }
@@ -140,7 +144,15 @@ export function clearBeside(directory: string): void {
 /** Whether a path is, or lies in, what is kept for the making of the artifact at `directory`. */
 export function liesBeside(directory: string, path: string): boolean {
   const start = join(dirname(directory), prefixOf(directory));
-  return path.startsWith(start) || path === `${directory}.result.json`;
+  return [`${directory}.result.json`, lockDirectoryOf(directory)].includes(path) || path.startsWith(start);
+}
+
+/** All that lies there beside `directory` and is kept for its making. */
+export function besideOf(directory: string): string[] {
+  const parent = dirname(directory);
+  return (entriesOf(parent) ?? [])
+    .map((name) => join(parent, name))
+    .filter((path) => liesBeside(directory, path));
 }
 
 const mark = 'offsite-tuning.json';
@@ -159,7 +171,7 @@ class Container {
     mkdirSync(dirname(directory), { recursive: true });
     mkdirSync(this.#path);
     try {
-      writeFileSync(join(this.#path, mark), JSON.stringify({ for: basename(directory) }));
+      writeFileSync(join(this.#path, mark), JSON.stringify({ for: basename(directory) }), { flag: 'wx' });
       mkdirSync(this.partial);
     } catch (error) {
       this.remove();
@@ -201,6 +213,9 @@ function prefixOf(directory: string): string {
     Buffer.byteLength(name) <= 200 ? name : createHash('sha256').update(name).digest('hex').slice(0, 32);
   return `.${short}.offsite-`;
 }
+
+/** A link to one is none. */
+const isDirectory = (path: string) => lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 function entriesOf(path: string): string[] | undefined {
   try {

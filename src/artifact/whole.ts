@@ -1,13 +1,16 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 
 /**
- * Writes a file whole or not at all: to a temporary name beside it, synced, then renamed.
+ * Writes a file whole or not at all: to a temporary name beside it, synced, then renamed. Where either is a link, the link
+ * goes, and what it leads to stays as it is.
  * @throws Error with the system's code and the file's name; nothing half-written stays
  */
 export function writeWhole(path: string, text: string | Uint8Array): void {
   const temporary = `${path}.tmp`;
   try {
-    writeFileSync(temporary, text, { flush: true });
+    // What a killed process has left there; a link that comes after it is refused and not followed.
+    rmSync(temporary, { force: true });
+    writeFileSync(temporary, text, { flag: 'wx', flush: true });
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });

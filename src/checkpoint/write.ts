@@ -23,7 +23,9 @@ export function writeSafetensors(
   const header = encodeHeader(tensors, metadata);
   const temporary = `${path}.tmp`;
   try {
-    const file = openSync(temporary, 'w');
+    // What a killed process has left there; a link that comes after it is refused and not followed.
+    rmSync(temporary, { force: true });
+    const file = openSync(temporary, 'wx');
     try {
       writeAll(file, header);
       for (const tensor of tensors) {

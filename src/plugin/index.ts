@@ -10,6 +10,7 @@ export {
   type TaskFigures,
 } from './analysis/index.ts';
 export { checkGates, type GateResult } from './gates.ts';
+export { checkLoraAlone, checkPeftConfig } from './lora-alone.ts';
 export { exactOf, type MeasuredTask, valuesOf } from './measured.ts';
 export { mergedTensors, savePluggedIn } from './merge.ts';
 export { type PlugOptions, type PlugResult, plug } from './plug.ts';

@@ -9,10 +9,11 @@ import {
   sealArtifact,
   writeArtifact,
 } from '../artifact/index.ts';
-import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
+import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
 import type { Bundle } from '../emulator/index.ts';
 import { adapterOf } from '../tuning/index.ts';
 import { adapterFile, checkedTensors } from './adapter.ts';
+import { checkLoraAlone, checkPeftConfig } from './lora-alone.ts';
 import { openPeft, peftFiles } from './peft-adapter.ts';
 
 /**
@@ -59,22 +60,32 @@ export async function sealAdapter(source: string, bundle: Bundle, output: string
 }
 
 /**
- * Writes a LoRA adapter as PEFT and vLLM load it: the same tensors and settings under their names. It is no artifact: an
- * artifact's tensors lie in one file.
+ * Writes a LoRA adapter as PEFT and vLLM load it: the same tensors under their names, and settings written anew from its
+ * manifest. It is no artifact: an artifact's tensors lie in one file.
  * @throws OffsiteError BadModel where it is no LoRA adapter, or not what its manifest says; BadSpec where something lies there
  */
 export async function exportAdapter(directory: string, output: string): Promise<void> {
-  const { manifest } = openArtifact(directory, { kind: 'Adapter' });
+  const { manifest, checked } = openArtifact(directory, { kind: 'Adapter' });
   const type = adapterSchema.safeParse(manifest.hyperparameters['adapter']);
   if (!type.success || type.data.type !== 'lora')
     throw badModel(
       `${directory}: is an adapter of type ${type.data?.type ?? 'unknown'}; PEFT and vLLM load lora`,
     );
   checkFree(output);
+  const checkpoint = openCheckpoint(join(directory, adapterFile));
+  let config: string;
+  try {
+    config = checkLoraAlone(directory, checkpoint, type.data);
+    checkPeftConfig(directory, config);
+  } finally {
+    checkpoint.close();
+  }
   mkdirSync(output, { recursive: true });
   try {
     await copyFile(join(directory, adapterFile), join(output, peftFiles.weights));
-    await copyFile(join(directory, peftFiles.config), join(output, peftFiles.config));
+    writeFileSync(join(output, peftFiles.config), config);
+    // What was copied last is what was checked first.
+    checked.checkUnchanged();
   } catch (error) {
     rmSync(output, { recursive: true, force: true });
     throw error;

@@ -4,6 +4,8 @@ export {
   adapterOf,
   type Change,
   insertedBy,
+  loraOptionsOf,
+  peftConfigOf,
 } from './adapters/index.ts';
 export { historyOf, type LossHistory, readHistory } from './history.ts';
 export type { TuneResult } from './result.ts';

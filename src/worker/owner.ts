@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badSpec } from '../api/index.ts';
@@ -8,12 +7,13 @@ import {
   listedIn,
   type Mirror,
   peekManifest,
+  readSmall,
   realPlace,
   refuseOthers,
 } from '../artifact/index.ts';
 import type { StageJob } from './job.ts';
 import { outputOf } from './places.ts';
-import { resultFileOf, writeResultFile } from './result-file.ts';
+import { mostResultBytes, resultFileOf, writeResultFile } from './result-file.ts';
 
 const field = 'spec.output.uri';
 
@@ -88,7 +88,7 @@ export async function markOutput(job: StageJob, mirror: Mirror, files?: readonly
 
 function readMark(file: string): z.output<typeof markSchema> | undefined {
   try {
-    return markSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return markSchema.parse(JSON.parse(readSmall(file, mostResultBytes)));
   } catch {
     return undefined;
   }

@@ -83,6 +83,8 @@ interface Running {
 async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
   const { emit, signal, mirror, held, identity } = running;
   if (held !== undefined) {
+    // A link may have come while another process was waited for.
+    checkConfined(job);
     tidyOutput(job, mirror);
     // Another process of the same resource, which was waited for, may have done it.
     const known = identity && (await findResult(job, identity, mirror));

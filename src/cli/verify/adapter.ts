@@ -3,7 +3,7 @@ import { Adapter as adapterSchema, badModel } from '../../api/index.ts';
 import type { OpenedArtifact } from '../../artifact/index.ts';
 import { openCheckpoint } from '../../checkpoint/index.ts';
 import { openBundle } from '../../emulator/index.ts';
-import { adapterFile, openAdapter } from '../../plugin/index.ts';
+import { adapterFile, checkLoraAlone, checkPeftConfig, openAdapter } from '../../plugin/index.ts';
 import type { Found } from './command.ts';
 import { checkValues } from './tensors.ts';
 
@@ -21,6 +21,7 @@ export function checkAdapter({ directory, manifest }: OpenedArtifact, emulator: 
       transferLayers: bundle.plan.transferLayers,
     });
     adapter.close();
+    checkPeftConfig(directory, adapter.files['adapter_config.json']);
     return { tensors: adapter.names.length, detail: `belongs to ${emulator}` };
   } finally {
     bundle.close();
@@ -33,16 +34,12 @@ function checkAlone(directory: string, written: unknown): Found {
   const file = join(directory, adapterFile);
   const checkpoint = openCheckpoint(file);
   try {
-    const { rank = 4 } = type.data;
+    const implied = type.data.type === 'lora' ? checkLoraAlone(directory, checkpoint, type.data) : undefined;
+    checkPeftConfig(directory, implied);
     for (const tensor of checkpoint.tensors.values()) {
-      const { name, dtype, shape } = tensor;
+      const { name, dtype } = tensor;
       if (dtype !== 'F32')
         throw badModel(`${file}: tensor ${name} is ${dtype}; an adapter's tensors are F32`);
-      const factor = /\.lora_([AB])\.weight$/.exec(name)?.[1];
-      if (factor !== undefined && shape[factor === 'A' ? 0 : 1] !== rank)
-        throw badModel(
-          `${file}: tensor ${name} is [${shape}], which is not of rank ${rank} as the manifest says`,
-        );
       checkValues(tensor, (wanted, options) => checkpoint.read(wanted, options), file, absurd);
     }
     const { size } = checkpoint.tensors;

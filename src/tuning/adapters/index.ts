@@ -3,12 +3,14 @@ import type { AdapterKind } from './adapter.ts';
 import { bottleneck } from './bottleneck.ts';
 import { bitfit, layers, wholeHead } from './direct.ts';
 import { lora } from './lora.ts';
+import type { LoraOptions } from './peft.ts';
 
 export { type AdapterKind, type AdapterTensor, type Change, insertedBy, type Moment } from './adapter.ts';
+export { peftConfigOf } from './peft.ts';
 
 /** What spec.adapter asks for; rank 4, alpha 32 and size 64 are the published setting (CRaSh, arXiv 2310.15477). */
 export function adapterOf(spec: OffsiteTuneSpec['adapter']): AdapterKind {
-  const { rank = 4, alpha = 32, targetModules, dropout = '0', size = 64, head = false } = spec;
+  const { size = 64, head = false } = spec;
   switch (spec.type) {
     case 'layers':
       return withHead(layers, head);
@@ -17,8 +19,14 @@ export function adapterOf(spec: OffsiteTuneSpec['adapter']): AdapterKind {
     case 'bottleneck':
       return withHead(bottleneck(size), head);
     case 'lora':
-      return lora({ rank, alpha, targetModules, dropout: Number(dropout), head });
+      return lora(loraOptionsOf(spec));
   }
+}
+
+/** The settings of LoRA, the absent ones with their defaults. */
+export function loraOptionsOf(spec: OffsiteTuneSpec['adapter']): LoraOptions {
+  const { rank = 4, alpha = 32, targetModules, dropout = '0', head = false } = spec;
+  return { rank, alpha, targetModules, dropout: Number(dropout), head };
 }
 
 const withHead = (kind: AdapterKind, head: boolean): AdapterKind =>

@@ -30,11 +30,31 @@ export function headOf(architecture: Architecture): Change {
   return { ...change, tensors: change.tensors.map((tensor) => ({ ...tensor, name })) };
 }
 
+/** What an adapter's tensors say of the model. */
+export interface LoraPlaces {
+  /** The linear maps that change, by the last part of their module's name. */
+  modules: readonly string[];
+  layers: readonly number[];
+  /** Whether the model keeps its linear maps as [from, to]. */
+  transposed: boolean;
+}
+
 /** adapter_config.json, which PEFT asks for beside the tensors. */
-export function peftConfig(
+export const peftConfig = (
   architecture: Architecture,
   layers: readonly number[],
-  { rank, alpha, targetModules, dropout, head }: LoraOptions,
+  options: LoraOptions,
+): string =>
+  peftConfigOf(options, {
+    modules: [...new Set(options.targetModules ?? linearModules(architecture))],
+    layers,
+    transposed: Object.values(architecture.block(0)).some(({ transposed }) => transposed),
+  });
+
+/** The same without the model at hand. */
+export function peftConfigOf(
+  { rank, alpha, dropout, head }: LoraOptions,
+  { modules, layers, transposed }: LoraPlaces,
 ): string {
   const config = {
     peft_type: 'LORA',
@@ -44,10 +64,10 @@ export function peftConfig(
     lora_alpha: alpha,
     lora_dropout: dropout,
     bias: 'none',
-    target_modules: [...new Set(targetModules ?? linearModules(architecture))],
+    target_modules: modules,
     ...(head ? { modules_to_save: [headModule] } : {}),
     layers_to_transform: layers,
-    fan_in_fan_out: Object.values(architecture.block(0)).some(({ transposed }) => transposed),
+    fan_in_fan_out: transposed,
     inference_mode: true,
   };
   return `${JSON.stringify(config, null, 2)}\n`;

@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -174,4 +174,30 @@ it('a stale look takes nothing from who came meanwhile', async () => {
   expect((await place.read())?.text).toBe('second');
   await place.clear(second!);
   expect(existsSync(join(directory, '.out.offsite-lock'))).toBe(false);
+});
+
+describe('a lock beside which others may write', () => {
+  const lock = () => join(directory, '.out.offsite-lock');
+  it('takes nothing away through a link in its place', async () => {
+    const shards = join(directory, 'shards');
+    mkdirSync(shards);
+    for (const name of ['1', '2', '40']) writeFileSync(join(shards, name), 'private');
+    symlinkSync(shards, lock());
+    await expect(takeLock(new DiskLock(join(directory, 'out')), options())).rejects.toThrow(
+      `${lock()}: is a symbolic link; nothing but the locks of runs may lie there: remove it`,
+    );
+    expect(readdirSync(shards)).toEqual(['1', '2', '40']);
+  });
+
+  it.each<[what: string, put: (path: string) => void, message: string]>([
+    ['a link to a file', (path) => symlinkSync('../rows.jsonl', path), 'is a symbolic link'],
+    ['a link that leads nowhere', (path) => symlinkSync('nowhere', path), 'is a symbolic link'],
+    ['a named pipe', (path) => execFileSync('mkfifo', [path]), 'is not what a run makes there'],
+    ['a directory', (path) => mkdirSync(path), 'is not what a run makes there'],
+  ])('does not read %s for a sign of life', async (_, put, message) => {
+    writeFileSync(join(directory, 'rows.jsonl'), foreign());
+    mkdirSync(lock());
+    put(join(lock(), '7'));
+    await expect(takeLock(new DiskLock(join(directory, 'out')), options())).rejects.toThrow(message);
+  });
 });

@@ -295,6 +295,42 @@ describe('offsite verify names', () => {
         }),
       /lora_A\.weight holds 3\.0\d*e\+38 \(element 0\); no weight is beyond 1000000/,
     ],
+    ...(
+      [
+        ['base_model_name_or_path', 'evil/repo', /: must be null, as the manifest and the tensors say/],
+        ['auto_mapping', { parent_library: 'evil' }, /: is not for an adapter to set; it must be absent/],
+        ['use_dora', true, /: is not for an adapter to set/],
+        ['lora_alpha', 1e6, /: must be 16, as/],
+        ['r', 8, /: must be 4, as/],
+        ['target_modules', ['q_proj'], /: must be \["q_proj","v_proj"\], as/],
+        ['layers_to_transform', [0, 1, 2, 3, 4], /: must be \[0,3\], as/],
+        ['fan_in_fan_out', true, /: must be false, as/],
+      ] as [name: string, value: unknown, message: RegExp][]
+    ).map(([name, value, message]): [string, keyof typeof good, Parameters<typeof changed>[1], RegExp] => [
+      `${name} that an adapter's manifest does not imply`,
+      'adapter',
+      (at) => {
+        const file = at('adapter_config.json');
+        writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), [name]: value }));
+      },
+      new RegExp(`adapter_config\\.json: ${name}${message.source}`),
+    ]),
+    [
+      'half a pair of factors',
+      'adapter',
+      (at) =>
+        rewrite(at('adapter.safetensors'), (tensors) => {
+          for (const name of tensors.keys())
+            if (name.includes('3.self_attn.q_proj.lora_B')) tensors.delete(name);
+        }),
+      /lacks tensor .*layers\.3\.self_attn\.q_proj\.lora_B\.weight, the other factor of/,
+    ],
+    [
+      'a tensor that is no factor',
+      'adapter',
+      (at) => rewrite(at('adapter.safetensors'), (tensors) => tensors.set('extra', full('extra', [4], 1))),
+      /tensor extra \[4\] is none that an adapter has whose manifest says lora/,
+    ],
     [
       'factors of another rank than the manifest says',
       'adapter',

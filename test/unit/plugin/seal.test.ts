@@ -1,9 +1,19 @@
 // PEFT's own adapter (test/reference/peft_trains.py, on a bundle of the tiny model with the transfer layers 0 and 3) sealed.
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { openArtifact, sealArtifact } from '../../../src/artifact/index.ts';
 import {
   encodeFloats,
   openCheckpoint,
@@ -154,6 +164,46 @@ describe('an adapter that PEFT trained', () => {
       target_modules: ['q_proj', 'v_proj'],
     });
     await expect(exportAdapter(output, exported)).rejects.toThrow('is there already');
+  });
+
+  it.each<[what: string, change: (settings: Record<string, unknown>) => void, message: string]>([
+    [
+      "another's model",
+      (settings) => (settings['base_model_name_or_path'] = 'evil/repo'),
+      'adapter_config.json: base_model_name_or_path: must be null, as the manifest and the tensors say',
+    ],
+    [
+      'a library to load',
+      (settings) => (settings['auto_mapping'] = { base_model_class: 'X', parent_library: 'evil' }),
+      'adapter_config.json: auto_mapping: is not for an adapter to set; it must be absent',
+    ],
+    [
+      'another alpha',
+      (settings) => (settings['lora_alpha'] = 1e6),
+      'lora_alpha: must be 16, as the manifest',
+    ],
+    ['no rank', (settings) => delete settings['r'], 'adapter_config.json: r: must be 4'],
+  ])('does not go to PEFT where its settings name %s', async (_, change, message) => {
+    await sealAdapter(source, bundle, output);
+    const { files: __, ...description } = openArtifact(output).manifest;
+    const file = join(output, 'adapter_config.json');
+    const written = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    change(written);
+    writeFileSync(file, JSON.stringify(written));
+    sealArtifact(output, description);
+    await expect(exportAdapter(output, `${output}-exported`)).rejects.toThrow(message);
+    expect(existsSync(`${output}-exported`)).toBe(false);
+  });
+
+  it('goes to PEFT with no tensor that its manifest does not imply', async () => {
+    await sealAdapter(source, bundle, output);
+    const { files: _, ...description } = openArtifact(output).manifest;
+    const adapter = { type: 'lora', rank: 4, alpha: 16, targetModules: ['q_proj'] };
+    sealArtifact(output, { ...description, hyperparameters: { adapter } });
+    await expect(exportAdapter(output, `${output}-exported`)).rejects.toThrow(
+      "adapter.safetensors: changes q_proj, v_proj; the manifest's targetModules are q_proj",
+    );
+    expect(existsSync(`${output}-exported`)).toBe(false);
   });
 
   it.each<[change: Record<string, unknown>, message: string]>([

@@ -1,0 +1,105 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { badModel, type OffsiteTuneSpec } from '../api/index.ts';
+import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
+import { loraOptionsOf, peftConfigOf } from '../tuning/index.ts';
+import { adapterFile } from './adapter.ts';
+import { peftFiles } from './peft-adapter.ts';
+
+const factorName = /^base_model\.model\.((?:\w+\.)*?)(\d{1,6})\.((?:\w+\.)*\w+)\.lora_([AB])\.weight$/;
+const headName = 'base_model.model.lm_head.weight';
+
+/**
+ * Checks a LoRA adapter as far as it goes without its model: whole pairs of factors of the manifest's rank, of the same linear
+ * maps in each of its layers, and nothing else.
+ * @param directory names it in errors
+ * @returns adapter_config.json as the manifest and the tensors imply it
+ * @throws OffsiteError BadModel naming the tensor
+ */
+export function checkLoraAlone(
+  directory: string,
+  checkpoint: Pick<Checkpoint, 'tensors'>,
+  type: OffsiteTuneSpec['adapter'],
+): string {
+  const file = join(directory, adapterFile);
+  const options = loraOptionsOf(type);
+  const { rank, head, targetModules } = options;
+  const byLayer = new Map<number, Set<string>>();
+  const prefixes = new Set<string>();
+  for (const { name, dtype, shape } of checkpoint.tensors.values()) {
+    if (dtype !== 'F32') throw badModel(`${file}: tensor ${name} is ${dtype}; an adapter's tensors are F32`);
+    if (head && name === headName && shape.length === 2) continue;
+    const [, prefix = '', layer, path, factor] = factorName.exec(name) ?? [];
+    if (path === undefined)
+      throw badModel(
+        `${file}: tensor ${name} [${shape}] is none that an adapter has whose manifest says lora${head ? ' with head' : ''}`,
+      );
+    if (shape.length !== 2 || shape[factor === 'A' ? 0 : 1] !== rank)
+      throw badModel(
+        `${file}: tensor ${name} is [${shape}], which is not of rank ${rank} as the manifest says`,
+      );
+    const other = name.replace(/[AB]\.weight$/, factor === 'A' ? 'B.weight' : 'A.weight');
+    if (!checkpoint.tensors.has(other))
+      throw badModel(`${file}: lacks tensor ${other}, the other factor of ${name}`);
+    prefixes.add(prefix);
+    byLayer.set(Number(layer), (byLayer.get(Number(layer)) ?? new Set()).add(path));
+  }
+  const layers = [...byLayer.keys()].sort((a, b) => a - b);
+  const [first] = byLayer.values();
+  if (first === undefined) throw badModel(`${file}: holds no factors (lora_A, lora_B)`);
+  if (prefixes.size > 1) throw badModel(`${file}: names layers of different parts of a model`);
+  const odd = layers.find((layer) => !isSame(byLayer.get(layer)!, first));
+  if (odd !== undefined)
+    throw badModel(`${file}: changes other linear maps in layer ${odd} than in its other layers`);
+  if (head && !checkpoint.tensors.has(headName))
+    throw badModel(`${file}: lacks tensor ${headName}, which its manifest says was trained`);
+  const modules = new Set([...first].map((path) => path.split('.').at(-1) as string));
+  if (targetModules !== undefined && !isSame(modules, new Set(targetModules)))
+    throw badModel(
+      `${file}: changes ${[...modules].join(', ')}; the manifest's targetModules are ${targetModules.join(', ')}`,
+    );
+  return peftConfigOf(options, {
+    modules: targetModules ?? [...modules],
+    layers,
+    transposed: [...modules].some((name) => conv1dModules.has(name)),
+  });
+}
+
+/** GPT-2's, which transformers keeps as [from, to]; no other family has maps of these names. */
+const conv1dModules: ReadonlySet<string> = new Set(['c_attn', 'c_proj', 'c_fc']);
+
+const isSame = (a: ReadonlySet<string>, b: ReadonlySet<string>) =>
+  a.size === b.size && [...a].every((name) => b.has(name));
+
+/**
+ * What PEFT and vLLM do with an adapter follows from its adapter_config.json: which code is loaded, of which model, and how much
+ * the factors count. It says what the manifest implies, and not a word more.
+ * @param implied its text; undefined for an adapter that has none
+ * @throws OffsiteError BadModel naming the setting
+ */
+export function checkPeftConfig(directory: string, implied: string | undefined): void {
+  const file = join(directory, peftFiles.config);
+  if (implied === undefined) {
+    if (existsSync(file)) throw badModel(`${file}: only an adapter of type lora has one`);
+    return;
+  }
+  if (!existsSync(file)) throw badModel(`${file}: is not there; an adapter of type lora has one`);
+  const written = readJsonFile(file).value;
+  if (typeof written !== 'object' || written === null || Array.isArray(written))
+    throw badModel(`${file}: is no object`);
+  const found = new Map<string, unknown>(Object.entries(written));
+  const wanted = new Map<string, unknown>(Object.entries(JSON.parse(implied) as object));
+  for (const name of new Set([...wanted.keys(), ...found.keys()])) {
+    const right = wanted.get(name);
+    if (inAnyOrder(found.get(name)) === inAnyOrder(right)) continue;
+    throw badModel(
+      right === undefined
+        ? `${file}: ${name}: is not for an adapter to set; it must be absent`
+        : `${file}: ${name}: must be ${JSON.stringify(right)}, as the manifest and the tensors say`,
+    );
+  }
+}
+
+/** Lists of modules and layers are sets. */
+const inAnyOrder = (value: unknown) =>
+  JSON.stringify(Array.isArray(value) ? value.map((entry) => JSON.stringify(entry)).sort() : value);
