@@ -27,9 +27,20 @@ export function isOwnTemplatesFault(error: ApiError, job: KubeObject, object: Ku
   return fields.length > 0 && fields.every((field) => isSetBy(own, whole, partsOf(field)));
 }
 
-/** Those that the answer names; an unnamed cause counts as a field that is nobody's. */
-function fieldsOf({ status, message, details }: ApiError): string[] {
+/** Of a longer answer, more fields or a longer name it is not asked whose fault they are: fields may be anybody's words. */
+const longestMessage = 16_384;
+const mostFields = 100;
+const longestField = 1024;
+
+/** Those that the answer names; an unnamed cause counts as a field that is nobody's. None where they are past all bounds. */
+function fieldsOf(error: ApiError): string[] {
+  const fields = namedFields(error);
+  return fields.length > mostFields || fields.some(({ length }) => length > longestField) ? [] : fields;
+}
+
+function namedFields({ status, message, details }: ApiError): string[] {
   if (status === 422) return (details?.causes ?? []).map(({ field = '' }) => field);
+  if (message.length > longestMessage) return [];
   // What it cannot read it names in its message alone; no policy has seen the Job then.
   if (/: strict decoding error: /.test(message))
     return [...message.matchAll(/(?:unknown|duplicate) field "([^"]+)"/g)].map(([, field]) => field!);
@@ -40,7 +51,7 @@ function fieldsOf({ status, message, details }: ApiError): string[] {
 
 /** `spec.template.spec.containers[0].env` -> spec, template, spec, containers, 0, env. */
 const partsOf = (field: string): string[] =>
-  [...field.matchAll(/\[([^\]]*)\]|([^.[\]]+)/g)].map(([, inBrackets, name]) => inBrackets ?? name!);
+  [...field.matchAll(/\[([^[\]]*)\]|([^.[\]]+)/g)].map(([, inBrackets, name]) => inBrackets ?? name!);
 
 const templateOf = ({ spec }: KubeObject): unknown => (isMapping(spec) ? spec['template'] : undefined);
 
@@ -66,7 +77,7 @@ function reaches(own: unknown, whole: unknown, [part, ...rest]: readonly string[
   if (own === undefined) return false;
   // A value of its own, whatever of it the path names.
   if (part === undefined || !isStructure(own)) return true;
-  const inWhole = isStructure(whole) ? (whole as Json)[part] : undefined;
+  const inWhole = ownField(whole, part);
   if (Array.isArray(own)) {
     // Where values are of a wrong type, entries are not told apart.
     if (!/^\d+$/.test(part))
@@ -78,16 +89,20 @@ function reaches(own: unknown, whole: unknown, [part, ...rest]: readonly string[
     return reaches(entry, inWhole, rest, { ...passed, isOwnEntry });
   }
   if (inWhole === undefined && rest.length === 0 && passed.isOwnEntry) return true;
-  return reaches((own as Json)[part], inWhole, rest, { ...passed, list: part });
+  return reaches(ownField(own, part), inWhole, rest, { ...passed, list: part });
 }
 
 /** Where an entry of the merged list stands in the own one; -1 where it does not. */
 function placeIn(own: readonly unknown[], whole: readonly unknown[], at: number, list: string): number {
   if (joined.has(list)) return at - (whole.length - own.length);
-  const key = mergeKeys[list];
+  const key = mergeKeys.get(list);
   if (key === undefined) return at;
   const nameOf = (entry: unknown) => (isMapping(entry) ? entry[key] : undefined);
   return own.findIndex((entry) => nameOf(entry) !== undefined && nameOf(entry) === nameOf(whole[at]));
 }
+
+/** Never what every object has, such as `constructor`. */
+const ownField = (value: unknown, name: string): unknown =>
+  isStructure(value) && Object.hasOwn(value as Json, name) ? (value as Json)[name] : undefined;
 
 const isStructure = (value: unknown): boolean => typeof value === 'object' && value !== null;

@@ -5,6 +5,7 @@ import type { KubeObject } from '../runtime/index.ts';
 import { annotation } from './names.ts';
 import type { KindRules } from './stages.ts';
 import { isMapping } from './template.ts';
+import { formProblems } from './template-form.ts';
 
 export type Checked =
   | { readonly resource: Resource; readonly modelBytes: number | undefined }
@@ -12,11 +13,15 @@ export type Checked =
 
 /** The resource with its defaults, or every problem by field. */
 export function checkSpec(object: KubeObject): Checked {
+  const { template, ...rest } = isMapping(object['spec']) ? object['spec'] : {};
+  // Before anything else reads the template: that may go by what is refused here.
+  const unreadable = formProblems(template, 'spec.template');
+  if (unreadable.length > 0) return { problems: unreadable };
   const checked = checkResource(object, '');
   const problems = [
     ...('problems' in checked ? checked.problems : []),
-    ...localFiles(object['spec'], 'spec'),
-    ...templateProblems(object['spec']),
+    ...localFiles(rest, 'spec'),
+    ...templateProblems(template),
   ];
   if (problems.length > 0 || !('resource' in checked)) return { problems };
   const size = sizeProblems(object).length === 0 ? sizeOf(object) : undefined;
@@ -47,7 +52,11 @@ const name = z.string('must be a name');
 const named = z.array(z.looseObject({ name }), 'must be a list of named entries');
 /** The API server says of quantities neither field nor value. */
 const quantityRight = 'must be a quantity, such as "4Gi" or "500m"';
-const quantityText = z.string().regex(/^[+-]?[0-9.]+([eEinumkKMGTP]*[-+]?[0-9]*)$/, quantityRight);
+const quantityPattern = /^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$/;
+const longestQuantity = 64;
+const quantityText = z
+  .string()
+  .refine((text) => text.length <= longestQuantity && quantityPattern.test(text), quantityRight);
 const quantity = z.union([z.number(), quantityText, z.null()], quantityRight);
 const quantities = z.record(z.string(), quantity).nullish();
 const resources = z.looseObject({ requests: quantities, limits: quantities }).nullish();
@@ -80,9 +89,9 @@ const templateSchema = z.looseObject(
   mapping,
 );
 
-function templateProblems(spec: unknown): Problem[] {
-  if (!isMapping(spec) || !isMapping(spec['template'])) return [];
-  const result = templateSchema.safeParse(spec['template']);
+function templateProblems(template: unknown): Problem[] {
+  if (!isMapping(template)) return [];
+  const result = templateSchema.safeParse(template);
   return (result.error?.issues ?? []).map(({ path, message }) => ({
     field: path.reduce<string>(
       (name, part) => (typeof part === 'number' ? `${name}[${part}]` : `${name}.${String(part)}`),

@@ -60,7 +60,7 @@ export function apiErrorFrom(
  * 403 too, in other words.
  */
 export const lacksRight = ({ status, body }: { status: number; body: string }): boolean =>
-  status === 403 && /\bUser ".*" cannot /.test(statusIn(body).message ?? '');
+  status === 403 && /\bUser "[^"]*" cannot /.test(statusIn(body).message ?? '');
 
 function statusIn(body: string): Status {
   try {

@@ -22,8 +22,12 @@ export function problemsOf(issues: readonly z.core.$ZodIssue[], schema: Structur
   });
 }
 
+/** No word that is known here is near so long a one. */
+const longestWord = 100;
+
 /** The nearest of the known words, if it is near enough to be a slip. */
 export function nearestOf(word: string, known: readonly string[]): string | undefined {
+  if (word.length > longestWord) return undefined;
   const lower = word.toLowerCase();
   const [best] = known
     .map((name) => ({ name, distance: editDistance(lower, name.toLowerCase()) }))

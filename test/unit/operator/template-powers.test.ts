@@ -259,3 +259,93 @@ describe("what the installation's own template has of the node", () => {
     expect(fieldsOf(template, installed)).toEqual([]);
   });
 });
+
+describe('a privileged container of the installation', () => {
+  const installed: Json = {
+    spec: {
+      securityContext: { fsGroup: 1 },
+      volumes: [
+        { name: 'host', hostPath: { path: '/opt' } },
+        { name: 'tools', configMap: { name: 'tools' } },
+        { name: 'other', emptyDir: {} },
+      ],
+      containers: [
+        {
+          name: 'helper',
+          image: 'h',
+          securityContext: { privileged: true },
+          command: ['/host/setup.sh'],
+          volumeMounts: [
+            { name: 'host', mountPath: '/host' },
+            { name: 'tools', mountPath: '/tools' },
+          ],
+        },
+      ],
+    },
+  };
+
+  it.each<[object, string, string]>([
+    [
+      { volumes: [{ name: 'host', configMap: { name: 'evil', defaultMode: 0o755 } }] },
+      'spec.volumes[0]',
+      "another volume host for container helper of the installation's template",
+    ],
+    [
+      {
+        volumes: [
+          { name: 'mine', emptyDir: {} },
+          { name: 'tools', emptyDir: {} },
+        ],
+      },
+      'spec.volumes[1]',
+      "another volume tools for container helper of the installation's template",
+    ],
+    ...[
+      { shareProcessNamespace: true },
+      { securityContext: { runAsUser: 0 } },
+      { securityContext: null },
+      { hostAliases: [{ ip: '10.0.0.1', hostnames: ['a'] }] },
+      { dnsConfig: { nameservers: ['10.0.0.1'] } },
+      { dnsPolicy: 'None' },
+    ].map((spec): [object, string, string] => [
+      spec,
+      `spec.${Object.keys(spec)[0]}`,
+      "what container helper of the installation's template would have, too",
+    ]),
+  ])('is neither given other content nor entered: %j', (spec, field, gives) => {
+    expect(powerProblems({ spec }, installed, [])).toEqual([
+      {
+        field: `spec.template.${field}`,
+        reason: `gives the pod ${gives}; leave it out, or ask for the chart's worker.allowInTemplates.privileges`,
+      },
+    ]);
+    expect(powerProblems({ spec }, installed, ['privileges'])).toEqual([]);
+  });
+
+  it('leaves a resource what the container does not see, and what is as it was', () => {
+    const spec = {
+      securityContext: { fsGroup: 1 },
+      volumes: [{ name: 'other', configMap: { name: 'c' } }],
+      containers: [{ name: 'beside', volumeMounts: [{ name: 'other', mountPath: '/o' }] }],
+    };
+    expect(powerProblems({ spec }, installed, [])).toEqual([]);
+  });
+});
+
+it('what comes of a template is looked at, too, should it be other than what it said', () => {
+  let reads = 0;
+  const spec = {
+    get hostNetwork() {
+      reads += 1;
+      return reads > 1;
+    },
+  };
+  expect(powerProblems({ spec }, { spec: { hostPID: true } }, [])).toEqual([
+    {
+      field: 'spec.template',
+      reason:
+        "gives the pod the node's network (as its spec.hostNetwork); leave it out, or ask for the chart's " +
+        'worker.allowInTemplates.hostNamespaces',
+    },
+  ]);
+});
