@@ -226,7 +226,7 @@ function podTemplate(
             ...graceOf(template),
             ...hostsOf(settings),
             ...nats.env,
-          ],
+          ].map(literal),
           volumeMounts: [
             { name: 'scratch', mountPath: '/scratch' },
             { name: 'tmp', mountPath: '/tmp' },
@@ -250,6 +250,12 @@ function podTemplate(
   };
   return merge(template, must);
 }
+
+/** The kubelet puts variables in the place of `$(NAME)`, and `$` in that of `$$`: what we say is no such text. */
+const literal = ({ name, value }: { readonly name: string; readonly value: string }) => ({
+  name,
+  value: value.replaceAll('$', '$$$$'),
+});
 
 /** The template's own entry for our container. */
 export function workerOf(template: Json): Json {

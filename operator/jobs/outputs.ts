@@ -30,7 +30,8 @@ export function writesOf({ spec }: Job | Pod): string | undefined {
   const worker = named(containers, workerContainer);
   const told = named(worker?.['env'], 'OFFSITE_JOB')?.['value'];
   try {
-    const { resource } = JSON.parse(String(told)) as { resource: KubeObject };
+    // As the kubelet hands it on.
+    const { resource } = JSON.parse(String(told).replaceAll('$$', '$')) as { resource: KubeObject };
     return outputOf(resource);
   } catch {
     return undefined;

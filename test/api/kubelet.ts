@@ -132,5 +132,6 @@ export class Kubelet {
 
 export function toldTo(pod: Pod): Told {
   const worker = pod.spec.containers.find(({ name }) => name === 'worker');
-  return JSON.parse(worker!.env!.find(({ name }) => name === 'OFFSITE_JOB')!.value) as Told;
+  const { value } = worker!.env!.find(({ name }) => name === 'OFFSITE_JOB')!;
+  return JSON.parse(value.replaceAll('$$', '$')) as Told;
 }

@@ -15,9 +15,13 @@ const environmentOf = (manifests: Manifest[]): Record<string, string> =>
   Object.fromEntries(
     (containerOf(manifests).env as { name: string; value?: string }[]).map(({ name, value = '' }) => [
       name,
-      value,
+      asTheKubelet(value),
     ]),
   );
+
+/** What a container sees of a value: `$` for `$$`, and the variables that the operator has before it for `$(NAME)`. */
+const asTheKubelet = (value: string) =>
+  value.replace(/\$\$|\$\(POD_NAME\)/g, (found) => (found === '$$' ? '$' : 'offsite-operator-abcde'));
 
 /** The pod templates that the operator reads out of what the chart gives it. */
 const templatesOf = (values: object) => {
@@ -27,6 +31,14 @@ const templatesOf = (values: object) => {
     ...['--worker-cuda-template', environment['OFFSITE_WORKER_CUDA_TEMPLATE'] ?? ''],
   ]).job;
 };
+
+test('what looks like a variable in worker.template is the pods’, not the operator’s', () => {
+  const values = ['$(POD_NAME)', '$$(POD_NAME)', 'a$b', '$$'];
+  const env = values.map((value, i) => ({ name: `A${i}`, value }));
+  const spec = { containers: [{ name: 'worker', env }] };
+  const { templates } = templatesOf({ worker: { template: { spec } } });
+  expect(templates).toContainEqual(expect.objectContaining({ spec }));
+});
 
 describe('worker.template', () => {
   const spec = {

@@ -32,10 +32,11 @@
 {{- range $power, $yes := .Values.worker.allowInTemplates }}{{ if $yes }}{{ $allowed = append $allowed $power }}{{ end }}{{ end }}
 - name: OFFSITE_WORKER_ALLOW_IN_TEMPLATES
   value: {{ join "," $allowed | quote }}
+{{- /* A $(NAME) in a pod template is the pod's: the kubelet makes $ of $$, and would make the operator's own value of it. */}}
 - name: OFFSITE_WORKER_TEMPLATE
-  value: {{ include "offsite.workerTemplates" . | quote }}
+  value: {{ include "offsite.workerTemplates" . | replace "$" "$$" | quote }}
 - name: OFFSITE_WORKER_CUDA_TEMPLATE
-  value: {{ include "offsite.workerDefaults" (list .Values.worker.cuda list) | quote }}
+  value: {{ include "offsite.workerDefaults" (list .Values.worker.cuda list) | replace "$" "$$" | quote }}
 {{- if include "offsite.caVolume" . }}
 - name: NODE_EXTRA_CA_CERTS
   value: /etc/offsite/ca/ca.crt
