@@ -1,5 +1,5 @@
 /** The operator: caches that feed three queues, from which each key is observed, decided on and executed. */
-import { type Kind, kinds } from '../src/api/index.ts';
+import { type Kind, kinds, printable } from '../src/api/index.ts';
 import { NatsConnection } from './connection.ts';
 import * as emulatorBuild from './emulator-build/index.ts';
 import {
@@ -38,13 +38,16 @@ import * as plugIn from './plug-in/index.ts';
 import type { Run } from './progress/index.ts';
 import {
   type ApiClient,
+  ApiError,
   Controller,
   type EventRecorder,
   type KubeObject,
   keyFrom,
   keyOf,
+  type Outcome,
   type RuntimeMetrics,
   splitKey,
+  toldOf,
 } from './runtime/index.ts';
 
 export const behaviours = { EmulatorBuild: emulatorBuild, OffsiteTune: offsiteTune, PlugIn: plugIn } as const;
@@ -107,7 +110,7 @@ export class Operator {
         name: kind,
         concurrency: options.concurrency,
         metrics,
-        reconcile: (key) => this.#reconcile(kind, key),
+        reconcile: (key) => this.#reconcileOrTell(kind, key),
       });
     this.#controllers = {
       EmulatorBuild: controllerOf('EmulatorBuild'),
@@ -152,7 +155,23 @@ export class Operator {
     if (this.#leading) this.#controllers[kind].enqueue(key);
   }
 
-  async #reconcile(kind: Kind, key: string) {
+  /** A fault that is ours, not the API server's, is told on the resource: its status stays as it was, and nothing says why. */
+  async #reconcileOrTell(kind: Kind, key: string): Promise<Outcome> {
+    try {
+      return await this.#reconcile(kind, key);
+    } catch (error) {
+      const { namespace, name } = splitKey(key);
+      const object = this.#caches.resources[kind].get(namespace, name);
+      if (object !== undefined && !(error instanceof ApiError)) {
+        const said = printable(toldOf(error).error);
+        const message = `a fault of the operator: ${said}: it tries again, at least every minute; its log says where`;
+        this.#options.events.event(object, 'Warning', 'ReconcileFailed', message);
+      }
+      throw error;
+    }
+  }
+
+  async #reconcile(kind: Kind, key: string): Promise<Outcome> {
     // Whoever sees a resource but not its Jobs would make them again.
     const { namespace } = splitKey(key);
     if (!this.#allCaches.every((cache) => cache.covers(namespace))) {

@@ -47,7 +47,10 @@ class ListedApi {
 
 async function following(api: ListedApi) {
   const metrics = new RuntimeMetrics();
-  const events = { event: () => {} } as unknown as EventRecorder;
+  const told: string[] = [];
+  const event = (object: KubeObject, type: string, reason: string, message: string) =>
+    void told.push(`${object.metadata.name} ${type} ${reason} ${message}`);
+  const events = { event } as unknown as EventRecorder;
   const job = { ...settings, natsCredentials: false };
   const { client } = api;
   const operator = new Operator({ client, namespaces: [], job, concurrency: 2, events, metrics });
@@ -57,7 +60,7 @@ async function following(api: ListedApi) {
       (sum, { value, labels }) => sum + ('le' in labels ? 0 : value),
       0,
     );
-  return { operator, of };
+  return { operator, of, told };
 }
 
 it('queues nothing while it waits, and all at once when it leads', async () => {
@@ -85,4 +88,20 @@ it('lists once, fresh, before it writes: what the leader before made last is not
   expect(api.writes).not.toContain('write Job');
   const firstWrite = api.asked.findIndex((request) => request.startsWith('write'));
   if (firstWrite >= 0) expect(firstWrite).toBeGreaterThanOrEqual(2 * lists);
+});
+
+it('tells of a fault of its own on the resource, waits longer each time, and goes on with the others', async () => {
+  const api = new ListedApi();
+  // No schema lets that into a status: it stands for what nobody thought of.
+  const wrong = resource('EmulatorBuild', { name: 'wrong', uid: 'wrong', status: { conditions: 7 } });
+  api.objects = [wrong, resource('OffsiteTune')];
+  const { operator, of, told } = await following(api);
+  void operator.lead(ending.signal);
+  await vi.waitFor(() => expect(told.some((line) => line.startsWith('wrong'))).toBe(true), 10_000);
+  await vi.waitFor(() => expect(api.writes).toContain('write OffsiteTune'), 10_000);
+  expect(told.find((line) => line.startsWith('wrong'))).toMatch(
+    /^wrong Warning ReconcileFailed a fault of the operator: .+: it tries again, at least every minute; its log says where$/,
+  );
+  // A hot loop would have made thousands by now.
+  expect(await of('reconciles')).toBeLessThan(20);
 });
