@@ -14,6 +14,7 @@ import {
 import { type Plan, trainsAt } from './plan.ts';
 
 export const similarityFile = 'similarity.json';
+const mostLayers = 1024;
 /** A model of 1,024 layers has a million similarities. */
 const similarityBounds = { bytes: 64 << 20, depth: 4, values: 1 << 21 };
 
@@ -51,6 +52,7 @@ export function openBundle(directory: string, digest?: string): Bundle {
   const similarity = readSimilarity(directory);
   const { clusters, kept, transferLayers, source } = similarity;
   const plan = { clusters, kept, transferLayers, source };
+  checkLengths(directory, plan);
   const model = openModel(directory, { layers: kept });
   try {
     checkPlan(directory, plan, model.architecture.depth);
@@ -98,6 +100,15 @@ export function readSimilarity(directory: string): SimilarityRecord {
   } catch (error) {
     throw badModel(`${path}: is missing or damaged; build the emulator again`, { cause: error });
   }
+}
+
+/** What is compared each with each must be few, whatever the file says, before it is looked at. */
+function checkLengths(directory: string, plan: Plan): void {
+  for (const [name, list] of Object.entries(plan))
+    if (list.length > mostLayers)
+      throw badModel(
+        `${join(directory, similarityFile)}: ${name}: has ${list.length} entries; no model has more than ${mostLayers} layers`,
+      );
 }
 
 function checkPlan(directory: string, plan: Plan, depth: number): void {

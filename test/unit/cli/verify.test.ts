@@ -205,6 +205,18 @@ describe('offsite verify names', () => {
         ),
       /its similarity\.json holds no similarities of 5 layers/,
     ],
+    ...(['clusters', 'kept', 'transferLayers', 'source'] as const).map(
+      (name): [string, keyof typeof good, Parameters<typeof changed>[1], RegExp] => [
+        `${name} without end`,
+        'bundle',
+        (at) =>
+          writeFileSync(
+            at('similarity.json'),
+            canonicalJson({ ...similarity, [name]: Array(300_000).fill(name === 'clusters' ? [] : 3) }),
+          ),
+        new RegExp(`similarity\\.json: ${name}: has 300000 entries; no model has more than 1024 layers`),
+      ],
+    ),
     [
       'similarities without end',
       'bundle',
