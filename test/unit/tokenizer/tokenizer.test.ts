@@ -108,6 +108,20 @@ describe('tokens that the embedding has no row for', () => {
   const image = { id: 257, content: '<image>', special: true };
   const added_tokens = [...(tinyTokenizer() as { added_tokens: object[] }).added_tokens, image];
 
+  test('are not looked for without end in a template without end', () => {
+    const many = Array.from({ length: 20_000 }, (_, at) => ({
+      id: 300 + at,
+      content: `ab${at}`,
+      special: true,
+    }));
+    const config = { chat_template: 'x'.repeat(2 << 20) };
+    expect(badModelOf(rowsOf({ added_tokens: [...added_tokens, ...many] }, config, 258))).toMatch(
+      /tokenizer\.json: too many special tokens have numbers that the model's embedding has no row for \(it has 258\)/,
+    );
+    // None of those that have a row costs a look.
+    rowsOf({ added_tokens: [...added_tokens, ...many] }, config, 30_000)();
+  });
+
   test('are told when the model is opened, with the first of them', () => {
     expect(badModelOf(rowsOf({}, { eos_token: '<|end|>' }, 256))).toMatch(
       /tokenizer\.json: token "<\|end\|>" has number 256, and the model's embedding has 256 rows \(0 to 255\)$/,
