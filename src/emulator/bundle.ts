@@ -117,6 +117,10 @@ function checkPlan(directory: string, plan: Plan, depth: number): void {
   const within = [...plan.transferLayers, ...plan.source].every((value) => plan.kept.includes(value));
   const trained = plan.transferLayers.every((value) => trainedPosition(plan, value) >= 0);
   const positions = plan.source.length === depth || plan.source.length === plan.kept.length;
-  if (!whole || !within || !trained || !positions)
+  const ordered = rises(plan.kept) && rises(plan.transferLayers);
+  if (!whole || !within || !trained || !positions || !ordered)
     throw badModel(`${join(directory, similarityFile)}: its plan does not fit a model of ${depth} layers`);
 }
+
+/** Whether layers stand in their order, each once. */
+const rises = (layers: readonly number[]) => layers.every((layer, i) => i === 0 || layer > layers[i - 1]!);

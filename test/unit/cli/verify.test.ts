@@ -195,6 +195,14 @@ describe('offsite verify names', () => {
       (at) => writeFileSync(at('similarity.json'), canonicalJson({ ...similarity, transferLayers: [2] })),
       /similarity\.json: its plan does not fit a model of 5 layers/,
     ],
+    ...[{ kept: [0, 1, 3, 4, 4] }, { transferLayers: [0, 0, 3] }, { transferLayers: [3, 0] }].map(
+      (lists): [string, keyof typeof good, Parameters<typeof changed>[1], RegExp] => [
+        `layers that do not stand in their order, each once: ${JSON.stringify(lists)}`,
+        'bundle',
+        (at) => writeFileSync(at('similarity.json'), canonicalJson({ ...similarity, ...lists })),
+        /similarity\.json: its plan does not fit a model of 5 layers/,
+      ],
+    ),
     [
       'similarities that are none',
       'bundle',
