@@ -1,25 +1,25 @@
-import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { badModel } from '../api/index.ts';
+import { badModel, listingBounds, listOf, mapOf, parseJson } from '../api/index.ts';
+import { boundedBytes } from './bounded-file.ts';
 import { CheckedFiles } from './checked-files.ts';
 import { canonicalJson, filesIn, sha256 } from './digest.ts';
 import { type InnerPath, innerPaths } from './inner-path.ts';
 import { writeWhole } from './whole.ts';
 
 const manifestName = 'manifest.json';
-const mostManifestBytes = 16 * 2 ** 20;
 
 const manifestSchema = z.object({
   kind: z.enum(['Emulator', 'Adapter', 'Model', 'PooledStates']),
-  files: z.array(
+  files: listOf(
     z.object({
       path: z.string(),
       sizeBytes: z.int().nonnegative(),
       sha256: z.string().regex(/^[0-9a-f]{64}$/),
     }),
   ),
-  madeFrom: z.record(z.string(), z.string()),
+  madeFrom: mapOf(z.string()),
   hyperparameters: z.record(z.string(), z.unknown()),
   scores: z.record(z.string(), z.unknown()).optional(),
 });
@@ -67,11 +67,7 @@ export function openArtifact(
   directory: string,
   expected: { kind?: ArtifactKind; digest?: string | undefined } = {},
 ): OpenedArtifact {
-  const { manifest, text } = readManifest(directory);
-  const digest = sha256(text);
-  if (expected.digest !== undefined && digest !== expected.digest) {
-    throw badModel(`${directory}: its digest is ${digest}, expected ${expected.digest}`);
-  }
+  const { manifest, bytes } = readManifest(directory, expected.digest);
   if (expected.kind !== undefined && manifest.kind !== expected.kind) {
     throw badModel(`${directory}: is an artifact of kind ${manifest.kind}, expected ${expected.kind}`);
   }
@@ -80,38 +76,41 @@ export function openArtifact(
   if (foreign !== undefined) throw badModel(`${join(directory, foreign)}: is not in the manifest`);
   const checked = new CheckedFiles();
   for (const file of manifest.files) checkFile(directory, file.path as InnerPath, file, checked);
-  return opened(directory, manifest, text, checked);
+  return opened(directory, manifest, bytes, checked);
 }
 
 /** The manifest of a finished artifact without a look at its files, or undefined where there is none. */
 export function peekManifest(directory: string): { manifest: Manifest; digest: string } | undefined {
   if (!existsSync(join(directory, manifestName))) return undefined;
-  const { manifest, text } = readManifest(directory);
-  return { manifest, digest: sha256(text) };
+  const { manifest, bytes } = readManifest(directory);
+  return { manifest, digest: sha256(bytes) };
 }
 
-function readManifest(directory: string): { manifest: Manifest; text: string } {
+/** @param expected compared before anything is made of the bytes: whoever may write there may write any */
+function readManifest(directory: string, expected?: string): { manifest: Manifest; bytes: Uint8Array } {
   const path = join(directory, manifestName);
   if (!existsSync(path))
     throw badModel(`${directory}: holds no manifest.json; it is no artifact, or was not finished`);
-  if (statSync(path).size > mostManifestBytes)
-    throw badModel(`${path}: is longer than 16 MiB; no artifact's is`);
-  const text = readFileSync(path, 'utf8');
-  const manifest = parsed(text);
-  if (manifest === undefined) throw badModel(`${path}: is damaged`);
+  const bytes = boundedBytes(path, listingBounds.bytes);
+  if (bytes === 'too long') throw badModel(`${path}: is longer than 16 MiB; no artifact's is`);
+  if (bytes === 'no file') throw badModel(`${path}: is no plain file`);
+  if (expected !== undefined && sha256(bytes) !== expected)
+    throw badModel(`${directory}: its digest is ${sha256(bytes)}, expected ${expected}`);
+  const manifest = parsed(bytes, path);
   innerPaths([manifestName, ...manifest.files.map((file) => file.path)], path);
-  return { manifest, text };
+  return { manifest, bytes };
 }
 
-function parsed(text: string): Manifest | undefined {
+function parsed(bytes: Uint8Array, path: string): Manifest {
+  let value: unknown;
   try {
-    const manifest = manifestSchema.parse(JSON.parse(text));
-    // Nested so deep that it cannot be written again.
-    canonicalJson(manifest);
-    return manifest;
-  } catch {
-    return undefined;
+    value = parseJson(bytes, listingBounds);
+  } catch (error) {
+    throw badModel(`${path}: is damaged: it ${(error as Error).message}`);
   }
+  const result = manifestSchema.safeParse(value);
+  if (!result.success) throw badModel(`${path}: is damaged`);
+  return result.data;
 }
 
 function checkFile(
@@ -130,7 +129,12 @@ function checkFile(
     throw badModel(`${file}: its sha256 is not the manifest's; it was changed`);
 }
 
-function opened(directory: string, manifest: Manifest, text: string, checked: CheckedFiles): OpenedArtifact {
+function opened(
+  directory: string,
+  manifest: Manifest,
+  text: string | Uint8Array,
+  checked: CheckedFiles,
+): OpenedArtifact {
   const sizeBytes = manifest.files.reduce((sum, file) => sum + file.sizeBytes, Buffer.byteLength(text));
   return { directory, manifest, digest: sha256(text), sizeBytes, checked };
 }

@@ -1,5 +1,6 @@
 import type { Response } from 'undici';
 import { z } from 'zod';
+import { listingBounds, listOf, parseJson } from '../api/index.ts';
 import { bodyOf, checkRange, documentOf, type HttpClient, rangeHeaders } from './http.ts';
 import { checkCount } from './inner-path.ts';
 import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
@@ -9,7 +10,7 @@ const gitId = /^[0-9a-f]{40}$/;
 const sha256 = /^[0-9a-f]{64}$/;
 const revisionSchema = z.object({ sha: z.string().regex(gitId) });
 const size = z.int().nonnegative();
-const treeSchema = z.array(
+const treeSchema = listOf(
   z.object({
     type: z.string(),
     path: z.string(),
@@ -150,11 +151,11 @@ function pathBelow(path: string, place: string): string | undefined {
 const isOfModel = (path: string) =>
   !path.includes('/') && /\.(json|safetensors|gguf|model|txt|jinja)$/.test(path);
 
-/** Undefined where it is none, or too long for a page. */
+/** Undefined where it is none, or too long for a page, in bytes or in values. */
 async function jsonOf(response: Response, place: string): Promise<unknown> {
-  const text = await documentOf(response, `hf://${place}`);
+  const bytes = await documentOf(response, `hf://${place}`);
   try {
-    return text === undefined ? undefined : JSON.parse(text);
+    return bytes === undefined ? undefined : parseJson(bytes, listingBounds);
   } catch {
     return undefined;
   }

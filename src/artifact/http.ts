@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { EnvHttpProxyAgent, fetch, type RequestInit, type Response } from 'undici';
-import { badSpec } from '../api/index.ts';
+import { badSpec, listingBounds } from '../api/index.ts';
 import type { StoreCredentials } from './credentials.ts';
 import { type Proxies, whyUnreached } from './proxies.ts';
 import { StoreError } from './store.ts';
@@ -9,7 +9,7 @@ import { StoreError } from './store.ts';
 const mostRedirects = 5;
 const headersWithin = 30_000;
 /** Of what is read as a whole: manifests, pages of a file list. */
-const mostDocumentBytes = 16 * 2 ** 20;
+const mostDocumentBytes = listingBounds.bytes;
 const documentWithin = 120_000;
 
 export interface HttpRequest {
@@ -148,7 +148,7 @@ export function bodyOf(response: Response): Readable {
 }
 
 /**
- * An answer's text, where it is a document.
+ * An answer's bytes, where it is a document.
  * @returns undefined where it is longer than 16 MiB
  * @throws StoreError where it takes its time, or breaks off
  */
@@ -156,7 +156,7 @@ export async function documentOf(
   response: Response,
   name: string,
   within = documentWithin,
-): Promise<string | undefined> {
+): Promise<Uint8Array | undefined> {
   const body = bodyOf(response);
   const late = new StoreError('StoreUnavailable', `${name}: its server takes longer than ${within / 1000} s`);
   const timer = setTimeout(() => body.destroy(late), within);
@@ -174,7 +174,7 @@ export async function documentOf(
   } finally {
     clearTimeout(timer);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
 /** Asks for the bytes from `from` on, of this version only where the server knows versions. */

@@ -1,12 +1,12 @@
 import type { Response } from 'undici';
 import { z } from 'zod';
-import { badModel } from '../api/index.ts';
+import { badModel, listingBounds, listOf, parseJson } from '../api/index.ts';
 import { bodyOf, checkRange, documentOf, type HttpClient, rangeHeaders } from './http.ts';
 import { innerPaths } from './inner-path.ts';
 import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
 
 const manifestSchema = z.object({
-  files: z.array(
+  files: listOf(
     z.object({
       path: z.string(),
       sizeBytes: z.int().nonnegative(),
@@ -36,8 +36,7 @@ export class HttpsStore implements Store {
       return [await this.#look(place, '', signal)];
     } catch (error) {
       if (!isStoreError(error, 'Missing')) throw error;
-      if (manifest === 'too long')
-        throw badModel(`https://${place}/manifest.json: is longer than 16 MiB; no artifact's is`);
+      if (manifest !== undefined) throw badModel(`https://${place}/manifest.json: ${manifest.problem}`);
       return [];
     }
   }
@@ -55,21 +54,30 @@ export class HttpsStore implements Store {
   }
 
   /** What a manifest lists. Some servers give any file below a place that is one: what is too long may be that. */
-  async #manifest(place: string, signal: AbortSignal): Promise<StoredObject[] | 'too long' | undefined> {
+  async #manifest(
+    place: string,
+    signal: AbortSignal,
+  ): Promise<StoredObject[] | { problem: string } | undefined> {
     const object = `${place}/manifest.json`;
-    let text: string | undefined;
+    let bytes: Uint8Array | undefined;
     let version: string;
     try {
       const response = await this.#client.request(urlOf(object), `https://${object}`, { signal });
       version = versionOf(response);
-      text = await documentOf(response, `https://${object}`);
+      bytes = await documentOf(response, `https://${object}`);
     } catch (error) {
       // Many servers refuse what they do not have.
       if (isStoreError(error, 'Missing') || isStoreError(error, 'AccessDenied')) return undefined;
       throw error;
     }
-    if (text === undefined) return 'too long';
-    const parsed = manifestSchema.safeParse(json(text));
+    if (bytes === undefined) return { problem: "is longer than 16 MiB; no artifact's is" };
+    let value: unknown;
+    try {
+      value = parseJson(bytes, listingBounds);
+    } catch (error) {
+      return { problem: (error as Error).message };
+    }
+    const parsed = manifestSchema.safeParse(value);
     if (!parsed.success) return undefined;
     const named = parsed.data.files;
     // Before any of them becomes part of an address.
@@ -78,7 +86,7 @@ export class HttpsStore implements Store {
       this.#digests.set(`${place}/${path}`, sha256);
       return { path, sizeBytes, version: sha256 };
     });
-    return [...files, { path: 'manifest.json', sizeBytes: Buffer.byteLength(text), version }];
+    return [...files, { path: 'manifest.json', sizeBytes: bytes.length, version }];
   }
 
   async #look(object: string, path: string, signal: AbortSignal): Promise<StoredObject> {
@@ -103,12 +111,4 @@ function urlOf(object: string): URL {
 /** What changes when the file does, as far as the server tells. */
 function versionOf({ headers }: Response): string {
   return headers.get('etag') ?? headers.get('last-modified') ?? 'unknown';
-}
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -7,6 +7,7 @@ export {
   peekManifest,
   sealArtifact,
 } from './artifact.ts';
+export { readKeptJson } from './bounded-file.ts';
 export { CheckedFiles } from './checked-files.ts';
 export { withStoreUris } from './copies.ts';
 export { canonicalJson, digestOf, fileDigest, sha256 } from './digest.ts';
@@ -25,7 +26,6 @@ export {
   writeArtifact,
   writeSharedArtifact,
 } from './replace-directory.ts';
-export { readSmall } from './small-file.ts';
 export { StoreError } from './store.ts';
 export { writeWhole } from './whole.ts';
 export { checkpointsOf, type WorkOwner, type WorkPlaces, workPlacesOf } from './work.ts';

@@ -23,8 +23,8 @@ export class StoreLock implements LockPlace {
     return this.#conditional !== false;
   }
 
-  read(): Promise<Standing | undefined> {
-    return this.#store.readText(this.#object);
+  read(signal?: AbortSignal): Promise<Standing | undefined> {
+    return this.#store.readText(this.#object, signal);
   }
 
   async write(text: string, over: string | undefined): Promise<string | undefined> {

@@ -12,7 +12,7 @@ export interface Standing {
 
 /** A place that a lock can be kept at: one that writes only over what it saw there. */
 export interface LockPlace {
-  read(): Promise<Standing | undefined>;
+  read(signal?: AbortSignal): Promise<Standing | undefined>;
   /**
    * Writes where that version still stands, or where nothing does.
    * @returns its version; undefined where something else stands there by now
@@ -90,7 +90,7 @@ export async function takeLock(place: LockPlace, options: LockOptions): Promise<
   let told = false;
   for (let changes = 0; ; ) {
     signal.throwIfAborted();
-    const standing = await place.read();
+    const standing = await place.read(signal);
     const holder = standing && parsed(standing.text);
     // A write may have been done whose answer was lost.
     if (standing && holder?.token === mine.token) return new Lock(place, mine, standing.version, times);

@@ -1,6 +1,6 @@
 import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
-import { PassThrough, pipeline, Readable } from 'node:stream';
+import { addAbortSignal, PassThrough, pipeline, Readable } from 'node:stream';
 import {
   DeleteObjectsCommand,
   GetObjectCommand,
@@ -34,6 +34,8 @@ const mostText = 64 * 1024;
 /** Of an answer that is no object: a page of a list, an error. */
 const mostAnswerBytes = 16 * mebibyte;
 const listWithin = 600_000;
+/** A text with all its tries: less than a pod has from SIGTERM to its end. */
+const textWithin = 30_000;
 /** A server gives up to 1,000 objects a page. */
 const mostPages = 200;
 
@@ -44,8 +46,10 @@ export class S3Store implements WritableStore {
   readonly #opener: string;
   /** What to say of a code with which the server was not reached. */
   readonly #why: (code: string) => string;
+  readonly #textWithin: number;
 
-  constructor({ values, source }: StoreCredentials, proxies: Proxies) {
+  constructor({ values, source }: StoreCredentials, proxies: Proxies, limits = { textWithin }) {
+    this.#textWithin = limits.textWithin;
     const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = values;
     const { AWS_SESSION_TOKEN: sessionToken, AWS_REGION: region, AWS_DEFAULT_REGION: otherRegion } = values;
     const endpoint = values['AWS_ENDPOINT_URL_S3'] ?? values['AWS_ENDPOINT_URL'];
@@ -80,16 +84,7 @@ export class S3Store implements WritableStore {
   }
 
   async list(place: string, stop: AbortSignal): Promise<StoredObject[]> {
-    const late = AbortSignal.timeout(listWithin);
-    try {
-      return await this.#list(place, AbortSignal.any([stop, late]));
-    } catch (error) {
-      if (!late.aborted || stop.aborted) throw error;
-      throw new StoreError(
-        'StoreUnavailable',
-        `s3://${place}: its server takes longer than ${listWithin / 1000} s to list it`,
-      );
-    }
+    return await this.#within(listWithin, `s3://${place}`, stop, (signal) => this.#list(place, signal));
   }
 
   async #list(place: string, signal: AbortSignal): Promise<StoredObject[]> {
@@ -163,20 +158,16 @@ export class S3Store implements WritableStore {
     }
   }
 
-  async readText(object: string): Promise<{ text: string; version: string } | undefined> {
+  async readText(object: string, stop?: AbortSignal): Promise<{ text: string; version: string } | undefined> {
     const { bucket, key } = partsOf(object);
     try {
-      return await this.#do(object, async () => {
-        const {
-          Body,
-          ETag = '',
-          ContentLength = 0,
-        } = await this.#client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
-        if (ContentLength <= mostText)
-          return { text: (await Body?.transformToString()) ?? '', version: ETag };
-        (Body as Readable).destroy();
-        return { text: '', version: ETag };
-      });
+      return await this.#within(this.#textWithin, `s3://${object}`, stop, (signal) =>
+        this.#do(object, async () => {
+          const get = new GetObjectCommand({ Bucket: bucket, Key: key });
+          const { Body, ETag } = await this.#client.send(get, { abortSignal: signal });
+          return { text: await textOf(Body as Readable, signal), version: versionOf(ETag, object) };
+        }),
+      );
     } catch (error) {
       if (isStoreError(error, 'Missing')) return undefined;
       throw error;
@@ -196,18 +187,20 @@ export class S3Store implements WritableStore {
           ? {}
           : { IfMatch: condition.over };
     try {
-      return await this.#do(object, async () => {
-        const put = new PutObjectCommand({ Bucket: bucket, Key: key, Body: text, ...conditions });
-        try {
-          return (await this.#client.send(put)).ETag ?? '';
-        } catch (error) {
-          // Another write was first, is under way, or took it away.
-          const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
-          if (status === 409 || status === 412) return undefined;
-          if (status === 501) return 'unsupported';
-          throw error;
-        }
-      });
+      return await this.#within(this.#textWithin, `s3://${object}`, undefined, (signal) =>
+        this.#do(object, async () => {
+          const put = new PutObjectCommand({ Bucket: bucket, Key: key, Body: text, ...conditions });
+          try {
+            return versionOf((await this.#client.send(put, { abortSignal: signal })).ETag, object);
+          } catch (error) {
+            // Another write was first, is under way, or took it away.
+            const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+            if (status === 409 || status === 412) return undefined;
+            if (status === 501) return 'unsupported';
+            throw error;
+          }
+        }),
+      );
     } catch (error) {
       if (condition !== 'anyway' && isStoreError(error, 'Missing')) return undefined;
       throw error;
@@ -244,6 +237,33 @@ export class S3Store implements WritableStore {
     );
   }
 
+  /** Ends when it is stopped or late, whatever the SDK still reads of an answer. */
+  async #within<T>(
+    milliseconds: number,
+    name: string,
+    stop: AbortSignal | undefined,
+    action: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    stop?.throwIfAborted();
+    const ending = new AbortController();
+    const late = new StoreError(
+      'StoreUnavailable',
+      `${name}: its server takes longer than ${milliseconds / 1000} s`,
+    );
+    const timer = setTimeout(() => ending.abort(late), milliseconds);
+    const stopped = () => ending.abort(stop?.reason);
+    stop?.addEventListener('abort', stopped, { once: true });
+    const ended = new Promise<never>((_, reject) => {
+      ending.signal.addEventListener('abort', () => reject(ending.signal.reason), { once: true });
+    });
+    try {
+      return await Promise.race([ended, action(ending.signal)]);
+    } finally {
+      clearTimeout(timer);
+      stop?.removeEventListener('abort', stopped);
+    }
+  }
+
   async #do<T>(place: string, action: () => Promise<T>): Promise<T> {
     try {
       return await action();
@@ -263,6 +283,19 @@ function boundedBody(body: Readable): Readable {
   });
   pipeline(body, bounded, () => {});
   return bounded;
+}
+
+/** A small object's text; empty where it is longer than any of ours, whatever its server said of its length. */
+async function textOf(body: Readable, signal: AbortSignal): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of addAbortSignal(signal, body) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    // Leaving the loop breaks the connection off.
+    if (bytes > mostText) return '';
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** An ETag goes back to the server in a header. */

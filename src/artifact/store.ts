@@ -43,10 +43,12 @@ export interface WritableStore extends Store {
   /** @returns the object's version */
   write(object: string, outgoing: Outgoing, signal: AbortSignal): Promise<string>;
   remove(objects: readonly string[], signal: AbortSignal): Promise<void>;
-  /** A small object's text; undefined where there is none. */
-  readText(object: string): Promise<{ text: string; version: string } | undefined>;
   /**
-   * Writes a small object where the condition holds.
+   * A small object's text, read within a time; undefined where there is none, empty where it is too long to be one of ours.
+   */
+  readText(object: string, signal?: AbortSignal): Promise<{ text: string; version: string } | undefined>;
+  /**
+   * Writes a small object where the condition holds, within a time; it is not stopped half-way.
    * @returns its version; undefined where the condition does not hold, `unsupported` where the store knows none
    */
   writeText(

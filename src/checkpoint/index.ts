@@ -1,6 +1,6 @@
 export type { Checkpoint, DType, ReadOptions, StoredDType, TensorInfo } from './checkpoint.ts';
 export { decodeFloats, encodeFloats, isReadable } from './decode.ts';
 export { foreignKind, kindBytes } from './foreign.ts';
-export { configBounds, type JsonBounds, parseJson, readJsonFile } from './json.ts';
+export { configBounds, readJsonFile } from './json.ts';
 export { openCheckpoint } from './sharded.ts';
 export { storedBytes, type TensorToWrite, writeSafetensors } from './write.ts';

@@ -1,21 +1,20 @@
 import { z } from 'zod';
-import { badModel } from '../api/index.ts';
+import { badModel, listOf, mapOf, outline } from '../api/index.ts';
 import type { DType } from './checkpoint.ts';
 import { blocks } from './decode.ts';
-import { FileCheckpoint, type Located, mostTensors, RandomAccessFile } from './file.ts';
+import { FileCheckpoint, type Located, longestName, mostTensors, RandomAccessFile } from './file.ts';
 import { foreignKind, kindBytes } from './foreign.ts';
-import { outline } from './json.ts';
 import { isQuantised } from './quantised.ts';
 
 /** The safetensors format's own bound on its header (its README). */
 const headerLimit = 100_000_000;
 /** An entry is an object with two lists, of a shape and two offsets. */
-const headerBounds = { bytes: headerLimit, depth: 3, values: 16 * mostTensors };
+const headerBounds = { bytes: headerLimit, depth: 3, values: 16 * mostTensors, name: longestName };
 
-const metadataSchema = z.record(z.string(), z.string());
+const metadataSchema = mapOf(z.string());
 const entrySchema = z.object({
   dtype: z.string(),
-  shape: z.array(z.int().nonnegative()),
+  shape: listOf(z.int().nonnegative()),
   data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
 });
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { badModel } from '../api/index.ts';
+import { badModel, mapOf } from '../api/index.ts';
 import { problemOfPath } from '../artifact/index.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { mostTensors } from './file.ts';
@@ -10,7 +10,7 @@ import { readJsonFile } from './json.ts';
 import { openSafetensors } from './safetensors.ts';
 import { openGgufs, openWholeGguf } from './split.ts';
 
-const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
+const indexSchema = z.object({ weight_map: mapOf(z.string()) });
 /** Each is open at the same time; the largest models have some hundred. */
 const mostShards = 1024;
 const indexBounds = { bytes: 64 << 20, depth: 8, values: 2 * mostTensors };

@@ -1,9 +1,11 @@
-import { badData } from '../api/index.ts';
+import { badData, type JsonBounds, outline } from '../api/index.ts';
 import { foreignKind } from '../checkpoint/index.ts';
 import { bytesOf } from './bytes.ts';
 
 /** What a row may have at most: a long book has a few million bytes, and a file that is no JSON lines has no line feeds. */
 const mostMebibytes = 16;
+/** A thousand times what a row of any published set has, in columns that are not read too. */
+const rowBounds: JsonBounds = { bytes: mostMebibytes << 20, depth: 256, values: 1 << 20 };
 const newline = 0x0a;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -30,6 +32,11 @@ function parseLine(line: Uint8Array, where: string): unknown {
     throw badData(`${where}: is not UTF-8`);
   }
   if (text.trim() === '') throw badData(`${where}: is a blank line; every line holds one JSON object`);
+  try {
+    outline(line, rowBounds);
+  } catch (error) {
+    throw badData(`${where}: ${(error as Error).message}; every line holds one JSON object, of one row`);
+  }
   try {
     return JSON.parse(text);
   } catch {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { badModel } from '../api/index.ts';
+import { badModel, listOf } from '../api/index.ts';
 import { type OpenedArtifact, openArtifact } from '../artifact/index.ts';
 import { readJsonFile } from '../checkpoint/index.ts';
 import {
@@ -19,15 +19,16 @@ const mostLayers = 1024;
 const similarityBounds = { bytes: 64 << 20, depth: 4, values: 1 << 21 };
 
 const layer = z.int().nonnegative();
+const layers = listOf(layer, z.array(z.unknown()).min(1));
 const similaritySchema = z.strictObject({
   metric: z.enum(['linearCKA', 'rbfCKA', 'cosine', 'angular']),
   threshold: z.number().positive().optional(),
-  adjacent: z.array(z.number()),
-  matrix: z.array(z.array(z.number())),
-  clusters: z.array(z.array(layer)),
-  kept: z.array(layer).min(1),
-  transferLayers: z.array(layer).min(1),
-  source: z.array(layer).min(1),
+  adjacent: listOf(z.number()),
+  matrix: listOf(listOf(z.number())),
+  clusters: listOf(listOf(layer)),
+  kept: layers,
+  transferLayers: layers,
+  source: layers,
 });
 
 /** What similarity.json holds: how alike the layers are and the plan made of it. */

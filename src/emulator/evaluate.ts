@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { metricsOf } from '../api/index.ts';
-import { canonicalJson, inPlace, type Keeper, sha256, writeWhole } from '../artifact/index.ts';
+import { canonicalJson, inPlace, type Keeper, readKeptJson, sha256, writeWhole } from '../artifact/index.ts';
 import { type Example, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { Decoder, type Model, type WeightSource, weightsOf } from '../model/index.ts';
@@ -104,7 +103,7 @@ async function keptResult(
 /** A damaged file is as good as none: it is computed again. */
 function readKept(path: string): RowLikelihood[] | undefined {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as RowLikelihood[];
+    return readKeptJson(path) as RowLikelihood[];
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { badModel } from '../api/index.ts';
+import { badModel, listOf } from '../api/index.ts';
 
 /** Rotary position embedding's parameters as config.json has them: `rope_parameters` (new) or `rope_scaling` (old). */
 export const ropeScaling = z.looseObject({
@@ -17,8 +17,8 @@ export const ropeScaling = z.looseObject({
   mscale: z.number().optional(),
   mscale_all_dim: z.number().optional(),
   truncate: z.boolean().optional(),
-  short_factor: z.array(z.number().positive()).optional(),
-  long_factor: z.array(z.number().positive()).optional(),
+  short_factor: listOf(z.number().positive()).optional(),
+  long_factor: listOf(z.number().positive()).optional(),
 });
 
 export const ropeFields = {

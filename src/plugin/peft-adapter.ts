@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
+import { Adapter as adapterSchema, badModel, listOf, type OffsiteTuneSpec } from '../api/index.ts';
 import { type Checkpoint, openCheckpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Architecture } from '../model/index.ts';
 
@@ -59,7 +59,7 @@ const settingsSchema = z.looseObject({
   lora_dropout: z.number().min(0).lt(1).default(0),
   bias: z.string().default('none'),
   init_lora_weights: z.unknown(),
-  modules_to_save: z.array(z.string()).nullish(),
+  modules_to_save: listOf(z.string()).nullish(),
 });
 
 /**

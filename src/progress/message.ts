@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { badSpec } from '../api/index.ts';
+import { badSpec, type JsonBounds, listOf, parseJson } from '../api/index.ts';
 import type { StageEvent } from './events.ts';
 import type { ResourceIdentity } from './terminal.ts';
 
@@ -46,7 +46,7 @@ const eventSchema = z.discriminatedUnion('type', [
     stage: name,
     progressPercentage: z.int().min(0).max(100),
     estimatedRemainingSeconds: z.int().min(0).exactOptional(),
-    metrics: z.array(z.object({ name, value: printable(32) })).max(64),
+    metrics: listOf(z.object({ name, value: printable(32) }), z.array(z.unknown()).max(64)),
   }),
   z.object({ type: z.literal('warning'), reason: name, message: z.string().max(32_768) }),
   z.object({
@@ -55,6 +55,9 @@ const eventSchema = z.discriminatedUnion('type', [
     result: z.unknown().refine((result) => isShallow(result)),
   }),
 ]);
+
+/** A server takes messages of up to 64 MiB where it is told to; a result has figures of every layer. */
+const messageBounds: JsonBounds = { bytes: 64 << 20, depth: 64, values: 1 << 20 };
 
 const messageSchema = z.object({
   publisher: name,
@@ -77,7 +80,7 @@ const messageSchema = z.object({
  */
 export function decodeMessage(bytes: Uint8Array, subject: string): EventMessage | undefined {
   try {
-    const message = messageSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+    const message = messageSchema.parse(parseJson(bytes, messageBounds));
     const { namespace, kind, name: resource, uid, event } = message;
     const own = subjectOf({ namespace, kind, name: resource, uid, event: event.type });
     return own === subject ? message : undefined;

@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { badModel, printable } from '../api/index.ts';
+import { badModel, listOf, printable } from '../api/index.ts';
 import { byteLevelParts } from './gguf-byte-level.ts';
 import { sentencePieceParts } from './gguf-sentencepiece.ts';
 import type { Json } from './layout.ts';
 
 const listsSchema = z.object({
-  tokens: z.array(z.string()).min(1),
-  token_type: z.array(z.number()).default([]),
-  merges: z.array(z.string()).default([]),
-  scores: z.array(z.number()).default([]),
+  tokens: listOf(z.string(), z.array(z.unknown()).min(1)),
+  token_type: listOf(z.number()).default([]),
+  merges: listOf(z.string()).default([]),
+  scores: listOf(z.number()).default([]),
 });
 
 /** What GGUF says of a tokenizer, beside its name. */

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { badModel } from '../api/index.ts';
-import { type Checkpoint, type JsonBounds, readJsonFile } from '../checkpoint/index.ts';
+import { badModel, type JsonBounds } from '../api/index.ts';
+import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Limits } from './computing.ts';
 import { fromGguf } from './gguf.ts';
 import { checkEmbedded, checkLayout, type Json } from './layout.ts';

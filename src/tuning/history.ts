@@ -1,22 +1,26 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { badModel } from '../api/index.ts';
-import { writeWhole } from '../artifact/index.ts';
+import { badModel, listOf } from '../api/index.ts';
+import { readKeptJson, writeWhole } from '../artifact/index.ts';
 import type { TrainingRecord } from './state.ts';
 
 const cell = z.object({ value: z.number().nullable(), stderr: z.number().nullable() });
 const historySchema = z.object({
-  losses: z.array(z.number()),
-  evaluations: z.array(z.object({ step: z.int().nonnegative(), loss: z.number(), cell })),
+  losses: listOf(z.number()),
+  evaluations: listOf(z.object({ step: z.int().nonnegative(), loss: z.number(), cell })),
   bestStep: z.int().nonnegative(),
 });
-const number = z.number().or(z.nan());
+/** The standard error of a single row is NaN, which JSON writes as null. */
+const number = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
 const finishedSchema = historySchema.extend({
   identity: z.string(),
   /** The digest of the adapter that was made. */
   adapter: z.string().optional(),
-  evaluations: z.array(
+  evaluations: listOf(
     z.object({
       step: z.int().nonnegative(),
       loss: number,
@@ -64,14 +68,11 @@ export function restoreRecord(file: string, identity: string, record: TrainingRe
 
 function readFinished(file: string): z.output<typeof finishedSchema> | undefined {
   try {
-    return finishedSchema.parse(JSON.parse(readFileSync(file, 'utf8'), asNumber));
+    return finishedSchema.parse(readKeptJson(file));
   } catch {
     return undefined;
   }
 }
-
-/** The standard error of a single row is NaN, which JSON writes as null. */
-const asNumber = (_: string, value: unknown) => (value === null ? Number.NaN : value);
 
 /**
  * The history of finished work, or of unfinished work as far as its newest checkpoint goes; undefined where there is none.
@@ -85,7 +86,7 @@ export function readHistory(
   const path = finished ? files.history : newestCheckpoint(files.checkpoints);
   if (path === undefined || !existsSync(path)) return undefined;
   try {
-    const stored = JSON.parse(readFileSync(path, 'utf8')) as unknown;
+    const stored = readKeptJson(path);
     return historySchema.parse(finished ? stored : (stored as { record: unknown }).record);
   } catch (error) {
     throw badModel(`${path}: is damaged`, { cause: error });

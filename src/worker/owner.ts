@@ -1,19 +1,19 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { badSpec } from '../api/index.ts';
+import { badSpec, listOf } from '../api/index.ts';
 import {
   canonicalJson,
   clearBeside,
   listedIn,
   type Mirror,
   peekManifest,
-  readSmall,
+  readKeptJson,
   realPlace,
   refuseOthers,
 } from '../artifact/index.ts';
 import type { StageJob } from './job.ts';
 import { outputOf } from './places.ts';
-import { mostResultBytes, resultFileOf, writeResultFile } from './result-file.ts';
+import { resultFileOf, writeResultFile } from './result-file.ts';
 
 const field = 'spec.output.uri';
 
@@ -30,7 +30,7 @@ export function ownerOf({ resource: { kind, metadata } }: StageJob): Owner {
 const markSchema = z.object({
   owner: ownerSchema,
   /** What is being brought to the store just now, with what lay there before. */
-  files: z.array(z.string()).optional(),
+  files: listOf(z.string()).optional(),
   result: z.object({ artifact: z.object({ digest: z.string() }).optional() }).optional(),
 });
 
@@ -88,7 +88,7 @@ export async function markOutput(job: StageJob, mirror: Mirror, files?: readonly
 
 function readMark(file: string): z.output<typeof markSchema> | undefined {
   try {
-    return markSchema.parse(JSON.parse(readSmall(file, mostResultBytes)));
+    return markSchema.parse(readKeptJson(file));
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { canonicalJson, type Mirror, peekManifest, readSmall, writeWhole } from '../artifact/index.ts';
+import { canonicalJson, type Mirror, peekManifest, readKeptJson, writeWhole } from '../artifact/index.ts';
 import type { StageEvent } from '../progress/index.ts';
 import type { StageJob } from './job.ts';
 import { outputOf, workOf } from './places.ts';
@@ -13,9 +13,6 @@ const schema = z.object({
   stage: z.string(),
   result: z.looseObject({ artifact: z.object({ digest: z.string() }).loose().optional() }),
 });
-
-/** More than any result has. */
-export const mostResultBytes = 16 << 20;
 
 /** `<output>.result.json`: what the artifact's readers may know of the result, beside the artifact and never in it. */
 export const resultFileOf = (output: string): string => `${output}.result.json`;
@@ -84,7 +81,7 @@ async function keptAt(file: string, identity: string, job: StageJob, mirror: Mir
 
 function read(file: string): z.output<typeof schema> | undefined {
   try {
-    return schema.parse(JSON.parse(readSmall(file, mostResultBytes)));
+    return schema.parse(readKeptJson(file));
   } catch {
     return undefined;
   }

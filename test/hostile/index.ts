@@ -1,3 +1,4 @@
+export { costOf, millionsOf } from './inflated.ts';
 export { badNames, badPairs } from './names.ts';
 export {
   type Answer,

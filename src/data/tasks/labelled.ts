@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { list, record, string, words } from '../columns.ts';
 
 /** Choices as AI2's sets (ARC, OpenBookQA) publish them: texts and their labels side by side, and the right label. */
@@ -6,7 +6,7 @@ export const labelled = {
   choices: record(
     {
       text: list(words, 'must be a list of texts', 2, 'needs at least 2 choices'),
-      label: z.array(string, 'must be a list of texts'),
+      label: list(string, 'must be a list of texts'),
     },
     'must hold text and label, two lists',
   ).refine(({ text, label }) => text.length === label.length, 'must have as many labels as texts'),

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { badModel } from '../../api/index.ts';
+import { badModel, listOf } from '../../api/index.ts';
 
 /** What nearly every family's config.json has under these names. */
 export const commonFields = {
-  architectures: z.array(z.string()).min(1),
+  architectures: listOf(z.string(), z.array(z.unknown()).min(1)),
   hidden_size: z.int().positive(),
   num_hidden_layers: z.int().positive(),
   num_attention_heads: z.int().positive(),

@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { listOf } from '../../api/index.ts';
 
 export const windowFields = {
   sliding_window: z.int().positive().nullish(),
-  layer_types: z.array(z.enum(['full_attention', 'sliding_attention'])).nullish(),
+  layer_types: listOf(z.enum(['full_attention', 'sliding_attention'])).nullish(),
 };
 
 /** Which layers see only a window of the last tokens, as `layer_types` of config.json names them. */

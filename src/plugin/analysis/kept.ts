@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { canonicalJson, type Keeper, sha256, writeWhole } from '../../artifact/index.ts';
+import { canonicalJson, type Keeper, readKeptJson, sha256, writeWhole } from '../../artifact/index.ts';
 import type { MeasuredTask } from '../measured.ts';
 import { type AnalysisRecord, analysisSchema, type Figures, figuresList } from './record.ts';
 
@@ -88,7 +88,7 @@ export function readAnalysis(work: string): AnalysisRecord | undefined {
 /** A damaged file is as good as none: it is measured again. */
 function read(file: string): z.output<typeof schema> | undefined {
   try {
-    return schema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return schema.parse(readKeptJson(file));
   } catch {
     return undefined;
   }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   existsSync,
@@ -22,7 +23,7 @@ import {
   sealArtifact,
   writeWhole,
 } from '../../../src/artifact/index.ts';
-import { badNames, badPairs } from '../../hostile/index.ts';
+import { badNames, badPairs, costOf, millionsOf } from '../../hostile/index.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -209,6 +210,49 @@ describe('a sealed artifact', () => {
   ])('has no manifest that %s', (problem, text) => {
     writeFileSync(join(directory, 'manifest.json'), text());
     expect(refusalOf(() => openArtifact(directory))).toContain(`manifest.json: ${problem}`);
+  });
+
+  const manifestWith = (files: Buffer) =>
+    Buffer.concat([
+      Buffer.from('{"kind":"Emulator","madeFrom":{},"hyperparameters":{},"files":'),
+      files,
+      Buffer.from('}'),
+    ]);
+
+  test.each(['0', '{}', 'null'])('has no manifest of millions of %s', async (thing) => {
+    writeFileSync(join(directory, 'manifest.json'), manifestWith(millionsOf(thing)));
+    const { seconds, mebibytes } = await costOf(() =>
+      expect(refusalOf(() => openArtifact(directory))).toBe(
+        `${join(directory, 'manifest.json')}: is damaged: it holds more than 131072 values`,
+      ),
+    );
+    expect(seconds).toBeLessThan(1);
+    expect(mebibytes).toBeLessThan(128);
+  });
+
+  test('has no manifest of as many wrong files as its bounds let through', async () => {
+    writeFileSync(join(directory, 'manifest.json'), manifestWith(Buffer.from(`[${'0,'.repeat(1e5)}0]`)));
+    const { seconds } = await costOf(() =>
+      expect(refusalOf(() => openArtifact(directory))).toBe(
+        `${join(directory, 'manifest.json')}: is damaged`,
+      ),
+    );
+    expect(seconds).toBeLessThan(1);
+  });
+
+  test('of another digest is refused for that, before anything is made of its manifest', () => {
+    const manifest = manifestWith(millionsOf('0'));
+    writeFileSync(join(directory, 'manifest.json'), manifest);
+    expect(refusalOf(() => openArtifact(directory, { digest: 'sha256:2' }))).toBe(
+      `${directory}: its digest is sha256:${hash(manifest)}, expected sha256:2`,
+    );
+  });
+
+  test('has no manifest that is a named pipe, whose writer would be waited for', () => {
+    execFileSync('mkfifo', [join(directory, 'manifest.json')]);
+    expect(refusalOf(() => openArtifact(directory))).toBe(
+      `${join(directory, 'manifest.json')}: is no plain file`,
+    );
   });
 
   test('is not made of files whose names no reader would take', () => {

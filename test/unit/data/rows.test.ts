@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
 import { type Format, readRows, streamRows } from '../../../src/data/index.ts';
+import { costOf, millionsOf } from '../../hostile/index.ts';
 
 let directory: string;
 beforeAll(() => {
@@ -35,6 +36,10 @@ async function problem(content: string | Uint8Array, format: Format): Promise<st
 
 const question = (fields: object) =>
   JSON.stringify({ question: 'q', choices: ['a', 'b'], answer: 0, ...fields });
+
+const rowOf = (columns: string, thing: string) => millionsOf(thing, `{${columns}:[`, ']}');
+const oneRow = 'every line holds one JSON object, of one row';
+const tooMany = `row 1: holds more than 1048576 values; ${oneRow}`;
 
 describe('readRows', () => {
   test('reads what was written, also over the borders of its chunks', async () => {
@@ -82,6 +87,35 @@ describe('readRows', () => {
     const path = file('{"text": "one"}\n{"text": "two"}\nnonsense\n');
     expect(await readRows(path, 'text', { limit: 2 })).toEqual([{ text: 'one' }, { text: 'two' }]);
     expect((await streamRows(path, 'text').next()).value).toEqual({ text: 'one' });
+  });
+
+  test.each<[string, Buffer, Format, string]>([
+    ['choices', rowOf('"question":"q","answer":0,"choices"', '0'), 'multipleChoice', tooMany],
+    ['messages of numbers', rowOf('"messages"', '0'), 'chat', tooMany],
+    ['messages of nothing', rowOf('"messages"', '{}'), 'chat', tooMany],
+    ['answers', rowOf('"question":"q","answers"', '""'), 'webquestions', tooMany],
+    ['what is in no column', rowOf('"text":"a","more"', '[]'), 'text', tooMany],
+    ['levels', Buffer.from('{"text":'.repeat(1e6)), 'text', `row 1: nests more than 256 deep; ${oneRow}`],
+    [
+      'wrong messages, as many as the bounds let through',
+      Buffer.from(`{"messages":[${'0,'.repeat(60_000)}0]}`),
+      'chat',
+      'row 1: column "messages", message 0: must hold role and content',
+    ],
+    [
+      'choices, as many as the bounds let through',
+      Buffer.from(`{"question":"q","answer":0,"choices":[${'0,'.repeat(1e6)}0]}`),
+      'multipleChoice',
+      'row 1: column "choices": has more than 65536 entries',
+    ],
+  ])('refuses a row of millions of %s within a second', async (_, row, format, expected) => {
+    let refusal: string | undefined;
+    const { seconds, mebibytes } = await costOf(async () => {
+      refusal = await problem(row, format);
+    });
+    expect(refusal).toBe(expected);
+    expect(seconds).toBeLessThan(1);
+    expect(mebibytes).toBeLessThan(128);
   });
 
   test.each<[string, string | Uint8Array, Format, string]>([

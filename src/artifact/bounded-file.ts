@@ -1,0 +1,36 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { type JsonBounds, parseJson } from '../api/index.ts';
+
+/**
+ * A file's bytes, where it is one and no longer than it may be, whatever becomes of it meanwhile.
+ * @throws Error of the system
+ */
+export function boundedBytes(path: string, most: number): Uint8Array | 'too long' | 'no file' {
+  // Without O_NONBLOCK, opening a named pipe would wait for its writer.
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stat = fstatSync(descriptor);
+    if (!stat.isFile()) return 'no file';
+    if (stat.size > most) return 'too long';
+    const bytes = new Uint8Array(stat.size);
+    let done = 0;
+    for (let read = 1; read > 0 && done < bytes.length; done += read)
+      read = readSync(descriptor, bytes, done, bytes.length - done, done);
+    return bytes.subarray(0, done);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** What a stage leaves beside its artifact, or where its work lies, for its next start: a result, a history, figures. */
+const keptBounds: JsonBounds = { bytes: 64 << 20, depth: 64, values: 1 << 21 };
+
+/**
+ * The value of a JSON file that we write, at a place where others may write too.
+ * @throws Error that says what is wrong, and quotes nothing; or of the system
+ */
+export function readKeptJson(path: string): unknown {
+  const bytes = boundedBytes(path, keptBounds.bytes);
+  if (typeof bytes === 'string') throw new Error(`is ${bytes}`);
+  return parseJson(bytes, keptBounds);
+}
