@@ -6,6 +6,7 @@ import type { LockPlace, Standing } from './lock.ts';
 
 /** What a holder says of itself is some hundred bytes. */
 const mostBytes = 1 << 16;
+const mostNumber = 999_999_999_999_999;
 
 /** Where the lock of a place is kept. */
 export const lockDirectoryOf = (path: string): string =>
@@ -36,6 +37,9 @@ export class DiskLock implements LockPlace {
 
   async write(text: string, over: string | undefined): Promise<string | undefined> {
     const number = over === undefined ? 1 : Number(over) + 1;
+    // Behind a number of 16 digits, which no run comes to, no other would be seen.
+    if (number > mostNumber)
+      throw badSpec(`${this.#file(Number(over))}: no run has given so many signs of life: remove it`);
     if (over !== undefined && (await this.#highest()) !== Number(over)) return undefined;
     if (!(await this.#create(number, text))) return undefined;
     if ((await this.#highest()) !== number) {

@@ -21,7 +21,7 @@ export interface MirrorOptions {
   secrets?: string | undefined;
   environment?: NodeJS.ProcessEnv | undefined;
   signal: AbortSignal;
-  /** Throws where nothing may be brought to a store any more. */
+  /** Asked before each change of a store; throws where nothing may be brought there any more. */
   beforePush?: () => Promise<void>;
 }
 
@@ -109,8 +109,9 @@ export class Mirror {
     const copy = copyAt(this.#options.scratch, path);
     if (copy === undefined) return;
     const store = await this.#writableStoreOf(copy);
-    await this.#options.beforePush?.();
-    await push(store, this.#copyOf(copy), { signal, exact, removable });
+    const { beforePush: mayChange } = this.#options;
+    await mayChange?.();
+    await push(store, this.#copyOf(copy), { signal, exact, removable, mayChange });
   }
 
   async #writableStoreOf(copy: Copy): Promise<WritableStore> {

@@ -14,6 +14,8 @@ export interface PushOptions {
   exact: boolean;
   /** Of what the store has and the copy has not, only these may go; all of it when absent. */
   removable?: readonly string[] | undefined;
+  /** Asked before every single change of the store; throws where nothing may be changed any more. */
+  mayChange?: (() => Promise<void>) | undefined;
 }
 
 /** Written last: where they are, all the rest is. */
@@ -27,12 +29,12 @@ const mostRounds = 4;
  * Makes the store hold what the copy holds. Seals go up last, after a look that all else is there, and come down first
  * when they are replaced: what was cut off in the middle is no artifact. What is sealed there and not here any more, such as
  * an earlier checkpoint, goes when the new is sealed.
- * @throws StoreError, OffsiteError BadSpec
+ * @throws StoreError, OffsiteError BadSpec, what `mayChange` throws
  */
 export async function push(
   store: WritableStore,
   copy: StoreCopy,
-  { signal, exact, removable }: PushOptions,
+  { signal, exact, removable, mayChange = async () => {} }: PushOptions,
 ): Promise<void> {
   const mayGo = (path: string) => removable?.includes(path) ?? true;
   for (let round = 1; ; round++) {
@@ -48,22 +50,32 @@ export async function push(
     const outdated = [...stored.keys()].filter(
       (path) => isSeal(path) && covers(path, [...changed, ...harmful]),
     );
-    const objectsOf = (paths: readonly string[]) => paths.map((path) => copy.objectOf(path));
+    const remove = async (paths: readonly string[]) => {
+      if (paths.length === 0) return;
+      await mayChange();
+      await store.remove(
+        paths.map((path) => copy.objectOf(path)),
+        signal,
+      );
+    };
     if (!ready && round > mostRounds)
       throw new StoreError(
         'StoreUnavailable',
         `${copy.describe('')}: objects vanish there while they are stored`,
       );
-    if (!ready) await store.remove(objectsOf(outdated), signal);
-    await store.remove(objectsOf(harmful.filter((path) => !outdated.includes(path))), signal);
+    if (!ready) await remove(outdated);
+    await remove(harmful.filter((path) => !outdated.includes(path)));
     await eachAtOnce(
       changed.filter((path) => ready || !isSeal(path)),
       atOnce,
-      (path) => upload(store, copy, path, signal),
+      async (path) => {
+        await mayChange();
+        await upload(store, copy, path, signal);
+      },
     );
     if (!ready) continue;
-    await store.remove(objectsOf(surplus.filter(isSeal)), signal);
-    await store.remove(objectsOf(surplus.filter((path) => !isSeal(path))), signal);
+    await remove(surplus.filter(isSeal));
+    await remove(surplus.filter((path) => !isSeal(path)));
     return;
   }
 }

@@ -200,4 +200,12 @@ describe('a lock beside which others may write', () => {
     put(join(lock(), '7'));
     await expect(takeLock(new DiskLock(join(directory, 'out')), options())).rejects.toThrow(message);
   });
+
+  it('does not go on behind a number that no run comes to', async () => {
+    mkdirSync(lock());
+    writeFileSync(join(lock(), '9'.repeat(15)), foreign({ released: true }));
+    await expect(takeLock(new DiskLock(join(directory, 'out')), options())).rejects.toThrow(
+      `${'9'.repeat(15)}: no run has given so many signs of life: remove it`,
+    );
+  });
 });

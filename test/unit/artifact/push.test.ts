@@ -66,9 +66,9 @@ function write(path: string, content: string): void {
   mkdirSync(dirname(inCopy(path)), { recursive: true });
   writeFileSync(inCopy(path), content);
 }
-async function pushed(): Promise<string[]> {
+async function pushed(mayChange?: () => Promise<void>): Promise<string[]> {
   const copy = new StoreCopy(directory, { scheme: 's3', place: 'bucket/run', secret: undefined });
-  await push(store, copy, { signal: new AbortController().signal, exact: true });
+  await push(store, copy, { signal: new AbortController().signal, exact: true, mayChange });
   return [...store.objects.keys()].sort();
 }
 
@@ -132,4 +132,23 @@ it('what an artifact no longer has goes before its new seal comes', async () => 
       expect(store.objects.has('bucket/run/old.txt')).toBe(true);
   };
   expect(await pushed()).toEqual(['bucket/run/manifest.json']);
+});
+
+it('who loses the place in the middle takes nothing of who came there', async () => {
+  write('a.bin', 'mine');
+  write('b.bin', 'mine');
+  write('manifest.json', 'mine');
+  const theirs = ['a.bin', 'b.bin', 'manifest.json'].map((name) => `bucket/run/${name}`);
+  let lost = false;
+  store.onWrite = () => {
+    lost = true;
+    // What this process was storing when it lost the place may still come.
+    for (const object of theirs) store.objects.set(object, { bytes: Buffer.from('theirs'), version: 't' });
+  };
+  await expect(
+    pushed(async () => {
+      if (lost) throw new Error('taken over');
+    }),
+  ).rejects.toThrow('taken over');
+  expect(store.objects.get('bucket/run/manifest.json')!.bytes.toString()).toBe('theirs');
 });
