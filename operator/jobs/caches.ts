@@ -13,6 +13,7 @@ import {
 import { label, ours } from './names.ts';
 import { type Container, type Job, ownerResource, ownerUidOf, type Pod } from './objects.ts';
 import { outputKey, outputOf, writesOf } from './outputs.ts';
+import { withoutHugeTemplate } from './template-form.ts';
 
 export const typeOf = (kind: Kind): ResourceType => ({
   group,
@@ -123,6 +124,7 @@ export function openCaches(
     new Cache<KubeObject>(client, typeOf(kind), namespaces, {
       metrics,
       indexes: { [byReference]: referredBy, [byOutput]: outputKeysOf(outputOf) },
+      shorten: withoutHugeTemplate,
     });
   return {
     resources: {

@@ -19,6 +19,7 @@ import type { Entrances } from './outputs.ts';
 import type { Recent } from './recent.ts';
 import { isOwnTemplatesFault, isRefusal, refusalText } from './refusal.ts';
 import type { Credentials } from './reports.ts';
+import { withoutHugeTemplate } from './template-form.ts';
 import type { Decision } from './verdict.ts';
 
 export const fieldManager = 'offsite-operator';
@@ -83,7 +84,7 @@ async function writeStatus(
       force: true,
     });
     const { managedFields: _, ...kept } = written;
-    const after = { ...rest, metadata: kept } as KubeObject;
+    const after = withoutHugeTemplate({ ...rest, metadata: kept } as KubeObject);
     recent.wrote(after);
     wroteStatus?.(object, after);
     return true;

@@ -226,7 +226,11 @@ function podTemplate(
             ...graceOf(template),
             ...hostsOf(settings),
             ...nats.env,
+            ...asUsual,
           ].map(literal),
+          // A worker that has ended writes no more.
+          restartPolicy: null,
+          restartPolicyRules: null,
           volumeMounts: [
             { name: 'scratch', mountPath: '/scratch' },
             { name: 'tmp', mountPath: '/tmp' },
@@ -250,6 +254,15 @@ function podTemplate(
   };
   return merge(template, must);
 }
+
+/** Settings of the worker that nothing in a cluster may change: where its places are, and how long another's lock holds. */
+const asUsual = [
+  'OFFSITE_CLAIMS',
+  'OFFSITE_SECRETS',
+  'OFFSITE_NATS',
+  'OFFSITE_TERMINATION_LOG',
+  'OFFSITE_LOCK_SECONDS',
+].map((name) => ({ name, value: '' }));
 
 /** The kubelet puts variables in the place of `$(NAME)`, and `$` in that of `$$`: what we say is no such text. */
 const literal = ({ name, value }: { readonly name: string; readonly value: string }) => ({

@@ -3,9 +3,11 @@ import { ApiError, type KubeObject } from '../runtime/index.ts';
 import { workerContainer } from './objects.ts';
 import { isMapping, type Json, joined, mergeKeys } from './template.ts';
 
-/** Quota, admission, rights, a namespace that is ending, or a Job that is wrong: not a fault of the moment. */
+/** Quota, admission, rights, a namespace that is ending, or a Job that is wrong: not a fault of the moment. Or a webhook that is away. */
 export const isRefusal = (error: unknown): error is ApiError =>
-  error instanceof ApiError && [400, 403, 413, 422].includes(error.status);
+  error instanceof ApiError &&
+  ([400, 403, 413, 422].includes(error.status) ||
+    (error.status === 500 && error.message.includes('failed calling webhook')));
 
 /** The API server's words without our request; where it names fields of the pod template, only those. */
 export function refusalText(error: ApiError): string {

@@ -4,6 +4,7 @@ import { writesOf } from '../../../operator/jobs/outputs.ts';
 import { isOwnTemplatesFault } from '../../../operator/jobs/refusal.ts';
 import { checkSpec } from '../../../operator/jobs/spec.ts';
 import { type Json, merge } from '../../../operator/jobs/template.ts';
+import { withoutHugeTemplate } from '../../../operator/jobs/template-form.ts';
 import { ApiError } from '../../../operator/runtime/index.ts';
 import { nearestOf } from '../../../src/api/problems.ts';
 import { resource, settings, World } from './fixtures.ts';
@@ -93,6 +94,49 @@ describe('levels', () => {
   it('are none of a place: a uri in a template is no address of ours', () => {
     expect(problemsOf({ spec: { x: { uri: 'file:/a' } } })).toEqual([]);
   });
+});
+
+describe('a template that is huge', () => {
+  const huge = [
+    { spec: { tolerations: Array.from({ length: 700_000 }, () => 1) } },
+    { spec: { volumes: Array.from({ length: 110_000 }, (_, i) => ({ name: `${i}` })) } },
+    { metadata: { annotations: { a: 'x'.repeat(300_000) } } },
+    { spec: { ['x'.repeat(300_000)]: 1 } },
+  ];
+
+  it('is refused at once, and no cache keeps it', () => {
+    const refused = [
+      'spec.template: is larger than 10000 values or 262144 characters: put what is long into a ConfigMap',
+    ];
+    for (const template of huge) {
+      expect(timeOf(() => expect(problemsOf(template)).toEqual(refused))).toBeLessThan(500);
+      const kept = withoutHugeTemplate(withTemplate(template));
+      expect(JSON.stringify(kept).length).toBeLessThan(1000);
+      const checked = checkSpec(kept);
+      expect('problems' in checked && checked.problems).toEqual([
+        { field: 'spec.template', reason: refused[0]!.replace('spec.template: ', '') },
+      ]);
+    }
+    const usual = withTemplate({ spec: { containers: [{ name: 'worker' }] } });
+    expect(withoutHugeTemplate(usual)).toBe(usual);
+  });
+});
+
+it('the worker’s own settings and its one life are not a template’s', () => {
+  const env = ['OFFSITE_CLAIMS', 'OFFSITE_LOCK_SECONDS'].map((name) => ({ name, value: '/' }));
+  const worker = {
+    name: 'worker',
+    env,
+    restartPolicy: 'Always',
+    restartPolicyRules: [{ action: 'Restart' }],
+  };
+  const world = new World(withTemplate({ spec: { containers: [worker] } })).run();
+  const { template } = world.job('probe').spec as { template: { spec: { containers: Json[] } } };
+  const [made] = template.spec.containers;
+  // Empty is as good as absent.
+  for (const { name } of env) expect(made!['env']).toContainEqual({ name, value: '' });
+  expect(made).not.toHaveProperty('restartPolicy');
+  expect(made).not.toHaveProperty('restartPolicyRules');
 });
 
 describe('two entries with one name', () => {
