@@ -37,7 +37,7 @@ export function settle(rules: ResultRules, input: ResultInput): Settled {
   const own = success && saysAll(success) ? resultFields(rules, ownWord(success)) : undefined;
   if (own && rules.wholeResult.every((name) => name in own)) return { is: 'accepted', fields: own };
   const whole = resultFields(rules, reported);
-  if (whole !== undefined && agrees(whole, success)) return { is: 'accepted', fields: whole };
+  if (whole !== undefined && agrees(rules, whole, success)) return { is: 'accepted', fields: whole };
   if (connected && age < reportPatience) return { is: 'awaited' };
   if (own && (recovering || !connected)) return { is: 'accepted', fields: own };
   return { is: 'lost' };
@@ -48,7 +48,7 @@ const saysAll = ({ isCut, artifact }: Success) => !isCut || artifact !== undefin
 
 const ownWord = ({ artifact, summary }: Success): Json => ({ ...summary, ...(artifact && { artifact }) });
 
-/** The status fields that a result may set, if they are what their schema says. */
+/** The status fields that a result may set, if they are what their schema says; what that does not know is left out. */
 export function resultFields(
   { kind, resultFields: names }: Pick<ResultRules, 'kind' | 'resultFields'>,
   result: unknown,
@@ -57,7 +57,8 @@ export function resultFields(
   const fields = Object.fromEntries(
     ['artifact', ...names].flatMap((name) => (result[name] === undefined ? [] : [[name, result[name]]])),
   );
-  return kinds[kind].status.safeParse(fields).success ? fields : undefined;
+  const parsed = kinds[kind].status.safeParse(fields);
+  return parsed.success ? (parsed.data as Json) : undefined;
 }
 
 /**
@@ -82,11 +83,11 @@ export function lateResult(rules: ResultRules, status: Json, reported: unknown):
 }
 
 /** The pod's own word is as much of the result as it had room for. */
-function agrees(whole: Json, success: Success | undefined): boolean {
+function agrees(rules: ResultRules, whole: Json, success: Success | undefined): boolean {
   if (success === undefined) return false;
   return (
     (digestIn(whole) === success.artifact?.digest || !saysAll(success)) &&
-    Object.entries(success.summary ?? {}).every(
+    Object.entries(resultFields(rules, success.summary) ?? success.summary ?? {}).every(
       ([name, value]) => fingerprint(value) === fingerprint(whole[name] ?? null),
     )
   );
