@@ -1,11 +1,10 @@
 import { badData, type JsonBounds, outline } from '../api/index.ts';
 import { foreignKind } from '../checkpoint/index.ts';
 import { bytesOf } from './bytes.ts';
+import { mostRowBytes, mostRowMebibytes } from './row-size.ts';
 
-/** What a row may have at most: a long book has a few million bytes, and a file that is no JSON lines has no line feeds. */
-const mostMebibytes = 16;
 /** A thousand times what a row of any published set has, in columns that are not read too. */
-const rowBounds: JsonBounds = { bytes: mostMebibytes << 20, depth: 256, values: 1 << 20 };
+const rowBounds: JsonBounds = { bytes: mostRowBytes, depth: 256, values: 1 << 20 };
 const newline = 0x0a;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -57,9 +56,9 @@ async function* lines(path: string): AsyncGenerator<Uint8Array> {
   const add = (part: Buffer) => {
     parts.push(part);
     bytes += part.length;
-    if (bytes > mostMebibytes << 20)
+    if (bytes > mostRowBytes)
       throw badData(
-        `${path}: row ${row}: has more than ${mostMebibytes} MiB; every line holds one JSON object, of one row`,
+        `${path}: row ${row}: has more than ${mostRowMebibytes} MiB; every line holds one JSON object, of one row`,
       );
   };
   for await (const chunk of bytesOf(path)) {

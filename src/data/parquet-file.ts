@@ -12,23 +12,33 @@ import {
 } from 'hyparquet';
 import { checkPages } from './parquet-pages.ts';
 import { openPlain } from './plain-file.ts';
+import { mostRowBytes, mostRowMebibytes, rowBytes } from './row-size.ts';
 
 /** What is read of a file before its rows: a thousand row groups of thirty columns come to some megabytes. */
 const largestFooter = 16 << 20;
 /** Of a row group: bytes that its pages come to, and values of one column (as many rows). */
 const largestGroup = 2 ** 30;
 const mostValues = 2 ** 24;
+/** How much more a file's rows may come to than the file, as for packed JSON lines; what one row group may have is always allowed. */
+const mostExpansion = 200;
+
+/** A row, and the bytes that it comes to. */
+export interface SizedRow {
+  row: unknown;
+  bytes: number;
+}
 
 /**
  * The rows of a Parquet file, a row group in memory at a time. What its headers claim is checked before memory is taken for
  * it; a varint or a footer that was made to cost time or heap is for the thread's own limits.
  * @throws Error with what is wrong, without the file's name and without what stands there
  */
-export async function* readParquet(path: string, limit: number): AsyncGenerator<unknown> {
+export async function* readParquet(path: string, limit: number): AsyncGenerator<SizedRow> {
   const file = openFile(path);
   try {
     const metadata = readMetadata(file);
-    let rowStart = 0;
+    const most = Math.max(largestGroup, mostExpansion * file.size);
+    let [rowStart, bytes] = [0, 0];
     for (const [i, group] of metadata.row_groups.entries()) {
       if (rowStart >= limit) return;
       const rows = countOf(group.num_rows, `row group ${i + 1} claims its rows`);
@@ -40,7 +50,17 @@ export async function* readParquet(path: string, limit: number): AsyncGenerator<
       // A group may be empty, and others follow.
       if (rowEnd <= rowStart) continue;
       checkGroup(file, group, i);
-      for (const row of await decoded(file, metadata, rowStart, rowEnd)) yield withValues(row);
+      for (const [j, row] of (await decoded(file, metadata, rowStart, rowEnd)).entries()) {
+        const own = rowBytes(row);
+        if (own > mostRowBytes)
+          throw new Error(`row ${rowStart + j + 1}: has more than ${mostRowMebibytes} MiB`);
+        bytes += own;
+        if (bytes > most)
+          throw new Error(
+            `row ${rowStart + j + 1}: the file's ${file.size} bytes expand to more than ${most} up to here; split the file, if that is right`,
+          );
+        yield { row: withValues(row), bytes: own };
+      }
       rowStart = rowEnd;
     }
   } finally {

@@ -5,6 +5,8 @@ import type { ParquetJob, ParquetMessage } from './parquet-messages.ts';
 
 /** Rows of one answer: enough to keep both threads busy. */
 const rowsAtOnce = 1024;
+/** No answer grows further than by one row from here. */
+const bytesAtOnce = 4 << 20;
 
 const { path, limit } = workerData as ParquetJob;
 const post = (message: ParquetMessage) => parentPort?.postMessage(message);
@@ -13,10 +15,11 @@ const rows = readParquet(path, limit);
 parentPort?.on('message', async () => {
   try {
     const taken: unknown[] = [];
-    while (taken.length < rowsAtOnce) {
+    for (let bytes = 0; taken.length < rowsAtOnce && bytes < bytesAtOnce; ) {
       const { value, done } = await rows.next();
       if (done) return post({ rows: taken, last: true });
-      taken.push(value);
+      taken.push(value.row);
+      bytes += value.bytes;
     }
     post({ rows: taken, last: false });
   } catch (error) {

@@ -11,10 +11,13 @@ export interface ParquetClaims {
   size?: number | bigint;
   /** CompressionCodec; 0 is none. */
   codec?: number;
+  /** A page of one text, which every row then names. */
+  dictionary?: Uint8Array;
 }
 
 export function parquet(claims: ParquetClaims): Uint8Array {
-  const { page = plainText('one'), rows = 1, values = 1, pageValues = 1, codec = 0 } = claims;
+  const { rows = 1, values = 1, pageValues = 1, codec = 0, dictionary } = claims;
+  const { page = dictionary ? firstEntry(pageValues) : plainText('one') } = claims;
   const { unpacked = page.length } = claims;
   const header = struct([
     [1, i32, 0],
@@ -25,13 +28,14 @@ export function parquet(claims: ParquetClaims): Uint8Array {
       struct_,
       struct([
         [1, i32, pageValues],
-        [2, i32, 0],
+        [2, i32, dictionary ? 8 : 0],
         [3, i32, 3],
         [4, i32, 3],
       ]),
     ],
   ]);
-  const size = claims.size ?? header.length + page.length;
+  const before = dictionary ? Buffer.concat([dictionaryHeader(dictionary), dictionary]) : Buffer.of();
+  const size = claims.size ?? before.length + header.length + page.length;
   const column = struct([
     [1, i32, 6],
     [2, list, listOf(i32, [varint(zigzag(0))])],
@@ -40,7 +44,8 @@ export function parquet(claims: ParquetClaims): Uint8Array {
     [5, i64, values],
     [6, i64, unpacked],
     [7, i64, size],
-    [9, i64, 4],
+    [9, i64, 4 + before.length],
+    ...(dictionary ? [[11, i64, 4] as Field] : []),
   ]);
   const group = struct([
     [
@@ -74,8 +79,27 @@ export function parquet(claims: ParquetClaims): Uint8Array {
     [3, i64, rows],
     [4, list, listOf(struct_, [group])],
   ]);
-  return withFooter(footer, Buffer.concat([header, page]));
+  return withFooter(footer, Buffer.concat([before, header, page]));
 }
+
+const dictionaryHeader = (page: Uint8Array) =>
+  struct([
+    [1, i32, 2],
+    [2, i32, page.length],
+    [3, i32, page.length],
+    [
+      7,
+      struct_,
+      struct([
+        [1, i32, 1],
+        [2, i32, 0],
+      ]),
+    ],
+  ]);
+
+/** A page whose values all are the dictionary's first: one run, of indices of one bit. */
+const firstEntry = (values: number) =>
+  Buffer.concat([Uint8Array.of(1), varint(BigInt(values) << 1n), Uint8Array.of(0)]);
 
 /** A file with any footer. */
 export function withFooter(footer: Uint8Array, body: Uint8Array = new Uint8Array()): Uint8Array {
@@ -93,7 +117,9 @@ export function plainText(value: string): Uint8Array {
 // Thrift's compact protocol: the types that are needed.
 const [i32, i64, binary, list, struct_] = [5, 6, 8, 9, 12];
 
-function struct(fields: [id: number, type: number, value: number | bigint | Uint8Array][]): Uint8Array {
+type Field = [id: number, type: number, value: number | bigint | Uint8Array];
+
+function struct(fields: Field[]): Uint8Array {
   let last = 0;
   const parts = fields.map(([id, type, value]) => {
     const delta = id - last;

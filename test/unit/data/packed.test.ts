@@ -1,13 +1,16 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
 import { dataDigest, readRows } from '../../../src/data/index.ts';
 import { parquetRows } from '../../../src/data/parquet.ts';
+import { readParquet } from '../../../src/data/parquet-file.ts';
 import { parquet, plainText, withFooter } from '../../tiny/parquet.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/parquet/', import.meta.url));
@@ -222,6 +225,44 @@ describe('Parquet', () => {
     for await (const _ of parquetRows(path, Number.POSITIVE_INFINITY, limits)) count++;
     return count;
   };
+
+  const repeated = (bytes: number, rows: number) =>
+    parquet({ dictionary: plainText('a'.repeat(bytes)), rows, values: rows, pageValues: rows });
+
+  test('has rows of 16 MiB at most, as JSON lines have, however often one text of its dictionary is named', async () => {
+    const most = 2 ** 24 - 'text'.length - 8;
+    const whole = await readRows(file('most.parquet', repeated(most, 1)), 'text');
+    expect(whole.map(({ text }) => text.length)).toEqual([most]);
+    const longer = file('longer.parquet', repeated(2 ** 24, 1 << 20));
+    expect(await problem(longer)).toMatch(/^row 1: has more than 16 MiB$/);
+  });
+
+  test('of little that expands to rows without end is refused at 1 GiB of them', async () => {
+    const path = file('repeated.parquet', repeated(1 << 20, 1 << 20));
+    const expected =
+      /^row 1024: the file's \d+ bytes expand to more than 1073741824 up to here; split the file, if that is right$/;
+    let rows = 0;
+    const read = async () => {
+      for await (const { bytes } of readParquet(path, Number.POSITIVE_INFINITY)) {
+        if (bytes !== 2 ** 20 + 'text'.length + 8) throw new Error(`a row of ${bytes} bytes`);
+        rows++;
+      }
+    };
+    await expect(read()).rejects.toThrow(expected);
+    expect(rows).toBe(1023);
+  });
+
+  test('comes in answers of few rows where rows are long', async () => {
+    const path = file('long-rows.parquet', repeated(1 << 20, 100));
+    const thread = new Worker(new URL('../../../src/data/parquet-thread.ts', import.meta.url), {
+      workerData: { path, limit: 100 },
+    });
+    const answer = once(thread, 'message');
+    thread.postMessage('next');
+    const [{ rows, last }] = (await answer) as [{ rows: unknown[]; last: boolean }];
+    await thread.terminate();
+    expect([rows.length, last]).toEqual([4, false]);
+  });
 
   test('that costs more memory than its thread has is the data owner’s', async () => {
     const path = join(fixtures, 'some.parquet');

@@ -1,0 +1,24 @@
+/** What a row may have at most: a long book has a few million bytes, and a file that is no JSON lines has no line feeds. */
+export const mostRowMebibytes = 16;
+export const mostRowBytes = mostRowMebibytes << 20;
+
+/** What is no text takes as much room as a number. */
+const otherBytes = 8;
+
+/**
+ * How many bytes a decoded row comes to where every text in it is a copy, as it is for each row on its way to another thread; a
+ * file may name one text again and again.
+ * @returns a number over `mostRowBytes` as soon as there are more
+ */
+export function rowBytes(value: unknown): number {
+  if (typeof value === 'string') return value.length > mostRowBytes ? value.length : Buffer.byteLength(value);
+  if (ArrayBuffer.isView(value)) return otherBytes * value.byteLength;
+  if (typeof value !== 'object' || value === null) return otherBytes;
+  let bytes = otherBytes;
+  const keyed = !Array.isArray(value);
+  for (const key in value) {
+    bytes += (keyed ? key.length : 0) + rowBytes((value as Record<string, unknown>)[key]);
+    if (bytes > mostRowBytes) break;
+  }
+  return bytes;
+}
