@@ -134,7 +134,12 @@ const wordBytes = (Object.keys(pythonWords) as PythonWord[]).map((word) => ({
 
 /** Everything else that is no text is left to the parser. */
 function wordAt(bytes: Uint8Array, at: number): PythonWord | undefined {
-  return wordBytes.find((word) => word.bytes.every((byte, i) => bytes[at + i] === byte))?.word;
+  for (const { word, bytes: wanted } of wordBytes) {
+    let same = 0;
+    while (same < wanted.length && bytes[at + same] === wanted[same]) same++;
+    if (same === wanted.length) return word;
+  }
+  return undefined;
 }
 
 function withNumbers(bytes: Uint8Array, words: Outline['words']): string {

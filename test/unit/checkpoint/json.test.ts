@@ -43,6 +43,8 @@ describe('a JSON file of a model', () => {
     ['with values without end', `[${'0,'.repeat(500_000)}0]`, 'holds more than 262144 values'],
     ['with a name without end', `{"${'n'.repeat(3_000_000)}": 1}`, 'has a name of 3000000 bytes'],
     ['with words without end', `[${'NaN'.repeat(500_000)}]`, 'holds more than 262144 values'],
+    ['of minus signs alone', '-'.repeat(configBounds.bytes), 'is not JSON'],
+    ['of words that are cut off', '-Infinit'.repeat(configBounds.bytes / 8), 'is not JSON'],
     ['that is a Git LFS pointer', 'version https://git-lfs.github.com/spec/v1\n', 'is a Git LFS pointer'],
     ['in UTF-16', Buffer.from('\ufeff{"a": 1}', 'utf16le'), 'is UTF-16 text; save it as UTF-8'],
     ['in Latin-1', Buffer.from('{"a": "\xfc"}', 'latin1'), 'is not UTF-8'],

@@ -197,6 +197,11 @@ describe('a damaged file is refused by name', () => {
     ['300,001 tensors', () => `{${'"a":{},'.repeat(300_000)}"b":{}}`, 'names 300001 tensors, more than'],
     ['lists without end', () => `{"a":${'['.repeat(5_000_000)}`, 'its header nests more than 3 deep'],
     ['five million values', () => `{"a":[${'0,'.repeat(5_000_000)}0]}`, 'holds more than 4194304 values'],
+    [
+      'a shape of four million texts',
+      () => `{"a":{"dtype":"F32","shape":[${'"",'.repeat(4_000_000)}0],"data_offsets":[0,0]}}`,
+      'tensor a: its header entry needs dtype, shape and data_offsets',
+    ],
     ['a text without end', () => `{"${'\\\\'.repeat(2_000_000)}`, 'its header'],
   ])('%s costs neither time nor memory', (_, header, expected) => {
     const path = file('model.safetensors', safetensors(header(), 0));
