@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { printableLines } from '../../src/api/index.ts';
 import { isAlreadyExists } from './api-error.ts';
 import type { ApiClient } from './client.ts';
 import { microTime } from './lease.ts';
@@ -68,7 +69,7 @@ export class EventRecorder {
    * @param action what was done, in CamelCase; by default the reason
    */
   event(object: KubeObject, type: EventType, reason: string, message: string, action = reason): void {
-    const note = cut(message);
+    const note = cut(printableLines(message));
     const now = new Date();
     const key = createHash('sha256')
       .update(JSON.stringify([object.metadata.uid ?? '', object.kind, type, reason, note]))

@@ -114,6 +114,12 @@ describe('the event recorder', () => {
     expect(note).toMatch(/^ä{500,}…$/);
   });
 
+  it('makes what pods say printable, and keeps its lines', async () => {
+    recorder().event(build, 'Warning', 'Failed', 'a\u001b[2Jb\u0007\u202Ec\nd');
+    await pass(0);
+    expect(written()[0]!.note).toBe('a\\u{1b}[2Jb\\u{7}\\u{202e}c\nd');
+  });
+
   it('flushes what waits, for a limited time', async () => {
     const events = recorder();
     api.before = () => new Promise((resolve) => setTimeout(resolve, 300));
