@@ -25,9 +25,10 @@ export class DiskLock implements LockPlace {
     this.#directory = lockDirectoryOf(path);
   }
 
-  async read(): Promise<Standing | undefined> {
+  async read(signal?: AbortSignal): Promise<Standing | undefined> {
     // The file may be followed by the next one between two looks.
     for (;;) {
+      signal?.throwIfAborted();
       const number = await this.#highest();
       if (number === undefined) return undefined;
       const text = await orAbsent(readHolder(this.#file(number)));
@@ -88,7 +89,10 @@ export class DiskLock implements LockPlace {
   async #numbers(): Promise<number[]> {
     if (!(await this.#checkOwn())) return [];
     const names = (await orAbsent(readdir(this.#directory))) ?? [];
-    return names.filter((name) => /^[0-9]{1,15}$/.test(name)).map(Number);
+    const numbers = names.filter((name) => /^[0-9]+$/.test(name));
+    for (const name of numbers)
+      if (!/^[1-9][0-9]{0,14}$/.test(name)) throw noLock(join(this.#directory, name));
+    return numbers.map(Number);
   }
 
   /** Whether the directory is there: through a link in its place, another one's files would go. */
@@ -116,9 +120,9 @@ async function readHolder(path: string): Promise<string> {
   }
 }
 
-const noLock = (path: string, stat: Stats) =>
+const noLock = (path: string, stat?: Stats) =>
   badSpec(
-    `${path}: ${stat.isSymbolicLink() ? 'is a symbolic link' : 'is not what a run makes there'}; nothing but the locks of runs may lie there: remove it`,
+    `${path}: ${stat?.isSymbolicLink() ? 'is a symbolic link' : 'is not what a run makes there'}; nothing but the locks of runs may lie there: remove it`,
   );
 
 async function orAbsent<T>(result: Promise<T>): Promise<T | undefined> {

@@ -208,4 +208,28 @@ describe('a lock beside which others may write', () => {
       `${'9'.repeat(15)}: no run has given so many signs of life: remove it`,
     );
   });
+
+  it.each(['007', '0', '9'.repeat(16), '9'.repeat(250)])(
+    'does not take %.20s for a number that a run has written',
+    async (name) => {
+      mkdirSync(lock());
+      writeFileSync(join(lock(), name), foreign({ released: true }));
+      await expect(takeLock(new DiskLock(join(directory, 'out')), options())).rejects.toThrow(
+        `${join(lock(), name)}: is not what a run makes there`,
+      );
+      expect(readdirSync(lock())).toEqual([name]);
+    },
+  );
+
+  it('goes on from the highest number that is taken for one', async () => {
+    mkdirSync(lock());
+    writeFileSync(join(lock(), '99999999999'), foreign({ released: true }));
+    await (await takeLock(new DiskLock(join(directory, 'out')), options())).release();
+    expect(existsSync(lock())).toBe(false);
+  });
+
+  it('is not looked at for who is stopped', async () => {
+    const place = new DiskLock(join(directory, 'out'));
+    await expect(place.read(AbortSignal.abort())).rejects.toThrow('aborted');
+  });
 });
