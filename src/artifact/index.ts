@@ -7,7 +7,7 @@ export {
   peekManifest,
   sealArtifact,
 } from './artifact.ts';
-export { readKeptJson } from './bounded-file.ts';
+export { boundedBytes, readKeptJson } from './bounded-file.ts';
 export { CheckedFiles } from './checked-files.ts';
 export { withStoreUris } from './copies.ts';
 export { canonicalJson, digestOf, fileDigest, sha256 } from './digest.ts';

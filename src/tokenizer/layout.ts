@@ -86,8 +86,8 @@ function* vocabularyOf(tokenizer: Json): Generator<[token: string, id: number]> 
     for (const [token, id] of Object.entries(vocab)) yield [token, Number(id)];
 }
 
-/** Characters that are looked through for special tokens, a second's worth or two: 256 tokens in a template of a megabyte. */
-const mostCompared = 2 ** 28;
+/** Characters of special tokens times those of the texts that they are looked for in: some seconds at worst, for looking may take both. */
+const mostCompared = 2 ** 31;
 
 /**
  * Checks that every token that a text may have has its row in the embedding. A special token without one may stand there
@@ -109,10 +109,10 @@ export function checkEmbedded(
   for (const { id, content, special: isSpecial } of addedTokens(tokenizer)) {
     if (isSpecial) special.add(content);
     if (id < rows) continue;
-    if (isSpecial) compared += written.length + processor.length;
+    if (isSpecial) compared += (written.length + processor.length) * content.length;
     if (compared > mostCompared)
       throw badModel(
-        `${file}: too many special tokens have numbers that the model's embedding has no row for (it has ${rows}) to look for each in what the tokenizer writes`,
+        `${file}: too many or too long special tokens have numbers that the model's embedding has no row for (it has ${rows}) to look for each in what the tokenizer writes`,
       );
     const used = !isSpecial || written.includes(content) || processor.includes(JSON.stringify(content));
     if (used) look(content, id);

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, type JsonBounds } from '../api/index.ts';
+import { boundedBytes } from '../artifact/index.ts';
 import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Limits } from './computing.ts';
 import { fromGguf } from './gguf.ts';
@@ -34,6 +35,7 @@ export function openTokenizer(directory: string, checkpoint?: Checkpoint, rows?:
   if (existsSync(file)) return make(readJson(file), readConfig(directory), file, rows);
   if (isInside(checkpoint)) {
     const { tokenizer, config } = fromGguf(checkpoint.metadata);
+    checkTemplate(config, directory);
     return make(tokenizer, config, directory, rows);
   }
   throw badModel(missing(directory));
@@ -67,7 +69,9 @@ function readConfig(directory: string): Json {
     join(directory, 'chat_template.jinja'),
   ];
   const config = existsSync(file) ? readJson(file) : {};
-  return existsSync(templateFile) ? { ...config, chat_template: readTemplate(templateFile) } : config;
+  if (existsSync(templateFile)) return { ...config, chat_template: readTemplate(templateFile) };
+  checkTemplate(config, file);
+  return config;
 }
 
 function make(tokenizer: Json, config: Json, file: string, rows: number | undefined): Tokenizer {
@@ -119,9 +123,16 @@ function specialTokensOf(config: Json): Record<string, string> {
 const largestTemplate = 2 ** 20;
 
 function readTemplate(file: string): string {
-  if (statSync(file).size > largestTemplate)
-    throw badModel(`${file}: is larger than ${largestTemplate / 2 ** 20} MiB`);
-  return new TextDecoder().decode(readFileSync(file));
+  const bytes = boundedBytes(file, largestTemplate);
+  if (bytes === 'too long') throw badModel(`${file}: is larger than ${largestTemplate / 2 ** 20} MiB`);
+  if (bytes === 'no file') throw badModel(`${file}: is no plain file`);
+  return new TextDecoder().decode(bytes);
+}
+
+function checkTemplate(config: Json, file: string): void {
+  const template = templateText(config['chat_template']);
+  if (template !== undefined && template.length > largestTemplate)
+    throw badModel(`${file}: its chat template is larger than ${largestTemplate / 2 ** 20} MiB`);
 }
 
 /** The largest in use (262,144 tokens, 514,906 merges) has a quarter of that. */

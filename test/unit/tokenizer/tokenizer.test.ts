@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -59,12 +60,33 @@ describe('tokenizer.json', () => {
     ['tokenizer.json', '['.repeat(100), 'tokenizer.json: '],
     ['tokenizer_config.json', 'null', 'tokenizer_config.json: is not a JSON object'],
     ['chat_template.jinja', 'x'.repeat(2 ** 20 + 1), 'chat_template.jinja: is larger than 1 MiB'],
+    [
+      'tokenizer_config.json',
+      JSON.stringify({ chat_template: 'x'.repeat(2 ** 20 + 1) }),
+      'tokenizer_config.json: its chat template is larger than 1 MiB',
+    ],
   ])('%s that holds %.10s is refused', (name, text, message) => {
     const place = mkdtempSync(join(directory, 'bad-'));
     writeTinyTokenizer(place);
     writeFileSync(join(place, name), text);
     expect(badModelOf(() => openTokenizer(place))).toContain(message);
   });
+
+  test.each(['tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja'])(
+    'a named pipe or a device in place of %s is refused, and not waited for',
+    (name) => {
+      for (const put of [
+        (path: string) => execFileSync('mkfifo', [path]),
+        (path: string) => symlinkSync('/dev/zero', path),
+      ]) {
+        const place = mkdtempSync(join(directory, 'pipe-'));
+        writeTinyTokenizer(place);
+        rmSync(join(place, name), { force: true });
+        put(join(place, name));
+        expect(badModelOf(() => openTokenizer(place))).toMatch(/: is (no plain|not a) file$/);
+      }
+    },
+  );
 
   test('none at all is refused; of an older kind it is said how it is made into one', () => {
     const place = mkdtempSync(join(directory, 'none-'));
@@ -108,18 +130,20 @@ describe('tokens that the embedding has no row for', () => {
   const image = { id: 257, content: '<image>', special: true };
   const added_tokens = [...(tinyTokenizer() as { added_tokens: object[] }).added_tokens, image];
 
-  test('are not looked for without end in a template without end', () => {
+  test('are not looked for without end in a long template', () => {
     const many = Array.from({ length: 20_000 }, (_, at) => ({
       id: 300 + at,
       content: `ab${at}`,
       special: true,
     }));
-    const config = { chat_template: 'x'.repeat(2 << 20) };
+    const config = { chat_template: 'x'.repeat(1 << 20) };
     expect(badModelOf(rowsOf({ added_tokens: [...added_tokens, ...many] }, config, 258))).toMatch(
-      /tokenizer\.json: too many special tokens have numbers that the model's embedding has no row for \(it has 258\)/,
+      /tokenizer\.json: too many or too long special tokens have numbers that the model's embedding has no row for \(it has 258\)/,
     );
     // None of those that have a row costs a look.
     rowsOf({ added_tokens: [...added_tokens, ...many] }, config, 30_000)();
+    const long = { id: 300, content: `${'x'.repeat(10_000)}y${'x'.repeat(10_000)}`, special: true };
+    expect(badModelOf(rowsOf({ added_tokens: [...added_tokens, long] }, config, 258))).toContain('too long');
   });
 
   test('are told when the model is opened, with the first of them', () => {
