@@ -1,9 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { badSpec, kinds } from '../api/index.ts';
-import { canonicalJson, writeWhole } from '../artifact/index.ts';
+import { boundedBytes, canonicalJson, readKeptJson, writeWhole } from '../artifact/index.ts';
 import { type FoundResource, gather } from './gather.ts';
 import type { ReportRecord } from './record.ts';
 
@@ -76,10 +76,14 @@ function resourcesIn(workDir: string): string[] {
     .filter((path) => existsSync(join(workDir, path, resourceFile)));
 }
 
+/** An API server takes none of more than some MiB. */
+const largestResource = 4 << 20;
+
 /** A damaged file is no resource, which gather() says. */
 function readYaml(file: string): unknown {
   try {
-    return parse(readFileSync(file, 'utf8'));
+    const bytes = boundedBytes(file, largestResource);
+    return typeof bytes === 'string' ? undefined : parse(new TextDecoder().decode(bytes));
   } catch {
     return undefined;
   }
@@ -89,7 +93,7 @@ function readRun(workDir: string): RunPlaces | undefined {
   const file = join(workDir, runFile);
   if (!existsSync(file)) return undefined;
   try {
-    return runSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return runSchema.parse(readKeptJson(file));
   } catch {
     throw badSpec(`${file}: is damaged; remove it, and name the claims with --mount CLAIM=DIR`);
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { canonicalJson, fileDigest, sha256 } from '../artifact/index.ts';
+import { canonicalJson, fileDigest, readKeptJson, sha256 } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import type { Cursor } from '../data/index.ts';
 import type { Emit } from '../progress/index.ts';
@@ -95,7 +95,7 @@ export function restoreState(directory: string, identity: string, state: Trainin
   for (const name of saved(directory).reverse()) {
     const path = join(directory, name);
     try {
-      const stored = unsealed(readFileSync(join(path, 'state.json'), 'utf8'));
+      const stored = unsealed(readKeptJson(join(path, 'state.json')));
       if (stored.identity !== identity) continue;
       const file = join(path, 'state.safetensors');
       if (fileDigest(file) !== stored.sha256)
@@ -127,9 +127,9 @@ function sealed(stored: StoredState): string {
   return JSON.stringify({ ...stored, seal: sha256(canonicalJson(stored)) });
 }
 
-/** @throws Error when the text is not what `sealed` wrote */
-function unsealed(text: string): StoredState {
-  const { seal, ...stored } = JSON.parse(text) as StoredState & { seal: string };
+/** @throws Error when the value is not what `sealed` wrote */
+function unsealed(value: unknown): StoredState {
+  const { seal, ...stored } = value as StoredState & { seal: string };
   if (seal !== sha256(canonicalJson(stored))) throw new Error('state.json is not what was written');
   // The standard error of a single row is NaN, which JSON writes as null.
   const record = JSON.stringify(stored.record);
@@ -139,7 +139,7 @@ function unsealed(text: string): StoredState {
 
 function identityOf(checkpoint: string): string | undefined {
   try {
-    return unsealed(readFileSync(join(checkpoint, 'state.json'), 'utf8')).identity;
+    return unsealed(readKeptJson(join(checkpoint, 'state.json'))).identity;
   } catch {
     return undefined;
   }

@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -95,6 +97,18 @@ test('a checkpoint of which any byte is another is passed over for the one befor
     }),
     { numRuns: 60 },
   );
+});
+
+test('one whose state.json is a named pipe or a device is passed over, and not waited for', () => {
+  for (const step of [2, 4]) saveState(directory, 'mine', stateAt(step));
+  const file = join(directory, 'step-00000004/state.json');
+  for (const put of [() => execFileSync('mkfifo', [file]), () => symlinkSync('/dev/zero', file)]) {
+    rmSync(file);
+    put();
+    const { state, warnings } = restored('mine');
+    expect(state).toEqual(stateAt(2));
+    expect(warnings).toEqual([expect.stringContaining('step-00000004 is damaged (is no file)')]);
+  }
 });
 
 test('a truncated or missing file too; with none left, training starts anew', () => {
