@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,6 +98,18 @@ describe('a work dir', () => {
     expect(gatherWorkDir(at('work'), { artifacts: at('artifacts') }).builds[0]?.similarity).toHaveProperty(
       'value',
     );
+  });
+
+  test('waits for no named pipe in place of its files', () => {
+    writeWorkDir();
+    const pipeAt = (path: string) => {
+      rmSync(at(path));
+      execFileSync('mkfifo', [at(path)]);
+    };
+    pipeAt('work/emulatorbuild/words/resource.yaml');
+    expect(gatherWorkDir(at('work'))).toMatchObject({ builds: [], unreadable: [expect.anything()] });
+    pipeAt('work/run.json');
+    expect(() => gatherWorkDir(at('work'))).toThrow(`${at('work/run.json')}: is damaged`);
   });
 
   test('another artifact in the same place is not taken for the resource', () => {
