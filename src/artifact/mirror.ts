@@ -23,6 +23,8 @@ export interface MirrorOptions {
   signal: AbortSignal;
   /** Asked before each change of a store; throws where nothing may be brought there any more. */
   beforePush?: () => Promise<void>;
+  /** Aborted when nothing may be brought any more: what is under way is broken off. */
+  lost?: () => AbortSignal | undefined;
 }
 
 /** Pauses between tries of a background push: a store may be away for a minute. */
@@ -111,7 +113,13 @@ export class Mirror {
     const store = await this.#writableStoreOf(copy);
     const { beforePush: mayChange } = this.#options;
     await mayChange?.();
-    await push(store, this.#copyOf(copy), { signal, exact, removable, mayChange });
+    const lost = this.#options.lost?.();
+    const either = lost === undefined ? signal : AbortSignal.any([signal, lost]);
+    try {
+      await push(store, this.#copyOf(copy), { signal: either, exact, removable, mayChange });
+    } catch (error) {
+      throw lost?.aborted ? lost.reason : error;
+    }
   }
 
   async #writableStoreOf(copy: Copy): Promise<WritableStore> {
@@ -154,7 +162,7 @@ export class Mirror {
         await this.push(path, what, { signal });
         return;
       } catch (error) {
-        if (pause === undefined) throw error;
+        if (pause === undefined || this.#options.lost?.()?.aborted) throw error;
         if (outdated()) return;
         await sleep(pause);
       }

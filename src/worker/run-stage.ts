@@ -49,6 +49,7 @@ export async function runStage(
     secrets,
     signal,
     beforePush: async () => await held?.check(),
+    lost: () => held?.lost,
   });
   try {
     checkPlaces(job);
