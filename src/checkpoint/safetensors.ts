@@ -11,10 +11,13 @@ const headerLimit = 100_000_000;
 /** An entry is an object with two lists, of a shape and two offsets. */
 const headerBounds = { bytes: headerLimit, depth: 3, values: 16 * mostTensors, name: longestName };
 
+/** PyTorch's own bound. */
+const mostDimensions = 64;
+
 const metadataSchema = mapOf(z.string());
 const entrySchema = z.object({
   dtype: z.string(),
-  shape: listOf(z.int().nonnegative()),
+  shape: listOf(z.int().nonnegative(), z.array(z.unknown()).max(mostDimensions)),
   data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
 });
 
@@ -88,7 +91,9 @@ const kindOf = (file: RandomAccessFile) => foreignKind(file.read(0, Math.min(fil
 function locate(file: RandomAccessFile, name: string, entry: unknown, start: number): Located {
   const parsed = entrySchema.safeParse(entry);
   if (!parsed.success)
-    throw badModel(`${file.path}: tensor ${name}: its header entry needs dtype, shape and data_offsets`);
+    throw badModel(
+      `${file.path}: tensor ${name}: its header entry needs dtype, shape (of at most ${mostDimensions} sizes) and data_offsets`,
+    );
   const { dtype, shape, data_offsets: offsets } = parsed.data;
   if (!Object.hasOwn(blocks, dtype) || isQuantised(dtype)) {
     throw badModel(`${file.path}: tensor ${name}: its dtype is none that safetensors has`);

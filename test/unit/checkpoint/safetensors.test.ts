@@ -97,6 +97,16 @@ describe('a damaged file is refused by name', () => {
     ['an entry without a shape', safetensors({ a: { dtype: 'F32' } }, 0), 'tensor a: its header entry needs'],
     ['a negative size', safetensors({ a: entry([-1], 0, 4) }, 4), 'tensor a: its header entry needs'],
     [
+      'a shape of a million sizes',
+      safetensors({ a: entry(Array<number>(1_000_000).fill(1), 0, 4) }, 4),
+      'tensor a: its header entry needs dtype, shape (of at most 64 sizes) and data_offsets',
+    ],
+    [
+      'a shape of a million texts',
+      safetensors({ a: { ...entry([], 0, 4), shape: Array<string>(1_000_000).fill('1') } }, 4),
+      'tensor a: its header entry needs dtype, shape (of at most 64 sizes) and data_offsets',
+    ],
+    [
       'a fraction of an offset',
       safetensors({ a: entry([1], 0.5, 4.5) }, 8),
       'tensor a: its header entry needs',
