@@ -1,4 +1,4 @@
-import { printableLines } from './printable.ts';
+import { printable } from './printable.ts';
 
 /** Why a stage stopped for good: the Failed condition's reason, with the worker's exit code beside it. */
 const exitCodes = {
@@ -14,13 +14,13 @@ export type ErrorReason = keyof typeof exitCodes;
 
 /**
  * An error that a user can act on. Its message names the field, row or file and what is right, and quotes no data; names that
- * came from outside are printable in it.
+ * came from outside are printable in it, and end no line of it: only a list of messages has several lines.
  */
 export class OffsiteError extends Error {
   readonly reason: ErrorReason;
 
-  constructor(reason: ErrorReason, message: string, options?: ErrorOptions) {
-    super(printableLines(message), options);
+  constructor(reason: ErrorReason, message: string | readonly string[], options?: ErrorOptions) {
+    super([message].flat().map(printable).join('\n'), options);
     this.name = 'OffsiteError';
     this.reason = reason;
   }
@@ -31,7 +31,7 @@ export class OffsiteError extends Error {
   }
 }
 
-export const badSpec = (message: string, options?: ErrorOptions) =>
+export const badSpec = (message: string | readonly string[], options?: ErrorOptions) =>
   new OffsiteError('BadSpec', message, options);
 export const badData = (message: string, options?: ErrorOptions) =>
   new OffsiteError('BadData', message, options);

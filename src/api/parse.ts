@@ -47,6 +47,6 @@ function nameOf(value: unknown): string {
   return typeof name === 'string' && name !== '' ? name : '(no name)';
 }
 
-function report(problems: readonly Problem[], subject: string): string {
-  return problems.map(({ field, reason }) => `${subject}: ${field}: ${reason}`).join('\n');
+function report(problems: readonly Problem[], subject: string): string[] {
+  return problems.map(({ field, reason }) => `${subject}: ${field}: ${reason}`);
 }

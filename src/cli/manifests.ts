@@ -36,12 +36,14 @@ export function loadManifests(paths: readonly string[]): LoadedResource[] {
         });
       } catch (error) {
         const { message } = error as Error;
-        problems.push(error instanceof OffsiteError ? message : `${file}: not valid YAML: ${message}`);
+        problems.push(
+          ...(error instanceof OffsiteError ? message.split('\n') : [`${file}: not valid YAML: ${message}`]),
+        );
       }
     }
   }
   problems.push(...duplicates(loaded), ...sharedOutputs(loaded));
-  if (problems.length > 0) throw badSpec(problems.join('\n'));
+  if (problems.length > 0) throw badSpec(problems);
   if (loaded.length === 0) {
     throw badSpec(
       `no resource in ${paths.join(', ')}: it takes EmulatorBuild, OffsiteTune or PlugIn manifests`,
@@ -89,7 +91,7 @@ export function inOrder(loaded: readonly LoadedResource[]): LoadedResource[] {
         );
       }),
   );
-  if (problems.length > 0) throw badSpec(problems.join('\n'));
+  if (problems.length > 0) throw badSpec(problems);
   const rank: readonly Resource['kind'][] = ['EmulatorBuild', 'OffsiteTune', 'PlugIn'];
   return [...loaded].sort((a, b) => rank.indexOf(a.resource.kind) - rank.indexOf(b.resource.kind));
 }

@@ -1,4 +1,4 @@
-import { OffsiteError, printableLines } from '../api/index.ts';
+import { OffsiteError, printable } from '../api/index.ts';
 import { StoreError, TakenOver } from '../artifact/index.ts';
 import { systemFaultOf } from './system-fault.ts';
 
@@ -36,8 +36,9 @@ export function failureOf(error: unknown): Failure {
     const { reason, message } = error;
     return { reason: reason === 'AccessDenied' ? reason : 'StoreUnavailable', message, exitCode: 1 };
   }
-  if (error instanceof TakenOver) return { reason: 'TakenOver', message: error.message, exitCode: 1 };
-  const message = printableLines(error instanceof Error ? error.message : String(error));
+  if (error instanceof TakenOver)
+    return { reason: 'TakenOver', message: printable(error.message), exitCode: 1 };
+  const message = printable(error instanceof Error ? error.message : String(error));
   const fault = systemFaultOf(error);
   if (fault !== undefined) {
     const { path } = error as NodeJS.ErrnoException;

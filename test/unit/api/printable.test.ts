@@ -3,13 +3,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   badModel,
+  badSpec,
   isPrintable,
   printable,
   printableJson,
   printableLines,
   setCondition,
 } from '../../../src/api/index.ts';
-import { StoreError } from '../../../src/artifact/index.ts';
+import { StoreError, TakenOver } from '../../../src/artifact/index.ts';
 import { summary } from '../../../src/cli/summary.ts';
 import { openTerminal } from '../../../src/progress/index.ts';
 import { failureOf } from '../../../src/worker/index.ts';
@@ -68,6 +69,18 @@ describe('a name from outside', () => {
     ],
   ])('is printable in %s', (_, message) => {
     expect(message()).toBe(`${tamed}: is damaged`);
+  });
+
+  it.each<[string, (name: string) => string]>([
+    ['an error', (name) => badModel(`tensor ${name}: is damaged`).message],
+    ['one of several', (name) => badSpec([`tensor ${name}: is damaged`]).message],
+    ["a store's error", (name) => new StoreError('Missing', `tensor ${name}: is damaged`).message],
+    ['any other error', (name) => failureOf(new Error(`tensor ${name}: is damaged`)).message],
+    ["another run's", (name) => failureOf(new TakenOver(`tensor ${name}: is damaged`)).message],
+  ])('begins no line of its own in %s', (_, message) => {
+    const text = message('x is fine\nAdapter DIR: good\n  sha256:1111');
+    expect(text).toMatch(/^tensor x is fine\\nAdapter DIR: good\\n {2}sha256:1111: is damaged/);
+    expect(isPrintable(text)).toBe(true);
   });
 
   it('is printable in the summary of a run', () => {
