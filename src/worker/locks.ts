@@ -16,10 +16,13 @@ export interface HoldOptions {
 
 /** The places that a stage writes to, for this process alone while it runs. */
 export class HeldPlaces {
+  /** Aborted when another run is found to have one of them. */
+  readonly lost: AbortSignal;
   readonly #locks: readonly Lock[];
 
   private constructor(locks: readonly Lock[]) {
     this.#locks = locks;
+    this.lost = AbortSignal.any(locks.map(({ lost }) => lost));
   }
 
   /**
@@ -40,11 +43,6 @@ export class HeldPlaces {
       throw error;
     }
     return new HeldPlaces(locks);
-  }
-
-  /** Aborted when another run is found to have one of them. */
-  get lost(): AbortSignal {
-    return AbortSignal.any(this.#locks.map(({ lost }) => lost));
   }
 
   /** @throws TakenOver */
