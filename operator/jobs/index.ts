@@ -1,22 +1,14 @@
 /** What the three kinds share: from a resource to its Jobs, and from its Jobs to its status. */
-export {
-  byOutput,
-  byOwner,
-  byReference,
-  type Caches,
-  type Followed,
-  openCaches,
-  ownerKey,
-  referenceKey,
-  typeOf,
-} from './caches.ts';
-export { decide } from './decide.ts';
-export { statusOf } from './dependencies.ts';
-export { type ExecuteOptions, execute } from './execute.ts';
-export type { JobSettings } from './job.ts';
-export { claimsOf } from './mounts.ts';
+
+export type { JobSettings } from './build/job.ts';
+export { claimsOf } from './build/mounts.ts';
+export { decide } from './decide/decide.ts';
+export { statusOf } from './decide/dependencies.ts';
+export { type Decision, latestAttempt, type Observed, type Refusal } from './decide/verdict.ts';
+export { type ExecuteOptions, execute } from './execute/execute.ts';
+export { ProgressWriter } from './execute/progress-writer.ts';
+export { Warnings } from './execute/warnings.ts';
 export { jobName, label, ours, specHashOf } from './names.ts';
-export { Notes } from './notes.ts';
 export {
   attemptOf,
   conditionOf,
@@ -28,13 +20,22 @@ export {
   since,
   workerRunsSince,
 } from './objects.ts';
-export { type ObserveOptions, observe, writesAlone } from './observe.ts';
+export {
+  byOutput,
+  byOwner,
+  byReference,
+  type Caches,
+  type Followed,
+  openCaches,
+  ownerKey,
+  referenceKey,
+  typeOf,
+} from './observe/caches.ts';
+export { Notes } from './observe/notes.ts';
+export { type ObserveOptions, observe, writesAlone } from './observe/observe.ts';
+export { Recent } from './observe/recent.ts';
 export { Entrances, outputKey, writesOf } from './outputs.ts';
 export { type Power, powers } from './powers.ts';
-export { ProgressWriter } from './progress-writer.ts';
-export { Recent } from './recent.ts';
 export type { Credentials, Reports } from './reports.ts';
-export { readSpec } from './spec.ts';
+export { readSpec } from './spec/check.ts';
 export * from './stages.ts';
-export { type Decision, latestAttempt, type Observed, type Refusal } from './verdict.ts';
-export { Warnings } from './warnings.ts';

@@ -1,19 +1,13 @@
 /** A small controller runtime: raw JSON objects over the Kubernetes API, caches, queues, one leader, events, health. */
-export { ApiError, isAlreadyExists, isConflict, isGone, isNotFound } from './api-error.ts';
-export { ApiClient } from './client.ts';
+export { ApiError, isAlreadyExists, isConflict, isGone, isNotFound } from './api/api-error.ts';
+export { ApiClient } from './api/client.ts';
 export type {
   ApplyOptions,
   ClientOptions,
   DeleteOptions,
   ListOptions,
   WatchOptions,
-} from './client-options.ts';
-export { Controller, type ControllerOptions, type Outcome } from './controller.ts';
-export { EventRecorder, type EventRecorderOptions, type EventType } from './events.ts';
-export { Informer, type InformerOptions } from './informer.ts';
-export { LeaderElection, type LeaderElectionOptions } from './leader-election.ts';
-export { type Log, operatorLog, toldOf } from './log.ts';
-export { RuntimeMetrics } from './metrics.ts';
+} from './api/client-options.ts';
 export {
   apiVersionOf,
   isNewer,
@@ -25,11 +19,17 @@ export {
   type OwnerReference,
   type ResourceType,
   splitKey,
-} from './objects.ts';
+} from './api/objects.ts';
+export * from './api/resource-types.ts';
+export type { Credentials } from './api/transport.ts';
+export type { WatchEvent } from './api/watch.ts';
+export { Controller, type ControllerOptions, type Outcome } from './control/controller.ts';
+export { EventRecorder, type EventRecorderOptions, type EventType } from './control/events.ts';
+export { Informer, type InformerOptions } from './control/informer.ts';
+export { LeaderElection, type LeaderElectionOptions } from './control/leader-election.ts';
+export { type HealthServer, type HealthServerOptions, startHealthServer } from './control/server.ts';
+export { type ProcessOptions, runUntilTold } from './control/shutdown.ts';
+export { WorkQueue } from './control/work-queue.ts';
+export { type Log, operatorLog, toldOf } from './log.ts';
+export { RuntimeMetrics } from './metrics.ts';
 export { RateLimit } from './rate-limit.ts';
-export * from './resource-types.ts';
-export { type HealthServer, type HealthServerOptions, startHealthServer } from './server.ts';
-export { type ProcessOptions, runUntilTold } from './shutdown.ts';
-export type { Credentials } from './transport.ts';
-export type { WatchEvent } from './watch.ts';
-export { WorkQueue } from './work-queue.ts';

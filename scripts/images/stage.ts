@@ -53,8 +53,8 @@ async function stageWorker(directory: string, architecture: Architecture): Promi
     ...common,
     // The files of other threads and processes are named by URL, which no bundler follows.
     entryPoints: [
-      'src/worker/main.ts',
-      'src/worker/compute.ts',
+      'src/worker/pod/main.ts',
+      'src/worker/thread/compute.ts',
       'src/data/parquet-thread.ts',
       'src/tokenizer/program/main.ts',
       'src/tokenizer/program/work.ts',

@@ -1,4 +1,13 @@
-export { type Mounts, overlap, realPlace, resolveUri } from './address.ts';
+export { type Mounts, overlap, realPlace, resolveUri } from './address/address.ts';
+export { withStoreUris } from './address/copies.ts';
+export { checkpointsOf, type WorkOwner, type WorkPlaces, workPlacesOf } from './address/work-places.ts';
+export { boundedBytes, readKeptJson } from './bounded-file.ts';
+export { problemOfPath } from './inner-path.ts';
+export { type Alike, inPlace, type Keeper } from './keeper.ts';
+export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './lock/lock.ts';
+export { DiskLock } from './lock/on-disk.ts';
+export { CheckedFiles } from './manifest/checked-files.ts';
+export { canonicalJson, digestOf, fileDigest, sha256 } from './manifest/digest.ts';
 export {
   type ArtifactKind,
   type Manifest,
@@ -6,16 +15,8 @@ export {
   openArtifact,
   peekManifest,
   sealArtifact,
-} from './artifact.ts';
-export { boundedBytes, readKeptJson } from './bounded-file.ts';
-export { CheckedFiles } from './checked-files.ts';
-export { withStoreUris } from './copies.ts';
-export { canonicalJson, digestOf, fileDigest, sha256 } from './digest.ts';
-export { problemOfPath } from './inner-path.ts';
-export { type Alike, inPlace, type Keeper } from './keeper.ts';
-export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './lock.ts';
-export { DiskLock } from './lock-on-disk.ts';
-export { Mirror } from './mirror.ts';
+} from './manifest/manifest.ts';
+export { Mirror } from './mirror/mirror.ts';
 export {
   besideOf,
   clearBeside,
@@ -25,8 +26,7 @@ export {
   refuseUnknown,
   writeArtifact,
   writeSharedArtifact,
-} from './replace-directory.ts';
-export { StoreError } from './store.ts';
-export { writeWhole } from './whole.ts';
-export { checkpointsOf, type WorkOwner, type WorkPlaces, workPlacesOf } from './work.ts';
-export { checkWritable } from './writable.ts';
+} from './output/replace-directory.ts';
+export { checkWritable } from './output/writable.ts';
+export { StoreError } from './stores/store.ts';
+export { writeWhole } from './write-whole.ts';

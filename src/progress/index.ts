@@ -1,10 +1,10 @@
-export { whyUnreachable } from './connection.ts';
-export * from './consume.ts';
 export * from './estimate.ts';
 export * from './events.ts';
-export { addressOf, type EventFilter, type EventMessage, subjectOf } from './message.ts';
-export * from './nats.ts';
-export * from './open-terminal.ts';
+export * from './nats/consume.ts';
+export { addressOf, type EventFilter, type EventMessage, subjectOf } from './nats/message.ts';
+export * from './nats/publish.ts';
+export { whyUnreachable } from './nats/reachability.ts';
+export * from './nats/watch.ts';
+export * from './terminal/open.ts';
+export { duration } from './terminal/words.ts';
 export type { FinishedResource, ResourceIdentity, Terminal } from './terminal.ts';
-export * from './watch.ts';
-export { duration } from './words.ts';

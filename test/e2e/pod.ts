@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const main = fileURLToPath(new URL('../../src/worker/main.ts', import.meta.url));
+const main = fileURLToPath(new URL('../../src/worker/pod/main.ts', import.meta.url));
 
 export interface PodEnd {
   code: number | null;

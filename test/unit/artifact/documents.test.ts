@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Response } from 'undici';
 import { expect, it, test } from 'vitest';
-import { documentOf } from '../../../src/artifact/http.ts';
 import { resolveUri } from '../../../src/artifact/index.ts';
+import { documentOf } from '../../../src/artifact/stores/http.ts';
 import { badNames } from '../../hostile/index.ts';
 
 const answer = (chunks: AsyncIterable<Uint8Array>) => new Response(chunks as never);

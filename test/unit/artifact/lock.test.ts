@@ -10,10 +10,10 @@ import {
   lockTimes,
   TakenOver,
   takeLock,
-} from '../../../src/artifact/lock.ts';
-import { StoreLock } from '../../../src/artifact/lock-in-store.ts';
-import { DiskLock } from '../../../src/artifact/lock-on-disk.ts';
-import type { WritableStore, WriteCondition } from '../../../src/artifact/store.ts';
+} from '../../../src/artifact/lock/lock.ts';
+import { DiskLock } from '../../../src/artifact/lock/on-disk.ts';
+import { StoreLock } from '../../../src/artifact/mirror/lock-in-store.ts';
+import type { WritableStore, WriteCondition } from '../../../src/artifact/stores/store.ts';
 
 /** A store of small objects; a server that is not conditional writes whatever it is told. */
 class TextStore {

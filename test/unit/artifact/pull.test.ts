@@ -16,9 +16,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { printable } from '../../../src/api/index.ts';
 import { itself } from '../../../src/artifact/inner-path.ts';
-import { pull } from '../../../src/artifact/pull.ts';
-import type { Store, StoredObject } from '../../../src/artifact/store.ts';
-import { StoreCopy } from '../../../src/artifact/store-copy.ts';
+import { pull } from '../../../src/artifact/mirror/pull.ts';
+import { StoreCopy } from '../../../src/artifact/mirror/store-copy.ts';
+import type { Store, StoredObject } from '../../../src/artifact/stores/store.ts';
 import { badNames, badPairs } from '../../hostile/index.ts';
 
 /** A store that says and sends whatever the test wants. */

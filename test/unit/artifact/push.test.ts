@@ -5,9 +5,9 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { push } from '../../../src/artifact/push.ts';
-import type { Outgoing, WritableStore } from '../../../src/artifact/store.ts';
-import { StoreCopy } from '../../../src/artifact/store-copy.ts';
+import { push } from '../../../src/artifact/mirror/push.ts';
+import { StoreCopy } from '../../../src/artifact/mirror/store-copy.ts';
+import type { Outgoing, WritableStore } from '../../../src/artifact/stores/store.ts';
 
 /** A store in memory that tells of each object that came or went. */
 class MemoryStore implements WritableStore {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { ownerReference } from '../../../operator/jobs/build/job.ts';
 import {
   type Decision,
   Entrances,
@@ -8,7 +9,6 @@ import {
   Recent,
   typeOf,
 } from '../../../operator/jobs/index.ts';
-import { ownerReference } from '../../../operator/jobs/job.ts';
 import { type ApiClient, ApiError, type KubeObject } from '../../../operator/runtime/index.ts';
 import { resource } from './fixtures.ts';
 

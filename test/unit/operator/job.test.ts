@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { runHashOf } from '../../../operator/jobs/build/job.ts';
 import type { JobSettings } from '../../../operator/jobs/index.ts';
-import { runHashOf } from '../../../operator/jobs/job.ts';
 import { jobName, specHashOf } from '../../../operator/jobs/names.ts';
 import type { Kind } from '../../../src/api/index.ts';
 import { completed, digestOf, resource, World } from './fixtures.ts';

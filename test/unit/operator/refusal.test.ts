@@ -1,6 +1,6 @@
 /** Whose fault it is that the API server refuses a Job: only what the resource's own template sets is final. */
 import { describe, expect, it } from 'vitest';
-import { isOwnTemplatesFault } from '../../../operator/jobs/refusal.ts';
+import { isOwnTemplatesFault } from '../../../operator/jobs/execute/refusal.ts';
 import { ApiError, type KubeObject } from '../../../operator/runtime/index.ts';
 import { resource, World } from './fixtures.ts';
 

@@ -3,7 +3,7 @@ import { describe, expect, it, test } from 'vitest';
 import { Reports } from '../../../operator/progress/index.ts';
 import { Results } from '../../../operator/progress/results.ts';
 import type { StageEvent } from '../../../src/progress/index.ts';
-import { decodeMessage } from '../../../src/progress/message.ts';
+import { decodeMessage } from '../../../src/progress/nats/message.ts';
 
 const run = { namespace: 'data', kind: 'EmulatorBuild', name: 'words', uid: 'u' };
 const reports = () => new Reports({ url: 'nats://127.0.0.1:1' });

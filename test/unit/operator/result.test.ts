@@ -1,6 +1,6 @@
 /** Of a result only what the status knows goes there: the API server refuses a status with more as a whole. */
 import { expect, it } from 'vitest';
-import { resultFields, settle } from '../../../operator/jobs/result.ts';
+import { resultFields, settle } from '../../../operator/jobs/decide/result.ts';
 import { rules } from '../../../operator/offsite-tune/index.ts';
 import { artifact } from './fixtures.ts';
 

@@ -1,8 +1,8 @@
 /** The kubelet cuts what the containers of a pod leave behind to 12 KiB in all: what is left of a message is read. */
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
-import { terminationOf } from '../../../operator/jobs/termination.ts';
-import { terminationMessage } from '../../../src/worker/termination.ts';
+import { terminationOf } from '../../../operator/jobs/pods/termination.ts';
+import { terminationMessage } from '../../../src/worker/pod/termination.ts';
 import { artifact, completed, digestOf, ended, pod, resource, World } from './fixtures.ts';
 
 const job = resource('OffsiteTune');

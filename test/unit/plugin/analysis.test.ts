@@ -16,7 +16,7 @@ import {
   summaryOf,
   variantsOf,
 } from '../../../src/plugin/analysis/index.ts';
-import { terminationMessage } from '../../../src/worker/termination.ts';
+import { terminationMessage } from '../../../src/worker/pod/termination.ts';
 
 const plugged = { depth: 4, transferLayers: [3, 0], coefficient: 1 };
 const both = ['delete', 'rewind'] as ('delete' | 'rewind')[];

@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { drawStage } from '../../../src/progress/bars.ts';
 import { duration, openTerminal, type StageEvent } from '../../../src/progress/index.ts';
-import { LinesTerminal } from '../../../src/progress/lines.ts';
+import { drawStage } from '../../../src/progress/terminal/bars.ts';
+import { LinesTerminal } from '../../../src/progress/terminal/lines.ts';
 
 const words = { kind: 'OffsiteTune', metadata: { name: 'words' } };
 

@@ -13,11 +13,11 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { parseResource } from '../../../src/api/index.ts';
 import { Mirror } from '../../../src/artifact/index.ts';
-import { checkConfined } from '../../../src/worker/confined.ts';
 import type { StageJob } from '../../../src/worker/job.ts';
-import { examineOutput, markOutput, tidyOutput } from '../../../src/worker/owner.ts';
 import { outputOf, workOf } from '../../../src/worker/places.ts';
-import { runStage } from '../../../src/worker/run-stage.ts';
+import { checkConfined } from '../../../src/worker/stage/confined.ts';
+import { examineOutput, markOutput, tidyOutput } from '../../../src/worker/stage/owner.ts';
+import { runStage } from '../../../src/worker/stage/run-stage.ts';
 import { tinyManifests } from '../../tiny/index.ts';
 
 let root: string;

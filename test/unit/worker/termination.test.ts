@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { terminationMessage } from '../../../src/worker/termination.ts';
+import { terminationMessage } from '../../../src/worker/pod/termination.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
 const artifact = { uri: 'pvc://artifacts/words', digest, sizeBytes: 123 };

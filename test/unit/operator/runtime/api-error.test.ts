@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { apiErrorFrom } from '../../../../operator/runtime/api-error.ts';
+import { apiErrorFrom } from '../../../../operator/runtime/api/api-error.ts';
 import { ApiError } from '../../../../operator/runtime/index.ts';
 
 const askedBy = (retryAfter: string | undefined, details: object = {}) =>

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { isFree, type Lease, observe } from '../../../../operator/runtime/api/lease.ts';
 import { LeaderElection, type LeaderElectionOptions } from '../../../../operator/runtime/index.ts';
-import { isFree, type Lease, observe } from '../../../../operator/runtime/lease.ts';
 import { MemoryApi } from './memory-api.ts';
 
 const quiet = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };

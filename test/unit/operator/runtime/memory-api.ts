@@ -1,5 +1,5 @@
+import type { Answer, Request, Transport } from '../../../../operator/runtime/api/transport.ts';
 import { ApiClient } from '../../../../operator/runtime/index.ts';
-import type { Answer, Request, Transport } from '../../../../operator/runtime/transport.ts';
 import { configFor } from './fake-api.ts';
 
 interface Stored {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { KubeTransport } from '../../../../operator/runtime/api/transport.ts';
 import { backoffAfter } from '../../../../operator/runtime/backoff.ts';
 import {
   RateLimit,
@@ -10,7 +11,6 @@ import {
   runUntilTold,
   startHealthServer,
 } from '../../../../operator/runtime/index.ts';
-import { KubeTransport } from '../../../../operator/runtime/transport.ts';
 
 const quiet = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
 afterEach(() => void vi.useRealTimers());

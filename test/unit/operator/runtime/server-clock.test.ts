@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { ServerClock } from '../../../../operator/runtime/server-clock.ts';
+import { ServerClock } from '../../../../operator/runtime/api/server-clock.ts';
 
 it('is within a second of the server’s time, whatever this machine’s clock says, and does not jump about', () => {
   fc.assert(

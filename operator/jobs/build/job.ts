@@ -1,0 +1,324 @@
+/** Builds the Job of one stage, from what the resource says and nothing else: the same input gives the same Job. */
+import { fingerprint, type Kind, type Resource } from '../../../src/api/index.ts';
+import type { KubeObject } from '../../runtime/index.ts';
+import { annotation, credentialsName, jobName, label, ours } from '../names.ts';
+import { workerContainer } from '../objects.ts';
+import type { Power } from '../powers.ts';
+import type { Input, Inputs, StageWork } from '../stages.ts';
+import { isMapping, type Json, merge } from '../template.ts';
+import { mountsOf } from './mounts.ts';
+import { requestsOf, withTemplate } from './requests.ts';
+
+/** What an installation decides for all pods. */
+export interface JobSettings {
+  readonly image: string;
+  /** For provider cuda; `image` when absent. */
+  readonly cudaImage?: string | undefined;
+  readonly imagePullPolicy?: string | undefined;
+  /** Hosts that pods may ask over HTTPS; any when empty. */
+  readonly httpsHosts?: readonly string[];
+  /** What a resource's template may ask for beyond the objects of its namespace; nothing when absent. */
+  readonly allowInTemplates?: readonly Power[];
+  /** Pod templates under every resource's own, each over those before it. */
+  readonly templates?: readonly Json[] | undefined;
+  /** The same, over `templates`, for provider cuda. */
+  readonly cudaTemplates?: readonly Json[] | undefined;
+  /** Where pods report; they do not when absent. */
+  readonly natsUrl?: string | undefined;
+  /** Whether each Job has a Secret with credentials for NATS. */
+  readonly natsCredentials?: boolean;
+}
+
+export interface JobInput {
+  /** The resource as it is stored: apiVersion, kind, metadata and the spec as it was written. */
+  readonly object: KubeObject;
+  /** The same, with defaults. */
+  readonly resource: Resource;
+  readonly work: StageWork;
+  readonly inputs: Inputs;
+  readonly attempt: number;
+  readonly specHash: string;
+  readonly modelBytes?: number | undefined;
+}
+
+/** An attempt is another one when its spec, beyond what a running Job can ignore, is another. */
+export function runHashOf({ kind, spec }: KubeObject): string {
+  const { suspend: _, ttlSecondsAfterFinished: __, ...run } = spec as Json;
+  return fingerprint({ kind, run }).slice(0, 16);
+}
+
+export const inputsHashOf = (inputs: Inputs): string => fingerprint(addressesOf(inputs)).slice(0, 16);
+
+/** The inputs as the status and the worker see them: address and digest. */
+export function addressesOf(inputs: Inputs): Partial<Record<keyof Inputs, Input>> {
+  return Object.fromEntries(Object.entries(inputs).map(([name, { uri, digest }]) => [name, { uri, digest }]));
+}
+
+export function buildJob(input: JobInput, settings: JobSettings): KubeObject {
+  const { object, resource, work, attempt, specHash } = input;
+  const { name, namespace = 'default', uid = '' } = object.metadata;
+  const jobLabels = {
+    ...ours,
+    [label.name]: 'offsite-tuning',
+    [label.component]: 'worker',
+    [label.ownerKind]: object.kind,
+    [label.ownerName]: name,
+    [label.ownerUid]: uid,
+    [label.stage]: work.stage,
+    [label.attempt]: String(attempt),
+  };
+  const queue = queueLabels(object);
+  const { activeDeadlineSeconds } = resource.spec;
+  const theirs = templatesFor(resource, settings);
+  const marked = theirs.reduce<Json>(merge, {});
+  const job = jobName(name, work.stage, { specHash, attempt });
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: {
+      name: job,
+      namespace,
+      labels: { ...markOf(marked, 'labels'), ...queue, ...jobLabels },
+      annotations: {
+        ...markOf(marked, 'annotations'),
+        [annotation.queue]: queueOf(object),
+        [annotation.run]: runHashOf(object),
+        [annotation.inputs]: inputsHashOf(input.inputs),
+      },
+      ownerReferences: [ownerReference(object)],
+    },
+    spec: {
+      // Kueue lets a Job run by taking suspend away; without a queue nobody would.
+      ...(queueName in queue && { suspend: true }),
+      ...(work.shards !== undefined && {
+        completionMode: 'Indexed',
+        completions: work.shards,
+        parallelism: work.shards,
+      }),
+      ...triesOf(input),
+      ...(activeDeadlineSeconds !== undefined && { activeDeadlineSeconds }),
+      podReplacementPolicy: 'Failed',
+      podFailurePolicy,
+      template: podTemplate(input, settings, theirs, job, jobLabels),
+    },
+  };
+}
+
+/** Each shard has tries of its own: what ends all of them at once, such as a store that is away, is one failure of each. */
+function triesOf({ resource: { spec }, work }: JobInput): Json {
+  const { backoffLimit } = spec;
+  return work.shards === undefined
+    ? { backoffLimit }
+    : { backoffLimitPerIndex: backoffLimit, maxFailedIndexes: 0 };
+}
+
+/** What a pod template says of its pods' metadata goes on their Job, too: policies ask for labels there. */
+function markOf(template: Json, field: 'labels' | 'annotations'): Record<string, string> {
+  const metadata = isMapping(template['metadata']) ? template['metadata'] : {};
+  const marks = isMapping(metadata[field]) ? (metadata[field] as Record<string, string>) : {};
+  return Object.fromEntries(Object.entries(marks).filter(([name]) => !isMeantForPods(name)));
+}
+
+/** Queues and Kubernetes' own controllers act on these. */
+const isMeantForPods = (name: string) => /^(kueue\.x-k8s|batch\.kubernetes)\.io\//.test(name);
+
+export function ownerReference({ apiVersion, kind, metadata: { name, uid = '' } }: KubeObject) {
+  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
+}
+
+export const queueName = 'kueue.x-k8s.io/queue-name';
+
+/** The queue that a resource asks for; empty where it asks for none. */
+export const queueOf = ({ metadata }: KubeObject): string => metadata.labels?.[queueName] ?? '';
+
+const queueLabels = ({ metadata }: KubeObject): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(metadata.labels ?? {}).filter(([name]) => name.startsWith('kueue.x-k8s.io/')),
+  );
+
+/** In this order: what the worker says is final; what the cluster did to it, and its own leaving in time, is no failure. */
+const podFailurePolicy = {
+  rules: [
+    {
+      action: 'FailJob',
+      onExitCodes: {
+        containerName: workerContainer,
+        operator: 'In',
+        values: [10, 11, 12, 13, 14, 15, 16, 17, 18, 19],
+      },
+    },
+    { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+    { action: 'Ignore', onExitCodes: { containerName: workerContainer, operator: 'In', values: [143] } },
+    // Taken away before a node was found for it: nothing of it ever ran.
+    { action: 'Ignore', onPodConditions: [{ type: 'PodScheduled', status: 'False' }] },
+  ],
+};
+
+/** The installation's templates, each over those before it. */
+export const installedTemplates = (
+  { spec }: Resource,
+  { templates = [], cudaTemplates = [] }: JobSettings,
+): Json[] => [...templates, ...(spec.engine.provider === 'cuda' ? cudaTemplates : [])];
+
+/** These, and over them the resource's. */
+const templatesFor = (resource: Resource, settings: JobSettings): Json[] => [
+  ...installedTemplates(resource, settings),
+  resource.spec.template ?? {},
+];
+
+/** Our defaults, under `theirs`, each over those before it, under what must be so. */
+function podTemplate(
+  input: JobInput,
+  settings: JobSettings,
+  theirs: readonly Json[],
+  job: string,
+  labels: Record<string, string>,
+): Json {
+  const { resource, work, modelBytes } = input;
+  const { engine } = resource.spec;
+  const cuda = engine.provider === 'cuda';
+  const defaults = {
+    spec: {
+      terminationGracePeriodSeconds: 60,
+      enableServiceLinks: false,
+      securityContext: {
+        runAsUser: 65532,
+        runAsGroup: 65532,
+        fsGroup: 65532,
+        fsGroupChangePolicy: 'OnRootMismatch',
+      },
+      ...(cuda && { tolerations: [{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }] }),
+      containers: [
+        {
+          name: workerContainer,
+          image: (cuda && settings.cudaImage) || settings.image,
+          ...(settings.imagePullPolicy && { imagePullPolicy: settings.imagePullPolicy }),
+          // A store that is named without keys must not be opened as the node.
+          env: [{ name: 'AWS_EC2_METADATA_DISABLED', value: 'true' }],
+        },
+      ],
+      volumes: [
+        { name: 'scratch', emptyDir: {} },
+        { name: 'tmp', emptyDir: {} },
+      ],
+    },
+  };
+  // One after the other: a null in any takes away what those under it say.
+  const template = theirs.reduce<Json>(merge, defaults);
+  const { volumes, volumeMounts } = mountsOf(work);
+  const nats = natsOf(settings, job);
+  const must = {
+    metadata: { labels },
+    spec: {
+      restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [
+        {
+          name: workerContainer,
+          resources: withTemplate(requestsOf(engine, work, modelBytes), workerOf(template)['resources']),
+          env: [
+            { name: 'OFFSITE_JOB', value: JSON.stringify(jobText(input)) },
+            { name: 'OFFSITE_SCRATCH', value: '/scratch' },
+            { name: 'HOME', value: '/tmp' },
+            // onnxruntime posts to its maker otherwise.
+            { name: 'ORT_DISABLE_TELEMETRY', value: '1' },
+            ...graceOf(template),
+            ...hostsOf(settings),
+            ...nats.env,
+            ...asUsual,
+          ].map(literal),
+          // A worker that has ended writes no more.
+          restartPolicy: null,
+          restartPolicyRules: null,
+          volumeMounts: [
+            { name: 'scratch', mountPath: '/scratch' },
+            { name: 'tmp', mountPath: '/tmp' },
+            ...volumeMounts,
+            ...nats.volumeMounts,
+          ],
+          terminationMessagePath: '/dev/termination-log',
+          terminationMessagePolicy: 'File',
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            privileged: false,
+            readOnlyRootFilesystem: true,
+            runAsNonRoot: true,
+            capabilities: { drop: ['ALL'], add: null },
+            seccompProfile: { type: 'RuntimeDefault' },
+          },
+        },
+      ],
+      ...(volumes.length + nats.volumes.length > 0 && { volumes: [...volumes, ...nats.volumes] }),
+    },
+  };
+  return merge(template, must);
+}
+
+/** Settings of the worker that nothing in a cluster may change: where its places are, and how long another's lock holds. */
+const asUsual = [
+  'OFFSITE_CLAIMS',
+  'OFFSITE_SECRETS',
+  'OFFSITE_NATS',
+  'OFFSITE_TERMINATION_LOG',
+  'OFFSITE_LOCK_SECONDS',
+].map((name) => ({ name, value: '' }));
+
+/** The kubelet puts variables in the place of `$(NAME)`, and `$` in that of `$$`: what we say is no such text. */
+const literal = ({ name, value }: { readonly name: string; readonly value: string }) => ({
+  name,
+  value: value.replaceAll('$', '$$$$'),
+});
+
+/** The template's own entry for our container. */
+export function workerOf(template: Json): Json {
+  const spec = isMapping(template['spec']) ? template['spec'] : {};
+  const containers = Array.isArray(spec['containers']) ? spec['containers'] : [];
+  const worker: unknown = containers.find((entry) => isMapping(entry) && entry['name'] === workerContainer);
+  return isMapping(worker) ? worker : {};
+}
+
+/** What the worker is to do: the resource without its template, references resolved. */
+function jobText({ object, work, inputs, attempt }: JobInput): Json {
+  const { apiVersion, kind, metadata, spec } = object;
+  const { name, namespace, uid, generation } = metadata;
+  const { template: _, ...rest } = spec as Json;
+  const withSecrets = Object.entries(inputs).map(([input, { uri, digest, secret }]) => [
+    input,
+    { uri, digest, ...(secret !== undefined && { secretRef: { name: secret } }) },
+  ]);
+  return {
+    stage: work.stage,
+    attempt,
+    resource: { apiVersion, kind: kind as Kind, metadata: { name, namespace, uid, generation }, spec: rest },
+    ...Object.fromEntries(withSecrets),
+    ...(work.shards !== undefined && { shards: work.shards }),
+  };
+}
+
+/** Seconds that a pod has which states none. */
+const kubernetesGrace = 30;
+
+/** The worker leaves a little before the kubelet would kill it: that would count as a failure. */
+function graceOf(template: Json) {
+  const grace = (template['spec'] as Json)['terminationGracePeriodSeconds'] ?? kubernetesGrace;
+  if (typeof grace !== 'number') return [];
+  const value = grace > 20 ? grace - 10 : Math.floor(grace / 2);
+  return [{ name: 'OFFSITE_GRACE_SECONDS', value: String(value) }];
+}
+
+function hostsOf({ httpsHosts = [] }: JobSettings) {
+  return httpsHosts.length === 0 ? [] : [{ name: 'OFFSITE_HTTPS_HOSTS', value: httpsHosts.join(',') }];
+}
+
+function natsOf({ natsUrl, natsCredentials }: JobSettings, job: string) {
+  const env = natsUrl === undefined ? [] : [{ name: 'OFFSITE_NATS_URL', value: natsUrl }];
+  if (natsUrl === undefined || !natsCredentials) return { env, volumes: [], volumeMounts: [] };
+  // Without its credentials a pod goes on all the same, and does not report.
+  const secret = { secretName: credentialsName(job), optional: true, defaultMode: 0o440 };
+  return {
+    env,
+    volumes: [{ name: 'offsite-nats', secret }],
+    volumeMounts: [{ name: 'offsite-nats', mountPath: '/etc/offsite/nats', readOnly: true }],
+  };
+}

@@ -1,0 +1,48 @@
+/** Which claims and Secrets a stage's pod sees: those of its own places, read-only unless it writes there. */
+import { claimOf } from '../addresses.ts';
+import type { Place, StageWork } from '../stages.ts';
+import type { Json } from '../template.ts';
+
+export interface Mounts {
+  readonly volumes: readonly Json[];
+  readonly volumeMounts: readonly Json[];
+}
+
+/** Volumes and mounts: claims at /mnt/claims/<claim>, Secrets at /etc/offsite/secrets/<name>. */
+export function mountsOf({ reads, writes }: StageWork): Mounts {
+  const written = new Set(claimsOf(writes));
+  const claims = claimsOf([...reads, ...writes]);
+  const secrets = [
+    ...new Set([...reads, ...writes].flatMap(({ secret }) => (secret === undefined ? [] : [secret]))),
+  ].sort();
+  return {
+    volumes: [
+      ...claims.map((claimName, i) => ({ name: claimVolume(i), persistentVolumeClaim: { claimName } })),
+      ...secrets.map((secretName, i) => ({
+        name: secretVolume(i),
+        secret: { secretName, defaultMode: 0o440 },
+      })),
+    ],
+    volumeMounts: [
+      ...claims.map((claim, i) => ({
+        name: claimVolume(i),
+        mountPath: `/mnt/claims/${claim}`,
+        ...(!written.has(claim) && { readOnly: true }),
+      })),
+      ...secrets.map((secret, i) => ({
+        name: secretVolume(i),
+        mountPath: `/etc/offsite/secrets/${secret}`,
+        readOnly: true,
+      })),
+    ],
+  };
+}
+
+/** The claims' names, each once, in order. */
+export function claimsOf(places: readonly Place[]): string[] {
+  return [...new Set(places.flatMap(({ uri }) => claimOf(uri) ?? []))].sort();
+}
+
+// A claim's name may be longer than a volume's, so volumes are counted.
+const claimVolume = (i: number) => `offsite-claim-${i}`;
+const secretVolume = (i: number) => `offsite-secret-${i}`;

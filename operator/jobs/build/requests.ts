@@ -1,0 +1,74 @@
+/** What a worker container asks the scheduler for. */
+import { bytesOf, type Engine } from '../../../src/api/index.ts';
+import { isRemote } from '../addresses.ts';
+import { gigabyte, type StageWork } from '../stages.ts';
+import { isMapping, type Json } from '../template.ts';
+
+/** What the worker takes for its computation where spec.engine.memory does not say. */
+const usualMemory = 4 * gigabyte;
+/** Node, the runtime and buffers, beside the computation. */
+const besideComputation = gigabyte;
+/** /tmp, logs and a small scratch. */
+const smallDisk = gigabyte;
+
+export interface Requests {
+  readonly requests: Readonly<Record<string, string>>;
+  readonly limits: Readonly<Record<string, string>>;
+}
+
+/**
+ * Requests that fit the stage. Memory is not limited unless the resource's template says so.
+ * @param modelBytes the model's size, where a resource tells it
+ */
+export function requestsOf(engine: Engine, work: StageWork, modelBytes: number | undefined): Requests {
+  const requests: Record<string, string> = {
+    cpu: String(engine.threads),
+    memory: quantityOf(memoryOf(engine, work, modelBytes) + besideComputation),
+    'ephemeral-storage': quantityOf(smallDisk + scratchOf(work)),
+  };
+  if (engine.provider !== 'cuda') return { requests, limits: {} };
+  return { requests: { ...requests, ...oneGpu }, limits: oneGpu };
+}
+
+const oneGpu = { 'nvidia.com/gpu': '1' };
+
+function memoryOf(engine: Engine, { fillsMemory }: StageWork, modelBytes: number | undefined): number {
+  const budget = engine.memory === undefined ? usualMemory : bytesOf(engine.memory);
+  // A model smaller than the budget is held whole; a larger one is streamed within it.
+  return fillsMemory || modelBytes === undefined ? budget : Math.min(budget, modelBytes + gigabyte);
+}
+
+/** What is downloaded before it is read, and written before it is uploaded. */
+function scratchOf({ reads, writes, onOwnDisk = 0 }: StageWork): number {
+  return [...reads, ...writes]
+    .filter(({ uri }) => isRemote(uri))
+    .reduce((total, { bytes }) => total + bytes, onOwnDisk);
+}
+
+/**
+ * Our requests where the template's container states none of its own: its figures win, a limit without a request is the
+ * request, and a GPU of any sort (MIG, shared, a resource claim) takes the place of ours.
+ */
+export function withTemplate(ours: Requests, template: unknown): Json {
+  const theirs = isMapping(template) ? template : {};
+  const limits = isMapping(theirs['limits']) ? theirs['limits'] : {};
+  const requests = isMapping(theirs['requests']) ? theirs['requests'] : {};
+  const hasGpu =
+    Array.isArray(theirs['claims']) || [...Object.keys(limits), ...Object.keys(requests)].some(isAccelerator);
+  const kept = (quantities: Readonly<Record<string, string>>) =>
+    Object.fromEntries(Object.entries(quantities).filter(([name]) => !(hasGpu && isAccelerator(name))));
+  return {
+    ...theirs,
+    requests: { ...kept(ours.requests), ...limits, ...requests },
+    limits: { ...kept(ours.limits), ...limits },
+  };
+}
+
+/** Resources of device plugins, such as nvidia.com/gpu, nvidia.com/mig-1g.10gb or a vendor's shared GPU. */
+const isAccelerator = (name: string) => /^(nvidia|amd)\.com\/|^gpu\.intel\.com\/|gpu/.test(name);
+
+/** Whole mebibytes, as people write them. */
+function quantityOf(bytes: number): string {
+  const mebibytes = Math.ceil(bytes / 2 ** 20);
+  return mebibytes % 1024 === 0 ? `${mebibytes / 1024}Gi` : `${mebibytes}Mi`;
+}

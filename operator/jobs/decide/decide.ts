@@ -1,0 +1,183 @@
+/** The state machine that the three kinds share: pure, from what was observed to what is to be done. */
+import { isTrue, type Problem, type Resource } from '../../../src/api/index.ts';
+import { addressesOf, installedTemplates, type JobSettings } from '../build/job.ts';
+import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from '../objects.ts';
+import { patience, troubleOf } from '../pods/trouble.ts';
+import { checkSpec, problemText, readSpec, sizeProblems } from '../spec/check.ts';
+import { powerProblems } from '../spec/template-powers.ts';
+import type { StageName } from '../stages.ts';
+import { type Json, merge } from '../template.ts';
+import { furthestJob, isOwnVerdict, type Runnable } from './attempt.ts';
+import { holds, resolve } from './dependencies.ts';
+import { failedGates, lateResult } from './result.ts';
+import {
+  type Context,
+  conclude,
+  contextOf,
+  type Decision,
+  nothing,
+  type Observed,
+  type Verdict,
+} from './verdict.ts';
+import { work } from './work.ts';
+
+/**
+ * Looks at a resource and all that belongs to it, and says what to write, remove and create, whatever happened before:
+ * the same situation gives the same decision, so a crash between two writes changes nothing.
+ */
+export function decide<R extends Resource>(
+  rules: Context<R>['rules'],
+  observed: Observed,
+  settings: JobSettings,
+  now: Date,
+): Decision {
+  // What it owns is collected with it.
+  if (isBeingDeleted(observed.object)) return nothing;
+  const context = contextOf(rules, observed, settings, now);
+  const checked = checkSpec(observed.object);
+  const verdict =
+    complete(context) ??
+    ('problems' in checked
+      ? wrongSpec(context, checked.problems)
+      : running({ ...context, resource: checked.resource as R, modelBytes: checked.modelBytes }));
+  return conclude(context, verdict);
+}
+
+/** What becomes of a resource whose spec is right. */
+const running = <R extends Resource>(context: Runnable<R>): Verdict =>
+  failed(context) ?? notBegun(context) ?? suspended(context) ?? work(context);
+
+/** A spec that cannot be run: nothing runs until it is put right. */
+function wrongSpec<R extends Resource>(context: Context<R>, problems: readonly Problem[]): Verdict {
+  return {
+    phase: 'Failed',
+    statements: [{ type: 'Failed', reason: 'BadSpec', message: problemText(problems) }],
+    remove: unfinished(context.observed.jobs),
+  };
+}
+
+/**
+ * What keeps an attempt from its first Job. It stops none that was made before it: of a size that cannot be read only the next
+ * would need it, and what the installation allows templates now was not asked then.
+ */
+function notBegun<R extends Resource>(context: Runnable<R>): Verdict | undefined {
+  if (furthestJob(context) !== undefined) return undefined;
+  const { resource, settings, observed } = context;
+  const { template } = resource.spec;
+  const installed = installedTemplates(resource, settings).reduce(merge, {});
+  const problems = [
+    ...sizeProblems(observed.object),
+    ...powerProblems(template, installed, settings.allowInTemplates ?? []),
+  ];
+  return problems.length === 0 ? undefined : wrongSpec(context, problems);
+}
+
+/** What is done stays done while the result-relevant part of its spec is the same, also where the rest of it is wrong. */
+function complete<R extends Resource>(context: Context<R>): Verdict | undefined {
+  const { status, specHash, rules, observed } = context;
+  if (!isTrue(status.conditions, 'Complete') || status.specHash !== specHash) return undefined;
+  const { reason, message } = status.conditions!.find(({ type }) => type === 'Complete')!;
+  const resource = readSpec(rules, observed.object);
+  const resolved = resource && resolve(rules, resource, observed.dependencies);
+  const changed =
+    resolved && 'inputs' in resolved
+      ? Object.entries(addressesOf(resolved.inputs)).find(
+          ([input, { digest }]) => (status.inputs?.[input]?.digest ?? digest) !== digest,
+        )
+      : undefined;
+  const last = rules.stages.at(-1)!;
+  const { name, namespace } = observed.object.metadata;
+  return {
+    phase: 'Complete',
+    fields: lateResult(rules, status as Json, observed.reports.results[last]),
+    statements: [
+      { type: 'Complete', reason, message },
+      ...(changed
+        ? [
+            {
+              type: 'Outdated' as const,
+              reason: 'DependencyChanged',
+              message:
+                `spec.${changed[0]}.ref: is ${changed[1].digest} now; this was made from ` +
+                `${status.inputs?.[changed[0]]?.digest}: to make it again, delete it in the foreground ` +
+                `(kubectl delete ${rules.kind.toLowerCase()} ${name} --namespace ${namespace} ` +
+                '--cascade=foreground), so that nothing of it is left, and create it again',
+            },
+          ]
+        : []),
+    ],
+    ...cleanUp(context),
+  };
+}
+
+/** A failure is final for the spec that failed. */
+function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
+  const condition = holds(context.observed.object, 'Failed');
+  if (condition === undefined || isOwnVerdict(condition, context.status)) return undefined;
+  const { reason, message } = condition;
+  const { rules, status, observed } = context;
+  const stage = status['stage'] as StageName | undefined;
+  return {
+    phase: 'Failed',
+    stage,
+    statements: [{ type: 'Failed', reason, message }],
+    // The report may come only now.
+    ...(stage &&
+      !('gates' in status) && { fields: failedGates(rules, reason, observed.reports.results[stage]) }),
+    ...cleanUp(context),
+  };
+}
+
+/** Its Jobs go, in the foreground: the pods get SIGTERM, save a checkpoint and end. */
+function suspended<R extends Resource>({ resource, observed, now }: Runnable<R>): Verdict | undefined {
+  if (!resource.spec.suspend) return undefined;
+  const pods = observed.pods.filter((pod) => !isTerminal(pod));
+  if (observed.jobs.length + pods.length === 0) {
+    const message = 'spec.suspend is true: set it to false to run';
+    return { phase: 'Suspended', statements: [{ type: 'Suspended', reason: 'Suspended', message }] };
+  }
+  const names = pods.map(({ metadata }) => metadata.name).join(', ');
+  const lost = pods
+    .flatMap((pod) => troubleOf(pod, { now: now.getTime(), notes: observed.notes }) ?? [])
+    .find(({ reason }) => reason === 'NodeLost');
+  return {
+    phase: 'Running',
+    statements: [
+      {
+        type: 'Waiting',
+        reason: lost?.reason ?? 'Suspending',
+        message:
+          lost?.message ??
+          `spec.suspend is true: its Jobs are removed${names && `; ${names} may save a checkpoint and end`}`,
+      },
+    ],
+    lookAgainMilliseconds: patience.ending,
+    remove: observed.jobs,
+  };
+}
+
+/** After the end: nothing may go on, and what is finished goes when its time has come. */
+function cleanUp<R extends Resource>({
+  observed,
+  latest,
+  now,
+}: Context<R>): Pick<Verdict, 'remove' | 'lookAgainMilliseconds'> {
+  // As it is written: the rest of the spec may be wrong.
+  const { ttlSecondsAfterFinished } = observed.object['spec'] as { ttlSecondsAfterFinished?: unknown };
+  const ttl = typeof ttlSecondsAfterFinished === 'number' ? ttlSecondsAfterFinished : undefined;
+  const stays = (job: Job) =>
+    isFinished(job) && attemptOf(job) === latest ? leftOf(job, ttl, now.getTime()) : 0;
+  const later = observed.jobs.map(stays).filter((time) => time > 0 && Number.isFinite(time));
+  return {
+    remove: observed.jobs.filter((job) => stays(job) <= 0),
+    ...(later.length > 0 && { lookAgainMilliseconds: Math.min(...later) }),
+  };
+}
+
+/** Milliseconds that a finished Job may still stay. The Job controller's own ttl could take a Job before we saw its end. */
+function leftOf(job: Job, ttl: number | undefined, now: number): number {
+  if (ttl === undefined) return Number.POSITIVE_INFINITY;
+  return ttl * 1000 - since(endOf(job), now);
+}
+
+const unfinished = (jobs: readonly Job[]) => jobs.filter((job) => !isFinished(job));

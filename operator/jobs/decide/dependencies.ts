@@ -1,0 +1,94 @@
+/** Follows references to the artifacts of other resources, or says what they wait for. */
+import { type Condition, isTrue, type Kind, type Resource } from '../../../src/api/index.ts';
+import type { KubeObject } from '../../runtime/index.ts';
+import { specHashOf } from '../names.ts';
+import { isBeingDeleted } from '../objects.ts';
+import type { Inputs, KindRules, Reference, ResolvedInput } from '../stages.ts';
+
+export interface Waiting {
+  readonly reason: string;
+  readonly message: string;
+}
+
+export type Resolved = { readonly inputs: Inputs } | { readonly waiting: Waiting };
+
+interface StoredArtifact {
+  readonly uri: string;
+  readonly digest: string;
+  readonly sizeBytes?: number;
+}
+
+export interface StoredStatus {
+  readonly phase?: string;
+  readonly conditions?: readonly Condition[];
+  readonly observedGeneration?: number;
+  readonly startTime?: string;
+  readonly completionTime?: string;
+  readonly attempt?: number;
+  readonly specHash?: string;
+  readonly inputs?: Readonly<Record<string, { uri: string; digest: string }>>;
+  readonly artifact?: StoredArtifact;
+  readonly progress?: unknown;
+  readonly [field: string]: unknown;
+}
+
+export const statusOf = (object: KubeObject): StoredStatus => (object['status'] ?? {}) as StoredStatus;
+
+/** The condition of this type, if it is True and about the present spec. */
+export function holds(object: KubeObject, type: string): Condition | undefined {
+  const condition = statusOf(object).conditions?.find(
+    (other) => other.type === type && other.status === 'True',
+  );
+  return condition?.observedGeneration === object.metadata.generation ? condition : undefined;
+}
+
+/** @param found the objects that the references name, by input; undefined where there is none */
+export function resolve<R extends Resource>(
+  rules: KindRules<R>,
+  resource: R,
+  found: Readonly<Partial<Record<keyof Inputs, KubeObject | undefined>>>,
+): Resolved {
+  const inputs: Partial<Record<keyof Inputs, ResolvedInput>> = { ...rules.given(resource) };
+  for (const reference of rules.references(resource)) {
+    const resolved = follow(reference, found[reference.input]);
+    if ('reason' in resolved) return { waiting: resolved };
+    inputs[reference.input] = resolved;
+  }
+  return { inputs };
+}
+
+/** By its own measure: what is Complete stays so while the result-relevant part of its spec is the same. */
+function isComplete(object: KubeObject, kind: Kind): boolean {
+  const { conditions, specHash } = statusOf(object);
+  const { uid = '' } = object.metadata;
+  return (
+    holds(object, 'Complete') !== undefined ||
+    (isTrue(conditions, 'Complete') && specHash === specHashOf(kind, uid, object['spec'] as object))
+  );
+}
+
+function follow(
+  { field, kind, name, secret }: Reference,
+  object: KubeObject | undefined,
+): ResolvedInput | Waiting {
+  if (object === undefined || isBeingDeleted(object)) {
+    return {
+      reason: 'DependencyMissing',
+      message: `${field}: waits for ${kind} ${name} to be Complete; there is no such ${kind} in this namespace`,
+    };
+  }
+  const failed = holds(object, 'Failed');
+  if (failed) {
+    return {
+      reason: 'DependencyFailed',
+      message: `${field}: waits for ${kind} ${name} to be Complete; it has failed (${failed.reason}) and must be put right`,
+    };
+  }
+  const { artifact } = statusOf(object);
+  if (!isComplete(object, kind) || artifact === undefined) {
+    return { reason: 'DependencyNotComplete', message: `${field}: waits for ${kind} ${name} to be Complete` };
+  }
+  const { uri, digest, sizeBytes } = artifact;
+  const output = (object['spec'] as { output?: { secretRef?: { name: string } } }).output;
+  return { uri, digest, sizeBytes, secret: secret ?? output?.secretRef?.name };
+}

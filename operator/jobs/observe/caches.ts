@@ -1,0 +1,212 @@
+/** The informers that the operator reads from: the three kinds, their Jobs and their pods, in the namespaces it watches. */
+import { group, type Kind, kinds, version } from '../../../src/api/index.ts';
+import {
+  type ApiClient,
+  Informer,
+  type InformerOptions,
+  jobs,
+  type KubeObject,
+  pods,
+  type ResourceType,
+  type RuntimeMetrics,
+} from '../../runtime/index.ts';
+import { label, ours } from '../names.ts';
+import { type Container, type Job, ownerResource, ownerUidOf, type Pod } from '../objects.ts';
+import { outputKey, outputOf, writesOf } from '../outputs.ts';
+import { withoutHugeTemplate } from '../spec/template-form.ts';
+
+export const typeOf = (kind: Kind): ResourceType => ({
+  group,
+  version,
+  plural: kinds[kind].plural,
+  kind,
+  namespaced: true,
+});
+
+/** One cache over several informers, one a namespace; or over a single one for all namespaces. */
+export class Cache<T extends KubeObject> {
+  readonly #informers: ReadonlyMap<string | undefined, Informer<T>>;
+
+  constructor(
+    client: ApiClient,
+    type: ResourceType,
+    namespaces: readonly string[],
+    options: InformerOptions<T> = {},
+  ) {
+    const places: (string | undefined)[] = namespaces.length > 0 ? [...namespaces] : [undefined];
+    this.#informers = new Map(
+      places.map((namespace) => [
+        namespace,
+        new Informer<T>(client, type, { ...options, ...(namespace !== undefined && { namespace }) }),
+      ]),
+    );
+  }
+
+  start(signal: AbortSignal): Promise<void> {
+    return Promise.all(this.#all.map((informer) => informer.start(signal))).then(() => {});
+  }
+
+  /** Reads the lists anew. */
+  async refresh(): Promise<void> {
+    await Promise.all(this.#all.map((informer) => informer.refresh()));
+  }
+
+  /** Of several namespaces, those that the API server refuses are gone, and with them our rights: they keep none away. */
+  get synced(): Promise<unknown> {
+    const all = this.#all;
+    return Promise.all(all.map(({ settled }) => settled))
+      .then(() => Promise.any(all.map(({ synced }) => synced)))
+      .catch((error: unknown) => {
+        throw error instanceof AggregateError ? error.errors[0] : error;
+      });
+  }
+
+  get hasSynced(): boolean {
+    const all = this.#all;
+    return (
+      all.every(({ hasSynced, isRefused }) => hasSynced || isRefused) &&
+      all.some(({ hasSynced }) => hasSynced)
+    );
+  }
+
+  /** Whether what is in this namespace is known. */
+  covers(namespace: string): boolean {
+    return (this.#informers.get(namespace) ?? this.#informers.get(undefined))?.hasSynced ?? false;
+  }
+
+  get(namespace: string, name: string): T | undefined {
+    return (this.#informers.get(namespace) ?? this.#informers.get(undefined))?.get(namespace, name);
+  }
+
+  list(): T[] {
+    return this.#all.flatMap((informer) => informer.list());
+  }
+
+  byIndex(index: string, value: string): T[] {
+    return this.#all.flatMap((informer) => informer.byIndex(index, value));
+  }
+
+  onChange(listener: (object: T | undefined, old: T | undefined) => void): void {
+    for (const informer of this.#all) informer.onChange(listener);
+  }
+
+  get #all(): Informer<T>[] {
+    return [...this.#informers.values()];
+  }
+}
+
+/** A cache, whatever it holds. */
+export type Followed = Pick<Cache<KubeObject>, 'start' | 'synced' | 'hasSynced' | 'refresh' | 'covers'>;
+
+/** Jobs by the resource that they belong to, pods by their Job: each by uid. */
+export const byOwner = 'owner';
+/** Jobs and pods by the kind and name, or the uid, that their labels name; hints where owners are gone. */
+export const byLabel = 'label';
+/** Resources, Jobs and pods by the output that they write. */
+export const byOutput = 'output';
+/** Resources by the one that they refer to. */
+export const byReference = 'reference';
+
+export interface Caches {
+  readonly resources: Readonly<Record<Kind, Cache<KubeObject>>>;
+  readonly jobs: Cache<Job>;
+  readonly pods: Cache<Pod>;
+}
+
+export function openCaches(
+  client: ApiClient,
+  namespaces: readonly string[],
+  metrics: RuntimeMetrics,
+): Caches {
+  const selected = { labelSelector: `${Object.keys(ours)[0]}=${Object.values(ours)[0]}`, metrics };
+  const labelled = { [byLabel]: labelKeys, [byOutput]: outputKeysOf(writesOf) };
+  const cacheOf = (kind: Kind) =>
+    new Cache<KubeObject>(client, typeOf(kind), namespaces, {
+      metrics,
+      indexes: { [byReference]: referredBy, [byOutput]: outputKeysOf(outputOf) },
+      shorten: withoutHugeTemplate,
+    });
+  return {
+    resources: {
+      EmulatorBuild: cacheOf('EmulatorBuild'),
+      OffsiteTune: cacheOf('OffsiteTune'),
+      PlugIn: cacheOf('PlugIn'),
+    },
+    jobs: new Cache<Job>(client, jobs, namespaces, {
+      ...selected,
+      indexes: { ...labelled, [byOwner]: ownerKeys(ownerResource) },
+      shorten: withoutTemplate,
+    }),
+    pods: new Cache<Pod>(client, pods, namespaces, {
+      ...selected,
+      indexes: { ...labelled, [byOwner]: ownerKeys(ownerUidOf) },
+      shorten: withoutPlan,
+    }),
+  };
+}
+
+/** Only what lies beside a resource is its own: whoever may label Jobs elsewhere is not to say how it went. */
+export const ownerKey = (namespace: string | undefined, uid: string): string => `${namespace}/${uid}`;
+
+const ownerKeys = (ownerOf: (object: KubeObject) => string | undefined) => (object: KubeObject) => {
+  const uid = ownerOf(object);
+  return uid === undefined ? [] : [ownerKey(object.metadata.namespace, uid)];
+};
+
+export const outputKeysOf =
+  <T extends KubeObject>(outputIn: (object: T) => string | undefined) =>
+  (object: T): string[] => {
+    const address = outputIn(object);
+    return address === undefined ? [] : [outputKey(object.metadata.namespace, address)];
+  };
+
+/** What labels say of the resource that an object works for: its uid, and its kind and name, which the next one may have. */
+export function labelKeys({ metadata: { namespace, labels = {} } }: KubeObject): string[] {
+  const { [label.ownerUid]: uid, [label.ownerKind]: kind, [label.ownerName]: name } = labels;
+  return [
+    ...(uid === undefined ? [] : [ownerKey(namespace, uid)]),
+    ...(kind === undefined || name === undefined ? [] : [referenceKey(kind, namespace ?? '', name)]),
+  ];
+}
+
+/** Jobs and pods are only read, and most of their bytes are what their pods are to be. */
+function withoutTemplate(job: Job): Job {
+  const { template: _, podFailurePolicy: __, ...spec } = job.spec ?? {};
+  return { ...job, spec: { ...spec, ...written(job) } };
+}
+
+function withoutPlan(pod: Pod): Pod {
+  const { nodeName, containers, initContainers } = pod.spec ?? {};
+  const kept = (all: readonly Container[] = []) =>
+    all.map(
+      ({ name, image, resources, restartPolicy }) => ({ name, image, resources, restartPolicy }) as Container,
+    );
+  return {
+    ...pod,
+    spec: {
+      ...written(pod),
+      ...(nodeName !== undefined && { nodeName }),
+      containers: kept(containers),
+      ...(initContainers && { initContainers: kept(initContainers) }),
+    },
+  };
+}
+
+function written(object: Job | Pod): { writes?: string } {
+  const writes = writesOf(object);
+  return writes === undefined ? {} : { writes };
+}
+
+/** `Kind/namespace/name` of what a resource refers to, read from the raw object: its spec may be wrong elsewhere. */
+export function referredBy({ metadata, ...object }: KubeObject): string[] {
+  const spec = (object['spec'] ?? {}) as { [input: string]: { ref?: { name?: unknown } } | undefined };
+  const named = (kind: Kind, name: unknown) =>
+    typeof name === 'string' ? [referenceKey(kind, metadata.namespace ?? '', name)] : [];
+  return [
+    ...named('EmulatorBuild', spec['emulator']?.ref?.name),
+    ...named('OffsiteTune', spec['adapter']?.ref?.name),
+  ];
+}
+
+export const referenceKey = (kind: string, namespace: string, name: string): string =>
+  `${kind}/${namespace}/${name}`;

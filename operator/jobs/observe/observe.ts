@@ -1,0 +1,145 @@
+/** Reads everything that belongs to a resource from the caches; only what is stuck costs a request. */
+import type { Kind, Resource } from '../../../src/api/index.ts';
+import { type ApiClient, type KubeObject, splitKey } from '../../runtime/index.ts';
+import { latestAttempt, type Observed } from '../decide/verdict.ts';
+import { isFinished, isOwnJob, type Job, mayWrite, type Pod, podsOf, since } from '../objects.ts';
+import { outputKey, outputOf, writesOf } from '../outputs.ts';
+import { isQueued, isSilent } from '../pods/stage-state.ts';
+import { isStarting, patience } from '../pods/trouble.ts';
+import type { Reports } from '../reports.ts';
+import { readSpec } from '../spec/check.ts';
+import type { Inputs, KindRules, StageName } from '../stages.ts';
+import {
+  byLabel,
+  byOutput,
+  byOwner,
+  type Caches,
+  labelKeys,
+  outputKeysOf,
+  ownerKey,
+  referenceKey,
+} from './caches.ts';
+import type { Notes } from './notes.ts';
+import type { Recent } from './recent.ts';
+
+export interface ObserveOptions {
+  readonly client: ApiClient;
+  readonly caches: Caches;
+  readonly recent: Recent;
+  readonly notes: Notes;
+  /** Absent where there is no NATS. */
+  readonly reports?: Reports | undefined;
+  /** Whether NATS is to be told to users as away: not at every hiccup. */
+  readonly connected: () => boolean | undefined;
+  /** For how long it was heard without a break. */
+  readonly heardMilliseconds: () => number | undefined;
+  readonly clock: () => number;
+}
+
+/** Undefined when the resource is gone. */
+export async function observe<R extends Resource>(
+  rules: KindRules<R>,
+  key: string,
+  options: ObserveOptions,
+): Promise<Observed | undefined> {
+  const { caches, recent, reports } = options;
+  const { namespace, name } = splitKey(key);
+  const cached = caches.resources[rules.kind].get(namespace, name);
+  if (cached === undefined) return undefined;
+  const object = recent.object(cached);
+  const uid = object.metadata.uid ?? '';
+  const { jobs, pods } = ownOf(object, caches, recent);
+  const resource = readSpec(rules, object);
+  const attempt = latestAttempt(object, jobs);
+  return {
+    object,
+    jobs,
+    pods,
+    others: othersFor(object, { jobs, pods }, caches, recent),
+    dependencies: resource ? dependenciesOf(rules, resource, namespace, caches, recent) : {},
+    claims: new Map(),
+    notes: await notesOn(jobs, pods, options),
+    refusal: recent.refusal(uid),
+    reports: {
+      connected: options.connected(),
+      heardMilliseconds: options.heardMilliseconds(),
+      results: Object.fromEntries(
+        rules.stages.map((stage) => [stage, reports?.resultOf(uid, stage, attempt)]),
+      ) as Partial<Record<StageName, unknown>>,
+    },
+  };
+}
+
+/** The resource's own Jobs; their pods, whatever labels these carry, and those whose labels say that they are its own. */
+function ownOf(object: KubeObject, caches: Caches, recent: Recent): { jobs: Job[]; pods: Pod[] } {
+  const { namespace, uid = '' } = object.metadata;
+  const jobs = recent
+    .jobs(uid, caches.jobs.byIndex(byOwner, ownerKey(namespace, uid)))
+    .filter((job) => isOwnJob(job, object));
+  const podsOfJob = ({ metadata }: Job) =>
+    caches.pods.byIndex(byOwner, ownerKey(namespace, metadata.uid ?? ''));
+  const labelled = caches.pods.byIndex(byLabel, ownerKey(namespace, uid));
+  return { jobs, pods: [...new Set([...jobs.flatMap(podsOfJob), ...labelled])] };
+}
+
+/** What may still write to the resource's place and is not its own: of an earlier resource of its name, or of one with its output. */
+function othersFor(
+  object: KubeObject,
+  own: { readonly jobs: readonly Job[]; readonly pods: readonly Pod[] },
+  caches: Caches,
+  recent: Recent,
+): (Job | Pod)[] {
+  const { namespace = '', name, uid = '' } = object.metadata;
+  const named = referenceKey(object.kind, namespace, name);
+  const output = outputOf(object);
+  const place = output === undefined ? undefined : outputKey(namespace, output);
+  const found = <T extends Job | Pod>(cache: { byIndex(index: string, value: string): T[] }): T[] => [
+    ...cache.byIndex(byLabel, named),
+    ...(place === undefined ? [] : cache.byIndex(byOutput, place)),
+  ];
+  const created = recent
+    .othersCreated(uid)
+    .filter((job) => labelKeys(job).includes(named) || outputKeysOf(writesOf)(job).includes(place ?? ''));
+  const known = new Set([...own.jobs, ...own.pods].map(({ metadata }) => metadata.uid));
+  const all = [
+    ...[...found(caches.jobs), ...created].filter((job) => !isFinished(job)),
+    ...found(caches.pods).filter(mayWrite),
+  ].filter(({ metadata }) => !known.has(metadata.uid));
+  return [...new Map(all.map((other) => [other.metadata.uid, other])).values()];
+}
+
+/** Whether nothing but the resource's own Jobs and pods writes to its place, by all that is known at this moment. */
+export const writesAlone = (object: KubeObject, caches: Caches, recent: Recent): boolean =>
+  othersFor(object, ownOf(object, caches, recent), caches, recent).length === 0;
+
+function dependenciesOf<R extends Resource>(
+  rules: KindRules<R>,
+  resource: R,
+  namespace: string,
+  { resources }: Caches,
+  recent: Recent,
+): Observed['dependencies'] {
+  const found = (kind: Kind, name: string) => {
+    const object = resources[kind].get(namespace, name);
+    return object && recent.object(object);
+  };
+  return Object.fromEntries(
+    rules.references(resource).map(({ input, kind, name }) => [input, found(kind, name)]),
+  ) as Partial<Record<keyof Inputs, KubeObject | undefined>>;
+}
+
+/** What events say of each Job that has no pods and each pod that has no container, by uid. */
+function notesOn(
+  jobs: readonly Job[],
+  pods: readonly Pod[],
+  { notes, clock }: ObserveOptions,
+): Promise<ReadonlyMap<string, string>> {
+  const now = clock();
+  const stuck = [
+    ...jobs.filter((job) => isSilent(job, podsOf(job, pods), now)),
+    ...pods.filter(
+      (pod) => isStarting(pod) && since(pod.metadata.creationTimestamp, now) > patience.starting,
+    ),
+  ];
+  return notes.about(stuck, jobs.filter(isQueued));
+}

@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { badModel } from '../../api/index.ts';
+import { innerPath, innerPaths } from '../inner-path.ts';
+import { CheckedFiles } from './checked-files.ts';
+import { hashFile } from './hash-file.ts';
+
+/** JSON with sorted keys and no white space, so that equal values have equal bytes; undefined members are left out. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, member: unknown) =>
+    member !== null && typeof member === 'object' && !Array.isArray(member)
+      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : member,
+  );
+}
+
+/** `sha256:` and 64 hexadecimal digits. */
+export function sha256(text: string | Uint8Array): string {
+  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
+}
+
+/** The sha256 of a file. @throws Error of the system, with the path, when it cannot be read */
+export const fileDigest = (path: string): string => hashFile(path).sha256;
+
+/**
+ * A model's digest: the sha256 of its sorted `sha256  path` lines, as `sha256sum` prints them. A single file is a directory
+ * that holds only it. Names that could stand for another line are refused.
+ * @param checked remembers the files, for a look at the end
+ * @throws OffsiteError BadModel when there is nothing there, or for a file's name
+ */
+export function digestOf(path: string, checked = new CheckedFiles()): string {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw badModel(`${path}: there is no such file or directory`);
+  const files = stat.isFile()
+    ? [{ path: innerPath(basename(path), dirname(path)), file: path }]
+    : innerPaths(filesIn(path, { followed: true }), path).map((name) => ({
+        path: name,
+        file: join(path, name),
+      }));
+  if (files.length === 0) throw badModel(`${path}: is empty`);
+  const lines = files
+    .map(({ path: name, file }) => `${checked.digest(file).slice('sha256:'.length)}  ${name}\n`)
+    .sort();
+  return sha256(lines.join(''));
+}
+
+/**
+ * Every file below a directory, by its path from there with forward slashes, sorted. Symbolic links count as files; where they
+ * are `followed`, those to directories are walked as well.
+ * @throws OffsiteError BadModel where a link leads to a directory that is there already: around in a circle, or twice
+ */
+export function filesIn(directory: string, { followed = false } = {}): string[] {
+  const files: string[] = [];
+  const walked = new Set<string>();
+  const walk = (below: string) => {
+    const here = join(directory, below);
+    const real = followed ? realpathSync(here) : here;
+    if (walked.has(real)) throw badModel(`${here}: is, by a link, a directory that is there already`);
+    walked.add(real);
+    for (const entry of readdirSync(here, { withFileTypes: true })) {
+      const path = below === '' ? entry.name : `${below}/${entry.name}`;
+      const isLinked = followed && entry.isSymbolicLink() && isDirectory(join(directory, path));
+      if (entry.isDirectory() || isLinked) walk(path);
+      else files.push(path);
+    }
+  };
+  walk('');
+  return files.sort();
+}
+
+const isDirectory = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;

@@ -1,0 +1,29 @@
+import { createHash } from 'node:crypto';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { badModel, OffsiteError, withPath } from '../../api/index.ts';
+
+/**
+ * The sha256 of a file, read in pieces, and what the file was meanwhile.
+ * @throws OffsiteError BadModel when it is no plain file, or is written to while it is read
+ * @throws Error of the system, with the path, when it cannot be read
+ */
+export function hashFile(path: string): { sha256: string; stat: BigIntStats } {
+  // Without O_NONBLOCK, opening a named pipe would wait for its writer.
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const hash = createHash('sha256');
+    const stat = fstatSync(file, { bigint: true });
+    if (!stat.isFile()) throw badModel(`${path}: is no plain file`);
+    const buffer = new Uint8Array(4 << 20);
+    for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer))
+      hash.update(buffer.subarray(0, read));
+    const after = fstatSync(file, { bigint: true });
+    if (after.size !== stat.size || after.mtimeNs !== stat.mtimeNs)
+      throw badModel(`${path}: was changed while it was read; run again`);
+    return { sha256: `sha256:${hash.digest('hex')}`, stat };
+  } catch (error) {
+    throw error instanceof OffsiteError ? error : withPath(error, path);
+  } finally {
+    closeSync(file);
+  }
+}

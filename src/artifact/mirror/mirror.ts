@@ -1,0 +1,230 @@
+import { statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { badSpec } from '../../api/index.ts';
+import { type Copy, copyAt } from '../address/copies.ts';
+import type { Alike } from '../keeper.ts';
+import type { LockPlace } from '../lock/lock.ts';
+import { DiskLock } from '../lock/on-disk.ts';
+import { filesIn } from '../manifest/digest.ts';
+import { environmentSource, readCredentials, type StoreCredentials } from '../stores/credentials.ts';
+import { proxiesOf } from '../stores/proxies.ts';
+import type { Store, WritableStore } from '../stores/store.ts';
+import { StoreLock } from './lock-in-store.ts';
+import { pull, type TransferProgress } from './pull.ts';
+import { push } from './push.ts';
+import { StoreCopy } from './store-copy.ts';
+
+export interface MirrorOptions {
+  /** Where copies lie; without it every path is in place. */
+  scratch: string | undefined;
+  /** Where Secrets are mounted; without it the environment opens every store. */
+  secrets?: string | undefined;
+  environment?: NodeJS.ProcessEnv | undefined;
+  signal: AbortSignal;
+  /** Asked before each change of a store; throws where nothing may be brought there any more. */
+  beforePush?: () => Promise<void>;
+  /** Aborted when nothing may be brought any more: what is under way is broken off. */
+  lost?: () => AbortSignal | undefined;
+}
+
+/** Pauses between tries of a background push: a store may be away for a minute. */
+const pauses = [500, 2000, 10_000, 30_000];
+
+/**
+ * Keeps paths below the scratch directory like the places of stores that they are copies of (resolveUri). A path that is no
+ * such copy lies in place: nothing is done for it.
+ */
+export class Mirror {
+  readonly #options: MirrorOptions;
+  readonly #stores = new Map<string, Promise<Store>>();
+  readonly #pushing = new Map<string, { again: boolean; done: Promise<void> }>();
+
+  constructor(options: MirrorOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the path is a store's copy. */
+  mirrors(path: string): boolean {
+    return copyAt(this.#options.scratch, path) !== undefined;
+  }
+
+  /**
+   * Whether the path's store can be asked for it at all, without asking: nothing is fetched for a spec that is wrong elsewhere.
+   * @throws OffsiteError BadSpec: a Secret that is not there, a host that is not allowed
+   */
+  async check(path: string): Promise<void> {
+    const copy = copyAt(this.#options.scratch, path);
+    if (copy !== undefined) (await this.#storeOf(copy)).check?.(copy.place);
+  }
+
+  /**
+   * Brings what the store holds at a path's place.
+   * @returns false where the store has nothing there; true for a path in place, whatever is there
+   */
+  async pull(
+    path: string,
+    { exact, sealed = false, progress }: Alike & { progress?: TransferProgress },
+  ): Promise<boolean> {
+    const copy = copyAt(this.#options.scratch, path);
+    if (copy === undefined) return true;
+    const { signal } = this.#options;
+    return await pull(await this.#storeOf(copy), this.#copyOf(copy), {
+      signal,
+      exact,
+      sealed,
+      progress,
+    });
+  }
+
+  /** The files that a path has: in its store, or here; a single one has an empty name. */
+  async namesAt(path: string): Promise<string[]> {
+    const copy = copyAt(this.#options.scratch, path);
+    if (copy !== undefined) {
+      const stored = await (await this.#storeOf(copy)).list(copy.place, this.#options.signal);
+      return stored.map(({ path: name }) => name);
+    }
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return [];
+    return stat.isDirectory() ? filesIn(path) : [''];
+  }
+
+  /** Where a lock on a path is kept: where the path itself is. @throws OffsiteError BadSpec where nothing can be written */
+  async lockAt(path: string): Promise<LockPlace> {
+    const copy = copyAt(this.#options.scratch, path);
+    return copy === undefined
+      ? new DiskLock(path)
+      : new StoreLock(await this.#writableStoreOf(copy), copy.place);
+  }
+
+  /**
+   * Brings a path to its store; a seal such as manifest.json comes last.
+   * @param removable what may be removed of what the store has and the path has not; all of it when absent
+   */
+  async push(
+    path: string,
+    { exact }: Alike,
+    {
+      signal = this.#options.signal,
+      removable,
+    }: { signal?: AbortSignal; removable?: readonly string[] } = {},
+  ): Promise<void> {
+    const copy = copyAt(this.#options.scratch, path);
+    if (copy === undefined) return;
+    const store = await this.#writableStoreOf(copy);
+    const { beforePush: mayChange } = this.#options;
+    await mayChange?.();
+    const lost = this.#options.lost?.();
+    const either = lost === undefined ? signal : AbortSignal.any([signal, lost]);
+    try {
+      await push(store, this.#copyOf(copy), { signal: either, exact, removable, mayChange });
+    } catch (error) {
+      throw lost?.aborted ? lost.reason : error;
+    }
+  }
+
+  async #writableStoreOf(copy: Copy): Promise<WritableStore> {
+    const store = await this.#storeOf(copy);
+    if (!isWritable(store)) throw badSpec(`${copy.scheme}://${copy.place}: can only be read`);
+    return store;
+  }
+
+  /**
+   * The same in the background, several times if need be. A path that changes while it is brought is brought again.
+   * @param failed told why the store has not got it, after the last try
+   */
+  pushLater(path: string, what: Alike, failed: (error: unknown) => void): void {
+    const running = this.#pushing.get(path);
+    if (running !== undefined) {
+      running.again = true;
+      return;
+    }
+    const state = { again: false, done: Promise.resolve() };
+    this.#pushing.set(path, state);
+    state.done = (async () => {
+      do {
+        state.again = false;
+        await this.#pushPatiently(path, what, () => state.again).catch(failed);
+      } while (state.again);
+      this.#pushing.delete(path);
+    })();
+  }
+
+  /** Resolves when no background push is under way. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#pushing.values()].map(({ done }) => done));
+  }
+
+  async #pushPatiently(path: string, what: Alike, outdated: () => boolean): Promise<void> {
+    // A push goes on when the work is stopped: what was saved last is to be stored.
+    const signal = new AbortController().signal;
+    for (const pause of [...pauses, undefined]) {
+      try {
+        await this.push(path, what, { signal });
+        return;
+      } catch (error) {
+        if (pause === undefined || this.#options.lost?.()?.aborted) throw error;
+        if (outdated()) return;
+        await sleep(pause);
+      }
+    }
+  }
+
+  #copyOf(copy: Copy): StoreCopy {
+    return new StoreCopy(this.#options.scratch as string, copy);
+  }
+
+  #storeOf({ scheme, secret }: Copy): Promise<Store> {
+    const key = `${scheme}/${secret ?? ''}`;
+    const known = this.#stores.get(key) ?? this.#open(scheme, secret);
+    this.#stores.set(key, known);
+    return known;
+  }
+
+  async #open(scheme: Copy['scheme'], secret: string | undefined): Promise<Store> {
+    const { secrets, environment } = this.#options;
+    return await openers[scheme](readCredentials(secret, secrets, environment), this.#options);
+  }
+}
+
+/** A store's SDK is loaded when the first place of it is named. */
+const openers: Readonly<
+  Record<Copy['scheme'], (credentials: StoreCredentials, options: MirrorOptions) => Promise<Store>>
+> = {
+  s3: async (credentials, { environment = process.env }) =>
+    new (await import('../stores/s3.ts')).S3Store(credentials, proxiesOf(environment)),
+  https: async (credentials, { environment }) => {
+    const token = credentials.source === environmentSource ? undefined : credentials.values['token'];
+    return new (await import('../stores/https.ts')).HttpsStore(
+      await httpClient(token, credentials, environment),
+    );
+  },
+  hf: async (credentials, { environment }) => {
+    const { values } = credentials;
+    const token = values['token'] ?? values['HF_TOKEN'];
+    const endpoint = values['HF_ENDPOINT'] ?? 'https://huggingface.co';
+    return new (await import('../stores/hf.ts')).HubStore(
+      await httpClient(token, credentials, environment),
+      endpoint,
+    );
+  },
+};
+
+/** Only to the hosts of OFFSITE_HTTPS_HOSTS, where that is set and not empty. */
+async function httpClient(
+  token: string | undefined,
+  credentials: StoreCredentials,
+  environment: NodeJS.ProcessEnv = process.env,
+) {
+  const allowed = (environment['OFFSITE_HTTPS_HOSTS'] ?? '')
+    .split(',')
+    .map((host) => host.trim().toLowerCase())
+    .filter(Boolean);
+  return new (await import('../stores/http.ts')).HttpClient(
+    token,
+    credentials,
+    allowed,
+    proxiesOf(environment),
+  );
+}
+
+const isWritable = (store: Store): store is WritableStore => 'write' in store;

@@ -1,0 +1,128 @@
+import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { type InnerPath, innerPath, itself } from '../inner-path.ts';
+import { filesIn } from '../manifest/digest.ts';
+import { type StoredObject, StoreError, type WritableStore } from '../stores/store.ts';
+import { eachAtOnce, hashOf, isCurrent } from './pull.ts';
+import { type StoreCopy, writeNote } from './store-copy.ts';
+
+export interface PushOptions {
+  signal: AbortSignal;
+  /** What the store has and the copy has not is removed there. */
+  exact: boolean;
+  /** Of what the store has and the copy has not, only these may go; all of it when absent. */
+  removable?: readonly string[] | undefined;
+  /** Asked before every single change of the store; throws where nothing may be changed any more. */
+  mayChange?: (() => Promise<void>) | undefined;
+}
+
+/** Written last: where they are, all the rest is. */
+const seals = new Set(['manifest.json', 'state.json']);
+const isSeal = (path: string) => seals.has(basename(path));
+
+const atOnce = 2;
+const mostRounds = 4;
+
+/**
+ * Makes the store hold what the copy holds. Seals go up last, after a look that all else is there, and come down first
+ * when they are replaced: what was cut off in the middle is no artifact. What is sealed there and not here any more, such as
+ * an earlier checkpoint, goes when the new is sealed.
+ * @throws StoreError, OffsiteError BadSpec, what `mayChange` throws
+ */
+export async function push(
+  store: WritableStore,
+  copy: StoreCopy,
+  { signal, exact, removable, mayChange = async () => {} }: PushOptions,
+): Promise<void> {
+  const mayGo = (path: string) => removable?.includes(path) ?? true;
+  for (let round = 1; ; round++) {
+    const files = localFiles(copy);
+    const stored = new Map((await store.list(copy.place, signal)).map((object) => [object.path, object]));
+    const changed = files.filter((path) => !isStored(copy, path, stored.get(path)));
+    const own = new Set<string>(files);
+    const surplus = exact ? [...stored.keys()].filter((path) => !own.has(path) && mayGo(path)) : [];
+    // What no seal of the copy speaks for does no harm, and may be all that is whole there until the new is up.
+    const sealsHere = files.filter(isSeal);
+    const harmful = surplus.filter((path) => sealsHere.some((seal) => covers(seal, [path])));
+    const ready = changed.every(isSeal) && harmful.length === 0;
+    const outdated = [...stored.keys()].filter(
+      (path) => isSeal(path) && covers(path, [...changed, ...harmful]),
+    );
+    const remove = async (paths: readonly string[]) => {
+      if (paths.length === 0) return;
+      await mayChange();
+      await store.remove(
+        paths.map((path) => copy.objectOf(path)),
+        signal,
+      );
+    };
+    if (!ready && round > mostRounds)
+      throw new StoreError(
+        'StoreUnavailable',
+        `${copy.describe('')}: objects vanish there while they are stored`,
+      );
+    if (!ready) await remove(outdated);
+    await remove(harmful.filter((path) => !outdated.includes(path)));
+    await eachAtOnce(
+      changed.filter((path) => ready || !isSeal(path)),
+      atOnce,
+      async (path) => {
+        await mayChange();
+        await upload(store, copy, path, signal);
+      },
+    );
+    if (!ready) continue;
+    await remove(surplus.filter(isSeal));
+    await remove(surplus.filter((path) => !isSeal(path)));
+    return;
+  }
+}
+
+/** Whether a seal speaks for one of these paths: those in its directory and below. */
+function covers(seal: string, paths: readonly string[]): boolean {
+  const directory = seal.slice(0, seal.length - basename(seal).length);
+  return paths.some((path) => path.startsWith(directory));
+}
+
+/** @throws OffsiteError BadModel for a name that no store's reader would take */
+function localFiles(copy: StoreCopy): InnerPath[] {
+  const root = copy.fileOf(itself);
+  const stat = statSync(root, { throwIfNoEntry: false });
+  if (stat === undefined) return [];
+  if (stat.isFile()) return [itself];
+  return filesIn(root)
+    .filter((path) => !isUnfinished(path))
+    .map((path) => innerPath(path, copy.describe('')));
+}
+
+/** What is being written right now, and will be renamed. */
+const isUnfinished = (path: string) => /\.(partial|previous|tmp)(\/|$)/.test(path);
+
+const isStored = (copy: StoreCopy, path: InnerPath, object: StoredObject | undefined): boolean =>
+  object !== undefined && isCurrent(copy, { ...object, path });
+
+async function upload(
+  store: WritableStore,
+  copy: StoreCopy,
+  path: InnerPath,
+  signal: AbortSignal,
+): Promise<void> {
+  // Opened once: a newer file that is renamed over it meanwhile must not be stored with this one's sha256.
+  const file = await open(copy.fileOf(path));
+  const read = () => file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 });
+  try {
+    const { size: sizeBytes, mtimeMs } = await file.stat();
+    const sha256 = await hashOf(read(), createHash('sha256'));
+    const body = read();
+    try {
+      const version = await store.write(copy.objectOf(path), { body, sizeBytes, sha256 }, signal);
+      writeNote(copy.noteOf(path), { version, sizeBytes, mtimeMs });
+    } finally {
+      body.destroy();
+    }
+  } finally {
+    await file.close();
+  }
+}

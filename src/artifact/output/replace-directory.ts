@@ -1,0 +1,226 @@
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { badSpec } from '../../api/index.ts';
+import { realPlace } from '../address/address.ts';
+import { lockDirectoryOf } from '../lock/on-disk.ts';
+import { filesIn } from '../manifest/digest.ts';
+import { peekManifest } from '../manifest/manifest.ts';
+
+const outputField = 'spec.output.uri';
+
+/**
+ * Makes sure that an artifact may go to a place: nothing lies there, or an earlier artifact and no file beside those that
+ * its manifest lists. Anything else would be lost.
+ * @param field names the place in errors
+ * @throws OffsiteError BadSpec naming the file
+ */
+export function checkReplaceable(directory: string, field: string): void {
+  const stat = statSync(directory, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isDirectory()) throw badSpec(`${field}: ${directory} is a file; an artifact is a directory`);
+  refuseOthers(filesIn(directory), listedIn(directory), { place: directory, field });
+}
+
+/** The files of the artifact that lies in a directory, manifest.json with them; none where there is no artifact. */
+export function listedIn(directory: string): string[] {
+  const manifest = peekManifest(directory)?.manifest;
+  return manifest === undefined ? [] : ['manifest.json', ...manifest.files.map(({ path }) => path)];
+}
+
+/**
+ * Nothing at an output may be lost that is not an artifact's.
+ * @param files that lie there; @param listed those that may go
+ * @throws OffsiteError BadSpec naming one of the others
+ */
+export function refuseOthers(
+  files: readonly string[],
+  listed: readonly string[],
+  { place, field }: { place: string; field: string },
+): void {
+  const known = new Set(listed);
+  const others = files.filter((path) => !known.has(path));
+  if (others.length === 0) return;
+  const named = `${JSON.stringify(others[0])}${others.length > 1 ? ` and ${others.length - 1} more` : ''}`;
+  throw badSpec(
+    listed.length === 0
+      ? `${field}: ${place} holds ${named} and is no artifact; it would be replaced: choose another place`
+      : `${field}: ${place} holds ${named} beside the artifact's own files, which would be lost with it: move that away, or choose another place`,
+  );
+}
+
+/**
+ * Asked before anything is computed for an artifact that does not lie there yet.
+ * @throws OffsiteError BadSpec where another one lies there, of whose making nothing is known
+ */
+export function refuseUnknown(output: string, mayReplace: boolean): void {
+  const there = mayReplace ? undefined : peekManifest(output);
+  if (there === undefined) return;
+  throw badSpec(
+    `${outputField}: ${output} holds an artifact of kind ${there.manifest.kind} (${there.digest}) that is not what this resource makes, and nothing says that this resource made it: choose another place, or write spec.output.replace: true to replace it`,
+  );
+}
+
+/**
+ * Makes a directory whole or not at all: `fill` writes beside it, under a name that nobody else has, which is renamed when
+ * it is done. An artifact that lay there before is replaced; what a killed process has left beside it is cleared first.
+ * @param ready called before anything takes its place; throws where it may not any more
+ * @throws OffsiteError BadSpec where something else lies there
+ */
+export async function writeArtifact(
+  path: string,
+  fill: (temporary: string) => void | Promise<void>,
+  ready: () => Promise<void> = async () => {},
+): Promise<void> {
+  const directory = realPlace(path, outputField);
+  checkReplaceable(directory, outputField);
+  clearBeside(directory);
+  const container = new Container(directory);
+  try {
+    await fill(container.partial);
+    await ready();
+    checkReplaceable(directory, outputField);
+    container.exchange();
+  } finally {
+    container.remove();
+  }
+}
+
+/**
+ * The same for a directory that several processes may make at the same time, all with the same bytes: the first to end names
+ * it, and the others' work is dropped.
+ */
+export async function writeSharedArtifact(
+  directory: string,
+  fill: (temporary: string) => void | Promise<void>,
+): Promise<void> {
+  try {
+    const container = new Container(directory);
+    try {
+      await fill(container.partial);
+      renameSync(container.partial, directory);
+    } finally {
+      container.remove();
+    }
+  } catch (error) {
+    // Another process was first, and may have cleared this one's work away.
+    if (!existsSync(join(directory, 'manifest.json'))) throw error;
+  }
+  clearBeside(directory);
+}
+
+/**
+ * Clears what processes that were killed have left beside a directory, by our mark; the artifact that one of them had moved
+ * aside for its own comes back.
+ */
+export function clearBeside(directory: string): void {
+  const parent = dirname(directory);
+  if (!existsSync(parent)) return;
+  const start = prefixOf(directory);
+  for (const name of readdirSync(parent)) {
+    if (!name.startsWith(start) || !/^[0-9a-f]{16}$/.test(name.slice(start.length))) continue;
+    const container = join(parent, name);
+    // What others put there in our name is left alone: through a link, another one's files would go or come.
+    if (!isDirectory(container)) continue;
+    const entries = entriesOf(container);
+    if (entries === undefined || entries.some((entry) => !ours.includes(entry))) continue;
+    const previous = join(container, 'previous');
+    if (isDirectory(previous) && !existsSync(directory)) renameSync(previous, directory);
+    // Killed before it was marked, it holds nothing.
+    if (entries.includes(mark) || entries.length === 0) removeContainer(container);
+  }
+}
+
+/** Whether a path is, or lies in, what is kept for the making of the artifact at `directory`. */
+export function liesBeside(directory: string, path: string): boolean {
+  const start = join(dirname(directory), prefixOf(directory));
+  return [`${directory}.result.json`, lockDirectoryOf(directory)].includes(path) || path.startsWith(start);
+}
+
+/** All that lies there beside `directory` and is kept for its making. */
+export function besideOf(directory: string): string[] {
+  const parent = dirname(directory);
+  return (entriesOf(parent) ?? [])
+    .map((name) => join(parent, name))
+    .filter((path) => liesBeside(directory, path));
+}
+
+const mark = 'offsite-tuning.json';
+const ours = [mark, 'partial', 'previous'];
+
+/** A directory beside another, for as long as that one is made: no other process has its name. */
+class Container {
+  readonly partial: string;
+  readonly #directory: string;
+  readonly #path: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+    this.#path = join(dirname(directory), `${prefixOf(directory)}${randomBytes(8).toString('hex')}`);
+    this.partial = join(this.#path, 'partial');
+    mkdirSync(dirname(directory), { recursive: true });
+    mkdirSync(this.#path);
+    try {
+      writeFileSync(join(this.#path, mark), JSON.stringify({ for: basename(directory) }), { flag: 'wx' });
+      mkdirSync(this.partial);
+    } catch (error) {
+      this.remove();
+      throw error;
+    }
+  }
+
+  /** Puts what was made in the directory's place. @throws OffsiteError BadSpec where a file came there meanwhile */
+  exchange(): void {
+    const previous = join(this.#path, 'previous');
+    if (existsSync(this.#directory)) {
+      renameSync(this.#directory, previous);
+      try {
+        checkReplaceable(previous, outputField);
+      } catch (error) {
+        renameSync(previous, this.#directory);
+        throw error;
+      }
+    }
+    renameSync(this.partial, this.#directory);
+  }
+
+  remove(): void {
+    removeContainer(this.#path);
+  }
+}
+
+/** The mark goes last: what is cut off in the middle is found again. */
+function removeContainer(path: string): void {
+  for (const name of ['partial', 'previous', mark])
+    rmSync(join(path, name), { recursive: true, force: true });
+  if (existsSync(path)) rmdirSync(path);
+}
+
+/** A name has at most 255 bytes. */
+function prefixOf(directory: string): string {
+  const name = basename(directory);
+  const short =
+    Buffer.byteLength(name) <= 200 ? name : createHash('sha256').update(name).digest('hex').slice(0, 32);
+  return `.${short}.offsite-`;
+}
+
+/** A link to one is none. */
+const isDirectory = (path: string) => lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
+function entriesOf(path: string): string[] | undefined {
+  try {
+    return readdirSync(path);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,53 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { badSpec } from '../../api/index.ts';
+
+/** What opens a store: names and values as a Secret, or the environment, holds them. Never shown. */
+export interface StoreCredentials {
+  values: Readonly<Record<string, string | undefined>>;
+  /** Where they come from, for messages: `Secret models` or `the environment`. */
+  source: string;
+}
+
+export const environmentSource = 'the environment';
+
+/**
+ * Where stores are, which an administrator may say for all pods (a mirror in a network without the internet): these are the
+ * environment's, where the Secret has none of the group.
+ */
+const places = [
+  ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL'],
+  ['AWS_REGION', 'AWS_DEFAULT_REGION'],
+  ['HF_ENDPOINT'],
+];
+
+/**
+ * The credentials of a source: the mounted files of its Secret (`<directory>/<secret>/<key>`), or the environment where the
+ * source names none. A Secret that does not say where the store is leaves that to the environment.
+ * @param directory where Secrets are mounted; undefined outside a cluster, where the environment serves all
+ * @throws OffsiteError BadSpec when the Secret is not there
+ */
+export function readCredentials(
+  secret: string | undefined,
+  directory: string | undefined,
+  environment: NodeJS.ProcessEnv = process.env,
+): StoreCredentials {
+  if (secret === undefined || directory === undefined)
+    return { values: environment, source: environmentSource };
+  const mounted = join(directory, secret);
+  if (!existsSync(mounted)) throw badSpec(`Secret ${secret} is not mounted: does it exist in the namespace?`);
+  // Kubernetes keeps its own ..data links there.
+  const keys = readdirSync(mounted).filter((name) => !name.startsWith('..'));
+  const values = Object.fromEntries(
+    keys.map((key) => [key, readFileSync(join(mounted, key), 'utf8').trim()]),
+  );
+  return { values: { ...values, ...placesIn(environment, values) }, source: `Secret ${secret}` };
+}
+
+function placesIn(
+  environment: NodeJS.ProcessEnv,
+  values: Readonly<Record<string, string>>,
+): Record<string, string | undefined> {
+  const left = places.filter((group) => !group.some((name) => values[name]));
+  return Object.fromEntries(left.flat().map((name) => [name, environment[name] || undefined]));
+}

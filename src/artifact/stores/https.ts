@@ -1,0 +1,114 @@
+import type { Response } from 'undici';
+import { z } from 'zod';
+import { badModel, listingBounds, listOf, parseJson } from '../../api/index.ts';
+import { innerPaths } from '../inner-path.ts';
+import { bodyOf, checkRange, documentOf, type HttpClient, rangeHeaders } from './http.ts';
+import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
+
+const manifestSchema = z.object({
+  files: listOf(
+    z.object({
+      path: z.string(),
+      sizeBytes: z.int().nonnegative(),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    }),
+  ),
+});
+
+/** https://HOST/PATH: a file, or an artifact, whose files its manifest.json lists. */
+export class HttpsStore implements Store {
+  readonly #client: HttpClient;
+  /** What manifests say, by object. */
+  readonly #digests = new Map<string, string>();
+
+  constructor(client: HttpClient) {
+    this.#client = client;
+  }
+
+  check(place: string): void {
+    this.#client.check(urlOf(place), `https://${place}`);
+  }
+
+  async list(place: string, signal: AbortSignal): Promise<StoredObject[]> {
+    const manifest = await this.#manifest(place, signal);
+    if (Array.isArray(manifest)) return manifest;
+    try {
+      return [await this.#look(place, '', signal)];
+    } catch (error) {
+      if (!isStoreError(error, 'Missing')) throw error;
+      if (manifest !== undefined) throw badModel(`https://${place}/manifest.json: ${manifest.problem}`);
+      return [];
+    }
+  }
+
+  async read(object: string, { from, version, signal }: ReadOptions) {
+    const name = `https://${object}`;
+    const headers = rangeHeaders(from, version);
+    const response = await this.#client.request(urlOf(object), name, { headers, signal });
+    const sha256 = this.#digests.get(object);
+    // A manifest's digest decides; else a file must be the one that was looked at.
+    if (sha256 === undefined && versionOf(response) !== version)
+      throw new StoreError('Changed', `${name}: was changed while it was read`);
+    checkRange(response, from, name);
+    return { body: bodyOf(response), checksum: sha256 === undefined ? undefined : { sha256 } };
+  }
+
+  /** What a manifest lists. Some servers give any file below a place that is one: what is too long may be that. */
+  async #manifest(
+    place: string,
+    signal: AbortSignal,
+  ): Promise<StoredObject[] | { problem: string } | undefined> {
+    const object = `${place}/manifest.json`;
+    let bytes: Uint8Array | undefined;
+    let version: string;
+    try {
+      const response = await this.#client.request(urlOf(object), `https://${object}`, { signal });
+      version = versionOf(response);
+      bytes = await documentOf(response, `https://${object}`);
+    } catch (error) {
+      // Many servers refuse what they do not have.
+      if (isStoreError(error, 'Missing') || isStoreError(error, 'AccessDenied')) return undefined;
+      throw error;
+    }
+    if (bytes === undefined) return { problem: "is longer than 16 MiB; no artifact's is" };
+    let value: unknown;
+    try {
+      value = parseJson(bytes, listingBounds);
+    } catch (error) {
+      return { problem: (error as Error).message };
+    }
+    const parsed = manifestSchema.safeParse(value);
+    if (!parsed.success) return undefined;
+    const named = parsed.data.files;
+    // Before any of them becomes part of an address.
+    innerPaths(['manifest.json', ...named.map(({ path }) => path)], `https://${object}`);
+    const files = named.map(({ path, sizeBytes, sha256 }) => {
+      this.#digests.set(`${place}/${path}`, sha256);
+      return { path, sizeBytes, version: sha256 };
+    });
+    return [...files, { path: 'manifest.json', sizeBytes: bytes.length, version }];
+  }
+
+  async #look(object: string, path: string, signal: AbortSignal): Promise<StoredObject> {
+    const name = `https://${object}`;
+    const response = await this.#client.request(urlOf(object), name, { method: 'HEAD', signal });
+    const length = response.headers.get('content-length');
+    if (length === null)
+      throw new StoreError('StoreUnavailable', `${name}: its server does not say how long it is`);
+    return { path, sizeBytes: Number(length), version: versionOf(response) };
+  }
+}
+
+function urlOf(object: string): URL {
+  return new URL(
+    `https://${object
+      .split('/')
+      .map((part, i) => (i === 0 ? part : encodeURIComponent(part)))
+      .join('/')}`,
+  );
+}
+
+/** What changes when the file does, as far as the server tells. */
+function versionOf({ headers }: Response): string {
+  return headers.get('etag') ?? headers.get('last-modified') ?? 'unknown';
+}

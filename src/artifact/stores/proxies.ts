@@ -1,0 +1,39 @@
+import { badSpec } from '../../api/index.ts';
+
+/** Through which proxies HTTP goes: URLs, and the hosts that are asked directly. */
+export interface Proxies {
+  readonly httpProxy: string | undefined;
+  readonly httpsProxy: string | undefined;
+  readonly noProxy: string | undefined;
+}
+
+/**
+ * What HTTP_PROXY, HTTPS_PROXY and NO_PROXY say, in lower case before upper case, as curl has it.
+ * @throws OffsiteError BadSpec for an address that is no HTTP proxy's; the message does not quote it, it may hold a password
+ */
+export function proxiesOf(environment: NodeJS.ProcessEnv): Proxies {
+  const said = (name: string) => environment[name.toLowerCase()] || environment[name] || undefined;
+  const proxy = (name: string) => {
+    const url = said(name);
+    if (url === undefined || /^https?:$/.test(URL.parse(url)?.protocol ?? '')) return url;
+    throw badSpec(`the environment's ${name} must be a proxy's URL, such as http://proxy.example.com:3128`);
+  };
+  return { httpProxy: proxy('HTTP_PROXY'), httpsProxy: proxy('HTTPS_PROXY'), noProxy: said('NO_PROXY') };
+}
+
+const unknownAuthority = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+/** Why a server could not be reached: the error's code, and what of the environment has a part in it. */
+export function whyUnreached(code: string, protocol: string, { httpProxy, httpsProxy }: Proxies): string {
+  if (unknownAuthority.has(code))
+    return `${code}: add the authority of its certificate by NODE_EXTRA_CA_CERTS`;
+  const proxied = protocol === 'http:' ? httpProxy : httpsProxy;
+  if (proxied === undefined) return code;
+  return `${code}, through the proxy of ${protocol === 'http:' ? 'HTTP_PROXY' : 'HTTPS_PROXY'} unless NO_PROXY names it`;
+}

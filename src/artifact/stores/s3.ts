@@ -1,0 +1,353 @@
+import { Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
+import { addAbortSignal, PassThrough, pipeline, Readable } from 'node:stream';
+import {
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+} from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
+import { badSpec } from '../../api/index.ts';
+import { checkCount } from '../inner-path.ts';
+import type { StoreCredentials } from './credentials.ts';
+import { type Proxies, whyUnreached } from './proxies.ts';
+import {
+  isStoreError,
+  type Outgoing,
+  type ReadOptions,
+  type StoredObject,
+  StoreError,
+  type WritableStore,
+  type WriteCondition,
+} from './store.ts';
+
+const mebibyte = 2 ** 20;
+const leastPart = 8 * mebibyte;
+const mostParts = 10_000;
+const mostDeleted = 1000;
+/** What is longer is no text of ours. */
+const mostText = 64 * 1024;
+/** Of an answer that is no object: a page of a list, an error. */
+const mostAnswerBytes = 16 * mebibyte;
+const listWithin = 600_000;
+/** A text with all its tries: less than a pod has from SIGTERM to its end. */
+const textWithin = 30_000;
+/** A server gives up to 1,000 objects a page. */
+const mostPages = 200;
+
+/** Any S3: the SDK signs, retries and cuts uploads into parts; a custom endpoint is spoken to path-style. */
+export class S3Store implements WritableStore {
+  readonly #client: S3Client;
+  /** Whose credentials these are, for messages. */
+  readonly #opener: string;
+  /** What to say of a code with which the server was not reached. */
+  readonly #why: (code: string) => string;
+  readonly #textWithin: number;
+
+  constructor({ values, source }: StoreCredentials, proxies: Proxies, limits = { textWithin }) {
+    this.#textWithin = limits.textWithin;
+    const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = values;
+    const { AWS_SESSION_TOKEN: sessionToken, AWS_REGION: region, AWS_DEFAULT_REGION: otherRegion } = values;
+    const endpoint = values['AWS_ENDPOINT_URL_S3'] ?? values['AWS_ENDPOINT_URL'];
+    this.#opener = source;
+    this.#why = (code) => whyUnreached(code, endpoint?.startsWith('http:') ? 'http:' : 'https:', proxies);
+    this.#client = new S3Client({
+      region: region ?? otherRegion ?? 'us-east-1',
+      ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
+      // Without keys the SDK looks where it always does: profiles, a service account's role.
+      ...(accessKeyId !== undefined &&
+        secretAccessKey !== undefined && {
+          credentials: { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) },
+        }),
+      maxAttempts: 6,
+      // Our own sha256 goes with every object; not every server knows the newer checksums.
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+      requestHandler: { connectionTimeout: 10_000, socketTimeout: 60_000, ...agentsFor(proxies) },
+    });
+    this.#client.middlewareStack.add(
+      (next, { commandName }) =>
+        async (request) => {
+          const result = await next(request);
+          const response = result.response as { body?: unknown; statusCode: number };
+          const isObject = commandName === 'GetObjectCommand' && response.statusCode < 300;
+          if (!isObject && response.body instanceof Readable) response.body = boundedBody(response.body);
+          return result;
+        },
+      // Before the SDK's own, which reads the body.
+      { step: 'deserialize', priority: 'low', name: 'boundAnswers' },
+    );
+  }
+
+  async list(place: string, stop: AbortSignal): Promise<StoredObject[]> {
+    return await this.#within(listWithin, `s3://${place}`, stop, (signal) => this.#list(place, signal));
+  }
+
+  async #list(place: string, signal: AbortSignal): Promise<StoredObject[]> {
+    const { bucket, key } = partsOf(place);
+    const below = await this.#listBelow(bucket, `${key}/`, signal);
+    if (below.length > 0) return below;
+    try {
+      const { ContentLength, ETag } = await this.#do(place, () =>
+        this.#client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }), { abortSignal: signal }),
+      );
+      return [{ path: '', sizeBytes: ContentLength ?? 0, version: versionOf(ETag, place) }];
+    } catch (error) {
+      if (error instanceof StoreError && error.reason === 'Missing') return [];
+      throw error;
+    }
+  }
+
+  async read(object: string, { from, version, signal }: ReadOptions) {
+    const { bucket, key } = partsOf(object);
+    const range = from === 0 ? {} : { Range: `bytes=${from}-` };
+    const { Body, Metadata } = await this.#do(object, () =>
+      this.#client.send(new GetObjectCommand({ Bucket: bucket, Key: key, IfMatch: version, ...range }), {
+        abortSignal: signal,
+      }),
+    );
+    const sha256 = Metadata?.['sha256'];
+    return { body: Body as Readable, checksum: sha256 === undefined ? undefined : { sha256 } };
+  }
+
+  async write(object: string, { body, sizeBytes, sha256 }: Outgoing, signal: AbortSignal): Promise<string> {
+    const { bucket, key } = partsOf(object);
+    const partSize = Math.max(leastPart, Math.ceil(sizeBytes / mostParts / mebibyte) * mebibyte);
+    const upload = new Upload({
+      client: this.#client,
+      params: {
+        Bucket: bucket,
+        Key: key,
+        Body: body,
+        ContentLength: sizeBytes,
+        Metadata: { sha256 },
+      },
+      partSize,
+      queueSize: 4,
+    });
+    const stop = () => void upload.abort();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const { ETag } = await this.#do(object, () => upload.done());
+      return ETag ?? '';
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async remove(objects: readonly string[], signal: AbortSignal): Promise<void> {
+    for (let start = 0; start < objects.length; start += mostDeleted) {
+      const some = objects.slice(start, start + mostDeleted).map(partsOf);
+      const { bucket } = some[0]!;
+      const Delete = { Objects: some.map(({ key }) => ({ Key: key })), Quiet: true };
+      await this.#do(objects[start] as string, async () => {
+        const { Errors: failed = [] } = await this.#client.send(
+          new DeleteObjectsCommand({ Bucket: bucket, Delete }),
+          { abortSignal: signal },
+        );
+        if (failed[0] !== undefined)
+          throw new StoreError(
+            'AccessDenied',
+            `s3://${bucket}/${failed[0].Key}: could not be removed (${failed[0].Code})`,
+          );
+      });
+    }
+  }
+
+  async readText(object: string, stop?: AbortSignal): Promise<{ text: string; version: string } | undefined> {
+    const { bucket, key } = partsOf(object);
+    try {
+      return await this.#within(this.#textWithin, `s3://${object}`, stop, (signal) =>
+        this.#do(object, async () => {
+          const get = new GetObjectCommand({ Bucket: bucket, Key: key });
+          const { Body, ETag } = await this.#client.send(get, { abortSignal: signal });
+          return { text: await textOf(Body as Readable, signal), version: versionOf(ETag, object) };
+        }),
+      );
+    } catch (error) {
+      if (isStoreError(error, 'Missing')) return undefined;
+      throw error;
+    }
+  }
+
+  async writeText(
+    object: string,
+    text: string,
+    condition: WriteCondition,
+  ): Promise<string | undefined | 'unsupported'> {
+    const { bucket, key } = partsOf(object);
+    const conditions =
+      condition === 'absent'
+        ? { IfNoneMatch: '*' }
+        : condition === 'anyway'
+          ? {}
+          : { IfMatch: condition.over };
+    try {
+      return await this.#within(this.#textWithin, `s3://${object}`, undefined, (signal) =>
+        this.#do(object, async () => {
+          const put = new PutObjectCommand({ Bucket: bucket, Key: key, Body: text, ...conditions });
+          try {
+            return versionOf((await this.#client.send(put, { abortSignal: signal })).ETag, object);
+          } catch (error) {
+            // Another write was first, is under way, or took it away.
+            const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+            if (status === 409 || status === 412) return undefined;
+            if (status === 501) return 'unsupported';
+            throw error;
+          }
+        }),
+      );
+    } catch (error) {
+      if (condition !== 'anyway' && isStoreError(error, 'Missing')) return undefined;
+      throw error;
+    }
+  }
+
+  async #listBelow(bucket: string, prefix: string, signal: AbortSignal): Promise<StoredObject[]> {
+    const objects: StoredObject[] = [];
+    let token: string | undefined;
+    for (let pages = 0; pages < mostPages; pages++) {
+      const page = await this.#do(`${bucket}/${prefix}`, () =>
+        this.#client.send(
+          new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ContinuationToken: token }),
+          { abortSignal: signal },
+        ),
+      );
+      for (const { Key = '', Size = 0, ETag } of page.Contents ?? []) {
+        // Some tools make empty objects that stand for directories.
+        if (Key.endsWith('/')) continue;
+        if (!Key.startsWith(prefix)) throw notAsAsked(`${bucket}/${prefix}`, 'ListObjectsV2');
+        objects.push({
+          path: Key.slice(prefix.length),
+          sizeBytes: Size,
+          version: versionOf(ETag, `${bucket}/${prefix}`),
+        });
+      }
+      checkCount(objects.length, `s3://${bucket}/${prefix}`);
+      token = page.NextContinuationToken;
+      if (token === undefined) return objects;
+    }
+    throw new StoreError(
+      'StoreUnavailable',
+      `s3://${bucket}/${prefix}: its server's list has more than ${mostPages} pages`,
+    );
+  }
+
+  /** Ends when it is stopped or late, whatever the SDK still reads of an answer. */
+  async #within<T>(
+    milliseconds: number,
+    name: string,
+    stop: AbortSignal | undefined,
+    action: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    stop?.throwIfAborted();
+    const ending = new AbortController();
+    const late = new StoreError(
+      'StoreUnavailable',
+      `${name}: its server takes longer than ${milliseconds / 1000} s`,
+    );
+    const timer = setTimeout(() => ending.abort(late), milliseconds);
+    const stopped = () => ending.abort(stop?.reason);
+    stop?.addEventListener('abort', stopped, { once: true });
+    const ended = new Promise<never>((_, reject) => {
+      ending.signal.addEventListener('abort', () => reject(ending.signal.reason), { once: true });
+    });
+    try {
+      return await Promise.race([ended, action(ending.signal)]);
+    } finally {
+      clearTimeout(timer);
+      stop?.removeEventListener('abort', stopped);
+    }
+  }
+
+  async #do<T>(place: string, action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      throw explained(error, place, this.#opener, this.#why);
+    }
+  }
+}
+
+/** An answer's body, broken off where it is longer than any list or error: the SDK reads it whole. */
+function boundedBody(body: Readable): Readable {
+  const bounded = new PassThrough();
+  let bytes = 0;
+  body.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > mostAnswerBytes) body.destroy(new Error('its answer is too long'));
+  });
+  pipeline(body, bounded, () => {});
+  return bounded;
+}
+
+/** A small object's text; empty where it is longer than any of ours, whatever its server said of its length. */
+async function textOf(body: Readable, signal: AbortSignal): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of addAbortSignal(signal, body) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    // Leaving the loop breaks the connection off.
+    if (bytes > mostText) return '';
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** An ETag goes back to the server in a header. */
+function versionOf(tag: string | undefined, place: string): string {
+  const version = tag ?? '';
+  if (!/^[\x20-\x7e]{0,1024}$/.test(version)) throw notAsAsked(place, 'ETag');
+  return version;
+}
+
+const notAsAsked = (place: string, what: string) =>
+  new StoreError('StoreUnavailable', `s3://${place}: its server does not answer as it should (${what})`);
+
+/** The keys that a wrong Secret shows itself by. */
+const wrongKeys = new Set([
+  'InvalidAccessKeyId',
+  'SignatureDoesNotMatch',
+  'AuthorizationHeaderMalformed',
+  'CredentialsProviderError',
+  'InvalidToken',
+  // What versitygw calls an unknown access key.
+  'XAdminUserNotFound',
+]);
+
+/** The SDK asks through agents that we give it: it knows no proxies. */
+function agentsFor({ httpProxy, httpsProxy, noProxy }: Proxies) {
+  const proxyEnv = { HTTP_PROXY: httpProxy, HTTPS_PROXY: httpsProxy, NO_PROXY: noProxy };
+  const options = { keepAlive: true, maxSockets: 50, proxyEnv };
+  return { httpAgent: new Agent(options), httpsAgent: new TlsAgent(options) };
+}
+
+/** The SDK's own messages may quote keys and are left out. */
+function explained(error: unknown, place: string, opener: string, why: (code: string) => string): unknown {
+  if (error instanceof StoreError || !(error instanceof Error) || error.name === 'AbortError') return error;
+  const at = `s3://${place}`;
+  const { bucket } = partsOf(place);
+  const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+  const { name } = error;
+  if (wrongKeys.has(name))
+    return badSpec(`${at}: its server does not take the credentials of ${opener} (${name}): put them right`);
+  if (name === 'NoSuchBucket')
+    return badSpec(`${at}: there is no bucket ${bucket} on that server: create it, or name another`);
+  if (name === 'PreconditionFailed' || status === 412)
+    return new StoreError('Changed', `${at}: was changed while it was read`);
+  if (name === 'NoSuchKey' || name === 'NotFound')
+    return new StoreError('Missing', `${at}: there is no such object`);
+  if (status === 401 || status === 403)
+    return new StoreError('AccessDenied', `${at}: the credentials of ${opener} do not allow this (${name})`);
+  const code = (error as NodeJS.ErrnoException).code ?? name;
+  return new StoreError('StoreUnavailable', `${at}: its server does not answer as it should (${why(code)})`);
+}
+
+function partsOf(place: string): { bucket: string; key: string } {
+  const at = place.indexOf('/');
+  return { bucket: place.slice(0, at), key: place.slice(at + 1) };
+}

@@ -1,0 +1,117 @@
+import { DeliverPolicy, type Msg, type NatsConnection, NatsError } from 'nats';
+import { decodeMessage, type EventFilter, type EventMessage, subjectOf } from './message.ts';
+import { codeOf, connectForEver, connectionOptions, type NatsAddress, pause } from './reachability.ts';
+import { Sequencer } from './sequencer.ts';
+import { ensureStream, streamName } from './stream.ts';
+
+export interface WatchOptions extends Omit<NatsAddress, 'url'> {
+  /** Ends the watching. */
+  signal: AbortSignal;
+  /** `last` (default): the last event of each subject, then what comes; `all`: all that the stream keeps; `new`: only what comes. */
+  from?: 'all' | 'last' | 'new';
+  /** How long a message is held back for one before it that has not come; 300. */
+  patienceMilliseconds?: number;
+  /** Told, with a code, of each try that failed. */
+  failed?: (code: string) => void;
+}
+
+/** `all` has none: the client adds a start sequence, which the server refuses beside DeliverPolicy.All. */
+const policies = {
+  all: {},
+  last: { deliver_policy: DeliverPolicy.LastPerSubject },
+  new: { deliver_policy: DeliverPolicy.New },
+};
+
+/** A short heartbeat: a server that came back without our consumer is noticed within seconds. */
+const heartbeat = { expires: 5000, idle_heartbeat: 1000 };
+
+/**
+ * The events of other people's runs, in each publisher's order and each once, until `signal` is aborted. Goes on after a
+ * lost connection where it was. Without a stream it hears what is published from now on.
+ * @throws BadSpec for a wrong URL, credentials file or filter
+ */
+export async function* watchEvents(
+  url: string,
+  filter: EventFilter,
+  options: WatchOptions,
+): AsyncGenerator<EventMessage> {
+  const subject = subjectOf(filter);
+  const { failed = () => {}, patienceMilliseconds = 300 } = options;
+  const left = new AbortController();
+  const signal = AbortSignal.any([options.signal, left.signal]);
+  const connection = await connectForEver(connectionOptions({ ...options, url }), signal, failed);
+  if (connection === undefined) return;
+  const leave = () => void connection.close();
+  signal.addEventListener('abort', leave, { once: true });
+  try {
+    const source = rawMessages(connection, subject, options.from ?? 'last', signal, failed);
+    yield* ordered(source, patienceMilliseconds, signal);
+  } finally {
+    left.abort();
+    await connection.close();
+  }
+}
+
+/** Decodes, de-duplicates and orders; a gap is waited for only so long. */
+async function* ordered(
+  source: AsyncGenerator<RawMessage>,
+  patienceMilliseconds: number,
+  signal: AbortSignal,
+): AsyncGenerator<EventMessage> {
+  const sequencer = new Sequencer();
+  // The client may be waiting for a server: leaving must not wait with it.
+  const left = new Promise<{ done: true }>((resolve) => {
+    signal.addEventListener('abort', () => resolve({ done: true }), { once: true });
+  });
+  let next = source.next();
+  while (true) {
+    const patience = sequencer.holds ? [pause(patienceMilliseconds, signal)] : [];
+    const got = await Promise.race([next, left, ...patience]);
+    if (got === undefined) {
+      yield* sequencer.release();
+      continue;
+    }
+    if (got.done) break;
+    next = source.next();
+    const message = decodeMessage(got.value.data, got.value.subject);
+    if (message !== undefined) yield* sequencer.accept(message);
+  }
+  yield* sequencer.release();
+}
+
+type RawMessage = Pick<Msg, 'data' | 'subject'>;
+
+async function* rawMessages(
+  connection: NatsConnection,
+  subject: string,
+  from: NonNullable<WatchOptions['from']>,
+  signal: AbortSignal,
+  failed: (code: string) => void,
+): AsyncGenerator<RawMessage> {
+  let seen = 0;
+  while (!signal.aborted && !connection.isClosed()) {
+    try {
+      if (!(await ensureStream(connection))) {
+        for await (const message of connection.subscribe(subject)) yield message;
+        continue;
+      }
+      const start = seen === 0 ? policies[from] : { opt_start_seq: seen + 1 };
+      const consumer = await connection
+        .jetstream()
+        .consumers.get(streamName, { filterSubjects: subject, ...start });
+      // A copy: the client keeps its callback in these options.
+      const messages = await consumer.consume({ ...heartbeat });
+      const stop = () => void messages.close();
+      signal.addEventListener('abort', stop, { once: true });
+      for await (const message of messages) {
+        seen = message.seq;
+        yield message;
+      }
+      signal.removeEventListener('abort', stop);
+    } catch (error) {
+      if (!(error instanceof NatsError)) throw error;
+      if (!connection.isClosed()) failed(codeOf(error));
+    }
+    await pause(500, signal);
+  }
+}

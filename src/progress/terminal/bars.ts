@@ -1,0 +1,140 @@
+import progress from 'cli-progress';
+import type { Metric, StageEvent } from '../events.ts';
+import type { FinishedResource, ResourceIdentity, Terminal } from '../terminal.ts';
+import { metricsText, outcomeText } from './lines.ts';
+import { duration, oneLine, shorten } from './words.ts';
+
+type Outcome = 'running' | 'done' | 'failed';
+
+interface Stage {
+  bar: progress.SingleBar;
+  resource: string;
+  label: string;
+  started: number;
+  ended?: number;
+  outcome: Outcome;
+  percentage: number;
+  /** When the stage should end, as of its last event: the time left then runs down between events. */
+  due?: number;
+  metrics: Metric[];
+}
+
+const signs: Record<Outcome, string> = { running: ' ', done: '✔', failed: '✘' };
+
+/** Live bars, one a stage: remaining time and metrics at the right; warnings and failures scroll by above. */
+export class BarsTerminal implements Terminal {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #bars: progress.MultiBar;
+  readonly #stages = new Map<string, Stage>();
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream;
+    this.#bars = new progress.MultiBar({
+      stream,
+      fps: 8,
+      linewrap: false,
+      // Whoever runs the stages handles signals: they save a checkpoint first.
+      gracefulExit: false,
+      format: (_options, _params, stage: Stage) => drawStage(stage, stream.columns || 80, performance.now()),
+    });
+  }
+
+  event(resource: ResourceIdentity, event: StageEvent): void {
+    if (event.type === 'warning') {
+      this.#above(`! ${resource.metadata.name}: ${event.reason}: ${event.message}`);
+      return;
+    }
+    const stage = this.#stageOf(resource, event.stage);
+    if (event.type === 'result') {
+      this.#end(stage, 'done');
+      return;
+    }
+    if (stage.outcome !== 'running' && event.progressPercentage < 100) this.#startAgain(stage);
+    stage.percentage = event.progressPercentage;
+    stage.metrics = event.metrics;
+    if (event.estimatedRemainingSeconds !== undefined) {
+      stage.due = performance.now() + event.estimatedRemainingSeconds * 1000;
+    }
+    stage.bar.update(event.progressPercentage, stage);
+    // A part of a stage, such as one of the plug-in's cells, has no result of its own.
+    if (event.progressPercentage === 100) this.#end(stage, 'done');
+  }
+
+  finished({ resource, status }: FinishedResource): void {
+    const complete = status.phase === 'Complete';
+    for (const stage of this.#stages.values()) {
+      if (stage.resource === keyOf(resource)) this.#end(stage, complete ? 'done' : 'failed');
+    }
+    if (!complete) this.#above(`✘ ${resource.kind} ${resource.metadata.name}: ${outcomeText(status)}`);
+  }
+
+  close(): void {
+    if (this.#stages.size === 0) return;
+    // Lines that wait to be shown above the bars are only written by an update.
+    this.#bars.update();
+    this.#bars.stop();
+  }
+
+  #stageOf(resource: ResourceIdentity, name: string): Stage {
+    const key = `${keyOf(resource)}/${name}`;
+    const known = this.#stages.get(key);
+    if (known !== undefined) return known;
+    const stage = {
+      resource: keyOf(resource),
+      label: oneLine(`${resource.metadata.name} ${name}`),
+      started: performance.now(),
+      outcome: 'running',
+      percentage: 0,
+      metrics: [],
+    } as Omit<Stage, 'bar'> as Stage;
+    stage.bar = this.#bars.create(100, 0, stage);
+    this.#stages.set(key, stage);
+    return stage;
+  }
+
+  /** Another attempt, or another run of the same name. */
+  #startAgain(stage: Stage): void {
+    stage.outcome = 'running';
+    stage.started = performance.now();
+    delete stage.ended;
+    delete stage.due;
+  }
+
+  #end(stage: Stage, outcome: Outcome): void {
+    if (stage.outcome !== 'running') return;
+    stage.outcome = outcome;
+    stage.ended = performance.now();
+    if (outcome === 'done') stage.percentage = 100;
+    stage.bar.update(stage.percentage, stage);
+  }
+
+  /** A line of its own above the bars; longer text wraps there. */
+  #above(text: string): void {
+    const line = `${oneLine(text)}\n`;
+    if (this.#stages.size === 0) this.#stream.write(line);
+    else this.#bars.log(line);
+  }
+}
+
+const keyOf = ({ kind, metadata }: ResourceIdentity) =>
+  `${metadata.namespace ?? ''}/${kind}/${metadata.name}`;
+
+/** One stage's line, never wider than the terminal: on a narrow one the bar shrinks and the metrics are cut. */
+export function drawStage(stage: Omit<Stage, 'bar' | 'resource'>, columns: number, now: number): string {
+  const labelWidth = columns < 60 ? 14 : 22;
+  const barWidth = columns < 60 ? 8 : 24;
+  const filled = Math.round((barWidth * stage.percentage) / 100);
+  const parts = [
+    `${signs[stage.outcome]} ${shorten(stage.label, labelWidth).padEnd(labelWidth)}`,
+    `${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}`,
+    `${String(stage.percentage).padStart(3)}%`,
+    timeText(stage, now).padEnd(16),
+    oneLine(metricsText(stage.metrics)),
+  ];
+  return shorten(parts.join(' ').trimEnd(), columns - 1);
+}
+
+function timeText({ outcome, started, ended, due }: Omit<Stage, 'bar' | 'resource'>, now: number): string {
+  if (outcome !== 'running') return `in ${duration(((ended ?? now) - started) / 1000)}`;
+  return due === undefined ? '' : `${duration((due - now) / 1000)} left`;
+}

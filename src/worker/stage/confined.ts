@@ -1,0 +1,66 @@
+import { lstatSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { badSpec } from '../../api/index.ts';
+import { besideOf, realPlace } from '../../artifact/index.ts';
+import type { StageJob } from '../job.ts';
+import { inputsOf, outputOf, workOf } from '../places.ts';
+
+/**
+ * In a pod, what a stage names on a claim lies on that claim, whatever symbolic links are on the way and in it: who may write
+ * to a claim that is shared must not make a pod read another one, or write to it. On a machine of one's own, links are one's
+ * own. What is kept beside what it writes (locks, results, what is being made) is ours, and holds no links at all.
+ * @throws OffsiteError BadSpec naming the field and the link
+ */
+export function checkConfined(job: StageJob): void {
+  const { claims, confined } = job.mounts;
+  if (!confined) return;
+  const { own, shared } = workOf(job);
+  const claimOf = (path: string) => Object.values(claims).find((directory) => isWithin(path, directory));
+  const written = [
+    { field: 'spec.output.uri', path: outputOf(job) },
+    ...[own, shared].map((path) => ({ field: 'spec.work.uri', path })),
+  ];
+  for (const { field, path } of [...inputsOf(job), ...written]) {
+    const claim = claimOf(path);
+    if (claim !== undefined) checkLinks(path, realPlace(claim, field), field, new Set());
+  }
+  for (const { field, path } of written)
+    if (claimOf(path) !== undefined)
+      for (const place of new Set([path, realPlace(path, field)]))
+        for (const beside of besideOf(place)) refuseLinks(beside, field);
+}
+
+/** Looks at a path and at all that lies in it. */
+function refuseLinks(path: string, field: string): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.isSymbolicLink())
+    throw badSpec(
+      `${field}: ${path} is a symbolic link; its name is kept for what a run makes there: remove it`,
+    );
+  if (stat?.isDirectory()) for (const name of namesIn(path)) refuseLinks(join(path, name), field);
+}
+
+/** None where the directory has gone by now: another process of the same resource may be at its end there. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Looks at a path and, where it is a directory, at all that lies in it. */
+function checkLinks(path: string, root: string, field: string, seen: Set<string>): void {
+  const real = realPlace(path, field);
+  if (!isWithin(real, root))
+    throw badSpec(
+      `${field}: a symbolic link leads from ${path} out of its claim; put there what it leads to`,
+    );
+  if (seen.has(real) || !statSync(real, { throwIfNoEntry: false })?.isDirectory()) return;
+  seen.add(real);
+  for (const name of readdirSync(real)) checkLinks(join(path, name), root, field, seen);
+}
+
+const isWithin = (path: string, directory: string) =>
+  path === directory || path.startsWith(join(directory, '/'));

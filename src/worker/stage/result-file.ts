@@ -1,0 +1,96 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { canonicalJson, type Mirror, peekManifest, readKeptJson, writeWhole } from '../../artifact/index.ts';
+import type { StageEvent } from '../../progress/index.ts';
+import type { StageJob } from '../job.ts';
+import { outputOf, workOf } from '../places.ts';
+
+type Result = Extract<StageEvent, { type: 'result' }>;
+
+const schema = z.object({
+  identity: z.string(),
+  stage: z.string(),
+  result: z.looseObject({ artifact: z.object({ digest: z.string() }).loose().optional() }),
+});
+
+/** `<output>.result.json`: what the artifact's readers may know of the result, beside the artifact and never in it. */
+export const resultFileOf = (output: string): string => `${output}.result.json`;
+
+/** The whole result, where only the resource's owner reads. */
+const wholeResultOf = (job: StageJob): string => join(workOf(job).own, 'result.json');
+
+/** Writes the file beside the artifact, whole or not at all. */
+export async function writeResultFile(job: StageJob, content: object, mirror: Mirror): Promise<void> {
+  await writeKept(resultFileOf(outputOf(job)), content, mirror);
+}
+
+/**
+ * Writes a stage's result where its work lies and beside its artifact, each whole or not at all.
+ * @param identity absent where results are not looked for by it: the inputs may have changed
+ */
+export async function keepResult(
+  job: StageJob,
+  { stage, result }: Result,
+  { identity, owner, mirror }: { identity: string | undefined; owner: object; mirror: Mirror },
+): Promise<void> {
+  if (identity !== undefined) await writeKept(wholeResultOf(job), { identity, stage, result }, mirror);
+  const shown = withoutPrivate(result as Record<string, unknown>);
+  await writeResultFile(job, { ...(identity && { identity }), owner, stage, result: shown }, mirror);
+}
+
+async function writeKept(file: string, content: object, mirror: Mirror): Promise<void> {
+  mkdirSync(dirname(file), { recursive: true });
+  writeWhole(file, canonicalJson(content));
+  await mirror.push(file, { exact: true });
+}
+
+/** Of a training only what its adapter's manifest says too: losses and counts are of the private rows. */
+function withoutPrivate({ training, ...rest }: Record<string, unknown>): Record<string, unknown> {
+  if (training === undefined) return rest;
+  const { steps, bestStep } = training as Record<string, unknown>;
+  return { ...rest, training: { steps, bestStep } };
+}
+
+/** The result of this very work, where it was done before and its artifact is still there. */
+export async function findResult(
+  job: StageJob,
+  identity: string,
+  mirror: Mirror,
+): Promise<Result | undefined> {
+  // Pooled states lie elsewhere and are found by the stage itself.
+  if (job.stage === 'probe') return undefined;
+  const output = outputOf(job);
+  const kept = await keptAt(resultFileOf(output), identity, job, mirror);
+  if (kept === undefined) return undefined;
+  const { artifact } = kept.result;
+  if (artifact !== undefined) {
+    await mirror.pull(join(output, 'manifest.json'), { exact: true });
+    if (digestAt(output) !== artifact.digest) return undefined;
+  }
+  const whole = await keptAt(wholeResultOf(job), identity, job, mirror);
+  const same = whole?.result.artifact?.digest === artifact?.digest;
+  return { type: 'result', stage: kept.stage, result: same && whole ? whole.result : kept.result };
+}
+
+async function keptAt(file: string, identity: string, job: StageJob, mirror: Mirror) {
+  await mirror.pull(file, { exact: true });
+  const kept = read(file);
+  return kept?.identity === identity && kept.stage === job.stage ? kept : undefined;
+}
+
+function read(file: string): z.output<typeof schema> | undefined {
+  try {
+    return schema.parse(readKeptJson(file));
+  } catch {
+    return undefined;
+  }
+}
+
+function digestAt(output: string): string | undefined {
+  try {
+    return peekManifest(output)?.digest;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,234 @@
+import { rmSync } from 'node:fs';
+import { badSpec, cancelled, OffsiteError } from '../../api/index.ts';
+import {
+  checkpointsOf,
+  type LockTimes,
+  listedIn,
+  Mirror,
+  refuseOthers,
+  withStoreUris,
+} from '../../artifact/index.ts';
+import { type Emit, Estimator, type StageEvent } from '../../progress/index.ts';
+import type { StageJob } from '../job.ts';
+import { type Failure, failureOf, type StageOutcome } from '../outcome.ts';
+import { checkPlaces, fieldOf, inputsOf, outputOf, workOf } from '../places.ts';
+import type { KeepRequest } from '../thread/messages.ts';
+import { runOnThread } from '../thread/thread.ts';
+import { checkConfined } from './confined.ts';
+import { HeldPlaces } from './locks.ts';
+import { examineOutput, type FoundOutput, markOutput, ownerOf, tidyOutput } from './owner.ts';
+import { findResult, keepResult } from './result-file.ts';
+
+export interface StageOptions {
+  /** Where Secrets are mounted; without it the environment opens every store. */
+  secrets?: string | undefined;
+  /** What makes this very work itself: its result is kept under it, and found there the next time. */
+  identity?: string | undefined;
+  /** The resource's uid in a cluster, where its pods follow each other. */
+  run?: string | undefined;
+  /** How soon a process that gives no sign of life is taken for dead. */
+  lockTimes?: LockTimes | undefined;
+}
+
+type Result = Extract<StageEvent, { type: 'result' }>;
+
+/**
+ * Runs one stage: brings what it reads from its stores, computes on a thread of its own, takes the artifact to its store,
+ * and only then tells the result. Aborting `signal` makes it save its work and leave.
+ */
+export async function runStage(
+  job: StageJob,
+  emit: Emit,
+  signal: AbortSignal,
+  options: StageOptions = {},
+): Promise<StageOutcome> {
+  const { secrets, identity } = options;
+  let held: HeldPlaces | undefined;
+  const mirror = new Mirror({
+    scratch: job.mounts.scratch,
+    secrets,
+    signal,
+    beforePush: async () => await held?.check(),
+    lost: () => held?.lost,
+  });
+  try {
+    checkPlaces(job);
+    checkConfined(job);
+    const known = identity && (await findResult(job, identity, mirror));
+    if (known) return told(known, emit);
+    if (job.stage !== 'probe')
+      held = await HeldPlaces.take(job, {
+        ...{ mirror, emit, signal },
+        run: options.run,
+        times: options.lockTimes,
+      });
+    return await runHeld(job, { emit, signal, mirror, held, identity });
+  } catch (error) {
+    await mirror.settled();
+    const failure = failureOf(signal.aborted ? cancelled('stopped before it computed') : error);
+    return { ok: false, ...inWordsOf(job, failure), status: {} };
+  } finally {
+    await held?.release();
+  }
+}
+
+interface Running {
+  emit: Emit;
+  signal: AbortSignal;
+  mirror: Mirror;
+  held: HeldPlaces | undefined;
+  identity: string | undefined;
+}
+
+/** What is done while nobody else writes to the output; a probe writes to none. */
+async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
+  const { emit, signal, mirror, held, identity } = running;
+  if (held !== undefined) {
+    // A link may have come while another process was waited for.
+    checkConfined(job);
+    tidyOutput(job, mirror);
+    // Another process of the same resource, which was waited for, may have done it.
+    const known = identity && (await findResult(job, identity, mirror));
+    if (known) return told(known, emit);
+  }
+  const found = await examineOutput(job, mirror);
+  tellWhatIsNotKept(job, emit);
+  await bringInputs(job, mirror, emit);
+  let result: Result | undefined;
+  const holdResult: Emit = (event) => {
+    if (event.type === 'result') result = event;
+    else emit(event);
+  };
+  const lost = held?.lost;
+  const outcome = await runOnThread(
+    { ...job, mayReplace: found.mayReplace },
+    {
+      emit: holdResult,
+      signal: lost === undefined ? signal : AbortSignal.any([signal, lost]),
+      keep: (request) => keepFor(job, request, running),
+    },
+  );
+  if (!outcome.ok && lost?.aborted) throw lost.reason;
+  if (outcome.ok) await takeOutput(job, { result, found, ...running });
+  await mirror.settled();
+  if (result !== undefined) emit(result);
+  return outcome.ok ? outcome : { ...outcome, ...inWordsOf(job, outcome) };
+}
+
+function told(known: Result, emit: Emit): StageOutcome {
+  emit(known);
+  return { ok: true, status: known.result as Record<string, unknown> };
+}
+
+/** What a reader is told: places by their URIs, and a file that the system has trouble with by the field that names its place. */
+function inWordsOf(job: StageJob, { reason, message, exitCode, path }: Failure): Failure {
+  const told = withStoreUris(message, job.mounts.scratch);
+  const { uri } = job.resource.spec.output;
+  if (reason === 'NoSpace') return { reason, exitCode, message: `writing ${uri}: ${told}` };
+  const place = path === undefined || reason === 'EngineUnavailable' ? undefined : fieldOf(job, path);
+  if (place === undefined) return { reason, exitCode, message: told };
+  const words = `${place.field}: ${told}`;
+  if (reason !== 'BadSpec') return { reason, exitCode, message: words };
+  const wrong = place.wrong(words);
+  return { reason: wrong.reason, exitCode: wrong.exitCode, message: words };
+}
+
+/** @throws OffsiteError where a place that is read is empty */
+async function bringInputs(job: StageJob, mirror: Mirror, emit: Emit): Promise<void> {
+  const inputs = inputsOf(job).filter(({ path }) => mirror.mirrors(path));
+  for (const { field, path } of inputs) await mirror.check(path).catch(naming(field));
+  for (const { uri, field, path, missing } of inputs) {
+    const progress = fetchProgress(job, emit);
+    const found = await mirror.pull(path, { exact: true, progress }).catch(naming(field));
+    if (!found) throw missing(`${field}: there is nothing at ${uri}`);
+  }
+  // What was made before: the stage looks whether it is the same work.
+  if (job.stage !== 'probe') await mirror.pull(outputOf(job), { exact: true, sealed: true });
+}
+
+/** Puts the field before what is wrong with it. */
+const naming = (field: string) => (error: unknown) => {
+  const wrong = error instanceof OffsiteError && error.reason === 'BadSpec';
+  throw wrong ? badSpec(`${field}: ${error.message}`) : error;
+};
+
+/** Shows a download as a bar of its own. */
+function fetchProgress({ stage }: StageJob, emit: Emit): (done: number, total: number) => void {
+  const least = 500;
+  let last = performance.now();
+  let before = 0;
+  let estimator: Estimator | undefined;
+  return (done, total) => {
+    estimator ??= new Estimator(total, done);
+    const now = performance.now();
+    if (now - last < least || total === 0) return;
+    const estimate = estimator.advance(done - before);
+    before = done;
+    last = now;
+    emit({ type: 'progress', stage: `${stage}: fetch`, ...estimate, metrics: [] });
+  };
+}
+
+async function takeOutput(
+  job: StageJob,
+  { result, found, mirror, identity }: Running & { result: Result | undefined; found: FoundOutput },
+): Promise<void> {
+  if (job.stage === 'probe') return;
+  const output = outputOf(job);
+  const hasArtifact = (result?.result as { artifact?: unknown } | undefined)?.artifact !== undefined;
+  if (hasArtifact && mirror.mirrors(output)) {
+    const files = [...found.files, ...listedIn(output)];
+    const { uri } = job.resource.spec.output;
+    refuseOthers(await mirror.namesAt(output), files, { place: uri, field: 'spec.output.uri' });
+    await markOutput(job, mirror, files);
+    await mirror.push(output, { exact: true }, { removable: files });
+  }
+  if (result !== undefined) await keepResult(job, result, { identity, owner: ownerOf(job), mirror });
+  await clearCheckpoints(job, mirror);
+}
+
+/** The optimiser's state is of use no more once the artifact is where it belongs. */
+async function clearCheckpoints(job: StageJob, mirror: Mirror): Promise<void> {
+  const checkpoints = checkpointsOf(workOf(job).own);
+  await mirror.settled();
+  rmSync(checkpoints, { recursive: true, force: true });
+  await mirror.push(checkpoints, { exact: true });
+}
+
+/** @throws OffsiteError BadSpec where the work has no place */
+function tellWhatIsNotKept(job: StageJob, emit: Emit): void {
+  if (workOf(job).kept || job.stage === 'probe') return;
+  const lost = {
+    EmulatorBuild: 'the pooled states are computed by this one pod and not kept for another build',
+    OffsiteTune: 'a pod that dies begins the training anew',
+    PlugIn: 'a pod that dies measures everything anew',
+  };
+  const message = `spec.work: is absent and the output lies in a store, so checkpoints and the like stay on this pod's own disk: ${lost[job.resource.kind]}; name a place that only its owner reads`;
+  emit({ type: 'warning', reason: 'WorkNotKept', message });
+}
+
+async function keepFor(job: StageJob, request: KeepRequest, { mirror, held, emit }: Running): Promise<void> {
+  switch (request.what) {
+    case 'pull':
+      await mirror.pull(request.path, request.alike);
+      return;
+    case 'push':
+      return await mirror.push(request.path, request.alike);
+    case 'held':
+      return await held?.check();
+    case 'claim':
+      await held?.check();
+      // In a store it takes its place only later.
+      if (!mirror.mirrors(outputOf(job))) await markOutput(job, mirror);
+      return;
+    case 'pushLater':
+      mirror.pushLater(request.path, request.alike, (error) => {
+        const { message } = failureOf(error);
+        emit({
+          type: 'warning',
+          reason: 'NotStored',
+          message: `what was saved is not in its store: ${message}`,
+        });
+      });
+  }
+}

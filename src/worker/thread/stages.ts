@@ -1,0 +1,192 @@
+import { bytesOf, type EmulatorBuild, type OffsiteTune, type PlugIn } from '../../api/index.ts';
+import type { Keeper } from '../../artifact/index.ts';
+import {
+  type AssembleInput,
+  assemble,
+  type BuildInput,
+  checkBundlePlace,
+  type ProbeKey,
+  runProbe,
+} from '../../emulator/index.ts';
+import { Engine } from '../../engine/index.ts';
+import { type PlugResult, plug } from '../../plugin/index.ts';
+import type { Emit } from '../../progress/index.ts';
+import { tune } from '../../tuning/index.ts';
+import type { StageJob, StageName } from '../job.ts';
+import { artifactOf, outputOf, pathOf, workOf } from '../places.ts';
+
+export interface StageContext {
+  emit: Emit;
+  /** One int32 that becomes 1 when the stage is to stop. */
+  cancel: SharedArrayBuffer;
+  /** Brings checkpoints and pooled states from their store and there. */
+  keeper: Keeper;
+}
+
+/** Runs a stage; what it found goes out as one `result` event, the part of the resource's status that it settles. */
+type Stage = (job: StageJob, context: StageContext) => Promise<void>;
+
+/** What a stage may take where spec.engine.memory does not say. */
+const defaultMemory = 4 * 2 ** 30;
+
+export const stages: Readonly<Record<StageName, Stage>> = {
+  async probe(job, context) {
+    const { spec } = job.resource as EmulatorBuild;
+    const { index, count } = job.shard ?? { index: 0, count: 1 };
+    const check = (key: ProbeKey) => checkBundlePlace(key, assembleInput(job, context));
+    await withEngine(spec.engine, context.cancel, (engine) =>
+      runProbe(engine, buildInput(job, context, count), index, check),
+    );
+    const { emit } = context;
+    emit({ type: 'result', stage: 'probe', result: {} });
+  },
+
+  async assemble(job, context) {
+    const { emit, cancel } = context;
+    const { spec } = job.resource as EmulatorBuild;
+    const input = assembleInput(job, context);
+    const made = await withEngine(spec.engine, cancel, (engine) => assemble(engine, input));
+    const { clusters, kept, transferLayers: transfer, source, adjacent } = made.similarity;
+    const { doubts } = made;
+    if (doubts !== undefined) emit({ type: 'warning', reason: 'SimilarityDoubtful', message: doubts });
+    const result = {
+      similarity: { adjacent: adjacent.map((value) => value.toFixed(6)), ...(doubts ? { doubts } : {}) },
+      plan: { clusters, kept, transferLayers: transfer, source },
+      scores: scoresOf(made),
+      artifact: { uri: spec.output.uri, ...made.artifact },
+    };
+    emit({ type: 'result', stage: 'assemble', result });
+  },
+
+  async tune(job, { emit, cancel, keeper }) {
+    const { spec } = job.resource as OffsiteTune;
+    const { validation } = spec.data;
+    const made = await withEngine(spec.engine, cancel, (engine) =>
+      tune({
+        spec,
+        emulator: artifactOf(job, 'emulator'),
+        data: pathOf(job, spec.data, 'spec.data.uri'),
+        validation: validation && pathOf(job, validation, 'spec.data.validation.uri'),
+        output: outputOf(job),
+        work: workOf(job).own,
+        engine,
+        memory: memoryOf(spec.engine),
+        emit,
+        keeper,
+        mayReplace: job.mayReplace,
+      }),
+    );
+    const { artifact, ...rest } = made;
+    emit({
+      type: 'result',
+      stage: 'tune',
+      result: { ...rest, artifact: { uri: spec.output.uri, ...artifact } },
+    });
+  },
+
+  async plug(job, { emit, cancel, keeper }) {
+    const { spec } = job.resource as PlugIn;
+    const report = ({ artifact, ...rest }: PlugResult) =>
+      emit({
+        type: 'result',
+        stage: 'plug',
+        result: { ...rest, ...(artifact ? { artifact: { uri: spec.output.uri, ...artifact } } : {}) },
+      });
+    const made = await withEngine(spec.engine, cancel, (engine) =>
+      plug(
+        {
+          spec,
+          model: pathOf(job, spec.model, 'spec.model.uri'),
+          emulator: artifactOf(job, 'emulator'),
+          adapter: artifactOf(job, 'adapter'),
+          tasks: (spec.evaluation?.tasks ?? []).map(({ data }, i) =>
+            pathOf(job, data, `spec.evaluation.tasks[${i}].data.uri`),
+          ),
+          output: outputOf(job),
+          work: workOf(job).own,
+          engine,
+          memory: memoryOf(spec.engine),
+          emit,
+          keeper,
+          mayReplace: job.mayReplace,
+        },
+        report,
+      ),
+    );
+    report(made);
+  },
+};
+
+type EngineSpec = EmulatorBuild['spec']['engine'];
+
+async function withEngine<T>(
+  spec: EngineSpec,
+  cancel: SharedArrayBuffer,
+  use: (engine: Engine) => Promise<T>,
+): Promise<T> {
+  const engine = await Engine.create({ provider: spec.provider, threads: spec.threads, cancel });
+  try {
+    return await use(engine);
+  } finally {
+    await engine.dispose();
+  }
+}
+
+function assembleInput(job: StageJob, context: StageContext): AssembleInput {
+  const { spec } = job.resource as EmulatorBuild;
+  const { transferLayers } = spec;
+  return {
+    ...buildInput(job, context, spec.probe.shards),
+    plan: {
+      strategy: spec.strategy,
+      layers: spec.layers,
+      sharing: spec.sharing,
+      transferLayers:
+        transferLayers.layers === undefined
+          ? { count: transferLayers.count as number }
+          : { layers: transferLayers.layers },
+    },
+    limit: spec.evaluation.limit,
+  };
+}
+
+function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: number) {
+  const { spec } = job.resource as EmulatorBuild;
+  return {
+    model: pathOf(job, spec.model, 'spec.model.uri'),
+    data: { path: pathOf(job, spec.probe.data, 'spec.probe.data.uri'), format: spec.probe.data.format },
+    probe: { ...spec.probe, shards },
+    expected: { model: spec.model.digest, data: spec.probe.data.digest },
+    kept: spec.layers,
+    similarity: similarityOf(spec.similarity),
+    output: outputOf(job),
+    work: workOf(job).shared,
+    memory: memoryOf(spec.engine),
+    emit,
+    keeper,
+    mayReplace: job.mayReplace,
+  } satisfies BuildInput;
+}
+
+const similarityOf = ({ metric, threshold = '1' }: EmulatorBuild['spec']['similarity']) =>
+  metric === 'rbfCKA' ? { metric, threshold: Number(threshold) } : { metric };
+
+const memoryOf = ({ memory }: EngineSpec) => (memory === undefined ? defaultMemory : bytesOf(memory));
+
+function scoresOf({ evaluation, exactShare }: Awaited<ReturnType<typeof assemble>>) {
+  const exactTensorShare = exactShare.tensors.toFixed(4);
+  if ('reason' in evaluation) return { exactTensorShare, reason: evaluation.reason };
+  const cell = ({ value, stderr }: { value: number; stderr: number }) => ({
+    value: value.toFixed(4),
+    stderr: stderr.toFixed(4),
+  });
+  const { metric, samples, full, emulator, cpl } = evaluation;
+  return {
+    metric,
+    samples,
+    full: cell(full),
+    emulator: cell(emulator),
+    exactTensorShare,
+    ...(cpl === undefined ? {} : { cpl: cpl.toFixed(4) }),
+  };
+}
