@@ -88,7 +88,8 @@ function follow(
   if (!isComplete(object, kind) || artifact === undefined) {
     return { reason: 'DependencyNotComplete', message: `${field}: waits for ${kind} ${name} to be Complete` };
   }
-  const { uri, digest, sizeBytes } = artifact;
-  const output = (object['spec'] as { output?: { secretRef?: { name: string } } }).output;
-  return { uri, digest, sizeBytes, secret: secret ?? output?.secretRef?.name };
+  // Where it writes, its spec alone says: a status holds what a pod has said, which an earlier operator took as it came.
+  const { uri, secretRef } = (object['spec'] as Resource['spec']).output;
+  const { digest, sizeBytes } = artifact;
+  return { uri, digest, sizeBytes, secret: secret ?? secretRef?.name };
 }

@@ -22,6 +22,8 @@ export interface ResultInput {
   readonly age: number;
   /** Whether this attempt was made only to fetch the result. */
   readonly recovering: boolean;
+  /** The resource's `spec.output.uri`. */
+  readonly output: string;
 }
 
 /** How long a report may be under way. */
@@ -33,10 +35,10 @@ export const reportPatience = 10_000;
  * that is only known in short is fetched by another attempt, once: the artifact is there, and it returns at once.
  */
 export function settle(rules: ResultRules, input: ResultInput): Settled {
-  const { reported, success, connected, age, recovering } = input;
-  const own = success && saysAll(success) ? resultFields(rules, ownWord(success)) : undefined;
+  const { reported, success, connected, age, recovering, output } = input;
+  const own = success && saysAll(success) ? fieldsAt(output, rules, ownWord(success)) : undefined;
   if (own && rules.wholeResult.every((name) => name in own)) return { is: 'accepted', fields: own };
-  const whole = resultFields(rules, reported);
+  const whole = fieldsAt(output, rules, reported);
   if (whole !== undefined && agrees(rules, whole, success)) return { is: 'accepted', fields: whole };
   if (connected && age < reportPatience) return { is: 'awaited' };
   if (own && (recovering || !connected)) return { is: 'accepted', fields: own };
@@ -62,6 +64,15 @@ export function resultFields(
 }
 
 /**
+ * Where the artifact lies is not for a pod to say: what depends on it goes there, with the Secrets and claims of the
+ * namespace. A result that names another place than the resource's output counts as none.
+ */
+function fieldsAt(output: string, rules: ResultRules, result: unknown): Json | undefined {
+  const fields = resultFields(rules, result);
+  return fields && (placeIn(fields) ?? output) === output ? fields : undefined;
+}
+
+/**
  * What a stage reported before its gates stopped it. Any other failure has reported nothing: what is there is an older
  * run's, and so is a report in which every gate holds.
  */
@@ -78,6 +89,7 @@ export function lateResult(rules: ResultRules, status: Json, reported: unknown):
   const known = rules.resultFields.filter((name) => status[name] !== undefined);
   const agrees =
     digestIn(whole) === digestIn(status) &&
+    placeIn(whole) === placeIn(status) &&
     known.every((name) => fingerprint(status[name]) === fingerprint(whole?.[name] ?? null));
   return whole !== undefined && agrees ? whole : {};
 }
@@ -93,5 +105,7 @@ function agrees(rules: ResultRules, whole: Json, success: Success | undefined): 
   );
 }
 
-const digestIn = (fields: Json | undefined) =>
-  (fields?.['artifact'] as { digest: string } | undefined)?.digest;
+type Artifact = { digest: string; uri: string } | undefined;
+
+const digestIn = (fields: Json | undefined) => (fields?.['artifact'] as Artifact)?.digest;
+const placeIn = (fields: Json | undefined) => (fields?.['artifact'] as Artifact)?.uri;

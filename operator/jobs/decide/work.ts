@@ -169,7 +169,8 @@ function finish<R extends Resource>(
   stage: StageName,
   { success, at, note }: Extract<StageState, { is: 'done' }>,
 ): Verdict {
-  const { rules, observed, now, status, standing, recovering } = context;
+  const { rules, resource, observed, now, status, standing, recovering } = context;
+  const output = resource.spec.output.uri;
   // Who has only begun to listen waits as long as if the stage had only ended.
   const age = Math.min(since(at, now.getTime()), observed.reports.heardMilliseconds ?? Infinity);
   const settled = settle(rules, {
@@ -178,6 +179,7 @@ function finish<R extends Resource>(
     connected: observed.reports.connected === true,
     age,
     recovering,
+    output,
   });
   switch (settled.is) {
     case 'accepted':
@@ -212,7 +214,11 @@ function finish<R extends Resource>(
     case 'lost': {
       const lost = resultLost(context.attempt);
       if (recovering) {
-        const message = `stage ${stage}: its Job is done, but its result reached the operator neither over NATS nor by its pod`;
+        const said = success?.artifact?.uri ?? output;
+        const message =
+          said === output
+            ? `stage ${stage}: its Job is done, but its result reached the operator neither over NATS nor by its pod`
+            : `stage ${stage}: its pod says that the artifact lies at ${said}; what does not lie at spec.output.uri (${output}) is not taken`;
         return {
           phase: 'Failed',
           statements: [{ type: 'Failed', reason: 'ResultLost', message }],

@@ -16,7 +16,7 @@ const story: ((world: World) => World)[] = [
   (world) => (world.object.kind === 'EmulatorBuild' ? world.start('probe').done('probe') : world),
   (world) => world.start(last(world)).done(last(world), 'a'),
   (world) => {
-    world.results = { [last(world)]: { artifact: artifact('a', 'pvc://artifacts/out') } };
+    world.results = { [last(world)]: { artifact: artifact('a', world.output) } };
     return world;
   },
 ];

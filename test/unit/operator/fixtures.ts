@@ -165,13 +165,9 @@ export const withConditions = (
   status: { ...pod.status, conditions: [...(pod.status?.conditions ?? []), ...conditions] },
 });
 
-export const succeeded = (stage: string, digest?: string) => ({
+export const succeeded = (stage: string, digest?: string, uri = 'pvc://artifacts/words-adapter') => ({
   exitCode: 0,
-  message: {
-    ok: true,
-    stage,
-    ...(digest && { artifact: { uri: 'pvc://artifacts/out', digest: digestOf(digest), sizeBytes: 7 } }),
-  },
+  message: { ok: true, stage, ...(digest && { artifact: { uri, digest: digestOf(digest), sizeBytes: 7 } }) },
 });
 
 export const failedWith = (exitCode: number, stage: string, reason: string, message: string) => ({
@@ -273,6 +269,10 @@ export class World {
     return found;
   }
 
+  get output(): string {
+    return (this.object['spec'] as { output: { uri: string } }).output.uri;
+  }
+
   /** The stage's pods are at work. */
   start(stage: string): this {
     this.pods = [...this.pods, pod(this.job(stage))];
@@ -282,7 +282,7 @@ export class World {
   /** The stage's pod ended well, and its Job with it. */
   done(stage: string, digest?: string): this {
     const job = this.job(stage);
-    this.#replacePod(job, (own) => ended(own, succeeded(stage, digest)));
+    this.#replacePod(job, (own) => ended(own, succeeded(stage, digest, this.output)));
     return this.jobIs(stage, 'Complete', { reason: 'CompletionsReached' });
   }
 

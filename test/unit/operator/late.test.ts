@@ -74,7 +74,9 @@ describe('gates that fail again in the next attempt', () => {
 });
 
 it('a result without an artifact is never taken from an earlier attempt, whose pod said the same in short', async () => {
-  const { world, reports } = start('PlugIn', { output: { uri: 'pvc://artifacts/out', save: 'none' } });
+  const { world, reports } = start('PlugIn', {
+    output: { uri: 'pvc://artifacts/words-adapter', save: 'none' },
+  });
   const gates = [{ name: 'gain', passed: true, message: 'ok' }];
   const cells = (value: string) =>
     Object.fromEntries(
@@ -100,7 +102,7 @@ it('a result without an artifact is never taken from an earlier attempt, whose p
 
 describe('a tune that is Complete by its second attempt', () => {
   const result = (character: string, steps: number) => ({
-    artifact: artifact(character, 'pvc://artifacts/out'),
+    artifact: artifact(character, 'pvc://artifacts/words-adapter'),
     training: { steps },
   });
   const twice = async () => {

@@ -19,10 +19,10 @@ const tune = (spec: object = {}) => {
   world.dependencies = { emulator: completed('EmulatorBuild', 'e') };
   return world;
 };
-const result = (character: string) => ({ artifact: artifact(character, 'pvc://artifacts/out') });
+const result = (character: string, uri?: string) => ({ artifact: artifact(character, uri) });
 const completeTune = (spec: object = {}) => {
   const world = tune(spec).run().start('tune').run().done('tune', 'a');
-  world.results = { tune: { ...result('a'), training: { steps: 120 } } };
+  world.results = { tune: { ...result('a', world.output), training: { steps: 120 } } };
   return world.run();
 };
 
@@ -61,7 +61,7 @@ describe('a run from its creation to its end', () => {
       expect.stringMatching(/^create words-assemble-[0-9a-f]{10}-1$/),
     ]);
     world.start('assemble').run().done('assemble', 'b');
-    world.results = { assemble: { ...result('b'), plan: plan() } };
+    world.results = { assemble: { ...result('b', output.uri), plan: plan() } };
     expect(world.run().status.phase).toBe('Complete');
     expect(world.jobs).toHaveLength(1);
     const kept = build({ output, probe, work: { uri: 's3://private/work' } }).run();
@@ -498,7 +498,7 @@ describe('a lost result', () => {
 
   it('of which the pod left a part must agree with that part', () => {
     const world = new World(resource('EmulatorBuild')).run().start('probe').done('probe').run();
-    const { exitCode, message } = succeeded('assemble', 'a');
+    const { exitCode, message } = succeeded('assemble', 'a', world.output);
     const scores = { metric: 'acc' };
     world.podIs('assemble', (own) => ended(own, { exitCode, message: { ...message, summary: { scores } } }));
     world.results = { assemble: { ...result('a'), scores: { metric: 'perplexity' }, plan: plan() } };
@@ -529,7 +529,7 @@ describe('a lost result', () => {
   });
 
   it.each([
-    ['of an earlier run', result('9')],
+    ['of an earlier run', result('9', 'pvc://artifacts/words-adapter')],
     ['that is no result', 'nonsense'],
     ['of a wrong shape', { artifact: { digest: digestOf('a') } }],
   ])('is not taken from a report %s', (_, tuned) => {
@@ -545,6 +545,35 @@ describe('a lost result', () => {
     world.pods = [];
     world.wait(11_000).run();
     expect(world.holding).toEqual(['Failed/ResultLost']);
+  });
+});
+
+describe('a pod that says that its artifact lies elsewhere', () => {
+  const evil = 'https://evil.example/adapter';
+
+  it('is not believed, and is named where it says so again', () => {
+    const world = tune().run();
+    const end = succeeded('tune', 'a', evil);
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      world.podIs('tune', (own) => ended(own, end)).jobIs('tune', 'Complete');
+      world.run().wait(11_000).run().collect().run();
+    }
+    expect(world.holding).toEqual(['Failed/ResultLost']);
+    expect(world.message('Failed')).toBe(
+      `stage tune: its pod says that the artifact lies at ${evil}; what does not lie at spec.output.uri (pvc://artifacts/words-adapter) is not taken`,
+    );
+    expect(world.status).not.toHaveProperty('artifact');
+  });
+
+  it('leads nobody there, though an earlier operator has taken its word', () => {
+    const told = completed('OffsiteTune', 'a');
+    told['status'] = { ...(told['status'] as object), artifact: artifact('a', evil) };
+    const world = new World(resource('PlugIn'));
+    world.dependencies = { emulator: completed('EmulatorBuild', 'e'), adapter: told };
+    expect(world.run().status['inputs']).toMatchObject({
+      adapter: { uri: 'pvc://artifacts/words-adapter', digest: digestOf('a') },
+    });
+    expect(JSON.stringify(world.job('plug'))).not.toContain(evil);
   });
 });
 

@@ -371,7 +371,9 @@ describe('a container beside the worker', () => {
 
   it('that runs on after the worker is told, then ended: the result counts', () => {
     const world = tune().podIs('tune', (own) => runsOn(own));
-    world.results = { tune: { artifact: artifact('a', 'pvc://artifacts/out'), training: { steps: 1 } } };
+    world.results = {
+      tune: { artifact: artifact('a', 'pvc://artifacts/words-adapter'), training: { steps: 1 } },
+    };
     expect(world.run().holding).toEqual([]);
     expect(world.decide().lookAgainMilliseconds).toBe(15_100);
     expect(world.wait(15_100).run().holding).toEqual(['Waiting/SidecarRunning']);
@@ -485,7 +487,7 @@ describe('a container beside the worker', () => {
 });
 
 function wordOf(character: string) {
-  return { ok: true, stage: 'tune', artifact: artifact(character, 'pvc://artifacts/out') };
+  return { ok: true, stage: 'tune', artifact: artifact(character, 'pvc://artifacts/words-adapter') };
 }
 
 describe('tries', () => {

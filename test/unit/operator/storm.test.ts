@@ -68,7 +68,7 @@ function finish(world: World, stage: string): void {
   const job = world.jobs.find((other) => stageOf(other) === stage && !other.metadata.deletionTimestamp);
   if (!job) return;
   world.done(stage, stage === lastStage(world) ? 'a' : undefined);
-  world.results = { [lastStage(world)]: { artifact: artifact('a', 'pvc://artifacts/out') } };
+  world.results = { [lastStage(world)]: { artifact: artifact('a', world.output) } };
 }
 
 /** Never two attempts with pods alive, never a Job made beside one. */
@@ -117,7 +117,7 @@ it.each(['EmulatorBuild', 'OffsiteTune'] as const)(
           happenings['stageEnds']?.(world.run());
         }
         expect(world.status.phase).toBe('Complete');
-        expect(world.status['artifact']).toEqual(artifact('a', 'pvc://artifacts/out'));
+        expect(world.status['artifact']).toEqual(artifact('a', world.output));
         expect(
           world.jobs.filter(
             ({ metadata, status }) => !metadata.deletionTimestamp && !status?.conditions?.length,

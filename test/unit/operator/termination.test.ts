@@ -7,7 +7,7 @@ import { artifact, completed, digestOf, ended, pod, resource, World } from './fi
 
 const job = resource('OffsiteTune');
 const read = (message: string) => terminationOf(ended(pod(job), { exitCode: 0, message }));
-const made = artifact('a', 'pvc://artifacts/out');
+const made = artifact('a', 'pvc://artifacts/words-adapter');
 const training = { steps: 120, lastLoss: '1.2345', tokens: 9 };
 const cell = { value: '0.5', stderr: '0.1' };
 const validation = {
