@@ -47,15 +47,15 @@ images: modules ## Container images of operator and worker, by Docker or buildah
 
 .PHONY: cluster
 cluster: modules ## A cluster: KUBECONFIG's, else kind's, else a real node here, as root; prints its kubeconfig's path
-	@node test/cluster/main.ts start
+	@node test/support/cluster/main.ts start
 
 .PHONY: cluster-stop
 cluster-stop: modules ## Remove that cluster
-	@node test/cluster/main.ts stop
+	@node test/support/cluster/main.ts stop
 
 .PHONY: cluster-demo
 cluster-demo: model data ## The quickstart on that cluster: Helm, claims, three resources, real pods
-	@node test/cluster/main.ts demo
+	@node test/support/cluster/main.ts demo
 
 .PHONY: modules
 modules: ## Node and the npm packages

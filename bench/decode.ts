@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openCheckpoint } from '../src/checkpoint/index.ts';
 import fixture from '../test/fixtures/quantised.json' with { type: 'json' };
-import { gguf } from '../test/tiny/gguf.ts';
+import { gguf } from '../test/support/tiny/gguf.ts';
 import { measure, median } from './child.ts';
 
 /** Of the tensor: 67 MB of float32. */

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connect, type NatsConnection } from 'nats';
-import { NatsServer } from '../test/e2e/nats-server.ts';
+import { NatsServer } from '../test/support/servers/nats-server.ts';
 import { cpuSecondsOf, peakBytesOf, residentBytesOf } from './process.ts';
 
 const pods = Number(process.env['BENCH_PODS'] ?? 300);

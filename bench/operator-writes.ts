@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decide } from '../operator/emulator-build/index.ts';
 import { type ApiClient, events, Informer, jobs, type KubeObject } from '../operator/runtime/index.ts';
-import { emulatorBuilds } from '../test/api/api-server.ts';
+import { emulatorBuilds } from '../test/support/api/api-server.ts';
 
 /** Users create so many at the same time. */
 export const creators = 16;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints the path of CoreDNS with the plugins of test/cluster/coredns, built from Go modules into the user's cache.
+# Prints the path of CoreDNS with the plugins of test/support/cluster/coredns, built from Go modules into the user's cache.
 set -eu
-cd "$(dirname "$0")/../../test/cluster/coredns"
+cd "$(dirname "$0")/../../test/support/cluster/coredns"
 version=$(sed -nE 's,^require github.com/coredns/coredns (v[0-9.]+).*$,\1,p' go.mod)
 
 directory="${XDG_CACHE_HOME:-$HOME/.cache}/offsite-tuning/coredns-$version"

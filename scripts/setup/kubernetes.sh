@@ -1,9 +1,9 @@
 #!/bin/sh
 # Prints the path of each Kubernetes program that is asked for, one a line: the one in KUBEBUILDER_ASSETS (as
 # setup-envtest lays them), else one built from Go modules into the user's cache. The versions stand in
-# test/cluster/kubernetes/go.mod.  kubernetes.sh kube-apiserver kubectl ...
+# test/support/cluster/kubernetes/go.mod.  kubernetes.sh kube-apiserver kubectl ...
 set -eu
-cd "$(dirname "$0")/../../test/cluster/kubernetes"
+cd "$(dirname "$0")/../../test/support/cluster/kubernetes"
 version=$(sed -nE 's,^.*k8s.io/kubernetes (v[0-9.]+).*$,\1,p' go.mod)
 directory="${XDG_CACHE_HOME:-$HOME/.cache}/offsite-tuning/kubernetes-$version"
 

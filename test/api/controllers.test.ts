@@ -15,11 +15,11 @@ import {
   type ResourceType,
   secrets,
 } from '../../operator/runtime/index.ts';
-import { kubernetesPrograms } from '../cluster/programs.ts';
-import { ApiServer, emulatorBuilds, eventually, offsiteTunes, plugIns } from './api-server.ts';
-import { type Ending, Kubelet, type Told } from './kubelet.ts';
-import { playOperator } from './played-operator.ts';
-import { type Recorded, recordResults } from './recorded.ts';
+import { ApiServer, emulatorBuilds, eventually, offsiteTunes, plugIns } from '../support/api/api-server.ts';
+import { type Ending, Kubelet, type Told } from '../support/api/kubelet.ts';
+import { playOperator } from '../support/api/played-operator.ts';
+import { type Recorded, recordResults } from '../support/api/recorded.ts';
+import { kubernetesPrograms } from '../support/cluster/programs.ts';
 
 let server: ApiServer;
 let recorded: Recorded;

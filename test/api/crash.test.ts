@@ -2,16 +2,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { leases } from '../../operator/runtime/index.ts';
-import { freePort } from '../cluster/ports.ts';
-import { NatsServer } from '../e2e/nats-server.ts';
-import { ApiServer, eventually } from './api-server.ts';
-import { CountingProxy } from './counting-proxy.ts';
-import { differences } from './differences.ts';
-import { Kubelet } from './kubelet.ts';
-import { OperatorBundle, type OperatorProcess } from './operator-process.ts';
-import { type Recorded, recordResults } from './recorded.ts';
-import { Run } from './run.ts';
-import { RunPublishers, secretIn } from './run-publishers.ts';
+import { ApiServer, eventually } from '../support/api/api-server.ts';
+import { CountingProxy } from '../support/api/counting-proxy.ts';
+import { differences } from '../support/api/differences.ts';
+import { Kubelet } from '../support/api/kubelet.ts';
+import { OperatorBundle, type OperatorProcess } from '../support/api/operator-process.ts';
+import { type Recorded, recordResults } from '../support/api/recorded.ts';
+import { Run } from '../support/api/run.ts';
+import { RunPublishers, secretIn } from '../support/api/run-publishers.ts';
+import { freePort } from '../support/cluster/ports.ts';
+import { NatsServer } from '../support/servers/nats-server.ts';
 
 /** `make test` kills at a few writes, `make test-faults` at every one. */
 const step = process.env['CRASH_EVERY'] === 'write' ? 1 : 6;

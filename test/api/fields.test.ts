@@ -1,8 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ApiError, type KubeObject, type ResourceType } from '../../operator/runtime/index.ts';
-import { tinyManifests } from '../tiny/index.ts';
-import { ApiServer, emulatorBuilds, offsiteTunes, plugIns } from './api-server.ts';
-import { absent, fieldsOf, nameOf, type Path, schemaOf, withField, wrongValues } from './schema.ts';
+import { ApiServer, emulatorBuilds, offsiteTunes, plugIns } from '../support/api/api-server.ts';
+import {
+  absent,
+  fieldsOf,
+  nameOf,
+  type Path,
+  schemaOf,
+  withField,
+  wrongValues,
+} from '../support/api/schema.ts';
+import { tinyManifests } from '../support/tiny/index.ts';
 
 let server: ApiServer;
 let namespace: string;

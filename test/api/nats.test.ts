@@ -1,13 +1,13 @@
 /** The operator's process with a real nats-server, whose keys it makes; pods report with their own run's credentials. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { KubeObject } from '../../operator/runtime/index.ts';
-import { freePort } from '../cluster/ports.ts';
-import { NatsServer } from '../e2e/nats-server.ts';
-import { ApiServer, emulatorBuilds, eventually } from './api-server.ts';
-import { type Ending, Kubelet, type Told } from './kubelet.ts';
-import { OperatorBundle, type OperatorProcess } from './operator-process.ts';
-import { type Recorded, recordResults } from './recorded.ts';
-import { RunPublishers, secretIn } from './run-publishers.ts';
+import { ApiServer, emulatorBuilds, eventually } from '../support/api/api-server.ts';
+import { type Ending, Kubelet, type Told } from '../support/api/kubelet.ts';
+import { OperatorBundle, type OperatorProcess } from '../support/api/operator-process.ts';
+import { type Recorded, recordResults } from '../support/api/recorded.ts';
+import { RunPublishers, secretIn } from '../support/api/run-publishers.ts';
+import { freePort } from '../support/cluster/ports.ts';
+import { NatsServer } from '../support/servers/nats-server.ts';
 
 let server: ApiServer;
 let nats: NatsServer;

@@ -2,11 +2,11 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { kubectl } from '../cluster/kubectl.ts';
-import { kubernetesPrograms } from '../cluster/programs.ts';
-import { offsite } from '../offsite/index.ts';
-import { tinyManifests } from '../tiny/index.ts';
-import { ApiServer } from './api-server.ts';
+import { ApiServer } from '../support/api/api-server.ts';
+import { kubectl } from '../support/cluster/kubectl.ts';
+import { kubernetesPrograms } from '../support/cluster/programs.ts';
+import { offsite } from '../support/offsite/index.ts';
+import { tinyManifests } from '../support/tiny/index.ts';
 
 let server: ApiServer;
 let directory: string;

@@ -16,7 +16,7 @@ import {
   type ResourceType,
   RuntimeMetrics,
 } from '../../operator/runtime/index.ts';
-import { ApiServer, emulatorBuilds, eventually } from './api-server.ts';
+import { ApiServer, emulatorBuilds, eventually } from '../support/api/api-server.ts';
 
 const quiet = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
 let server: ApiServer;

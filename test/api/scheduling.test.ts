@@ -1,9 +1,9 @@
 /** What the real scheduler and node controller say of pods, as the resource's user reads it; the node is played. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type KubeObject, pods, type ResourceType } from '../../operator/runtime/index.ts';
-import { tinyManifests } from '../tiny/index.ts';
-import { ApiServer, emulatorBuilds, eventually } from './api-server.ts';
-import { playOperator } from './played-operator.ts';
+import { ApiServer, emulatorBuilds, eventually } from '../support/api/api-server.ts';
+import { playOperator } from '../support/api/played-operator.ts';
+import { tinyManifests } from '../support/tiny/index.ts';
 
 const nodes: ResourceType = { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false };
 /** Nothing that needs a claim: the scheduler would wait for it. */

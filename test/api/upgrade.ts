@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jobs, type KubeObject, pods } from '../../operator/runtime/index.ts';
-import { ApiServer, emulatorBuilds, eventually, offsiteTunes, plugIns } from './api-server.ts';
-import { differences } from './differences.ts';
-import { type Ending, Kubelet, type Told } from './kubelet.ts';
-import { OperatorBundle } from './operator-process.ts';
-import { recordResults } from './recorded.ts';
+import { ApiServer, emulatorBuilds, eventually, offsiteTunes, plugIns } from '../support/api/api-server.ts';
+import { differences } from '../support/api/differences.ts';
+import { type Ending, Kubelet, type Told } from '../support/api/kubelet.ts';
+import { OperatorBundle } from '../support/api/operator-process.ts';
+import { recordResults } from '../support/api/recorded.ts';
 
 const root = join(import.meta.dirname, '../..');
 const all = [emulatorBuilds, offsiteTunes, plugIns];

@@ -2,10 +2,10 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { KubeObject } from '../../operator/runtime/index.ts';
-import { kubernetesPrograms } from '../cluster/programs.ts';
-import { offsite, startOffsite } from '../offsite/index.ts';
-import { tinyManifests } from '../tiny/index.ts';
-import { ApiServer, offsiteTunes } from './api-server.ts';
+import { ApiServer, offsiteTunes } from '../support/api/api-server.ts';
+import { kubernetesPrograms } from '../support/cluster/programs.ts';
+import { offsite, startOffsite } from '../support/offsite/index.ts';
+import { tinyManifests } from '../support/tiny/index.ts';
 
 let server: ApiServer;
 let environment: Record<string, string>;

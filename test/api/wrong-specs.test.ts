@@ -1,11 +1,11 @@
 /** What the schemas cannot see to be wrong: the operator names the field in a condition, and goes on when it is put right. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { KubeObject, ResourceType } from '../../operator/runtime/index.ts';
-import { ApiServer, emulatorBuilds, eventually, offsiteTunes, plugIns } from './api-server.ts';
-import { Kubelet } from './kubelet.ts';
-import { OperatorBundle } from './operator-process.ts';
-import { type Recorded, recordResults } from './recorded.ts';
-import { type Path, withField } from './schema.ts';
+import { ApiServer, emulatorBuilds, eventually, offsiteTunes, plugIns } from '../support/api/api-server.ts';
+import { Kubelet } from '../support/api/kubelet.ts';
+import { OperatorBundle } from '../support/api/operator-process.ts';
+import { type Recorded, recordResults } from '../support/api/recorded.ts';
+import { type Path, withField } from '../support/api/schema.ts';
 
 let server: ApiServer;
 let recorded: Recorded;

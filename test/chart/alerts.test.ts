@@ -8,9 +8,9 @@ import { stringify } from 'yaml';
 import { type Job, label, type Pod } from '../../operator/jobs/index.ts';
 import type { KubeObject } from '../../operator/runtime/index.ts';
 import { dashboardQueries } from '../../scripts/chart/dashboard.ts';
-import { ofKind, release, render } from './helm.ts';
-import { modes } from './modes.ts';
-import { Replica, record } from './recorder.ts';
+import { ofKind, release, render } from '../support/chart/helm.ts';
+import { modes } from '../support/chart/modes.ts';
+import { Replica, record } from '../support/chart/recorder.ts';
 
 // The alerts as the chart makes them, on what the operator's own metrics say minute by minute, judged by Prometheus.
 const script = fileURLToPath(new URL('../../scripts/setup/promtool.sh', import.meta.url));

@@ -2,8 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { parseResource } from '../../src/api/index.ts';
-import { ofKind, render, template } from './helm.ts';
-import { modes } from './modes.ts';
+import { ofKind, render, template } from '../support/chart/helm.ts';
+import { modes } from '../support/chart/modes.ts';
 
 const root = new URL('../../', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8');

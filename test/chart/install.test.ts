@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
-import { kubectl as run } from '../cluster/kubectl.ts';
-import { chart, helm, type Manifest, release, render } from './helm.ts';
-import { modes } from './modes.ts';
-import { podsOf } from './restricted.ts';
+import { chart, helm, type Manifest, release, render } from '../support/chart/helm.ts';
+import { modes } from '../support/chart/modes.ts';
+import { podsOf } from '../support/chart/restricted.ts';
+import { type ControlPlane, startControlPlane } from '../support/cluster/control-plane.ts';
+import { kubectl as run } from '../support/cluster/kubectl.ts';
 
 // Against a real API server with Pod Security `restricted`; nothing runs here but the API.
 let plane: ControlPlane;

@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import type { Caches } from '../../operator/jobs/index.ts';
 import { OperatorMetrics } from '../../operator/metrics.ts';
 import { RuntimeMetrics } from '../../operator/runtime/index.ts';
-import { one, release, render } from './helm.ts';
-import { modes } from './modes.ts';
+import { one, release, render } from '../support/chart/helm.ts';
+import { modes } from '../support/chart/modes.ts';
 
 const manifests = render(modes['everything']);
 

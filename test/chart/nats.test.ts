@@ -9,10 +9,10 @@ import { connect, credsAuthenticator } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RunCredentials } from '../../operator/progress/index.ts';
 import { openPublisher, whyUnreachable } from '../../src/progress/index.ts';
-import { Authority } from '../cluster/certificates.ts';
-import { freePort } from '../cluster/ports.ts';
-import { one, release, render } from './helm.ts';
-import { modes } from './modes.ts';
+import { one, release, render } from '../support/chart/helm.ts';
+import { modes } from '../support/chart/modes.ts';
+import { Authority } from '../support/cluster/certificates.ts';
+import { freePort } from '../support/cluster/ports.ts';
 
 // The server as its pod runs it: the chart's configuration, the keys of the operator's Secret beside it.
 const directory = mkdtempSync(join(tmpdir(), 'offsite-chart-nats-'));

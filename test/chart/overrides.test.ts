@@ -4,9 +4,19 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { parseDocument, stringify } from 'yaml';
 import { readSettings } from '../../operator/settings.ts';
-import { chart, helm, type Manifest, manifestsIn, ofKind, one, release, render, template } from './helm.ts';
-import { modes } from './modes.ts';
-import { podsOf } from './restricted.ts';
+import {
+  chart,
+  helm,
+  type Manifest,
+  manifestsIn,
+  ofKind,
+  one,
+  release,
+  render,
+  template,
+} from '../support/chart/helm.ts';
+import { modes } from '../support/chart/modes.ts';
+import { podsOf } from '../support/chart/restricted.ts';
 
 /** What an administrator may put over the chart's own, and that it does not get lost on its way. */
 const containerOf = (manifests: Manifest[], kind = 'Deployment') =>

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it, test } from 'vitest';
 import { crds } from '../../src/api/index.ts';
-import { chart, helm, type Manifest, ofKind, one, release, render, template } from './helm.ts';
-import { modes } from './modes.ts';
-import { podsOf, problemsOf } from './restricted.ts';
+import { chart, helm, type Manifest, ofKind, one, release, render, template } from '../support/chart/helm.ts';
+import { modes } from '../support/chart/modes.ts';
+import { podsOf, problemsOf } from '../support/chart/restricted.ts';
 
 const clusterScoped = ['CustomResourceDefinition', 'ClusterRole', 'ClusterRoleBinding', 'FlowSchema'];
 const isIn = (labels: Record<string, string> = {}, selector: Record<string, string>) =>

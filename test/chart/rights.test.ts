@@ -7,11 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
-import { kubectl as run } from '../cluster/kubectl.ts';
-import { freePort } from '../cluster/ports.ts';
-import { kubernetesPrograms } from '../cluster/programs.ts';
-import { chart, helm, one, release, render } from './helm.ts';
+import { chart, helm, one, release, render } from '../support/chart/helm.ts';
+import { type ControlPlane, startControlPlane } from '../support/cluster/control-plane.ts';
+import { kubectl as run } from '../support/cluster/kubectl.ts';
+import { freePort } from '../support/cluster/ports.ts';
+import { kubernetesPrograms } from '../support/cluster/programs.ts';
 
 // The operator itself, with the rights and the environment that the chart gives it, on a real API server that enforces
 // owner references as OpenShift does.

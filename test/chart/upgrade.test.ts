@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
-import { kubectl as run } from '../cluster/kubectl.ts';
-import { chart, helm, release } from './helm.ts';
-import { modes } from './modes.ts';
+import { chart, helm, release } from '../support/chart/helm.ts';
+import { modes } from '../support/chart/modes.ts';
+import { type ControlPlane, startControlPlane } from '../support/cluster/control-plane.ts';
+import { kubectl as run } from '../support/cluster/kubectl.ts';
 
 // A release of the chart as it was (packed on 2026-11-28), upgraded to the chart as it is, on a real API server.
 const before = fileURLToPath(new URL('../fixtures/chart/before-2026-11.tgz', import.meta.url));

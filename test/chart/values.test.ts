@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { chart, helm, type Manifest, manifestsIn, type Result, template } from './helm.ts';
-import { modes } from './modes.ts';
+import { chart, helm, type Manifest, manifestsIn, type Result, template } from '../support/chart/helm.ts';
+import { modes } from '../support/chart/modes.ts';
 
 interface Schema {
   type?: string | string[];

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openModel } from '../../src/model/index.ts';
-import { workDirectory } from '../golden/smollm2.ts';
-import { type Ended, offsite, savedStatus } from '../offsite/index.ts';
-import { setField, writeFamilyProject, writeManifests, writeTinyData } from '../tiny/index.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
+import { type Ended, offsite, savedStatus } from '../support/offsite/index.ts';
+import { setField, writeFamilyProject, writeManifests, writeTinyData } from '../support/tiny/index.ts';
 
 /** What is trained of which family, and the head's tensor in the saved model where it is saved. */
 const runs = {

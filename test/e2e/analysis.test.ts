@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PlugInStatus } from '../../src/api/index.ts';
 import { peekManifest } from '../../src/artifact/index.ts';
 import type { AnalysisRecord } from '../../src/plugin/index.ts';
-import { workDirectory } from '../golden/smollm2.ts';
-import { digestIn, type Ended, offsite, savedStatus } from '../offsite/index.ts';
-import { type Manifest, setField, writeManifests, writeTinyProject } from '../tiny/index.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
+import { digestIn, type Ended, offsite, savedStatus } from '../support/offsite/index.ts';
+import { type Manifest, setField, writeManifests, writeTinyProject } from '../support/tiny/index.ts';
 
 const work = workDirectory();
 afterAll(work.remove);

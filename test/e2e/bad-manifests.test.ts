@@ -3,8 +3,8 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { offsite } from '../offsite/index.ts';
-import { type Manifest, setField, tinyManifests, writeManifests } from '../tiny/index.ts';
+import { offsite } from '../support/offsite/index.ts';
+import { type Manifest, setField, tinyManifests, writeManifests } from '../support/tiny/index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'offsite-bad-manifests-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));

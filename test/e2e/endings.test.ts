@@ -4,7 +4,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { workDirectory } from '../golden/smollm2.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
 import {
   digestIn,
   failureOf,
@@ -13,13 +13,19 @@ import {
   type Running,
   savedStatus,
   startOffsite,
-} from '../offsite/index.ts';
-import { setField, tinyManifests, writeManifests, writeTinyData, writeTinyModel } from '../tiny/index.ts';
-import { Namespace } from './pod.ts';
+} from '../support/offsite/index.ts';
+import { Namespace } from '../support/processes/pod.ts';
+import {
+  setField,
+  tinyManifests,
+  writeManifests,
+  writeTinyData,
+  writeTinyModel,
+} from '../support/tiny/index.ts';
 
 const work = workDirectory();
 const at = (...parts: string[]) => join(work.path, ...parts);
-const preload = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const preload = (name: string) => fileURLToPath(new URL(`../support/processes/${name}`, import.meta.url));
 const running: Running[] = [];
 
 beforeAll(async () => {

@@ -10,9 +10,9 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { type Manifest, setField, tinyRows, writeRows, writeTinyModel } from '../tiny/index.ts';
-import { Namespace, type PodEnd } from './pod.ts';
-import { S3Server } from './s3-server.ts';
+import { Namespace, type PodEnd } from '../support/processes/pod.ts';
+import { S3Server } from '../support/servers/s3-server.ts';
+import { type Manifest, setField, tinyRows, writeRows, writeTinyModel } from '../support/tiny/index.ts';
 
 // docs/exchange.md as it stands, with a tiny model: two parties who share a bucket and tell each other digests.
 const [build, tune, plug] = blocks('yaml').map((text) => parse(text)) as [Manifest, Manifest, Manifest];

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openModel } from '../../src/model/index.ts';
-import { workDirectory } from '../golden/smollm2.ts';
-import { type Ended, offsite, savedStatus } from '../offsite/index.ts';
-import { writeFamilyProject, writeManifests, writeTinyData } from '../tiny/index.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
+import { type Ended, offsite, savedStatus } from '../support/offsite/index.ts';
+import { writeFamilyProject, writeManifests, writeTinyData } from '../support/tiny/index.ts';
 
 /** One of each way to embed, to lay out weights and to attend; LLaMA's runs are tested elsewhere. */
 const families = ['bloom', 'gemma3', 'gpt2', 'opt-post-norm-projected', 'phi3'];

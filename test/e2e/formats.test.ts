@@ -1,9 +1,9 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { workDirectory } from '../golden/smollm2.ts';
-import { type Ended, offsite, savedStatus } from '../offsite/index.ts';
-import { setField, tinyRows, writeRows, writeTinyProject } from '../tiny/index.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
+import { type Ended, offsite, savedStatus } from '../support/offsite/index.ts';
+import { setField, tinyRows, writeRows, writeTinyProject } from '../support/tiny/index.ts';
 
 const fixtures = join(import.meta.dirname, '../fixtures/tasks');
 const work = workDirectory();

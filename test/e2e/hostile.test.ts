@@ -16,7 +16,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { isPrintable, printable } from '../../src/api/index.ts';
 import { Mirror, resolveUri } from '../../src/artifact/index.ts';
-import { Authority } from '../cluster/certificates.ts';
+import { Authority } from '../support/cluster/certificates.ts';
 import {
   type Answer,
   artifactOf,
@@ -29,9 +29,9 @@ import {
   objectOf,
   repositoryOf,
   xml,
-} from '../hostile/index.ts';
-import { digestIn, failureOf, offsite } from '../offsite/index.ts';
-import { setField, tinyManifests, writeManifests, writeTinyProject } from '../tiny/index.ts';
+} from '../support/hostile/index.ts';
+import { digestIn, failureOf, offsite } from '../support/offsite/index.ts';
+import { setField, tinyManifests, writeManifests, writeTinyProject } from '../support/tiny/index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'offsite-hostile-'));
 const trusted = getCACertificates('default');

@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Authority, type Certificate } from '../cluster/certificates.ts';
-import { tinyManifests, writeTinyData, writeTinyModel } from '../tiny/index.ts';
-import { serveFiles, startHub } from './hub.ts';
-import { Namespace } from './pod.ts';
+import { Authority, type Certificate } from '../support/cluster/certificates.ts';
+import { Namespace } from '../support/processes/pod.ts';
+import { serveFiles, startHub } from '../support/servers/hub.ts';
+import { tinyManifests, writeTinyData, writeTinyModel } from '../support/tiny/index.ts';
 
 /** Hosts of addresses and of redirects, where an installation names those that pods may ask (OFFSITE_HTTPS_HOSTS). */
 let namespace: Namespace;

@@ -6,7 +6,7 @@ import { connect, credsAuthenticator, type NatsConnection } from 'nats';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Reports, RunCredentials } from '../../operator/progress/index.ts';
 import { type EventMessage, openPublisher, type StageEvent, watchEvents } from '../../src/progress/index.ts';
-import { NatsServer } from './nats-server.ts';
+import { NatsServer } from '../support/servers/nats-server.ts';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {

@@ -12,7 +12,7 @@ import {
 import { afterEach, expect, test, vi } from 'vitest';
 import { Reports, type ReportsOptions, RunCredentials } from '../../operator/progress/index.ts';
 import { consumeEvents, openPublisher, type StageEvent, watchEvents } from '../../src/progress/index.ts';
-import { NatsServer } from './nats-server.ts';
+import { NatsServer } from '../support/servers/nats-server.ts';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {

@@ -10,8 +10,8 @@ import {
   type WatchOptions,
   watchEvents,
 } from '../../src/progress/index.ts';
-import { freePort } from '../cluster/ports.ts';
-import { NatsServer } from './nats-server.ts';
+import { freePort } from '../support/cluster/ports.ts';
+import { NatsServer } from '../support/servers/nats-server.ts';
 
 const words = { kind: 'OffsiteTune', metadata: { name: 'words', namespace: 'data', uid: 'u-1' } };
 const cleanUp: (() => Promise<unknown>)[] = [];

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import { freePort } from '../cluster/ports.ts';
+import { freePort } from '../support/cluster/ports.ts';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {

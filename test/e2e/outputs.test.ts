@@ -16,7 +16,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { canonicalJson, fileDigest, sha256 } from '../../src/artifact/index.ts';
-import { digestIn, failureOf, offsite } from '../offsite/index.ts';
+import { digestIn, failureOf, offsite } from '../support/offsite/index.ts';
+import { Namespace, type PodEnd } from '../support/processes/pod.ts';
+import { S3Server } from '../support/servers/s3-server.ts';
 import {
   type Manifest,
   setField,
@@ -25,9 +27,7 @@ import {
   writeManifests,
   writeTinyData,
   writeTinyModel,
-} from '../tiny/index.ts';
-import { Namespace, type PodEnd } from './pod.ts';
-import { S3Server } from './s3-server.ts';
+} from '../support/tiny/index.ts';
 
 let namespace: Namespace;
 let claim: string;

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openModel } from '../../src/model/index.ts';
-import { workDirectory } from '../golden/smollm2.ts';
-import { digestIn, offsite, savedStatus } from '../offsite/index.ts';
-import { setField, tinyManifests, writeManifests, writeTinyProject } from '../tiny/index.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
+import { digestIn, offsite, savedStatus } from '../support/offsite/index.ts';
+import { setField, tinyManifests, writeManifests, writeTinyProject } from '../support/tiny/index.ts';
 
 const fixture = fileURLToPath(new URL('../fixtures/peft', import.meta.url));
 const work = workDirectory();

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { peekManifest, sealArtifact } from '../../src/artifact/index.ts';
-import { failureOf, offsite, savedStatus } from '../offsite/index.ts';
-import { setField, tinyManifests, writeManifests, writeTinyProject } from '../tiny/index.ts';
+import { failureOf, offsite, savedStatus } from '../support/offsite/index.ts';
+import { setField, tinyManifests, writeManifests, writeTinyProject } from '../support/tiny/index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'offsite-private-'));
 const at = (...parts: string[]) => join(root, ...parts);

@@ -1,12 +1,12 @@
 import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Authority } from '../cluster/certificates.ts';
-import { tinyManifests, writeTinyData, writeTinyModel } from '../tiny/index.ts';
-import { type Hub, startHub } from './hub.ts';
-import { Namespace } from './pod.ts';
-import { behindTls, startProxy } from './private-network.ts';
-import { S3Server } from './s3-server.ts';
+import { Authority } from '../support/cluster/certificates.ts';
+import { Namespace } from '../support/processes/pod.ts';
+import { behindTls, startProxy } from '../support/processes/private-network.ts';
+import { type Hub, startHub } from '../support/servers/hub.ts';
+import { S3Server } from '../support/servers/s3-server.ts';
+import { tinyManifests, writeTinyData, writeTinyModel } from '../support/tiny/index.ts';
 
 /** A network without the internet: mirrors of S3 and the hub with certificates of its own authority, behind a proxy. */
 const names = ['s3.internal.example', 'hub.internal.example', 'files.internal.example'];

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { offsite } from '../offsite/index.ts';
-import { setField, writeTinyProject } from '../tiny/index.ts';
-import { S3Server } from './s3-server.ts';
+import { offsite } from '../support/offsite/index.ts';
+import { S3Server } from '../support/servers/s3-server.ts';
+import { setField, writeTinyProject } from '../support/tiny/index.ts';
 
 let directory: string;
 beforeAll(() => {

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type EventMessage, watchEvents } from '../../src/progress/index.ts';
-import { freePort } from '../cluster/ports.ts';
-import { offsite, savedStatus } from '../offsite/index.ts';
-import { writeTinyProject } from '../tiny/index.ts';
-import { NatsServer } from './nats-server.ts';
+import { freePort } from '../support/cluster/ports.ts';
+import { offsite, savedStatus } from '../support/offsite/index.ts';
+import { NatsServer } from '../support/servers/nats-server.ts';
+import { writeTinyProject } from '../support/tiny/index.ts';
 
 let directory: string;
 let server: NatsServer | undefined;

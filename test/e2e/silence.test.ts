@@ -4,11 +4,11 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { workDirectory } from '../golden/smollm2.ts';
-import { offsite } from '../offsite/index.ts';
-import { tinyManifests, writeTinyData, writeTinyModel, writeTinyProject } from '../tiny/index.ts';
-import { counting, triesIn, triesOf, withoutNetwork } from './no-network.ts';
-import { Namespace } from './pod.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
+import { offsite } from '../support/offsite/index.ts';
+import { counting, triesIn, triesOf, withoutNetwork } from '../support/processes/no-network.ts';
+import { Namespace } from '../support/processes/pod.ts';
+import { tinyManifests, writeTinyData, writeTinyModel, writeTinyProject } from '../support/tiny/index.ts';
 
 let work: ReturnType<typeof workDirectory>;
 const cleanUp: (() => unknown)[] = [];
@@ -32,7 +32,7 @@ const bare = () => ({
 const left = () => ['home', 'tmp'].flatMap((directory) => readdirSync(join(work.path, directory)));
 
 async function hold(who: 'engine' | 'library', home: string): Promise<ChildProcess & { pid: number }> {
-  const script = fileURLToPath(new URL('./hold-session.ts', import.meta.url));
+  const script = fileURLToPath(new URL('../support/processes/hold-session.ts', import.meta.url));
   const [program, ...args] = [...withoutNetwork, process.execPath, script, who];
   const child = spawn(program, args, {
     env: { ...bare(), HOME: join(work.path, home) },

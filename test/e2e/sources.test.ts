@@ -14,8 +14,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { digestOf, Mirror, resolveUri } from '../../src/artifact/index.ts';
-import { Authority } from '../cluster/certificates.ts';
-import { failureOf, offsite, savedStatus } from '../offsite/index.ts';
+import { Authority } from '../support/cluster/certificates.ts';
+import { failureOf, offsite, savedStatus } from '../support/offsite/index.ts';
+import { type Hub, serveFiles, startHub, type WebServer } from '../support/servers/hub.ts';
+import { S3Server } from '../support/servers/s3-server.ts';
 import {
   type Manifest,
   tinyManifests,
@@ -23,9 +25,7 @@ import {
   writeTinyData,
   writeTinyModel,
   writeTinyProject,
-} from '../tiny/index.ts';
-import { type Hub, serveFiles, startHub, type WebServer } from './hub.ts';
-import { S3Server } from './s3-server.ts';
+} from '../support/tiny/index.ts';
 
 const token = 'hf_never-to-be-shown';
 let directory: string;

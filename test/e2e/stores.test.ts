@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Mirror, openArtifact, resolveUri, sealArtifact } from '../../src/artifact/index.ts';
-import { CuttingProxy } from './proxy.ts';
-import { S3Server } from './s3-server.ts';
+import { CuttingProxy } from '../support/servers/proxy.ts';
+import { S3Server } from '../support/servers/s3-server.ts';
 
 const mebibyte = 2 ** 20;
 const exact = { exact: true };

@@ -2,9 +2,9 @@
 import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { workDirectory } from '../golden/smollm2.ts';
-import { failureOf, offsite } from '../offsite/index.ts';
-import { setField, writeTinyProject } from '../tiny/index.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
+import { failureOf, offsite } from '../support/offsite/index.ts';
+import { setField, writeTinyProject } from '../support/tiny/index.ts';
 
 let work: ReturnType<typeof workDirectory>;
 const at = (...parts: string[]) => join(work.path, ...parts);

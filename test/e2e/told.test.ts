@@ -2,9 +2,15 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { workDirectory } from '../golden/smollm2.ts';
-import { type Ended, offsite, savedStatus } from '../offsite/index.ts';
-import { setField, tinyManifests, writeManifests, writeTinyModel, writeTinyProject } from '../tiny/index.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
+import { type Ended, offsite, savedStatus } from '../support/offsite/index.ts';
+import {
+  setField,
+  tinyManifests,
+  writeManifests,
+  writeTinyModel,
+  writeTinyProject,
+} from '../support/tiny/index.ts';
 
 const work = workDirectory();
 afterAll(work.remove);

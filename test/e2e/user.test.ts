@@ -1,8 +1,8 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { tinyManifests, writeTinyData, writeTinyModel } from '../tiny/index.ts';
-import { Namespace } from './pod.ts';
+import { Namespace } from '../support/processes/pod.ts';
+import { tinyManifests, writeTinyData, writeTinyModel } from '../support/tiny/index.ts';
 
 /** As OpenShift runs a pod that states no user: one out of the namespace's range, that no file knows, in its own group. */
 const uid = 1_000_680_000;

@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
 import { openPublisher, type StageEvent } from '../../src/progress/index.ts';
-import { freePort } from '../cluster/ports.ts';
-import { offsite, startOffsite } from '../offsite/index.ts';
-import { NatsServer } from './nats-server.ts';
+import { freePort } from '../support/cluster/ports.ts';
+import { offsite, startOffsite } from '../support/offsite/index.ts';
+import { NatsServer } from '../support/servers/nats-server.ts';
 
 let server: NatsServer | undefined;
 afterEach(async () => {

@@ -4,18 +4,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Reports } from '../../operator/progress/index.ts';
 import { Mirror, resolveUri } from '../../src/artifact/index.ts';
-import { freePort } from '../cluster/ports.ts';
-import { digestIn, offsite, savedStatus } from '../offsite/index.ts';
+import { freePort } from '../support/cluster/ports.ts';
+import { digestIn, offsite, savedStatus } from '../support/offsite/index.ts';
+import { Namespace, type PodEnd, type PodOptions } from '../support/processes/pod.ts';
+import { NatsServer } from '../support/servers/nats-server.ts';
+import { S3Server } from '../support/servers/s3-server.ts';
 import {
   type Manifest,
   tinyManifests,
   writeManifests,
   writeTinyData,
   writeTinyModel,
-} from '../tiny/index.ts';
-import { NatsServer } from './nats-server.ts';
-import { Namespace, type PodEnd, type PodOptions } from './pod.ts';
-import { S3Server } from './s3-server.ts';
+} from '../support/tiny/index.ts';
 
 let namespace: Namespace;
 const cleanUp: (() => unknown)[] = [];

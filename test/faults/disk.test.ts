@@ -2,10 +2,10 @@
 // the same digests. Once by failing single writes, once on a real file system of too few blocks.
 import { mkdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { savedStatus } from '../offsite/index.ts';
-import { setField, type TinyManifests, writeTinyProject } from '../tiny/index.ts';
-import { callsOf, Project } from './project.ts';
-import { drawFor, faultRuns } from './seed.ts';
+import { callsOf, Project } from '../support/faults/project.ts';
+import { drawFor, faultRuns } from '../support/faults/seed.ts';
+import { savedStatus } from '../support/offsite/index.ts';
+import { setField, type TinyManifests, writeTinyProject } from '../support/tiny/index.ts';
 
 const project = new Project();
 let reference: ReturnType<Project['digests']>;

@@ -3,10 +3,10 @@
 import { globSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
-import { savedStatus } from '../offsite/index.ts';
-import { setField, writeTinyProject } from '../tiny/index.ts';
-import { Project } from './project.ts';
-import { drawFor } from './seed.ts';
+import { Project } from '../support/faults/project.ts';
+import { drawFor } from '../support/faults/seed.ts';
+import { savedStatus } from '../support/offsite/index.ts';
+import { setField, writeTinyProject } from '../support/tiny/index.ts';
 
 const steps = 16;
 let project: Project;

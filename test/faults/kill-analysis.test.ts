@@ -3,10 +3,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { S3Server } from '../e2e/s3-server.ts';
-import { digestIn, failureOf, type Options, offsite, startOffsite } from '../offsite/index.ts';
-import { setField, tinyRows, writeRows, writeTinyProject } from '../tiny/index.ts';
-import { callsOf, Project } from './project.ts';
+import { callsOf, Project } from '../support/faults/project.ts';
+import { digestIn, failureOf, type Options, offsite, startOffsite } from '../support/offsite/index.ts';
+import { S3Server } from '../support/servers/s3-server.ts';
+import { setField, tinyRows, writeRows, writeTinyProject } from '../support/tiny/index.ts';
 
 const project = new Project((directory) => ['-f', `${directory}/resources.yaml`, '--json']);
 afterAll(() => project.remove());

@@ -4,9 +4,9 @@ import { globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
-import { type Manifest, setField, tinyManifests, writeManifests } from '../tiny/index.ts';
-import { Project } from './project.ts';
-import { drawFor, faultRuns } from './seed.ts';
+import { Project } from '../support/faults/project.ts';
+import { drawFor, faultRuns } from '../support/faults/seed.ts';
+import { type Manifest, setField, tinyManifests, writeManifests } from '../support/tiny/index.ts';
 
 const steps = 4;
 const words = resolve('.offsite/data/words');

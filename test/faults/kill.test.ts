@@ -2,9 +2,9 @@
 // calls that change the file system (before one, after half of its bytes, or right after it).
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { setField, writeTinyProject } from '../tiny/index.ts';
-import { callsOf, Project } from './project.ts';
-import { drawFor, faultRuns } from './seed.ts';
+import { callsOf, Project } from '../support/faults/project.ts';
+import { drawFor, faultRuns } from '../support/faults/seed.ts';
+import { setField, writeTinyProject } from '../support/tiny/index.ts';
 
 const project = new Project();
 let reference: ReturnType<Project['digests']>;

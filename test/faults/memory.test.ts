@@ -5,7 +5,10 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { sealArtifact } from '../../src/artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../../src/checkpoint/index.ts';
-import { digestIn } from '../offsite/index.ts';
+import { MemoryLimit } from '../support/faults/memory-limit.ts';
+import { Project } from '../support/faults/project.ts';
+import { faultRuns } from '../support/faults/seed.ts';
+import { digestIn } from '../support/offsite/index.ts';
 import {
   setField,
   type TinyModel,
@@ -14,10 +17,7 @@ import {
   writeManifests,
   writeRows,
   writeTinyModel,
-} from '../tiny/index.ts';
-import { MemoryLimit } from './memory-limit.ts';
-import { Project } from './project.ts';
-import { faultRuns } from './seed.ts';
+} from '../support/tiny/index.ts';
 
 interface Case {
   name: string;

@@ -3,9 +3,9 @@ import { globSync } from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { failureOf, type Options, savedStatus } from '../offsite/index.ts';
-import { setField, tinyRows, writeRows, writeTinyProject } from '../tiny/index.ts';
-import { callsOf, Project } from './project.ts';
+import { callsOf, Project } from '../support/faults/project.ts';
+import { failureOf, type Options, savedStatus } from '../support/offsite/index.ts';
+import { setField, tinyRows, writeRows, writeTinyProject } from '../support/tiny/index.ts';
 
 /** Seconds that leaving may take: one or two, and much more where the disk stalls; a stage goes on for longer. */
 const patience = 30;

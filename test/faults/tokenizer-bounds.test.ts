@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openTokenizer, type RunningTokenizer } from '../../src/tokenizer/index.ts';
-import { tinyTokenizer } from '../tiny/tokenizer.ts';
+import { tinyTokenizer } from '../support/tiny/tokenizer.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'computing-'));
 afterAll(() => rmSync(directory, { recursive: true }));

@@ -10,8 +10,8 @@ import { type Model, openModel } from '../../src/model/index.ts';
 import { type AnalysisRecord, analyse, KeptWork } from '../../src/plugin/analysis/index.ts';
 import { mergedTensors } from '../../src/plugin/index.ts';
 import type { StageEvent } from '../../src/progress/index.ts';
-import { type Fixture, fixtureOf, uniform, writeCheckpoint } from './families/fixture.ts';
-import { workDirectory } from './smollm2.ts';
+import { type Fixture, fixtureOf, uniform, writeCheckpoint } from '../support/golden/families/fixture.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
 
 const reference = JSON.parse(
   readFileSync(new URL('../fixtures/families-analysis.json', import.meta.url), 'utf8'),

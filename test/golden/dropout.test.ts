@@ -7,9 +7,9 @@ import { Decoder, openModel, weightsOf, withReplaced } from '../../src/model/ind
 import { gradientStep } from '../../src/tuning/gradient-step.ts';
 import { adapterOf } from '../../src/tuning/index.ts';
 import { trainedLayer } from '../../src/tuning/trained.ts';
-import { relative } from './families/compare.ts';
-import { fixtureOf, uniform, writeCheckpoint } from './families/fixture.ts';
-import { workDirectory } from './smollm2.ts';
+import { relative } from '../support/golden/families/compare.ts';
+import { fixtureOf, uniform, writeCheckpoint } from '../support/golden/families/fixture.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
 
 const work = workDirectory();
 afterAll(work.remove);

@@ -3,11 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pack } from '../../src/data/index.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { Decoder, openModel, weightsOf } from '../../src/model/index.ts';
-import { fixtureOf, variants, writeCheckpoint } from './families/fixture.ts';
-import { measure } from './families/measure.ts';
-import { type Measured, staleCells, writeTable } from './families/table.ts';
-import { measureEmulator } from './families/tuned.ts';
-import { workDirectory } from './smollm2.ts';
+import { fixtureOf, variants, writeCheckpoint } from '../support/golden/families/fixture.ts';
+import { measure } from '../support/golden/families/measure.ts';
+import { type Measured, staleCells, writeTable } from '../support/golden/families/table.ts';
+import { measureEmulator } from '../support/golden/families/tuned.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
 
 const work = workDirectory();
 afterAll(work.remove);

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { Engine } from '../../src/engine/index.ts';
 import { openModel } from '../../src/model/index.ts';
-import { type Fixture, fixtureOf, writeCheckpoint } from './families/fixture.ts';
-import { writeGguf } from './families/gguf.ts';
-import { measure } from './families/measure.ts';
-import { workDirectory } from './smollm2.ts';
+import { type Fixture, fixtureOf, writeCheckpoint } from '../support/golden/families/fixture.ts';
+import { writeGguf } from '../support/golden/families/gguf.ts';
+import { measure } from '../support/golden/families/measure.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
 
 const work = workDirectory();
 afterAll(work.remove);

@@ -3,10 +3,10 @@ import { pack } from '../../src/data/index.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';
 import { gradientStep } from '../../src/tuning/gradient-step.ts';
-import { idsOf } from '../tiny/index.ts';
-import { describedDifference, relative } from './families/compare.ts';
-import { type Described, unpacked } from './families/fixture.ts';
-import { fixture, smollm2 } from './smollm2.ts';
+import { describedDifference, relative } from '../support/golden/families/compare.ts';
+import { type Described, unpacked } from '../support/golden/families/fixture.ts';
+import { fixture, smollm2 } from '../support/golden/smollm2.ts';
+import { idsOf } from '../support/tiny/index.ts';
 
 interface Reference {
   texts: string[];

@@ -15,8 +15,8 @@ import {
 } from '../../src/emulator/index.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';
-import { idsOf } from '../tiny/index.ts';
-import { fixture, type ReferencePlan, smollm2, workDirectory, writeRows } from './smollm2.ts';
+import { fixture, type ReferencePlan, smollm2, workDirectory, writeRows } from '../support/golden/smollm2.ts';
+import { idsOf } from '../support/tiny/index.ts';
 
 interface Reference {
   texts: string[];

@@ -6,7 +6,7 @@ import { readRows, type TaskName, tokenize } from '../../src/data/index.ts';
 import { chosen, packForModel, rowScores, scoreRows } from '../../src/emulator/index.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';
-import { smollm2 } from './smollm2.ts';
+import { smollm2 } from '../support/golden/smollm2.ts';
 
 /** What lm-evaluation-harness says of a row: of each choice, and of the row by its metrics. */
 interface Row {

@@ -7,7 +7,7 @@ import { type AssembleInput, assemble, runProbe } from '../../src/emulator/index
 import { Engine } from '../../src/engine/index.ts';
 import { type Model, openModel } from '../../src/model/index.ts';
 import { historyOf, tune } from '../../src/tuning/index.ts';
-import { fixture, type ReferencePlan, smollm2, workDirectory, writeRows } from './smollm2.ts';
+import { fixture, type ReferencePlan, smollm2, workDirectory, writeRows } from '../support/golden/smollm2.ts';
 
 interface Reference {
   rows: { question: string; choices: string[]; answer: number }[];

@@ -3,7 +3,7 @@ import { tokenize } from '../../src/data/index.ts';
 import { chosen, packForModel, scoreRows } from '../../src/emulator/index.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';
-import { fixture, type ReferencePlan, smollm2 } from './smollm2.ts';
+import { fixture, type ReferencePlan, smollm2 } from '../support/golden/smollm2.ts';
 
 interface Reference {
   rows: { question: string; choices: string[]; answer: number }[];

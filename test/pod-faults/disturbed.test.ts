@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { conditionsText, isComplete, offsiteResources, untilEnded } from '../cluster/resources.ts';
-import { runLocally } from '../pods/local-run.ts';
-import { type Outcome, outcomeOf } from '../pods/outcome.ts';
-import { canRunNode, Release } from '../pods/release.ts';
-import { shortQuickstart } from '../pods/short-quickstart.ts';
+import { conditionsText, isComplete, offsiteResources, untilEnded } from '../support/cluster/resources.ts';
+import { runLocally } from '../support/pods/local-run.ts';
+import { type Outcome, outcomeOf } from '../support/pods/outcome.ts';
+import { canRunNode, Release } from '../support/pods/release.ts';
+import { shortQuickstart } from '../support/pods/short-quickstart.ts';
 
 const limitMs = 20 * 60_000;
 /** So many steps that there is time to disturb them. */

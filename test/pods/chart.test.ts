@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { helm } from '../chart/helm.ts';
-import { builtImages, installChart, systemNamespace } from '../cluster/chart.ts';
-import { canRunNode, Release } from './release.ts';
+import { helm } from '../support/chart/helm.ts';
+import { builtImages, installChart, systemNamespace } from '../support/cluster/chart.ts';
+import { canRunNode, Release } from '../support/pods/release.ts';
 
 const limitMs = 10 * 60_000;
 const nats = 'statefulset/offsite-offsite-tuning-nats';

@@ -4,11 +4,11 @@ import { existsSync, globSync, mkdtempSync, readFileSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type Cluster, startTestCluster } from '../cluster/node.ts';
-import { recorded } from '../cluster/processes.ts';
-import { canRunNode } from './release.ts';
+import { type Cluster, startTestCluster } from '../support/cluster/node.ts';
+import { recorded } from '../support/cluster/processes.ts';
+import { canRunNode } from '../support/pods/release.ts';
 
-const starter = join(import.meta.dirname, 'start-and-wait.ts');
+const starter = join(import.meta.dirname, '../support/pods/start-and-wait.ts');
 
 describe.skipIf(!canRunNode())('the cluster for tests', () => {
   it('two run beside each other; one whose owner was killed is cleaned away by the next; nothing stays', async () => {

@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { conditionsText, isComplete, type LiveResource, untilEnded } from '../cluster/resources.ts';
-import { familyManifests, writeTinyData, writeTinyFamily } from '../tiny/index.ts';
-import { runLocally } from './local-run.ts';
-import { outcomeOf } from './outcome.ts';
-import { canRunNode, Release } from './release.ts';
-import { shortQuickstart } from './short-quickstart.ts';
+import { conditionsText, isComplete, type LiveResource, untilEnded } from '../support/cluster/resources.ts';
+import { runLocally } from '../support/pods/local-run.ts';
+import { outcomeOf } from '../support/pods/outcome.ts';
+import { canRunNode, Release } from '../support/pods/release.ts';
+import { shortQuickstart } from '../support/pods/short-quickstart.ts';
+import { familyManifests, writeTinyData, writeTinyFamily } from '../support/tiny/index.ts';
 
 const limitMs = 15 * 60_000;
 /** Small random models of other families, and what is trained of each. */

@@ -1,7 +1,7 @@
 import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { sealArtifact } from '../../../src/artifact/index.ts';
-import { digestIn } from '../../offsite/index.ts';
-import { setField } from '../../tiny/index.ts';
+import { digestIn } from '../../support/offsite/index.ts';
+import { setField } from '../../support/tiny/index.ts';
 import { type Case, config, type Place, rewrite, type Tensors } from './case.ts';
 
 const bundle = (name: string, change: Case['change'], message: RegExp): Case => ({

@@ -4,8 +4,8 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { digestIn, failureOf, offsite } from '../../offsite/index.ts';
-import { setField, tinyManifests, writeManifests, writeTinyProject } from '../../tiny/index.ts';
+import { digestIn, failureOf, offsite } from '../../support/offsite/index.ts';
+import { setField, tinyManifests, writeManifests, writeTinyProject } from '../../support/tiny/index.ts';
 import { artifactCases } from './artifacts.ts';
 import { stageOf } from './case.ts';
 import { modelCases } from './models.ts';

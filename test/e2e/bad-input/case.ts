@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../../../src/checkpoint/index.ts';
-import type { Manifest } from '../../tiny/index.ts';
+import type { Manifest } from '../../support/tiny/index.ts';
 
 /** What a case may change: its own copy of a good project, and the manifest of its kind. */
 export interface Place {

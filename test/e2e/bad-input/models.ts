@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { gguf } from '../../tiny/gguf.ts';
-import { setField } from '../../tiny/index.ts';
+import { gguf } from '../../support/tiny/gguf.ts';
+import { setField } from '../../support/tiny/index.ts';
 import { type Case, config, rewrite } from './case.ts';
 
 const model = (name: string, change: Case['change'], message: RegExp): Case => ({

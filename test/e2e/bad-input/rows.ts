@@ -1,5 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { setField } from '../../tiny/index.ts';
+import { setField } from '../../support/tiny/index.ts';
 import type { Case } from './case.ts';
 
 /** Stands in every bad row; it must not stand in any message. */

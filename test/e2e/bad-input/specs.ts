@@ -1,5 +1,5 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { setField } from '../../tiny/index.ts';
+import { setField } from '../../support/tiny/index.ts';
 import type { Case } from './case.ts';
 
 const spec = (name: string, kind: Case['kind'], change: Case['change'], message: RegExp): Case => ({

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type Example, tokenize } from '../../../src/data/index.ts';
 import { openTokenizer } from '../../../src/tokenizer/index.ts';
-import { type Layout, layouts, reference } from './reference.ts';
+import { type Layout, layouts, reference } from '../../support/golden/tokenizers.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'answers-'));
 afterAll(() => rmSync(directory, { recursive: true }));

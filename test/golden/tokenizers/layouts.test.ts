@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { fromGguf } from '../../../src/tokenizer/gguf.ts';
 import { Encoder } from '../../../src/tokenizer/program/encoder.ts';
-import { crcsOf, type Layout, layouts, reference, texts, unpacked } from './reference.ts';
+import { crcsOf, type Layout, layouts, reference, texts, unpacked } from '../../support/golden/tokenizers.ts';
 
 const plain = { specialTokens: true, offsets: false };
 

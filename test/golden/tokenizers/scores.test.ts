@@ -6,8 +6,8 @@ import { type Message, tokenize } from '../../../src/data/index.ts';
 import { cellOf, packForModel, rowScores, scoreRows } from '../../../src/emulator/index.ts';
 import { Engine } from '../../../src/engine/index.ts';
 import { Decoder, openModel, weightsOf } from '../../../src/model/index.ts';
-import { type Fixture, writeCheckpoint } from '../families/fixture.ts';
-import { type Layout, reference } from './reference.ts';
+import { type Fixture, writeCheckpoint } from '../../support/golden/families/fixture.ts';
+import { type Layout, reference } from '../../support/golden/tokenizers.ts';
 
 /** What test/reference/tokenizers_scores.py found: a small random LLaMA under several tokenizers. */
 interface Scores extends Pick<Fixture, 'config' | 'dtype' | 'tensors'> {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { listingBounds, listOf, mapOf, parseJson } from '../../../src/api/index.ts';
-import { costOf, millionsOf } from '../../hostile/index.ts';
+import { costOf, millionsOf } from '../../support/hostile/index.ts';
 
 const bounds = { bytes: 16 << 20, depth: 64, values: 1 << 17 };
 const read = (text: string | Buffer) => parseJson(Buffer.from(text), bounds);

@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../../../src/checkpoint/index.ts';
-import { gguf, text, uint32, uint64 } from '../../tiny/gguf.ts';
-import { file } from './files.ts';
+import { gguf, text, uint32, uint64 } from '../../support/tiny/gguf.ts';
+import { file } from '../../support/unit/checkpoint/files.ts';
 
 function safetensorsBytes(): Uint8Array {
   const path = file('whole.safetensors', '');

@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openCheckpoint } from '../../../src/checkpoint/index.ts';
 import reference from '../../fixtures/quantised.json' with { type: 'json' };
-import { type GgufParts, gguf, text, uint32, uint64 } from '../../tiny/gguf.ts';
-import { badModelOf, file } from './files.ts';
+import { type GgufParts, gguf, text, uint32, uint64 } from '../../support/tiny/gguf.ts';
+import { badModelOf, file } from '../../support/unit/checkpoint/files.ts';
 
 const open = (parts: GgufParts) => openCheckpoint(file('model.gguf', gguf(parts)));
 const problem = (parts: GgufParts) => badModelOf(() => open(parts)).replace(/^.*model\.gguf: /, '');

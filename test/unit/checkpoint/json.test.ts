@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { configBounds, readJsonFile } from '../../../src/checkpoint/index.ts';
-import { badModelOf, file } from './files.ts';
+import { badModelOf, file } from '../../support/unit/checkpoint/files.ts';
 
 const read = (text: string | Uint8Array) => readJsonFile(file('config.json', text));
 const problem = (text: string | Uint8Array) => badModelOf(() => read(text)).replace(/^.*config\.json: /, '');

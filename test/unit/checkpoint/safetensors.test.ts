@@ -5,7 +5,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../../../src/checkpoint/index.ts';
-import { badModelOf, file, safetensors } from './files.ts';
+import { badModelOf, file, safetensors } from '../../support/unit/checkpoint/files.ts';
 
 const entry = (shape: number[], from: number, to: number, dtype = 'F32') => ({
   dtype,

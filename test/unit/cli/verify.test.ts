@@ -23,7 +23,7 @@ import {
 import { verifyCommand } from '../../../src/cli/verify/command.ts';
 import { openBundle } from '../../../src/emulator/index.ts';
 import { sealAdapter } from '../../../src/plugin/index.ts';
-import { writeTinyModel } from '../../tiny/index.ts';
+import { writeTinyModel } from '../../support/tiny/index.ts';
 
 const peft = fileURLToPath(new URL('../../fixtures/peft', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'offsite-verify-'));

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { isThere, numberOf } from '../../cluster/link.ts';
-import { takePart } from '../../cluster/ports.ts';
-import { nameOf, record, recorded } from '../../cluster/processes.ts';
+import { isThere, numberOf } from '../../support/cluster/link.ts';
+import { takePart } from '../../support/cluster/ports.ts';
+import { nameOf, record, recorded } from '../../support/cluster/processes.ts';
 
 // What clusters of one machine take from one another by its name, which another one may have taken again.
 const linux = process.platform === 'linux';

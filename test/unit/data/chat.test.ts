@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type Message, pack, readRows, tokenize } from '../../../src/data/index.ts';
 import type { Conversation, Tokenizer } from '../../../src/tokenizer/index.ts';
-import { characters, tokenizerOf, tokensOf } from './examples.ts';
+import { characters, tokenizerOf, tokensOf } from '../../support/unit/data/examples.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'chat-'));
 afterAll(() => rmSync(directory, { recursive: true }));

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { attentionMask, capacityFor, type Example, pack } from '../../../src/data/index.ts';
-import { someExamples } from './examples.ts';
+import { someExamples } from '../../support/unit/data/examples.ts';
 
 /** What the row's token at `position` of `branch` may see, said in terms of the row alone. */
 function seen({ trunk }: Example, branch: number, position: number, window: number): string[] {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { capacityFor, type PackedBatch, pack, packStep, tokenCount } from '../../../src/data/index.ts';
-import { someExamples } from './examples.ts';
+import { someExamples } from '../../support/unit/data/examples.ts';
 
 const shape = fc.record({
   capacity: fc.integer({ min: 60, max: 160 }),

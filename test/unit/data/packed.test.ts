@@ -11,7 +11,7 @@ import { OffsiteError } from '../../../src/api/index.ts';
 import { dataDigest, readRows } from '../../../src/data/index.ts';
 import { parquetRows } from '../../../src/data/parquet.ts';
 import { readParquet } from '../../../src/data/parquet-file.ts';
-import { parquet, plainText, withFooter } from '../../tiny/parquet.ts';
+import { parquet, plainText, withFooter } from '../../support/tiny/parquet.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/parquet/', import.meta.url));
 let directory: string;

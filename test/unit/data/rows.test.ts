@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
 import { type Format, readRows, streamRows } from '../../../src/data/index.ts';
-import { costOf, millionsOf } from '../../hostile/index.ts';
+import { costOf, millionsOf } from '../../support/hostile/index.ts';
 
 let directory: string;
 beforeAll(() => {

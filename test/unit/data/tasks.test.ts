@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dataDigest, type Question, readRows, type TaskName, tokenize } from '../../../src/data/index.ts';
-import { characters, tokensOf } from './examples.ts';
+import { characters, tokensOf } from '../../support/unit/data/examples.ts';
 
 const fixtures = join(import.meta.dirname, '../../fixtures/tasks');
 let directory: string;

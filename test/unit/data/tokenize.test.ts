@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type ErrorReason, OffsiteError } from '../../../src/api/index.ts';
 import { pack, tokenize } from '../../../src/data/index.ts';
 import type { TokenizeOptions } from '../../../src/data/tokenize.ts';
-import { characters, tokenizerOf, tokensOf } from './examples.ts';
+import { characters, tokenizerOf, tokensOf } from '../../support/unit/data/examples.ts';
 
 const options = { maxLength: 100, mode: 'score', file: 'rows.jsonl' } as const;
 const question = { question: 'Who?', choices: ['you', ' mé'], answer: 1 };

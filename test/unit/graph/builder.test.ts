@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { broadcast, GraphBuilder, type Value } from '../../../src/graph/index.ts';
-import { type Build, evaluate, floats, type Input, integers, ready, seeded } from './session.ts';
+import {
+  type Build,
+  evaluate,
+  floats,
+  type Input,
+  integers,
+  ready,
+  seeded,
+} from '../../support/unit/graph/session.ts';
 
 const real = (shape: number[], ...values: number[]): Input => ({ shape, data: Float32Array.from(values) });
 const x = real([4], -2, -0.5, 0.5, 1);

@@ -2,7 +2,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { GraphBuilder, gradients } from '../../../src/graph/index.ts';
 import { linear, transposed } from '../../../src/model/parts/index.ts';
-import { type Build, declare, floats, type Input, integers, named, ready, seeded } from './session.ts';
+import {
+  type Build,
+  declare,
+  floats,
+  type Input,
+  integers,
+  named,
+  ready,
+  seeded,
+} from '../../support/unit/graph/session.ts';
 
 const random = seeded(7);
 const any = (...shape: number[]) => floats(shape, random);

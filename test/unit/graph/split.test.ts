@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { GraphBuilder, gradients, product, split, type Value } from '../../../src/graph/index.ts';
-import { floats, type Input, integers, type Outputs, ready, seeded } from './session.ts';
+import {
+  floats,
+  type Input,
+  integers,
+  type Outputs,
+  ready,
+  seeded,
+} from '../../support/unit/graph/session.ts';
 
 const [batch, length, width, heads, size, inner] = [2, 3, 8, 2, 4, 6];
 

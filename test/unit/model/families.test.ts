@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { families } from '../../../src/model/families/index.ts';
-import { fixtureOf, variants } from '../../golden/families/fixture.ts';
+import { fixtureOf, variants } from '../../support/golden/families/fixture.ts';
 
 const parse = (variant: string, change: Record<string, unknown>) => {
   const { config } = fixtureOf(variant);

@@ -9,7 +9,7 @@ import {
   writeSafetensors,
 } from '../../../src/checkpoint/index.ts';
 import { openModel } from '../../../src/model/index.ts';
-import { writeTinyModel } from '../../tiny/index.ts';
+import { writeTinyModel } from '../../support/tiny/index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'offsite-open-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));

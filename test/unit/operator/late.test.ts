@@ -5,9 +5,18 @@ import { behaviours, Operator } from '../../../operator/operator.ts';
 import { Reports } from '../../../operator/progress/index.ts';
 import { EventRecorder, RuntimeMetrics } from '../../../operator/runtime/index.ts';
 import type { Kind } from '../../../src/api/index.ts';
-import { artifact, completed, digestOf, ended, failedWith, resource, succeeded, World } from './fixtures.ts';
-import { observeWorld } from './observing.ts';
-import { MemoryApi } from './runtime/memory-api.ts';
+import {
+  artifact,
+  completed,
+  digestOf,
+  ended,
+  failedWith,
+  resource,
+  succeeded,
+  World,
+} from '../../support/unit/operator/fixtures.ts';
+import { MemoryApi } from '../../support/unit/operator/memory-api.ts';
+import { observeWorld } from '../../support/unit/operator/observing.ts';
 
 let order = 0;
 

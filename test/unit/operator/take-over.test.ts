@@ -8,7 +8,7 @@ import {
   type ResourceType,
   RuntimeMetrics,
 } from '../../../operator/runtime/index.ts';
-import { resource, settings, World } from './fixtures.ts';
+import { resource, settings, World } from '../../support/unit/operator/fixtures.ts';
 
 let ending: AbortController;
 beforeEach(() => {

@@ -6,7 +6,7 @@ import type { TensorInfo } from '../../../src/checkpoint/index.ts';
 import { families } from '../../../src/model/families/index.ts';
 import { checkLoraAlone, checkPeftConfig } from '../../../src/plugin/index.ts';
 import { adapterOf } from '../../../src/tuning/index.ts';
-import { fixtureOf, variants } from '../../golden/families/fixture.ts';
+import { fixtureOf, variants } from '../../support/golden/families/fixture.ts';
 
 const checkpointOf = (tensors: readonly { name: string; shape: readonly number[] }[]) => ({
   tensors: new Map(

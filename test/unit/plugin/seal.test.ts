@@ -23,7 +23,7 @@ import {
 import type { Bundle } from '../../../src/emulator/index.ts';
 import { type Model, openModel } from '../../../src/model/index.ts';
 import { exportAdapter, openAdapter, sealAdapter } from '../../../src/plugin/index.ts';
-import { writeTinyModel } from '../../tiny/index.ts';
+import { writeTinyModel } from '../../support/tiny/index.ts';
 
 const fixture = fileURLToPath(new URL('../../fixtures/peft/', import.meta.url));
 const emulator = `sha256:${'1'.repeat(64)}`;

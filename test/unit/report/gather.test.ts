@@ -8,7 +8,13 @@ import { apiVersion } from '../../../src/api/index.ts';
 import { sealArtifact } from '../../../src/artifact/index.ts';
 import { related } from '../../../src/report/cluster.ts';
 import { gatherCluster, gatherWorkDir, writeReport, writeRun } from '../../../src/report/index.ts';
-import { analysisOf, buildEntry, plugInEntry, similarityOf, tuneEntry } from './records.ts';
+import {
+  analysisOf,
+  buildEntry,
+  plugInEntry,
+  similarityOf,
+  tuneEntry,
+} from '../../support/unit/report/records.ts';
 
 let directory: string;
 beforeEach(() => {

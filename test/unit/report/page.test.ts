@@ -11,7 +11,7 @@ import {
   similarityOf,
   taskResult,
   tuneEntry,
-} from './records.ts';
+} from '../../support/unit/report/records.ts';
 
 const validator = new HtmlValidate({ extends: ['html-validate:recommended', 'html-validate:a11y'] });
 

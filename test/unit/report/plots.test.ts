@@ -6,7 +6,7 @@ import { linearWithin } from '../../../src/report/plots/layers.ts';
 import { lossPoints } from '../../../src/report/plots/loss.ts';
 import { palettePng } from '../../../src/report/plots/png.ts';
 import { positionsOf, rolesOf } from '../../../src/report/roles.ts';
-import { similarityOf } from './records.ts';
+import { similarityOf } from '../../support/unit/report/records.ts';
 
 test('a PNG holds its pixels and its palette', () => {
   const rows = [Uint8Array.of(0, 1, 2), Uint8Array.of(2, 1, 0)];

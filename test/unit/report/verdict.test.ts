@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { compare, judge } from '../../../src/report/verdict.ts';
-import { taskResult } from './records.ts';
+import { taskResult } from '../../support/unit/report/records.ts';
 
 test.each([
   ['all three differences exclude zero', {}, 'worked', 'lifts the full model from 64.6% to 78.6%'],

@@ -8,8 +8,8 @@ import { OffsiteError } from '../../../src/api/index.ts';
 import type { Checkpoint } from '../../../src/checkpoint/index.ts';
 import { openTokenizer, type Tokenizer } from '../../../src/tokenizer/index.ts';
 import { Encoder } from '../../../src/tokenizer/program/encoder.ts';
-import { writeTinyModel } from '../../tiny/index.ts';
-import { tinyTokenizer, writeTinyTokenizer } from '../../tiny/tokenizer.ts';
+import { writeTinyModel } from '../../support/tiny/index.ts';
+import { tinyTokenizer, writeTinyTokenizer } from '../../support/tiny/tokenizer.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'tokenizer-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

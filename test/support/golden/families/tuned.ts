@@ -1,0 +1,168 @@
+import { type PackedBatch, Random } from '../../../../src/data/index.ts';
+import type { Engine } from '../../../../src/engine/index.ts';
+import {
+  Decoder,
+  type Model,
+  type Overlay,
+  type Place,
+  weightsOf,
+  withReplaced,
+} from '../../../../src/model/index.ts';
+import { mergedTensors } from '../../../../src/plugin/index.ts';
+import { gradientStep } from '../../../../src/tuning/gradient-step.ts';
+import { type AdapterKind, adapterOf } from '../../../../src/tuning/index.ts';
+import { adamW } from '../../../../src/tuning/optimiser.ts';
+import { type TrainedPart, trainedHead, trainedLayer } from '../../../../src/tuning/trained.ts';
+import { describedDifference, relative, rms } from './compare.ts';
+import { type Fixture, type Tuned, uniform, unpacked } from './fixture.ts';
+import { batchOf, memory, tokensOf } from './measure.ts';
+
+/** The largest differences from transformers, relative to the root mean square of what is compared. */
+export interface EmulatorParity extends TunedParity {
+  /** Of the emulator before it is tuned. */
+  logits: number;
+  /** The same with PEFT's LoRA, with dropout, with the head beside it, and with bottlenecks. */
+  lora: TunedParity;
+  dropout: TunedParity;
+  head: TunedParity;
+  bottleneck: TunedParity;
+}
+
+export interface TunedParity {
+  /** Over the losses of five AdamW steps. */
+  losses: number;
+  /** Over the trained tensors' changes in five steps, by the norm; of those that PyTorch's float32 leaves open, the rest. */
+  changes: number;
+  /** Logits of the full model with what was trained. */
+  plugIn: number;
+}
+
+const adam = { betas: [0.9, 0.999] as const, weightDecay: 0 };
+const learningRate = 1e-3;
+
+export async function measureEmulator(
+  engine: Engine,
+  model: Model,
+  fixture: Fixture,
+): Promise<EmulatorParity> {
+  const { source, logits, lora, dropout, head, bottleneck, ...layers } = fixture.emulator!;
+  const batch = batchOf(fixture);
+  const zeroShot = new Decoder(engine, model.architecture, weightsOf(model, { layers: source, memory }));
+  const tune = (kind: AdapterKind, reference: Tuned, seed = 0) =>
+    tuned(engine, model, fixture, kind, reference, seed);
+  const { rank, alpha } = lora;
+  const rate = String(dropout.rate);
+  return {
+    logits: relative(await run(zeroShot, batch, tokensOf(fixture, batch, 2)), unpacked(logits)),
+    ...(await tune(adapterOf({ type: 'layers' }), layers)),
+    lora: await tune(adapterOf({ type: 'lora', rank, alpha }), lora),
+    dropout: await tune(adapterOf({ type: 'lora', rank, alpha, dropout: rate }), dropout, dropout.seed),
+    head: await tune(adapterOf({ type: 'lora', rank, alpha, head: true }), head),
+    bottleneck: await tune(adapterOf({ type: 'bottleneck', size: bottleneck.size }), bottleneck),
+  };
+}
+
+/** Five steps on the transfer layers, each at its own position only, and the full model with what they came to. */
+async function tuned(
+  engine: Engine,
+  model: Model,
+  fixture: Fixture,
+  kind: AdapterKind,
+  reference: Tuned,
+  seed: number,
+): Promise<TunedParity> {
+  const { architecture } = model;
+  const { source, transferLayers } = fixture.emulator!;
+  const batch = batchOf(fixture);
+  let step = 0;
+  const now = () => ({ seed, step });
+  const parts = new Map<Place, TrainedPart>(
+    transferLayers.map((layer) => [
+      source.findIndex((from, at) => from === layer && at === layer),
+      started(trainedLayer(model, layer, kind, new Random(1), now), architecture.hidden),
+    ]),
+  );
+  const positions = new Set(parts.keys() as Iterable<number>);
+  const { slots } = [...parts.values()][0]!.training;
+  if (kind.head) parts.set('head', trainedHead(model, kind.head, new Random(1)));
+  const head = kind.head && { head: new Float32Array(parts.get('head')!.tensors[0]!.values.length) };
+  const replaced = new Map([...parts].map(([place, { training }]) => [place, training]));
+  const weights = withReplaced(weightsOf(model, { layers: source, memory }), replaced);
+  const decoder = new Decoder(engine, architecture, weights);
+  const tensors = [...parts.values()].flatMap((part) => part.tensors);
+  const before = new Map(tensors.map(({ name, values }) => [name, values.slice()]));
+
+  const losses: number[] = [];
+  for (; step < reference.losses.length; step++) {
+    const recompute = step % 2 === 1;
+    const { loss, gradients } = await gradientStep(decoder, [batch], positions, {
+      recompute,
+      slots,
+      ...head,
+    });
+    losses.push(loss);
+    for (const [place, part] of parts) {
+      const found = part.training.gradients(gradients.get(place)!);
+      part.tensors.forEach((tensor, i) => {
+        adamW(tensor.values, found[i]!, tensor, step + 1, learningRate, 1, adam);
+      });
+      part.training.update();
+    }
+  }
+
+  const names = Object.keys(reference.changes);
+  const trained = tensors.map(({ name }) => name);
+  if (trained.toSorted().join() !== names.toSorted().join())
+    throw new Error(`${trained} were trained, not ${names}`);
+  const changes = tensors.map(({ name, values }) => {
+    const { noise, ...expected } = reference.changes[name]!;
+    const change = values.map((value, i) => value - before.get(name)![i]!);
+    const difference = describedDifference(change, expected, { most: rms });
+    return noise < 1e-3 ? difference : Math.max(0, difference - 2 * noise);
+  });
+  const overlay = mergedTensors(model, overlayOf(model, parts), 1);
+  const full = new Decoder(engine, architecture, weightsOf(model, { overlay, memory }));
+  const logits = await run(full, batch, tokensOf(fixture, batch, 2));
+  return {
+    losses: relative(losses, reference.losses),
+    changes: Math.max(...changes),
+    plugIn: relative(logits, unpacked(reference.plugIn)),
+  };
+}
+
+/** What the parts come to, by the names of the plugged-in model. */
+function overlayOf({ architecture }: Model, parts: ReadonlyMap<Place, TrainedPart>): Overlay {
+  const plugged = new Map<string, Float32Array>();
+  for (const [place, { evaluated }] of parts) {
+    evaluated.update();
+    const slots = place === 'head' ? architecture.head : architecture.block(place);
+    for (const [slot, { name, untied = name }] of Object.entries({ ...slots, ...evaluated.inserted }))
+      plugged.set(untied, evaluated.weights[slot]!);
+  }
+  return {
+    get: (name) => plugged.get(name),
+    has: (name) => plugged.has(name),
+    inserted: (layer) => parts.get(layer)?.evaluated.inserted ?? {},
+  };
+}
+
+/** What starts by chance, as the reference starts it. */
+function started(layer: TrainedPart, hidden: number): TrainedPart {
+  for (const { name, shape, values } of layer.tensors) {
+    const width = name.includes('.lora_A.') ? shape[1]! : hidden;
+    if (/\.(lora_A|adapter\.fc1)\./.test(name))
+      uniform(name, values.length).forEach((value, i) => {
+        values[i] = value / Math.sqrt(width);
+      });
+  }
+  layer.training.update();
+  return layer;
+}
+
+/** Logits of the given tokens, forward only. */
+async function run(decoder: Decoder, batch: PackedBatch, tokens: readonly number[]): Promise<Float32Array> {
+  let x = await decoder.embed(batch);
+  for (let position = 0; position < decoder.depth; position++)
+    x = (await decoder.forward(position, x, batch)).y;
+  return decoder.logits(x, tokens);
+}

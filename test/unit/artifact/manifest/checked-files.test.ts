@@ -1,0 +1,148 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CheckedFiles, digestOf, openArtifact, sealArtifact } from '../../../../src/artifact/index.ts';
+import { dataDigest } from '../../../../src/data/index.ts';
+
+let directory: string;
+let weights: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'offsite-checked-'));
+  weights = join(directory, 'weights');
+  writeFileSync(weights, 'the weights');
+  // Long ago: a clock of some milliseconds tells what comes now apart. And one that utimes can put back.
+  utimesSync(weights, 1_700_000_000, 1_700_000_000);
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+/** Writes other bytes of the same length over the file, with the time that it had. */
+function forge(): void {
+  const { atime, mtime, ctimeMs } = statSync(weights);
+  do {
+    writeFileSync(weights, 'the WEIGHTS');
+    utimesSync(weights, atime, mtime);
+  } while (statSync(weights).ctimeMs === ctimeMs);
+}
+const replace = () => {
+  writeFileSync(`${weights}.new`, 'the WEIGHTS');
+  renameSync(`${weights}.new`, weights);
+};
+
+describe('files that were checked and are read on', () => {
+  it.each<[string, () => void]>([
+    ['is written to', () => writeFileSync(weights, 'the WEIGHTS')],
+    ['is longer', () => writeFileSync(weights, 'the weights and more')],
+    ['is another one under its name', replace],
+    ['is written to, and its time put back', forge],
+    ['is gone', () => rmSync(weights)],
+  ])('one that %s is told at the end, by its name', (_, change) => {
+    const checked = new CheckedFiles();
+    digestOf(directory, checked);
+    change();
+    expect(() => checked.checkUnchanged()).toThrow(
+      expect.objectContaining({
+        reason: 'BadModel',
+        message: `${weights}: was changed while it was read; nothing was made of it: run again`,
+      }),
+    );
+  });
+
+  it.each<[string, () => void]>([
+    ['nothing', () => {}],
+    ['a reader', () => void readFileSync(weights)],
+    ['a change of rights', () => chmodSync(weights, 0o600)],
+    ['a back-up by hard links', () => linkSync(weights, `${weights}.backup`)],
+    [
+      'a copy of the same in its place, with its time',
+      () => {
+        const { atime, mtime } = statSync(weights);
+        rmSync(weights);
+        writeFileSync(weights, 'the weights');
+        utimesSync(weights, atime, mtime);
+      },
+    ],
+  ])('%s changes nothing', (_, act) => {
+    const checked = new CheckedFiles();
+    digestOf(directory, checked);
+    act();
+    checked.checkUnchanged();
+  });
+
+  it('an artifact tells of its own', () => {
+    sealArtifact(directory, { kind: 'Model', madeFrom: {}, hyperparameters: {} });
+    const { checked } = openArtifact(directory);
+    checked.checkUnchanged();
+    replace();
+    expect(() => checked.checkUnchanged()).toThrow('was changed while it was read');
+  });
+});
+
+describe('digests', () => {
+  it.each(['a\nb', 'a\u001b[2J', 'a\u202eb'])('of a directory with a file %j are refused', (name) => {
+    writeFileSync(join(directory, name), '');
+    expect(() => digestOf(directory)).toThrow(
+      expect.objectContaining({ reason: 'BadModel', message: expect.stringContaining('cannot be printed') }),
+    );
+    rmSync(join(directory, name));
+    writeFileSync(join(directory, `${name}.jsonl`), '{}');
+    expect(() => digestOf(join(directory, `${name}.jsonl`))).toThrow('cannot be printed');
+    expect(() => dataDigest(directory, 'spec.data')).toThrow(
+      expect.objectContaining({ reason: 'BadData', message: expect.stringContaining('cannot be printed') }),
+    );
+  });
+
+  it('two directories whose lines would be the same have not one digest', () => {
+    const line = `${'0'.repeat(64)}  b.jsonl`;
+    const one = join(directory, 'one');
+    mkdirSync(one);
+    writeFileSync(join(one, `a.jsonl\n${line}`), 'row');
+    expect(() => digestOf(one)).toThrow('cannot be printed');
+  });
+
+  it('go through links to files and directories, but not around in a circle', () => {
+    const model = join(directory, 'model');
+    mkdirSync(join(directory, 'blobs'));
+    writeFileSync(join(directory, 'blobs/b'), 'b');
+    mkdirSync(model);
+    writeFileSync(join(model, 'a'), 'a');
+    const plain = join(directory, 'plain');
+    mkdirSync(join(plain, 'sub'), { recursive: true });
+    writeFileSync(join(plain, 'a'), 'a');
+    writeFileSync(join(plain, 'sub/b'), 'b');
+    symlinkSync(join(directory, 'blobs'), join(model, 'sub'));
+    expect(digestOf(model)).toBe(digestOf(plain));
+    symlinkSync(model, join(model, 'sub/again'));
+    expect(() => digestOf(model)).toThrow(
+      `${model}/sub/again: is, by a link, a directory that is there already`,
+    );
+  });
+
+  it('of directories full of links to each other end at once', () => {
+    for (let i = 0; i < 20; i++) {
+      mkdirSync(join(directory, `d${i}`));
+      for (const name of ['a', 'b'])
+        symlinkSync(join(directory, `d${i + 1}`), join(directory, `d${i}`, name));
+    }
+    mkdirSync(join(directory, 'd20'));
+    expect(() => digestOf(join(directory, 'd0'))).toThrow('a directory that is there already');
+  });
+
+  it('of a named pipe do not wait for a writer', () => {
+    execFileSync('mkfifo', [join(directory, 'pipe')]);
+    expect(() => digestOf(directory)).toThrow('pipe: is no plain file');
+  });
+});

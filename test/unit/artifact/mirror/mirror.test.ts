@@ -1,0 +1,59 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Mirror, TakenOver } from '../../../../src/artifact/index.ts';
+
+let [directory, output]: string[] = [];
+let server: Server;
+let lost: AbortController;
+let uploads: number;
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'offsite-mirror-'));
+  output = join(directory, 's3/_/bucket/out');
+  mkdirSync(output, { recursive: true });
+  writeFileSync(join(output, 'a.bin'), 'mine');
+  writeFileSync(join(output, 'manifest.json'), 'mine');
+  lost = new AbortController();
+  uploads = 0;
+  // Has nothing, and never answers an upload: another run comes meanwhile.
+  server = createServer(({ method }, answer) => {
+    if (method !== 'PUT') return answer.end('<ListBucketResult></ListBucketResult>');
+    uploads++;
+    lost.abort(new TakenOver('OffsiteTune default/other'));
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+});
+afterEach(async () => {
+  server.closeAllConnections();
+  await new Promise((closed) => server.close(closed));
+  rmSync(directory!, { recursive: true });
+});
+
+const mirror = () =>
+  new Mirror({
+    scratch: directory,
+    signal: new AbortController().signal,
+    environment: {
+      AWS_ACCESS_KEY_ID: 'id',
+      AWS_SECRET_ACCESS_KEY: 'key',
+      AWS_ENDPOINT_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    },
+    lost: () => lost.signal,
+  });
+
+it('an upload under way is broken off when another run has the place', async () => {
+  await expect(mirror().push(output!, { exact: true })).rejects.toThrow(TakenOver);
+  expect(uploads).toBe(1);
+});
+
+it('the same in the background, where it is not tried again', async () => {
+  const stores = mirror();
+  const failures: unknown[] = [];
+  stores.pushLater(output!, { exact: true }, (error) => failures.push(error));
+  await stores.settled();
+  expect(failures).toEqual([lost.signal.reason]);
+  expect(uploads).toBe(1);
+});

@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { push } from '../../../../src/artifact/mirror/push.ts';
+import { StoreCopy } from '../../../../src/artifact/mirror/store-copy.ts';
+import type { Outgoing, WritableStore } from '../../../../src/artifact/stores/store.ts';
+
+/** A store in memory that tells of each object that came or went. */
+class MemoryStore implements WritableStore {
+  readonly objects = new Map<string, { bytes: Buffer; version: string }>();
+  onWrite: (object: string) => void = () => {};
+  onChange: () => void = () => {};
+  #version = 0;
+
+  async list(place: string) {
+    return [...this.objects]
+      .filter(([object]) => object.startsWith(`${place}/`))
+      .map(([object, { bytes, version }]) => ({
+        path: object.slice(place.length + 1),
+        sizeBytes: bytes.length,
+        version,
+      }));
+  }
+
+  async read(object: string) {
+    return { body: Readable.from([this.objects.get(object)!.bytes]), checksum: undefined };
+  }
+
+  async write(object: string, { body, sizeBytes, sha256 }: Outgoing): Promise<string> {
+    this.onWrite(object);
+    const bytes = await buffer(body);
+    expect(bytes.length).toBe(sizeBytes);
+    expect(createHash('sha256').update(bytes).digest('hex')).toBe(sha256);
+    const version = String(++this.#version);
+    this.objects.set(object, { bytes, version });
+    this.onChange();
+    return version;
+  }
+
+  /** Locks are kept elsewhere in these tests. */
+  readText = () => Promise.reject(new Error('no texts here'));
+  writeText = () => Promise.reject(new Error('no texts here'));
+
+  async remove(objects: readonly string[]): Promise<void> {
+    for (const object of objects) {
+      this.objects.delete(object);
+      this.onChange();
+    }
+  }
+}
+
+let directory: string;
+let store: MemoryStore;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'offsite-push-'));
+  store = new MemoryStore();
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const inCopy = (path: string) => join(directory, 's3/_/bucket/run', path);
+function write(path: string, content: string): void {
+  mkdirSync(dirname(inCopy(path)), { recursive: true });
+  writeFileSync(inCopy(path), content);
+}
+async function pushed(mayChange?: () => Promise<void>): Promise<string[]> {
+  const copy = new StoreCopy(directory, { scheme: 's3', place: 'bucket/run', secret: undefined });
+  await push(store, copy, { signal: new AbortController().signal, exact: true, mayChange });
+  return [...store.objects.keys()].sort();
+}
+
+function checkpoint(step: number): void {
+  write(`step-${step}/weights`, `weights ${step}`);
+  write(`step-${step}/state.json`, `state ${step}`);
+}
+const forget = (path: string) => rmSync(inCopy(path), { recursive: true });
+
+it('a file that is renamed over while it is stored goes up whole, the old or the new, with its own sha256', async () => {
+  write('manifest.json', 'old');
+  let times = 0;
+  store.onWrite = () => {
+    if (times++ > 0) return;
+    write('newer', 'new and longer');
+    renameSync(inCopy('newer'), inCopy('manifest.json'));
+  };
+  await pushed();
+  expect(store.objects.get('bucket/run/manifest.json')!.bytes.toString()).toBe('old');
+  await pushed();
+  expect(store.objects.get('bucket/run/manifest.json')!.bytes.toString()).toBe('new and longer');
+});
+
+it('of checkpoints that follow each other, one is whole in the store at every moment', async () => {
+  const isWhole = (step: number) =>
+    ['weights', 'state.json'].every((file) => store.objects.has(`bucket/run/step-${step}/${file}`));
+  checkpoint(1);
+  checkpoint(2);
+  await pushed();
+  store.onChange = () => expect([1, 2, 3, 4].some(isWhole)).toBe(true);
+  checkpoint(3);
+  checkpoint(4);
+  forget('step-1');
+  forget('step-2');
+  expect(await pushed()).toEqual(
+    [3, 4].flatMap((step) => [`bucket/run/step-${step}/state.json`, `bucket/run/step-${step}/weights`]),
+  );
+});
+
+it('a checkpoint that goes is never there with its seal and without its files', async () => {
+  checkpoint(1);
+  await pushed();
+  store.onChange = () => {
+    const names = [...store.objects.keys()].filter((object) => object.includes('step-1'));
+    if (names.some((name) => name.endsWith('state.json'))) expect(names).toHaveLength(2);
+  };
+  checkpoint(2);
+  forget('step-1');
+  expect(await pushed()).toEqual(['bucket/run/step-2/state.json', 'bucket/run/step-2/weights']);
+});
+
+it('what an artifact no longer has goes before its new seal comes', async () => {
+  write('old.txt', 'old');
+  write('manifest.json', 'with old.txt');
+  await pushed();
+  write('manifest.json', 'without');
+  forget('old.txt');
+  store.onWrite = () => expect(store.objects.has('bucket/run/old.txt')).toBe(false);
+  store.onChange = () => {
+    if (store.objects.get('bucket/run/manifest.json')?.bytes.toString() === 'with old.txt')
+      expect(store.objects.has('bucket/run/old.txt')).toBe(true);
+  };
+  expect(await pushed()).toEqual(['bucket/run/manifest.json']);
+});
+
+it('who loses the place in the middle takes nothing of who came there', async () => {
+  write('a.bin', 'mine');
+  write('b.bin', 'mine');
+  write('manifest.json', 'mine');
+  const theirs = ['a.bin', 'b.bin', 'manifest.json'].map((name) => `bucket/run/${name}`);
+  let lost = false;
+  store.onWrite = () => {
+    lost = true;
+    // What this process was storing when it lost the place may still come.
+    for (const object of theirs) store.objects.set(object, { bytes: Buffer.from('theirs'), version: 't' });
+  };
+  await expect(
+    pushed(async () => {
+      if (lost) throw new Error('taken over');
+    }),
+  ).rejects.toThrow('taken over');
+  expect(store.objects.get('bucket/run/manifest.json')!.bytes.toString()).toBe('theirs');
+});

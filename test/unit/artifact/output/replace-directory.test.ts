@@ -1,0 +1,162 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import {
+  clearBeside,
+  liesBeside,
+  realPlace,
+  refuseUnknown,
+  sealArtifact,
+  writeArtifact,
+  writeSharedArtifact,
+} from '../../../../src/artifact/index.ts';
+
+let directory: string;
+let output: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'offsite-replace-'));
+  output = join(directory, 'deep/out');
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const fill = (text: string) => (temporary: string) => {
+  writeFileSync(join(temporary, 'file'), text);
+  sealArtifact(temporary, { kind: 'Adapter', madeFrom: {}, hyperparameters: {} });
+};
+const beside = () => readdirSync(join(directory, 'deep')).sort();
+const content = () => readFileSync(join(output, 'file'), 'utf8');
+
+function put(path: string, text = 'years of work'): void {
+  mkdirSync(join(path, '..'), { recursive: true });
+  writeFileSync(path, text);
+}
+
+test('an earlier artifact is replaced, and nothing beside it that is not ours is touched', async () => {
+  await writeArtifact(output, fill('one'));
+  for (const name of ['out.partial/thesis', 'out.previous/thesis', '.out.offsite-0123456789abcdef/thesis'])
+    put(join(directory, 'deep', name));
+  put(join(directory, 'deep/.out.offsite-thesis/offsite-tuning.json'));
+  await writeArtifact(output, fill('two'));
+  expect(content()).toBe('two');
+  expect(beside()).toEqual([
+    '.out.offsite-0123456789abcdef',
+    '.out.offsite-thesis',
+    'out',
+    'out.partial',
+    'out.previous',
+  ]);
+  expect(readFileSync(join(directory, 'deep/out.previous/thesis'), 'utf8')).toBe('years of work');
+});
+
+/** What a process has left that was killed at some moment of writeArtifact. */
+function killed(...entries: ('offsite-tuning.json' | 'partial/file' | 'previous')[]): void {
+  const container = join(directory, 'deep/.out.offsite-00112233445566ff');
+  mkdirSync(container, { recursive: true });
+  for (const entry of entries)
+    if (entry === 'previous') renameSync(output, join(container, entry));
+    else put(join(container, entry));
+}
+
+test.each([
+  ['before its mark', [], 'one'],
+  ['while it was filled', ['offsite-tuning.json', 'partial/file'], 'one'],
+  ['while the earlier artifact was aside', ['offsite-tuning.json', 'partial/file', 'previous'], 'one'],
+] as const)('killed %s: it is cleared, and the earlier artifact is there', async (_, entries, left) => {
+  await writeArtifact(output, fill('one'));
+  killed(...entries);
+  clearBeside(output);
+  expect(content()).toBe(left);
+  expect(beside()).toEqual(['out']);
+});
+
+test('what fails, or may not go there any more, leaves what was there', async () => {
+  await writeArtifact(output, fill('one'));
+  const fails = (temporary: string) => {
+    writeFileSync(join(temporary, 'file'), 'half');
+    throw new Error('stop');
+  };
+  await expect(writeArtifact(output, fails)).rejects.toThrow('stop');
+  const lost = async () => {
+    throw new Error('taken over');
+  };
+  await expect(writeArtifact(output, fill('two'), lost)).rejects.toThrow('taken over');
+  expect(content()).toBe('one');
+  expect(beside()).toEqual(['out']);
+});
+
+test("a user's file is never lost: in what is no artifact, among an artifact's files, or come while it was made", async () => {
+  put(join(output, 'thesis.tex'));
+  await expect(writeArtifact(output, fill('one'))).rejects.toThrow(
+    /holds "thesis\.tex" and is no artifact; it would be replaced/,
+  );
+  rmSync(output, { recursive: true });
+  await writeArtifact(output, fill('one'));
+  put(join(output, 'notes/my\nnotes'));
+  await expect(writeArtifact(output, fill('two'))).rejects.toThrow(
+    /holds "notes\/my\\nnotes" beside the artifact's own files, which would be lost with it/,
+  );
+  rmSync(join(output, 'notes'), { recursive: true });
+  const meanwhile = async () => put(join(output, 'thesis.tex'));
+  await expect(writeArtifact(output, fill('two'), meanwhile)).rejects.toThrow(/holds "thesis\.tex"/);
+  expect(readdirSync(output).sort()).toEqual(['file', 'manifest.json', 'thesis.tex']);
+  expect(beside()).toEqual(['out']);
+});
+
+test('through a symbolic link the place that it leads to is written; one that leads nowhere is refused', async () => {
+  mkdirSync(join(directory, 'disk'));
+  mkdirSync(join(directory, 'deep'));
+  symlinkSync(join(directory, 'disk'), output);
+  await writeArtifact(output, fill('one'));
+  await writeArtifact(output, fill('two'));
+  expect(readFileSync(join(directory, 'disk/file'), 'utf8')).toBe('two');
+  expect(beside()).toEqual(['out']);
+  rmSync(join(directory, 'disk'), { recursive: true });
+  await expect(writeArtifact(output, fill('three'))).rejects.toThrow(
+    /out is a symbolic link that leads nowhere/,
+  );
+  expect(() => realPlace(join(output, '../file/x/y'), 'spec.output.uri')).not.toThrow();
+  put(join(directory, 'deep/file'));
+  expect(() => realPlace(join(directory, 'deep/file/x/y'), 'spec.output.uri')).toThrow(
+    /^spec\.output\.uri: .* lies below a file/,
+  );
+});
+
+test('an artifact of whose making nothing is known is refused unless it may be replaced', async () => {
+  expect(() => refuseUnknown(output, false)).not.toThrow();
+  await writeArtifact(output, fill('one'));
+  expect(() => refuseUnknown(output, true)).not.toThrow();
+  expect(() => refuseUnknown(output, false)).toThrow(
+    /holds an artifact of kind Adapter \(sha256:[0-9a-f]{64}\) that is not what this resource makes.*spec\.output\.replace: true/,
+  );
+});
+
+test('names that are kept for what lies beside an output', () => {
+  for (const name of ['.out.offsite-0011223344556677/partial/x', '.out.offsite-lock', 'out.result.json'])
+    expect(liesBeside(output, join(directory, 'deep', name)), name).toBe(true);
+  for (const name of ['out2', 'out.partial', '.out'])
+    expect(liesBeside(output, join(directory, 'deep', name)), name).toBe(false);
+});
+
+test('a name of 250 bytes has room for what lies beside it', async () => {
+  output = join(directory, 'deep', 'n'.repeat(250));
+  await writeArtifact(output, fill('one'));
+  expect(existsSync(join(output, 'manifest.json'))).toBe(true);
+});
+
+test('of two that make the same at once both go on; what a killed one left is cleared', async () => {
+  killed('offsite-tuning.json', 'partial/file');
+  await Promise.all([writeSharedArtifact(output, fill('same')), writeSharedArtifact(output, fill('same'))]);
+  expect(content()).toBe('same');
+  expect(beside()).toEqual(['out']);
+});

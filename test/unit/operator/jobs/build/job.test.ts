@@ -1,0 +1,468 @@
+import { describe, expect, it } from 'vitest';
+import { runHashOf } from '../../../../../operator/jobs/build/job.ts';
+import type { JobSettings } from '../../../../../operator/jobs/index.ts';
+import { jobName, specHashOf } from '../../../../../operator/jobs/names.ts';
+import type { Kind } from '../../../../../src/api/index.ts';
+import { completed, digestOf, resource, World } from '../../../../support/unit/operator/fixtures.ts';
+
+interface Container {
+  name: string;
+  image: string;
+  env: { name: string; value: string }[];
+  resources: { requests: Record<string, string>; limits: Record<string, string> };
+  volumeMounts: { name: string; mountPath: string; readOnly?: boolean }[];
+  [field: string]: unknown;
+}
+interface PodSpec {
+  containers: Container[];
+  volumes: { name: string; [source: string]: unknown }[];
+  [field: string]: unknown;
+}
+type Template = {
+  metadata: { labels: Record<string, string>; annotations?: Record<string, string> };
+  spec: PodSpec;
+};
+
+function jobOf(
+  kind: Kind,
+  spec: object = {},
+  annotations: Record<string, string> = {},
+  settings: Partial<JobSettings> = {},
+) {
+  const world = new World(resource(kind, { spec, annotations }));
+  world.settings = { ...world.settings, ...settings };
+  world.dependencies = { emulator: completed('EmulatorBuild', 'e'), adapter: completed('OffsiteTune', 'a') };
+  const [job] = world.run().jobs;
+  if (!job) throw new Error(world.message('Failed') ?? world.message('Waiting') ?? 'no Job');
+  const template = job.spec?.['template'] as Template;
+  const [worker] = template.spec.containers;
+  if (worker?.name !== 'worker') throw new Error('the first container is another');
+  const mounts = worker.volumeMounts.map(({ mountPath, readOnly }) => `${mountPath}${readOnly ? ' ro' : ''}`);
+  const text = worker.env.find(({ name }) => name === 'OFFSITE_JOB')?.value ?? '';
+  return { job, template, pod: template.spec, worker, mounts, input: JSON.parse(text) };
+}
+
+const container = (worker: object) => ({
+  template: { spec: { containers: [{ name: 'worker', ...worker }] } },
+});
+
+describe('a stage sees its own places and nothing else', () => {
+  const fixed = ['/scratch', '/tmp'];
+  it('probe: model and probe set, read-only; the output', () => {
+    expect(jobOf('EmulatorBuild').mounts).toEqual([
+      ...fixed,
+      '/mnt/claims/artifacts',
+      '/mnt/claims/data ro',
+      '/mnt/claims/models ro',
+      '/etc/offsite/nats ro',
+    ]);
+  });
+
+  it('tune: bundle and private rows; a claim that is read and written is mounted once, for writing', () => {
+    expect(jobOf('OffsiteTune').mounts).toEqual([
+      ...fixed,
+      '/mnt/claims/artifacts',
+      '/mnt/claims/private ro',
+      '/etc/offsite/nats ro',
+    ]);
+  });
+
+  it("the work's place where it names one: written, with its Secret; probe then only reads the output's claim", () => {
+    const work = { uri: 's3://private/work', secretRef: { name: 'private' } };
+    expect(jobOf('EmulatorBuild', { work }).mounts).toEqual([
+      ...fixed,
+      '/mnt/claims/artifacts ro',
+      '/mnt/claims/data ro',
+      '/mnt/claims/models ro',
+      '/etc/offsite/secrets/private ro',
+      '/etc/offsite/nats ro',
+    ]);
+    expect(jobOf('OffsiteTune', { work: { uri: 'pvc://scratch/here' } }).mounts).toEqual([
+      ...fixed,
+      '/mnt/claims/artifacts',
+      '/mnt/claims/private ro',
+      '/mnt/claims/scratch',
+      '/etc/offsite/nats ro',
+    ]);
+  });
+
+  it('secrets by reference, also the one by which the other resource wrote its artifact', () => {
+    const emulator = completed('EmulatorBuild', 'e', {
+      spec: { output: { uri: 's3://bundles/words', secretRef: { name: 'bundles.s3' } } },
+    });
+    const world = new World(
+      resource('OffsiteTune', {
+        spec: {
+          data: { uri: 's3://rows/t', format: 'text', secretRef: { name: 'rows' } },
+          output: { uri: 's3://out/a' },
+        },
+      }),
+    );
+    world.dependencies = { emulator };
+    const template = world.run().job('tune').spec?.['template'] as Template;
+    const volumes = template.spec.volumes.filter(({ secret }) => secret);
+    expect(volumes).toMatchObject([
+      { secret: { secretName: 'bundles.s3' } },
+      { secret: { secretName: 'rows' } },
+      { secret: { secretName: expect.stringMatching(/^words-tune-.*-nats$/), optional: true } },
+    ]);
+    expect(template.spec.containers[0]?.volumeMounts).toContainEqual({
+      name: 'offsite-secret-0',
+      mountPath: '/etc/offsite/secrets/bundles.s3',
+      readOnly: true,
+    });
+  });
+
+  it('and is told what to do, without the template', () => {
+    const { input } = jobOf('PlugIn', container({ env: [{ name: 'A', value: 'b' }] }));
+    expect(input).toMatchObject({
+      stage: 'plug',
+      resource: {
+        apiVersion: 'offsite-tuning.dev/v1alpha1',
+        kind: 'PlugIn',
+        metadata: { name: 'words', namespace: 'team', uid: 'uid-PlugIn', generation: 1 },
+        spec: { model: { uri: 'pvc://models/smollm2' } },
+      },
+      emulator: { uri: 'pvc://artifacts/words-emulator', digest: digestOf('e') },
+      adapter: { digest: digestOf('a') },
+    });
+    expect(input.resource.spec).not.toHaveProperty('template');
+  });
+});
+
+describe('whom pods ask beside their addresses', () => {
+  const valuesOf = (name: string, env: object[] = []) =>
+    jobOf('OffsiteTune', container({ env })).worker.env.filter((entry) => entry.name === name);
+
+  it("not the engine's maker, whatever a template says", () => {
+    const off = { name: 'ORT_DISABLE_TELEMETRY', value: '1' };
+    expect(valuesOf('ORT_DISABLE_TELEMETRY')).toEqual([off]);
+    expect(valuesOf('ORT_DISABLE_TELEMETRY', [{ ...off, value: '0' }])).toEqual([off]);
+  });
+
+  it("not the node's metadata service for keys, unless a template says so", () => {
+    const off = { name: 'AWS_EC2_METADATA_DISABLED', value: 'true' };
+    const on = { ...off, value: 'false' };
+    expect(valuesOf('AWS_EC2_METADATA_DISABLED')).toEqual([off]);
+    expect(valuesOf('AWS_EC2_METADATA_DISABLED', [on])).toEqual([on]);
+  });
+});
+
+it('labels and annotations of the templates go on the Job and its pods, but for those that Kubernetes acts on', () => {
+  const metadata = {
+    labels: {
+      'cost-centre': '17',
+      team: 'a',
+      'kueue.x-k8s.io/queue-name': 'q',
+      'offsite-tuning.dev/attempt': '9',
+    },
+    annotations: { note: 'x', 'offsite-tuning.dev/run-hash': 'y', 'batch.kubernetes.io/job-tracking': '' },
+  };
+  const installed = { templates: [{ metadata: { labels: { team: 'b', region: 'eu' } } }] };
+  const { job, template } = jobOf('EmulatorBuild', { template: { metadata } }, {}, installed);
+  for (const { labels } of [job.metadata, template.metadata])
+    expect(labels).toMatchObject({
+      'cost-centre': '17',
+      team: 'a',
+      region: 'eu',
+      'offsite-tuning.dev/attempt': '1',
+    });
+  expect(job.metadata.labels).not.toHaveProperty('kueue.x-k8s.io/queue-name');
+  expect(job.spec).not.toHaveProperty('suspend');
+  expect(job.metadata.annotations).toMatchObject({ note: 'x' });
+  expect(job.metadata.annotations?.['offsite-tuning.dev/run-hash']).toMatch(/^[0-9a-f]{16}$/);
+  expect(job.metadata.annotations).not.toHaveProperty('batch.kubernetes.io/job-tracking');
+});
+
+describe('the hosts that pods may ask', () => {
+  const hostsIn = (httpsHosts: string[], env: object[] = []) =>
+    jobOf('EmulatorBuild', container({ env }), {}, { httpsHosts }).worker.env.filter(
+      ({ name }) => name === 'OFFSITE_HTTPS_HOSTS',
+    );
+  const named = (value: string) => ({ name: 'OFFSITE_HTTPS_HOSTS', value });
+
+  it('are told to every pod, and no template says otherwise', () => {
+    for (const kind of ['EmulatorBuild', 'OffsiteTune', 'PlugIn'] as const)
+      expect(jobOf(kind, {}, {}, { httpsHosts: ['a.example.com'] }).worker.env).toContainEqual(
+        named('a.example.com'),
+      );
+    expect(hostsIn(['a.example.com', '*.hf.co'], [named('evil.example.com')])).toEqual([
+      named('a.example.com,*.hf.co'),
+    ]);
+  });
+
+  it('are any where the installation names none', () => {
+    expect(hostsIn([])).toEqual([]);
+    expect(hostsIn([], [named('a.example.com')])).toEqual([named('a.example.com')]);
+  });
+});
+
+describe('the Job', () => {
+  it('fails, ignores and retries in this order, and replaces a pod only when it has ended', () => {
+    const { job, pod } = jobOf('OffsiteTune', { backoffLimit: 2 });
+    expect(job.spec).toMatchObject({
+      backoffLimit: 2,
+      podReplacementPolicy: 'Failed',
+      podFailurePolicy: {
+        rules: [
+          {
+            action: 'FailJob',
+            onExitCodes: { containerName: 'worker', values: [10, 11, 12, 13, 14, 15, 16, 17, 18, 19] },
+          },
+          { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+          { action: 'Ignore', onExitCodes: { values: [143] } },
+          { action: 'Ignore', onPodConditions: [{ type: 'PodScheduled', status: 'False' }] },
+        ],
+      },
+    });
+    expect(pod['restartPolicy']).toBe('Never');
+    expect(job.spec).not.toHaveProperty('ttlSecondsAfterFinished');
+    expect(job.spec).not.toHaveProperty('suspend');
+  });
+
+  it('belongs to its resource', () => {
+    expect(jobOf('OffsiteTune').job.metadata.ownerReferences).toEqual([
+      {
+        apiVersion: 'offsite-tuning.dev/v1alpha1',
+        kind: 'OffsiteTune',
+        name: 'words',
+        uid: 'uid-OffsiteTune',
+        controller: true,
+        blockOwnerDeletion: true,
+      },
+    ]);
+  });
+
+  it('meets the restricted Pod Security standard, whatever the template says', () => {
+    const template = {
+      spec: {
+        restartPolicy: 'Always',
+        automountServiceAccountToken: true,
+        securityContext: { runAsNonRoot: false, runAsUser: 1000, supplementalGroups: [7] },
+        containers: [
+          {
+            name: 'worker',
+            securityContext: {
+              privileged: true,
+              capabilities: { add: ['SYS_ADMIN'] },
+              readOnlyRootFilesystem: false,
+            },
+          },
+        ],
+      },
+    };
+    const { pod, worker } = jobOf('OffsiteTune', { template });
+    expect(pod).toMatchObject({
+      restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: 1000,
+        runAsGroup: 65532,
+        fsGroup: 65532,
+        supplementalGroups: [7],
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+    });
+    expect(worker['securityContext']).toEqual({
+      allowPrivilegeEscalation: false,
+      privileged: false,
+      readOnlyRootFilesystem: true,
+      runAsNonRoot: true,
+      capabilities: { drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+  });
+
+  it.each([
+    ['by default', {}, '50'],
+    ['for long, where the template gives long', { terminationGracePeriodSeconds: 600 }, '590'],
+    ['for less, where it gives less', { terminationGracePeriodSeconds: 15 }, '7'],
+    [
+      "for Kubernetes' own half a minute, where it takes ours away",
+      { terminationGracePeriodSeconds: null },
+      '20',
+    ],
+  ])('lets a worker save its work %s, and leaves before it is killed', (_, spec, seconds) => {
+    const { worker } = jobOf('OffsiteTune', { template: { spec } });
+    expect(worker.env).toContainEqual({ name: 'OFFSITE_GRACE_SECONDS', value: seconds });
+  });
+
+  it("merges the installation's templates and the resource's by names, each over those before it", () => {
+    const worker = (fields: object) => ({ spec: { containers: [{ name: 'worker', ...fields }] } });
+    const env = (...values: string[]) => values.map((name) => ({ name, value: name }));
+    const templates = [
+      worker({ env: env('A', 'B'), volumeMounts: [{ name: 'ca', mountPath: '/ca' }] }),
+      {
+        spec: { containers: [{ name: 'proxy', image: 'proxy:1' }], volumes: [{ name: 'ca', configMap: {} }] },
+      },
+      worker({ resources: { limits: { memory: '8Gi' } } }),
+    ];
+    const template = worker({ env: [{ name: 'B', value: 'mine' }] });
+    const made = jobOf('OffsiteTune', { template }, {}, { templates });
+    expect(made.worker.env).toEqual(
+      expect.arrayContaining([
+        { name: 'A', value: 'A' },
+        { name: 'B', value: 'mine' },
+      ]),
+    );
+    expect(made.worker.resources.limits).toEqual({ memory: '8Gi' });
+    expect(made.mounts).toContain('/ca');
+    expect(made.pod.containers.map(({ name }) => name)).toEqual(['worker', 'proxy']);
+    expect(made.pod.volumes).toContainEqual({ name: 'ca', configMap: {} });
+  });
+
+  it("takes away by a null what was said before: the installation's, and the operator's own", () => {
+    const user = { runAsUser: null, runAsGroup: null, fsGroup: null };
+    const templates = [{ spec: { priorityClassName: 'low', securityContext: user } }];
+    const template = { spec: { priorityClassName: null, enableServiceLinks: null } };
+    const { pod } = jobOf('OffsiteTune', { template }, {}, { templates });
+    expect(pod).not.toHaveProperty('priorityClassName');
+    expect(pod).not.toHaveProperty('enableServiceLinks');
+    expect(pod['securityContext']).toEqual({
+      fsGroupChangePolicy: 'OnRootMismatch',
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    });
+    const cuda = { template: { spec: { tolerations: null } }, engine: { provider: 'cuda' } };
+    expect(jobOf('OffsiteTune', cuda).pod).not.toHaveProperty('tolerations');
+    // What must be so stays.
+    const must = { template: { spec: { restartPolicy: null, securityContext: null } } };
+    expect(jobOf('OffsiteTune', must).pod).toMatchObject({
+      restartPolicy: 'Never',
+      securityContext: { runAsNonRoot: true },
+    });
+  });
+
+  it('keeps what the template says beyond that, also fields that are not known here', () => {
+    const template = {
+      metadata: { labels: { team: 'a', 'app.kubernetes.io/name': 'x' }, annotations: { note: 'n' } },
+      spec: {
+        tolerations: [{ key: 'spot', operator: 'Exists' }],
+        imagePullSecrets: [{ name: 'registry' }],
+        runtimeClassName: 'nvidia',
+        nodeSelector: { zone: 'z' },
+        fieldOfTheFuture: { deep: [1] },
+        containers: [
+          {
+            name: 'worker',
+            image: 'mine:2',
+            env: [
+              { name: 'A', value: 'b' },
+              { name: 'OFFSITE_JOB', value: '{}' },
+            ],
+            newField: 1,
+          },
+          { name: 'side', image: 'side:1' },
+        ],
+        volumes: [
+          { name: 'scratch', ephemeral: { volumeClaimTemplate: {} } },
+          { name: 'extra', configMap: { name: 'c' } },
+        ],
+      },
+    };
+    const { template: made, pod, worker, input } = jobOf('OffsiteTune', { template });
+    expect(made.metadata.labels).toMatchObject({ team: 'a', 'app.kubernetes.io/name': 'offsite-tuning' });
+    expect(made.metadata.annotations).toEqual({ note: 'n' });
+    expect(pod).toMatchObject({
+      tolerations: [{ key: 'spot', operator: 'Exists' }],
+      imagePullSecrets: [{ name: 'registry' }],
+      runtimeClassName: 'nvidia',
+      nodeSelector: { zone: 'z' },
+      fieldOfTheFuture: { deep: [1] },
+    });
+    expect(worker).toMatchObject({ image: 'mine:2', newField: 1 });
+    expect(worker.env).toContainEqual({ name: 'A', value: 'b' });
+    expect(input).toMatchObject({ stage: 'tune', attempt: 1 });
+    expect(pod.containers.map(({ name }) => name)).toEqual(['worker', 'side']);
+    expect(pod.volumes).toContainEqual({ name: 'scratch', ephemeral: { volumeClaimTemplate: {} } });
+    expect(pod.volumes.filter(({ name }) => name === 'scratch')).toHaveLength(1);
+  });
+});
+
+describe('requests', () => {
+  const requests = (spec: object, annotations?: Record<string, string>, kind: Kind = 'EmulatorBuild') =>
+    jobOf(kind, spec, annotations).worker.resources;
+
+  it('come from threads and the memory budget', () => {
+    expect(requests({ engine: { threads: 4, memory: '16Gi' } })).toEqual({
+      requests: { cpu: '4', memory: '17Gi', 'ephemeral-storage': '1Gi' },
+      limits: {},
+    });
+    expect(requests({}).requests).toMatchObject({ cpu: '2', memory: '5Gi' });
+  });
+
+  it('are smaller for a model that is known to be small, except where the budget is filled', () => {
+    const size = { 'offsite-tuning.dev/model-size': '512Mi' };
+    expect(requests({}, size).requests['memory']).toBe('2560Mi');
+    expect(requests({}, size, 'OffsiteTune').requests['memory']).toBe('5Gi');
+  });
+
+  it('have scratch for what comes and goes over the network', () => {
+    const output = { uri: 's3://b/out' };
+    const disk = (spec: object, annotations = {}) =>
+      requests({ output, ...spec }, annotations).requests['ephemeral-storage'];
+    // Of assemble: what has no place of its own is on the pod's disk too.
+    expect(disk({})).toBe('25Gi');
+    const size = { 'offsite-tuning.dev/model-size': '2Gi' };
+    expect(disk({ model: { uri: 'hf://a/b' } }, size)).toBe('9Gi');
+    // Of probe: the states alone.
+    expect(disk({ work: { uri: 'pvc://work/here' } })).toBe('1Gi');
+    expect(disk({ work: { uri: 's3://b/work' } })).toBe('5Gi');
+  });
+
+  it.each([
+    ['nothing: one GPU', {}, { 'nvidia.com/gpu': '1' }],
+    ['two GPUs', { limits: { 'nvidia.com/gpu': '2' } }, { 'nvidia.com/gpu': '2' }],
+    ['a MIG slice', { limits: { 'nvidia.com/mig-1g.10gb': 1 } }, { 'nvidia.com/mig-1g.10gb': 1 }],
+    ['a shared GPU', { requests: { 'nvidia.com/gpu.shared': '1' } }, undefined],
+    ['a resource claim', { claims: [{ name: 'gpu' }] }, undefined],
+  ])('of provider cuda, where the template asks for %s', (_, resources, limits) => {
+    const { worker, pod } = jobOf('EmulatorBuild', {
+      engine: { provider: 'cuda' },
+      ...container({ resources }),
+    });
+    expect(worker.image).toBe('worker:1-cuda');
+    expect(worker.resources.limits).toEqual(limits ?? {});
+    const gpus = Object.keys(worker.resources.requests).filter((name) => name.startsWith('nvidia.com/'));
+    expect(gpus).toHaveLength(limits === undefined && !('requests' in resources) ? 0 : 1);
+    expect(pod['tolerations']).toEqual([{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }]);
+  });
+
+  it('give way to the template, and a limit alone is the request too', () => {
+    const resources = { requests: { cpu: '500m' }, limits: { memory: '2Gi' } };
+    expect(requests(container({ resources }))).toEqual({
+      requests: { cpu: '500m', memory: '2Gi', 'ephemeral-storage': '1Gi' },
+      limits: { memory: '2Gi' },
+    });
+  });
+});
+
+describe('names', () => {
+  it('have at most 52 characters: the name is cut, hash and attempt are kept', () => {
+    const name = jobName(`a${'-b'.repeat(19)}`, 'assemble', { specHash: '0123456789', attempt: 12 });
+    expect(name).toMatch(/^a(-b)+-assemble-0123456789-12$/);
+    expect(name.length).toBeLessThanOrEqual(52);
+    expect(jobName('words', 'tune', { specHash: '0123456789', attempt: 1 })).toBe('words-tune-0123456789-1');
+  });
+
+  it('follow the spec as it is written, not how it runs', () => {
+    const hash = (spec: object) => specHashOf('EmulatorBuild', 'u', spec);
+    expect(hash({ layers: 1, template: {}, suspend: true })).toBe(hash({ layers: 1 }));
+    expect(hash({ layers: 2 })).not.toBe(hash({ layers: 1 }));
+  });
+});
+
+it('names and hashes are as they were in every version, so that an upgrade makes nothing again', () => {
+  // Frozen: another value restarts what runs, and makes again what is done, in every cluster.
+  const world = new World(resource('OffsiteTune'));
+  world.dependencies = { emulator: completed('EmulatorBuild', 'e') };
+  const { name, annotations } = world.run().job('tune').metadata;
+  expect(name).toBe('words-tune-ee61a8e806-1');
+  expect(annotations).toMatchObject({
+    'offsite-tuning.dev/run-hash': 'f094cd2c46f6a966',
+    'offsite-tuning.dev/inputs-hash': '5be878be8aebdad8',
+  });
+  // The API version is no part of them.
+  expect(runHashOf({ ...world.object, apiVersion: 'offsite-tuning.dev/v1' })).toBe('f094cd2c46f6a966');
+});

@@ -1,0 +1,141 @@
+import { PassThrough } from 'node:stream';
+import { expect, test } from 'vitest';
+import { duration, openTerminal, type StageEvent } from '../../../../src/progress/index.ts';
+import { drawStage } from '../../../../src/progress/terminal/bars.ts';
+import { LinesTerminal } from '../../../../src/progress/terminal/lines.ts';
+
+const words = { kind: 'OffsiteTune', metadata: { name: 'words' } };
+
+const progress = (progressPercentage: number, loss = '1.5'): StageEvent => ({
+  type: 'progress',
+  stage: 'tune',
+  progressPercentage,
+  estimatedRemainingSeconds: 250,
+  metrics: [{ name: 'loss', value: loss }],
+});
+
+function captured(isTTY = false, columns = 100) {
+  const stream = Object.assign(new PassThrough(), { isTTY, columns }) as unknown as NodeJS.WriteStream;
+  return { stream, text: () => String((stream as unknown as PassThrough).read() ?? '') };
+}
+
+test('plain lines: each 5%, at most one a second, the last percent always', () => {
+  const { stream, text } = captured();
+  let time = 0;
+  const terminal = new LinesTerminal(stream, () => time);
+  for (let percent = 0; percent <= 100; percent++) {
+    terminal.event(words, progress(percent));
+    time += 400;
+  }
+  const percentages = [...text().matchAll(/tune: (\d+)%/g)].map((match) => Number(match[1]));
+  expect(percentages).toEqual(Array.from({ length: 21 }, (_, i) => 5 * i));
+
+  for (let percent = 0; percent <= 100; percent++) {
+    terminal.event({ ...words, kind: 'Fast' }, progress(percent));
+    time += 20;
+  }
+  expect([...text().matchAll(/tune: (\d+)%/g)].map((match) => Number(match[1]))).toEqual([0, 50, 100]);
+});
+
+test('plain lines: a slow stage still shows life', () => {
+  const { stream, text } = captured();
+  let time = 0;
+  const terminal = new LinesTerminal(stream, () => time);
+  for (let second = 0; second < 65; second++) {
+    terminal.event(words, progress(3));
+    time += 1000;
+  }
+  expect(text().split('\n').filter(Boolean)).toHaveLength(3);
+});
+
+test('plain lines: remaining time, metrics, warnings, and why a resource failed', () => {
+  const { stream, text } = captured();
+  const terminal = openTerminal({ stream });
+  terminal.event(words, progress(40));
+  terminal.event(words, { type: 'warning', reason: 'SlowDisk', message: 'reads\n\u001b[31mcrawl' });
+  terminal.event(words, { type: 'result', stage: 'tune', result: {} });
+  terminal.finished({
+    resource: words,
+    status: {
+      phase: 'Failed',
+      conditions: [{ type: 'Failed', status: 'True', reason: 'BadData', message: 'row 3' }],
+    },
+  });
+  terminal.close();
+  expect(text()).toBe(
+    [
+      'OffsiteTune words  tune: 40%, 4 min 10 s left, loss 1.5',
+      'OffsiteTune words  warning: SlowDisk: reads \\u{1b}[31mcrawl',
+      'OffsiteTune words  tune: done',
+      'OffsiteTune words  Failed: BadData: row 3',
+      '',
+    ].join('\n'),
+  );
+});
+
+test('JSON lines carry every event', () => {
+  const { stream, text } = captured();
+  const terminal = openTerminal({ json: true, out: stream });
+  terminal.event(words, progress(1));
+  terminal.event(words, progress(1));
+  terminal.finished({ resource: words, status: { phase: 'Complete', conditions: [] } });
+  const lines = text()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(lines).toEqual([
+    { kind: 'OffsiteTune', name: 'words', ...progress(1) },
+    { kind: 'OffsiteTune', name: 'words', ...progress(1) },
+    { kind: 'OffsiteTune', name: 'words', type: 'finished', phase: 'Complete', conditions: [] },
+  ]);
+});
+
+test('bars: one line a stage, warnings above them, nothing lost at the end', () => {
+  const { stream, text } = captured(true);
+  const terminal = openTerminal({ stream });
+  terminal.event(words, progress(40));
+  terminal.event({ kind: 'EmulatorBuild', metadata: { name: 'words' } }, {
+    ...progress(70),
+    stage: 'probe',
+  } as StageEvent);
+  terminal.event(words, { type: 'warning', reason: 'NatsAway', message: 'buffering' });
+  terminal.event(words, { type: 'result', stage: 'tune', result: {} });
+  terminal.close();
+  const drawn = text();
+  expect(drawn).toContain('! words: NatsAway: buffering\n');
+  expect(drawn).toMatch(/✔ words tune +█{24} 100% in 0 s +loss 1.5/);
+  expect(drawn).toMatch(/ {2}words probe +█{17}░{7} {2}70% 4 min 10 s left/);
+});
+
+test('a bar is never wider than the terminal, and the time left runs down between events', () => {
+  const stage = {
+    label: 'a-resource-with-a-long-name tune',
+    started: 0,
+    outcome: 'running' as const,
+    percentage: 33,
+    due: 90_000,
+    metrics: [
+      { name: 'loss', value: '1.2345' },
+      { name: 'tokensPerSecond', value: '3120' },
+    ],
+  };
+  for (let columns = 10; columns < 140; columns++) {
+    expect([...drawStage(stage, columns, 0)].length).toBeLessThan(columns);
+  }
+  expect(drawStage(stage, 120, 0)).toContain('1 min 30 s left');
+  expect(drawStage(stage, 120, 30_000)).toContain('1 min left');
+  expect(drawStage(stage, 120, 200_000)).toContain('0 s left');
+});
+
+test('durations as people say them', () => {
+  expect([0, 59.4, 60, 250, 600, 3599, 3600, 7500].map(duration)).toEqual([
+    '0 s',
+    '59 s',
+    '1 min',
+    '4 min 10 s',
+    '10 min',
+    '60 min',
+    '1 h',
+    '2 h 5 min',
+  ]);
+});
