@@ -3,7 +3,7 @@ import { isTrue, type Problem, type Resource } from '../../../src/api/index.ts';
 import { addressesOf, installedTemplates, type JobSettings } from '../build/job.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from '../objects.ts';
 import { patience, troubleOf } from '../pods/trouble.ts';
-import { checkSpec, problemText, readSpec, sizeProblems } from '../spec/check.ts';
+import { checkSpec, deadlineProblems, problemText, readSpec, sizeProblems } from '../spec/check.ts';
 import { powerProblems } from '../spec/template-powers.ts';
 import type { StageName } from '../stages.ts';
 import { type Json, merge } from '../template.ts';
@@ -58,7 +58,7 @@ function wrongSpec<R extends Resource>(context: Context<R>, problems: readonly P
 
 /**
  * What keeps an attempt from its first Job. It stops none that was made before it: of a size that cannot be read only the next
- * would need it, and what the installation allows templates now was not asked then.
+ * would need it, and what is asked of templates now was not asked then.
  */
 function notBegun<R extends Resource>(context: Runnable<R>): Verdict | undefined {
   if (furthestJob(context) !== undefined) return undefined;
@@ -67,6 +67,7 @@ function notBegun<R extends Resource>(context: Runnable<R>): Verdict | undefined
   const installed = installedTemplates(resource, settings).reduce(merge, {});
   const problems = [
     ...sizeProblems(observed.object),
+    ...deadlineProblems(template),
     ...powerProblems(template, installed, settings.allowInTemplates ?? []),
   ];
   return problems.length === 0 ? undefined : wrongSpec(context, problems);

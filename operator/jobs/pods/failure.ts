@@ -116,6 +116,15 @@ const neverRan = (pod: Pod): boolean =>
 export const pressedOut = (pods: readonly Pod[]): Pod[] =>
   byEnd(pods.filter((pod) => wasDisrupted(pod) && wasEvicted(pod)));
 
+/** Those that obeyed a SIGTERM for which the cluster gives no reason, the latest last. The Job replaces them without counting. */
+export const stopped = (pods: readonly Pod[]): Pod[] =>
+  byEnd(
+    pods.filter(
+      (pod) =>
+        pod.status?.phase === 'Failed' && !wasDisrupted(pod) && workerTerminated(pod)?.exitCode === 143,
+    ),
+  );
+
 /** The latest last. */
 export const byEnd = (pods: Pod[]): Pod[] => pods.sort((a, b) => (endedAt(a) < endedAt(b) ? -1 : 1));
 

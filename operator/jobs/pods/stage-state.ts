@@ -22,6 +22,7 @@ import {
   limitOf,
   pressedOut,
   sharesOf,
+  stopped,
 } from './failure.ts';
 import { type Success, terminationOf } from './termination.ts';
 import {
@@ -179,7 +180,7 @@ function waitingOf(
   return { reason: first.reason, message: `${first.message} (and ${troubles.length - 1} more)` };
 }
 
-/** The latest end that another pod is to mend: of itself, which is counted, or for its node's sake, which is not. */
+/** The latest end that another pod is to mend: of itself, which is counted, or for another's sake, which is not. */
 function retrying(
   job: Job,
   pods: readonly Pod[],
@@ -187,23 +188,40 @@ function retrying(
   { stage, spec }: Context,
 ): Failure | undefined {
   const pressed = pressedOut(pods);
-  const last = byEnd([failed.at(-1) ?? [], pressed.at(-1) ?? []].flat()).at(-1);
+  const ended = endedAgain(pods);
+  const last = byEnd([failed, pressed, ended].flatMap((those) => those.at(-1) ?? [])).at(-1);
   if (last === undefined) return undefined;
   const { reason, message } = failureOfPod(job, last, stage);
-  if (last === pressed.at(-1)) {
-    const often = pressed.length === 1 ? '' : `, ${pressed.length} pods so far`;
+  const uncounted = (those: readonly Pod[], advice: string): Failure => {
+    const often = those.length === 1 ? '' : `, ${those.length} pods so far`;
     return {
       reason,
-      message:
-        `${message}; it is tried again, however often${often}: if that goes on, ask for what it takes ` +
-        '(resources.requests in spec.template), or give it nodes with more room',
+      message: `${message}; it is tried again, however often${often}: if that goes on, ${advice}`,
     };
-  }
+  };
+  if (last === pressed.at(-1))
+    return uncounted(
+      pressed,
+      'ask for what it takes (resources.requests in spec.template), or give it nodes with more room',
+    );
+  if (last === ended.at(-1))
+    return uncounted(
+      ended,
+      `look for what ends its pods (kubectl describe pod ${last.metadata.name}): a livenessProbe that fails, a controller, an image that ends so by itself`,
+    );
   const often = failed.length === 1 ? '' : `, ${failed.length} pods failed so far`;
   return {
     reason,
     message: `${message}; it is tried again (${limitOf(job).replace('backoffLimit', `backoffLimit ${spec.backoffLimit}`)}${often})`,
   };
+}
+
+/** That a pod is ended is usual once; where it is so for the same share of the work again, something does it each time. */
+function endedAgain(pods: readonly Pod[]): Pod[] {
+  const all = stopped(pods);
+  const last = all.at(-1);
+  const same = last === undefined ? [] : all.filter((pod) => shardOf(pod) === shardOf(last));
+  return same.length < 2 ? [] : same;
 }
 
 /** A Job that a queue holds: why it is not admitted, or was stopped (its Workload deactivated), only events say. */

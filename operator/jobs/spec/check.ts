@@ -101,6 +101,20 @@ function templateProblems(template: unknown): Problem[] {
   }));
 }
 
+/** A limit of a pod's time ends one after the other: each leaves in time, which is no failure, and the next one takes over. */
+export function deadlineProblems(template: unknown): Problem[] {
+  const spec = isMapping(template) && isMapping(template['spec']) ? template['spec'] : {};
+  return (spec['activeDeadlineSeconds'] ?? null) === null
+    ? []
+    : [
+        {
+          field: 'spec.template.spec.activeDeadlineSeconds',
+          reason:
+            'ends each pod and never the work, since the next pod goes on: write spec.activeDeadlineSeconds, which ends it',
+        },
+      ];
+}
+
 const sizeOf = ({ metadata }: KubeObject): string | undefined => metadata.annotations?.[annotation.modelSize];
 
 /** What is wrong with the annotation that tells the model's size. */

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { runHashOf } from '../../../../../operator/jobs/build/job.ts';
+import { annotation } from '../../../../../operator/jobs/names.ts';
 import type { Pod } from '../../../../../operator/jobs/objects.ts';
 import {
   artifact,
@@ -289,6 +291,74 @@ describe('a pod that failed', () => {
     });
     expect(world.run().holding).toEqual(['Retrying/Evicted']);
     expect(world.message('Retrying')).toMatch(/EmptyDir volume "tmp" exceeds.*spec.backoffLimit 6\)$/);
+  });
+
+  describe('because each is ended', () => {
+    const stoppedAt = (minute: number, shard?: number) => (own: Pod) => {
+      const name = `p${minute}`;
+      const metadata = {
+        ...own.metadata,
+        ...{ name, uid: name },
+        ...(shard !== undefined && {
+          annotations: { 'batch.kubernetes.io/job-completion-index': String(shard) },
+        }),
+      };
+      const message = {
+        ok: false,
+        stage: 'tune',
+        reason: 'Cancelled',
+        message: 'stopped; a checkpoint is saved',
+      };
+      const gone = ended({ ...own, metadata }, { exitCode: 143, message });
+      Object.assign(gone.status!.containerStatuses![0]!.state!.terminated!, {
+        finishedAt: `2026-01-01T00:${minute}:00Z`,
+      });
+      return gone;
+    };
+
+    it('again, without a reason of the cluster: how often is told, and counted against nothing', () => {
+      const world = tune().podIs('tune', stoppedAt(10)).run();
+      expect(world.holding).toEqual([]);
+      for (const minute of [11, 12]) world.pods = [...world.pods, stoppedAt(minute)(pod(world.job('tune')))];
+      expect(world.run().holding).toEqual(['Retrying/Cancelled']);
+      expect(world.message('Retrying')).toBe(
+        'stage tune (exit code 143): stopped; a checkpoint is saved; it is tried again, however often, 3 pods so far: ' +
+          'if that goes on, look for what ends its pods (kubectl describe pod p12): a livenessProbe that fails, a controller, ' +
+          'an image that ends so by itself',
+      );
+      expect(world.decide()).toMatchObject({ remove: [], create: [] });
+    });
+
+    it('once for each shard, or for its node: is nothing to tell', () => {
+      const world = tune().run();
+      const drained = (own: Pod) =>
+        withConditions(stoppedAt(12, 0)(own), { type: 'DisruptionTarget', status: 'True' });
+      const job = world.job('tune');
+      world.pods = [stoppedAt(10, 0)(pod(job)), stoppedAt(11, 1)(pod(job)), drained(pod(job))];
+      expect(world.run().holding).toEqual([]);
+    });
+
+    it('by a deadline in the template: that is refused, and points at the one that ends the work', () => {
+      const spec = { template: { spec: { activeDeadlineSeconds: 60 } } };
+      const world = new World(resource('EmulatorBuild', { spec })).run();
+      expect(world.holding).toEqual(['Failed/BadSpec']);
+      expect(world.message('Failed')).toBe(
+        'spec.template.spec.activeDeadlineSeconds: ends each pod and never the work, since the next pod goes on: write spec.activeDeadlineSeconds, which ends it',
+      );
+      expect(world.jobs).toEqual([]);
+      const begun = new World(resource('EmulatorBuild')).run();
+      const changed = { ...begun.object, spec: { ...(begun.object['spec'] as object), ...spec } };
+      begun.object = changed;
+      // As an operator made it that did not ask.
+      begun.jobs = begun.jobs.map(({ metadata, ...job }) => ({
+        ...job,
+        metadata: {
+          ...metadata,
+          annotations: { ...metadata.annotations, [annotation.run]: runHashOf(changed) },
+        },
+      }));
+      expect(begun.run().holding).toEqual([]);
+    });
   });
 
   it('was taken away before a node was found for it is no failure', () => {
