@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import { lstat, mkdir, open, readdir, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -8,9 +9,19 @@ import type { LockPlace, Standing } from './lock.ts';
 const mostBytes = 1 << 16;
 const mostNumber = 999_999_999_999_999;
 
+/** A file's name has at most 255 bytes, of which a lock's own part takes some. */
+const mostCharacters = 100;
+
 /** Where the lock of a place is kept. */
-export const lockDirectoryOf = (path: string): string =>
-  join(dirname(path), `.${basename(path).slice(0, 100)}.offsite-lock`);
+export function lockDirectoryOf(path: string): string {
+  const name = basename(path);
+  const short =
+    name.length <= mostCharacters && Buffer.byteLength(name) <= 2 * mostCharacters
+      ? name
+      : // Names that begin alike are of different places.
+        `${name.slice(0, mostCharacters / 2)}-${createHash('sha256').update(name).digest('hex')}`;
+  return join(dirname(path), `.${short}.offsite-lock`);
+}
 
 /**
  * A lock in a directory of its own: a file with a number, of which the highest counts. A number is created by one process

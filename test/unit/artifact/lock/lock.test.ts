@@ -11,7 +11,7 @@ import {
   TakenOver,
   takeLock,
 } from '../../../../src/artifact/lock/lock.ts';
-import { DiskLock } from '../../../../src/artifact/lock/on-disk.ts';
+import { DiskLock, lockDirectoryOf } from '../../../../src/artifact/lock/on-disk.ts';
 import { StoreLock } from '../../../../src/artifact/mirror/lock-in-store.ts';
 import type { WritableStore, WriteCondition } from '../../../../src/artifact/stores/store.ts';
 
@@ -231,5 +231,26 @@ describe('a lock beside which others may write', () => {
   it('is not looked at for who is stopped', async () => {
     const place = new DiskLock(join(directory, 'out'));
     await expect(place.read(AbortSignal.abort())).rejects.toThrow('aborted');
+  });
+});
+
+describe('the name of a lock on disk', () => {
+  const lockOf = (name: string) => lockDirectoryOf(join('/claim', name));
+
+  it('is the same as in every version for a name of usual length', () => {
+    expect(lockOf('words-adapter')).toBe('/claim/.words-adapter.offsite-lock');
+    expect(lockOf('a'.repeat(100))).toBe(`/claim/.${'a'.repeat(100)}.offsite-lock`);
+  });
+
+  it('is of one place alone, however long its name and wherever it differs, and is one that a disk takes', () => {
+    const names = ['x', '\u4e00', '\u{1f600}'].flatMap((character) => {
+      const most = Math.floor(255 / Buffer.byteLength(character));
+      const whole = Array.from({ length: most }, () => character);
+      return [0, 1, 50, 62, most - 1].map((at) => whole.toSpliced(at, 1, 'y').join(''));
+    });
+    const locks = [...new Set(names)].map(lockOf);
+    expect(new Set(locks).size).toBe(locks.length);
+    for (const lock of locks) mkdirSync(join(directory, lock.slice('/claim/'.length)));
+    expect(readdirSync(directory)).toHaveLength(locks.length);
   });
 });
