@@ -19,7 +19,7 @@ export async function answerTokens(
   continuations: readonly string[],
   tokens: TextTokens,
 ): Promise<AnswerTokens> {
-  const kept = prompt.replace(spacesAtTheEnd, '');
+  const kept = withoutSpacesAtTheEnd(prompt);
   const spaces = prompt.slice(kept.length);
   const [alone, ...wholes] = await Promise.all([
     tokens.leadingTo(kept),
@@ -40,9 +40,16 @@ export async function answerTokens(
   };
 }
 
-/** What Python takes for white space at the end of a text: it goes to the answer, since tokens are words with the space before them. */
+/** Those go to the answer, since tokens are words with the space before them. Looked for from the end: that takes no longer for many. */
+function withoutSpacesAtTheEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && space.test(text[end - 1]!)) end--;
+  return text.slice(0, end);
+}
+
+/** What Python takes for white space. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: four separators are white space there
-const spacesAtTheEnd = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$/;
+const space = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
 
 /** How many of the first tokens are the same in all texts, `most` at the most. */
 function sharedStart([first, ...others]: readonly (readonly number[])[], most: number): number {

@@ -28,11 +28,22 @@ export const hellaswag: Task = {
 };
 
 function cleared(text: string): string {
-  return text
-    .trim()
-    .replaceAll(' [title]', '. ')
-    .replaceAll(/\[[^\n]*?\]/g, '')
-    .replaceAll('  ', ' ');
+  const lines = text.trim().replaceAll(' [title]', '. ').split('\n');
+  return lines.map(withoutMarks).join('\n').replaceAll('  ', ' ');
+}
+
+/** A line without what stands in brackets, each from the first that opens to the first that closes: no expression, since one would look from each bracket to the line's end. */
+function withoutMarks(line: string): string {
+  const kept: string[] = [];
+  let from = 0;
+  for (;;) {
+    const open = line.indexOf('[', from);
+    const close = open < 0 ? -1 : line.indexOf(']', open);
+    if (close < 0) break;
+    kept.push(line.slice(from, open));
+    from = close + 1;
+  }
+  return kept.join('') + line.slice(from);
 }
 
 /** The first letter upper case and all others lower case, as the published evaluations have it. */
