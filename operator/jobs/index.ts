@@ -3,12 +3,12 @@
 export type { JobSettings } from './build/job.ts';
 export { claimsOf } from './build/mounts.ts';
 export { decide } from './decide/decide.ts';
-export { statusOf } from './decide/dependencies.ts';
-export { type Decision, latestAttempt, type Observed, type Refusal } from './decide/verdict.ts';
+export type { Decision } from './decide/verdict.ts';
 export { type ExecuteOptions, execute } from './execute/execute.ts';
 export { ProgressWriter } from './execute/progress-writer.ts';
 export { Warnings } from './execute/warnings.ts';
-export { jobName, label, ours, specHashOf } from './names.ts';
+export { specHashOf } from './identity.ts';
+export { jobName, label, ours } from './names.ts';
 export {
   attemptOf,
   conditionOf,
@@ -35,7 +35,9 @@ export { Notes } from './observe/notes.ts';
 export { type ObserveOptions, observe, writesAlone } from './observe/observe.ts';
 export { Recent } from './observe/recent.ts';
 export { Entrances, outputKey, writesOf } from './outputs.ts';
-export { type Power, powers } from './powers.ts';
 export type { Credentials, Reports } from './reports.ts';
+export { latestAttempt, type Observed, type Refusal } from './situation.ts';
 export { readSpec } from './spec/check.ts';
+export { type Power, powers } from './spec/powers.ts';
 export * from './stages.ts';
+export { statusOf } from './stored.ts';

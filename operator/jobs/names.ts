@@ -1,5 +1,5 @@
 /** How the Jobs of a resource are named and marked, so that they are found again after any crash. */
-import { group, hashOfSpec, type Kind } from '../../src/api/index.ts';
+import { group } from '../../src/api/index.ts';
 import type { StageName } from './stages.ts';
 
 export const label = {
@@ -29,12 +29,6 @@ export const annotation = {
 export const ours = { [label.managedBy]: 'offsite-operator' } as const;
 
 const longestJobName = 52;
-const hashLength = 10;
-
-/** The part of a spec's hash that is in names and in the status. */
-export const specHashOf = (kind: Kind, uid: string, spec: object): string =>
-  hashOfSpec(kind, uid, spec).slice(0, hashLength);
-
 /** `words-tune-1f0c9a77b2-1`: at most 52 characters; a long resource name is cut, the hash never. */
 export function jobName(
   name: string,

@@ -1,8 +1,8 @@
 /** Who writes where: a place has one writer at a time, whoever made its Jobs and pods. */
 import { posix } from 'node:path';
 import type { KubeObject } from '../runtime/index.ts';
+import { isMapping } from './json.ts';
 import { type Job, type Pod, workerContainer } from './objects.ts';
-import { isMapping } from './template.ts';
 
 /** One spelling for all that lead to one place; whichever Secret opens it. */
 export function addressOf(uri: string): string {

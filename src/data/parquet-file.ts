@@ -1,4 +1,4 @@
-import { closeSync, readSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import {
   type AsyncBuffer,
@@ -11,7 +11,7 @@ import {
   toJson,
 } from 'hyparquet';
 import { checkPages } from './parquet-pages.ts';
-import { openPlain } from './plain-file.ts';
+import { type OpenFile, openFile } from './ranged-file.ts';
 import { mostRowBytes, mostRowMebibytes, rowBytes } from './row-size.ts';
 
 /** What is read of a file before its rows: a thousand row groups of thirty columns come to some megabytes. */
@@ -66,30 +66,6 @@ export async function* readParquet(path: string, limit: number): AsyncGenerator<
   } finally {
     closeSync(file.descriptor);
   }
-}
-
-/** A file that is read at offsets. */
-export interface OpenFile {
-  readonly size: number;
-  readonly descriptor: number;
-  /** The bytes from `start` to `end`, or to the file's. */
-  read(start: number, end: number): Uint8Array<ArrayBuffer>;
-}
-
-function openFile(path: string): OpenFile {
-  const { descriptor, size } = openPlain(path);
-  return {
-    size,
-    descriptor,
-    read(start, end) {
-      const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
-      let done = 0;
-      for (let read = 1; read > 0 && done < bytes.length; done += read)
-        read = readSync(descriptor, bytes, done, bytes.length - done, start + done);
-      if (done < bytes.length) throw new Error('was cut off while it was read');
-      return bytes;
-    },
-  };
 }
 
 function readMetadata(file: OpenFile): FileMetaData {

@@ -1,6 +1,6 @@
 import type { ColumnMetaData } from 'hyparquet';
 import { deserializeTCompactProtocol } from 'hyparquet/src/thrift.js';
-import type { OpenFile } from './parquet-file.ts';
+import type { OpenFile } from './ranged-file.ts';
 
 /** The most bytes of a page's header: statistics in it may hold a longest text. */
 const largestHeader = 16 << 20;

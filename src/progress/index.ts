@@ -5,6 +5,7 @@ export { addressOf, type EventFilter, type EventMessage, subjectOf } from './nat
 export * from './nats/publish.ts';
 export { whyUnreachable } from './nats/reachability.ts';
 export * from './nats/watch.ts';
+export type { ResourceIdentity } from './resource.ts';
 export * from './terminal/open.ts';
+export type { FinishedResource, Terminal } from './terminal/terminal.ts';
 export { duration } from './terminal/words.ts';
-export type { FinishedResource, ResourceIdentity, Terminal } from './terminal.ts';

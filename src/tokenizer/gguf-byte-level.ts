@@ -1,5 +1,5 @@
 import { badModel, printable } from '../api/index.ts';
-import type { GgufTokenizer, Parts } from './gguf.ts';
+import type { GgufTokenizer, Parts } from './gguf-parts.ts';
 import type { Json } from './layout.ts';
 
 /** GPT-2's pre-tokenisation pattern (openai/gpt-2, encoder.py). */

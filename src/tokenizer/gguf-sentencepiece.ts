@@ -1,5 +1,5 @@
 import { badModel } from '../api/index.ts';
-import type { GgufTokenizer, Parts } from './gguf.ts';
+import type { GgufTokenizer, Parts } from './gguf-parts.ts';
 import type { Json } from './layout.ts';
 
 /** ggml's token types. */

@@ -1,29 +1,8 @@
-import { z } from 'zod';
-import { badModel, listOf, printable } from '../api/index.ts';
+import { badModel, printable } from '../api/index.ts';
 import { byteLevelParts } from './gguf-byte-level.ts';
+import { type GgufTokenizer, listsSchema, type Parts } from './gguf-parts.ts';
 import { sentencePieceParts } from './gguf-sentencepiece.ts';
 import type { Json } from './layout.ts';
-
-const listsSchema = z.object({
-  tokens: listOf(z.string(), z.array(z.unknown()).min(1)),
-  token_type: listOf(z.number()).default([]),
-  merges: listOf(z.string()).default([]),
-  scores: listOf(z.number()).default([]),
-});
-
-/** What GGUF says of a tokenizer, beside its name. */
-export interface GgufTokenizer extends z.infer<typeof listsSchema> {
-  get<T>(name: string): T | undefined;
-}
-
-/** How each kind of tokenizer splits and joins, and whether BOS stands before a text that nothing else is said of. */
-export interface Parts {
-  readonly normalizer: Json | null;
-  readonly pre_tokenizer: Json | null;
-  readonly decoder: Json | null;
-  readonly model: Json;
-  readonly bos: boolean;
-}
 
 const kinds: Readonly<Record<string, (tokenizer: GgufTokenizer) => Parts>> = {
   gpt2: byteLevelParts,

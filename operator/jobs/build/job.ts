@@ -1,11 +1,13 @@
 /** Builds the Job of one stage, from what the resource says and nothing else: the same input gives the same Job. */
-import { fingerprint, type Kind, type Resource } from '../../../src/api/index.ts';
+import type { Kind, Resource } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
+import { inputsHashOf, ownerReference, queueName, queueOf, runHashOf } from '../identity.ts';
+import { isMapping, type Json } from '../json.ts';
 import { annotation, credentialsName, jobName, label, ours } from '../names.ts';
 import { workerContainer } from '../objects.ts';
-import type { Power } from '../powers.ts';
-import type { Input, Inputs, StageWork } from '../stages.ts';
-import { isMapping, type Json, merge } from '../template.ts';
+import type { Power } from '../spec/powers.ts';
+import { merge } from '../spec/template.ts';
+import type { Inputs, StageWork } from '../stages.ts';
 import { mountsOf } from './mounts.ts';
 import { requestsOf, withTemplate } from './requests.ts';
 
@@ -39,19 +41,6 @@ export interface JobInput {
   readonly attempt: number;
   readonly specHash: string;
   readonly modelBytes?: number | undefined;
-}
-
-/** An attempt is another one when its spec, beyond what a running Job can ignore, is another. */
-export function runHashOf({ kind, spec }: KubeObject): string {
-  const { suspend: _, ttlSecondsAfterFinished: __, ...run } = spec as Json;
-  return fingerprint({ kind, run }).slice(0, 16);
-}
-
-export const inputsHashOf = (inputs: Inputs): string => fingerprint(addressesOf(inputs)).slice(0, 16);
-
-/** The inputs as the status and the worker see them: address and digest. */
-export function addressesOf(inputs: Inputs): Partial<Record<keyof Inputs, Input>> {
-  return Object.fromEntries(Object.entries(inputs).map(([name, { uri, digest }]) => [name, { uri, digest }]));
 }
 
 export function buildJob(input: JobInput, settings: JobSettings): KubeObject {
@@ -121,15 +110,6 @@ function markOf(template: Json, field: 'labels' | 'annotations'): Record<string,
 
 /** Queues and Kubernetes' own controllers act on these. */
 const isMeantForPods = (name: string) => /^(kueue\.x-k8s|batch\.kubernetes)\.io\//.test(name);
-
-export function ownerReference({ apiVersion, kind, metadata: { name, uid = '' } }: KubeObject) {
-  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
-}
-
-export const queueName = 'kueue.x-k8s.io/queue-name';
-
-/** The queue that a resource asks for; empty where it asks for none. */
-export const queueOf = ({ metadata }: KubeObject): string => metadata.labels?.[queueName] ?? '';
 
 const queueLabels = ({ metadata }: KubeObject): Record<string, string> =>
   Object.fromEntries(

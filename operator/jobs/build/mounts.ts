@@ -1,7 +1,7 @@
 /** Which claims and Secrets a stage's pod sees: those of its own places, read-only unless it writes there. */
 import { claimOf } from '../addresses.ts';
+import type { Json } from '../json.ts';
 import type { Place, StageWork } from '../stages.ts';
-import type { Json } from '../template.ts';
 
 export interface Mounts {
   readonly volumes: readonly Json[];

@@ -1,8 +1,8 @@
 /** What a worker container asks the scheduler for. */
 import { bytesOf, type Engine } from '../../../src/api/index.ts';
 import { isRemote } from '../addresses.ts';
+import { isMapping, type Json } from '../json.ts';
 import { gigabyte, type StageWork } from '../stages.ts';
-import { isMapping, type Json } from '../template.ts';
 
 /** What the worker takes for its computation where spec.engine.memory does not say. */
 const usualMemory = 4 * gigabyte;

@@ -1,6 +1,6 @@
 /** Which attempt is wanted now, and what is left of earlier ones. Attempts of a resource never run at the same time. */
 import { type Condition, isTrue, type Resource } from '../../../src/api/index.ts';
-import { inputsHashOf, queueName, queueOf, runHashOf } from '../build/job.ts';
+import { inputsHashOf, queueName, queueOf, runHashOf } from '../identity.ts';
 import { annotation, label } from '../names.ts';
 import {
   attemptOf,
@@ -12,10 +12,12 @@ import {
   type Pod,
   stageOf,
 } from '../objects.ts';
-import { patience, troubleOf } from '../pods/trouble.ts';
+import { patience } from '../patience.ts';
+import { troubleOf } from '../pods/trouble.ts';
 import type { StageName } from '../stages.ts';
+import { holds, type StoredStatus } from '../stored.ts';
 import type { Statement } from './conditions.ts';
-import { holds, type Resolved, type StoredStatus, type Waiting } from './dependencies.ts';
+import type { Resolved, Waiting } from './dependencies.ts';
 import type { Context, Verdict } from './verdict.ts';
 
 /** A resource whose spec is right. */

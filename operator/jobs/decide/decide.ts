@@ -1,24 +1,21 @@
 /** The state machine that the three kinds share: pure, from what was observed to what is to be done. */
 import { isTrue, type Problem, type Resource } from '../../../src/api/index.ts';
-import { addressesOf, installedTemplates, type JobSettings } from '../build/job.ts';
+import { installedTemplates, type JobSettings } from '../build/job.ts';
+import { addressesOf } from '../identity.ts';
+import type { Json } from '../json.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from '../objects.ts';
-import { patience, troubleOf } from '../pods/trouble.ts';
+import { patience } from '../patience.ts';
+import { troubleOf } from '../pods/trouble.ts';
+import type { Observed } from '../situation.ts';
 import { checkSpec, deadlineProblems, problemText, readSpec, sizeProblems } from '../spec/check.ts';
+import { merge } from '../spec/template.ts';
 import { powerProblems } from '../spec/template-powers.ts';
 import type { StageName } from '../stages.ts';
-import { type Json, merge } from '../template.ts';
+import { holds } from '../stored.ts';
 import { furthestJob, isOwnVerdict, type Runnable } from './attempt.ts';
-import { holds, resolve } from './dependencies.ts';
+import { resolve } from './dependencies.ts';
 import { failedGates, lateResult } from './result.ts';
-import {
-  type Context,
-  conclude,
-  contextOf,
-  type Decision,
-  nothing,
-  type Observed,
-  type Verdict,
-} from './verdict.ts';
+import { type Context, conclude, contextOf, type Decision, nothing, type Verdict } from './verdict.ts';
 import { work } from './work.ts';
 
 /**

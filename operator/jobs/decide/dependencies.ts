@@ -1,9 +1,10 @@
 /** Follows references to the artifacts of other resources, or says what they wait for. */
-import { type Condition, isTrue, type Kind, type Resource } from '../../../src/api/index.ts';
+import { isTrue, type Kind, type Resource } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
-import { specHashOf } from '../names.ts';
+import { specHashOf } from '../identity.ts';
 import { isBeingDeleted } from '../objects.ts';
 import type { Inputs, KindRules, Reference, ResolvedInput } from '../stages.ts';
+import { holds, statusOf } from '../stored.ts';
 
 export interface Waiting {
   readonly reason: string;
@@ -11,36 +12,6 @@ export interface Waiting {
 }
 
 export type Resolved = { readonly inputs: Inputs } | { readonly waiting: Waiting };
-
-interface StoredArtifact {
-  readonly uri: string;
-  readonly digest: string;
-  readonly sizeBytes?: number;
-}
-
-export interface StoredStatus {
-  readonly phase?: string;
-  readonly conditions?: readonly Condition[];
-  readonly observedGeneration?: number;
-  readonly startTime?: string;
-  readonly completionTime?: string;
-  readonly attempt?: number;
-  readonly specHash?: string;
-  readonly inputs?: Readonly<Record<string, { uri: string; digest: string }>>;
-  readonly artifact?: StoredArtifact;
-  readonly progress?: unknown;
-  readonly [field: string]: unknown;
-}
-
-export const statusOf = (object: KubeObject): StoredStatus => (object['status'] ?? {}) as StoredStatus;
-
-/** The condition of this type, if it is True and about the present spec. */
-export function holds(object: KubeObject, type: string): Condition | undefined {
-  const condition = statusOf(object).conditions?.find(
-    (other) => other.type === type && other.status === 'True',
-  );
-  return condition?.observedGeneration === object.metadata.generation ? condition : undefined;
-}
 
 /** @param found the objects that the references name, by input; undefined where there is none */
 export function resolve<R extends Resource>(

@@ -2,47 +2,13 @@
 import { fingerprint, type Resource } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
 import type { JobSettings } from '../build/job.ts';
-import { specHashOf } from '../names.ts';
-import { attemptOf, type Job, type Pod } from '../objects.ts';
-import type { Inputs, KindRules, StageName } from '../stages.ts';
-import type { Json } from '../template.ts';
+import { specHashOf } from '../identity.ts';
+import type { Json } from '../json.ts';
+import { attemptOf, type Job } from '../objects.ts';
+import { latestAttempt, type Observed } from '../situation.ts';
+import type { KindRules, StageName } from '../stages.ts';
+import { type StoredStatus, statusOf } from '../stored.ts';
 import { type EventToTell, eventsOf, nextConditions, type Statement } from './conditions.ts';
-import { type StoredStatus, statusOf } from './dependencies.ts';
-
-/** Everything that was read, at one moment, about one resource. */
-export interface Observed {
-  readonly object: KubeObject;
-  /** The resource's own Jobs, and the pods of these and those that carry its uid. */
-  readonly jobs: readonly Job[];
-  readonly pods: readonly Pod[];
-  /** Jobs and pods that are not its own, of its kind and name or of its output, and may still write there. */
-  readonly others: readonly (Job | Pod)[];
-  /** What the references name, by input. */
-  readonly dependencies: Readonly<Partial<Record<keyof Inputs, KubeObject | undefined>>>;
-  /** The claims whose access modes matter, by name; undefined where there is none. */
-  readonly claims: ReadonlyMap<string, KubeObject | undefined>;
-  /** By uid: what events say about a Job or pod that does not get on. */
-  readonly notes: ReadonlyMap<string, string>;
-  readonly reports: {
-    /** Whether NATS can be heard; undefined where there is none. */
-    readonly connected: boolean | undefined;
-    /** For how long NATS was heard without a break: a report of before had that long to arrive. */
-    readonly heardMilliseconds?: number | undefined;
-    readonly results: Readonly<Partial<Record<StageName, unknown>>>;
-  };
-  /** The API server's last refusal of this resource's Job. */
-  readonly refusal?: Refusal | undefined;
-}
-
-export interface Refusal {
-  readonly message: string;
-  /** Whether the Job itself is wrong: the same one is not tried again. */
-  readonly final: boolean;
-  /** The spec that it was made from. */
-  readonly generation: number;
-  /** Milliseconds since the epoch. */
-  readonly tryAgainAt: number;
-}
 
 /** What is to be done, in this order: status, remove, create, events. */
 export interface Decision {
@@ -110,16 +76,6 @@ export function contextOf<R extends Resource>(
     latest: latestAttempt(object, jobs),
   };
 }
-
-/** The latest attempt that was decided on or has a Job; 0 when there was none. */
-export function latestAttempt(object: KubeObject, jobs: readonly Job[]): number {
-  const { attempt = 0 } = statusOf(object);
-  // An attempt is in the status before its Job is made: one that is far ahead of it was made by somebody else.
-  return Math.max(attempt, ...jobs.map(attemptOf).filter((made) => made <= attempt + farAhead));
-}
-
-/** A status that was lost, or that this cache does not show yet, is not behind by more. */
-const farAhead = 1000;
 
 /** The decision for a verdict; the status is in it only where it changes. */
 export function conclude<R extends Resource>(context: Context<R>, verdict: Verdict): Decision {

@@ -1,7 +1,8 @@
 /** Runs a resource that is to run: one stage after the other, each in a Job of the present attempt. */
 import type { Resource } from '../../../src/api/index.ts';
-import { addressesOf, buildJob } from '../build/job.ts';
+import { buildJob } from '../build/job.ts';
 import { claimsOf } from '../build/mounts.ts';
+import { addressesOf } from '../identity.ts';
 import {
   attemptOf,
   isBeingDeleted,
@@ -14,9 +15,10 @@ import {
   stageOf,
   workerTerminated,
 } from '../objects.ts';
+import { patience } from '../patience.ts';
 import { runningOn } from '../pods/containers.ts';
 import { isQueued, queuedFor, type StageState, stageState } from '../pods/stage-state.ts';
-import { isRunning, isStarting, patience } from '../pods/trouble.ts';
+import { isRunning, isStarting } from '../pods/trouble.ts';
 import type { StageName, StageWork } from '../stages.ts';
 import {
   type Attempt,

@@ -12,8 +12,8 @@ import {
   type ResourceType,
   secrets,
 } from '../../runtime/index.ts';
-import { ownerReference } from '../build/job.ts';
 import type { Decision } from '../decide/verdict.ts';
+import { ownerReference } from '../identity.ts';
 import { credentialsName, ours } from '../names.ts';
 import { attemptOf, isOwnJob, type Job, stageOf } from '../objects.ts';
 import type { Recent } from '../observe/recent.ts';

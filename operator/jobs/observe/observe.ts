@@ -1,12 +1,13 @@
 /** Reads everything that belongs to a resource from the caches; only what is stuck costs a request. */
 import type { Kind, Resource } from '../../../src/api/index.ts';
 import { type ApiClient, type KubeObject, splitKey } from '../../runtime/index.ts';
-import { latestAttempt, type Observed } from '../decide/verdict.ts';
 import { isFinished, isOwnJob, type Job, mayWrite, type Pod, podsOf, since } from '../objects.ts';
 import { outputKey, outputOf, writesOf } from '../outputs.ts';
+import { patience } from '../patience.ts';
 import { isQueued, isSilent } from '../pods/stage-state.ts';
-import { isStarting, patience } from '../pods/trouble.ts';
+import { isStarting } from '../pods/trouble.ts';
 import type { Reports } from '../reports.ts';
+import { latestAttempt, type Observed } from '../situation.ts';
 import { readSpec } from '../spec/check.ts';
 import type { Inputs, KindRules, StageName } from '../stages.ts';
 import {

@@ -1,7 +1,7 @@
 /** What this process wrote a moment ago and its caches do not show yet, so that no decision is made on the day before. */
 import { isNewer, type KubeObject } from '../../runtime/index.ts';
-import type { Refusal } from '../decide/verdict.ts';
 import { type Job, ownerResource } from '../objects.ts';
+import type { Refusal } from '../situation.ts';
 
 /** After this time the caches are believed, whatever they show. */
 const mostMilliseconds = 30_000;

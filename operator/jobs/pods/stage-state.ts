@@ -1,6 +1,6 @@
 /** What a stage's Job and its pods say, in one word. */
 import type { Resource } from '../../../src/api/index.ts';
-import { queueName } from '../build/job.ts';
+import { queueName } from '../identity.ts';
 import {
   conditionOf,
   endOf,
@@ -12,6 +12,7 @@ import {
   since,
   workerTerminated,
 } from '../objects.ts';
+import { patience } from '../patience.ts';
 import { endText, failedBeside, nativeSidecar, runningOn } from './containers.ts';
 import {
   byEnd,
@@ -25,15 +26,7 @@ import {
   stopped,
 } from './failure.ts';
 import { type Success, terminationOf } from './termination.ts';
-import {
-  isLingering,
-  isRunning,
-  memoryOf,
-  patience,
-  type Trouble,
-  troubleOf,
-  wasOutOfMemory,
-} from './trouble.ts';
+import { isLingering, isRunning, memoryOf, type Trouble, troubleOf, wasOutOfMemory } from './trouble.ts';
 
 export type StageState =
   | {

@@ -4,8 +4,8 @@
  */
 import { z } from 'zod';
 import type { ErrorReason } from '../../../src/api/index.ts';
+import { isMapping } from '../json.ts';
 import { type Pod, workerTerminated } from '../objects.ts';
-import { isMapping } from '../template.ts';
 
 // Of an artifact the digest comes first: address and size may have been cut off.
 const artifact = z.object({

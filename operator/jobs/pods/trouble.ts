@@ -1,5 +1,6 @@
 /** Why a pod is not at work though it should be: one named check each, the most telling first. */
 
+import { isMapping } from '../json.ts';
 import {
   type ContainerStatus,
   conditionOf,
@@ -11,7 +12,7 @@ import {
   workerStatus,
   workerTerminated,
 } from '../objects.ts';
-import { isMapping } from '../template.ts';
+import { patience } from '../patience.ts';
 import { endText, initContainers, nativeSidecar, runningOn } from './containers.ts';
 
 export interface Trouble {
@@ -35,22 +36,6 @@ interface Context {
 }
 
 type Check = (pod: Pod, context: Context) => Trouble | undefined;
-
-/** Milliseconds. */
-export const patience = {
-  /** How long a pod may take after its grace period before its node counts as lost. */
-  ending: 30_000,
-  /** How long a node may say nothing, and containers may run on after the worker, before that is told. */
-  silence: 15_000,
-  /** How long a pod may take to be made, or to get a container, before its events are looked at. */
-  starting: 10_000,
-  /** How far watches may be apart. */
-  seeing: 10_000,
-  /** How long an init container may take before that is told. */
-  preparing: 30_000,
-  /** How long containers may run on after the worker before their pod is ended. */
-  lingering: 60_000,
-} as const;
 
 const checks: readonly Check[] = [
   // A pod that should have ended long ago: its node no longer says what becomes of it.

@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import { bytesOf, checkResource, type Problem, type Resource } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
+import { isMapping } from '../json.ts';
 import { annotation } from '../names.ts';
 import type { KindRules } from '../stages.ts';
-import { isMapping } from '../template.ts';
 import { formProblems } from './template-form.ts';
 
 export type Checked =

@@ -1,7 +1,7 @@
 /** Whether a pod template can be read and merged as it was meant, whatever it asks for. */
 import { type Problem, printable } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
-import { isMapping, type Json } from '../template.ts';
+import { isMapping, type Json } from '../json.ts';
 
 /** A pod template that the API server knows has a dozen levels. */
 const mostLevels = 100;

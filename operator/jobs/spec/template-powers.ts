@@ -1,9 +1,10 @@
 /** Whether a resource's pod template asks for more than the installation allows. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Problem } from '../../../src/api/index.ts';
+import { isMapping, type Json } from '../json.ts';
 import { workerContainer } from '../objects.ts';
-import { containerRules, isSet, type Power, podRules, type Rule } from '../powers.ts';
-import { isMapping, type Json, merge } from '../template.ts';
+import { containerRules, isSet, type Power, podRules, type Rule } from './powers.ts';
+import { merge } from './template.ts';
 
 const containerLists = ['containers', 'initContainers', 'ephemeralContainers'] as const;
 const appArmorAnnotation = /^container\.apparmor\.security\.beta\.kubernetes\.io\//;

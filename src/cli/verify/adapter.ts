@@ -4,7 +4,7 @@ import type { OpenedArtifact } from '../../artifact/index.ts';
 import { openCheckpoint } from '../../checkpoint/index.ts';
 import { openBundle } from '../../emulator/index.ts';
 import { adapterFile, checkLoraAlone, checkPeftConfig, openAdapter } from '../../plugin/index.ts';
-import type { Found } from './command.ts';
+import type { Found } from './found.ts';
 import { checkValues } from './tensors.ts';
 
 /** What no weight of any model is beyond; with the bundle at hand, changes are measured by its weights. */

@@ -1,6 +1,6 @@
 import { badModel } from '../../api/index.ts';
 import { type Bundle, bundleNames, openBundle } from '../../emulator/index.ts';
-import type { Found } from './command.ts';
+import type { Found } from './found.ts';
 import { checkContents } from './model.ts';
 
 /** An emulator's bundle: exactly the tensors of its plan, and similarities that are some. */

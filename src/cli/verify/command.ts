@@ -5,6 +5,7 @@ import { digestOf, type OpenedArtifact, openArtifact } from '../../artifact/inde
 import { checkAdapter } from './adapter.ts';
 import { checkBundle } from './bundle.ts';
 import { checkFileNames } from './file-names.ts';
+import type { Found } from './found.ts';
 import { checkModel } from './model.ts';
 import { checkTensorFiles } from './tensors.ts';
 
@@ -12,12 +13,6 @@ export interface VerifyFlags {
   emulator?: string;
   digest?: string;
   json?: boolean;
-}
-
-/** What was found of something that is good. */
-export interface Found {
-  tensors: number;
-  detail: string;
 }
 
 interface Verified extends Found {

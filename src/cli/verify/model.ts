@@ -1,5 +1,5 @@
 import { type Model, openModel } from '../../model/index.ts';
-import type { Found } from './command.ts';
+import type { Found } from './found.ts';
 import { checkValues } from './tensors.ts';
 
 /** A whole model: its tensors are those of its config.json, every weight is finite, and its tokenizer is one. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { badSpec, type JsonBounds, listOf, parseJson } from '../../api/index.ts';
 import type { StageEvent } from '../events.ts';
-import type { ResourceIdentity } from '../terminal.ts';
+import type { ResourceIdentity } from '../resource.ts';
 
 /** What crosses NATS: an event, whom it is about, and its place among its publisher's events. */
 export interface EventMessage {

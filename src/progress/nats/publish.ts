@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type ConnectionOptions, Events, headers, type NatsConnection, NatsError } from 'nats';
 import { printable } from '../../api/index.ts';
 import type { StageEvent } from '../events.ts';
-import type { ResourceIdentity } from '../terminal.ts';
+import type { ResourceIdentity } from '../resource.ts';
 import { addressOf, type EventMessage, type Shard, subjectOf } from './message.ts';
 import { EventQueue } from './queue.ts';
 import { codeOf, connectForEver, connectionOptions, type NatsAddress, pause } from './reachability.ts';

@@ -1,5 +1,5 @@
 import type { StageEvent } from '../events.ts';
-import type { ResourceIdentity } from '../terminal.ts';
+import type { ResourceIdentity } from '../resource.ts';
 
 export interface Waiting {
   resource: ResourceIdentity;

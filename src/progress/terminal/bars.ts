@@ -1,7 +1,8 @@
 import progress from 'cli-progress';
 import type { Metric, StageEvent } from '../events.ts';
-import type { FinishedResource, ResourceIdentity, Terminal } from '../terminal.ts';
+import type { ResourceIdentity } from '../resource.ts';
 import { metricsText, outcomeText } from './lines.ts';
+import type { FinishedResource, Terminal } from './terminal.ts';
 import { duration, oneLine, shorten } from './words.ts';
 
 type Outcome = 'running' | 'done' | 'failed';

@@ -1,6 +1,7 @@
 import { printableJson } from '../../api/index.ts';
 import type { Metric, StageEvent } from '../events.ts';
-import type { FinishedResource, ResourceIdentity, Terminal } from '../terminal.ts';
+import type { ResourceIdentity } from '../resource.ts';
+import type { FinishedResource, Terminal } from './terminal.ts';
 import { duration, oneLine } from './words.ts';
 
 const leastMilliseconds = 1000;

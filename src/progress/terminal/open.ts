@@ -1,6 +1,6 @@
-import type { Terminal } from '../terminal.ts';
 import { BarsTerminal } from './bars.ts';
 import { JsonTerminal, LinesTerminal } from './lines.ts';
+import type { Terminal } from './terminal.ts';
 
 export interface TerminalOptions {
   /** One JSON object a line on `out`, for scripts. */

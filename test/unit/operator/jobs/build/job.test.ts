@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { runHashOf } from '../../../../../operator/jobs/build/job.ts';
+import { runHashOf, specHashOf } from '../../../../../operator/jobs/identity.ts';
 import type { JobSettings } from '../../../../../operator/jobs/index.ts';
-import { jobName, specHashOf } from '../../../../../operator/jobs/names.ts';
+import { jobName } from '../../../../../operator/jobs/names.ts';
 import type { Kind } from '../../../../../src/api/index.ts';
 import { completed, digestOf, resource, World } from '../../../../support/unit/operator/fixtures.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ownerReference } from '../../../../../operator/jobs/build/job.ts';
+import { ownerReference } from '../../../../../operator/jobs/identity.ts';
 import {
   type Decision,
   Entrances,

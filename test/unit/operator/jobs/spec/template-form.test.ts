@@ -1,10 +1,11 @@
 /** Templates that are made to be read otherwise than they are merged, or to take long: refused by field, at once. */
 import { describe, expect, it } from 'vitest';
 import { isOwnTemplatesFault } from '../../../../../operator/jobs/execute/refusal.ts';
+import type { Json } from '../../../../../operator/jobs/json.ts';
 import { writesOf } from '../../../../../operator/jobs/outputs.ts';
 import { checkSpec } from '../../../../../operator/jobs/spec/check.ts';
+import { merge } from '../../../../../operator/jobs/spec/template.ts';
 import { withoutHugeTemplate } from '../../../../../operator/jobs/spec/template-form.ts';
-import { type Json, merge } from '../../../../../operator/jobs/template.ts';
 import { ApiError } from '../../../../../operator/runtime/index.ts';
 import { nearestOf } from '../../../../../src/api/problems.ts';
 import { resource, settings, World } from '../../../../support/unit/operator/fixtures.ts';

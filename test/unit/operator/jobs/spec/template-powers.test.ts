@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type Power, powers } from '../../../../../operator/jobs/powers.ts';
+import type { Json } from '../../../../../operator/jobs/json.ts';
+import { type Power, powers } from '../../../../../operator/jobs/spec/powers.ts';
 import { powerProblems } from '../../../../../operator/jobs/spec/template-powers.ts';
-import type { Json } from '../../../../../operator/jobs/template.ts';
 
 const fieldsOf = (template: unknown, installed: Json = {}, allowed: readonly Power[] = []) =>
   powerProblems(template, installed, allowed).map(({ field }) => field);

@@ -1,10 +1,5 @@
-import type { StageEvent } from './events.ts';
-
-/** What names the resource that an event is about. */
-export interface ResourceIdentity {
-  kind: string;
-  metadata: { name: string; namespace?: string | undefined; uid?: string | undefined };
-}
+import type { StageEvent } from '../events.ts';
+import type { ResourceIdentity } from '../resource.ts';
 
 /** A resource that has ended, with what a reader must know of its status. */
 export interface FinishedResource {

@@ -1,6 +1,5 @@
 /** Merges pod templates as the API server's strategic merge does: mappings by field, lists of named things by name. */
-
-export type Json = Record<string, unknown>;
+import { isMapping, type Json } from '../json.ts';
 
 /** The field by which entries of these lists are the same entry; all other lists are replaced as a whole. */
 export const mergeKeys: ReadonlyMap<string, string> = new Map([
@@ -59,6 +58,3 @@ function mergeList(entries: readonly unknown[], key: string, whole: boolean): un
   }
   return result;
 }
-
-export const isMapping = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

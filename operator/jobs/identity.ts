@@ -1,0 +1,33 @@
+/** By what it is told whether something is still the same: a spec, an attempt, what it reads, its queue, its owner. */
+import { fingerprint, hashOfSpec, type Kind } from '../../src/api/index.ts';
+import type { KubeObject } from '../runtime/index.ts';
+import type { Json } from './json.ts';
+import type { Input, Inputs } from './stages.ts';
+
+const hashLength = 10;
+
+/** The part of a spec's hash that is in names and in the status. */
+export const specHashOf = (kind: Kind, uid: string, spec: object): string =>
+  hashOfSpec(kind, uid, spec).slice(0, hashLength);
+
+/** An attempt is another one when its spec, beyond what a running Job can ignore, is another. */
+export function runHashOf({ kind, spec }: KubeObject): string {
+  const { suspend: _, ttlSecondsAfterFinished: __, ...run } = spec as Json;
+  return fingerprint({ kind, run }).slice(0, 16);
+}
+
+export const inputsHashOf = (inputs: Inputs): string => fingerprint(addressesOf(inputs)).slice(0, 16);
+
+/** The inputs as the status and the worker see them: address and digest. */
+export function addressesOf(inputs: Inputs): Partial<Record<keyof Inputs, Input>> {
+  return Object.fromEntries(Object.entries(inputs).map(([name, { uri, digest }]) => [name, { uri, digest }]));
+}
+
+export function ownerReference({ apiVersion, kind, metadata: { name, uid = '' } }: KubeObject) {
+  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
+}
+
+export const queueName = 'kueue.x-k8s.io/queue-name';
+
+/** The queue that a resource asks for; empty where it asks for none. */
+export const queueOf = ({ metadata }: KubeObject): string => metadata.labels?.[queueName] ?? '';

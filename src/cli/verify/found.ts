@@ -1,0 +1,5 @@
+/** What was found of something that is good. */
+export interface Found {
+  tensors: number;
+  detail: string;
+}

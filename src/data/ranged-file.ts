@@ -1,0 +1,27 @@
+import { readSync } from 'node:fs';
+import { openPlain } from './plain-file.ts';
+
+/** A file that is read at offsets. */
+export interface OpenFile {
+  readonly size: number;
+  readonly descriptor: number;
+  /** The bytes from `start` to `end`, or to the file's. */
+  read(start: number, end: number): Uint8Array<ArrayBuffer>;
+}
+
+/** @throws Error where it is no plain file */
+export function openFile(path: string): OpenFile {
+  const { descriptor, size } = openPlain(path);
+  return {
+    size,
+    descriptor,
+    read(start, end) {
+      const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
+      let done = 0;
+      for (let read = 1; read > 0 && done < bytes.length; done += read)
+        read = readSync(descriptor, bytes, done, bytes.length - done, start + done);
+      if (done < bytes.length) throw new Error('was cut off while it was read');
+      return bytes;
+    },
+  };
+}
