@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { runHashOf } from '../../../../../operator/jobs/build/job.ts';
+import { runHashOf } from '../../../../../operator/jobs/identity.ts';
 import { annotation } from '../../../../../operator/jobs/names.ts';
 import type { Pod } from '../../../../../operator/jobs/objects.ts';
 import {
