@@ -120,7 +120,7 @@ test('a store that a release before filled takes events again, and a result of t
   const [first, second] = [await streams.info('OFFSITE'), await streams.info('OFFSITE_RESULTS')];
   expect(first.config).toMatchObject({
     ...{ max_bytes: 16 * 2 ** 20, max_msg_size: 2 ** 20, max_msgs_per_subject: 100 },
-    ...{ duplicate_window: nanos(120_000), subjects: ['offsite.v1.>'], discard: 'old' },
+    ...{ duplicate_window: nanos(100), subjects: ['offsite.v1.>'], discard: 'old' },
   });
   expect(second.config.max_bytes).toBe(8 * 2 ** 20);
   expect((await consumers.info('OFFSITE', durable)).config).toMatchObject(consumerBefore);
@@ -157,7 +157,7 @@ test('settings that an administrator chose stay as they are', async () => {
   await vi.waitFor(() => expect(reports.connected).toBe(true), patience);
   expect((await streams.info('OFFSITE')).config).toMatchObject({
     ...{ max_bytes: 20_000_000, max_msgs_per_subject: 7 },
-    ...{ max_msg_size: 2 ** 20, duplicate_window: nanos(120_000) },
+    ...{ max_msg_size: 2 ** 20, duplicate_window: nanos(100) },
   });
 });
 

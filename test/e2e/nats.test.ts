@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect, headers } from 'nats';
+import { connect, headers, nanos } from 'nats';
 import { afterEach, expect, test, vi } from 'vitest';
 import {
   type EventMessage,
@@ -188,20 +188,24 @@ test('duplicates and disorder on the wire are put right by the watcher', async (
   expect(sequences(messages)).toEqual(upTo(7));
 });
 
-test('the stream keeps an event once that was sent twice with its id', async () => {
+test('a stream that remembers ids for longer keeps an event once that was sent twice', async () => {
   const server = await serve();
-  const { publisher } = publisherTo(server.url);
-  publisher.publish(words, progress(1));
-  await publisher.close(30_000);
+  const first = publisherTo(server.url);
+  first.publisher.publish(words, progress(1));
+  await first.publisher.close(30_000);
   const connection = await connect({ servers: server.url });
   cleanUp.push(() => connection.close());
   const { streams } = await connection.jetstreamManager();
-  const stored = await streams.getMessage('OFFSITE', { seq: 1 });
+  await streams.update('OFFSITE', { duplicate_window: nanos(120_000) });
+  const second = publisherTo(server.url);
+  second.publisher.publish(words, progress(2));
+  await second.publisher.close(30_000);
+  const stored = await streams.getMessage('OFFSITE', { seq: 2 });
   const id = headers();
   id.set('Nats-Msg-Id', stored.header.get('Nats-Msg-Id'));
   const again = await connection.jetstream().publish(stored.subject, stored.data, { headers: id });
   expect(again.duplicate).toBe(true);
-  expect((await streams.info('OFFSITE')).state.messages).toBe(1);
+  expect((await streams.info('OFFSITE')).state.messages).toBe(2);
 });
 
 test('what expired leaves a gap, and the watcher goes on behind it', async () => {

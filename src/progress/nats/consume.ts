@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   AckPolicy,
   type Consumer,
@@ -57,6 +58,9 @@ const consumerSettings = {
 };
 
 /** A short heartbeat: a server that came back without our consumer is noticed within seconds. */
+/** Messages that wait are taken for so long, in ms; then it is the turn of all else: the lease, the API server's events. */
+const longestTurn = 20;
+
 const heartbeat = {
   max_messages: 500,
   expires: 5000,
@@ -237,7 +241,13 @@ async function each(
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {
-    for await (const message of messages) if (!take(message)) break;
+    let turn = performance.now();
+    for await (const message of messages) {
+      if (!take(message)) break;
+      if (performance.now() - turn < longestTurn) continue;
+      await nextTurn();
+      turn = performance.now();
+    }
   } finally {
     signal.removeEventListener('abort', stop);
     await messages.close();

@@ -56,8 +56,8 @@ const eventSchema = z.discriminatedUnion('type', [
   }),
 ]);
 
-/** A server takes messages of up to 64 MiB where it is told to; a result has figures of every layer. */
-const messageBounds: JsonBounds = { bytes: 64 << 20, depth: 64, values: 1 << 20 };
+/** Our streams take no larger one; a result has some figures of every layer, of which no model has more than 1,024. */
+const messageBounds: JsonBounds = { bytes: 1 << 20, depth: 64, values: 1 << 14 };
 
 const messageSchema = z.object({
   publisher: name,

@@ -28,8 +28,9 @@ const bounded = {
   retention: RetentionPolicy.Limits,
   discard: DiscardPolicy.Old,
   max_age: nanos(7 * day),
-  // An id costs memory for so long. Whoever reads knows what came twice by publisher and sequence, too.
-  duplicate_window: nanos(2 * 60_000),
+  // The least that a server takes: an id of up to 64 KiB costs its memory for so long, and any run may send thousands a second.
+  // Whoever reads knows what came twice by publisher and sequence.
+  duplicate_window: nanos(100),
 };
 
 const events = {
