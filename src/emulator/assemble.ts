@@ -15,15 +15,22 @@ import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoin
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { type Model, openModel } from '../model/index.ts';
-import { type BuildInput, type CheckedInput, probeAll, probeKey } from './build.ts';
 import { readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
-import { checkComparable } from './comparable.ts';
-import { doubtsOf } from './doubts.ts';
+import { type ExactShare, exactShare } from './disclosure.ts';
 import { type Evaluation, evaluateEmulator } from './evaluate.ts';
-import { type ExactShare, exactShare } from './leak.ts';
-import { checkKept, makePlan, type Plan, type PlanOptions } from './plan.ts';
-import { adjacentValues, type SimilarityOptions, similarityMatrix } from './similarity.ts';
-import { joinShards, type ProbeKey, pullStates, pushStates, readStates, statesDirectory } from './states.ts';
+import { checkKept, makePlan, type Plan, type PlanOptions } from './plan/plan.ts';
+import { type BuildInput, type CheckedInput, probeAll, probeKey } from './probe/stage.ts';
+import {
+  joinShards,
+  type ProbeKey,
+  pullStates,
+  pushStates,
+  readStates,
+  statesDirectory,
+} from './probe/states.ts';
+import { checkComparable } from './similarity/comparable.ts';
+import { doubtsOf } from './similarity/doubts.ts';
+import { adjacentValues, type SimilarityOptions, similarityMatrix } from './similarity/similarity.ts';
 
 export interface AssembleInput extends BuildInput {
   readonly similarity: SimilarityOptions;

@@ -11,7 +11,7 @@ import {
   type WeightSource,
   weightsOf,
 } from '../model/index.ts';
-import { type Plan, trainsAt } from './plan.ts';
+import { type Plan, trainsAt } from './plan/plan.ts';
 
 export const similarityFile = 'similarity.json';
 const mostLayers = 1024;

@@ -2,16 +2,22 @@ import { metricsOf } from '../api/index.ts';
 import { canonicalJson, inPlace, type Keeper, readKeptJson, sha256, writeWhole } from '../artifact/index.ts';
 import { type Example, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
+import {
+  type Cell,
+  cellOf,
+  holdingLatest,
+  type MetricName,
+  packForModel,
+  type RowLikelihood,
+  rowScores,
+  scoreRows,
+} from '../evaluation/index.ts';
 import { Decoder, type Model, type WeightSource, weightsOf } from '../model/index.ts';
-import { packForModel } from './batches.ts';
-import type { BuildInput } from './build.ts';
 import { emulatorWeights } from './bundle.ts';
-import { type Cell, cellOf, type MetricName, rowScores } from './cells.ts';
-import { keptAbility } from './leak.ts';
-import type { Plan } from './plan.ts';
-import { type RowLikelihood, scoreRows } from './score.ts';
-import { type ProbeKey, statesDirectory } from './states.ts';
-import { holdingLatest } from './stream.ts';
+import { keptAbility } from './disclosure.ts';
+import type { Plan } from './plan/plan.ts';
+import type { BuildInput } from './probe/stage.ts';
+import { type ProbeKey, statesDirectory } from './probe/states.ts';
 
 /** How well full model and emulator do on rows after the probe's, or why that is not known. */
 export type Evaluation =

@@ -1,18 +1,21 @@
 export { type Assembled, type AssembleInput, assemble, bundleNames, checkBundlePlace } from './assemble.ts';
-export * from './batches.ts';
-export { type BuildInput, runProbe, tokenizerDigest } from './build.ts';
-export * from './bundle.ts';
-export * from './cells.ts';
-export * from './cluster.ts';
-export type { Evaluation } from './evaluate.ts';
-export * from './leak.ts';
-export * from './plan.ts';
-export * from './pooling.ts';
-export * from './probe.ts';
-export * from './remove.ts';
-export * from './score.ts';
-export * from './share.ts';
-export * from './similarity.ts';
-export * from './states.ts';
-export * from './stream.ts';
-export * from './transfer.ts';
+export {
+  type Bundle,
+  emulatorWeights,
+  openBundle,
+  readSimilarity,
+  type SimilarityRecord,
+  similarityFile,
+  trainedPosition,
+} from './bundle.ts';
+export { exactShare, keptAbility } from './disclosure.ts';
+export { makePlan, type Plan, type PlanOptions, trainsAt } from './plan/plan.ts';
+export { shareLayers } from './plan/share.ts';
+export { transferLayers } from './plan/transfer.ts';
+export { type Pooling, poolRows } from './probe/pooling.ts';
+export { probe } from './probe/probe.ts';
+export { type BuildInput, runProbe, tokenizerDigest } from './probe/stage.ts';
+export type { ProbeKey } from './probe/states.ts';
+export { adjacentValues, type Metric, type States, similarityMatrix } from './similarity/similarity.ts';
+export { clusterLayers } from './strategies/cluster.ts';
+export { keepMiddles, keepUniform } from './strategies/remove.ts';

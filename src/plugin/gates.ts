@@ -1,4 +1,4 @@
-import type { MetricName } from '../emulator/index.ts';
+import type { MetricName } from '../evaluation/index.ts';
 import type { CellName, CellValues } from './measured.ts';
 
 /** How much a gate lets the better side fall short, in the metric's own unit, by gate name. */

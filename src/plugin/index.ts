@@ -15,4 +15,3 @@ export { exactOf, type MeasuredTask, valuesOf } from './measured.ts';
 export { mergedTensors, savePluggedIn } from './merge.ts';
 export { type PlugOptions, type PlugResult, plug } from './plug.ts';
 export { exportAdapter, sealAdapter } from './seal.ts';
-export { type Difference, pairedBootstrap } from './statistics.ts';

@@ -22,20 +22,21 @@ import {
   writeArtifact,
 } from '../artifact/index.ts';
 import { dataDigest } from '../data/index.ts';
+import { type Bundle, emulatorWeights, openBundle } from '../emulator/index.ts';
+import type { Engine } from '../engine/index.ts';
 import {
-  type Bundle,
   type Cell,
   cellOf,
-  emulatorWeights,
-  openBundle,
+  evaluate,
+  loadTask,
+  pairedBootstrap,
   type RowScore,
-} from '../emulator/index.ts';
-import type { Engine } from '../engine/index.ts';
+  type TaskData,
+} from '../evaluation/index.ts';
 import { Decoder, type Model, type Overlay, openModel, weightsOf } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
 import { type Adapter, adapterFile, openAdapter } from './adapter.ts';
 import { type AnalysisRecord, analyse, KeptWork, summaryOf } from './analysis/index.ts';
-import { evaluate, loadTask, type TaskData } from './evaluate.ts';
 import { checkGates, type GateName, type GateResult } from './gates.ts';
 import {
   type CellName,
@@ -47,7 +48,6 @@ import {
 } from './measured.ts';
 import { mergedTensors, savePluggedIn } from './merge.ts';
 import { roundedAway, roundingOf } from './rounding.ts';
-import { pairedBootstrap } from './statistics.ts';
 
 export interface PlugOptions {
   spec: PlugIn['spec'];

@@ -1,23 +1,16 @@
 import { type DataFormat, metricsOf } from '../api/index.ts';
 import { type Example, type PackedBatch, readRows, tokenize } from '../data/index.ts';
-import { type Cell, cellOf, type MetricName, packForModel, rowScores, scoreRows } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
+import { cellOf, type MetricName, packForModel, rowScores, scoreRows } from '../evaluation/index.ts';
 import type { Decoder, Model } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
+import type { Evaluation } from '../training/index.ts';
 
 /** Validation rows, tokenised and packed once. */
 export interface ValidationData {
   metric: MetricName;
   examples: readonly Example[];
   batches: readonly PackedBatch[];
-}
-
-/** What the emulator is worth on the validation rows after some steps. */
-export interface Evaluation {
-  step: number;
-  /** Mean negative log-likelihood of an answer token. */
-  loss: number;
-  cell: Cell;
 }
 
 /** @throws OffsiteError BadData naming file and row */

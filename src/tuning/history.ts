@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { badModel, listOf } from '../api/index.ts';
 import { readKeptJson, writeWhole } from '../artifact/index.ts';
-import type { TrainingRecord } from './state.ts';
+import type { TrainingRecord } from '../training/index.ts';
 
 const cell = z.object({ value: z.number().nullable(), stderr: z.number().nullable() });
 const historySchema = z.object({

@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openArtifact, sealArtifact, writeArtifact } from '../artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
-import type { Evaluation, ValidationData } from './evaluation.ts';
-import type { TrainingState } from './state.ts';
+import type { Evaluation, TrainingState } from '../training/index.ts';
+import type { ValidationData } from './evaluation.ts';
 
 export interface TuneResult {
   artifact: { digest: string; sizeBytes: number };

@@ -1,7 +1,7 @@
 import type { PackedBatch, Random } from '../data/index.ts';
 import type { Model, Replacement, Slots, Weights } from '../model/index.ts';
+import type { TrainedTensor } from '../training/index.ts';
 import { type AdapterKind, type Change, insertedBy, type Moment } from './adapters/index.ts';
-import type { TrainedTensor } from './state.ts';
 
 /** The weights that a place runs because of its tensors. */
 export interface Form extends Replacement {

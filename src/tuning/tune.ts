@@ -23,15 +23,24 @@ import { type Bundle, emulatorWeights, openBundle, trainedPosition } from '../em
 import type { Engine } from '../engine/index.ts';
 import { Decoder, type Place, withReplaced } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
+import {
+  adamW,
+  clearOthers,
+  clipScale,
+  type Evaluation,
+  globalNorm,
+  gradientStep,
+  learningRateFactor,
+  restoreState,
+  saveState,
+  type TrainingRecord,
+  type TrainingState,
+} from '../training/index.ts';
 import { adapterOf } from './adapters/index.ts';
-import { type Evaluation, evaluate, loadValidation } from './evaluation.ts';
-import { gradientStep } from './gradient-step.ts';
+import { evaluate, loadValidation } from './evaluation.ts';
 import { hasMade, historyOf, restoreRecord, writeHistory } from './history.ts';
-import { adamW, clipScale, globalNorm } from './optimiser.ts';
 import { planTraining, type TrainingPlan } from './plan.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
-import { learningRateFactor } from './schedule.ts';
-import { clearOthers, restoreState, saveState, type TrainingRecord, type TrainingState } from './state.ts';
 import { type TrainedPart, trainedHead, trainedLayer } from './trained.ts';
 
 export interface TuneOptions {

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from 'vitest';
 import { pack, Random } from '../../src/data/index.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { Decoder, openModel, weightsOf, withReplaced } from '../../src/model/index.ts';
-import { gradientStep } from '../../src/tuning/gradient-step.ts';
+import { gradientStep } from '../../src/training/gradient-step.ts';
 import { adapterOf } from '../../src/tuning/index.ts';
 import { trainedLayer } from '../../src/tuning/trained.ts';
 import { relative } from '../support/golden/families/compare.ts';

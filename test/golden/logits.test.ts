@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pack } from '../../src/data/index.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';
-import { gradientStep } from '../../src/tuning/gradient-step.ts';
+import { gradientStep } from '../../src/training/gradient-step.ts';
 import { describedDifference, relative } from '../support/golden/families/compare.ts';
 import { type Described, unpacked } from '../support/golden/families/fixture.ts';
 import { fixture, smollm2 } from '../support/golden/smollm2.ts';

@@ -7,13 +7,13 @@ import {
   makePlan,
   openBundle,
   type Pooling,
-  packForModel,
   probe,
   runProbe,
   type States,
   similarityMatrix,
 } from '../../src/emulator/index.ts';
 import { Engine } from '../../src/engine/index.ts';
+import { packForModel } from '../../src/evaluation/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';
 import { fixture, type ReferencePlan, smollm2, workDirectory, writeRows } from '../support/golden/smollm2.ts';
 import { idsOf } from '../support/tiny/index.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tokenize } from '../../src/data/index.ts';
-import { chosen, packForModel, scoreRows } from '../../src/emulator/index.ts';
 import { Engine } from '../../src/engine/index.ts';
+import { chosen, packForModel, scoreRows } from '../../src/evaluation/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';
 import { fixture, type ReferencePlan, smollm2 } from '../support/golden/smollm2.ts';
 

@@ -1,11 +1,10 @@
 import { type Analysis, OffsiteError } from '../../api/index.ts';
-import { cellOf, rowScores, scoreRows } from '../../emulator/index.ts';
 import type { Engine } from '../../engine/index.ts';
+
+import { cellOf, lossOf, rowScores, scoreRows, type TaskData } from '../../evaluation/index.ts';
 import { Decoder, type Model, type Overlay } from '../../model/index.ts';
 import { type Emit, progressOf } from '../../progress/index.ts';
-import type { TaskData } from '../evaluate.ts';
 import type { KeptWork } from './kept.ts';
-import { lossOf } from './loss.ts';
 import type { AnalysisRecord, Figures } from './record.ts';
 import { depthOf, gridOf, keyOf, type Plugged, type Variant, variantsOf } from './variants.ts';
 import { weightsOfVariant } from './weights.ts';

@@ -1,7 +1,6 @@
 export { analyse } from './analyse.ts';
 export { figuresOf, type Measured, type TaskFigures } from './by-task.ts';
 export { analysisFile, KeptWork, readAnalysis } from './kept.ts';
-export { lossOf } from './loss.ts';
 export { type AnalysisRecord, analysisSchema, type Figures } from './record.ts';
 export { barrierOf, summaryOf } from './summary.ts';
 export { gridOf, keyOf, type Plugged, type Variant, variantsOf } from './variants.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { checkComparable } from '../../../src/emulator/comparable.ts';
-import type { Metric } from '../../../src/emulator/similarity.ts';
+import { checkComparable } from '../../../src/emulator/similarity/comparable.ts';
+import type { Metric } from '../../../src/emulator/similarity/similarity.ts';
 
 const smollm2 = { layers: 30, width: 576 };
 const problem = (samples: number, metric: Metric, memory: number): string => {

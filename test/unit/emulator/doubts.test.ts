@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { doubtsOf } from '../../../src/emulator/doubts.ts';
+import { doubtsOf } from '../../../src/emulator/similarity/doubts.ts';
 
 const rows = (...texts: string[]) => texts.map((text) => ({ text }));
 const good = [

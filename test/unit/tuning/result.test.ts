@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { TrainingRecord } from '../../../src/training/state.ts';
 import type { ValidationData } from '../../../src/tuning/evaluation.ts';
 import { resultOf, type TrainedAdapter, writeAdapter } from '../../../src/tuning/result.ts';
-import type { TrainingRecord } from '../../../src/tuning/state.ts';
 
 let directory: string;
 beforeEach(() => {

@@ -9,9 +9,9 @@ import {
   withReplaced,
 } from '../../../../src/model/index.ts';
 import { mergedTensors } from '../../../../src/plugin/index.ts';
-import { gradientStep } from '../../../../src/tuning/gradient-step.ts';
+import { gradientStep } from '../../../../src/training/gradient-step.ts';
+import { adamW } from '../../../../src/training/optimiser.ts';
 import { type AdapterKind, adapterOf } from '../../../../src/tuning/index.ts';
-import { adamW } from '../../../../src/tuning/optimiser.ts';
 import { type TrainedPart, trainedHead, trainedLayer } from '../../../../src/tuning/trained.ts';
 import { describedDifference, relative, rms } from './compare.ts';
 import { type Fixture, type Tuned, uniform, unpacked } from './fixture.ts';

@@ -1,4 +1,4 @@
-import { sha256 } from '../artifact/index.ts';
+import { sha256 } from '../../artifact/index.ts';
 
 /** Below this share of unlike rows most of a probe set says the same again. */
 const leastUnlike = 0.5;

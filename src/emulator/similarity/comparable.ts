@@ -1,4 +1,4 @@
-import { badSpec } from '../api/index.ts';
+import { badSpec } from '../../api/index.ts';
 import type { Metric } from './similarity.ts';
 
 export interface Compared {

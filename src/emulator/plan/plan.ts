@@ -1,6 +1,6 @@
-import { badSpec } from '../api/index.ts';
-import { clusterLayers } from './cluster.ts';
-import { keepMiddles, keepUniform } from './remove.ts';
+import { badSpec } from '../../api/index.ts';
+import { clusterLayers } from '../strategies/cluster.ts';
+import { keepMiddles, keepUniform } from '../strategies/remove.ts';
 import { nearest, type Sharing, shareLayers } from './share.ts';
 import { type TransferChoice, transferLayers } from './transfer.ts';
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { badModel } from '../api/index.ts';
+import { badModel } from '../../api/index.ts';
 import {
   canonicalJson,
   clearBeside,
@@ -11,10 +11,10 @@ import {
   sealArtifact,
   sha256,
   writeSharedArtifact,
-} from '../artifact/index.ts';
-import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
+} from '../../artifact/index.ts';
+import { encodeFloats, openCheckpoint, writeSafetensors } from '../../checkpoint/index.ts';
+import type { States } from '../similarity/similarity.ts';
 import type { PoolingOptions } from './pooling.ts';
-import type { States } from './similarity.ts';
 
 /** All that pooled states depend on; its digest is their address, so that another K, strategy or sharing reuses them. */
 export interface ProbeKey extends Required<PoolingOptions> {

@@ -1,4 +1,4 @@
-import { badData, badModel } from '../api/index.ts';
+import { badData, badModel } from '../../api/index.ts';
 
 /** Pooled states of one layer: `samples` rows of `width` numbers, row-major. */
 export interface States {

@@ -1,5 +1,5 @@
-import type { Example } from '../../data/index.ts';
-import type { RowLikelihood } from '../../emulator/index.ts';
+import type { Example } from '../data/index.ts';
+import type { RowLikelihood } from './score.ts';
 
 /**
  * The mean negative log-likelihood of the answers' tokens, in nats; of text, of every token but the first. Where several

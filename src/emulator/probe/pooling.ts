@@ -1,4 +1,4 @@
-import { badData } from '../api/index.ts';
+import { badData } from '../../api/index.ts';
 
 export type Pooling = 'mean' | 'meanWeighted' | 'last' | 'first' | 'max' | 'min';
 

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { StageEvent } from '../../../src/progress/index.ts';
-import { restoreState, saveState, type TrainingState } from '../../../src/tuning/state.ts';
+import { restoreState, saveState, type TrainingState } from '../../../src/training/state.ts';
 
 let directory: string;
 beforeEach(() => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { adamW, clipScale, globalNorm } from '../../../src/tuning/optimiser.ts';
-import { learningRateFactor } from '../../../src/tuning/schedule.ts';
+import { adamW, clipScale, globalNorm } from '../../../src/training/optimiser.ts';
+import { learningRateFactor } from '../../../src/training/schedule.ts';
 
 /** AdamW for one weight in float64, as arXiv 1711.05101 writes it (algorithm 2), with the schedule's factor in the rate. */
 function formula(

@@ -1,4 +1,4 @@
-import { badSpec } from '../api/index.ts';
+import { badSpec } from '../../api/index.ts';
 
 /** How many transfer layers, spread over the kept ones, or which. */
 export type TransferChoice = { readonly count: number } | { readonly layers: readonly number[] };

@@ -4,8 +4,8 @@ import { basename, dirname, join } from 'node:path';
 import { canonicalJson, fileDigest, readKeptJson, sha256 } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import type { Cursor } from '../data/index.ts';
+import type { Cell } from '../evaluation/index.ts';
 import type { Emit } from '../progress/index.ts';
-import type { Evaluation } from './evaluation.ts';
 import type { Moments } from './optimiser.ts';
 
 /** A trained tensor with its optimiser state; `best` are its values at the best step so far. */
@@ -15,6 +15,14 @@ export interface TrainedTensor extends Moments {
   shape: readonly number[];
   values: Float32Array;
   best: Float32Array;
+}
+
+/** What the model is worth on the validation rows after some steps. */
+export interface Evaluation {
+  step: number;
+  /** Mean negative log-likelihood of an answer token. */
+  loss: number;
+  cell: Cell;
 }
 
 export interface TrainingRecord {

@@ -1,4 +1,4 @@
-import { cellOf, type MetricName, type RowScore } from '../emulator/index.ts';
+import { cellOf, type MetricName, type RowScore } from './cells.ts';
 
 /** A difference between two cells on the same rows. */
 export interface Difference {

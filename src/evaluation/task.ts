@@ -1,9 +1,11 @@
 import { type DataFormat, metricsOf } from '../api/index.ts';
 import { type Example, type PackedBatch, readRows, tokenize } from '../data/index.ts';
-import { type MetricName, packForModel, type RowScore, rowScores, scoreRows } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import type { Decoder, Model } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
+import { packForModel } from './batches.ts';
+import { type MetricName, type RowScore, rowScores } from './cells.ts';
+import { scoreRows } from './score.ts';
 
 /** Rows to be scored, tokenised and packed once for every cell. */
 export interface TaskData {

@@ -1,4 +1,4 @@
-import type { MetricName } from './cells.ts';
+import type { MetricName } from '../evaluation/index.ts';
 
 /** How much of the full model a bundle gives away, as shares from 0 to 1. */
 export interface ExactShare {

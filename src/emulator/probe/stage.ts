@@ -1,15 +1,15 @@
-import { badModel, type DataFormat } from '../api/index.ts';
-import { CheckedFiles, digestOf, inPlace, type Keeper, sha256 } from '../artifact/index.ts';
-import { dataDigest, type Example, readRows, tokenize } from '../data/index.ts';
-import type { Engine } from '../engine/index.ts';
-import { Decoder, type Model, openModel, weightsOf } from '../model/index.ts';
-import type { Emit } from '../progress/index.ts';
-import { packForModel } from './batches.ts';
-import { checkComparable } from './comparable.ts';
-import { checkKept } from './plan.ts';
+import { badModel, type DataFormat } from '../../api/index.ts';
+import { CheckedFiles, digestOf, inPlace, type Keeper, sha256 } from '../../artifact/index.ts';
+import { dataDigest, type Example, readRows, tokenize } from '../../data/index.ts';
+import type { Engine } from '../../engine/index.ts';
+import { holdingLatest, packForModel } from '../../evaluation/index.ts';
+import { Decoder, type Model, openModel, weightsOf } from '../../model/index.ts';
+import type { Emit } from '../../progress/index.ts';
+import { checkKept } from '../plan/plan.ts';
+import { checkComparable } from '../similarity/comparable.ts';
+import type { SimilarityOptions } from '../similarity/similarity.ts';
 import type { Pooling } from './pooling.ts';
 import { probe } from './probe.ts';
-import type { SimilarityOptions } from './similarity.ts';
 import {
   hasShard,
   joinShards,
@@ -23,7 +23,6 @@ import {
   statesDirectory,
   writeShard,
 } from './states.ts';
-import { holdingLatest } from './stream.ts';
 
 /** What probing and assembling of one emulator have in common. */
 export interface BuildInput {

@@ -1,0 +1,70 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { pairedBootstrap, type RowScore } from '../../../src/evaluation/index.ts';
+
+const rows = (values: readonly number[], weight = 1): RowScore[] =>
+  values.map((value, row) => ({ row, value, weight }));
+const bits = fc.array(fc.constantFrom(0, 1), { minLength: 2, maxLength: 60 });
+
+describe('pairedBootstrap', () => {
+  test('of a cell with itself is no difference at all', () => {
+    fc.assert(
+      fc.property(bits, (values) => {
+        const { value, stderr, interval, pValue } = pairedBootstrap(rows(values), rows(values), 'acc', {
+          resamples: 50,
+        });
+        expect({ value, stderr, interval, pValue }).toEqual({
+          value: 0,
+          stderr: 0,
+          interval: [0, 0],
+          pValue: 1,
+        });
+      }),
+    );
+  });
+
+  test('turned round is the negative', () => {
+    fc.assert(
+      fc.property(bits, (values) => {
+        const [a, b] = [rows(values), rows(values.toReversed())];
+        const [there, back] = [
+          pairedBootstrap(a, b, 'acc', { resamples: 50 }),
+          pairedBootstrap(b, a, 'acc', { resamples: 50 }),
+        ];
+        expect(back.value).toBeCloseTo(-there.value, 12);
+        expect(back.stderr).toBeCloseTo(there.stderr, 12);
+      }),
+    );
+  });
+
+  test('its standard error is that of the mean of the paired differences', () => {
+    const a = Array.from({ length: 400 }, (_, i) => Number(i % 4 !== 0));
+    const b = Array.from({ length: 400 }, (_, i) => Number(i % 2 === 0));
+    const differences = a.map((value, i) => value - b[i]!);
+    const mean = differences.reduce((x, y) => x + y, 0) / 400;
+    const expected = Math.sqrt(differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / 400 / 400);
+    const { value, stderr, interval, pValue } = pairedBootstrap(rows(a), rows(b), 'acc', { resamples: 4000 });
+    expect(value).toBeCloseTo(mean, 12);
+    expect(Math.abs(stderr - expected) / expected).toBeLessThan(0.05);
+    expect(interval[0]).toBeCloseTo(mean - 1.96 * expected, 1);
+    expect(interval[1]).toBeCloseTo(mean + 1.96 * expected, 1);
+    expect(pValue).toBeLessThan(0.01);
+  });
+
+  test('is stopped between two resamples', () => {
+    let calls = 0;
+    const beforeEach = () => {
+      if (++calls > 3) throw new Error('stopped');
+    };
+    expect(() => pairedBootstrap(rows([1, 0]), rows([0, 1]), 'acc', { beforeEach })).toThrow('stopped');
+    expect(calls).toBe(4);
+  });
+
+  test('perplexities are differences of exp of the mean over tokens; equal seeds give equal figures', () => {
+    const [a, b] = [rows([10, 30], 10), rows([20, 20], 10)];
+    const first = pairedBootstrap(a, b, 'perplexity', { resamples: 200, seed: 5 });
+    expect(first.value).toBeCloseTo(0, 12);
+    expect(pairedBootstrap(a, b, 'perplexity', { resamples: 200, seed: 5 })).toEqual(first);
+    expect(pairedBootstrap(a, b, 'perplexity', { resamples: 200, seed: 6 }).stderr).not.toBe(first.stderr);
+  });
+});
