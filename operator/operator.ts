@@ -39,6 +39,7 @@ import type { Run } from './progress/index.ts';
 import {
   type ApiClient,
   ApiError,
+  type Because,
   Controller,
   type EventRecorder,
   type KubeObject,
@@ -151,8 +152,8 @@ export class Operator {
     return [...Object.values(resources), jobs, pods];
   }
 
-  #enqueue(kind: Kind, key: string): void {
-    if (this.#leading) this.#controllers[kind].enqueue(key);
+  #enqueue(kind: Kind, key: string, because?: Because): void {
+    if (this.#leading) this.#controllers[kind].enqueue(key, because);
   }
 
   /** A fault that is ours, not the API server's, is told on the resource: its status stays as it was, and nothing says why. */
@@ -279,7 +280,7 @@ export class Operator {
 
   #enqueueAll(): void {
     for (const kind of allKinds) {
-      for (const object of this.#caches.resources[kind].list()) this.#enqueue(kind, keyOf(object));
+      for (const object of this.#caches.resources[kind].list()) this.#enqueue(kind, keyOf(object), 'listed');
     }
   }
 

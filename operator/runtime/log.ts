@@ -1,4 +1,5 @@
-import { pino } from 'pino';
+import { type DestinationStream, pino } from 'pino';
+import { presentReconcile } from './reconcile.ts';
 
 /** The part of a pino logger that the runtime uses. */
 export interface Log {
@@ -8,8 +9,11 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
-/** The operator's log: JSON lines on standard output; LOG_LEVEL sets the level (info). */
-export const operatorLog = pino({ level: process.env['LOG_LEVEL'] ?? 'info' });
+/** JSON lines, standard output by default; LOG_LEVEL sets the level (info). Each line of a reconcile has its id, controller and key. */
+export const logTo = (destination?: DestinationStream) =>
+  pino({ level: process.env['LOG_LEVEL'] ?? 'info', mixin: presentReconcile }, destination);
+
+export const operatorLog = logTo();
 
 /** What a log line says of an error: never a request's body or headers. */
 export const toldOf = (error: unknown): { error: string; code?: number; reason?: string } => {

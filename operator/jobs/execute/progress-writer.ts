@@ -3,6 +3,7 @@ import { apiVersion, type Kind, kinds, type Progress } from '../../../src/api/in
 import {
   type ApiClient,
   ApiError,
+  backoffAfter,
   isConflict,
   isNotFound,
   type Log,
@@ -12,6 +13,7 @@ import {
   toldOf,
 } from '../../runtime/index.ts';
 import type { Reports } from '../reports.ts';
+import { isRefusal } from './refusal.ts';
 
 export const progressManager = 'offsite-progress';
 
@@ -45,6 +47,8 @@ interface Due {
 }
 
 const defaults = { each: 2000, perSecond: 20 } as const;
+/** Between two tries of what the API server refuses for good: a right may be given later, a newer value be taken. */
+const longestPause = 300_000;
 
 export class ProgressWriter {
   readonly #options: ProgressWriterOptions;
@@ -53,6 +57,8 @@ export class ProgressWriter {
   /** What is to be written, in the order in which it was marked, by uid; with the time from which it may be. */
   readonly #due = new Map<string, Due>();
   readonly #written = new Map<string, number>();
+  /** By uid: refusals in a row, and until when (performance.now()) nothing is tried after the last. */
+  readonly #refused = new Map<string, { times: number; until: number }>();
   #wake = () => {};
 
   constructor(options: ProgressWriterOptions) {
@@ -65,20 +71,21 @@ export class ProgressWriter {
   /** There is something new about this resource. Marks between two writes become one. */
   mark(subject: Subject): void {
     if (this.#due.has(subject.uid)) return;
-    const from = (this.#written.get(subject.uid) ?? Number.NEGATIVE_INFINITY) + this.#each;
-    this.#due.set(subject.uid, { subject, from: Math.max(from, performance.now()) });
+    this.#due.set(subject.uid, { subject, from: this.#earliestFor(subject.uid) });
     this.#wake();
   }
 
   /** Another attempt begins: what an earlier one reported is no longer progress. */
   clear(subject: Subject): void {
-    this.#due.set(subject.uid, { subject, from: performance.now(), clear: true });
+    const { until = 0 } = this.#refused.get(subject.uid) ?? {};
+    this.#due.set(subject.uid, { subject, from: Math.max(until, performance.now()), clear: true });
     this.#wake();
   }
 
   forget(uid: string): void {
     this.#due.delete(uid);
     this.#written.delete(uid);
+    this.#refused.delete(uid);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -101,6 +108,11 @@ export class ProgressWriter {
   /** Milliseconds between two writes about one resource. */
   get #each(): number {
     return this.#options.eachMilliseconds ?? defaults.each;
+  }
+
+  #earliestFor(uid: string): number {
+    const written = this.#written.get(uid) ?? Number.NEGATIVE_INFINITY;
+    return Math.max(written + this.#each, this.#refused.get(uid)?.until ?? 0, performance.now());
   }
 
   #earliest(): Due | undefined {
@@ -136,20 +148,33 @@ export class ProgressWriter {
     const body = { apiVersion, kind, metadata: { name, namespace, uid }, status };
     try {
       await client.applyStatus(typeOf(kind as Kind), body, { fieldManager: progressManager, force: true });
+      this.#refused.delete(uid);
       wrote?.(kind);
     } catch (error) {
       if (isNotFound(error) || isConflict(error)) this.forget(uid);
       else if (error instanceof ApiError) {
         this.#log.warn({ kind, namespace, name, ...toldOf(error) }, 'progress was not written');
+        if (isRefusal(error)) this.#refuse(uid);
+        else this.#refused.delete(uid);
         this.#tryAgain(due);
       } else throw error;
     }
   }
 
-  /** Unless there is something newer to write by now. */
+  /** The same is refused again, and again: each time the pause is twice as long. */
+  #refuse(uid: string): void {
+    const times = (this.#refused.get(uid)?.times ?? 0) + 1;
+    const pause = backoffAfter(times, { first: this.#each, longest: longestPause });
+    this.#refused.set(uid, { times, until: performance.now() + pause });
+  }
+
+  /** What is newer by now is written in its place; where the last was refused, as late. */
   #tryAgain(due: Due): void {
-    if (this.#due.has(due.subject.uid)) return;
-    this.#due.set(due.subject.uid, { ...due, from: performance.now() + this.#each });
+    const { uid } = due.subject;
+    const until = this.#refused.get(uid)?.until;
+    const newer = this.#due.get(uid);
+    if (newer === undefined) this.#due.set(uid, { ...due, from: until ?? performance.now() + this.#each });
+    else if (until !== undefined) this.#due.set(uid, { ...newer, from: Math.max(until, newer.from) });
   }
 }
 

@@ -2,7 +2,8 @@ import { ApiError, isConflict } from '../api/api-error.ts';
 import { backoffAfter } from '../backoff.ts';
 import { type Log, operatorLog, toldOf } from '../log.ts';
 import type { RuntimeMetrics } from '../metrics.ts';
-import { WorkQueue } from './work-queue.ts';
+import { inReconcile } from '../reconcile.ts';
+import { type Because, WorkQueue } from './work-queue.ts';
 
 export interface Outcome {
   /** Look at this key again after so long, though nothing may have changed. */
@@ -43,9 +44,9 @@ export class Controller {
     this.#queue = new WorkQueue((milliseconds) => seconds?.observe(milliseconds / 1000));
   }
 
-  /** Keys may come before `run`; they wait. */
-  enqueue(key: string): void {
-    this.#queue.add(key);
+  /** Keys may come before `run`; they wait. Those that are only listed stand behind those that have changed. */
+  enqueue(key: string, because: Because = 'changed'): void {
+    this.#queue.add(key, because);
     this.#gauge();
   }
 
@@ -68,7 +69,7 @@ export class Controller {
     for (let key = await this.#queue.take(); key !== undefined; key = await this.#queue.take()) {
       this.#gauge();
       const start = performance.now();
-      const result = await this.#flight(key);
+      const result = await inReconcile({ controller: this.#options.name, key }, () => this.#flight(key));
       this.#queue.done(key);
       this.#gauge();
       const { metrics, name } = this.#options;

@@ -9,6 +9,7 @@ import { type Log, operatorLog, toldOf } from '../log.ts';
 import type { RuntimeMetrics } from '../metrics.ts';
 import { pause } from '../pause.ts';
 import { RateLimit } from '../rate-limit.ts';
+import { laterInReconcile } from '../reconcile.ts';
 
 export type EventType = 'Normal' | 'Warning';
 
@@ -35,6 +36,8 @@ interface Told {
   written: number;
   lastObserved: Date;
   queued: boolean;
+  /** Events are written one after the other, whichever reconcile told them: this runs as part of the one that told it. */
+  within: <T>(work: () => T) => T;
 }
 
 /** The API server keeps events for an hour; after that a repetition is a new event. */
@@ -89,6 +92,7 @@ export class EventRecorder {
       written: 0,
       lastObserved: now,
       queued: true,
+      within: laterInReconcile(),
     };
     remember(this.#told, key, told);
     this.#enqueue(told);
@@ -126,6 +130,7 @@ export class EventRecorder {
   #repeat(told: Told, now: Date): void {
     told.count += 1;
     told.lastObserved = now;
+    told.within = laterInReconcile();
     this.#count('repeated');
     if (told.queued) return;
     told.queued = true;
@@ -147,16 +152,20 @@ export class EventRecorder {
   async #writeAll(): Promise<void> {
     for (let told = this.#queue.shift(); told !== undefined; told = this.#queue.shift()) {
       told.queued = false;
-      try {
-        await this.#write(told);
-        this.#count('written');
-      } catch (error) {
-        this.#count('failed');
-        // The namespace may be ending, or the rights be missing: events are only told.
-        this.#log.debug({ event: told.object.metadata.name, ...toldOf(error) }, 'an event was not written');
-      }
+      await told.within(() => this.#writeOrLog(told));
     }
     this.#writing = undefined;
+  }
+
+  async #writeOrLog(told: Told): Promise<void> {
+    try {
+      await this.#write(told);
+      this.#count('written');
+    } catch (error) {
+      this.#count('failed');
+      // The namespace may be ending, or the rights be missing: events are only told.
+      this.#log.debug({ event: told.object.metadata.name, ...toldOf(error) }, 'an event was not written');
+    }
   }
 
   async #write(told: Told): Promise<void> {

@@ -1,16 +1,24 @@
 /** Longer waits than a timer can count are cut; looking too early does no harm. */
 const longestWaitMilliseconds = 24 * 3600 * 1000;
 
+/** Why a key comes: something has changed, or all keys are gone through. */
+export type Because = 'changed' | 'listed';
+
+/** Of so many keys that are taken while both wait, one is a listed one: whatever changes, those come to their turn. */
+const listedShare = 8;
+
 /**
  * Keys to be worked on, each at most once in the queue and at most once in work. A key that is added while it is in work
- * comes back when that is done. Order is first come, first served.
+ * comes back when that is done. Order is first come, first served, where listed keys stand behind those that have changed.
  */
 export class WorkQueue {
   /** Waiting keys and when they came (performance.now()). */
-  readonly #ready = new Map<string, number>();
+  readonly #ready: Readonly<Record<Because, Map<string, number>>> = { changed: new Map(), listed: new Map() };
+  /** How many were taken since a listed one, while such waited. */
+  #passedOver = 0;
   readonly #inWork = new Set<string>();
   /** Keys added while in work. */
-  readonly #again = new Set<string>();
+  readonly #again = new Map<string, Because>();
   readonly #delayed = new Map<string, { due: number; timer: NodeJS.Timeout }>();
   readonly #takers: ((key: string | undefined) => void)[] = [];
   readonly #waited: (milliseconds: number) => void;
@@ -23,20 +31,23 @@ export class WorkQueue {
 
   /** Keys that could be taken now. */
   get length(): number {
-    return this.#ready.size;
+    return this.#ready.changed.size + this.#ready.listed.size;
   }
 
   get inWork(): number {
     return this.#inWork.size;
   }
 
-  add(key: string): void {
-    if (this.#closed || this.#ready.has(key)) return;
+  add(key: string, because: Because = 'changed'): void {
+    if (this.#closed || this.#ready.changed.has(key)) return;
     if (this.#inWork.has(key)) {
-      this.#again.add(key);
+      if (because === 'changed' || !this.#again.has(key)) this.#again.set(key, because);
       return;
     }
-    this.#ready.set(key, performance.now());
+    const since = this.#ready.listed.get(key);
+    if (since !== undefined && because === 'listed') return;
+    this.#ready.listed.delete(key);
+    this.#ready[because].set(key, since ?? performance.now());
     this.#hand();
   }
 
@@ -70,7 +81,9 @@ export class WorkQueue {
 
   done(key: string): void {
     this.#inWork.delete(key);
-    if (this.#again.delete(key)) this.add(key);
+    const because = this.#again.get(key);
+    this.#again.delete(key);
+    if (because !== undefined) this.add(key, because);
   }
 
   /** No more keys, now or later; what is in work stays so until `done`. */
@@ -78,18 +91,28 @@ export class WorkQueue {
     this.#closed = true;
     for (const { timer } of this.#delayed.values()) clearTimeout(timer);
     this.#delayed.clear();
-    this.#ready.clear();
+    this.#ready.changed.clear();
+    this.#ready.listed.clear();
     this.#again.clear();
     for (const taker of this.#takers.splice(0)) taker(undefined);
   }
 
   #hand(): void {
-    while (this.#takers.length > 0 && this.#ready.size > 0) {
-      const [key, since] = this.#ready.entries().next().value!;
-      this.#ready.delete(key);
+    while (this.#takers.length > 0 && this.length > 0) {
+      const ready = this.#ready[this.#next()];
+      const [key, since] = ready.entries().next().value!;
+      ready.delete(key);
       this.#inWork.add(key);
       this.#waited(performance.now() - since);
       this.#takers.shift()!(key);
     }
+  }
+
+  #next(): Because {
+    const { changed, listed } = this.#ready;
+    const isTheirTurn = changed.size === 0 || this.#passedOver >= listedShare - 1;
+    const next = listed.size > 0 && isTheirTurn ? 'listed' : 'changed';
+    this.#passedOver = next === 'listed' || listed.size === 0 ? 0 : this.#passedOver + 1;
+    return next;
   }
 }

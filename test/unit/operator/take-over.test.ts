@@ -16,10 +16,20 @@ beforeEach(() => {
 });
 afterEach(() => ending.abort());
 
-/** An API server that lists these objects, says nothing of what changes, and notes what it is asked. */
+interface Change {
+  readonly object: KubeObject;
+  readonly heard: () => void;
+}
+
+/** An API server that lists these objects, says of changes only what it is told to, and notes what it is asked. */
 class ListedApi {
   objects: readonly KubeObject[] = [];
   readonly asked: string[] = [];
+  /** Names in the order in which their status was written. */
+  readonly named: string[] = [];
+  /** Held back until it resolves: every status write. */
+  writable = Promise.resolve();
+  readonly #watches = new Map<string, (change: Change) => void>();
   readonly client = {
     now: Date.now,
     list: async ({ kind }: ResourceType) => {
@@ -27,10 +37,10 @@ class ListedApi {
       const items = structuredClone(this.objects.filter((object) => object.kind === kind));
       return { items, metadata: { resourceVersion: '1' } };
     },
-    async *watch(_: ResourceType, { signal }: { signal: AbortSignal }) {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve));
-    },
+    watch: (type: ResourceType, { signal }: { signal: AbortSignal }) => this.#watch(type, signal),
     applyStatus: async ({ kind }: ResourceType, { metadata, ...object }: KubeObject) => {
+      await this.writable;
+      this.named.push(metadata.name);
       this.asked.push(`write ${kind}`);
       return { ...object, metadata: { ...metadata, resourceVersion: '2' } };
     },
@@ -39,6 +49,26 @@ class ListedApi {
       return { ...object, metadata: { ...object.metadata, uid: 'made' } };
     },
   } as unknown as ApiClient;
+
+  /** Somebody changes this object, which is listed. @returns when the operator has heard of it */
+  change(object: KubeObject): Promise<void> {
+    const heard = Promise.withResolvers<void>();
+    this.#watches.get(object.kind)?.({ object, heard: heard.resolve });
+    return heard.promise;
+  }
+
+  async *#watch({ kind }: ResourceType, signal: AbortSignal) {
+    const ended = new Promise<undefined>((resolve) =>
+      signal.addEventListener('abort', () => resolve(undefined)),
+    );
+    for (;;) {
+      const next = new Promise<Change>((resolve) => this.#watches.set(kind, resolve));
+      const change = await Promise.race([next, ended]);
+      if (change === undefined) return;
+      yield { type: 'MODIFIED', object: change.object };
+      change.heard();
+    }
+  }
 
   get writes(): string[] {
     return this.asked.filter((request) => request.startsWith('write'));
@@ -72,6 +102,28 @@ it('queues nothing while it waits, and all at once when it leads', async () => {
   void operator.lead(ending.signal);
   await vi.waitFor(async () => expect(await of('reconciles')).toBeGreaterThanOrEqual(3), 10_000);
   expect(api.writes).toContain('write Job');
+});
+
+it('works on what somebody changes before what it only lists', async () => {
+  const api = new ListedApi();
+  const builds = Array.from({ length: 40 }, (_, i) => {
+    const build = resource('EmulatorBuild');
+    const [name, uri] = [`build-${i}`, `pvc://artifacts/${i}`];
+    Object.assign(build.metadata, { name, uid: name });
+    return { ...build, spec: { ...(build['spec'] as object), output: { uri } } };
+  });
+  api.objects = builds;
+  const { operator, of } = await following(api);
+  const held = Promise.withResolvers<void>();
+  api.writable = held.promise;
+  void operator.lead(ending.signal);
+  await vi.waitFor(async () => expect(await of('queueLength')).toBe(38), 10_000);
+  const changed = structuredClone(builds[39]!);
+  Object.assign(changed.metadata, { resourceVersion: '9', generation: 2 });
+  await api.change(changed);
+  held.resolve();
+  await vi.waitFor(() => expect(api.named).toContain('build-30'), 10_000);
+  expect(api.named.indexOf('build-39')).toBeLessThan(6);
 });
 
 it('lists once, fresh, before it writes: what the leader before made last is not made again', async () => {

@@ -7,10 +7,12 @@ afterEach(() => void vi.useRealTimers());
 function setUp(options: { perSecond?: number; fail?: ApiError } = {}) {
   vi.useFakeTimers();
   const writes: { at: number; name: string; progress: unknown }[] = [];
+  const tries: number[] = [];
   const progress = new Map<string, { progressPercentage: number }>();
   const writer = new ProgressWriter({
     client: {
       applyStatus: async (_: unknown, { metadata, ...body }: KubeObject) => {
+        tries.push(performance.now());
         if (options.fail) throw options.fail;
         const { progress: written } = body['status'] as { progress?: { progressPercentage: number } };
         writes.push({ at: performance.now(), name: metadata.name, progress: written?.progressPercentage });
@@ -35,7 +37,7 @@ function setUp(options: { perSecond?: number; fail?: ApiError } = {}) {
     await vi.advanceTimersByTimeAsync(1000);
     await running;
   };
-  return { writes, writer, report, subject, end };
+  return { writes, tries, writer, report, subject, end };
 }
 
 it('writes the first report at once, then the latest every two seconds', async () => {
@@ -98,6 +100,47 @@ it('writes later what a server did not take, the newest of it, and takes away wh
   delete options.fail;
   await vi.advanceTimersByTimeAsync(5000);
   expect(writes.map(({ progress }) => progress)).toEqual([2, undefined]);
+  await end();
+});
+
+it.each([
+  ['a right that is missing', 403, 'Forbidden'],
+  ['a status that is wrong', 422, 'Invalid'],
+])(
+  'tries what is refused for good more and more seldom, and the newest of it at once where that is taken again: %s',
+  async (_, status, reason) => {
+    const options: { fail?: ApiError } = { fail: new ApiError('no', { status, reason }) };
+    const { writes, tries, report, end } = setUp(options);
+    for (let second = 0; second < 3600; second++) {
+      report('words', second % 100);
+      if (second % 100 === 0) report('refused, too', 1);
+      await vi.advanceTimersByTimeAsync(1000);
+    }
+    // 2, 4, 8, ... s, then every 5 minutes, of each of the two; 1,800 before.
+    expect(tries.length).toBeLessThanOrEqual(2 * 25);
+    const late = tries.slice(-2).map((at) => tries.at(-1)! - at);
+    expect(Math.max(...late)).toBeLessThanOrEqual(300_000);
+    delete options.fail;
+    await vi.advanceTimersByTimeAsync(300_000);
+    expect(writes.filter(({ name }) => name === 'words').map(({ progress }) => progress)).toEqual([99]);
+    report('words', 7);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(writes.at(-1)?.progress).toBe(7);
+    await end();
+  },
+);
+
+it('takes progress away as late as it may write where it was refused', async () => {
+  const options: { fail?: ApiError } = { fail: new ApiError('no', { status: 403, reason: 'Forbidden' }) };
+  const { tries, writer, report, subject, end } = setUp(options);
+  report('words', 1);
+  await vi.advanceTimersByTimeAsync(10_000);
+  const { length } = tries;
+  for (let i = 0; i < 50; i++) {
+    writer.clear(subject('words'));
+    await vi.advanceTimersByTimeAsync(10);
+  }
+  expect(tries.length).toBeLessThanOrEqual(length + 1);
   await end();
 });
 

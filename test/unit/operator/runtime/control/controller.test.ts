@@ -1,5 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ApiError, Controller, type Outcome, RuntimeMetrics } from '../../../../../operator/runtime/index.ts';
+import {
+  ApiError,
+  Controller,
+  EventRecorder,
+  logTo,
+  type Outcome,
+  RuntimeMetrics,
+} from '../../../../../operator/runtime/index.ts';
 
 const quiet = { debug: vi.fn(), info: vi.fn(), warn: vi.fn(), error: vi.fn() };
 let stop: AbortController;
@@ -94,6 +101,49 @@ describe('a controller', () => {
     expect(reconcile).toHaveBeenCalledTimes(3);
     expect(quiet.warn).toHaveBeenCalledTimes(1);
     expect(quiet.debug).toHaveBeenCalledTimes(1);
+  });
+
+  it('gives every log line of a reconcile its id, also of the events that it tells, and others none', async () => {
+    const lines: Record<string, unknown>[] = [];
+    vi.stubEnv('LOG_LEVEL', 'debug');
+    const log = logTo({ write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) });
+    vi.unstubAllEnvs();
+    const client = { create: () => Promise.reject(new Error('no events here')) };
+    const told = { log, reportingController: 'test', reportingInstance: 'test' };
+    const recorder = new EventRecorder({ client: client as never, ...told });
+    const event = (name: string) =>
+      recorder.event({ apiVersion: 'v1', kind: 'Pod', metadata: { name } }, 'Normal', 'Told', name);
+    const reconcile = async (key: string) => {
+      event(key);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      log.info({}, 'in the middle');
+      throw new Error('broken');
+    };
+    const controller = new Controller({ name: 'test', concurrency: 2, reconcile, log });
+    void controller.run(stop.signal);
+    event('outside');
+    for (const key of ['a', 'b']) controller.enqueue(key);
+    await pass(150);
+    log.info({}, 'outside');
+    const of = (key: string) => lines.filter((line) => line['key'] === key);
+    const ids = ['a', 'b'].map((key) => new Set(of(key).map(({ reconcileId }) => reconcileId)));
+    for (const key of ['a', 'b']) {
+      expect(of(key).map(({ msg }) => msg)).toEqual([
+        'an event was not written',
+        'in the middle',
+        'reconcile failed; trying again',
+      ]);
+      expect(of(key)[0]?.['event']).toMatch(new RegExp(`^${key}\\.`));
+      expect(new Set(of(key).map(({ controller }) => controller))).toEqual(new Set(['test']));
+    }
+    expect(ids.map(({ size }) => size)).toEqual([1, 1]);
+    expect([...ids[0]!][0]).toMatch(/^[0-9a-f-]{36}$/);
+    expect([...ids[0]!][0]).not.toBe([...ids[1]!][0]);
+    const outside = lines.filter((line) => line['reconcileId'] === undefined);
+    expect(outside.map(({ msg }) => msg)).toEqual(['an event was not written', 'outside']);
+    const first = of('a')[0]?.['reconcileId'];
+    await pass(500);
+    expect(of('a').at(-1)?.['reconcileId']).not.toBe(first);
   });
 
   it('looks again when the reconcile asks for it, and earlier when something changes', async () => {

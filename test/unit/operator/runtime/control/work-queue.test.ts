@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { WorkQueue } from '../../../../../operator/runtime/index.ts';
+import { type Because, WorkQueue } from '../../../../../operator/runtime/index.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -11,6 +11,46 @@ describe('a work queue', () => {
     for (const key of ['a', 'b', 'a', 'c', 'b']) queue.add(key);
     expect([await queue.take(), await queue.take(), await queue.take()]).toEqual(['a', 'b', 'c']);
     expect(queue.length).toBe(0);
+  });
+
+  it('gives listed keys after those that have changed, and one that changes meanwhile with these', async () => {
+    const queue = new WorkQueue();
+    for (const key of ['a', 'b', 'c', 'd']) queue.add(key, 'listed');
+    for (const key of ['x', 'c', 'x', 'd']) queue.add(key);
+    queue.add('x', 'listed');
+    queue.add('c', 'listed');
+    expect(queue.length).toBe(5);
+    const taken: (string | undefined)[] = [];
+    for (let i = 0; i < 5; i++) taken.push(await queue.take());
+    expect(taken).toEqual(['x', 'c', 'd', 'a', 'b']);
+  });
+
+  it.each([
+    ['listed', ['b', 'a']],
+    ['changed', ['a', 'b']],
+  ] as const)('gives a key again as what it came as while it was in work: %s', async (because, order) => {
+    const queue = new WorkQueue();
+    queue.add('a', 'listed');
+    expect(await queue.take()).toBe('a');
+    queue.add('a', 'listed');
+    queue.add('a', because);
+    queue.add('a', 'listed');
+    queue.done('a');
+    queue.add('b');
+    expect([await queue.take(), await queue.take()]).toEqual(order);
+  });
+
+  it('takes a listed key now and then, however much changes', async () => {
+    const queue = new WorkQueue();
+    for (let i = 0; i < 10; i++) queue.add(`listed-${i}`, 'listed');
+    const taken: string[] = [];
+    for (let i = 0; i < 80; i++) {
+      queue.add(`changed-${i}`);
+      queue.add(`changed-too-${i}`);
+      taken.push((await queue.take())!);
+    }
+    expect(taken.filter((key) => key.startsWith('listed'))).toHaveLength(10);
+    expect(taken.slice(0, 9)).toContain('listed-0');
   });
 
   it('gives a key that came while it was in work again, once, and only when that is done', async () => {
@@ -84,7 +124,10 @@ describe('a work queue', () => {
   it('in any interleaving: one flight a key, and after every add the key is taken once more', async () => {
     const key = fc.constantFrom('a', 'b', 'c');
     const step = fc.oneof(
-      { weight: 4, arbitrary: fc.tuple(fc.constant('add'), key) },
+      {
+        weight: 4,
+        arbitrary: fc.tuple(fc.constant('add'), key, fc.constantFrom<Because>('changed', 'listed')),
+      },
       { weight: 2, arbitrary: fc.tuple(fc.constant('addAfter'), key, fc.integer({ min: 1, max: 50 })) },
       { weight: 3, arbitrary: fc.tuple(fc.constant('take')) },
       { weight: 3, arbitrary: fc.tuple(fc.constant('done'), fc.nat(5)) },
@@ -118,7 +161,7 @@ describe('a work queue', () => {
         for (const [name, a, b] of steps as [string, never, never][]) {
           if (name === 'add') {
             owed.add(a);
-            queue.add(a);
+            queue.add(a, b);
           } else if (name === 'addAfter') {
             owe(a, b);
             queue.addAfter(a, b);
