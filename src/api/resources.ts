@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { EmulatorBuildSpec } from './emulator-build.ts';
 import { integer, namespaceName, resourceName } from './fields.ts';
-import { OffsiteTuneSpec } from './offsite-tune.ts';
-import { PlugInSpec } from './plug-in.ts';
+import { EmulatorBuildSpec } from './kinds/emulator-build.ts';
+import { OffsiteTuneSpec } from './kinds/offsite-tune.ts';
+import { PlugInSpec } from './kinds/plug-in.ts';
 import { EmulatorBuildStatus, OffsiteTuneStatus, PlugInStatus } from './status.ts';
 
 export const group = 'offsite-tuning.dev';

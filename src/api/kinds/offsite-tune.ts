@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { decimal, integer, matching } from './fields.ts';
-import { Engine, jobFields } from './job.ts';
-import { distinct, withRules } from './rules.ts';
-import { artifactFrom, Output, TrainingData } from './sources.ts';
+import { decimal, integer, matching } from '../fields.ts';
+import { Engine, jobFields } from '../job.ts';
+import { distinct, withRules } from '../rules.ts';
+import { artifactFrom, Output, TrainingData } from '../sources.ts';
 
 const moduleName = matching(
   /^[A-Za-z0-9_]+$/,

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { Analysis } from './analysis.ts';
-import { decimal, integer, resourceName } from './fields.ts';
-import { Engine, jobFields } from './job.ts';
-import { Metric, metricFits } from './metrics.ts';
-import { distinct, withRules } from './rules.ts';
-import { artifactFrom, dataFormat, PlugInOutput, Source } from './sources.ts';
+import { Analysis } from '../analysis.ts';
+import { decimal, integer, resourceName } from '../fields.ts';
+import { Engine, jobFields } from '../job.ts';
+import { Metric, metricFits } from '../metrics.ts';
+import { distinct, withRules } from '../rules.ts';
+import { artifactFrom, dataFormat, PlugInOutput, Source } from '../sources.ts';
 
 const Task = withRules(
   z.strictObject({

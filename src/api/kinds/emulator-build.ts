@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { decimal, integer } from './fields.ts';
-import { Engine, jobFields } from './job.ts';
-import { distinct, withRules } from './rules.ts';
-import { DataSource, Output, Source } from './sources.ts';
+import { decimal, integer } from '../fields.ts';
+import { Engine, jobFields } from '../job.ts';
+import { distinct, withRules } from '../rules.ts';
+import { DataSource, Output, Source } from '../sources.ts';
 
 const Probe = z.strictObject({
   data: DataSource.describe('The probe set, in the order of the file.'),
