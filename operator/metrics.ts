@@ -1,6 +1,6 @@
 /** The operator's own metrics, beside the runtime's. No label names an object. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { isStageOf, type Kind, kinds, stagesOf } from '../src/api/index.ts';
+import { allKinds, isStageOf, stagesOf } from '../src/api/index.ts';
 import {
   byOwner,
   type Caches,
@@ -78,7 +78,7 @@ export class OperatorMetrics {
       labelNames: ['kind', 'phase'],
       registers,
       collect() {
-        for (const kind of Object.keys(kinds) as Kind[]) {
+        for (const kind of allKinds()) {
           const counts = new Map(phases.map((phase) => [phase, 0]));
           for (const object of caches.resources[kind].list()) {
             const phase = statusOf(object).phase ?? 'Pending';
@@ -95,7 +95,7 @@ export class OperatorMetrics {
       registers,
       collect() {
         const now = Date.now();
-        for (const kind of Object.keys(kinds) as Kind[]) {
+        for (const kind of allKinds()) {
           const silences = caches.resources[kind]
             .list()
             .filter((object) => statusOf(object).phase === 'Running')
@@ -148,8 +148,8 @@ export class OperatorMetrics {
       registers,
     });
     // From 0 too.
-    for (const [kind, stages] of Object.entries(stagesOf))
-      for (const stage of stages)
+    for (const kind of allKinds())
+      for (const stage of stagesOf(kind))
         for (const result of ['done', 'failed']) this.#stageSeconds.zero({ kind, stage, result });
     this.#failures = new Counter({
       name: 'offsite_operator_failures_total',
@@ -158,7 +158,7 @@ export class OperatorMetrics {
       registers,
     });
     // From 0, or the first failure of a reason is no increase to Prometheus.
-    for (const kind of Object.keys(kinds))
+    for (const kind of allKinds())
       for (const reason of [...reasons, otherReason]) this.#failures.labels(kind, reason).inc(0);
     this.#statusWrites = new Counter({
       name: 'offsite_operator_status_writes_total',

@@ -1,4 +1,4 @@
-import type { CustomResourceDefinition, Kind, Structural, Validation } from '../src/api/index.ts';
+import { type CustomResourceDefinition, kinds, type Structural, type Validation } from '../src/api/index.ts';
 
 /** docs/reference.md: every field of every kind, out of the schemas that the API server gets. */
 export function reference(definitions: readonly CustomResourceDefinition[]): string {
@@ -29,7 +29,7 @@ function chapter(definition: CustomResourceDefinition): string[] {
     `${schema.description} Short name \`${shortNames[0]}\`.`,
     '',
     '```yaml',
-    examples[kind].trim(),
+    kinds[kind].example,
     '```',
     '',
     ...table(spec),
@@ -105,42 +105,3 @@ function table(fields: readonly Field[]): string[] {
       ),
   ];
 }
-
-const examples: Readonly<Record<Kind, string>> = {
-  EmulatorBuild: `
-apiVersion: offsite-tuning.dev/v1alpha1
-kind: EmulatorBuild
-metadata: {name: words}
-spec:
-  model: {uri: "pvc://models/smollm2"}
-  probe: {data: {uri: "pvc://data/probe.jsonl", format: text}, samples: 512, skipFirst: true}
-  strategy: crash
-  layers: 24
-  sharing: none
-  transferLayers: {count: 4}
-  output: {uri: "pvc://artifacts/words-emulator"}
-`,
-  OffsiteTune: `
-apiVersion: offsite-tuning.dev/v1alpha1
-kind: OffsiteTune
-metadata: {name: words}
-spec:
-  emulator: {ref: {name: words}}
-  data: {uri: "pvc://data/train.jsonl", format: multipleChoice, validation: {uri: "pvc://data/validation.jsonl"}}
-  training: {steps: 120, batchSize: 16, learningRate: "1e-4"}
-  output: {uri: "pvc://artifacts/words-adapter"}
-`,
-  PlugIn: `
-apiVersion: offsite-tuning.dev/v1alpha1
-kind: PlugIn
-metadata: {name: words}
-spec:
-  model: {uri: "pvc://models/smollm2"}
-  emulator: {ref: {name: words}}
-  adapter: {ref: {name: words}}
-  evaluation:
-    tasks: [{name: words, data: {uri: "pvc://data/test.jsonl"}, format: multipleChoice, limit: 300}]
-  gates: {plugInAboveFullZeroShot: {tolerance: "0"}, plugInAboveEmulatorFineTuned: {tolerance: "0"}}
-  output: {uri: "pvc://artifacts/words-model", save: model}
-`,
-};

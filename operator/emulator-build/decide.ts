@@ -11,7 +11,7 @@ import { begins, workOf } from './build.ts';
 /** Two stages: `probe`, shared among pods, then `assemble`; only `assemble` where they could hand nothing over. It refers to nothing. */
 export const emulatorBuild: KindRules<EmulatorBuild> = {
   kind: 'EmulatorBuild',
-  stages: stagesOf.EmulatorBuild,
+  stages: stagesOf('EmulatorBuild'),
   begins,
   resultFields: ['similarity', 'plan', 'scores'],
   wholeResult: ['similarity', 'plan', 'scores'],

@@ -13,7 +13,7 @@ import { workOf } from './build.ts';
 /** One stage, on an emulator's bundle. */
 export const offsiteTune: KindRules<OffsiteTune> = {
   kind: 'OffsiteTune',
-  stages: stagesOf.OffsiteTune,
+  stages: stagesOf('OffsiteTune'),
   begins: () => 'tune',
   resultFields: ['training', 'validation'],
   wholeResult: ['training'],

@@ -13,7 +13,7 @@ import { workOf } from './build.ts';
 /** One stage, on the full model, an emulator's bundle and an adapter. */
 export const plugIn: KindRules<PlugIn> = {
   kind: 'PlugIn',
-  stages: stagesOf.PlugIn,
+  stages: stagesOf('PlugIn'),
   begins: () => 'plug',
   resultFields: ['evaluation', 'gates', 'merge', 'analysis'],
   wholeResult: ['evaluation', 'gates'],

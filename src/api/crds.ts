@@ -1,5 +1,7 @@
 import { nameRule } from './fields.ts';
-import { apiVersion, group, type Kind, kinds, version } from './resources.ts';
+import type { Column, Declaration } from './kinds/declare.ts';
+import { type Kind, kinds } from './kinds/index.ts';
+import { apiVersion, group, version } from './resources.ts';
 import { validationsKey } from './rules.ts';
 import { type Structural, structural } from './structural.ts';
 
@@ -29,22 +31,14 @@ export interface CustomResourceDefinition {
   };
 }
 
-interface Column {
-  readonly name: string;
-  readonly type: 'string' | 'integer' | 'date';
-  readonly jsonPath: string;
-  /** Above 0: only with `-o wide`. */
-  readonly priority?: number;
-  readonly description?: string;
-}
-
-/** The CustomResourceDefinitions of the three kinds, ready for `kubectl apply`. */
+/** The CustomResourceDefinitions of all kinds, ready for `kubectl apply`. */
 export function crds(): CustomResourceDefinition[] {
-  return (Object.keys(kinds) as Kind[]).map(definitionOf);
+  return Object.values(kinds).map(definitionOf);
 }
 
-function definitionOf(kind: Kind): CustomResourceDefinition {
-  const { plural, singular, shortName, spec, status, description } = kinds[kind];
+function definitionOf(declaration: Declaration<Kind>): CustomResourceDefinition {
+  const { kind, names, spec, status, description } = declaration;
+  const { plural, singular, short } = names;
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -61,7 +55,7 @@ function definitionOf(kind: Kind): CustomResourceDefinition {
         listKind: `${kind}List`,
         plural,
         singular,
-        shortNames: [shortName],
+        shortNames: [short],
         categories: ['offsite'],
       },
       versions: [
@@ -70,7 +64,7 @@ function definitionOf(kind: Kind): CustomResourceDefinition {
           served: true,
           storage: true,
           subresources: { status: {} },
-          additionalPrinterColumns: columnsOf(kind),
+          additionalPrinterColumns: columnsOf(declaration),
           schema: {
             openAPIV3Schema: {
               description,
@@ -92,7 +86,7 @@ function definitionOf(kind: Kind): CustomResourceDefinition {
   };
 }
 
-function columnsOf(kind: Kind): Column[] {
+function columnsOf({ columns }: Declaration): Column[] {
   return [
     { name: 'Phase', type: 'string', jsonPath: '.status.phase' },
     {
@@ -103,7 +97,7 @@ function columnsOf(kind: Kind): Column[] {
     },
     { name: 'Stage', type: 'string', jsonPath: '.status.stage' },
     { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.status=="True")].reason' },
-    ...ownColumns[kind],
+    ...columns,
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
     {
       name: 'Message',
@@ -113,21 +107,3 @@ function columnsOf(kind: Kind): Column[] {
     },
   ];
 }
-
-const model: Column = { name: 'Model', type: 'string', jsonPath: '.spec.model.uri', priority: 1 };
-const emulator: Column = {
-  name: 'Emulator',
-  type: 'string',
-  jsonPath: '.spec.emulator.ref.name',
-  priority: 1,
-};
-
-const ownColumns: Readonly<Record<Kind, readonly Column[]>> = {
-  EmulatorBuild: [model, { name: 'Layers', type: 'integer', jsonPath: '.spec.layers', priority: 1 }],
-  OffsiteTune: [emulator],
-  PlugIn: [
-    model,
-    emulator,
-    { name: 'Adapter', type: 'string', jsonPath: '.spec.adapter.ref.name', priority: 1 },
-  ],
-};

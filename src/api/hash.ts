@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Kind } from './resources.ts';
+import { type Kind, kinds } from './kinds/index.ts';
 
-/** Fields that change no result: how a Job runs, what opens a door, how often work is saved or shared out. */
-const withoutResult: ReadonlySet<string> = new Set([
+/** Fields of all kinds that change no result: how a Job runs, what opens a door. */
+const withoutResult = [
   'template',
   'suspend',
   'ttlSecondsAfterFinished',
@@ -10,9 +10,7 @@ const withoutResult: ReadonlySet<string> = new Set([
   'backoffLimit',
   'work',
   'output.replace',
-  'probe.shards',
-  'training.checkpointSteps',
-]);
+];
 
 /**
  * The sha256, in hexadecimal, of a resource's identity and of its result-relevant fields that are set. Give it the spec
@@ -20,7 +18,8 @@ const withoutResult: ReadonlySet<string> = new Set([
  * v1alpha1's, which is no part of the hash: a later API version hashes what the same spec is in this one.
  */
 export function hashOfSpec(kind: Kind, uid: string, spec: object): string {
-  return fingerprint({ kind, uid, spec: relevant(spec, '') });
+  const ignored = new Set([...withoutResult, ...(kinds[kind].withoutResult ?? [])]);
+  return fingerprint({ kind, uid, spec: relevant(spec, '', ignored) });
 }
 
 /** The sha256, in hexadecimal, of a JSON value, whatever the order of its keys. */
@@ -28,15 +27,15 @@ export function fingerprint(value: unknown): string {
   return createHash('sha256').update(canonical(value)).digest('hex');
 }
 
-function relevant(value: unknown, path: string): unknown {
-  if (Array.isArray(value)) return value.map((item) => relevant(item, path));
+function relevant(value: unknown, path: string, ignored: ReadonlySet<string>): unknown {
+  if (Array.isArray(value)) return value.map((item) => relevant(item, path, ignored));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).flatMap(([key, item]) => {
       const at = path === '' ? key : `${path}.${key}`;
-      return item === undefined || withoutResult.has(at) || key === 'secretRef'
+      return item === undefined || ignored.has(at) || key === 'secretRef'
         ? []
-        : [[key, relevant(item, at)]];
+        : [[key, relevant(item, at, ignored)]];
     }),
   );
 }

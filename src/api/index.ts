@@ -6,9 +6,11 @@ export * from './errors.ts';
 export * from './hash.ts';
 export type { Engine } from './job.ts';
 export * from './json.ts';
-export type { EmulatorBuildSpec } from './kinds/emulator-build.ts';
-export { Adapter, type OffsiteTuneSpec } from './kinds/offsite-tune.ts';
-export type { PlugInSpec } from './kinds/plug-in.ts';
+export type { EmulatorBuildSpec, EmulatorBuildStatus } from './kinds/emulator-build.ts';
+export * from './kinds/index.ts';
+export type { ArtifactInput, Input } from './kinds/inputs.ts';
+export { Adapter, type OffsiteTuneSpec, type OffsiteTuneStatus } from './kinds/offsite-tune.ts';
+export type { AnalysisSummary, PlugInSpec, PlugInStatus, TaskResult } from './kinds/plug-in.ts';
 export { type DataFormat, type Metric, metricsOf } from './metrics.ts';
 export * from './parse.ts';
 export * from './printable.ts';
@@ -17,17 +19,10 @@ export * from './quantity.ts';
 export * from './resources.ts';
 export type { Validation } from './rules.ts';
 export type { ArtifactSource, DataSource, Output, Source, TrainingData } from './sources.ts';
-export { isStageOf, type StageName, stagesOf } from './stages.ts';
 export type {
-  AnalysisSummary,
   Artifact,
   Cell,
   Condition,
-  EmulatorBuildStatus,
-  OffsiteTuneStatus,
-  PlugInStatus,
   Progress,
-  Status,
-  TaskResult,
 } from './status.ts';
 export type { Structural } from './structural.ts';

@@ -1,6 +1,7 @@
 import { badSpec } from './errors.ts';
+import { isKind, type Kind, kinds, type Resource } from './kinds/index.ts';
 import { nearestOf, type Problem, problemsOf } from './problems.ts';
-import { apiVersion, type Kind, kinds, type Resource } from './resources.ts';
+import { apiVersion } from './resources.ts';
 import { structural } from './structural.ts';
 
 /**
@@ -35,7 +36,7 @@ function kindOf(value: unknown, where: string): Kind {
     throw badSpec(`${where}: must be a mapping with apiVersion: ${apiVersion}, kind, metadata and spec`);
   }
   const kind = 'kind' in value ? String(value.kind) : undefined;
-  if (kind !== undefined && Object.hasOwn(kinds, kind)) return kind as Kind;
+  if (kind !== undefined && isKind(kind)) return kind;
   const nearest = kind === undefined ? undefined : nearestOf(kind, names);
   const hint = nearest ? `; did you mean ${nearest}?` : '';
   const problem = kind === undefined ? 'is missing: it' : `is ${JSON.stringify(kind)}, but it`;

@@ -92,7 +92,7 @@ async function runOne(
   save(run, workDir);
 
   const references = resolveReferences(resource, runs);
-  for (const stage of stagesOf[resource.kind]) {
+  for (const stage of stagesOf(resource.kind)) {
     const mounts = { claims, base, scratch: storesOf(workDir), work: workOf(workDir) };
     const job: StageJob = { stage, resource, mounts, ...references };
     const outcome = await runStage(job, (event) => listener.event(resource, event), signal);

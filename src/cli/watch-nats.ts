@@ -1,6 +1,5 @@
-import type { Kind } from '../api/index.ts';
+import { isKind, stagesOf } from '../api/index.ts';
 import { type EventMessage, type StageEvent, type Terminal, watchEvents } from '../progress/index.ts';
-import { stagesOf } from '../worker/index.ts';
 import type { WatchTarget } from './watch-target.ts';
 
 export interface NatsSource {
@@ -37,4 +36,4 @@ function eventOf({ event, shard }: EventMessage): StageEvent {
 }
 
 const isLast = ({ kind, event }: EventMessage) =>
-  event.type === 'result' && Object.hasOwn(stagesOf, kind) && stagesOf[kind as Kind].at(-1) === event.stage;
+  event.type === 'result' && isKind(kind) && stagesOf(kind).at(-1) === event.stage;

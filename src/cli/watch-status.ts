@@ -29,8 +29,8 @@ export async function watchStatus(
   const over = new AbortController();
   const kubectls = Object.values(kinds)
     .filter(({ kind }) => target.kind === undefined || target.kind === kind)
-    .map(({ plural }) =>
-      followKubectl(plural, target, AbortSignal.any([signal, over.signal]), (resource) => {
+    .map(({ names }) =>
+      followKubectl(names.plural, target, AbortSignal.any([signal, over.signal]), (resource) => {
         display.show(resource);
         if (target.kind !== undefined && target.name !== undefined && isOver(resource)) over.abort();
       }),

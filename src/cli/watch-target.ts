@@ -27,10 +27,10 @@ export function parseTarget(
 
 function kindOf(text: string): Kind {
   const wanted = text.toLowerCase();
-  const found = Object.values(kinds).find(({ kind, plural, singular, shortName }) =>
-    [kind.toLowerCase(), plural, singular, shortName].includes(wanted),
+  const found = Object.values(kinds).find(({ kind, names }) =>
+    [kind.toLowerCase(), names.plural, names.singular, names.short].includes(wanted),
   );
   if (found !== undefined) return found.kind;
-  const all = Object.values(kinds).map(({ kind, shortName }) => `${kind} (${shortName})`);
+  const all = Object.values(kinds).map(({ kind, names }) => `${kind} (${names.short})`);
   throw badSpec(`${text}: is no kind of ours: ${all.join(', ')}`);
 }

@@ -57,7 +57,7 @@ export async function gatherCluster({ name, claims, ...options }: ClusterOptions
 }
 
 async function list(namespace: string): Promise<ListedResource[]> {
-  const types = Object.values(kinds).map(({ plural }) => `${plural}.${group}`);
+  const types = Object.values(kinds).map(({ names }) => `${names.plural}.${group}`);
   const args = ['get', types.join(','), '--namespace', namespace, '--output', 'json'];
   const said = await kubectl(args, `the resources of namespace ${namespace}`);
   return (JSON.parse(said) as { items: ListedResource[] }).items;

@@ -18,7 +18,7 @@ import { withoutHugeTemplate } from '../spec/template-form.ts';
 export const typeOf = (kind: Kind): ResourceType => ({
   group,
   version,
-  plural: kinds[kind].plural,
+  plural: kinds[kind].names.plural,
   kind,
   namespaced: true,
 });

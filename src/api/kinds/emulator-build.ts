@@ -3,6 +3,9 @@ import { decimal, integer } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
 import { distinct, withRules } from '../rules.ts';
 import { DataSource, Output, Source } from '../sources.ts';
+import { Cell, common, count, figure, layers, name, words } from '../status.ts';
+import { declare, wide } from './declare.ts';
+import { model, rows } from './inputs.ts';
 
 const Probe = z.strictObject({
   data: DataSource.describe('The probe set, in the order of the file.'),
@@ -68,7 +71,7 @@ const TransferLayers = withRules(
   },
 );
 
-export const EmulatorBuildSpec = withRules(
+const EmulatorBuildSpec = withRules(
   z.strictObject({
     model: Source.describe('The full model; it is only read here and never leaves.'),
     probe: Probe.describe('What is run through the model to see which layers do alike.'),
@@ -113,3 +116,64 @@ export const EmulatorBuildSpec = withRules(
 );
 
 export type EmulatorBuildSpec = z.output<typeof EmulatorBuildSpec>;
+
+const EmulatorBuildStatus = z.object({
+  ...common,
+  similarity: z
+    .object({
+      adjacent: z.array(figure).max(1024).describe('Entry j: the similarity of the layers j and j+1.'),
+      doubts: words
+        .optional()
+        .describe('Why the similarities say little: equal rows in the probe set, or nothing but 0 and 1.'),
+    })
+    .optional(),
+  plan: z
+    .object({
+      clusters: z.array(layers).max(1024).describe('All layers, one list a cluster.'),
+      kept: layers,
+      transferLayers: layers,
+      source: layers.describe('Entry i: the layer whose weights position i runs.'),
+    })
+    .optional(),
+  scores: z
+    .object({
+      metric: name.optional().describe('acc, exact_match or perplexity.'),
+      samples: count.optional(),
+      full: Cell.optional(),
+      emulator: Cell.optional(),
+      exactTensorShare: figure
+        .optional()
+        .describe("Share of the model's tensors that the bundle holds exactly."),
+      cpl: figure.optional().describe("The emulator's quality as a share of the model's."),
+      reason: words.optional().describe('Why there are no scores.'),
+    })
+    .optional(),
+});
+export type EmulatorBuildStatus = z.output<typeof EmulatorBuildStatus>;
+
+export const emulatorBuild = declare({
+  kind: 'EmulatorBuild',
+  names: { plural: 'emulatorbuilds', singular: 'emulatorbuild', short: 'eb' },
+  description:
+    "Derives an emulator from a model: a smaller, worse model whose transfer layers are the model's own.",
+  party: 'modelOwner',
+  columns: [wide('Model', '.spec.model.uri'), wide('Layers', '.spec.layers', 'integer')],
+  spec: EmulatorBuildSpec,
+  status: EmulatorBuildStatus,
+  withoutResult: ['probe.shards'],
+  stages: [{ name: 'probe', prepares: true, shards: ({ probe }) => probe.shards }, { name: 'assemble' }],
+  references: () => [],
+  reads: (_, spec) => [model('spec.model', spec.model), rows('probe', 'spec.probe.data', spec.probe.data)],
+  results: { fields: ['similarity', 'plan', 'scores'], always: ['similarity', 'plan', 'scores'] },
+  example: `apiVersion: offsite-tuning.dev/v1alpha1
+kind: EmulatorBuild
+metadata: {name: words}
+spec:
+  model: {uri: "pvc://models/smollm2"}
+  probe: {data: {uri: "pvc://data/probe.jsonl", format: text}, samples: 512, skipFirst: true}
+  strategy: crash
+  layers: 24
+  sharing: none
+  transferLayers: {count: 4}
+  output: {uri: "pvc://artifacts/words-emulator"}`,
+});

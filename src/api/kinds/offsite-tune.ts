@@ -3,6 +3,9 @@ import { decimal, integer, matching } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
 import { distinct, withRules } from '../rules.ts';
 import { artifactFrom, Output, TrainingData } from '../sources.ts';
+import { Cell, common, count, figure, name, ReadArtifact } from '../status.ts';
+import { declare, wide } from './declare.ts';
+import { artifact, rows, type Unchecked } from './inputs.ts';
 
 const moduleName = matching(
   /^[A-Za-z0-9_]+$/,
@@ -114,7 +117,7 @@ const Training = withRules(
   },
 );
 
-export const OffsiteTuneSpec = z.strictObject({
+const OffsiteTuneSpec = z.strictObject({
   emulator: artifactFrom('EmulatorBuild').describe('The bundle to train on.'),
   data: TrainingData.describe('The private rows; they never leave.'),
   adapter: Adapter.prefault({}).describe('What is trained and comes back.'),
@@ -125,3 +128,66 @@ export const OffsiteTuneSpec = z.strictObject({
 });
 
 export type OffsiteTuneSpec = z.output<typeof OffsiteTuneSpec>;
+
+const OffsiteTuneStatus = z.object({
+  ...common,
+  inputs: z
+    .object({ emulator: ReadArtifact })
+    .optional()
+    .describe('What the latest attempt reads, by digest.'),
+  training: z
+    .object({
+      steps: count.optional().describe('Steps done.'),
+      bestStep: count.optional().describe('The step whose weights the adapter holds.'),
+      tokens: count.optional(),
+      firstLoss: figure.optional(),
+      lastLoss: figure.optional(),
+      validationLoss: figure.optional(),
+      tokensPerSecond: figure.optional(),
+      resumes: count.optional().describe('How often a killed run went on from a checkpoint.'),
+    })
+    .optional(),
+  validation: z
+    .object({
+      metric: name,
+      samples: count,
+      cells: z.object({ emulatorZeroShot: Cell, emulatorFineTuned: Cell }),
+    })
+    .optional()
+    .describe(
+      "The private cells, on the data owner's validation rows: of the step that was chosen on these very rows, so a little too good; for an unbiased figure hold rows back.",
+    ),
+});
+export type OffsiteTuneStatus = z.output<typeof OffsiteTuneStatus>;
+
+const references = ({ emulator }: Unchecked) => [
+  artifact({ role: 'emulator', field: 'spec.emulator', kind: 'EmulatorBuild' }, emulator),
+];
+
+export const offsiteTune = declare({
+  kind: 'OffsiteTune',
+  names: { plural: 'offsitetunes', singular: 'offsitetune', short: 'ot' },
+  description: "Fine-tunes an emulator's transfer layers on private data; an adapter comes back.",
+  party: 'dataOwner',
+  columns: [wide('Emulator', '.spec.emulator.ref.name')],
+  spec: OffsiteTuneSpec,
+  status: OffsiteTuneStatus,
+  withoutResult: ['training.checkpointSteps'],
+  stages: [{ name: 'tune' }],
+  references,
+  // Never a model.
+  reads: (_, spec) => [
+    ...references(spec),
+    rows('rows', 'spec.data', spec.data),
+    ...(spec.data.validation ? [rows('validation', 'spec.data.validation', spec.data.validation)] : []),
+  ],
+  results: { fields: ['training', 'validation'], always: ['training'] },
+  example: `apiVersion: offsite-tuning.dev/v1alpha1
+kind: OffsiteTune
+metadata: {name: words}
+spec:
+  emulator: {ref: {name: words}}
+  data: {uri: "pvc://data/train.jsonl", format: multipleChoice, validation: {uri: "pvc://data/validation.jsonl"}}
+  training: {steps: 120, batchSize: 16, learningRate: "1e-4"}
+  output: {uri: "pvc://artifacts/words-adapter"}`,
+});

@@ -5,6 +5,9 @@ import { Engine, jobFields } from '../job.ts';
 import { Metric, metricFits } from '../metrics.ts';
 import { distinct, withRules } from '../rules.ts';
 import { artifactFrom, dataFormat, PlugInOutput, Source } from '../sources.ts';
+import { Cell, common, count, figure, layer, name, ReadArtifact, words } from '../status.ts';
+import { declare, wide } from './declare.ts';
+import { artifact, model, rows, type Unchecked } from './inputs.ts';
 
 const Task = withRules(
   z.strictObject({
@@ -50,7 +53,7 @@ const Gates = z.strictObject({
   ),
 });
 
-export const PlugInSpec = withRules(
+const PlugInSpec = withRules(
   z.strictObject({
     model: Source.describe('The full model.'),
     emulator: artifactFrom('EmulatorBuild').describe('The bundle that the adapter was trained on.'),
@@ -93,3 +96,120 @@ export const PlugInSpec = withRules(
 );
 
 export type PlugInSpec = z.output<typeof PlugInSpec>;
+
+const TaskResult = z.object({
+  task: name,
+  metric: name,
+  samples: count,
+  cells: z.object({
+    fullZeroShot: Cell,
+    emulatorZeroShot: Cell,
+    emulatorFineTuned: Cell,
+    plugIn: Cell,
+    fullFineTuned: Cell.optional().describe('Only in studies, where one party has model and data.'),
+  }),
+  differences: z
+    .array(z.object({ name: z.string().max(128), value: figure, stderr: figure, low: figure, high: figure }))
+    .max(16)
+    .optional()
+    .describe('Of two cells on the same rows, with the 95% interval of a paired bootstrap.'),
+});
+export type TaskResult = z.output<typeof TaskResult>;
+
+const LayerChange = z.object({ layer, change: figure });
+const LayerChanges = z.object({
+  largest: LayerChange.describe('The layer without which the loss grows most, and by how much.'),
+  smallest: LayerChange.describe('The layer without which it grows least, or falls most.'),
+});
+
+const AnalysisSummary = z.object({
+  task: name,
+  samples: count,
+  loss: figure.describe(
+    "Of the plugged-in model: the mean negative log-likelihood of the answers' tokens, in nats.",
+  ),
+  interpolation: z
+    .object({
+      fullLoss: figure.optional().describe('At 0, the full model.'),
+      bestCoefficient: figure,
+      bestLoss: figure,
+      barrier: figure
+        .optional()
+        .describe(
+          'How far the loss between full model and plug-in rises above the straight line between theirs; 0 where it does not.',
+        ),
+    })
+    .optional(),
+  deleted: LayerChanges.optional().describe('With each layer skipped.'),
+  rewound: LayerChanges.optional().describe("With each transfer layer set back to the full model's weights."),
+});
+export type AnalysisSummary = z.output<typeof AnalysisSummary>;
+
+const PlugInStatus = z.object({
+  ...common,
+  inputs: z
+    .object({ emulator: ReadArtifact, adapter: ReadArtifact })
+    .optional()
+    .describe('What the latest attempt reads, by digest.'),
+  evaluation: distinct(z.array(TaskResult).max(32), 'task').optional(),
+  gates: distinct(
+    z.array(z.object({ name: z.string().max(128), passed: z.boolean(), message: words })).max(128),
+    'name',
+  ).optional(),
+  merge: z
+    .object({
+      dtype: name.describe('In which the model stores its weights, and the saved model too.'),
+      changedWeights: count.describe('How many weights the adapter changes.'),
+      keptShare: figure.describe(
+        'The share of them that is changed in that type, too; the others are rounded back to what they were.',
+      ),
+    })
+    .optional()
+    .describe('What a saved model in bfloat16 or float16 keeps of the change.'),
+  analysis: distinct(z.array(AnalysisSummary).max(32), 'task')
+    .optional()
+    .describe('The analyses in short; all of them are in the manifest and in the report.'),
+});
+export type PlugInStatus = z.output<typeof PlugInStatus>;
+
+const references = ({ emulator, adapter }: Unchecked) => [
+  artifact({ role: 'emulator', field: 'spec.emulator', kind: 'EmulatorBuild' }, emulator),
+  artifact({ role: 'adapter', field: 'spec.adapter', kind: 'OffsiteTune' }, adapter),
+];
+
+export const plugIn = declare({
+  kind: 'PlugIn',
+  names: { plural: 'plugins', singular: 'plugin', short: 'pi' },
+  description:
+    'Plugs an adapter into the full model, measures it, and releases the result if the gates hold.',
+  party: 'modelOwner',
+  columns: [
+    wide('Model', '.spec.model.uri'),
+    wide('Emulator', '.spec.emulator.ref.name'),
+    wide('Adapter', '.spec.adapter.ref.name'),
+  ],
+  spec: PlugInSpec,
+  status: PlugInStatus,
+  stages: [{ name: 'plug' }],
+  references,
+  // Never private rows.
+  reads: (_, spec) => [
+    model('spec.model', spec.model),
+    ...references(spec),
+    ...(spec.evaluation?.tasks ?? []).map(({ data }, i) =>
+      rows('task', `spec.evaluation.tasks[${i}].data`, data),
+    ),
+  ],
+  results: { fields: ['evaluation', 'gates', 'merge', 'analysis'], always: ['evaluation', 'gates'] },
+  example: `apiVersion: offsite-tuning.dev/v1alpha1
+kind: PlugIn
+metadata: {name: words}
+spec:
+  model: {uri: "pvc://models/smollm2"}
+  emulator: {ref: {name: words}}
+  adapter: {ref: {name: words}}
+  evaluation:
+    tasks: [{name: words, data: {uri: "pvc://data/test.jsonl"}, format: multipleChoice, limit: 300}]
+  gates: {plugInAboveFullZeroShot: {tolerance: "0"}, plugInAboveEmulatorFineTuned: {tolerance: "0"}}
+  output: {uri: "pvc://artifacts/words-model", save: model}`,
+});

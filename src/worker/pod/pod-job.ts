@@ -44,8 +44,8 @@ export function parsePodJob(environment: NodeJS.ProcessEnv, settings: PodSetting
   }
   const { stage, emulator, adapter, shards, attempt, resource: written } = parsed.data;
   const resource = parseResource(written, 'OFFSITE_JOB');
-  if (!stagesOf[resource.kind].includes(stage))
-    throw badSpec(`OFFSITE_JOB: stage: ${resource.kind} has ${stagesOf[resource.kind].join(' and ')}`);
+  if (!stagesOf(resource.kind).includes(stage))
+    throw badSpec(`OFFSITE_JOB: stage: ${resource.kind} has ${stagesOf(resource.kind).join(' and ')}`);
   const needed = { probe: [], assemble: [], tune: ['emulator'], plug: ['emulator', 'adapter'] } as const;
   for (const name of needed[stage])
     if (parsed.data[name] === undefined)

@@ -20,7 +20,7 @@ describe.each(crds().map((crd) => [crd.spec.names.kind, crd] as const))('the CRD
   const own = ['spec', 'status'].flatMap((part) => [...schemas(root.properties?.[part] as Structural, part)]);
 
   it('is the committed file', () => {
-    expect(parseAllDocuments(file(`crds/${kinds[kind].plural}.yaml`))[0]?.toJS()).toEqual(
+    expect(parseAllDocuments(file(`crds/${kinds[kind].names.plural}.yaml`))[0]?.toJS()).toEqual(
       JSON.parse(JSON.stringify(crd)),
     );
   });

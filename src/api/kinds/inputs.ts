@@ -1,0 +1,66 @@
+/** What a stage reads: a list, each entry with its role in the computation. */
+
+/** One thing that a stage reads, as the spec names it. */
+export interface Input {
+  /** What it is to the stage; several may be the same to it. */
+  readonly role: string;
+  readonly is: 'model' | 'rows' | 'artifact';
+  /** The field that names it. */
+  readonly field: string;
+  readonly uri?: string | undefined;
+  readonly digest?: string | undefined;
+  /** The Secret that opens the address. */
+  readonly secret?: string | undefined;
+}
+
+/** An artifact that another resource makes: named, and waited for, or given by address and digest. */
+export interface ArtifactInput extends Input {
+  readonly is: 'artifact';
+  /** The kind that makes such artifacts. */
+  readonly kind: string;
+  /** The resource of that kind, in the same namespace. */
+  readonly name?: string | undefined;
+}
+
+/** Something as it is stored: all of it may be wrong. */
+export type Unchecked = Readonly<Record<string, unknown>>;
+
+interface Source {
+  readonly uri: string;
+  readonly digest?: string | undefined;
+  readonly secretRef?: { readonly name: string } | undefined;
+}
+
+export const model = (field: string, source: Source): Input =>
+  named({ role: 'model', is: 'model', field }, source);
+
+export const rows = (role: string, field: string, source: Source): Input =>
+  named({ role, is: 'rows', field }, source);
+
+/** What a field of artifactFrom() names; also where something there is wrong. */
+export function artifact(
+  place: { role: string; field: string; kind: string },
+  source: unknown,
+): ArtifactInput {
+  const { ref, uri, digest, secretRef } = mapping(source);
+  return {
+    ...place,
+    is: 'artifact',
+    name: text(mapping(ref)['name']),
+    uri: text(uri),
+    digest: text(digest),
+    secret: text(mapping(secretRef)['name']),
+  };
+}
+
+const named = (place: Pick<Input, 'role' | 'is' | 'field'>, { uri, digest, secretRef }: Source): Input => ({
+  ...place,
+  uri,
+  digest,
+  secret: secretRef?.name,
+});
+
+export const mapping = (value: unknown): Unchecked =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Unchecked) : {};
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
