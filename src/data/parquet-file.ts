@@ -158,5 +158,8 @@ function readable<T>(read: () => T): T {
   }
 }
 
+/** A syntax error quotes the text that it is about, which is somebody's row. */
 const notReadable = (error: unknown) =>
-  new Error(`cannot be read as Parquet: ${(error as Error).message}`, { cause: error });
+  new Error(
+    `cannot be read as Parquet: ${error instanceof SyntaxError ? 'a value in it is not of the type that its column says' : (error as Error).message}`,
+  );

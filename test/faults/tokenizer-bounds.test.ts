@@ -75,6 +75,13 @@ describe('what a model brings is computed within bounds, and blamed', () => {
       write,
       /^its chat template cannot be used: it calls strftime_now \(the clock: /,
     ],
+    [
+      'a template that writes much of every conversation',
+      {},
+      { chat_template: `{% for i in range(10) %}${'x'.repeat(100_000)}{% endfor %}` },
+      (running) => Promise.all(Array.from({ length: 100 }, () => write(running))),
+      /^its chat template cannot be used: it writes more than 67108864 characters of 100 conversations$/,
+    ],
   ])('%s', async (_, change, config, ask, message) => {
     const { tokenizer, file } = opened(change, config);
     const running = await tokenizer.start({ limits });

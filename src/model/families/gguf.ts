@@ -19,7 +19,7 @@ export const ggufOf = ({ architecture, hub, interleaved }: GgufKin): GgufMapping
     const get = (name: string) => metadata[`${architecture}.${name}`];
     const heads = get('attention.head_count');
     const tokens = metadata['tokenizer.ggml.tokens'] as unknown[] | undefined;
-    const rope = ropeOf(get, tensors.has(factors) ? [...file.read(factors)] : undefined);
+    const rope = ropeOf(get, divisorsOf(file));
     return {
       architectures: [hub],
       model_type: architecture,
@@ -78,6 +78,20 @@ const parts: Readonly<Record<string, string>> = {
 
 /** The tensor that divides each rotary frequency by a number of its own, as LLaMA 3.1's scaling comes to. */
 const factors = 'rope_freqs.weight';
+
+/** They become configuration, number by number: a file's own word on how many there are is looked at before. @throws OffsiteError BadModel */
+function divisorsOf(file: Parameters<GgufMapping['config']>[0]): number[] | undefined {
+  const shape = file.tensors.get(factors)?.shape;
+  if (shape === undefined) return undefined;
+  if (shape.length !== 1 || shape[0]! > mostFrequencies)
+    throw badModel(
+      `GGUF tensor ${factors} has the shape [${shape}]; it holds one number for each rotary frequency, at most ${mostFrequencies}`,
+    );
+  return [...file.read(factors)];
+}
+
+/** Half of the width of a head; no model's heads are near this wide. */
+const mostFrequencies = 4096;
 
 /** `rope_parameters` of config.json. @throws OffsiteError BadModel naming a scaling that is not supported */
 function ropeOf(get: (name: string) => unknown, divisors: number[] | undefined) {

@@ -29,7 +29,9 @@ export class TemplateWriter {
     for (const [name, value] of Object.entries(names)) environment.set(name, value);
     try {
       const { value } = new NamingInterpreter(environment).run(this.#program);
-      if (value.length > longestText) throw new Fault(`it writes more than ${longestText} characters`);
+      const longest = Math.max(longestText, 2 * lengthOf(messages));
+      if (value.length > longest)
+        throw new Fault(`it writes more than ${longest} characters of a conversation`);
       return withoutMarks(value, this.#marks);
     } catch (error) {
       return error instanceof Refusal ? { refused: true } : { failed: shownWords(error) };
@@ -90,8 +92,11 @@ function shownWords(error: unknown): string {
 
 const deepestCall = 100;
 
-/** Of a conversation as it is written: as much as a row may have. */
-const longestText = 16 * 2 ** 20;
+/** Of a conversation as it is written: as much as a row's text may have. One that is long itself is the row's fault. */
+const longestText = 2 ** 20;
+
+const lengthOf = (messages: Conversation['messages']) =>
+  messages.reduce((sum, { role, content }) => sum + role.length + content.length, 0);
 
 /** What the sandbox of transformers allows. */
 const longestRange = 100_000;

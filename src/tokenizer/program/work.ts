@@ -1,7 +1,7 @@
 // The thread that computes: the reference tokenizers library and the interpreter of chat templates.
 import { parentPort } from 'node:worker_threads';
 import { Encoder } from './encoder.ts';
-import type { Reply, Request } from './messages.ts';
+import type { Conversation, Reply, Request } from './messages.ts';
 import { TemplateWriter } from './template-writer.ts';
 
 let encoder: Encoder | undefined;
@@ -26,6 +26,22 @@ async function answer(request: Request): Promise<Reply> {
     case 'encode':
       return { encodings: await encoder!.encode(request.texts, request) };
     case 'render':
-      return { written: request.conversations.map((conversation) => writer!.write(conversation)) };
+      return { written: written(request.conversations, writer!) };
   }
+}
+
+/** Of what is written of all conversations of a request together: it is in memory twice, here and with who asked. */
+const mostTogether = 64 * 2 ** 20;
+
+function written(conversations: readonly Conversation[], writer: TemplateWriter) {
+  let left = mostTogether;
+  return conversations.map((conversation) => {
+    if (left < 0)
+      return {
+        failed: `it writes more than ${mostTogether} characters of ${conversations.length} conversations`,
+      };
+    const result = writer.write(conversation);
+    if ('text' in result) left -= result.text.length;
+    return result;
+  });
 }

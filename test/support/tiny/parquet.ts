@@ -11,6 +11,8 @@ export interface ParquetClaims {
   size?: number | bigint;
   /** CompressionCodec; 0 is none. */
   codec?: number;
+  /** ConvertedType of the column: 0 is UTF8, 19 is JSON. */
+  converted?: number;
   /** A page of one text, which every row then names. */
   dictionary?: Uint8Array;
 }
@@ -70,7 +72,7 @@ export function parquet(claims: ParquetClaims): Uint8Array {
       [1, i32, 6],
       [3, i32, 0],
       [4, binary, text('text')],
-      [6, i32, 0],
+      [6, i32, claims.converted ?? 0],
     ]),
   ];
   const footer = struct([

@@ -196,6 +196,11 @@ describe('Parquet', () => {
       parquet({ page: gzipSync(plainText('a'.repeat(1e6))), unpacked: 7, codec: 2 }),
       /^cannot be read as Parquet: /,
     ],
+    [
+      'a JSON column whose value is none, without a word of it',
+      parquet({ converted: 19, page: plainText('Maria Meier, born 1971') }),
+      /^cannot be read as Parquet: a value in it is not of the type that its column says$/,
+    ],
     ['a page of negative size', parquet({ unpacked: -1 }), /a page has a header without sizes/],
     ['a column beyond the file', parquet({ size: 10n ** 12n }), /a column lies outside the file/],
     [

@@ -62,7 +62,7 @@ describe('a chat template', () => {
     ['{{ messages - messages[0].content }}', 'an expression in it fails'],
     [
       '{% set a = namespace(t="x") %}{% for i in range(25) %}{% set a.t = a.t ~ a.t %}{% endfor %}{{ a.t }}',
-      'it writes more than 16777216 characters',
+      'it writes more than 1048576 characters of a conversation',
     ],
   ])('%s is named, without a word of the conversation', (text, failed) => {
     expect(write(text)).toEqual({ failed });
