@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -47,7 +48,7 @@ async function start(name: string, mode: object) {
   const [port, monitor] = [await freePort(), await freePort()];
   const here = withCertificate(configuration(mode))
     .replace('0.0.0.0:4222', `127.0.0.1:${port}`)
-    .replace('0.0.0.0:8222', `127.0.0.1:${monitor}`)
+    .replace('127.0.0.1:8222', `127.0.0.1:${monitor}`)
     .replace('/data', join(directory, `data-${name}`));
   const file = join(directory, `${name}.conf`);
   writeFileSync(file, here);
@@ -71,10 +72,21 @@ it.each(Object.keys(modes).filter((mode) => mode !== 'external NATS'))(
   },
 );
 
-it('answers the probes of its pod', async () => {
+it('answers the probes of its pod, once its streams are there', async () => {
   expect(container.command[0]).toBe('nats-server');
   for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe'])
-    await untilOk(`http://127.0.0.1:${monitor}${container[probe].httpGet.path}`);
+    expect(container[probe].tcpSocket).toEqual({ port: 'nats' });
+  expect(container.ports).toEqual([{ name: 'nats', containerPort: 4222 }]);
+  await untilOpen(port);
+  const { status } = await fetch(`http://127.0.0.1:${monitor}/healthz`);
+  expect(status).toBe(200);
+});
+
+it('tells names and inboxes of runs to nobody outside of its pod', () => {
+  for (const mode of Object.keys(modes).filter((mode) => mode !== 'external NATS'))
+    expect(
+      configuration(modes[mode]!).match(/^\s*(http|https|monitor_port|http_port|https_port)\b.*$/gm),
+    ).toEqual(['    http: "127.0.0.1:8222"'.trimStart()]);
 });
 
 it('lets in the operator and runs, and nobody without a key', async () => {
@@ -99,8 +111,8 @@ it('lets in the operator and runs, and nobody without a key', async () => {
 });
 
 it('speaks TLS, and only that, where it is given a certificate: runs know its authority by their Secret', async () => {
-  const { port, monitor } = await start('tls', { nats: { tls: { secretName: 'nats-tls' } } });
-  await untilOk(`http://127.0.0.1:${monitor}/healthz`);
+  const { port } = await start('tls', { nats: { tls: { secretName: 'nats-tls' } } });
+  await untilOpen(port);
   const credentialsText = credentials.operator;
   const ask = (url: string, environment: NodeJS.ProcessEnv) =>
     whyUnreachable({ url: `${url}://localhost:${port}`, credentialsText, environment });
@@ -109,13 +121,16 @@ it('speaks TLS, and only that, where it is given a certificate: runs know its au
   expect(await ask('nats', {})).toBeDefined();
 });
 
-async function untilOk(url: string): Promise<void> {
+/** As a probe of a socket asks. */
+async function untilOpen(port: number): Promise<void> {
   for (const end = Date.now() + 60_000; ; await sleep(100)) {
-    const status = await fetch(url).then(
-      (response) => response.status,
-      () => 0,
+    const socket = createConnection(port, '127.0.0.1');
+    const opened = await once(socket, 'connect').then(
+      () => true,
+      () => false,
     );
-    if (status === 200) return;
-    if (Date.now() > end) throw new Error(`${url}: ${status}`);
+    socket.destroy();
+    if (opened) return;
+    if (Date.now() > end) throw new Error(`port ${port} does not open`);
   }
 }

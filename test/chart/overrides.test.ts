@@ -241,6 +241,55 @@ test('policies: DNS where OpenShift has it, more egress for each', () => {
   }
 });
 
+describe('policies by default', () => {
+  const policiesOf = (values: object) =>
+    Object.fromEntries(
+      ofKind(render(values), 'NetworkPolicy').map(({ metadata, spec }) => [
+        metadata.name.split('-').at(-1),
+        spec,
+      ]),
+    );
+  const workers = { workers: { enabled: true, namespaces: ['models'] } };
+
+  it("let nobody speak to the world on DNS's ports: only to where the cluster's DNS is", () => {
+    const policies = policiesOf({ networkPolicy: workers });
+    const namespace = (name: string) => ({
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } },
+    });
+    for (const name of ['operator', 'workers']) {
+      const dns = policies[name].egress.filter(({ ports }: { ports: { port: number }[] }) =>
+        ports.some(({ port }) => port === 53 || port === 5353),
+      );
+      expect(dns, name).toHaveLength(1);
+      expect(dns[0].to).toEqual([
+        namespace('kube-system'),
+        namespace('openshift-dns'),
+        { ipBlock: { cidr: '169.254.20.10/32' } },
+      ]);
+    }
+    // To allow any place is the administrator's word, and that of values of an earlier release.
+    for (const dnsTo of [[], null])
+      expect(policiesOf({ networkPolicy: { ...workers, dnsTo } })['workers'].egress[0]).not.toHaveProperty(
+        'to',
+      );
+  });
+
+  it('let pods of the watched namespaces alone reach NATS, whatever labels others give themselves', () => {
+    const peers = (values: object) =>
+      policiesOf(values)['nats'].ingress[0].from.flatMap(
+        ({ namespaceSelector }: { namespaceSelector?: object }) => namespaceSelector ?? [],
+      );
+    expect(peers({ watchNamespaces: ['models', 'data'] })).toEqual([
+      {
+        matchExpressions: [
+          { key: 'kubernetes.io/metadata.name', operator: 'In', values: ['models', 'data'] },
+        ],
+      },
+    ]);
+    expect(peers({})).toEqual([{}]);
+  });
+});
+
 test('a PodMonitor gives the series the job by which alerts and dashboard select', () => {
   const [monitor] = ofKind(render(modes['OpenShift']), 'PodMonitor');
   expect(monitor?.['spec'].podMetricsEndpoints[0].relabelings).toEqual([

@@ -33,6 +33,14 @@ export const rbac = z
   .prefault({})
   .describe('Access to the Kubernetes API.');
 
+/** Pods of the cluster's DNS by their namespaces; NodeLocal DNSCache listens at an address of the node. */
+const clusterDns = [
+  ...['kube-system', 'openshift-dns'].map((name) => ({
+    namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } },
+  })),
+  { ipBlock: { cidr: '169.254.20.10/32' } },
+];
+
 export const networkPolicy = z
   .strictObject({
     enabled: z.boolean().default(true).describe('Policies for the operator and the embedded NATS.'),
@@ -51,6 +59,9 @@ export const networkPolicy = z
       .array(z.int().min(1).max(65535))
       .default([53, 5353])
       .describe("Ports of the cluster's DNS, by UDP and TCP; OpenShift's pods of it listen on 5353."),
+    dnsTo: listPassedOn(
+      "Where the cluster's DNS is, as in egress.to: its namespace on Kubernetes and OpenShift, and NodeLocal DNSCache. Anywhere where empty.",
+    ).default(clusterDns),
     operatorEgress: listPassedOn('More egress rules for the operator, as in NetworkPolicy.spec.egress.'),
     natsEgress: listPassedOn('Egress rules for the embedded NATS, which calls no one by itself.'),
     natsPorts: z.array(z.int().min(1).max(65535)).default([4222]).describe('Ports of an external NATS.'),
