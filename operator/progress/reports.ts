@@ -126,7 +126,7 @@ export class Reports {
 
   /** The whole result of a stage, if it came; of this attempt where one is given. */
   resultOf(uid: string, stage: string, attempt?: number): unknown {
-    return this.#of(uid, attempt) && this.#results.get(uid, stage)?.result;
+    return this.#of(uid, attempt) && this.#results.get(uid, stage);
   }
 
   /** The latest warnings, oldest first. */
@@ -169,7 +169,7 @@ export class Reports {
     { message, order }: Delivered,
   ): boolean {
     const { kind, uid } = message;
-    if (!isStageOf(kind, stage) || order <= (this.#results.get(uid, stage)?.order ?? 0)) return false;
+    if (!isStageOf(kind, stage) || order <= this.#results.orderOf(uid, stage)) return false;
     this.#results.set(uid, stage, { result, order });
     return true;
   }

@@ -1,8 +1,8 @@
 /** Results as they came over NATS, within bounds: who may publish a run's events must not be able to fill our memory. */
 
-export interface Kept {
-  readonly result: unknown;
-  /** Of what came later it is higher. */
+/** As JSON: what that becomes in memory takes many times its bytes. */
+interface Kept {
+  readonly json: Buffer;
   readonly order: number;
 }
 
@@ -11,23 +11,30 @@ const mostBytes = 64 * 2 ** 20;
 export class Results {
   readonly #mostBytes: number;
   /** By uid, then by stage; those that changed last are last. */
-  readonly #kept = new Map<string, Map<string, Kept & { readonly bytes: number }>>();
+  readonly #kept = new Map<string, Map<string, Kept>>();
   #bytes = 0;
 
   constructor(bytes = mostBytes) {
     this.#mostBytes = bytes;
   }
 
-  get(uid: string, stage: string): Kept | undefined {
-    return this.#kept.get(uid)?.get(stage);
+  /** Undefined where none is kept. */
+  get(uid: string, stage: string): unknown {
+    const kept = this.#kept.get(uid)?.get(stage);
+    return kept && JSON.parse(kept.json.toString());
+  }
+
+  /** Of what came later it is higher; 0 where nothing is kept. */
+  orderOf(uid: string, stage: string): number {
+    return this.#kept.get(uid)?.get(stage)?.order ?? 0;
   }
 
   /** Where there is no more room, the resources that were silent for longest lose theirs: a pod's own word, or another try, has it. */
-  set(uid: string, stage: string, kept: Kept): void {
-    const stages = this.#kept.get(uid) ?? new Map();
-    const bytes = JSON.stringify(kept.result ?? null).length;
-    this.#bytes += bytes - (stages.get(stage)?.bytes ?? 0);
-    stages.set(stage, { ...kept, bytes });
+  set(uid: string, stage: string, { result, order }: { result: unknown; order: number }): void {
+    const stages = this.#kept.get(uid) ?? new Map<string, Kept>();
+    const json = Buffer.from(JSON.stringify(result ?? null));
+    this.#bytes += json.length - (stages.get(stage)?.json.length ?? 0);
+    stages.set(stage, { json, order });
     this.#kept.delete(uid);
     this.#kept.set(uid, stages);
     for (const oldest of this.#kept.keys()) {
@@ -37,7 +44,7 @@ export class Results {
   }
 
   forget(uid: string): void {
-    for (const { bytes } of this.#kept.get(uid)?.values() ?? []) this.#bytes -= bytes;
+    for (const { json } of this.#kept.get(uid)?.values() ?? []) this.#bytes -= json.length;
     this.#kept.delete(uid);
   }
 }

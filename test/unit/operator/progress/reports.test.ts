@@ -249,10 +249,10 @@ test('results within their room: who was silent for longest loses his, and what 
   results.set('b', 'probe', filled('b'));
   results.set('a', 'assemble', { result: 'x', order: 2 });
   results.set('c', 'probe', filled('c'));
-  expect(['a', 'b', 'c'].map((uid) => results.get(uid, 'probe')?.order)).toEqual([1, undefined, 1]);
+  expect(['a', 'b', 'c'].map((uid) => results.orderOf(uid, 'probe'))).toEqual([1, 0, 1]);
   results.forget('a');
   results.set('d', 'probe', filled('d'));
-  expect(['a', 'c', 'd'].map((uid) => results.get(uid, 'probe')?.order)).toEqual([undefined, 1, 1]);
+  expect(['a', 'c', 'd'].map((uid) => results.orderOf(uid, 'probe'))).toEqual([0, 1, 1]);
   results.set('e', 'probe', { result: 'e'.repeat(101), order: 1 });
   expect(results.get('e', 'probe')).toBeUndefined();
 });
@@ -286,4 +286,14 @@ test('a result that nests without end is nobody’s', () => {
     );
   expect(nested(16)).toBeDefined();
   for (const levels of [18, 5000, 100_000]) expect(nested(levels)).toBeUndefined();
+});
+
+test('a result is kept as the JSON that is counted, not as the objects that were handed over, which take much more', () => {
+  const results = new Results();
+  const result = { list: Array.from({ length: 10_000 }, () => ({})) };
+  results.set('a', 'tune', { result, order: 1 });
+  const read = results.get('a', 'tune');
+  expect(read).toEqual(result);
+  expect(read).not.toBe(result);
+  expect(results.get('a', 'tune')).not.toBe(read);
 });
