@@ -113,6 +113,12 @@ export interface Caches {
   readonly pods: Cache<Pod>;
 }
 
+/**
+ * How many objects of a list come at once. Each may have 1.5 MB of text and becomes some 10 MB before it is shortened, and
+ * several lists are read at the same time: with more, a tenant's few large objects would fill our memory.
+ */
+const pageSizes = { resources: 10, jobs: 50, pods: 50 };
+
 export function openCaches(
   client: ApiClient,
   namespaces: readonly string[],
@@ -125,6 +131,7 @@ export function openCaches(
       metrics,
       indexes: { [byReference]: referredBy, [byOutput]: outputKeysOf(outputOf) },
       shorten: withoutHugeTemplate,
+      pageSize: pageSizes.resources,
     });
   return {
     resources: {
@@ -136,11 +143,13 @@ export function openCaches(
       ...selected,
       indexes: { ...labelled, [byOwner]: ownerKeys(ownerResource) },
       shorten: withoutTemplate,
+      pageSize: pageSizes.jobs,
     }),
     pods: new Cache<Pod>(client, pods, namespaces, {
       ...selected,
       indexes: { ...labelled, [byOwner]: ownerKeys(ownerUidOf) },
       shorten: withoutPlan,
+      pageSize: pageSizes.pods,
     }),
   };
 }

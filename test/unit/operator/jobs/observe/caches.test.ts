@@ -25,6 +25,27 @@ it('Jobs and pods of another namespace are not a resource’s own, whatever thei
   ending.abort();
 });
 
+it('a list comes in pages that fit into memory, however large each object is', async () => {
+  const limits: Record<string, number | undefined> = {};
+  const client = {
+    list: async ({ plural }: ResourceType, { limit }: { limit?: number }) => {
+      limits[plural] = limit;
+      return { items: [], metadata: { resourceVersion: '1' } };
+    },
+    async *watch(_: ResourceType, { signal }: { signal: AbortSignal }) {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    },
+  } as unknown as ApiClient;
+  const ending = new AbortController();
+  const { resources, jobs, pods } = openCaches(client, [], new RuntimeMetrics());
+  const all = [...Object.values(resources), jobs, pods];
+  for (const cache of all) void cache.start(ending.signal);
+  await Promise.all(all.map(({ synced }) => synced));
+  ending.abort();
+  // Some 10 MB each, all three lists at a time, below a limit of 512Mi.
+  expect(limits).toEqual({ emulatorbuilds: 10, offsitetunes: 10, plugins: 10, jobs: 50, pods: 50 });
+});
+
 describe('several namespaces, one of which is gone and our rights with it', () => {
   const refused = new ApiError('list Job: forbidden', { status: 403, reason: 'Forbidden' });
 
