@@ -12,6 +12,17 @@ const exitCodes = {
 
 export type ErrorReason = keyof typeof exitCodes;
 
+/** Every reason that a stage gives for its failure: these, and those that another try may mend. */
+export const failureReasons = [
+  ...(Object.keys(exitCodes) as ErrorReason[]),
+  'StoreUnavailable',
+  'AccessDenied',
+  'NoSpace',
+  'InternalError',
+  'TakenOver',
+] as const;
+export type FailureReason = (typeof failureReasons)[number];
+
 /**
  * An error that a user can act on. Its message names the field, row or file and what is right, and quotes no data; names that
  * came from outside are printable in it, and end no line of it: only a list of messages has several lines.

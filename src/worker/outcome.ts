@@ -1,4 +1,4 @@
-import { OffsiteError, printable } from '../api/index.ts';
+import { type FailureReason, OffsiteError, printable } from '../api/index.ts';
 import { StoreError, TakenOver } from '../artifact/index.ts';
 import { systemFaultOf } from './system-fault.ts';
 
@@ -9,7 +9,7 @@ export type StageOutcome =
 
 /** Why something failed; it crosses threads as plain data. */
 export interface Failure {
-  reason: string;
+  reason: FailureReason;
   message: string;
   exitCode: number;
   /** The file that the system had trouble with, where it names one. */

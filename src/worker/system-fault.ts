@@ -1,7 +1,8 @@
 /** What the system's own error codes mean for a stage: what is wrong, and whether the same work can ever go well. */
+import type { FailureReason } from '../api/index.ts';
 
 export interface SystemFault {
-  readonly reason: string;
+  readonly reason: FailureReason;
   readonly exitCode: number;
   /** Put before the system's own words. */
   readonly wrong: string;

@@ -3,7 +3,7 @@
  * 12 KiB: where there are many, the message arrives cut off, and what is whole of it counts.
  */
 import { z } from 'zod';
-import type { ErrorReason } from '../../../src/api/index.ts';
+import { type ErrorReason, failureReasons } from '../../../src/api/index.ts';
 import { isMapping } from '../json.ts';
 import { type Pod, workerTerminated } from '../objects.ts';
 
@@ -22,7 +22,11 @@ const schema = z.discriminatedUnion('ok', [
   }),
   z.object({
     ok: z.literal(false),
-    reason: z.string().regex(/^[A-Z][A-Za-z]{0,63}$/),
+    // Conditions, events and metrics go by it: another word, such as Complete, is not for a pod to choose.
+    reason: z
+      .string()
+      .regex(/^[A-Za-z]+$/)
+      .transform((said) => failureReasons.find((known) => known === said) ?? 'PodFailed'),
     message: z.string().default('(its message was cut off)'),
   }),
 ]);

@@ -46,7 +46,7 @@ test('the digest comes before all that may be cut off; an address of escapes alo
 test('any failure fits, whatever its message is made of, and short ones are not cut', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme', maxLength: 6000 }), fc.nat(12_000), (text, more) => {
-      const failure = { reason: 'BadData', message: text + '"\n'.repeat(more), exitCode: 11 };
+      const failure = { reason: 'BadData' as const, message: text + '"\n'.repeat(more), exitCode: 11 };
       const told = terminationMessage('tune', { ok: false, ...failure, status: {} });
       expect(Buffer.byteLength(told)).toBeLessThan(1201);
       const { message } = JSON.parse(told) as { message: string };

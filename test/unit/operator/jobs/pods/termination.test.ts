@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
 import { terminationOf } from '../../../../../operator/jobs/pods/termination.ts';
+import { failureReasons } from '../../../../../src/api/index.ts';
 import { terminationMessage } from '../../../../../src/worker/pod/termination.ts';
 import {
   artifact,
@@ -119,4 +120,13 @@ it('without NATS a word without its artifact makes nothing Complete', () => {
   world.connected = undefined;
   world.results = {};
   expect(world.run().status).toMatchObject({ attempt: 2, phase: 'Pending' });
+});
+
+test('a failure has a reason of ours, whatever word a pod puts there', () => {
+  const said = (reason: string) => read(JSON.stringify({ ok: false, reason, message: 'm' }));
+  for (const reason of failureReasons) expect(said(reason)).toMatchObject({ reason });
+  for (const reason of ['Complete', 'Suspended', 'ResultLost', 'Evicted', 'constructor', 'A'.repeat(60)])
+    expect(said(reason)).toMatchObject({ ok: false, reason: 'PodFailed', message: 'm' });
+  // What is no word is no message of a worker.
+  for (const reason of ['', 'Bad Data', '\u001b[31m']) expect(said(reason)).toBeUndefined();
 });
