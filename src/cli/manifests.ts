@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { parseAllDocuments } from 'yaml';
+import { type Document, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml';
 import { badSpec, OffsiteError, parseResource, type Resource } from '../api/index.ts';
 
 /** A resource and the directory of the file it came from, against which its relative `file:` URIs are read. */
@@ -20,9 +20,13 @@ export function loadManifests(paths: readonly string[]): LoadedResource[] {
   const problems: string[] = [];
   const loaded: LoadedResource[] = [];
   for (const file of paths.flatMap(manifestFiles)) {
-    for (const [index, document] of parseAllDocuments(readText(file)).entries()) {
-      if (document.errors.length > 0) {
-        problems.push(`${file}: not valid YAML: ${document.errors[0]?.message.split('\n')[0]}`);
+    const lineCounter = new LineCounter();
+    // The parser would compare each key with each: a mapping of many takes it hours.
+    const documents = parseAllDocuments(readText(file), { uniqueKeys: false, lineCounter });
+    for (const [index, document] of documents.entries()) {
+      const problem = document.errors[0]?.message.split('\n')[0] ?? repeatedKey(document, lineCounter);
+      if (problem !== undefined) {
+        problems.push(`${file}: not valid YAML: ${problem}`);
         continue;
       }
       try {
@@ -50,6 +54,25 @@ export function loadManifests(paths: readonly string[]): LoadedResource[] {
     );
   }
   return loaded;
+}
+
+function repeatedKey(document: Document.Parsed, lines: LineCounter): string | undefined {
+  let repeated: string | undefined;
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        if (seen.has(key.value)) {
+          repeated = `Map keys must be unique at line ${lines.linePos(key.range?.[0] ?? 0).line}`;
+          return visit.BREAK;
+        }
+        seen.add(key.value);
+      }
+      return undefined;
+    },
+  });
+  return repeated;
 }
 
 /** What a resource waits for: the kind and name of each reference, with the field that holds it. */

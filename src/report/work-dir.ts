@@ -83,7 +83,9 @@ const largestResource = 4 << 20;
 function readYaml(file: string): unknown {
   try {
     const bytes = boundedBytes(file, largestResource);
-    return typeof bytes === 'string' ? undefined : parse(new TextDecoder().decode(bytes));
+    return typeof bytes === 'string'
+      ? undefined
+      : parse(new TextDecoder().decode(bytes), { uniqueKeys: false });
   } catch {
     return undefined;
   }
