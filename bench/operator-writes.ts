@@ -71,7 +71,8 @@ export async function bareLoop(client: ApiClient, namespace: string, count: numb
 async function writeFor(client: ApiClient, object: KubeObject): Promise<KubeObject> {
   const nothing = { jobs: [], pods: [], others: [], dependencies: {}, claims: new Map(), notes: new Map() };
   const observed = { object, ...nothing, reports: { connected: undefined, results: {} } };
-  const { status, create } = decide(observed, { image }, new Date());
+  const situation = { observed, checked: checkSpec(object), latest: 0 };
+  const { status, create } = decide(situation, { image }, new Date());
   const { name, namespace, uid, resourceVersion } = object.metadata;
   const metadata = { name, namespace, uid, resourceVersion } as KubeObject['metadata'];
   const body = { apiVersion: object.apiVersion, kind: object.kind, metadata, status };

@@ -190,9 +190,9 @@ export class Operator {
       // What is read has the times of the cluster.
       clock: () => client.now(),
     };
-    const observed = await behaviours[kind].observe(key, reading);
-    if (observed === undefined) return {};
-    const decision = behaviours[kind].decide(observed, job, new Date(client.now()));
+    const situation = await behaviours[kind].observe(key, reading);
+    if (situation === undefined) return {};
+    const decision = behaviours[kind].decide(situation, job, new Date(client.now()));
     const writing: ExecuteOptions = {
       client,
       recent: this.#recent,
@@ -201,7 +201,7 @@ export class Operator {
       credentials,
       wroteStatus: (before, after) => this.#wroteStatus(before, after),
     };
-    return await execute(typeOf(kind), observed.object, decision, writing);
+    return await execute(typeOf(kind), situation.observed.object, decision, writing);
   }
 
   #wroteStatus(before: KubeObject, after: KubeObject): void {

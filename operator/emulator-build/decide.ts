@@ -4,7 +4,7 @@ import {
   decide as decideJobs,
   type JobSettings,
   type KindRules,
-  type Observed,
+  type Situation,
 } from '../jobs/index.ts';
 import { begins, workOf } from './build.ts';
 
@@ -20,5 +20,5 @@ export const emulatorBuild: KindRules<EmulatorBuild> = {
   work: workOf,
 };
 
-export const decide = (observed: Observed, settings: JobSettings, now: Date): Decision =>
-  decideJobs(emulatorBuild, observed, settings, now);
+export const decide = (situation: Situation, settings: JobSettings, now: Date): Decision =>
+  decideJobs(emulatorBuild, situation, settings, now);

@@ -36,8 +36,7 @@ export { type ObserveOptions, observe, writesAlone } from './observe/observe.ts'
 export { Recent } from './observe/recent.ts';
 export { Entrances, outputKey, writesOf } from './outputs.ts';
 export type { Credentials, Reports } from './reports.ts';
-export { latestAttempt, type Observed, type Refusal } from './situation.ts';
-export { readSpec } from './spec/check.ts';
+export { latestAttempt, type Observed, type Refusal, type Situation } from './situation.ts';
 export { type Power, powers } from './spec/powers.ts';
 export * from './stages.ts';
 export { statusOf } from './stored.ts';

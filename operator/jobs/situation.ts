@@ -1,8 +1,22 @@
 /** Everything that is known about one resource at one moment; decisions are made from this alone. */
+import type { Problem, Resource } from '../../src/api/index.ts';
 import type { KubeObject } from '../runtime/index.ts';
 import { attemptOf, type Job, type Pod } from './objects.ts';
 import type { Inputs, StageName } from './stages.ts';
 import { statusOf } from './stored.ts';
+
+/** What was read, and what follows from it, each once: no policy reads the spec or counts attempts anew. */
+export interface Situation {
+  readonly observed: Observed;
+  readonly checked: Checked;
+  /** The latest attempt that was decided on or has a Job; 0 when there was none. */
+  readonly latest: number;
+}
+
+/** The spec with its defaults, or every problem by field. */
+export type Checked =
+  | { readonly resource: Resource; readonly modelBytes: number | undefined }
+  | { readonly problems: readonly Problem[] };
 
 /** Everything that was read, at one moment, about one resource. */
 export interface Observed {

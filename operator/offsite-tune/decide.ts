@@ -5,8 +5,8 @@ import {
   givenArtifact,
   type JobSettings,
   type KindRules,
-  type Observed,
   referenceTo,
+  type Situation,
 } from '../jobs/index.ts';
 import { workOf } from './build.ts';
 
@@ -22,5 +22,5 @@ export const offsiteTune: KindRules<OffsiteTune> = {
   work: workOf,
 };
 
-export const decide = (observed: Observed, settings: JobSettings, now: Date): Decision =>
-  decideJobs(offsiteTune, observed, settings, now);
+export const decide = (situation: Situation, settings: JobSettings, now: Date): Decision =>
+  decideJobs(offsiteTune, situation, settings, now);

@@ -5,8 +5,8 @@ import {
   givenArtifact,
   type JobSettings,
   type KindRules,
-  type Observed,
   referenceTo,
+  type Situation,
 } from '../jobs/index.ts';
 import { workOf } from './build.ts';
 
@@ -28,5 +28,5 @@ export const plugIn: KindRules<PlugIn> = {
   work: workOf,
 };
 
-export const decide = (observed: Observed, settings: JobSettings, now: Date): Decision =>
-  decideJobs(plugIn, observed, settings, now);
+export const decide = (situation: Situation, settings: JobSettings, now: Date): Decision =>
+  decideJobs(plugIn, situation, settings, now);

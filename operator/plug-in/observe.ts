@@ -1,5 +1,5 @@
-import { type Observed, type ObserveOptions, observe as observeJobs } from '../jobs/index.ts';
+import { type ObserveOptions, observe as observeJobs, type Situation } from '../jobs/index.ts';
 import { plugIn } from './decide.ts';
 
-export const observe = (key: string, options: ObserveOptions): Promise<Observed | undefined> =>
+export const observe = (key: string, options: ObserveOptions): Promise<Situation | undefined> =>
   observeJobs(plugIn, key, options);

@@ -138,7 +138,7 @@ export function leftovers<R extends Resource>(context: Attempt<R>): Verdict | un
  * Two never write to one place: what an earlier resource of this name left behind, or another one with the same output, is
  * waited for before a Job is made.
  */
-export function otherWriters<R extends Resource>({ observed, now }: Attempt<R>): Waiting | undefined {
+export function waitingForWriters<R extends Resource>({ observed, now }: Attempt<R>): Waiting | undefined {
   const { others, object } = observed;
   if (others.length === 0) return undefined;
   const pods = others.filter((other): other is Pod => other.kind === 'Pod');

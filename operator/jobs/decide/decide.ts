@@ -6,14 +6,15 @@ import type { Json } from '../json.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from '../objects.ts';
 import { patience } from '../patience.ts';
 import { troubleOf } from '../pods/trouble.ts';
-import type { Observed } from '../situation.ts';
-import { checkSpec, deadlineProblems, problemText, readSpec, sizeProblems } from '../spec/check.ts';
+import type { Checked, Situation } from '../situation.ts';
+import { deadlineProblems, problemText, sizeProblems } from '../spec/check.ts';
 import { merge } from '../spec/template.ts';
 import { powerProblems } from '../spec/template-powers.ts';
 import type { StageName } from '../stages.ts';
 import { holds } from '../stored.ts';
 import { furthestJob, isOwnVerdict, type Runnable } from './attempt.ts';
 import { resolve } from './dependencies.ts';
+import { firstOf, type NamedVerdict } from './policies.ts';
 import { failedGates, lateResult } from './result.ts';
 import { type Context, conclude, contextOf, type Decision, nothing, type Verdict } from './verdict.ts';
 import { work } from './work.ts';
@@ -24,34 +25,34 @@ import { work } from './work.ts';
  */
 export function decide<R extends Resource>(
   rules: Context<R>['rules'],
-  observed: Observed,
+  situation: Situation,
   settings: JobSettings,
   now: Date,
 ): Decision {
   // What it owns is collected with it.
-  if (isBeingDeleted(observed.object)) return nothing;
-  const context = contextOf(rules, observed, settings, now);
-  const checked = checkSpec(observed.object);
-  const verdict =
-    complete(context) ??
-    ('problems' in checked
-      ? wrongSpec(context, checked.problems)
-      : running({ ...context, resource: checked.resource as R, modelBytes: checked.modelBytes }));
-  return conclude(context, verdict);
+  if (isBeingDeleted(situation.observed.object)) return nothing;
+  const context = contextOf(rules, situation, settings, now);
+  return conclude(context, firstOf({ complete, wrongSpec }, context) ?? running(runnable(context)));
 }
 
 /** What becomes of a resource whose spec is right. */
-const running = <R extends Resource>(context: Runnable<R>): Verdict =>
-  failed(context) ?? notBegun(context) ?? suspended(context) ?? work(context);
+const running = <R extends Resource>(context: Runnable<R>): NamedVerdict =>
+  firstOf({ failed, notBegun, suspended }, context) ?? work(context);
+
+function runnable<R extends Resource>(context: Context<R>): Runnable<R> {
+  const { resource, modelBytes } = context.checked as Extract<Checked, { resource: Resource }>;
+  return { ...context, resource: resource as R, modelBytes };
+}
 
 /** A spec that cannot be run: nothing runs until it is put right. */
-function wrongSpec<R extends Resource>(context: Context<R>, problems: readonly Problem[]): Verdict {
-  return {
-    phase: 'Failed',
-    statements: [{ type: 'Failed', reason: 'BadSpec', message: problemText(problems) }],
-    remove: unfinished(context.observed.jobs),
-  };
-}
+const wrongSpec = <R extends Resource>({ checked, observed }: Context<R>): Verdict | undefined =>
+  'problems' in checked ? badSpec(checked.problems, observed.jobs) : undefined;
+
+const badSpec = (problems: readonly Problem[], jobs: readonly Job[]): Verdict => ({
+  phase: 'Failed',
+  statements: [{ type: 'Failed', reason: 'BadSpec', message: problemText(problems) }],
+  remove: jobs.filter((job) => !isFinished(job)),
+});
 
 /**
  * What keeps an attempt from its first Job. It stops none that was made before it: of a size that cannot be read only the next
@@ -67,16 +68,16 @@ function notBegun<R extends Resource>(context: Runnable<R>): Verdict | undefined
     ...deadlineProblems(template),
     ...powerProblems(template, installed, settings.allowInTemplates ?? []),
   ];
-  return problems.length === 0 ? undefined : wrongSpec(context, problems);
+  return problems.length === 0 ? undefined : badSpec(problems, observed.jobs);
 }
 
 /** What is done stays done while the result-relevant part of its spec is the same, also where the rest of it is wrong. */
 function complete<R extends Resource>(context: Context<R>): Verdict | undefined {
-  const { status, specHash, rules, observed } = context;
+  const { status, specHash, rules, observed, checked } = context;
   if (!isTrue(status.conditions, 'Complete') || status.specHash !== specHash) return undefined;
   const { reason, message } = status.conditions!.find(({ type }) => type === 'Complete')!;
-  const resource = readSpec(rules, observed.object);
-  const resolved = resource && resolve(rules, resource, observed.dependencies);
+  const resolved =
+    'resource' in checked ? resolve(rules, checked.resource as R, observed.dependencies) : undefined;
   const changed =
     resolved && 'inputs' in resolved
       ? Object.entries(addressesOf(resolved.inputs)).find(
@@ -177,5 +178,3 @@ function leftOf(job: Job, ttl: number | undefined, now: number): number {
   if (ttl === undefined) return Number.POSITIVE_INFINITY;
   return ttl * 1000 - since(endOf(job), now);
 }
-
-const unfinished = (jobs: readonly Job[]) => jobs.filter((job) => !isFinished(job));

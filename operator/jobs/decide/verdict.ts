@@ -5,13 +5,15 @@ import type { JobSettings } from '../build/job.ts';
 import { specHashOf } from '../identity.ts';
 import type { Json } from '../json.ts';
 import { attemptOf, type Job } from '../objects.ts';
-import { latestAttempt, type Observed } from '../situation.ts';
+import type { Situation } from '../situation.ts';
 import type { KindRules, StageName } from '../stages.ts';
 import { type StoredStatus, statusOf } from '../stored.ts';
 import { type EventToTell, eventsOf, nextConditions, type Statement } from './conditions.ts';
 
 /** What is to be done, in this order: status, remove, create, events. */
 export interface Decision {
+  /** The policy that decided; none does of what is being deleted. */
+  readonly by?: string;
   /** The whole status but progress; absent when it stays as it is. */
   readonly status?: Json;
   readonly remove: readonly KubeObject[];
@@ -23,16 +25,13 @@ export interface Decision {
 
 export const nothing: Decision = { remove: [], create: [], events: [] };
 
-export interface Context<R extends Resource = Resource> {
+export interface Context<R extends Resource = Resource> extends Situation {
   readonly rules: KindRules<R>;
-  readonly observed: Observed;
   readonly settings: JobSettings;
   readonly now: Date;
   readonly status: StoredStatus;
   readonly generation: number;
   readonly specHash: string;
-  /** The latest attempt that was decided on or has a Job; 0 when there was none. */
-  readonly latest: number;
 }
 
 export type Phase = 'Pending' | 'Running' | 'Suspended' | 'Complete' | 'Failed';
@@ -59,26 +58,27 @@ export interface Verdict {
 
 export function contextOf<R extends Resource>(
   rules: KindRules<R>,
-  observed: Observed,
+  situation: Situation,
   settings: JobSettings,
   now: Date,
 ): Context<R> {
-  const { object, jobs } = observed;
-  const status = statusOf(object);
+  const { object } = situation.observed;
   return {
+    ...situation,
     rules,
-    observed,
     settings,
     now,
-    status,
+    status: statusOf(object),
     generation: object.metadata.generation ?? 1,
     specHash: specHashOf(rules.kind, object.metadata.uid ?? '', object['spec'] as object),
-    latest: latestAttempt(object, jobs),
   };
 }
 
 /** The decision for a verdict; the status is in it only where it changes. */
-export function conclude<R extends Resource>(context: Context<R>, verdict: Verdict): Decision {
+export function conclude<R extends Resource>(
+  context: Context<R>,
+  verdict: Verdict & { readonly by: string },
+): Decision {
   const { status, observed, generation, now } = context;
   const { progress: _, ...before } = status;
   const after = nextStatus(
@@ -89,6 +89,7 @@ export function conclude<R extends Resource>(context: Context<R>, verdict: Verdi
   const changed = fingerprint(before) !== fingerprint(after);
   const told = changed ? eventsOf(status.conditions, verdict.statements) : [];
   return {
+    by: verdict.by,
     ...(changed && { status: after }),
     remove: (verdict.remove ?? []).filter(({ metadata }) => metadata.deletionTimestamp === undefined),
     create: observed.object.metadata.deletionTimestamp === undefined ? (verdict.create ?? []) : [],

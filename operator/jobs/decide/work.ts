@@ -19,7 +19,7 @@ import { patience } from '../patience.ts';
 import { runningOn } from '../pods/containers.ts';
 import { isQueued, queuedFor, type StageState, stageState } from '../pods/stage-state.ts';
 import { isRunning, isStarting } from '../pods/trouble.ts';
-import type { StageName, StageWork } from '../stages.ts';
+import type { Inputs, StageName, StageWork } from '../stages.ts';
 import {
   type Attempt,
   about,
@@ -27,26 +27,27 @@ import {
   earlierJobs,
   furthestJob,
   leftovers,
-  otherWriters,
   type Runnable,
   restart,
   restartReason,
   resultLost,
+  waitingForWriters,
 } from './attempt.ts';
 import type { Statement } from './conditions.ts';
 import { resolve, type Waiting } from './dependencies.ts';
+import { firstOf, type NamedVerdict } from './policies.ts';
 import { failedGates, reportPatience, settle } from './result.ts';
-import type { Verdict } from './verdict.ts';
+import type { Context, Verdict } from './verdict.ts';
 
-export function work<R extends Resource>(context: Runnable<R>): Verdict {
+export function work<R extends Resource>(context: Runnable<R>): NamedVerdict {
   const { observed, latest, rules, resource } = context;
   const resolved = resolve(rules, resource, observed.dependencies);
   const furthest = furthestJob(context);
   const because = latest === 0 ? undefined : restartReason(context, furthest, resolved);
-  if (because !== undefined) return restart(context, because);
+  if (because !== undefined) return { ...restart(context, because), by: 'restarted' };
   const attempt = attemptNow(context, resolved);
   const verdict =
-    leftovers(attempt) ??
+    firstOf({ leftovers }, attempt) ??
     (furthest === undefined ? start(attempt, rules.begins(resource)) : follow(attempt, furthest));
   return { ...verdict, remove: [...(verdict.remove ?? []), ...outlived(attempt, furthest)] };
 }
@@ -59,45 +60,86 @@ function outlived<R extends Resource>(attempt: Attempt<R>, furthest: Job | undef
   return [...earlierJobs(attempt), ...stages];
 }
 
+/** An attempt whose next stage has no Job yet. */
+interface Starting<R extends Resource> extends Attempt<R> {
+  readonly stage: StageName;
+}
+
+/** The same, where what it reads is there. */
+interface Ready<R extends Resource> extends Starting<R> {
+  readonly inputs: Inputs;
+  readonly stageWork: StageWork;
+}
+
 /** Creates a stage's Job, unless something is to be waited for. */
-function start<R extends Resource>(context: Attempt<R>, stage: StageName): Verdict {
-  const { rules, resource, observed, resolved, attempt, specHash, modelBytes, settings, standing, now } =
-    context;
-  const phase = stage === rules.begins(resource) ? 'Pending' : 'Running';
-  const waits = (waiting: Waiting, lookAgainMilliseconds?: number): Verdict => ({
+function start<R extends Resource>(context: Attempt<R>, stage: StageName): NamedVerdict {
+  const { rules, resource, resolved, modelBytes } = context;
+  const starting = { ...context, stage };
+  if ('waiting' in resolved) return { ...waits(starting, resolved.waiting), by: 'dependencies' };
+  const { inputs } = resolved;
+  const ready = { ...starting, inputs, stageWork: rules.work(resource, stage, inputs, modelBytes) };
+  return firstOf({ otherWriters, sharedClaims, jobRefused }, ready) ?? { ...begin(ready), by: 'stageBegun' };
+}
+
+const phaseOf = <R extends Resource>({ stage, rules, resource }: Starting<R>) =>
+  stage === rules.begins(resource) ? 'Pending' : 'Running';
+
+function waits<R extends Resource>(
+  context: Starting<R>,
+  waiting: Waiting,
+  lookAgainMilliseconds?: number,
+): Verdict {
+  const { stage, standing } = context;
+  const phase = phaseOf(context);
+  return {
     phase,
     ...(phase === 'Running' && { stage }),
     statements: [...standing, { type: 'Waiting', ...waiting }],
     ...about(context),
     lookAgainMilliseconds,
-  });
-  if ('waiting' in resolved) return waits(resolved.waiting);
-  const writers = otherWriters(context);
-  if (writers) return waits(writers, patience.ending);
-  const { inputs } = resolved;
-  const stageWork = rules.work(resource, stage, inputs, modelBytes);
-  const claim = unsharedClaim(stageWork, observed.claims);
-  if (claim !== undefined) return waits(claim, claimPatience);
-  const refusal = observed.refusal?.generation === context.generation ? observed.refusal : undefined;
-  if (refusal?.final) {
-    const message = `spec.template: the API server refuses the Job: ${refusal.message}`;
-    return {
-      phase: 'Failed',
-      stage,
-      statements: [...standing, { type: 'Failed', reason: 'BadSpec', message }],
-      ...about(context),
-    };
-  }
+  };
+}
+
+function otherWriters<R extends Resource>(context: Ready<R>): Verdict | undefined {
+  const writers = waitingForWriters(context);
+  return writers && waits(context, writers, patience.ending);
+}
+
+function sharedClaims<R extends Resource>(context: Ready<R>): Verdict | undefined {
+  const claim = unsharedClaim(context.stageWork, context.observed.claims);
+  return claim && waits(context, claim, claimPatience);
+}
+
+const refusalOf = <R extends Resource>({ observed: { refusal }, generation }: Context<R>) =>
+  refusal?.generation === generation ? refusal : undefined;
+
+/** The API server would never take this Job. */
+function jobRefused<R extends Resource>(context: Ready<R>): Verdict | undefined {
+  const refusal = refusalOf(context);
+  if (!refusal?.final) return undefined;
+  const message = `spec.template: the API server refuses the Job: ${refusal.message}`;
+  return {
+    phase: 'Failed',
+    stage: context.stage,
+    statements: [...context.standing, { type: 'Failed', reason: 'BadSpec', message }],
+    ...about(context),
+  };
+}
+
+function begin<R extends Resource>(context: Ready<R>): Verdict {
+  const { resource, observed, attempt, specHash, modelBytes, settings, standing, now } = context;
+  const { stage, inputs, stageWork } = context;
   const job = buildJob(
     { object: observed.object, resource, work: stageWork, inputs, attempt, specHash, modelBytes },
     settings,
   );
+  const refusal = refusalOf(context);
   const wait = (refusal?.tryAgainAt ?? 0) - now.getTime();
   const refused: Statement[] = refusal
     ? [{ type: 'Waiting', reason: 'JobRefused', message: `${refusal.message}; it is tried again` }]
     : [];
   return {
-    phase,
+    phase: phaseOf(context),
     stage,
     statements: [...standing, ...refused],
     ...about(context),
@@ -132,7 +174,7 @@ function unsharedClaim(stageWork: StageWork, claims: ReadonlyMap<string, unknown
 }
 
 /** Goes by what the furthest stage's Job says. */
-function follow<R extends Resource>(context: Attempt<R>, job: Job): Verdict {
+function follow<R extends Resource>(context: Attempt<R>, job: Job): NamedVerdict {
   const { rules, resource, observed, now, standing } = context;
   const stage = stageOf(job) as StageName;
   const at = rules.stages.indexOf(stage);
@@ -149,6 +191,7 @@ function follow<R extends Resource>(context: Attempt<R>, job: Job): Verdict {
     }
     case 'failed':
       return {
+        by: 'stageFailed',
         phase: 'Failed',
         stage,
         statements: [{ type: 'Failed', ...state.failure }],
@@ -159,6 +202,7 @@ function follow<R extends Resource>(context: Attempt<R>, job: Job): Verdict {
       };
     case 'active':
       return {
+        by: 'stageActive',
         ...active(context, job, state),
         stage,
         statements: [...standing, ...statementsOf(context, state)],
@@ -170,7 +214,7 @@ function finish<R extends Resource>(
   context: Attempt<R>,
   stage: StageName,
   { success, at, note }: Extract<StageState, { is: 'done' }>,
-): Verdict {
+): NamedVerdict {
   const { rules, resource, observed, now, status, standing, recovering } = context;
   const output = resource.spec.output.uri;
   // Who has only begun to listen waits as long as if the stage had only ended.
@@ -186,6 +230,7 @@ function finish<R extends Resource>(
   switch (settled.is) {
     case 'accepted':
       return {
+        by: 'resultTaken',
         phase: 'Complete',
         statements: [
           {
@@ -200,6 +245,7 @@ function finish<R extends Resource>(
       };
     case 'awaited':
       return {
+        by: 'resultAwaited',
         phase: 'Running',
         stage,
         statements: [
@@ -222,6 +268,7 @@ function finish<R extends Resource>(
             ? `stage ${stage}: its Job is done, but its result reached the operator neither over NATS nor by its pod`
             : `stage ${stage}: its pod says that the artifact lies at ${said}; what does not lie at spec.output.uri (${output}) is not taken`;
         return {
+          by: 'resultLost',
           phase: 'Failed',
           statements: [{ type: 'Failed', reason: 'ResultLost', message }],
           ...about(context),
@@ -229,6 +276,7 @@ function finish<R extends Resource>(
       }
       return {
         ...restart(context, lost.message),
+        by: 'resultLost',
         statements: [{ type: 'ResultLost', ...lost }],
         fields: { inputs: status.inputs },
       };

@@ -7,8 +7,8 @@ import { patience } from '../patience.ts';
 import { isQueued, isSilent } from '../pods/stage-state.ts';
 import { isStarting } from '../pods/trouble.ts';
 import type { Reports } from '../reports.ts';
-import { latestAttempt, type Observed } from '../situation.ts';
-import { readSpec } from '../spec/check.ts';
+import { latestAttempt, type Observed, type Situation } from '../situation.ts';
+import { checkSpec } from '../spec/check.ts';
 import type { Inputs, KindRules, StageName } from '../stages.ts';
 import {
   byLabel,
@@ -42,7 +42,7 @@ export async function observe<R extends Resource>(
   rules: KindRules<R>,
   key: string,
   options: ObserveOptions,
-): Promise<Observed | undefined> {
+): Promise<Situation | undefined> {
   const { caches, recent, reports } = options;
   const { namespace, name } = splitKey(key);
   const cached = caches.resources[rules.kind].get(namespace, name);
@@ -50,14 +50,15 @@ export async function observe<R extends Resource>(
   const object = recent.object(cached);
   const uid = object.metadata.uid ?? '';
   const { jobs, pods } = ownOf(object, caches, recent);
-  const resource = readSpec(rules, object);
-  const attempt = latestAttempt(object, jobs);
-  return {
+  const checked = checkSpec(object);
+  const latest = latestAttempt(object, jobs);
+  const observed = {
     object,
     jobs,
     pods,
     others: othersFor(object, { jobs, pods }, caches, recent),
-    dependencies: resource ? dependenciesOf(rules, resource, namespace, caches, recent) : {},
+    dependencies:
+      'resource' in checked ? dependenciesOf(rules, checked.resource as R, namespace, caches, recent) : {},
     claims: new Map(),
     notes: await notesOn(jobs, pods, options),
     refusal: recent.refusal(uid),
@@ -65,10 +66,11 @@ export async function observe<R extends Resource>(
       connected: options.connected(),
       heardMilliseconds: options.heardMilliseconds(),
       results: Object.fromEntries(
-        rules.stages.map((stage) => [stage, reports?.resultOf(uid, stage, attempt)]),
+        rules.stages.map((stage) => [stage, reports?.resultOf(uid, stage, latest)]),
       ) as Partial<Record<StageName, unknown>>,
     },
   };
+  return { observed, checked, latest };
 }
 
 /** The resource's own Jobs; their pods, whatever labels these carry, and those whose labels say that they are its own. */

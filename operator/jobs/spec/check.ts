@@ -1,15 +1,11 @@
 /** What is wrong with a resource as it is stored: what its schema says, and what holds only in a cluster. */
 import { z } from 'zod';
-import { bytesOf, checkResource, type Problem, type Resource } from '../../../src/api/index.ts';
+import { bytesOf, checkResource, type Problem } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
 import { isMapping } from '../json.ts';
 import { annotation } from '../names.ts';
-import type { KindRules } from '../stages.ts';
+import type { Checked } from '../situation.ts';
 import { formProblems } from './template-form.ts';
-
-export type Checked =
-  | { readonly resource: Resource; readonly modelBytes: number | undefined }
-  | { readonly problems: readonly Problem[] };
 
 /** The resource with its defaults, or every problem by field. */
 export function checkSpec(object: KubeObject): Checked {
@@ -128,10 +124,4 @@ export function sizeProblems(object: KubeObject): Problem[] {
           reason: 'must be a quantity in quotes, such as "15Gi"',
         },
       ];
-}
-
-/** The resource with its defaults, if nothing is wrong with it. */
-export function readSpec<R extends Resource>(_: KindRules<R>, object: KubeObject): R | undefined {
-  const checked = checkSpec(object);
-  return 'resource' in checked ? (checked.resource as R) : undefined;
 }

@@ -19,7 +19,11 @@ interface Pod extends KubeObject {
 export interface Told {
   stage: keyof Results;
   attempt: number;
-  resource: { kind: string; metadata: { name: string; namespace: string; uid: string } };
+  resource: {
+    kind: string;
+    metadata: { name: string; namespace: string; uid: string };
+    spec: { output: { uri: string } };
+  };
 }
 
 /** How a pod ends: as its recorded result says, or otherwise. */
@@ -92,7 +96,7 @@ export class Kubelet {
     const told = toldTo(pod);
     const { results, publish, summary = true, runMilliseconds = 0 } = this.#options;
     const { kind, metadata } = told.resource;
-    const ending = this.#options.ending?.(told, pod) ?? { result: results[told.stage] };
+    const ending = this.#options.ending?.(told, pod) ?? { result: madeBy(told, results) };
     const started = new Date().toISOString();
     await this.#status(pod, 'Running', { running: { startedAt: started } });
     if (!this.#started.has(pod.metadata.uid!))
@@ -128,6 +132,12 @@ export class Kubelet {
     const status = { phase, startTime: new Date().toISOString(), containerStatuses: [container] };
     await this.#client.merge(pods, metadata.namespace, metadata.name, { status }, { subresource: 'status' });
   }
+}
+
+/** The stage's recorded result, with its artifact where this resource's output is. */
+function madeBy({ stage, resource }: Told, results: Results): Record<string, unknown> {
+  const { artifact, ...rest } = results[stage];
+  return artifact ? { artifact: { ...artifact, uri: resource.spec.output.uri }, ...rest } : rest;
 }
 
 export function toldTo(pod: Pod): Told {

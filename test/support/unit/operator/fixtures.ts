@@ -1,7 +1,13 @@
 /** Resources, Jobs and pods as the API server stores them, and a small world in which decisions come true. */
 
-import type { Decision, JobSettings, Observed } from '../../../../operator/jobs/index.ts';
+import {
+  type Decision,
+  type JobSettings,
+  latestAttempt,
+  type Observed,
+} from '../../../../operator/jobs/index.ts';
 import type { Job, Pod } from '../../../../operator/jobs/objects.ts';
+import { checkSpec } from '../../../../operator/jobs/spec/check.ts';
 import type { KubeObject } from '../../../../operator/runtime/index.ts';
 import type { Kind } from '../../../../src/api/index.ts';
 import { decisions } from './rules.ts';
@@ -203,7 +209,8 @@ export class World {
     const { object, jobs, pods, others, dependencies, claims, notes, refusal, connected, results } = this;
     const reports = { connected, results };
     const observed: Observed = { object, jobs, pods, others, dependencies, claims, notes, refusal, reports };
-    return decisions[object.kind as Kind](observed, this.settings, this.now);
+    const situation = { observed, checked: checkSpec(object), latest: latestAttempt(object, jobs) };
+    return decisions[object.kind as Kind](situation, this.settings, this.now);
   }
 
   /** @param most how many writes come true before the operator is killed */

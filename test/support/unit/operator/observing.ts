@@ -37,7 +37,7 @@ export async function cachesOf(objects: readonly KubeObject[], signal: AbortSign
 const silent = { list: async () => ({ items: [], metadata: {} }) };
 
 /** What the operator reads of a world, whose references it does not follow. */
-export function observeWorld(
+export async function observeWorld(
   world: World,
   { reports, client = {} }: { reports?: ObserveOptions['reports']; client?: object },
 ): Promise<Observed | undefined> {
@@ -52,10 +52,11 @@ export function observeWorld(
     pods: { byIndex: () => world.pods },
   } as unknown as Caches;
   const asked = { ...silent, ...client } as unknown as ApiClient;
-  return behaviours[kind].observe('team/words', {
+  const situation = await behaviours[kind].observe('team/words', {
     ...{ client: asked, caches, reports, recent: new Recent(), notes: new Notes(asked) },
     connected: () => world.connected,
     heardMilliseconds: () => undefined,
     clock: () => world.now.getTime(),
   });
+  return situation?.observed;
 }

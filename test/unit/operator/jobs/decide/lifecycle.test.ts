@@ -70,7 +70,7 @@ describe('a run from its creation to its end', () => {
 
   it('is the same at each look when nothing has changed', () => {
     const world = completeTune();
-    expect(world.decide()).toEqual({ remove: [], create: [], events: [] });
+    expect(world.decide()).toEqual({ by: 'complete', remove: [], create: [], events: [] });
   });
 
   it('tells every condition the generation that it is about', () => {

@@ -33,7 +33,7 @@ async function observed(world: World, ...beside: KubeObject[]): Promise<Observed
     connected: () => undefined,
     heardMilliseconds: () => undefined,
   });
-  return seen!;
+  return seen!.observed;
 }
 
 /** The world with what the operator sees of others in it. */

@@ -1,0 +1,39 @@
+/** The policies by name. Each says what is to be done in its situation, or nothing where that is not there. */
+import type { Verdict } from './verdict.ts';
+
+/** In the order in which they are asked; the first that has something to say decides. */
+export const policies = [
+  'complete',
+  'wrongSpec',
+  'failed',
+  'notBegun',
+  'suspended',
+  'restarted',
+  'leftovers',
+  'dependencies',
+  'otherWriters',
+  'sharedClaims',
+  'jobRefused',
+  'stageBegun',
+  'stageActive',
+  'stageFailed',
+  'resultTaken',
+  'resultAwaited',
+  'resultLost',
+] as const;
+
+export type PolicyName = (typeof policies)[number];
+
+/** A verdict, and whose it is. */
+export type NamedVerdict = Verdict & { readonly by: PolicyName };
+
+type Policies<C> = Readonly<Partial<Record<PolicyName, (context: C) => Verdict | undefined>>>;
+
+/** What the first of these policies says that says anything. */
+export function firstOf<C>(asked: Policies<C>, context: C): NamedVerdict | undefined {
+  for (const [by, policy] of Object.entries(asked) as [PolicyName, Policies<C>[PolicyName]][]) {
+    const verdict = policy?.(context);
+    if (verdict !== undefined) return { ...verdict, by };
+  }
+  return undefined;
+}
