@@ -1,6 +1,7 @@
 // The writes of a bench of many resources: those of users, and those of the operator made without looking.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decide } from '../operator/emulator-build/index.ts';
+import { checkSpec } from '../operator/jobs/spec/check.ts';
 import { type ApiClient, events, Informer, jobs, type KubeObject } from '../operator/runtime/index.ts';
 import { emulatorBuilds } from '../test/support/api/api-server.ts';
 

@@ -46,6 +46,7 @@ import {
   keyFrom,
   keyOf,
   type Outcome,
+  operatorLog,
   type RuntimeMetrics,
   splitKey,
   toldOf,
@@ -193,6 +194,7 @@ export class Operator {
     const situation = await behaviours[kind].observe(key, reading);
     if (situation === undefined) return {};
     const decision = behaviours[kind].decide(situation, job, new Date(client.now()));
+    operatorLog.debug({ policy: decision.by, writes: decision.status !== undefined }, 'decided');
     const writing: ExecuteOptions = {
       client,
       recent: this.#recent,

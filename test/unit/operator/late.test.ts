@@ -40,7 +40,7 @@ function report(to: Reports, { object }: World, attempt: number, result: object,
 async function settle(world: World, reports: Reports): Promise<World> {
   for (let before = -1; before !== world.writes.length; ) {
     before = world.writes.length;
-    world.results = { ...(await observeWorld(world, { reports }))?.reports.results };
+    world.results = { ...(await observeWorld(world, { reports }))?.observed.reports.results };
     world.run(before + 1);
   }
   return world;

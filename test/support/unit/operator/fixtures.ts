@@ -5,6 +5,7 @@ import {
   type JobSettings,
   latestAttempt,
   type Observed,
+  type Situation,
 } from '../../../../operator/jobs/index.ts';
 import type { Job, Pod } from '../../../../operator/jobs/objects.ts';
 import { checkSpec } from '../../../../operator/jobs/spec/check.ts';
@@ -209,8 +210,11 @@ export class World {
     const { object, jobs, pods, others, dependencies, claims, notes, refusal, connected, results } = this;
     const reports = { connected, results };
     const observed: Observed = { object, jobs, pods, others, dependencies, claims, notes, refusal, reports };
-    const situation = { observed, checked: checkSpec(object), latest: latestAttempt(object, jobs) };
-    return decisions[object.kind as Kind](situation, this.settings, this.now);
+    return this.decideOn({ observed, checked: checkSpec(object), latest: latestAttempt(object, jobs) });
+  }
+
+  decideOn(situation: Situation): Decision {
+    return decisions[this.object.kind as Kind](situation, this.settings, this.now);
   }
 
   /** @param most how many writes come true before the operator is killed */

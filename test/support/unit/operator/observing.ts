@@ -1,10 +1,10 @@
 import {
   type Caches,
   Notes,
-  type Observed,
   type ObserveOptions,
   openCaches,
   Recent,
+  type Situation,
 } from '../../../../operator/jobs/index.ts';
 import { behaviours } from '../../../../operator/operator.ts';
 import {
@@ -37,10 +37,10 @@ export async function cachesOf(objects: readonly KubeObject[], signal: AbortSign
 const silent = { list: async () => ({ items: [], metadata: {} }) };
 
 /** What the operator reads of a world, whose references it does not follow. */
-export async function observeWorld(
+export function observeWorld(
   world: World,
   { reports, client = {} }: { reports?: ObserveOptions['reports']; client?: object },
-): Promise<Observed | undefined> {
+): Promise<Situation | undefined> {
   const kind = world.object.kind as Kind;
   const others = { get: () => undefined };
   const caches = {
@@ -52,11 +52,10 @@ export async function observeWorld(
     pods: { byIndex: () => world.pods },
   } as unknown as Caches;
   const asked = { ...silent, ...client } as unknown as ApiClient;
-  const situation = await behaviours[kind].observe('team/words', {
+  return behaviours[kind].observe('team/words', {
     ...{ client: asked, caches, reports, recent: new Recent(), notes: new Notes(asked) },
     connected: () => world.connected,
     heardMilliseconds: () => undefined,
     clock: () => world.now.getTime(),
   });
-  return situation?.observed;
 }

@@ -17,8 +17,8 @@ async function asked(world: World): Promise<string[]> {
     names.push(name);
     return { kind, metadata: { name } };
   };
-  const observed = await observeWorld(world, { client: { get } });
-  expect([...(observed?.claims.keys() ?? [])]).toEqual(names);
+  const situation = await observeWorld(world, { client: { get } });
+  expect([...(situation?.observed.claims.keys() ?? [])]).toEqual(names);
   return names;
 }
 
