@@ -3,9 +3,7 @@ import { type Kind, kinds, printable } from '../src/api/index.ts';
 import { NatsConnection } from './connection.ts';
 import * as emulatorBuild from './emulator-build/index.ts';
 import {
-  byOutput,
   byOwner,
-  byReference,
   type Caches,
   type Credentials,
   Entrances,
@@ -13,29 +11,24 @@ import {
   execute,
   type Followed,
   isOwnJob,
-  type Job,
   type JobSettings,
-  label,
   latestAttempt,
   Notes,
   type ObserveOptions,
   openCaches,
-  outputKey,
   ownerKey,
-  type Pod,
   ProgressWriter,
   Recent,
   type Reports,
-  referenceKey,
   typeOf,
   Warnings,
   writesAlone,
-  writesOf,
 } from './jobs/index.ts';
 import { OperatorMetrics } from './metrics.ts';
 import * as offsiteTune from './offsite-tune/index.ts';
 import * as plugIn from './plug-in/index.ts';
 import type { Run } from './progress/index.ts';
+import { type Route, routesOfResource, routesOfRun, routesToAll } from './routes.ts';
 import {
   type ApiClient,
   ApiError,
@@ -44,7 +37,6 @@ import {
   type EventRecorder,
   type KubeObject,
   keyFrom,
-  keyOf,
   type Outcome,
   operatorLog,
   type RuntimeMetrics,
@@ -66,7 +58,6 @@ export interface OperatorOptions {
   readonly credentials?: Credentials | undefined;
 }
 
-const allKinds = Object.keys(kinds) as Kind[];
 /** How soon a namespace that is known in part is looked at again. */
 const partlyKnownMilliseconds = 5000;
 
@@ -138,13 +129,13 @@ export class Operator {
     // What the leader before wrote last may not have come by the watches: nothing is decided on less.
     await unlessAborted(Promise.all(this.#allCaches.map((cache) => cache.refresh())), signal);
     this.#leading = true;
-    this.#enqueueAll();
+    this.#enqueue(routesToAll(this.#caches), 'listed');
     this.#connection.begin();
     await Promise.all([
       ...Object.values(this.#controllers).map((controller) => controller.run(signal)),
       this.#progress.run(signal),
       this.#options.reports?.start(signal),
-      this.#connection.watch(signal, () => this.#enqueueAll()),
+      this.#connection.watch(signal, () => this.#enqueue(routesToAll(this.#caches), 'listed')),
     ]);
   }
 
@@ -153,8 +144,9 @@ export class Operator {
     return [...Object.values(resources), jobs, pods];
   }
 
-  #enqueue(kind: Kind, key: string, because?: Because): void {
-    if (this.#leading) this.#controllers[kind].enqueue(key, because);
+  #enqueue(routes: readonly Route[], because?: Because): void {
+    if (!this.#leading) return;
+    for (const { kind, key } of routes) this.#controllers[kind].enqueue(key, because);
   }
 
   /** A fault that is ours, not the API server's, is told on the resource: its status stays as it was, and nothing says why. */
@@ -220,20 +212,19 @@ export class Operator {
   /** Every change leads to the key of a resource that it may concern. */
   #listen(): void {
     const { resources, jobs, pods } = this.#caches;
-    for (const kind of allKinds) {
-      resources[kind].onChange((object, old) => {
+    for (const cache of Object.values(resources)) {
+      cache.onChange((object, old) => {
         const changed = (object ?? old)!;
         if (object === undefined) this.#forget(changed);
-        this.#enqueue(kind, keyOf(changed));
-        this.#enqueueDependents(changed);
+        this.#enqueue(routesOfResource(changed, this.#caches));
       });
     }
     jobs.onChange((job, old) => {
       this.#recent.seen((job ?? old)!);
       if (this.#leading) this.#metrics.jobChanged(job, old);
-      this.#enqueueConcerned(job, old);
+      this.#enqueue(routesOfRun([job, old], this.#caches));
     });
-    pods.onChange((pod, old) => this.#enqueueConcerned(pod, old));
+    pods.onChange((pod, old) => this.#enqueue(routesOfRun([pod, old], this.#caches)));
     const { reports } = this.#options;
     reports?.onReport((subject) => {
       const { namespace, kind, name, uid } = subject;
@@ -244,46 +235,8 @@ export class Operator {
       this.#warnings?.tell(object);
       const last = behaviours[kind as Kind].rules.stages.at(-1)!;
       if (reports.resultOf(uid, last, this.#attemptOf(object)) === undefined) return;
-      this.#enqueue(kind as Kind, keyFrom(namespace, name));
+      this.#enqueue([{ kind: kind as Kind, key: keyFrom(namespace, name) }]);
     });
-  }
-
-  /** Whom a Job or pod belongs to, by owner or by label, as it is and as it was; and whoever waits for its output. */
-  #enqueueConcerned(...states: readonly (Job | Pod | undefined)[]): void {
-    for (const object of states) {
-      if (object === undefined) continue;
-      const { namespace, labels = {} } = object.metadata;
-      const owners = [object, this.#jobOf(object)].flatMap((own) => own?.metadata.ownerReferences ?? []);
-      const named = { kind: labels[label.ownerKind] ?? '', name: labels[label.ownerName] ?? '' };
-      for (const { kind, name } of [named, ...owners])
-        if (Object.hasOwn(this.#controllers, kind)) this.#enqueue(kind as Kind, keyFrom(namespace, name));
-      const output = writesOf(object);
-      if (output === undefined) continue;
-      for (const kind of allKinds) {
-        const sharing = this.#caches.resources[kind].byIndex(byOutput, outputKey(namespace, output));
-        for (const other of sharing) this.#enqueue(kind, keyOf(other));
-      }
-    }
-  }
-
-  #jobOf({ kind, metadata: { namespace = '', ownerReferences = [] } }: Job | Pod): Job | undefined {
-    const owner = kind === 'Pod' ? ownerReferences.find((reference) => reference.kind === 'Job') : undefined;
-    return owner && this.#caches.jobs.get(namespace, owner.name);
-  }
-
-  #enqueueDependents({ kind, metadata: { namespace = '', name } }: KubeObject): void {
-    const key = referenceKey(kind, namespace, name);
-    for (const dependent of ['OffsiteTune', 'PlugIn'] as const) {
-      for (const object of this.#caches.resources[dependent].byIndex(byReference, key)) {
-        this.#enqueue(dependent, keyOf(object));
-      }
-    }
-  }
-
-  #enqueueAll(): void {
-    for (const kind of allKinds) {
-      for (const object of this.#caches.resources[kind].list()) this.#enqueue(kind, keyOf(object), 'listed');
-    }
   }
 
   #forget({ metadata: { uid = '' } }: KubeObject): void {
