@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers';
 import { type OffsiteTuneSpec, parseResource } from '../src/api/index.ts';
 import { checkpointsOf } from '../src/artifact/index.ts';
 import { readRows, tokenize } from '../src/data/index.ts';
-import { probe } from '../src/emulator/index.ts';
+import { probe } from '../src/emulator/probe/probe.ts';
 import { Engine } from '../src/engine/index.ts';
 import { holdingLatest, packForModel } from '../src/evaluation/index.ts';
 import { GraphBuilder } from '../src/graph/index.ts';

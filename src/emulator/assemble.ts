@@ -17,8 +17,9 @@ import type { Engine } from '../engine/index.ts';
 import { type Model, openModel } from '../model/index.ts';
 import { readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
 import { type ExactShare, exactShare } from './disclosure.ts';
-import { type Evaluation, evaluateEmulator } from './evaluate.ts';
-import { checkKept, makePlan, type Plan, type PlanOptions } from './plan/plan.ts';
+import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
+import { type Layout, layoutOf, tensorNames } from './plan/layout.ts';
+import { checkKept, makePlan, type PlanOptions } from './plan/plan.ts';
 import { type BuildInput, type CheckedInput, probeAll, probeKey } from './probe/stage.ts';
 import {
   joinShards,
@@ -63,10 +64,12 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
     if (!isThere(input.output, description)) {
       refuseUnknown(input.output, input.mayReplace ?? true);
       const similarity = await similarityOf(engine, model, { ...input, checked }, key);
-      const evaluation = await evaluateEmulator(engine, model, similarity, key, input);
-      const names = bundleNames(model, similarity);
-      const fill = (directory: string) => {
+      const layout = layoutOf(similarity);
+      const heldOut = await scoreFull(engine, model, key, input);
+      const fill = async (directory: string) => {
+        const names = tensorNames(model.architecture, layout);
         writeBundle(directory, model, names, similarity);
+        const evaluation = await scoreBundle(engine, directory, layout, heldOut, input);
         checked.checkUnchanged();
         const share = exactShare(model.tensors.values(), new Set(names));
         sealArtifact(directory, { ...description, scores: { evaluation, exactShare: share } });
@@ -147,17 +150,6 @@ function hyperparametersOf(key: ProbeKey, { similarity, plan, limit }: AssembleI
   return { probe, similarity: { ...similarity }, plan: { ...plan }, evaluation: { limit } };
 }
 
-/** The unique tensors of an emulator: embedding, kept blocks, final norm and head. */
-export function bundleNames({ architecture }: Model, { kept }: Pick<Plan, 'kept'>): string[] {
-  const slots = [
-    architecture.embedding,
-    ...Object.values(architecture.embedder?.slots ?? {}),
-    ...kept.flatMap((layer) => Object.values(architecture.block(layer))),
-    ...Object.values(architecture.head),
-  ];
-  return [...new Set(slots.map(({ name }) => name))];
-}
-
 function writeBundle(
   directory: string,
   model: Model,
@@ -174,6 +166,23 @@ function writeBundle(
   // Whoever gets weights gets their licence; what the model's card says is for its owner to give.
   for (const { name, path, licence } of model.companions)
     if (licence) copyFileSync(path, join(directory, name));
+}
+
+/** Scores what was written, as whoever gets the bundle runs it. */
+async function scoreBundle(
+  engine: Engine,
+  directory: string,
+  layout: Layout,
+  heldOut: HeldOut,
+  input: AssembleInput,
+): Promise<Evaluation> {
+  const layers = Object.values(layout.blocks).map(({ of }) => of);
+  const model = openModel(directory, { layers });
+  try {
+    return await scoreEmulator(engine, { model, layout }, heldOut, input);
+  } finally {
+    model.close();
+  }
 }
 
 /** The stored bytes for the dtypes that safetensors shares with the model, float32 for all others. */

@@ -11,6 +11,7 @@ import {
   type WeightSource,
   weightsOf,
 } from '../model/index.ts';
+import { type Layout, layersOf, layoutOf } from './plan/layout.ts';
 import { type Plan, trainsAt } from './plan/plan.ts';
 
 export const similarityFile = 'similarity.json';
@@ -40,6 +41,7 @@ export interface Bundle {
   /** The embedding, the kept blocks, final norm and head, under their names in the full model; its depth is the full one's. */
   readonly model: Model;
   readonly plan: Plan;
+  readonly layout: Layout;
   readonly similarity: SimilarityRecord;
   close(): void;
 }
@@ -61,8 +63,11 @@ export function openBundle(directory: string, digest?: string): Bundle {
     model.close();
     throw error;
   }
-  return { artifact, model, plan, similarity, close: () => model.close() };
+  return { artifact, model, plan, layout: layoutOf(plan), similarity, close: () => model.close() };
 }
+
+/** What of a bundle runs. */
+export type Emulator = Pick<Bundle, 'model' | 'layout'>;
 
 export interface EmulatorWeightOptions {
   /** Bytes of decoded weights that may stay in memory. */
@@ -72,25 +77,21 @@ export interface EmulatorWeightOptions {
 }
 
 /**
- * The emulator's weights by position, from its bundle or from the full model: a position that repeats a transfer layer
- * runs the original weights, whatever `adapter` holds.
+ * The emulator's own weights by position, out of its bundle: a position that repeats a transfer layer runs the weights as they
+ * were made, whatever `adapter` holds.
  */
 export function emulatorWeights(
-  model: Model,
-  plan: Plan,
+  { model, layout }: Emulator,
   { memory, adapter }: EmulatorWeightOptions,
 ): WeightSource {
   const overlays = new Map<Place, Overlay>();
   if (adapter !== undefined) {
     overlays.set('head', adapter);
-    for (const layer of plan.transferLayers) overlays.set(trainedPosition(plan, layer), adapter);
+    layout.positions.forEach(({ trains }, position) => {
+      if (trains) overlays.set(position, adapter);
+    });
   }
-  return weightsOf(model, { layers: plan.source, overlays, memory });
-}
-
-/** The one position at which a transfer layer trains. */
-export function trainedPosition(plan: Plan, layer: number): number {
-  return plan.source.findIndex((source, position) => source === layer && trainsAt(plan, position));
+  return weightsOf(model, { layers: layersOf(layout), overlays, memory });
 }
 
 /** similarity.json of a bundle. @throws OffsiteError BadModel */
@@ -116,7 +117,9 @@ function checkPlan(directory: string, plan: Plan, depth: number): void {
   const layers = plan.clusters.flat();
   const whole = layers.length === depth && layers.every((value, i) => value === i);
   const within = [...plan.transferLayers, ...plan.source].every((value) => plan.kept.includes(value));
-  const trained = plan.transferLayers.every((value) => trainedPosition(plan, value) >= 0);
+  const trained = plan.transferLayers.every((layer) =>
+    plan.source.some((source, position) => source === layer && trainsAt(plan, position)),
+  );
   const positions = plan.source.length === depth || plan.source.length === plan.kept.length;
   const ordered = rises(plan.kept) && rises(plan.transferLayers);
   if (!whole || !within || !trained || !positions || !ordered)

@@ -1,21 +1,18 @@
-import { metricsOf } from '../api/index.ts';
 import { canonicalJson, inPlace, type Keeper, readKeptJson, sha256, writeWhole } from '../artifact/index.ts';
-import { type Example, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import {
   type Cell,
-  cellOf,
   holdingLatest,
+  likelihoodsOf,
+  loadTask,
   type MetricName,
-  packForModel,
+  measurementOf,
   type RowLikelihood,
-  rowScores,
-  scoreRows,
+  type TaskData,
 } from '../evaluation/index.ts';
 import { Decoder, type Model, type WeightSource, weightsOf } from '../model/index.ts';
-import { emulatorWeights } from './bundle.ts';
+import { type Emulator, emulatorWeights } from './bundle.ts';
 import { keptAbility } from './disclosure.ts';
-import type { Plan } from './plan/plan.ts';
 import type { BuildInput } from './probe/stage.ts';
 import { type ProbeKey, statesDirectory } from './probe/states.ts';
 
@@ -31,56 +28,66 @@ export type Evaluation =
       readonly cpl?: number;
     };
 
-/** Scores both on up to `limit` rows after the first `samples`. The full model's part is kept beside the pooled states. */
-export async function evaluateEmulator(
+/** The rows after the probe's, with what the full model says of them; or why there is nothing to score. */
+export type HeldOut =
+  | { readonly reason: string }
+  | { readonly task: TaskData; readonly full: readonly RowLikelihood[] };
+
+type ScoreInput = BuildInput & { readonly limit: number };
+
+/** Scores the full model on up to `limit` rows after the first `samples`. Its part is kept beside the pooled states. */
+export async function scoreFull(
   engine: Engine,
   model: Model,
-  plan: Plan,
   key: ProbeKey,
-  input: BuildInput & { readonly limit: number },
-): Promise<Evaluation> {
-  if (input.limit === 0) return { reason: 'evaluation.limit is 0' };
-  const examples = await heldOut(model, engine, input);
-  if (examples.length < 2)
+  input: ScoreInput,
+): Promise<HeldOut> {
+  const { limit, data, probe } = input;
+  if (limit === 0) return { reason: 'evaluation.limit is 0' };
+  const { samples: skip, maxLength } = probe;
+  const task = await loadTask(model, engine, { ...data, name: 'held out', skip, limit, maxLength });
+  if (task.examples.length < 2)
     return {
-      reason: `the probe set has ${examples.length} rows after the first ${input.probe.samples}; scores need 2`,
+      reason: `the probe set has ${task.examples.length} rows after the first ${skip}; scores need 2`,
     };
-  const batches = packForModel(examples, model.architecture);
-  if (batches.every(({ targets }) => targets.length === 0))
+  if (task.batches.every(({ targets }) => targets.length === 0))
     return { reason: 'the rows after the probe are too short to score' };
-
-  const [metric] = metricsOf[input.data.format];
-  const run = (weights: WeightSource) =>
-    scoreRows(new Decoder(engine, model.architecture, holdingLatest(weights)), batches, {
-      memory: input.memory / 2,
-      stage: 'assemble',
-      emit: input.emit,
-      greedy: metric === 'exact_match',
-    });
   const path = `${statesDirectory(input.work, key)}.full-${keyOf(key, input)}.json`;
-  const full = await keptResult(path, input.keeper ?? inPlace, () => run(weightsOf(model, { memory: 0 })));
-  const emulator = await run(emulatorWeights(model, plan, { memory: 0 }));
-
-  const cell = (result: RowLikelihood[]) => cellOf(rowScores(result, examples, metric), metric);
-  const cells = { full: cell(full), emulator: cell(emulator) };
-  const cpl = keptAbility(metric, { full: cells.full.value, emulator: cells.emulator.value });
-  return { metric, samples: full.length, ...cells, ...(cpl === undefined ? {} : { cpl }) };
+  const full = await keptResult(path, input.keeper ?? inPlace, () =>
+    run(engine, model, weightsOf(model, { memory: 0 }), task, input),
+  );
+  return { task, full };
 }
 
-async function heldOut(
-  model: Model,
+/** Scores an emulator on the rows that the full model was scored on. */
+export async function scoreEmulator(
   engine: Engine,
-  { data, probe: { samples, maxLength }, limit }: BuildInput & { limit: number },
-): Promise<Example[]> {
-  const rows = await readRows(data.path, data.format, { limit: samples + limit });
-  return tokenize(rows.slice(samples), data.format, model.tokenizer, {
-    maxLength,
-    mode: 'score',
-    file: data.path,
-    before: samples,
-    cancelled: () => engine.isCancelled,
-  });
+  emulator: Emulator,
+  heldOut: HeldOut,
+  input: ScoreInput,
+): Promise<Evaluation> {
+  if ('reason' in heldOut) return heldOut;
+  const { task, full } = heldOut;
+  const weights = emulatorWeights(emulator, { memory: 0 });
+  const own = await run(engine, emulator.model, weights, task, input);
+  const cells = { full: measurementOf(full, task).cell, emulator: measurementOf(own, task).cell };
+  const cpl = keptAbility(task.metric, { full: cells.full.value, emulator: cells.emulator.value });
+  return { metric: task.metric, samples: full.length, ...cells, ...(cpl === undefined ? {} : { cpl }) };
 }
+
+/** One pass over the rows; each block's weights are read once. */
+const run = (
+  engine: Engine,
+  { architecture }: Model,
+  weights: WeightSource,
+  task: TaskData,
+  { memory, emit }: ScoreInput,
+): Promise<RowLikelihood[]> =>
+  likelihoodsOf(new Decoder(engine, architecture, holdingLatest(weights)), task, {
+    memory: memory / 2,
+    stage: 'assemble',
+    emit,
+  });
 
 /** The same rows of the same model score the same, whatever the pooling. */
 function keyOf(key: ProbeKey, { limit }: { limit: number }): string {

@@ -1,7 +1,7 @@
 export { packForModel } from './batches.ts';
-export { type Cell, cellOf, chosen, type MetricName, type RowScore, rowScores } from './cells.ts';
-export { lossOf } from './loss.ts';
-export { type RowLikelihood, scoreRows } from './score.ts';
-export { type Difference, pairedBootstrap } from './statistics.ts';
+export type { Cell, MetricName, RowScore } from './cells.ts';
+export { likelihoodsOf, type Measurement, measure, measurementOf } from './measure.ts';
+export type { RowLikelihood } from './score.ts';
+export { pairedBootstrap } from './statistics.ts';
 export { holdingLatest, streamBlocks } from './stream.ts';
-export { evaluate, loadTask, type TaskData } from './task.ts';
+export { loadTask, type TaskData } from './task.ts';

@@ -20,6 +20,8 @@ export interface Adapter extends Overlay {
   /** The inserted tensors that a coefficient scales: a module's output is linear in them. */
   readonly scaled: ReadonlySet<string>;
   inserted(layer: number): Slots;
+  /** The same adapter on another model's weights of the same shapes: those of the bundle that it was trained on. */
+  on(model: Pick<Model, 'read'>): Overlay & { inserted(layer: number): Slots };
   /** What belongs beside its tensors, by file name. */
   readonly files: Readonly<Record<string, string>>;
   close(): void;
@@ -126,17 +128,21 @@ function overlayOf(
   { type, model, transferLayers }: AdapterDescription,
 ): Omit<Adapter, 'digest' | 'type' | 'checked'> {
   const byName = new Map(changes.map((change) => [change.name, change]));
+  const on: Adapter['on'] = (of) => ({
+    inserted: (layer) => insertedBy(byLayer.get(layer) ?? []),
+    has: (name) => byName.has(name),
+    get(name, into) {
+      const change = byName.get(name);
+      return change && plugged(directory, change, checkpoint, of, into);
+    },
+  });
   return {
     names: tensors.map(({ name }) => name),
     changed: changes.filter(({ inserted }) => !inserted).map(({ name }) => name),
     files: adapterOf(type).files(model.architecture, transferLayers),
     scaled: new Set(changes.filter(({ inserted }) => inserted?.scaled).map(({ name }) => name)),
-    inserted: (layer) => insertedBy(byLayer.get(layer) ?? []),
-    has: (name) => byName.has(name),
-    get(name, into) {
-      const change = byName.get(name);
-      return change && plugged(directory, change, checkpoint, model, into);
-    },
+    ...on(model),
+    on,
     close: () => checkpoint.close(),
   };
 }

@@ -22,30 +22,16 @@ import {
   writeArtifact,
 } from '../artifact/index.ts';
 import { dataDigest } from '../data/index.ts';
-import { type Bundle, emulatorWeights, openBundle } from '../emulator/index.ts';
+import { type Bundle, openBundle } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
-import {
-  type Cell,
-  cellOf,
-  evaluate,
-  loadTask,
-  pairedBootstrap,
-  type RowScore,
-  type TaskData,
-} from '../evaluation/index.ts';
-import { Decoder, type Model, type Overlay, openModel, weightsOf } from '../model/index.ts';
+import { loadTask, type TaskData } from '../evaluation/index.ts';
+import { type Model, type Overlay, openModel } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
 import { type Adapter, adapterFile, openAdapter } from './adapter.ts';
 import { type AnalysisRecord, analyse, KeptWork, summaryOf } from './analysis/index.ts';
+import { measureCells, type Sides } from './cells.ts';
 import { checkGates, type GateName, type GateResult } from './gates.ts';
-import {
-  type CellName,
-  type CellValues,
-  cellNames,
-  exactOf,
-  type MeasuredTask,
-  valuesOf,
-} from './measured.ts';
+import { type MeasuredTask, valuesOf } from './measured.ts';
 import { mergedTensors, savePluggedIn } from './merge.ts';
 import { roundedAway, roundingOf } from './rounding.ts';
 
@@ -133,15 +119,15 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
             checkUnchanged,
           )
         : undefined;
-    const measureCells = () => measure(options, model, bundle, adapter, plugged);
-    const measured = done?.evaluation ?? (kept ? await kept.evaluation(measureCells) : await measureCells());
+    const sides = { model, bundle, adapter, plugged };
+    const measureAll = () => cellsOf(options, sides);
+    const measured = done?.evaluation ?? (kept ? await kept.evaluation(measureAll) : await measureAll());
     checkUnchanged();
     const gates = checkAll(spec, measured);
     const evaluation = measured.map(({ exact: _, ...task }): TaskResult => task);
     const merge = mergeOf(options, model, adapter);
     report({ evaluation, gates, ...merge });
-    const analysis =
-      done?.analysis ?? (kept && (await analysisOf(options, { model, bundle, adapter, plugged }, kept)));
+    const analysis = done?.analysis ?? (kept && (await analysisOf(options, sides, kept)));
     const found = { evaluation, gates, ...merge, ...(analysis ? { analysis: summaryOf(analysis) } : {}) };
     report(found);
     stopAtFailedGate(spec, gates);
@@ -229,7 +215,7 @@ function finished(output: string, identity: Identity): Done | undefined {
 /** The analyses that the spec asks for, on the tasks and rows that it names. */
 async function analysisOf(
   options: PlugOptions,
-  { model, bundle, adapter, plugged }: { model: Model; bundle: Bundle; adapter: Adapter; plugged: Overlay },
+  { model, bundle, adapter, plugged }: Sides,
   kept: KeptWork,
 ): Promise<AnalysisRecord | undefined> {
   const { engine, memory, emit } = options;
@@ -275,87 +261,14 @@ async function loadTasks(
   return loaded;
 }
 
-async function measure(
-  options: PlugOptions,
-  model: Model,
-  bundle: Bundle,
-  adapter: Adapter,
-  plugged: Overlay,
-): Promise<MeasuredTask[]> {
+/** The cells of every task that the spec names, whatever was kept of them. */
+async function cellsOf(options: PlugOptions, sides: Sides): Promise<MeasuredTask[]> {
   const { spec, engine, memory, emit } = options;
   const { evaluation } = spec;
   if (evaluation === undefined) return [];
-  const loaded = await loadTasks(options, model);
-  const decoders: Record<CellName, () => Decoder> = {
-    fullZeroShot: () => new Decoder(engine, model.architecture, weightsOf(model, { memory: memory / 2 })),
-    emulatorZeroShot: () =>
-      new Decoder(engine, model.architecture, emulatorWeights(model, bundle.plan, { memory: memory / 2 })),
-    emulatorFineTuned: () =>
-      new Decoder(
-        engine,
-        model.architecture,
-        emulatorWeights(model, bundle.plan, {
-          memory: memory / 2,
-          adapter,
-        }),
-      ),
-    plugIn: () =>
-      new Decoder(engine, model.architecture, weightsOf(model, { memory: memory / 2, overlay: plugged })),
-  };
-  const scores = loaded.map(() => ({}) as Record<CellName, RowScore[]>);
-  for (const cell of cellNames) {
-    const decoder = decoders[cell]();
-    for (const [i, task] of loaded.entries()) {
-      (scores[i] as Record<CellName, RowScore[]>)[cell] = await evaluate(decoder, task, {
-        memory: memory / 2,
-        stage: `plug: ${cell}`,
-        emit,
-      });
-    }
-  }
-  const bootstrap = {
-    resamples: evaluation.bootstrapSamples,
-    seed: evaluation.seed,
-    beforeEach: () => engine.throwIfCancelled(),
-  };
-  return loaded.map((task, i) => resultOf(task, scores[i] as Record<CellName, RowScore[]>, bootstrap));
-}
-
-/** The differences that say whether it was worth it: plug-in against each other cell, what the tuning did to the emulator, and what it lacks. */
-const differences: readonly [CellName, CellName][] = [
-  ['plugIn', 'fullZeroShot'],
-  ['plugIn', 'emulatorFineTuned'],
-  ['plugIn', 'emulatorZeroShot'],
-  ['emulatorFineTuned', 'emulatorZeroShot'],
-  ['fullZeroShot', 'emulatorZeroShot'],
-];
-
-function resultOf(
-  task: TaskData,
-  rows: Readonly<Record<CellName, RowScore[]>>,
-  bootstrap: NonNullable<Parameters<typeof pairedBootstrap>[3]>,
-): MeasuredTask {
-  const { metric } = task;
-  const cells = cellNames.map((name) => [name, cellOf(rows[name], metric)] as const);
-  const samples = rows.plugIn.length;
-  const values = Object.fromEntries(cells.map(([name, { value }]) => [name, value]));
-  return {
-    task: task.name,
-    metric,
-    samples,
-    cells: Object.fromEntries(cells.map(([name, cell]) => [name, texts(cell)])) as TaskResult['cells'],
-    ...exactOf({ metric, samples }, values as CellValues),
-    differences: differences.map(([a, b]) => {
-      const { value, stderr, interval } = pairedBootstrap(rows[a], rows[b], task.metric, bootstrap);
-      return {
-        name: `${a} - ${b}`,
-        value: figure(value),
-        stderr: figure(stderr),
-        low: figure(interval[0]),
-        high: figure(interval[1]),
-      };
-    }),
-  };
+  const { bootstrapSamples: resamples, seed } = evaluation;
+  const tasks = await loadTasks(options, sides.model);
+  return measureCells(tasks, sides, { engine, memory, emit, resamples, seed });
 }
 
 /** On the figures as they were measured, also where an earlier run has measured them. */
@@ -403,5 +316,4 @@ async function save(
   return openArtifact(output);
 }
 
-const texts = ({ value, stderr }: Cell) => ({ value: figure(value), stderr: figure(stderr) });
 const figure = (value: number) => value.toFixed(4);

@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openArtifact, sealArtifact, writeArtifact } from '../artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
+import type { TaskData } from '../evaluation/index.ts';
 import type { Evaluation, TrainingState } from '../training/index.ts';
-import type { ValidationData } from './evaluation.ts';
 
 export interface TuneResult {
   artifact: { digest: string; sizeBytes: number };
@@ -25,7 +25,7 @@ export interface TrainedAdapter {
   state: TrainingState;
   /** Of the whole training. */
   steps: number;
-  validation: ValidationData | undefined;
+  validation: TaskData | undefined;
   /** What the adapter holds beside its tensors, by file name. */
   adapterFiles: Record<string, string>;
   madeFrom: Record<string, string>;

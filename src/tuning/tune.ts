@@ -21,6 +21,7 @@ import {
 } from '../data/index.ts';
 import { type Bundle, emulatorWeights, openBundle, trainedPosition } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
+import { loadTask, measure } from '../evaluation/index.ts';
 import { Decoder, type Place, withReplaced } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import {
@@ -37,7 +38,6 @@ import {
   type TrainingState,
 } from '../training/index.ts';
 import { adapterOf } from './adapters/index.ts';
-import { evaluate, loadValidation } from './evaluation.ts';
 import { hasMade, historyOf, restoreRecord, writeHistory } from './history.ts';
 import { planTraining, type TrainingPlan } from './plan.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
@@ -131,7 +131,7 @@ async function prepare(
   { spec, data, validation, engine, memory }: TuneOptions,
   bundle: Bundle,
 ): Promise<Run> {
-  const { model, plan: layers } = bundle;
+  const { model, plan: layers, layout } = bundle;
   const { training } = spec;
   const { format } = spec.data;
   const digests = {
@@ -164,7 +164,7 @@ async function prepare(
   const now = () => ({ seed: training.seed, step: record.step });
   const parts = new Map<Place, TrainedPart>();
   for (const layer of layers.transferLayers)
-    parts.set(trainedPosition(layers, layer), trainedLayer(model, layer, adapter, randomAt(layer), now));
+    parts.set(trainedPosition(layout, layer), trainedLayer(model, layer, adapter, randomAt(layer), now));
   if (adapter.head !== undefined)
     parts.set('head', trainedHead(model, adapter.head, randomAt(model.architecture.depth)));
   const madeFrom = { emulator: bundle.artifact.digest };
@@ -176,7 +176,7 @@ async function prepare(
     memory: memory / 2,
   });
   const hyperparameters = { adapter: spec.adapter, format, training, engine: spec.engine, plan };
-  const weights = emulatorWeights(model, layers, { memory: memory / 2 });
+  const weights = emulatorWeights(bundle, { memory: memory / 2 });
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([place, part]) => [place, part[form]]));
     return new Decoder(engine, model.architecture, withReplaced(weights, forms));
@@ -188,7 +188,7 @@ async function prepare(
     validation:
       validation === undefined
         ? undefined
-        : await loadValidation(validation, format, maxLength, model, engine),
+        : await loadTask(model, engine, { name: 'validation', path: validation, format, maxLength }),
     decoder,
     trainer: adapter.dropout === undefined ? decoder : decoderOf('training'),
     plan,
@@ -234,7 +234,9 @@ async function train(run: Run, options: TuneOptions): Promise<number> {
     const isDue = last || record.step % evalSteps === 0;
     if (!isDue || record.evaluations.at(-1)?.step === record.step) return;
     for (const { training, evaluated } of run.parts.values()) if (evaluated !== training) evaluated.update();
-    const found = await evaluate(decoder, validation, { step: record.step, memory: memory / 2, emit });
+    const options = { memory: memory / 2, stage: 'evaluate', emit };
+    const { loss, cell } = await measure(decoder, validation, options);
+    const found = { step: record.step, loss, cell };
     if (record.step > 0 && isBest(record.evaluations, found)) keepBest(state);
     record.evaluations.push(found);
   };

@@ -4,7 +4,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { metricsOf } from '../../src/api/index.ts';
 import { readRows, type TaskName, tokenize } from '../../src/data/index.ts';
 import { Engine } from '../../src/engine/index.ts';
-import { chosen, packForModel, rowScores, scoreRows } from '../../src/evaluation/index.ts';
+import { chosen, rowScores } from '../../src/evaluation/cells.ts';
+import { packForModel } from '../../src/evaluation/index.ts';
+import { scoreRows } from '../../src/evaluation/score.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';
 import { smollm2 } from '../support/golden/smollm2.ts';
 

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { tokenize } from '../../src/data/index.ts';
 import { Engine } from '../../src/engine/index.ts';
-import { chosen, packForModel, scoreRows } from '../../src/evaluation/index.ts';
+import { chosen } from '../../src/evaluation/cells.ts';
+import { packForModel } from '../../src/evaluation/index.ts';
+import { scoreRows } from '../../src/evaluation/score.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';
 import { fixture, type ReferencePlan, smollm2 } from '../support/golden/smollm2.ts';
 

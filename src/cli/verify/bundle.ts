@@ -1,5 +1,5 @@
 import { badModel } from '../../api/index.ts';
-import { type Bundle, bundleNames, openBundle } from '../../emulator/index.ts';
+import { type Bundle, openBundle, tensorNames } from '../../emulator/index.ts';
 import type { Found } from './found.ts';
 import { checkContents } from './model.ts';
 
@@ -7,8 +7,8 @@ import { checkContents } from './model.ts';
 export async function checkBundle(directory: string): Promise<Found> {
   const bundle = openBundle(directory);
   try {
-    const { model, plan } = bundle;
-    const wanted = new Set(bundleNames(model, plan));
+    const { model, plan, layout } = bundle;
+    const wanted = new Set(tensorNames(model.architecture, layout));
     const foreign = [...model.tensors.keys()].find((name) => !wanted.has(name));
     if (foreign !== undefined)
       throw badModel(`${directory}: holds tensor ${foreign}, which its plan does not need`);

@@ -1,7 +1,7 @@
 import { type Analysis, OffsiteError } from '../../api/index.ts';
 import type { Engine } from '../../engine/index.ts';
 
-import { cellOf, lossOf, rowScores, scoreRows, type TaskData } from '../../evaluation/index.ts';
+import { measure, type TaskData } from '../../evaluation/index.ts';
 import { Decoder, type Model, type Overlay } from '../../model/index.ts';
 import { type Emit, progressOf } from '../../progress/index.ts';
 import type { KeptWork } from './kept.ts';
@@ -89,11 +89,11 @@ async function measureAll(
   const total = blocks(variants);
   const progress = progressOf(stages[first.kind], total, emit, total - blocks(left));
   for (const variant of left)
-    await kept.addFigures(keyOf(variant), await measure(variant, options, progress));
+    await kept.addFigures(keyOf(variant), await figuresOf(variant, options, progress));
 }
 
 /** One variant on all tasks; nothing, with a warning, where it gives no numbers: far from both ends weights may explode. */
-async function measure(
+async function figuresOf(
   variant: Variant,
   { model, at, plugged: { coefficient }, tasks, engine, memory, emit }: AnalyseOptions,
   progress: (blocks: number) => void,
@@ -102,11 +102,10 @@ async function measure(
     const source = weightsOfVariant(variant, { model, at, coefficient, memory: memory / 2 });
     const decoder = new Decoder(engine, model.architecture, source);
     const figures: Figures[] = [];
-    for (const { batches, examples, metric } of tasks) {
+    for (const task of tasks) {
       const options = { memory: memory / 2, stage: stages[variant.kind], emit, progress };
-      const likelihoods = await scoreRows(decoder, batches, { ...options, greedy: metric === 'exact_match' });
-      const { value } = cellOf(rowScores(likelihoods, examples, metric), metric);
-      figures.push({ value: value.toFixed(4), loss: lossOf(likelihoods, examples).toFixed(6) });
+      const { cell, loss } = await measure(decoder, task, options);
+      figures.push({ value: cell.value.toFixed(4), loss: loss.toFixed(6) });
     }
     return figures;
   } catch (error) {

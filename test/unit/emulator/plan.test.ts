@@ -1,15 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import {
-  clusterLayers,
-  keepMiddles,
-  keepUniform,
-  makePlan,
-  type PlanOptions,
-  shareLayers,
-  trainsAt,
-  transferLayers,
-} from '../../../src/emulator/index.ts';
+import { makePlan, type PlanOptions, trainsAt } from '../../../src/emulator/plan/plan.ts';
+import { shareLayers } from '../../../src/emulator/plan/share.ts';
+import { transferLayers } from '../../../src/emulator/plan/transfer.ts';
+import { clusterLayers } from '../../../src/emulator/strategies/cluster.ts';
+import { keepMiddles, keepUniform } from '../../../src/emulator/strategies/remove.ts';
 
 /** CRaSh's clustering (arXiv 2310.15477) to the letter: one cluster a layer, then merge the most similar neighbours until `count` are left. */
 function mergeClusters(adjacent: number[], count: number): number[][] {

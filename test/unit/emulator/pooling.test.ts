@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { exactShare, keptAbility, type Pooling, poolRows } from '../../../src/emulator/index.ts';
+import { exactShare, keptAbility } from '../../../src/emulator/disclosure.ts';
+import { type Pooling, poolRows } from '../../../src/emulator/probe/pooling.ts';
 
 // two rows interleaved with padding: row 4 has tokens (1, -8), (2, 5), (6, 0); row 7 has (3, 3)
 const hidden = Float32Array.of(1, -8, 2, 5, 99, 99, 3, 3, 6, 0);

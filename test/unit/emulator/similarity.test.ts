@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { adjacentValues, type Metric, type States, similarityMatrix } from '../../../src/emulator/index.ts';
+import {
+  adjacentValues,
+  type Metric,
+  type States,
+  similarityMatrix,
+} from '../../../src/emulator/similarity/similarity.ts';
 
 /** Deterministic numbers in [-1, 1). */
 function states(samples: number, width: number, seed: number): States {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { cellOf, rowScores } from '../../../src/evaluation/index.ts';
+import { cellOf, rowScores } from '../../../src/evaluation/cells.ts';
 
 const likelihood = (row: number, logLikelihood: number[], greedy?: boolean[]) => ({
   row,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { lossOf } from '../../../src/evaluation/index.ts';
+import { lossOf } from '../../../src/evaluation/loss.ts';
 
 describe('the loss', () => {
   const example = { trunk: [1], branches: [[2], [3]], bytes: [1, 1] };

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { TaskData } from '../../../src/evaluation/index.ts';
 import type { TrainingRecord } from '../../../src/training/state.ts';
-import type { ValidationData } from '../../../src/tuning/evaluation.ts';
 import { resultOf, type TrainedAdapter, writeAdapter } from '../../../src/tuning/result.ts';
 
 let directory: string;
@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
-const validation = { metric: 'acc', examples: new Array(8), batches: [] } as unknown as ValidationData;
+const validation = { metric: 'acc', examples: new Array(8), batches: [] } as unknown as TaskData;
 const cell = (value: number) => ({ value, stderr: 0.1 });
 
 function trained(record: Partial<TrainingRecord>, more: Partial<TrainedAdapter> = {}): TrainedAdapter {

@@ -1,0 +1,42 @@
+import type { Decoder } from '../model/index.ts';
+import { type Cell, cellOf, type RowScore, rowScores } from './cells.ts';
+import { lossOf } from './loss.ts';
+import { type RowLikelihood, type ScoreOptions, scoreRows } from './score.ts';
+import type { TaskData } from './task.ts';
+
+/** What one pass over a task's rows has found. */
+export interface Measurement {
+  readonly scores: readonly RowScore[];
+  readonly cell: Cell;
+  /** In nats, as `lossOf` has it. */
+  readonly loss: number;
+}
+
+export type MeasureOptions = Omit<ScoreOptions, 'greedy'>;
+
+/**
+ * Measures any model on a task's rows.
+ * @throws OffsiteError BadModel where a score is not a number, Cancelled between two blocks
+ */
+export async function measure(
+  decoder: Decoder,
+  task: TaskData,
+  options: MeasureOptions,
+): Promise<Measurement> {
+  return measurementOf(await likelihoodsOf(decoder, task, options), task);
+}
+
+/** What the model says of each row: all that its measurement follows from. */
+export const likelihoodsOf = (
+  decoder: Decoder,
+  { batches, metric }: Pick<TaskData, 'batches' | 'metric'>,
+  options: MeasureOptions,
+): Promise<RowLikelihood[]> => scoreRows(decoder, batches, { ...options, greedy: metric === 'exact_match' });
+
+export function measurementOf(
+  likelihoods: readonly RowLikelihood[],
+  { examples, metric }: Pick<TaskData, 'examples' | 'metric'>,
+): Measurement {
+  const scores = rowScores(likelihoods, examples, metric);
+  return { scores, cell: cellOf(scores, metric), loss: lossOf(likelihoods, examples) };
+}

@@ -1,0 +1,73 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { layoutOf } from '../../../src/emulator/plan/layout.ts';
+import { Engine } from '../../../src/engine/index.ts';
+import { measure, packForModel, type TaskData } from '../../../src/evaluation/index.ts';
+import { Decoder, type Model, type Overlay, openModel, weightsOf } from '../../../src/model/index.ts';
+import { measureCells, type Sides } from '../../../src/plugin/cells.ts';
+import { writeTinyModel } from '../../support/tiny/index.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'offsite-cells-'));
+const plan = { clusters: [[0, 1], [2]], kept: [1, 2], transferLayers: [1], source: [1, 1, 2] };
+const memory = 1 << 24;
+const emit = () => {};
+const trained = 'model.layers.1.mlp.up_proj.weight';
+
+let engine: Engine;
+let full: Model;
+/** As a bundle's may be: its blocks have the full model's names and shapes, and weights of their own. */
+let own: Model;
+let task: TaskData;
+
+beforeAll(async () => {
+  engine = await Engine.create({ provider: 'cpu', threads: 1 });
+  const small = { layers: 3, hidden: 16, intermediate: 16 };
+  writeTinyModel(join(directory, 'full'), { ...small, seed: 1 });
+  writeTinyModel(join(directory, 'own'), { ...small, seed: 2 });
+  full = openModel(join(directory, 'full'));
+  own = openModel(join(directory, 'own'), { layers: plan.kept });
+  const examples = [3, 4].map((length, row) => ({
+    row,
+    trunk: Array.from({ length }, (_, i) => i + row + 1),
+    branches: [],
+    bytes: [],
+  }));
+  const batches = packForModel(examples, full.architecture);
+  task = { name: 'rows', metric: 'perplexity', examples, batches };
+});
+afterAll(async () => {
+  full.close();
+  own.close();
+  await engine.dispose();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Twice the model's own weight. */
+const doubled = (model: Pick<Model, 'read'>): Overlay => ({
+  has: (name) => name === trained,
+  get: (name) => (name === trained ? model.read(name).map((value) => 2 * value) : undefined),
+});
+
+test("an emulator's cells are those of the weights in its bundle, with the adapter on them", async () => {
+  const cell = async (model: Model, options: Omit<Parameters<typeof weightsOf>[1], 'memory'>) => {
+    const decoder = new Decoder(engine, model.architecture, weightsOf(model, { ...options, memory }));
+    const found = await measure(decoder, task, { memory, stage: 'test', emit });
+    return found.cell.value.toFixed(4);
+  };
+  const adapter = { on: doubled } as unknown as Sides['adapter'];
+  const bundle = { model: own, layout: layoutOf(plan), plan };
+  const sides = { model: full, bundle, adapter, plugged: doubled(full) };
+  const [measured] = await measureCells([task], sides, { engine, memory, emit, resamples: 100, seed: 1 });
+  const values = Object.entries(measured!.cells).map(([name, found]) => [name, found?.value]);
+  expect(Object.fromEntries(values)).toEqual({
+    fullZeroShot: await cell(full, {}),
+    emulatorZeroShot: await cell(own, { layers: plan.source }),
+    // Position 0 repeats the transfer layer, and runs it as it was.
+    emulatorFineTuned: await cell(own, { layers: plan.source, overlays: new Map([[1, doubled(own)]]) }),
+    plugIn: await cell(full, { overlay: doubled(full) }),
+  });
+  expect(new Set(values.map(([, value]) => value)).size).toBe(4);
+  expect(await cell(full, { layers: plan.source })).not.toBe(measured!.cells['emulatorZeroShot']?.value);
+});
