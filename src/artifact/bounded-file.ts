@@ -1,18 +1,23 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { type JsonBounds, parseJson } from '../api/index.ts';
+import { NotPlain, openPlain, type PlainFile } from './plain-file.ts';
 
 /**
  * A file's bytes, where it is one and no longer than it may be, whatever becomes of it meanwhile.
  * @throws Error of the system
  */
 export function boundedBytes(path: string, most: number): Uint8Array | 'too long' | 'no file' {
-  // Without O_NONBLOCK, opening a named pipe would wait for its writer.
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  let file: PlainFile;
   try {
-    const stat = fstatSync(descriptor);
-    if (!stat.isFile()) return 'no file';
+    file = openPlain(path);
+  } catch (error) {
+    if (error instanceof NotPlain) return 'no file';
+    throw error;
+  }
+  const { descriptor, stat } = file;
+  try {
     if (stat.size > most) return 'too long';
-    const bytes = new Uint8Array(stat.size);
+    const bytes = new Uint8Array(Number(stat.size));
     let done = 0;
     for (let read = 1; read > 0 && done < bytes.length; done += read)
       read = readSync(descriptor, bytes, done, bytes.length - done, done);

@@ -28,5 +28,6 @@ export {
   writeSharedArtifact,
 } from './output/replace-directory.ts';
 export { checkWritable } from './output/writable.ts';
+export { copyModelFile, NotPlain, openPlain } from './plain-file.ts';
 export { StoreError } from './stores/store.ts';
 export { writeWhole } from './write-whole.ts';

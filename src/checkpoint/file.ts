@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { badModel, withPath } from '../api/index.ts';
+import { NotPlain, openPlain } from '../artifact/index.ts';
 import type { Checkpoint, ReadOptions, TensorInfo } from './checkpoint.ts';
 import { blocks, decodeInto, isReadable } from './decode.ts';
 
@@ -30,18 +31,14 @@ export class RandomAccessFile {
   constructor(path: string) {
     this.path = path;
     try {
-      // Without O_NONBLOCK, opening a named pipe would wait for its writer.
-      this.#descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      const { descriptor, stat } = openPlain(path);
+      this.#descriptor = descriptor;
+      this.size = Number(stat.size);
     } catch (error) {
+      if (error instanceof NotPlain) throw badModel(`${path}: is not a file`);
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       throw badModel(`${path}: leads to no file`);
     }
-    const stat = fstatSync(this.#descriptor);
-    if (!stat.isFile()) {
-      closeSync(this.#descriptor);
-      throw badModel(`${path}: is not a file`);
-    }
-    this.size = stat.size;
   }
 
   read(offset: number, length: number): Uint8Array {

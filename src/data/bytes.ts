@@ -2,7 +2,7 @@ import { closeSync, readSync } from 'node:fs';
 import { Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { badData, OffsiteError } from '../api/index.ts';
-import { openPlain } from './plain-file.ts';
+import { openRows } from './rows-file.ts';
 
 const chunkBytes = 1 << 20;
 /** How much longer a compressed file's rows may be: text is packed to a third or a tenth, only repetition to less. */
@@ -52,9 +52,9 @@ interface OpenFile {
   readonly size: number;
 }
 
-function open(path: string): ReturnType<typeof openPlain> {
+function open(path: string): ReturnType<typeof openRows> {
   try {
-    return openPlain(path);
+    return openRows(path);
   } catch (error) {
     throw badData(`${path}: ${(error as Error).message}`);
   }

@@ -1,5 +1,5 @@
 import { readSync } from 'node:fs';
-import { openPlain } from './plain-file.ts';
+import { openRows } from './rows-file.ts';
 
 /** A file that is read at offsets. */
 export interface OpenFile {
@@ -11,7 +11,7 @@ export interface OpenFile {
 
 /** @throws Error where it is no plain file */
 export function openFile(path: string): OpenFile {
-  const { descriptor, size } = openPlain(path);
+  const { descriptor, size } = openRows(path);
   return {
     size,
     descriptor,

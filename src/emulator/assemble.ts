@@ -1,4 +1,4 @@
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import {
@@ -14,7 +14,7 @@ import {
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
-import { type Model, openModel } from '../model/index.ts';
+import { copyCompanion, type Model, openModel } from '../model/index.ts';
 import { readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
 import { type ExactShare, exactShare } from './disclosure.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
@@ -164,8 +164,7 @@ function writeBundle(
   writeFileSync(join(directory, similarityFile), canonicalJson(similarity));
   for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
   // Whoever gets weights gets their licence; what the model's card says is for its owner to give.
-  for (const { name, path, licence } of model.companions)
-    if (licence) copyFileSync(path, join(directory, name));
+  for (const companion of model.companions) if (companion.licence) copyCompanion(companion, directory);
 }
 
 /** Scores what was written, as whoever gets the bundle runs it. */

@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
+import { copyModelFile } from '../artifact/index.ts';
 
 /** A file that lies beside the weights. */
 export interface Companion {
@@ -49,3 +50,10 @@ export function companionsOf(directory: string): Companion[] {
     return { name, path, licence: licences.test(name) };
   });
 }
+
+/**
+ * Copies one to where nothing is.
+ * @throws OffsiteError BadModel where it is no file by now, or too large
+ */
+export const copyCompanion = ({ name, path }: Companion, directory: string): void =>
+  copyModelFile(path, join(directory, name), largest);

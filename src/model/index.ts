@@ -1,4 +1,4 @@
-export { type Companion, companionsOf, isCompanion } from './companions.ts';
+export { type Companion, companionsOf, copyCompanion, isCompanion } from './companions.ts';
 export { type BlockGradients, Decoder, type Saved } from './decoder.ts';
 export type { Architecture, Embedder, Family, Slot, Slots } from './family.ts';
 export { type Model, openModel } from './model.ts';

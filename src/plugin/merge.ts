@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import {
@@ -10,7 +10,7 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../checkpoint/index.ts';
-import type { Model, Overlay } from '../model/index.ts';
+import { copyCompanion, type Model, type Overlay } from '../model/index.ts';
 import type { Adapter } from './adapter.ts';
 
 /**
@@ -72,7 +72,7 @@ export function savePluggedIn(directory: string, model: Model, replaced: Overlay
   const tensors = [...stored.values()].map((tensor) => toWrite(tensor, model, replaced));
   const config = head === undefined ? model.configText : untied(model);
   writeFileSync(join(directory, 'config.json'), config);
-  for (const { name, path } of model.companions) copyFileSync(path, join(directory, name));
+  for (const companion of model.companions) copyCompanion(companion, directory);
   for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
   const shards = shardsOf(tensors);
   if (shards.length === 1) {

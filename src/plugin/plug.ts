@@ -1,4 +1,4 @@
-import { copyFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   badModel,
@@ -11,6 +11,7 @@ import {
 import {
   CheckedFiles,
   canonicalJson,
+  copyModelFile,
   digestOf,
   inPlace,
   type Keeper,
@@ -306,7 +307,7 @@ async function save(
   const fill = (directory: string) => {
     if (description.kind === 'Model') savePluggedIn(directory, model, plugged);
     else {
-      copyFileSync(join(from, adapterFile), join(directory, adapterFile));
+      copyModelFile(join(from, adapterFile), join(directory, adapterFile));
       for (const [name, text] of Object.entries(adapter.files)) writeFileSync(join(directory, name), text);
     }
     checkUnchanged();

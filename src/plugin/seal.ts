@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, badSpec } from '../api/index.ts';
 import {
+  copyModelFile,
   fileDigest,
   type OpenedArtifact,
   openArtifact,
@@ -82,7 +82,7 @@ export async function exportAdapter(directory: string, output: string): Promise<
   }
   mkdirSync(output, { recursive: true });
   try {
-    await copyFile(join(directory, adapterFile), join(output, peftFiles.weights));
+    copyModelFile(join(directory, adapterFile), join(output, peftFiles.weights));
     writeFileSync(join(output, peftFiles.config), config);
     // What was copied last is what was checked first.
     checked.checkUnchanged();

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { type BigIntStats, closeSync, fstatSync, readSync } from 'node:fs';
 import { badModel, OffsiteError, withPath } from '../../api/index.ts';
+import { openModelFile } from '../plain-file.ts';
 
 /**
  * The sha256 of a file, read in pieces, and what the file was meanwhile.
@@ -8,12 +9,9 @@ import { badModel, OffsiteError, withPath } from '../../api/index.ts';
  * @throws Error of the system, with the path, when it cannot be read
  */
 export function hashFile(path: string): { sha256: string; stat: BigIntStats } {
-  // Without O_NONBLOCK, opening a named pipe would wait for its writer.
-  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const { descriptor: file, stat } = openModelFile(path);
   try {
     const hash = createHash('sha256');
-    const stat = fstatSync(file, { bigint: true });
-    if (!stat.isFile()) throw badModel(`${path}: is no plain file`);
     const buffer = new Uint8Array(4 << 20);
     for (let read = readSync(file, buffer); read > 0; read = readSync(file, buffer))
       hash.update(buffer.subarray(0, read));

@@ -1,19 +1,12 @@
 import { createHash, type Hash } from 'node:crypto';
-import {
-  createReadStream,
-  createWriteStream,
-  existsSync,
-  mkdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type InnerPath, innerPaths, itself } from '../inner-path.ts';
 import { filesIn } from '../manifest/digest.ts';
+import { openPlainHandle } from '../plain-file.ts';
 import { type Checksum, isStoreError, type Store, type StoredObject, StoreError } from '../stores/store.ts';
 import { readNote, type StoreCopy, writeNote } from './store-copy.ts';
 
@@ -247,10 +240,15 @@ export function isCurrent(copy: StoreCopy, { path, sizeBytes, version }: Checked
 }
 
 async function fits(path: string, checksum: Checksum): Promise<boolean> {
-  const bytes = createReadStream(path, { highWaterMark: 1 << 20 });
-  if ('sha256' in checksum) return (await hashOf(bytes, createHash('sha256'))) === checksum.sha256;
-  const blob = createHash('sha1').update(`blob ${statSync(path).size}\0`);
-  return (await hashOf(bytes, blob)) === checksum.gitBlob;
+  const file = await openPlainHandle(path);
+  try {
+    const bytes = file.createReadStream({ highWaterMark: 1 << 20 });
+    if ('sha256' in checksum) return (await hashOf(bytes, createHash('sha256'))) === checksum.sha256;
+    const blob = createHash('sha1').update(`blob ${(await file.stat()).size}\0`);
+    return (await hashOf(bytes, blob)) === checksum.gitBlob;
+  } finally {
+    await file.close();
+  }
 }
 
 /** The hash of all that is read, in hexadecimal, without holding up other work. */

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type InnerPath, innerPath, itself } from '../inner-path.ts';
 import { filesIn } from '../manifest/digest.ts';
+import { openPlainHandle } from '../plain-file.ts';
 import { type StoredObject, StoreError, type WritableStore } from '../stores/store.ts';
 import { eachAtOnce, hashOf, isCurrent } from './pull.ts';
 import { type StoreCopy, writeNote } from './store-copy.ts';
@@ -110,7 +110,7 @@ async function upload(
   signal: AbortSignal,
 ): Promise<void> {
   // Opened once: a newer file that is renamed over it meanwhile must not be stored with this one's sha256.
-  const file = await open(copy.fileOf(path));
+  const file = await openPlainHandle(copy.fileOf(path));
   const read = () => file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 });
   try {
     const { size: sizeBytes, mtimeMs } = await file.stat();

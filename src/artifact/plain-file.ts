@@ -1,0 +1,106 @@
+/** Files are looked at and read by one descriptor: what is put in a file's place after the look is not what is read. */
+import {
+  type BigIntStats,
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { badModel } from '../api/index.ts';
+
+export interface PlainFile {
+  readonly descriptor: number;
+  /** Of what is open, whatever stands at the path by now. */
+  readonly stat: BigIntStats;
+}
+
+/** What stands at a path is something else than a file. */
+export class NotPlain extends Error {
+  readonly isDirectory: boolean;
+
+  constructor(isDirectory: boolean) {
+    super(`is ${isDirectory ? 'a directory, not a file' : 'no plain file'}`);
+    this.name = 'NotPlain';
+    this.isDirectory = isDirectory;
+  }
+}
+
+// Without O_NONBLOCK, opening a named pipe would wait for its writer.
+const toRead = constants.O_RDONLY | constants.O_NONBLOCK;
+
+/**
+ * Opens a file to be read, if it is one; the descriptor is the caller's to close.
+ * @throws NotPlain, Error of the system
+ */
+export function openPlain(path: string): PlainFile {
+  const descriptor = openSync(path, toRead);
+  try {
+    const stat = fstatSync(descriptor, { bigint: true });
+    if (!stat.isFile()) throw new NotPlain(stat.isDirectory());
+    return { descriptor, stat };
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/**
+ * The same for who reads it while other work goes on.
+ * @throws NotPlain, Error of the system
+ */
+export async function openPlainHandle(path: string): Promise<FileHandle> {
+  const file = await open(path, toRead);
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new NotPlain(stat.isDirectory());
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Opens a file of a model or an artifact. @throws OffsiteError BadModel where it is no plain file, Error of the system */
+export function openModelFile(path: string): PlainFile {
+  try {
+    return openPlain(path);
+  } catch (error) {
+    throw error instanceof NotPlain ? badModel(`${path}: is no plain file`) : error;
+  }
+}
+
+const bytesAtOnce = 4 << 20;
+
+/**
+ * Copies a file of a model or an artifact to where nothing is, as long as it was when it was opened; where that fails, nothing
+ * of it stays there.
+ * @param most how many bytes it may have
+ * @throws OffsiteError BadModel where it is no plain file, is longer, or is cut off meanwhile; Error of the system
+ */
+export function copyModelFile(from: string, to: string, most = Number.MAX_SAFE_INTEGER): void {
+  const { descriptor, stat } = openModelFile(from);
+  let target: number | undefined;
+  try {
+    const size = Number(stat.size);
+    if (size > most) throw badModel(`${from}: has ${size} bytes; at most ${most} are taken of such a file`);
+    target = openSync(to, 'wx');
+    const buffer = new Uint8Array(Math.min(size, bytesAtOnce));
+    for (let done = 0; done < size; ) {
+      const read = readSync(descriptor, buffer, 0, Math.min(buffer.length, size - done), done);
+      if (read === 0) throw badModel(`${from}: was cut off while it was read`);
+      for (let written = 0; written < read; )
+        written += writeSync(target, buffer, written, read - written, done + written);
+      done += read;
+    }
+  } catch (error) {
+    if (target !== undefined) rmSync(to, { force: true });
+    throw error;
+  } finally {
+    if (target !== undefined) closeSync(target);
+    closeSync(descriptor);
+  }
+}

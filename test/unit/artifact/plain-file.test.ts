@@ -1,0 +1,92 @@
+/** What is put in a file's place between the look at it and its reading is neither waited for nor read. */
+import { execFileSync } from 'node:child_process';
+import {
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { push } from '../../../src/artifact/mirror/push.ts';
+import { StoreCopy } from '../../../src/artifact/mirror/store-copy.ts';
+import { copyModelFile, NotPlain, openPlain, openPlainHandle } from '../../../src/artifact/plain-file.ts';
+import type { WritableStore } from '../../../src/artifact/stores/store.ts';
+import { companionsOf, copyCompanion } from '../../../src/model/index.ts';
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'offsite-plain-'));
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+const here = (name: string) => join(directory, name);
+const pipeAt = (path: string) => {
+  rmSync(path, { recursive: true, force: true });
+  execFileSync('mkfifo', [path]);
+};
+
+it.each<[string, (path: string) => void]>([
+  ['a named pipe', pipeAt],
+  ['a directory', (path) => mkdirSync(path)],
+  ['a device', (path) => symlinkSync('/dev/zero', path)],
+])('%s is no file to open or to copy', async (_, make) => {
+  make(here('a'));
+  expect(() => openPlain(here('a'))).toThrow(NotPlain);
+  await expect(openPlainHandle(here('a'))).rejects.toThrow(NotPlain);
+  expect(() => copyModelFile(here('a'), here('b'))).toThrow(`${here('a')}: is no plain file`);
+  expect(readdirSync(directory)).toEqual(['a']);
+});
+
+it('a copy has the same bytes, goes over nothing, and is not there where it is not whole', () => {
+  const bytes = Buffer.alloc((9 << 20) + 3, 'abc');
+  writeFileSync(here('a'), bytes);
+  copyModelFile(here('a'), here('b'));
+  expect(readFileSync(here('b')).equals(bytes)).toBe(true);
+  writeFileSync(here('c'), 'mine');
+  expect(() => copyModelFile(here('a'), here('c'))).toThrow('EEXIST');
+  expect(readFileSync(here('c'), 'utf8')).toBe('mine');
+  expect(() => copyModelFile(here('a'), here('d'), 1000)).toThrow('at most 1000 are taken');
+  writeFileSync(here('e'), '');
+  copyModelFile(here('e'), here('f'));
+  expect(readdirSync(directory)).toEqual(['a', 'b', 'c', 'e', 'f']);
+});
+
+it('a licence that becomes a pipe after it was looked at is refused by its name', () => {
+  writeFileSync(here('LICENSE'), 'words');
+  const [licence] = companionsOf(directory);
+  pipeAt(here('LICENSE'));
+  mkdirSync(here('out'));
+  expect(() => copyCompanion(licence!, here('out'))).toThrow(`${here('LICENSE')}: is no plain file`);
+});
+
+it('a file that becomes a pipe before it goes to a store is not waited for', async () => {
+  const copy = new StoreCopy(directory, { scheme: 's3', place: 'bucket/out', secret: undefined });
+  const file = copy.fileOf('a.bin' as never);
+  mkdirSync(join(file, '..'), { recursive: true });
+  writeFileSync(file, 'bytes');
+  const store = {
+    list: async () => {
+      pipeAt(file);
+      return [];
+    },
+    write: async () => 'version',
+  } as unknown as WritableStore;
+  const pushed = push(store, copy, { signal: new AbortController().signal, exact: true });
+  await expect(pushed).rejects.toThrow('is no plain file');
+});
+
+it('nothing in the library copies a file by its path, or opens one to be read by another way', () => {
+  const root = join(import.meta.dirname, '../../..');
+  const found = globSync('src/**/*.ts', { cwd: root }).filter((path) =>
+    /\bcopyFile(Sync)?\(|\bcreateReadStream\('|openSync\([^)]*(O_RDONLY|'r')/.test(
+      readFileSync(join(root, path), 'utf8'),
+    ),
+  );
+  expect(found).toEqual([]);
+});
