@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
+import type { Readable } from 'node:stream';
 import { type InnerPath, innerPath, itself } from '../inner-path.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { openPlainHandle } from '../plain-file.ts';
-import { type StoredObject, StoreError, type WritableStore } from '../stores/store.ts';
+import { type StoredObject, StoreError, type WritableStore, type WriteCondition } from '../stores/store.ts';
 import { eachAtOnce, hashOf, isCurrent } from './pull.ts';
 import { type StoreCopy, writeNote } from './store-copy.ts';
 
@@ -70,7 +71,10 @@ export async function push(
       atOnce,
       async (path) => {
         await mayChange();
-        await upload(store, copy, path, signal);
+        // A seal takes the place of what was looked at alone: who has lost the place since then seals nothing there.
+        const seen = stored.get(path);
+        const condition = !isSeal(path) ? 'anyway' : seen === undefined ? 'absent' : { over: seen.version };
+        await upload(store, copy, path, { condition, signal, mayChange });
       },
     );
     if (!ready) continue;
@@ -103,26 +107,60 @@ const isUnfinished = (path: string) => /\.(partial|previous|tmp)(\/|$)/.test(pat
 const isStored = (copy: StoreCopy, path: InnerPath, object: StoredObject | undefined): boolean =>
   object !== undefined && isCurrent(copy, { ...object, path });
 
+interface UploadOptions {
+  condition: WriteCondition;
+  signal: AbortSignal;
+  mayChange: () => Promise<void>;
+}
+
 async function upload(
   store: WritableStore,
   copy: StoreCopy,
   path: InnerPath,
-  signal: AbortSignal,
+  { condition, signal, mayChange }: UploadOptions,
 ): Promise<void> {
+  const object = copy.objectOf(path);
   // Opened once: a newer file that is renamed over it meanwhile must not be stored with this one's sha256.
   const file = await openPlainHandle(copy.fileOf(path));
+  const bodies: Readable[] = [];
   const read = () => file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 });
   try {
     const { size: sizeBytes, mtimeMs } = await file.stat();
     const sha256 = await hashOf(read(), createHash('sha256'));
-    const body = read();
-    try {
-      const version = await store.write(copy.objectOf(path), { body, sizeBytes, sha256 }, signal);
-      writeNote(copy.noteOf(path), { version, sizeBytes, mtimeMs });
-    } finally {
-      body.destroy();
+    const write = (where: WriteCondition) => {
+      const body = read();
+      // To destroy one closes the file for all.
+      bodies.push(body);
+      return store.write(object, { body, sizeBytes, sha256, condition: where }, signal);
+    };
+    const written = await write(condition);
+    // The server knows no conditions: the lock has told that.
+    const answer = written === 'unsupported' ? await write('anyway') : written;
+    const version = answer ?? (await ownVersion(store, object, { sizeBytes, sha256, signal }));
+    if (version === undefined || version === 'unsupported') {
+      await mayChange();
+      throw new StoreError(
+        'StoreUnavailable',
+        `${copy.describe(path)}: was written by another run just now; nothing was put over it`,
+      );
     }
+    writeNote(copy.noteOf(path), { version, sizeBytes, mtimeMs });
   } finally {
+    for (const body of bodies) body.destroy();
     await file.close();
   }
+}
+
+/** A write whose answer was lost is found where it was sent again: what stands there is this very file. */
+async function ownVersion(
+  store: WritableStore,
+  object: string,
+  { sizeBytes, sha256, signal }: { sizeBytes: number; sha256: string; signal: AbortSignal },
+): Promise<string | undefined> {
+  const there = (await store.list(object, signal)).find(({ path }) => path === itself);
+  if (there === undefined || there.sizeBytes !== sizeBytes || sizeBytes === 0) return undefined;
+  const { version } = there;
+  const { body, checksum } = await store.read(object, { from: sizeBytes - 1, version, signal });
+  body.destroy();
+  return checksum !== undefined && 'sha256' in checksum && checksum.sha256 === sha256 ? version : undefined;
 }

@@ -114,7 +114,11 @@ export class S3Store implements WritableStore {
     return { body: Body as Readable, checksum: sha256 === undefined ? undefined : { sha256 } };
   }
 
-  async write(object: string, { body, sizeBytes, sha256 }: Outgoing, signal: AbortSignal): Promise<string> {
+  async write(
+    object: string,
+    { body, sizeBytes, sha256, condition = 'anyway' }: Outgoing,
+    signal: AbortSignal,
+  ): Promise<string | undefined | 'unsupported'> {
     const { bucket, key } = partsOf(object);
     const partSize = Math.max(leastPart, Math.ceil(sizeBytes / mostParts / mebibyte) * mebibyte);
     const upload = new Upload({
@@ -125,6 +129,7 @@ export class S3Store implements WritableStore {
         Body: body,
         ContentLength: sizeBytes,
         Metadata: { sha256 },
+        ...conditionsOf(condition),
       },
       partSize,
       queueSize: 4,
@@ -132,8 +137,10 @@ export class S3Store implements WritableStore {
     const stop = () => void upload.abort();
     signal.addEventListener('abort', stop, { once: true });
     try {
-      const { ETag } = await this.#do(object, () => upload.done());
-      return ETag ?? '';
+      return await this.#do(object, () => whereItHolds(upload.done().then(({ ETag }) => ETag ?? '')));
+    } catch (error) {
+      if (condition !== 'anyway' && isStoreError(error, 'Missing')) return undefined;
+      throw error;
     } finally {
       signal.removeEventListener('abort', stop);
     }
@@ -180,25 +187,15 @@ export class S3Store implements WritableStore {
     condition: WriteCondition,
   ): Promise<string | undefined | 'unsupported'> {
     const { bucket, key } = partsOf(object);
-    const conditions =
-      condition === 'absent'
-        ? { IfNoneMatch: '*' }
-        : condition === 'anyway'
-          ? {}
-          : { IfMatch: condition.over };
     try {
       return await this.#within(this.#textWithin, `s3://${object}`, undefined, (signal) =>
-        this.#do(object, async () => {
-          const put = new PutObjectCommand({ Bucket: bucket, Key: key, Body: text, ...conditions });
-          try {
-            return versionOf((await this.#client.send(put, { abortSignal: signal })).ETag, object);
-          } catch (error) {
-            // Another write was first, is under way, or took it away.
-            const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
-            if (status === 409 || status === 412) return undefined;
-            if (status === 501) return 'unsupported';
-            throw error;
-          }
+        this.#do(object, () => {
+          const put = new PutObjectCommand({
+            ...{ Bucket: bucket, Key: key, Body: text },
+            ...conditionsOf(condition),
+          });
+          const sent = this.#client.send(put, { abortSignal: signal });
+          return whereItHolds(sent.then(({ ETag }) => versionOf(ETag, object)));
         }),
       );
     } catch (error) {
@@ -350,4 +347,20 @@ function explained(error: unknown, place: string, opener: string, why: (code: st
 function partsOf(place: string): { bucket: string; key: string } {
   const at = place.indexOf('/');
   return { bucket: place.slice(0, at), key: place.slice(at + 1) };
+}
+
+const conditionsOf = (condition: WriteCondition) =>
+  condition === 'absent' ? { IfNoneMatch: '*' } : condition === 'anyway' ? {} : { IfMatch: condition.over };
+
+/** What came of a write under a condition: the version, undefined where it did not hold, `unsupported` where the server knows none. */
+async function whereItHolds(written: Promise<string>): Promise<string | undefined | 'unsupported'> {
+  try {
+    return await written;
+  } catch (error) {
+    // Another write was first, is under way, or took it away.
+    const status = error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+    if (status === 409 || status === 412) return undefined;
+    if (status === 501) return 'unsupported';
+    throw error;
+  }
 }

@@ -37,11 +37,13 @@ export interface Outgoing {
   sizeBytes: number;
   /** Hexadecimal; kept beside the object and checked when it is read. */
   sha256: string;
+  /** Absent: whatever is there. */
+  condition?: WriteCondition;
 }
 
 export interface WritableStore extends Store {
-  /** @returns the object's version */
-  write(object: string, outgoing: Outgoing, signal: AbortSignal): Promise<string>;
+  /** @returns as `writeText` does */
+  write(object: string, outgoing: Outgoing, signal: AbortSignal): Promise<string | undefined | 'unsupported'>;
   remove(objects: readonly string[], signal: AbortSignal): Promise<void>;
   /**
    * A small object's text, read within a time; undefined where there is none, empty where it is too long to be one of ours.

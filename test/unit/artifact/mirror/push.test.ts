@@ -16,9 +16,12 @@ class MemoryStore implements WritableStore {
   onChange: () => void = () => {};
   #version = 0;
 
+  /** As servers differ: conditions hold, are not known, or hold while answers are lost on their way. */
+  server: 'conditional' | 'refusing' | 'forgetful' = 'conditional';
+
   async list(place: string) {
     return [...this.objects]
-      .filter(([object]) => object.startsWith(`${place}/`))
+      .filter(([object]) => object === place || object.startsWith(`${place}/`))
       .map(([object, { bytes, version }]) => ({
         path: object.slice(place.length + 1),
         sizeBytes: bytes.length,
@@ -27,14 +30,25 @@ class MemoryStore implements WritableStore {
   }
 
   async read(object: string) {
-    return { body: Readable.from([this.objects.get(object)!.bytes]), checksum: undefined };
+    const { bytes } = this.objects.get(object)!;
+    return { body: Readable.from([bytes]), checksum: { sha256: sha256Of(bytes) } };
   }
 
-  async write(object: string, { body, sizeBytes, sha256 }: Outgoing): Promise<string> {
+  async write(object: string, { body, sizeBytes, sha256, condition = 'anyway' }: Outgoing) {
     this.onWrite(object);
     const bytes = await buffer(body);
     expect(bytes.length).toBe(sizeBytes);
-    expect(createHash('sha256').update(bytes).digest('hex')).toBe(sha256);
+    expect(sha256Of(bytes)).toBe(sha256);
+    const there = this.objects.get(object)?.version;
+    if (condition !== 'anyway') {
+      if (this.server === 'refusing') return 'unsupported' as const;
+      if (there !== (condition === 'absent' ? undefined : condition.over)) return undefined;
+    }
+    const version = this.put(object, bytes);
+    return condition !== 'anyway' && this.server === 'forgetful' ? undefined : version;
+  }
+
+  put(object: string, bytes: Buffer): string {
     const version = String(++this.#version);
     this.objects.set(object, { bytes, version });
     this.onChange();
@@ -52,6 +66,8 @@ class MemoryStore implements WritableStore {
     }
   }
 }
+
+const sha256Of = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 
 let directory: string;
 let store: MemoryStore;
@@ -151,4 +167,50 @@ it('who loses the place in the middle takes nothing of who came there', async ()
     }),
   ).rejects.toThrow('taken over');
   expect(store.objects.get('bucket/run/manifest.json')!.bytes.toString()).toBe('theirs');
+});
+
+const seal = 'bucket/run/manifest.json';
+const sealed = () => store.objects.get(seal)?.bytes.toString();
+
+it.each([
+  ['where there was none', undefined],
+  ['over the one that was there', 'earlier'],
+])('a run that lost its place while it waited seals nothing, %s', async (_, earlier) => {
+  if (earlier !== undefined) store.put(seal, Buffer.from(earlier));
+  write('weights', 'mine');
+  if (earlier !== undefined) store.put('bucket/run/weights', Buffer.from('mine'));
+  write('manifest.json', 'my manifest');
+  store.onWrite = (object) => {
+    // It had asked for its place, and slept; another one has taken the place, made its own and sealed it.
+    if (object === seal) store.put(seal, Buffer.from('theirs'));
+  };
+  await expect(pushed()).rejects.toMatchObject({
+    reason: 'StoreUnavailable',
+    message: 's3://bucket/run/manifest.json: was written by another run just now; nothing was put over it',
+  });
+  expect(sealed()).toBe('theirs');
+});
+
+it('who has taken the place is named, where the lock says so', async () => {
+  write('manifest.json', 'my manifest');
+  let isLost = false;
+  store.onWrite = () => {
+    store.put(seal, Buffer.from('theirs'));
+    isLost = true;
+  };
+  const mayChange = async () => {
+    if (isLost) throw new Error('taken over');
+  };
+  await expect(pushed(mayChange)).rejects.toThrow('taken over');
+  expect(sealed()).toBe('theirs');
+});
+
+it.each(['refusing', 'forgetful'] as const)('a seal goes up on a server that is %s', async (server) => {
+  store.server = server;
+  for (const content of ['one', 'another', 'a third']) {
+    write('weights', content);
+    write('manifest.json', `of ${content}`);
+    expect(await pushed()).toEqual([seal, 'bucket/run/weights']);
+    expect(sealed()).toBe(`of ${content}`);
+  }
 });
