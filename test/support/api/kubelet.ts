@@ -96,7 +96,7 @@ export class Kubelet {
     const told = toldTo(pod);
     const { results, publish, summary = true, runMilliseconds = 0 } = this.#options;
     const { kind, metadata } = told.resource;
-    const ending = this.#options.ending?.(told, pod) ?? { result: madeBy(told, results) };
+    const ending = this.#options.ending?.(told, pod) ?? { result: results[told.stage] };
     const started = new Date().toISOString();
     await this.#status(pod, 'Running', { running: { startedAt: started } });
     if (!this.#started.has(pod.metadata.uid!))
@@ -104,12 +104,13 @@ export class Kubelet {
     this.#started.add(pod.metadata.uid!);
     await sleep(runMilliseconds);
     if (ending === 'runs on') return;
-    if ('result' in ending) {
-      const event = { type: 'result', stage: told.stage, result: ending.result } as const;
+    const result = 'result' in ending ? placed(ending.result, told) : undefined;
+    if (result) {
+      const event = { type: 'result', stage: told.stage, result } as const;
       await publish?.({ kind, metadata }, event, told.attempt);
     }
     const exitCode = 'result' in ending ? 0 : ending.exitCode;
-    const { artifact, ...rest } = 'result' in ending ? ending.result : {};
+    const { artifact, ...rest } = result ?? {};
     const made = artifact ? { artifact, ...(summary && { summary: rest }) } : {};
     const message =
       'result' in ending ? JSON.stringify({ ok: true, stage: told.stage, ...made }) : ending.message;
@@ -134,9 +135,8 @@ export class Kubelet {
   }
 }
 
-/** The stage's recorded result, with its artifact where this resource's output is. */
-function madeBy({ stage, resource }: Told, results: Results): Record<string, unknown> {
-  const { artifact, ...rest } = results[stage];
+/** A result whose artifact is where this resource's output is, as that of a real worker. */
+function placed({ artifact, ...rest }: Record<string, unknown>, { resource }: Told): Record<string, unknown> {
   return artifact ? { artifact: { ...artifact, uri: resource.spec.output.uri }, ...rest } : rest;
 }
 

@@ -1,0 +1,142 @@
+/** What every kind of adapter does, whatever it changes: a new one comes into the list, and brings no cases of its own for this. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Adapter, type OffsiteTuneSpec } from '../../../src/api/index.ts';
+import { Random } from '../../../src/data/index.ts';
+import type { Architecture, Slots } from '../../../src/model/index.ts';
+import { type AdapterKind, adapterOf, type Change, insertedBy } from '../../../src/tuning/index.ts';
+
+const kinds: Readonly<Record<string, OffsiteTuneSpec['adapter']>> = {
+  layers: { type: 'layers' },
+  'layers and head': { type: 'layers', head: true },
+  bitfit: { type: 'bitfit' },
+  bottleneck: { type: 'bottleneck', size: 3 },
+  lora: { type: 'lora', rank: 2, alpha: 6 },
+  'lora of one map, and head': { type: 'lora', rank: 1, targetModules: ['q_proj'], head: true },
+  'lora with dropout': { type: 'lora', dropout: '0.5' },
+};
+
+const block = (layer: number): Slots => ({
+  norm: { name: `h.${layer}.norm.weight`, shape: [4] },
+  query: { name: `h.${layer}.q_proj.weight`, shape: [6, 4] },
+  queryBias: { name: `h.${layer}.q_proj.bias`, shape: [6] },
+  output: { name: `h.${layer}.o_proj.weight`, shape: [6, 4], transposed: true },
+  up: { name: `h.${layer}.c_fc.weight`, shape: [4, 5], transposed: true },
+  down: { name: `h.${layer}.c_proj.weight`, shape: [4, 5] },
+});
+const architecture = {
+  family: 'test',
+  hidden: 4,
+  head: { head: { name: 'embedding.weight', shape: [9, 4], untied: 'lm_head.weight' } },
+  block,
+} as unknown as Architecture;
+
+const product = (shape: readonly number[]) => shape.reduce((x, y) => x * y, 1);
+
+/** The changes of two layers and the head, each with the weight that the model has there; none where it is inserted. */
+function changesOf(kind: AdapterKind): { change: Change; full: Float32Array; place: string }[] {
+  const fullOf = (change: Change, slots: Slots, seed: number) => {
+    const random = new Random(seed);
+    const size = change.inserted ? 0 : product(slots[change.slot]!.shape);
+    return Float32Array.from({ length: size }, () => random.next() / 2 ** 31 - 1);
+  };
+  const inLayers = [1, 3].flatMap((layer) =>
+    kind.changes(architecture, layer).map((change) => ({
+      ...{ change, place: `layer ${layer}` },
+      full: fullOf(change, block(layer), layer),
+    })),
+  );
+  const inHead = (kind.head?.(architecture) ?? []).map((change) => ({
+    ...{ change, place: 'head' },
+    full: fullOf(change, architecture.head, 9),
+  }));
+  return [...inLayers, ...inHead];
+}
+
+it('tries every kind that a spec may name', () => {
+  const tried = new Set(Object.values(kinds).map(({ type }) => type));
+  expect([...tried].sort()).toEqual([...Adapter.shape.type.unwrap().options].sort());
+});
+
+describe.each(Object.entries(kinds))('%s', (_, spec) => {
+  const kind = adapterOf(spec);
+  const all = changesOf(kind);
+
+  it('has changes, each of a weight that the model has or of one that it inserts, once', () => {
+    expect(all.length).toBeGreaterThan(0);
+    const weights = all.map(({ change, place }) => `${place} ${change.slot}`);
+    expect(new Set(weights).size).toBe(weights.length);
+    const tensors = all.flatMap(({ change }) => change.tensors.map(({ name }) => name));
+    expect(new Set(tensors).size).toBe(tensors.length);
+    const changes = kind.changes(architecture, 1);
+    for (const { slot, inserted } of changes) expect(slot in block(1)).toBe(inserted === undefined);
+    expect(Object.keys(insertedBy(changes))).toEqual(
+      changes.filter(({ inserted }) => inserted).map(({ slot }) => slot),
+    );
+  });
+
+  it('starts with tensors of its shapes, at what the model has there, and equal seeds start alike', () => {
+    for (const { change, full } of all) {
+      const values = change.start(full, new Random(5, 1));
+      expect(values.map(({ length }) => length)).toEqual(change.tensors.map(({ shape }) => product(shape)));
+      if (!change.inserted) expect([...change.weight(values, full)]).toEqual([...full]);
+      expect(change.start(full, new Random(5, 1))).toEqual(values);
+    }
+  });
+
+  it('makes a weight without changing what it is made of, in the room that it is given', () => {
+    for (const { change, full } of all) {
+      const values = change.start(full, new Random(5, 1)).map((one) => one.map((value) => value + 0.25));
+      const before = [[...full], ...values.map((one) => [...one])];
+      const made = [...change.weight(values, full)];
+      const room = new Float32Array(made.length).fill(7);
+      const again = change.weight(values, full, room);
+      expect([...again]).toEqual(made);
+      expect(again === room || values.some((one) => one === again)).toBe(true);
+      expect([[...full], ...values.map((one) => [...one])]).toEqual(before);
+      if (change.whole) expect(made).toEqual([...values[0]!]);
+    }
+  });
+
+  it("has the gradients of its tensors out of the weight's", () => {
+    fc.assert(
+      fc.property(fc.nat(all.length - 1), fc.integer({ min: 1, max: 1e6 }), (which, seed) => {
+        const { change, full } = all[which]!;
+        const random = new Random(seed);
+        const next = () => random.next() / 2 ** 31 - 1;
+        const values = change.start(full, random).map((one) => one.map(next));
+        const direction = values.map((one) => one.map(next));
+        const upstream = change.weight(values, full).map(next);
+        const loss = (step: number) => {
+          const moved = values.map((one, i) => one.map((value, j) => value + step * direction[i]![j]!));
+          return change.weight(moved, full).reduce((sum, value, i) => sum + value * upstream[i]!, 0);
+        };
+        const slope = loss(0.5) - loss(-0.5);
+        const found = change
+          .gradients(values, upstream)
+          .reduce(
+            (sum, one, i) => sum + one.reduce((part, value, j) => part + value * direction[i]![j]!, 0),
+            0,
+          );
+        expect(Math.abs(found - slope)).toBeLessThan(1e-3 * Math.max(1, Math.abs(slope)));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('brings files that are JSON, of the layers that it is of', () => {
+    for (const [name, text] of Object.entries(kind.files(architecture, [1, 3]))) {
+      expect(name).toMatch(/^[a-z_]+\.json$/);
+      expect(() => JSON.parse(text)).not.toThrow();
+    }
+  });
+
+  it('has the same tensors, inserted, where it trains with dropout', () => {
+    const { dropout } = kind;
+    expect(dropout !== undefined).toBe(Number(spec.dropout ?? 0) > 0);
+    if (dropout === undefined) return;
+    const tensors = (changes: readonly Change[]) => changes.flatMap((change) => change.tensors);
+    expect(tensors(dropout.changes(architecture, 1))).toEqual(tensors(kind.changes(architecture, 1)));
+    expect(dropout.changes(architecture, 1).every(({ inserted }) => inserted)).toBe(true);
+  });
+});
