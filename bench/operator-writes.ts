@@ -1,7 +1,8 @@
 // The writes of a bench of many resources: those of users, and those of the operator made without looking.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decide } from '../operator/emulator-build/index.ts';
+import { decide } from '../operator/jobs/index.ts';
 import { checkSpec } from '../operator/jobs/spec/check.ts';
+import { rulesFor } from '../operator/kinds.ts';
 import { type ApiClient, events, Informer, jobs, type KubeObject } from '../operator/runtime/index.ts';
 import { emulatorBuilds } from '../test/support/api/api-server.ts';
 
@@ -73,7 +74,7 @@ async function writeFor(client: ApiClient, object: KubeObject): Promise<KubeObje
   const nothing = { jobs: [], pods: [], others: [], dependencies: {}, claims: new Map(), notes: new Map() };
   const observed = { object, ...nothing, reports: { connected: undefined, results: {} } };
   const situation = { observed, checked: checkSpec(object), latest: 0 };
-  const { status, create } = decide(situation, { image }, new Date());
+  const { status, create } = decide(rulesFor('EmulatorBuild'), situation, { image }, new Date());
   const { name, namespace, uid, resourceVersion } = object.metadata;
   const metadata = { name, namespace, uid, resourceVersion } as KubeObject['metadata'];
   const body = { apiVersion: object.apiVersion, kind: object.kind, metadata, status };

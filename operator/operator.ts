@@ -1,11 +1,11 @@
 /** The operator: caches that feed three queues, from which each key is observed, decided on and executed. */
-import { type Kind, kinds, printable } from '../src/api/index.ts';
+import { allKinds, isKind, type Kind, printable, stagesOf } from '../src/api/index.ts';
 import { NatsConnection } from './connection.ts';
-import * as emulatorBuild from './emulator-build/index.ts';
 import {
   byOwner,
   type Caches,
   type Credentials,
+  decide,
   Entrances,
   type ExecuteOptions,
   execute,
@@ -15,6 +15,7 @@ import {
   latestAttempt,
   Notes,
   type ObserveOptions,
+  observe,
   openCaches,
   ownerKey,
   ProgressWriter,
@@ -24,9 +25,8 @@ import {
   Warnings,
   writesAlone,
 } from './jobs/index.ts';
+import { rulesFor } from './kinds.ts';
 import { OperatorMetrics } from './metrics.ts';
-import * as offsiteTune from './offsite-tune/index.ts';
-import * as plugIn from './plug-in/index.ts';
 import type { Run } from './progress/index.ts';
 import { type Route, routesOfResource, routesOfRun, routesToAll } from './routes.ts';
 import {
@@ -43,8 +43,6 @@ import {
   splitKey,
   toldOf,
 } from './runtime/index.ts';
-
-export const behaviours = { EmulatorBuild: emulatorBuild, OffsiteTune: offsiteTune, PlugIn: plugIn } as const;
 
 export interface OperatorOptions {
   readonly client: ApiClient;
@@ -105,11 +103,10 @@ export class Operator {
         metrics,
         reconcile: (key) => this.#reconcileOrTell(kind, key),
       });
-    this.#controllers = {
-      EmulatorBuild: controllerOf('EmulatorBuild'),
-      OffsiteTune: controllerOf('OffsiteTune'),
-      PlugIn: controllerOf('PlugIn'),
-    };
+    this.#controllers = Object.fromEntries(allKinds().map((kind) => [kind, controllerOf(kind)])) as Record<
+      Kind,
+      Controller
+    >;
     this.#listen();
   }
 
@@ -183,9 +180,10 @@ export class Operator {
       // What is read has the times of the cluster.
       clock: () => client.now(),
     };
-    const situation = await behaviours[kind].observe(key, reading);
+    const rules = rulesFor(kind);
+    const situation = await observe(rules, key, reading);
     if (situation === undefined) return {};
-    const decision = behaviours[kind].decide(situation, job, new Date(client.now()));
+    const decision = decide(rules, situation, job, new Date(client.now()));
     operatorLog.debug({ policy: decision.by, writes: decision.status !== undefined }, 'decided');
     const writing: ExecuteOptions = {
       client,
@@ -233,7 +231,7 @@ export class Operator {
       if (object === undefined) return reports.forget(uid);
       this.#progress.mark({ namespace, kind, name, uid });
       this.#warnings?.tell(object);
-      const last = behaviours[kind as Kind].rules.stages.at(-1)!;
+      const last = stagesOf(kind as Kind).at(-1)!;
       if (reports.resultOf(uid, last, this.#attemptOf(object)) === undefined) return;
       this.#enqueue([{ kind: kind as Kind, key: keyFrom(namespace, name) }]);
     });
@@ -257,8 +255,8 @@ export class Operator {
 
   /** The resource that a run is of; undefined where none of its uid is there. */
   #find({ kind, namespace, name, uid }: Run): KubeObject | undefined {
-    if (!Object.hasOwn(kinds, kind)) return undefined;
-    const object = this.#caches.resources[kind as Kind].get(namespace, name);
+    if (!isKind(kind)) return undefined;
+    const object = this.#caches.resources[kind].get(namespace, name);
     return object?.metadata.uid === uid ? object : undefined;
   }
 }

@@ -1,5 +1,5 @@
 /** From a change to the resources that it may concern: pure, by what the caches hold at that moment. */
-import { type Kind, kinds } from '../src/api/index.ts';
+import { allKinds, isKind, type Kind } from '../src/api/index.ts';
 import {
   byOutput,
   byReference,
@@ -32,13 +32,11 @@ export interface Known {
   readonly jobs: { get(namespace: string, name: string): KubeObject | undefined };
 }
 
-const allKinds = Object.keys(kinds) as Kind[];
-
 /** The resource itself, and those that refer to it. */
 export function routesOfResource(changed: KubeObject, { resources }: Known): Route[] {
   const { kind, metadata } = changed;
   const reference = referenceKey(kind, metadata.namespace ?? '', metadata.name);
-  const referring = allKinds.flatMap((dependent) =>
+  const referring = allKinds().flatMap((dependent) =>
     routesTo(dependent, resources[dependent].byIndex(byReference, reference)),
   );
   return [{ kind: kind as Kind, key: keyOf(changed) }, ...referring];
@@ -52,7 +50,7 @@ export const routesOfRun = (states: readonly (Job | Pod | undefined)[], known: K
 
 /** Every resource that is known. */
 export const routesToAll = ({ resources }: Known): Route[] =>
-  allKinds.flatMap((kind) => routesTo(kind, resources[kind].list()));
+  allKinds().flatMap((kind) => routesTo(kind, resources[kind].list()));
 
 const routesTo = (kind: Kind, objects: readonly KubeObject[]): Route[] =>
   objects.map((object) => ({ kind, key: keyOf(object) }));
@@ -62,7 +60,7 @@ function routesToOwners(object: Job | Pod, known: Known): Route[] {
   const owners = [object, jobOf(object, known)].flatMap((own) => own?.metadata.ownerReferences ?? []);
   const named = { kind: labels[label.ownerKind] ?? '', name: labels[label.ownerName] ?? '' };
   return [named, ...owners].flatMap(({ kind, name }) =>
-    Object.hasOwn(kinds, kind) ? [{ kind: kind as Kind, key: keyFrom(namespace, name) }] : [],
+    isKind(kind) ? [{ kind, key: keyFrom(namespace, name) }] : [],
   );
 }
 
@@ -70,7 +68,7 @@ function routesToSharers(object: Job | Pod, { resources }: Known): Route[] {
   const output = writesOf(object);
   if (output === undefined) return [];
   const place = outputKey(object.metadata.namespace, output);
-  return allKinds.flatMap((kind) => routesTo(kind, resources[kind].byIndex(byOutput, place)));
+  return allKinds().flatMap((kind) => routesTo(kind, resources[kind].byIndex(byOutput, place)));
 }
 
 function jobOf({ kind, metadata }: Job | Pod, { jobs }: Known): KubeObject | undefined {

@@ -19,7 +19,7 @@ export function runHashOf({ kind, spec }: KubeObject): string {
 export const inputsHashOf = (inputs: Inputs): string => fingerprint(addressesOf(inputs)).slice(0, 16);
 
 /** The inputs as the status and the worker see them: address and digest. */
-export function addressesOf(inputs: Inputs): Partial<Record<keyof Inputs, Input>> {
+export function addressesOf(inputs: Inputs): Record<string, Input> {
   return Object.fromEntries(Object.entries(inputs).map(([name, { uri, digest }]) => [name, { uri, digest }]));
 }
 

@@ -38,5 +38,5 @@ export { Entrances, outputKey, writesOf } from './outputs.ts';
 export type { Credentials, Reports } from './reports.ts';
 export { latestAttempt, type Observed, type Refusal, type Situation } from './situation.ts';
 export { type Power, powers } from './spec/powers.ts';
-export * from './stages.ts';
+export { type Footprint, type KindRules, rulesOf, usual } from './stages.ts';
 export { statusOf } from './stored.ts';

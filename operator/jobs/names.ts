@@ -1,5 +1,5 @@
 /** How the Jobs of a resource are named and marked, so that they are found again after any crash. */
-import { group } from '../../src/api/index.ts';
+import { group, stageNames } from '../../src/api/index.ts';
 import type { StageName } from './stages.ts';
 
 export const label = {
@@ -41,8 +41,9 @@ export function jobName(
 
 /** What a Job's name says of it: unlike labels, nobody changes it. Undefined where it is no name of ours. */
 export function partsOfJobName(name: string): { stage: StageName; attempt: number } | undefined {
-  const [, stage, attempt] = /-(probe|assemble|tune|plug)-[0-9a-f]{10}-([1-9][0-9]{0,8})$/.exec(name) ?? [];
-  return stage === undefined ? undefined : { stage: stage as StageName, attempt: Number(attempt) };
+  const [, word, attempt] = /-([a-z]+)-[0-9a-f]{10}-([1-9][0-9]{0,8})$/.exec(name) ?? [];
+  const stage = stageNames().find((known) => known === word);
+  return stage && { stage, attempt: Number(attempt) };
 }
 
 /** The Secret with the credentials by which a Job's pods report. */

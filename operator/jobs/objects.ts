@@ -1,5 +1,5 @@
 /** The parts of Jobs and pods that the operator reads; the objects themselves stay whole, as they came. */
-import { group } from '../../src/api/index.ts';
+import { group, workerContainer } from '../../src/api/index.ts';
 import type { KubeObject } from '../runtime/index.ts';
 import { partsOfJobName } from './names.ts';
 import type { StageName } from './stages.ts';
@@ -79,9 +79,6 @@ export interface Pod extends KubeObject {
     [field: string]: unknown;
   };
 }
-
-/** The name of the container that does the work; others come from the resource's template. */
-export const workerContainer = 'worker';
 
 /** Since when the container that does the work runs, RFC 3339; undefined while it does not. */
 export const workerRunsSince = (pod: Pod): string | undefined =>

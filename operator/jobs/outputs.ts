@@ -1,8 +1,10 @@
 /** Who writes where: a place has one writer at a time, whoever made its Jobs and pods. */
+
 import { posix } from 'node:path';
+import { handedOn, resourceIn, variables, workerContainer } from '../../src/api/index.ts';
 import type { KubeObject } from '../runtime/index.ts';
 import { isMapping } from './json.ts';
-import { type Job, type Pod, workerContainer } from './objects.ts';
+import type { Job, Pod } from './objects.ts';
 
 /** One spelling for all that lead to one place; whichever Secret opens it. */
 export function addressOf(uri: string): string {
@@ -28,14 +30,9 @@ export function writesOf({ spec }: Job | Pod): string | undefined {
   const template = isMapping(spec?.['template']) ? spec['template']['spec'] : spec;
   const containers: unknown = isMapping(template) ? template['containers'] : undefined;
   const worker = named(containers, workerContainer);
-  const told = named(worker?.['env'], 'OFFSITE_JOB')?.['value'];
-  try {
-    // As the kubelet hands it on.
-    const { resource } = JSON.parse(String(told).replaceAll('$$', '$')) as { resource: KubeObject };
-    return outputOf(resource);
-  } catch {
-    return undefined;
-  }
+  const told = named(worker?.['env'], variables.job)?.['value'];
+  const resource = resourceIn(handedOn(String(told)));
+  return isMapping(resource) ? outputOf(resource as KubeObject) : undefined;
 }
 
 function named(list: unknown, name: string): Record<string, unknown> | undefined {

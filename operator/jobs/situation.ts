@@ -2,7 +2,7 @@
 import type { Problem, Resource } from '../../src/api/index.ts';
 import type { KubeObject } from '../runtime/index.ts';
 import { attemptOf, type Job, type Pod } from './objects.ts';
-import type { Inputs, StageName } from './stages.ts';
+import type { StageName } from './stages.ts';
 import { statusOf } from './stored.ts';
 
 /** What was read, and what follows from it, each once: no policy reads the spec or counts attempts anew. */
@@ -26,8 +26,8 @@ export interface Observed {
   readonly pods: readonly Pod[];
   /** Jobs and pods that are not its own, of its kind and name or of its output, and may still write there. */
   readonly others: readonly (Job | Pod)[];
-  /** What the references name, by input. */
-  readonly dependencies: Readonly<Partial<Record<keyof Inputs, KubeObject | undefined>>>;
+  /** What the references name, by role. */
+  readonly dependencies: Readonly<Record<string, KubeObject | undefined>>;
   /** The claims whose access modes matter, by name; undefined where there is none. */
   readonly claims: ReadonlyMap<string, KubeObject | undefined>;
   /** By uid: what events say about a Job or pod that does not get on. */

@@ -1,4 +1,14 @@
-import type { ArtifactSource, Kind, Resource, StageName } from '../../src/api/index.ts';
+/** What a stage of a resource touches: its places by size, and what that asks of a node. */
+import {
+  declaredStage,
+  type Kind,
+  kinds,
+  type Input as Named,
+  type Resource,
+  readsOf,
+  type StageName,
+  stagesOf,
+} from '../../src/api/index.ts';
 import { claimOf } from './addresses.ts';
 
 export type { StageName };
@@ -9,8 +19,8 @@ export interface Input {
   readonly digest: string;
 }
 
-/** The artifacts that a resource's references lead to. */
-export type Inputs = Readonly<Partial<Record<'emulator' | 'adapter', ResolvedInput>>>;
+/** The artifacts that a resource's references lead to, by role. */
+export type Inputs = Readonly<Record<string, ResolvedInput>>;
 
 export interface ResolvedInput extends Input {
   /** The Secret that opens the address. */
@@ -39,17 +49,15 @@ export interface StageWork {
   readonly shards?: number;
 }
 
-/** An artifact of another resource in the same namespace, which is waited for. */
-export interface Reference {
-  readonly field: string;
-  readonly input: keyof Inputs;
-  readonly kind: Kind;
-  readonly name: string;
-  /** Overrides the Secret by which the other resource wrote it. */
-  readonly secret?: string | undefined;
+/** What only the operator knows of a kind. */
+export interface Footprint {
+  /** What its artifact takes where it lies, in bytes; as much as is usual when absent. */
+  outputBytes?(spec: Resource['spec'], modelBytes: number): number;
+  /** Whether its computation fills the whole memory budget, whatever the model's size. */
+  readonly fillsMemory?: boolean;
 }
 
-/** What sets one kind apart from the others. */
+/** A kind as its Jobs and their results are decided on. */
 export interface KindRules<R extends Resource = Resource> {
   readonly kind: Kind;
   /** In the order in which they run. */
@@ -60,11 +68,65 @@ export interface KindRules<R extends Resource = Resource> {
   readonly resultFields: readonly string[];
   /** Those of them that every whole result has. */
   readonly wholeResult: readonly string[];
-  references(resource: R): readonly Reference[];
-  /** Artifacts given by address and digest. */
-  given(resource: R): Inputs;
   /** @param modelBytes the model's size, where the resource tells it */
   work(resource: R, stage: StageName, inputs: Inputs, modelBytes: number | undefined): StageWork;
+}
+
+export const rulesOf = (kind: Kind, footprint: Footprint): KindRules => ({
+  kind,
+  stages: stagesOf(kind),
+  begins: beginsOf,
+  resultFields: kinds[kind].results.fields,
+  wholeResult: kinds[kind].results.always,
+  work: (resource, stage, inputs, modelBytes) => workOf(resource, stage, { inputs, modelBytes, footprint }),
+});
+
+/** What is prepared on the pod's own disk reaches no other pod: the stage that it is for does it alone. */
+function beginsOf({ kind, spec }: Resource): StageName {
+  const keeps = keepsWork(spec);
+  return kinds[kind].stages.find(({ prepares }) => keeps || !prepares)!.name;
+}
+
+interface WorkOptions {
+  readonly inputs: Inputs;
+  readonly modelBytes: number | undefined;
+  readonly footprint: Footprint;
+}
+
+function workOf(
+  resource: Resource,
+  stage: StageName,
+  { inputs, modelBytes = usual.model, footprint }: WorkOptions,
+): StageWork {
+  const { kind, spec } = resource;
+  const { prepares, shards } = declaredStage(kind, stage);
+  const { writes, ...disk } = workPlaces(spec);
+  const reads = readsOf(resource, stage).flatMap((input) => readPlaces(input, inputs, modelBytes));
+  const common = {
+    stage,
+    fillsMemory: footprint.fillsMemory ?? false,
+    ...(shards && { shards: shards(spec) }),
+  };
+  if (!prepares) {
+    const bytes = footprint.outputBytes?.(spec, modelBytes) ?? usual.artifact;
+    return { ...common, reads, writes: [place(spec.output, bytes), ...writes], ...disk };
+  }
+  // It only looks whether the output is free, and writes there where that is also the work's claim.
+  const output = place(spec.output, 0);
+  return {
+    ...common,
+    reads: spec.work === undefined ? reads : [...reads, output],
+    writes: spec.work === undefined ? [output] : writes,
+  };
+}
+
+function readPlaces({ role, is, uri, secret }: Named, inputs: Inputs, modelBytes: number): Place[] {
+  if (is !== 'artifact')
+    return uri === undefined ? [] : [{ uri, secret, bytes: is === 'model' ? modelBytes : usual.data }];
+  const input = inputs[role];
+  return input === undefined
+    ? []
+    : [{ uri: input.uri, secret: input.secret, bytes: input.sizeBytes ?? usual.artifact }];
 }
 
 export const gigabyte = 2 ** 30;
@@ -82,39 +144,18 @@ interface SpecPlace {
   readonly secretRef?: { readonly name: string } | undefined;
 }
 
-export const place = ({ uri, secretRef }: SpecPlace, bytes: number): Place => ({
+const place = ({ uri, secretRef }: SpecPlace, bytes: number): Place => ({
   uri,
   secret: secretRef?.name,
   bytes,
 });
 
 /** Whether what is not the artifact outlives a pod: in `spec.work`, or hidden on the output's claim. */
-export const keepsWork = ({ work, output }: Resource['spec']): boolean =>
+const keepsWork = ({ work, output }: Resource['spec']): boolean =>
   work !== undefined || claimOf(output.uri) !== undefined;
 
 /** Where a stage writes what is not the artifact; the output's claim is mounted in any case. */
-export const workPlaces = ({ work, output }: Resource['spec']): Pick<StageWork, 'writes' | 'onOwnDisk'> => ({
+const workPlaces = ({ work, output }: Resource['spec']): Pick<StageWork, 'writes' | 'onOwnDisk'> => ({
   writes: work === undefined ? [] : [place(work, usual.work)],
   ...(work === undefined && claimOf(output.uri) === undefined && { onOwnDisk: usual.work }),
 });
-
-export const inputPlaces = (inputs: Inputs): Place[] =>
-  Object.values(inputs).map(({ uri, secret, sizeBytes }) => ({
-    uri,
-    secret,
-    bytes: sizeBytes ?? usual.artifact,
-  }));
-
-/** The reference of `spec.emulator` or `spec.adapter`, if it is one. */
-export const referenceTo = (
-  kind: Kind,
-  input: keyof Inputs,
-  { ref, secretRef }: ArtifactSource,
-): Reference[] =>
-  ref === undefined
-    ? []
-    : [{ field: `spec.${input}.ref`, input, kind, name: ref.name, secret: secretRef?.name }];
-
-/** The artifact of `spec.emulator` or `spec.adapter`, if it is given by address and digest. */
-export const givenArtifact = (input: keyof Inputs, { uri, digest, secretRef }: ArtifactSource): Inputs =>
-  uri === undefined || digest === undefined ? {} : { [input]: { uri, digest, secret: secretRef?.name } };

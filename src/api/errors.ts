@@ -1,27 +1,8 @@
+import { type ErrorReason, exitCodes } from './pod/exit-codes.ts';
 import { printable } from './printable.ts';
 
-/** Why a stage stopped for good: the Failed condition's reason, with the worker's exit code beside it. */
-const exitCodes = {
-  BadSpec: 10,
-  BadData: 11,
-  BadModel: 12,
-  GateFailed: 13,
-  EngineUnavailable: 14,
-  Cancelled: 143,
-} as const;
-
-export type ErrorReason = keyof typeof exitCodes;
-
-/** Every reason that a stage gives for its failure: these, and those that another try may mend. */
-export const failureReasons = [
-  ...(Object.keys(exitCodes) as ErrorReason[]),
-  'StoreUnavailable',
-  'AccessDenied',
-  'NoSpace',
-  'InternalError',
-  'TakenOver',
-] as const;
-export type FailureReason = (typeof failureReasons)[number];
+/** Why a stage stopped for good: the Failed condition's reason. */
+export type { ErrorReason };
 
 /**
  * An error that a user can act on. Its message names the field, row or file and what is right, and quotes no data; names that

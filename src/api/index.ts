@@ -13,6 +13,34 @@ export { Adapter, type OffsiteTuneSpec, type OffsiteTuneStatus } from './kinds/o
 export type { AnalysisSummary, PlugInSpec, PlugInStatus, TaskResult } from './kinds/plug-in.ts';
 export { type DataFormat, type Metric, metricsOf } from './metrics.ts';
 export * from './parse.ts';
+export {
+  claimAt,
+  environmentOf,
+  graceSecondsIn,
+  graceWithin,
+  handedOn,
+  heardIn,
+  httpsHostsIn,
+  mounted,
+  natsFiles,
+  podGraceSeconds,
+  secretAt,
+  variables,
+  workerContainer,
+} from './pod/environment.ts';
+export {
+  exitCodeOf,
+  exitCodes,
+  type FailureReason,
+  failureReasons,
+  finalExits,
+  isFailure,
+  mendable,
+  reasonOfExit,
+  stoppedExit,
+} from './pod/exit-codes.ts';
+export { type ArtifactReference, readPodJob, resourceIn, shardOf, writePodJob } from './pod/job.ts';
+export { readTermination, type Success, type Termination, writeTermination } from './pod/termination.ts';
 export * from './printable.ts';
 export type { Problem } from './problems.ts';
 export * from './quantity.ts';

@@ -1,5 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
-import { OffsiteError } from '../api/index.ts';
+import { OffsiteError, variables } from '../api/index.ts';
 import { failureOf } from '../worker/index.ts';
 import { printCrds } from './crds.ts';
 import { printDigest } from './digest.ts';
@@ -74,7 +74,7 @@ program
     'of the resources; over NATS every namespace when absent, with kubectl its own',
   )
   .option('-A, --all-namespaces', 'every namespace, also with kubectl')
-  .option('--nats <url>', 'where progress is told; OFFSITE_NATS_URL when absent')
+  .option('--nats <url>', `where progress is told; ${variables.natsUrl} when absent`)
   .option(
     '--nats-credentials <file>',
     'a .creds file for NATS, such as watcher.creds of the Secret <release>-nats-auth',

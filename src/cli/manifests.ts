@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Document, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml';
-import { badSpec, OffsiteError, parseResource, type Resource } from '../api/index.ts';
+import { allKinds, badSpec, OffsiteError, parseResource, type Resource, referencesOf } from '../api/index.ts';
 
 /** A resource and the directory of the file it came from, against which its relative `file:` URIs are read. */
 export interface LoadedResource {
@@ -75,24 +75,9 @@ function repeatedKey(document: Document.Parsed, lines: LineCounter): string | un
   return repeated;
 }
 
-/** What a resource waits for: the kind and name of each reference, with the field that holds it. */
-export function referencesOf(resource: Resource): { field: string; kind: Resource['kind']; name: string }[] {
-  if (resource.kind === 'EmulatorBuild') return [];
-  const references: { field: string; kind: Resource['kind']; name: string }[] = [];
-  const { emulator } = resource.spec;
-  if (emulator.ref !== undefined) {
-    references.push({ field: 'spec.emulator.ref', kind: 'EmulatorBuild', name: emulator.ref.name });
-  }
-  if (resource.kind === 'PlugIn' && resource.spec.adapter.ref !== undefined) {
-    references.push({ field: 'spec.adapter.ref', kind: 'OffsiteTune', name: resource.spec.adapter.ref.name });
-  }
-  return references;
-}
-
 /**
- * The resources in the order of their references: what is referred to comes first.
- * References point from PlugIn to OffsiteTune to EmulatorBuild only, so the kinds' own order suffices.
- * @throws OffsiteError BadSpec when a reference is in none of the files.
+ * The resources in the order of their references: what is referred to comes first; else kind by kind, as the kinds are listed.
+ * @throws OffsiteError BadSpec when a reference is in none of the files, or leads back to its own resource.
  */
 export function inOrder(loaded: readonly LoadedResource[]): LoadedResource[] {
   const known = new Set(loaded.map(({ resource }) => key(resource)));
@@ -109,15 +94,34 @@ export function inOrder(loaded: readonly LoadedResource[]): LoadedResource[] {
             ? 'in the given files'
             : `in namespace ${namespaceOf(resource)}, only in ${other}, and a reference stays in its namespace`;
         return (
-          `${file}: ${resource.kind} ${resource.metadata.name}: ${field}.name: there is no ${kind} "${name}" ${where}` +
+          `${file}: ${resource.kind} ${resource.metadata.name}: ${field}.ref.name: there is no ${kind} "${name}" ${where}` +
           ` (add its manifest, or use uri and digest)`
         );
       }),
   );
   if (problems.length > 0) throw badSpec(problems);
-  const rank: readonly Resource['kind'][] = ['EmulatorBuild', 'OffsiteTune', 'PlugIn'];
-  return [...loaded].sort((a, b) => rank.indexOf(a.resource.kind) - rank.indexOf(b.resource.kind));
+  const kindsInOrder = allKinds();
+  const waiting = [...loaded].sort(
+    (a, b) => kindsInOrder.indexOf(a.resource.kind) - kindsInOrder.indexOf(b.resource.kind),
+  );
+  const ordered: LoadedResource[] = [];
+  const placed = new Set<string>();
+  while (waiting.length > 0) {
+    const at = waiting.findIndex(({ resource }) => targetsOf(resource).every((target) => placed.has(target)));
+    if (at < 0) throw badSpec(waiting.map(inCircle));
+    const [next] = waiting.splice(at, 1) as [LoadedResource];
+    ordered.push(next);
+    placed.add(key(next.resource));
+  }
+  return ordered;
 }
+
+const inCircle = ({ resource, file }: LoadedResource): string =>
+  `${file}: ${resource.kind} ${resource.metadata.name}: waits for itself, over what it refers to; no order makes it`;
+
+/** The keys of what a resource refers to. */
+const targetsOf = (resource: Resource): string[] =>
+  referencesOf(resource).map(({ kind, name }) => key({ kind, metadata: { ...resource.metadata, name } }));
 
 interface Named {
   kind: string;

@@ -3,11 +3,19 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { stringify } from 'yaml';
-import { type ArtifactSource, type Resource, type Status, setCondition } from '../api/index.ts';
+import {
+  type ArtifactReference,
+  artifactsOf,
+  type Resource,
+  referencesOf,
+  type Status,
+  setCondition,
+  stagesOf,
+} from '../api/index.ts';
 import { writeWhole } from '../artifact/index.ts';
 import type { StageEvent } from '../progress/index.ts';
-import { type ArtifactReference, runStage, type StageJob, stagesOf } from '../worker/index.ts';
-import { key, type LoadedResource, referencesOf } from './manifests.ts';
+import { runStage, type StageJob } from '../worker/index.ts';
+import { key, type LoadedResource } from './manifests.ts';
 
 /** A resource with the status that the operator would have written. */
 export interface RunResource {
@@ -91,10 +99,10 @@ async function runOne(
   status.startTime = new Date().toISOString();
   save(run, workDir);
 
-  const references = resolveReferences(resource, runs);
+  const inputs = resolveReferences(resource, runs);
   for (const stage of stagesOf(resource.kind)) {
     const mounts = { claims, base, scratch: storesOf(workDir), work: workOf(workDir) };
-    const job: StageJob = { stage, resource, mounts, ...references };
+    const job: StageJob = { stage, resource, mounts, inputs };
     const outcome = await runStage(job, (event) => listener.event(resource, event), signal);
     Object.assign(status, outcome.status);
     if (!outcome.ok) {
@@ -142,29 +150,29 @@ function settle(status: Status, phase: Status['phase'], type: string, reason: st
 function missingReference(resource: Resource, runs: ReadonlyMap<string, RunResource>): string | undefined {
   for (const { field, kind, name } of referencesOf(resource)) {
     const target = runs.get(key({ kind, metadata: { ...resource.metadata, name } }));
-    if (target?.status.phase !== 'Complete') return `${field}: waits for ${kind} ${name} to be Complete`;
+    if (target?.status.phase !== 'Complete') return `${field}.ref: waits for ${kind} ${name} to be Complete`;
   }
   return undefined;
 }
 
+/** By role: the artifacts that the resource refers to. */
 function resolveReferences(
   resource: Resource,
   runs: ReadonlyMap<string, RunResource>,
-): { emulator?: ArtifactReference; adapter?: ArtifactReference } {
-  if (resource.kind === 'EmulatorBuild') return {};
-  const artifactOf = (kind: Resource['kind'], source: ArtifactSource): ArtifactReference => {
-    if (source.ref === undefined) return { uri: source.uri as string, digest: source.digest };
-    const name = source.ref.name;
+): Record<string, ArtifactReference> {
+  const resolved = artifactsOf(resource).map(({ role, kind, name, uri, digest }) => {
+    if (name === undefined) return [role, { uri: uri as string, digest }] as const;
     const made = runs.get(key({ kind, metadata: { ...resource.metadata, name } })) as RunResource;
-    const { uri, digest } = made.status.artifact as ArtifactReference;
-    // Another file's relative URI is read from where that file lies.
-    const relative = /^file:(?!\/)(.*)$/.exec(uri)?.[1];
-    return { uri: relative === undefined ? uri : pathToFileURL(resolve(made.base, relative)).href, digest };
-  };
-  const emulator = artifactOf('EmulatorBuild', resource.spec.emulator);
-  return resource.kind === 'PlugIn'
-    ? { emulator, adapter: artifactOf('OffsiteTune', resource.spec.adapter) }
-    : { emulator };
+    return [role, artifactOf(made)] as const;
+  });
+  return Object.fromEntries(resolved);
+}
+
+function artifactOf({ status, base }: RunResource): ArtifactReference {
+  const { uri, digest } = status.artifact as ArtifactReference;
+  // Another file's relative URI is read from where that file lies.
+  const relative = /^file:(?!\/)(.*)$/.exec(uri)?.[1];
+  return { uri: relative === undefined ? uri : pathToFileURL(resolve(base, relative)).href, digest };
 }
 
 /** Writes the resource with its status, whole or not at all. */

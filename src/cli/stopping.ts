@@ -1,3 +1,4 @@
+import { graceSecondsIn } from '../api/index.ts';
 import { endAtOnce } from '../worker/index.ts';
 import { onLostOutput } from './output.ts';
 
@@ -7,12 +8,9 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** A terminal and a parent process may both pass on one Ctrl-C. */
 const oneSignal = 1000;
 
-/** How long, in seconds, a stop may take that nobody hurries. */
-const usualGrace = 50;
-
 /**
  * Asks a command to stop at the first signal, and when its output is lost. At a later signal, or when the grace period
- * (OFFSITE_GRACE_SECONDS) is over, the process ends with code 1, whatever a thread of it is at.
+ * is over, the process ends with code 1, whatever a thread of it is at.
  * @param atOnce called before that, to write down how things stand
  * @returns aborted when the command is to save its work and leave
  */
@@ -27,7 +25,7 @@ export function stopOnSignals(atOnce: () => void): AbortSignal {
   const stop = () => {
     if (abort.signal.aborted) return;
     first = performance.now();
-    setTimeout(leave, Number(process.env['OFFSITE_GRACE_SECONDS'] || usualGrace) * 1000).unref();
+    setTimeout(leave, graceSecondsIn(process.env) * 1000).unref();
     abort.abort();
   };
   for (const signal of signals)

@@ -1,4 +1,4 @@
-import { printable } from '../api/index.ts';
+import { printable, variables } from '../api/index.ts';
 import { openTerminal, whyUnreachable } from '../progress/index.ts';
 import { onLostOutput } from './output.ts';
 import { type NatsSource, watchNats } from './watch-nats.ts';
@@ -20,7 +20,7 @@ export async function watchCommand(subject: string | undefined, flags: WatchFlag
     ...(namespace !== undefined && { namespace }),
     ...(allNamespaces !== undefined && { allNamespaces }),
   });
-  const url = flags.nats ?? process.env['OFFSITE_NATS_URL'];
+  const url = flags.nats ?? process.env[variables.natsUrl];
   const source = url === undefined ? undefined : { url, credentials: flags.natsCredentials };
   const useNats = source !== undefined && (await isReachable(source));
 

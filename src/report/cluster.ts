@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { badSpec, group, kinds } from '../api/index.ts';
+import { badSpec, group, kinds, referencesOf } from '../api/index.ts';
 import { Mirror, type Mounts } from '../artifact/index.ts';
 import { type FoundResource, gather } from './gather.ts';
 import type { ReportRecord } from './record.ts';
@@ -11,13 +11,6 @@ import { bringFiles, type WrittenResource } from './stores.ts';
 
 /** How long a store may take to give a resource's small files, in milliseconds. */
 const patience = 20_000;
-
-interface ListedResource extends WrittenResource {
-  spec: WrittenResource['spec'] & {
-    emulator?: { ref?: { name?: string } };
-    adapter?: { ref?: { name?: string } };
-  };
-}
 
 export interface ClusterOptions {
   readonly name: string;
@@ -56,11 +49,11 @@ export async function gatherCluster({ name, claims, ...options }: ClusterOptions
   }
 }
 
-async function list(namespace: string): Promise<ListedResource[]> {
+async function list(namespace: string): Promise<WrittenResource[]> {
   const types = Object.values(kinds).map(({ names }) => `${names.plural}.${group}`);
   const args = ['get', types.join(','), '--namespace', namespace, '--output', 'json'];
   const said = await kubectl(args, `the resources of namespace ${namespace}`);
-  return (JSON.parse(said) as { items: ListedResource[] }).items;
+  return (JSON.parse(said) as { items: WrittenResource[] }).items;
 }
 
 /** As kubectl has it where it is told no namespace. */
@@ -85,14 +78,14 @@ async function kubectl(args: readonly string[], what: string): Promise<string> {
 }
 
 /** The resources of that name with what they were made from and what was made from them, all the way. */
-export function related<R extends ListedResource>(all: readonly R[], name: string): R[] {
+export function related<R extends WrittenResource>(all: readonly R[], name: string): R[] {
   const chosen = new Set(all.filter(({ metadata }) => metadata.name === name));
-  const sourcesOf = ({ spec }: R): R[] =>
-    all.filter(
-      ({ kind, metadata }) =>
-        (kind === 'EmulatorBuild' && metadata.name === spec.emulator?.ref?.name) ||
-        (kind === 'OffsiteTune' && metadata.name === spec.adapter?.ref?.name),
+  const sourcesOf = (resource: R): R[] => {
+    const references = referencesOf(resource);
+    return all.filter((other) =>
+      references.some(({ kind, name }) => kind === other.kind && name === other.metadata.name),
     );
+  };
   const follow = (next: (resource: R) => R[]) => {
     for (const resource of chosen) for (const other of next(resource)) chosen.add(other);
   };

@@ -1,4 +1,4 @@
-import { type FailureReason, OffsiteError, printable } from '../api/index.ts';
+import { type FailureReason, mendable, OffsiteError, printable } from '../api/index.ts';
 import { StoreError, TakenOver } from '../artifact/index.ts';
 import { systemFaultOf } from './system-fault.ts';
 
@@ -34,10 +34,10 @@ export function failureOf(error: unknown): Failure {
   }
   if (error instanceof StoreError) {
     const { reason, message } = error;
-    return { reason: reason === 'AccessDenied' ? reason : 'StoreUnavailable', message, exitCode: 1 };
+    return { reason: reason === 'AccessDenied' ? reason : 'StoreUnavailable', message, exitCode: mendable };
   }
   if (error instanceof TakenOver)
-    return { reason: 'TakenOver', message: printable(error.message), exitCode: 1 };
+    return { reason: 'TakenOver', message: printable(error.message), exitCode: mendable };
   const message = printable(error instanceof Error ? error.message : String(error));
   const fault = systemFaultOf(error);
   if (fault !== undefined) {
@@ -46,5 +46,5 @@ export function failureOf(error: unknown): Failure {
     const words = right === undefined ? `${wrong}: ${message}` : `${wrong}: ${message}; ${right}`;
     return { reason, exitCode, message: words, ...(path !== undefined && { path }) };
   }
-  return { reason: 'InternalError', message, exitCode: 1 };
+  return { reason: 'InternalError', message, exitCode: mendable };
 }

@@ -1,5 +1,12 @@
 import { join } from 'node:path';
-import { badData, badModel, badSpec, type OffsiteError } from '../api/index.ts';
+import {
+  type ArtifactReference,
+  badData,
+  badModel,
+  badSpec,
+  type OffsiteError,
+  readsOf,
+} from '../api/index.ts';
 import {
   checkWritable,
   liesBeside,
@@ -9,52 +16,55 @@ import {
   type WorkPlaces,
   workPlacesOf,
 } from '../artifact/index.ts';
-import type { ArtifactReference, StageJob } from './job.ts';
+import type { StageJob } from './job.ts';
 
 /** A place that a stage reads, as the spec names it. */
-export interface Input {
+export interface InputPlace {
+  role: string;
   uri: string;
   field: string;
   path: string;
+  /** What it must be. */
+  digest?: string | undefined;
   /** What it is when nothing lies there. */
   missing: (message: string) => OffsiteError;
 }
 
-type Named = Pick<ArtifactReference, 'uri' | 'secretRef'>;
-
-/** The path on this machine of something that a spec names. @throws OffsiteError BadSpec naming the field */
-export function pathOf({ mounts }: StageJob, { uri, secretRef }: Named, field: string): string {
-  return resolveUri(uri, mounts, field, secretRef?.name);
+/** Every place that a stage reads. @throws OffsiteError BadSpec naming the field */
+export function inputsOf(job: StageJob): InputPlace[] {
+  return readsOf(job.resource, job.stage).flatMap((input) => {
+    const isArtifact = input.is === 'artifact';
+    const { uri, digest, secret } = isArtifact ? resolved(job.inputs[input.role]) : input;
+    if (uri === undefined) return [];
+    const field = isArtifact ? input.field : `${input.field}.uri`;
+    const path = resolveUri(uri, job.mounts, field, secret);
+    const missing = input.is === 'rows' ? badData : badModel;
+    return [{ role: input.role, uri, field, path, digest, missing }];
+  });
 }
+
+const resolved = (reference: ArtifactReference | undefined) => ({
+  ...{ uri: reference?.uri, digest: reference?.digest },
+  secret: reference?.secretRef?.name,
+});
+
+/** The paths on this machine of what a stage reads in one role. @throws OffsiteError BadSpec naming the field */
+export const pathsOf = (job: StageJob, role: string): string[] =>
+  inputsOf(job).flatMap((input) => (input.role === role ? [input.path] : []));
+
+/** The same of the one thing in that role. */
+export const pathOf = (job: StageJob, role: string): string => inputOf(job, role).path;
 
 /** The path and digest of an artifact that a stage needs. @throws OffsiteError BadSpec where the job names none */
-export function artifactOf(job: StageJob, which: 'emulator' | 'adapter') {
-  const field = `spec.${which}`;
-  const reference = job[which];
-  if (reference === undefined) throw badSpec(`${field}: names no artifact`);
-  return { directory: pathOf(job, reference, field), digest: reference.digest };
+export function artifactOf(job: StageJob, role: string) {
+  const { path, digest } = inputOf(job, role);
+  return { directory: path, digest };
 }
 
-/** Every place that a stage reads. @throws OffsiteError BadSpec */
-export function inputsOf(job: StageJob): Input[] {
-  const { resource, emulator, adapter } = job;
-  const named: [field: string, source: Named | undefined, Input['missing']][] = [];
-  if (resource.kind !== 'OffsiteTune') named.push(['spec.model.uri', resource.spec.model, badModel]);
-  if (resource.kind === 'EmulatorBuild')
-    named.push(['spec.probe.data.uri', resource.spec.probe.data, badData]);
-  else named.push(['spec.emulator', emulator, badModel]);
-  if (resource.kind === 'OffsiteTune') {
-    const { data } = resource.spec;
-    named.push(['spec.data.uri', data, badData], ['spec.data.validation.uri', data.validation, badData]);
-  }
-  if (resource.kind === 'PlugIn') {
-    named.push(['spec.adapter', adapter, badModel]);
-    for (const [i, { data }] of (resource.spec.evaluation?.tasks ?? []).entries())
-      named.push([`spec.evaluation.tasks[${i}].data.uri`, data, badData]);
-  }
-  return named.flatMap(([field, source, missing]) =>
-    source === undefined ? [] : [{ uri: source.uri, field, path: pathOf(job, source, field), missing }],
-  );
+function inputOf(job: StageJob, role: string): InputPlace {
+  const found = inputsOf(job).find((input) => input.role === role);
+  if (found === undefined) throw badSpec(`spec.${role}: names no artifact`);
+  return found;
 }
 
 /**
@@ -87,9 +97,12 @@ export function checkPlaces(job: StageJob): void {
 }
 
 /** What the spec says of a path: the field that names it, or something above it, and whose fault a wrong thing there is. */
-export function fieldOf(job: StageJob, path: string): { field: string; wrong: Input['missing'] } | undefined {
-  const output: Input = {
-    ...job.resource.spec.output,
+export function fieldOf(
+  job: StageJob,
+  path: string,
+): { field: string; wrong: InputPlace['missing'] } | undefined {
+  const output: Omit<InputPlace, 'role'> = {
+    uri: job.resource.spec.output.uri,
     field: 'spec.output.uri',
     path: outputOf(job),
     missing: badSpec,
@@ -109,7 +122,10 @@ export function fieldOf(job: StageJob, path: string): { field: string; wrong: In
 }
 
 /** Where the resource's artifact goes. */
-export const outputOf = (job: StageJob): string => pathOf(job, job.resource.spec.output, 'spec.output.uri');
+export function outputOf({ resource, mounts }: StageJob): string {
+  const { uri, secretRef } = resource.spec.output;
+  return resolveUri(uri, mounts, 'spec.output.uri', secretRef?.name);
+}
 
 /** Where everything else of it goes. */
 export const workOf = ({ resource, mounts }: StageJob): WorkPlaces => workPlacesOf(resource, mounts);

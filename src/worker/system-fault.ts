@@ -1,5 +1,5 @@
 /** What the system's own error codes mean for a stage: what is wrong, and whether the same work can ever go well. */
-import type { FailureReason } from '../api/index.ts';
+import { exitCodes, type FailureReason, mendable } from '../api/index.ts';
 
 export interface SystemFault {
   readonly reason: FailureReason;
@@ -10,28 +10,28 @@ export interface SystemFault {
   readonly right?: string;
 }
 
-const badPlace = (wrong: string): SystemFault => ({ reason: 'BadSpec', exitCode: 10, wrong });
+const badPlace = (wrong: string): SystemFault => ({ reason: 'BadSpec', exitCode: exitCodes.BadSpec, wrong });
 const denied = (wrong: string, right: string): SystemFault => ({
   reason: 'AccessDenied',
-  exitCode: 10,
+  exitCode: exitCodes.BadSpec,
   wrong,
   right,
 });
 const notAllowed = denied('this process may not', 'give the user or the group that it runs as the right to');
 const full: SystemFault = {
   reason: 'NoSpace',
-  exitCode: 1,
+  exitCode: mendable,
   wrong: 'the disk is full',
   right: 'free space there, then run again: what is done is kept',
 };
 const away: SystemFault = {
   reason: 'StoreUnavailable',
-  exitCode: 1,
+  exitCode: mendable,
   wrong: 'the disk, or the server behind it, does not answer as it should',
 };
 const short: SystemFault = {
   reason: 'InternalError',
-  exitCode: 1,
+  exitCode: mendable,
   wrong: 'the machine has no more of what every program needs',
 };
 
@@ -56,7 +56,7 @@ const faults: ReadonlyMap<string, SystemFault> = new Map([
     'EMFILE',
     {
       reason: 'EngineUnavailable',
-      exitCode: 14,
+      exitCode: exitCodes.EngineUnavailable,
       wrong: 'this process may not open as many files as it needs',
       right: 'let it open 1024 or more (ulimit -n)',
     },

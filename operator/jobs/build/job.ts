@@ -1,10 +1,19 @@
 /** Builds the Job of one stage, from what the resource says and nothing else: the same input gives the same Job. */
-import type { Kind, Resource } from '../../../src/api/index.ts';
+import {
+  environmentOf,
+  finalExits,
+  graceWithin,
+  mounted,
+  podGraceSeconds,
+  type Resource,
+  stoppedExit,
+  workerContainer,
+  writePodJob,
+} from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
 import { inputsHashOf, ownerReference, queueName, queueOf, runHashOf } from '../identity.ts';
 import { isMapping, type Json } from '../json.ts';
 import { annotation, credentialsName, jobName, label, ours } from '../names.ts';
-import { workerContainer } from '../objects.ts';
 import type { Power } from '../spec/powers.ts';
 import { merge } from '../spec/template.ts';
 import type { Inputs, StageWork } from '../stages.ts';
@@ -124,11 +133,14 @@ const podFailurePolicy = {
       onExitCodes: {
         containerName: workerContainer,
         operator: 'In',
-        values: [10, 11, 12, 13, 14, 15, 16, 17, 18, 19],
+        values: finalExits,
       },
     },
     { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
-    { action: 'Ignore', onExitCodes: { containerName: workerContainer, operator: 'In', values: [143] } },
+    {
+      action: 'Ignore',
+      onExitCodes: { containerName: workerContainer, operator: 'In', values: [stoppedExit] },
+    },
     // Taken away before a node was found for it: nothing of it ever ran.
     { action: 'Ignore', onPodConditions: [{ type: 'PodScheduled', status: 'False' }] },
   ],
@@ -159,7 +171,7 @@ function podTemplate(
   const cuda = engine.provider === 'cuda';
   const defaults = {
     spec: {
-      terminationGracePeriodSeconds: 60,
+      terminationGracePeriodSeconds: podGraceSeconds,
       enableServiceLinks: false,
       securityContext: {
         runAsUser: 65532,
@@ -197,27 +209,22 @@ function podTemplate(
         {
           name: workerContainer,
           resources: withTemplate(requestsOf(engine, work, modelBytes), workerOf(template)['resources']),
-          env: [
-            { name: 'OFFSITE_JOB', value: JSON.stringify(jobText(input)) },
-            { name: 'OFFSITE_SCRATCH', value: '/scratch' },
-            { name: 'HOME', value: '/tmp' },
-            // onnxruntime posts to its maker otherwise.
-            { name: 'ORT_DISABLE_TELEMETRY', value: '1' },
-            ...graceOf(template),
-            ...hostsOf(settings),
-            ...nats.env,
-            ...asUsual,
-          ].map(literal),
+          env: environmentOf({
+            job: jobText(input),
+            graceSeconds: graceOf(template),
+            httpsHosts: settings.httpsHosts ?? [],
+            natsUrl: settings.natsUrl,
+          }),
           // A worker that has ended writes no more.
           restartPolicy: null,
           restartPolicyRules: null,
           volumeMounts: [
-            { name: 'scratch', mountPath: '/scratch' },
-            { name: 'tmp', mountPath: '/tmp' },
+            { name: 'scratch', mountPath: mounted.scratch },
+            { name: 'tmp', mountPath: mounted.home },
             ...volumeMounts,
             ...nats.volumeMounts,
           ],
-          terminationMessagePath: '/dev/termination-log',
+          terminationMessagePath: mounted.terminationLog,
           terminationMessagePolicy: 'File',
           securityContext: {
             allowPrivilegeEscalation: false,
@@ -235,21 +242,6 @@ function podTemplate(
   return merge(template, must);
 }
 
-/** Settings of the worker that nothing in a cluster may change: where its places are, and how long another's lock holds. */
-const asUsual = [
-  'OFFSITE_CLAIMS',
-  'OFFSITE_SECRETS',
-  'OFFSITE_NATS',
-  'OFFSITE_TERMINATION_LOG',
-  'OFFSITE_LOCK_SECONDS',
-].map((name) => ({ name, value: '' }));
-
-/** The kubelet puts variables in the place of `$(NAME)`, and `$` in that of `$$`: what we say is no such text. */
-const literal = ({ name, value }: { readonly name: string; readonly value: string }) => ({
-  name,
-  value: value.replaceAll('$', '$$$$'),
-});
-
 /** The template's own entry for our container. */
 export function workerOf(template: Json): Json {
   const spec = isMapping(template['spec']) ? template['spec'] : {};
@@ -258,47 +250,33 @@ export function workerOf(template: Json): Json {
   return isMapping(worker) ? worker : {};
 }
 
-/** What the worker is to do: the resource without its template, references resolved. */
-function jobText({ object, work, inputs, attempt }: JobInput): Json {
-  const { apiVersion, kind, metadata, spec } = object;
-  const { name, namespace, uid, generation } = metadata;
-  const { template: _, ...rest } = spec as Json;
-  const withSecrets = Object.entries(inputs).map(([input, { uri, digest, secret }]) => [
-    input,
+/** What the worker is to do. */
+function jobText({ object, work, inputs, attempt }: JobInput): string {
+  const withSecrets = Object.entries(inputs).map(([role, { uri, digest, secret }]) => [
+    role,
     { uri, digest, ...(secret !== undefined && { secretRef: { name: secret } }) },
   ]);
-  return {
-    stage: work.stage,
-    attempt,
-    resource: { apiVersion, kind: kind as Kind, metadata: { name, namespace, uid, generation }, spec: rest },
-    ...Object.fromEntries(withSecrets),
-    ...(work.shards !== undefined && { shards: work.shards }),
-  };
+  return writePodJob({
+    ...{ stage: work.stage, attempt, shards: work.shards },
+    resource: object,
+    inputs: Object.fromEntries(withSecrets),
+  });
 }
 
 /** Seconds that a pod has which states none. */
 const kubernetesGrace = 30;
 
-/** The worker leaves a little before the kubelet would kill it: that would count as a failure. */
-function graceOf(template: Json) {
+function graceOf(template: Json): number | undefined {
   const grace = (template['spec'] as Json)['terminationGracePeriodSeconds'] ?? kubernetesGrace;
-  if (typeof grace !== 'number') return [];
-  const value = grace > 20 ? grace - 10 : Math.floor(grace / 2);
-  return [{ name: 'OFFSITE_GRACE_SECONDS', value: String(value) }];
-}
-
-function hostsOf({ httpsHosts = [] }: JobSettings) {
-  return httpsHosts.length === 0 ? [] : [{ name: 'OFFSITE_HTTPS_HOSTS', value: httpsHosts.join(',') }];
+  return typeof grace === 'number' ? graceWithin(grace) : undefined;
 }
 
 function natsOf({ natsUrl, natsCredentials }: JobSettings, job: string) {
-  const env = natsUrl === undefined ? [] : [{ name: 'OFFSITE_NATS_URL', value: natsUrl }];
-  if (natsUrl === undefined || !natsCredentials) return { env, volumes: [], volumeMounts: [] };
+  if (natsUrl === undefined || !natsCredentials) return { volumes: [], volumeMounts: [] };
   // Without its credentials a pod goes on all the same, and does not report.
   const secret = { secretName: credentialsName(job), optional: true, defaultMode: 0o440 };
   return {
-    env,
     volumes: [{ name: 'offsite-nats', secret }],
-    volumeMounts: [{ name: 'offsite-nats', mountPath: '/etc/offsite/nats', readOnly: true }],
+    volumeMounts: [{ name: 'offsite-nats', mountPath: mounted.nats, readOnly: true }],
   };
 }

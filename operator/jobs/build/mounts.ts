@@ -1,4 +1,5 @@
 /** Which claims and Secrets a stage's pod sees: those of its own places, read-only unless it writes there. */
+import { claimAt, secretAt } from '../../../src/api/index.ts';
 import { claimOf } from '../addresses.ts';
 import type { Json } from '../json.ts';
 import type { Place, StageWork } from '../stages.ts';
@@ -8,7 +9,7 @@ export interface Mounts {
   readonly volumeMounts: readonly Json[];
 }
 
-/** Volumes and mounts: claims at /mnt/claims/<claim>, Secrets at /etc/offsite/secrets/<name>. */
+/** Volumes and mounts: each claim and each Secret where the worker looks for it. */
 export function mountsOf({ reads, writes }: StageWork): Mounts {
   const written = new Set(claimsOf(writes));
   const claims = claimsOf([...reads, ...writes]);
@@ -26,12 +27,12 @@ export function mountsOf({ reads, writes }: StageWork): Mounts {
     volumeMounts: [
       ...claims.map((claim, i) => ({
         name: claimVolume(i),
-        mountPath: `/mnt/claims/${claim}`,
+        mountPath: claimAt(claim),
         ...(!written.has(claim) && { readOnly: true }),
       })),
       ...secrets.map((secret, i) => ({
         name: secretVolume(i),
-        mountPath: `/etc/offsite/secrets/${secret}`,
+        mountPath: secretAt(secret),
         readOnly: true,
       })),
     ],

@@ -76,8 +76,7 @@ function complete<R extends Resource>(context: Context<R>): Verdict | undefined 
   const { status, specHash, rules, observed, checked } = context;
   if (!isTrue(status.conditions, 'Complete') || status.specHash !== specHash) return undefined;
   const { reason, message } = status.conditions!.find(({ type }) => type === 'Complete')!;
-  const resolved =
-    'resource' in checked ? resolve(rules, checked.resource as R, observed.dependencies) : undefined;
+  const resolved = 'resource' in checked ? resolve(checked.resource, observed.dependencies) : undefined;
   const changed =
     resolved && 'inputs' in resolved
       ? Object.entries(addressesOf(resolved.inputs)).find(

@@ -1,9 +1,16 @@
 /** Follows references to the artifacts of other resources, or says what they wait for. */
-import { isTrue, type Kind, type Resource } from '../../../src/api/index.ts';
+import {
+  artifactsOf,
+  isTrue,
+  type Kind,
+  type Reference,
+  type Resource,
+  referencesOf,
+} from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
 import { specHashOf } from '../identity.ts';
 import { isBeingDeleted } from '../objects.ts';
-import type { Inputs, KindRules, Reference, ResolvedInput } from '../stages.ts';
+import type { Inputs, ResolvedInput } from '../stages.ts';
 import { holds, statusOf } from '../stored.ts';
 
 export interface Waiting {
@@ -13,17 +20,18 @@ export interface Waiting {
 
 export type Resolved = { readonly inputs: Inputs } | { readonly waiting: Waiting };
 
-/** @param found the objects that the references name, by input; undefined where there is none */
-export function resolve<R extends Resource>(
-  rules: KindRules<R>,
-  resource: R,
-  found: Readonly<Partial<Record<keyof Inputs, KubeObject | undefined>>>,
+/** @param found the objects that the references name, by role; undefined where there is none */
+export function resolve(
+  resource: Resource,
+  found: Readonly<Record<string, KubeObject | undefined>>,
 ): Resolved {
-  const inputs: Partial<Record<keyof Inputs, ResolvedInput>> = { ...rules.given(resource) };
-  for (const reference of rules.references(resource)) {
-    const resolved = follow(reference, found[reference.input]);
+  const inputs: Record<string, ResolvedInput> = {};
+  for (const { role, uri, digest, secret } of artifactsOf(resource))
+    if (uri !== undefined && digest !== undefined) inputs[role] = { uri, digest, secret };
+  for (const reference of referencesOf(resource)) {
+    const resolved = follow(reference, found[reference.role]);
     if ('reason' in resolved) return { waiting: resolved };
-    inputs[reference.input] = resolved;
+    inputs[reference.role] = resolved;
   }
   return { inputs };
 }
@@ -45,19 +53,22 @@ function follow(
   if (object === undefined || isBeingDeleted(object)) {
     return {
       reason: 'DependencyMissing',
-      message: `${field}: waits for ${kind} ${name} to be Complete; there is no such ${kind} in this namespace`,
+      message: `${field}.ref: waits for ${kind} ${name} to be Complete; there is no such ${kind} in this namespace`,
     };
   }
   const failed = holds(object, 'Failed');
   if (failed) {
     return {
       reason: 'DependencyFailed',
-      message: `${field}: waits for ${kind} ${name} to be Complete; it has failed (${failed.reason}) and must be put right`,
+      message: `${field}.ref: waits for ${kind} ${name} to be Complete; it has failed (${failed.reason}) and must be put right`,
     };
   }
   const { artifact } = statusOf(object);
   if (!isComplete(object, kind) || artifact === undefined) {
-    return { reason: 'DependencyNotComplete', message: `${field}: waits for ${kind} ${name} to be Complete` };
+    return {
+      reason: 'DependencyNotComplete',
+      message: `${field}.ref: waits for ${kind} ${name} to be Complete`,
+    };
   }
   // Where it writes, its spec alone says: a status holds what a pod has said, which an earlier operator took as it came.
   const { uri, secretRef } = (object['spec'] as Resource['spec']).output;

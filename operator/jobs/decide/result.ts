@@ -1,7 +1,6 @@
 /** Which result of a finished stage is the resource's: the whole one over NATS, or the short one of the pod itself. */
-import { fingerprint, kinds, type Resource } from '../../../src/api/index.ts';
+import { fingerprint, kinds, type Resource, type Success } from '../../../src/api/index.ts';
 import { isMapping, type Json } from '../json.ts';
-import type { Success } from '../pods/termination.ts';
 import type { KindRules } from '../stages.ts';
 
 type ResultRules = Pick<KindRules<Resource>, 'kind' | 'resultFields' | 'wholeResult'>;

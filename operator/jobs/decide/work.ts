@@ -41,7 +41,7 @@ import type { Context, Verdict } from './verdict.ts';
 
 export function work<R extends Resource>(context: Runnable<R>): NamedVerdict {
   const { observed, latest, rules, resource } = context;
-  const resolved = resolve(rules, resource, observed.dependencies);
+  const resolved = resolve(resource, observed.dependencies);
   const furthest = furthestJob(context);
   const because = latest === 0 ? undefined : restartReason(context, furthest, resolved);
   if (because !== undefined) return { ...restart(context, because), by: 'restarted' };

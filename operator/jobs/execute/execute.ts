@@ -1,5 +1,5 @@
 /** Makes decisions come true, in this order: status, removals, Jobs, and after each the events that tell of it. */
-import { apiVersion } from '../../../src/api/index.ts';
+import { apiVersion, natsFiles } from '../../../src/api/index.ts';
 import {
   type ApiClient,
   type EventType,
@@ -173,8 +173,8 @@ async function createCredentials(
     },
     type: 'Opaque',
     stringData: {
-      'nats.creds': await credentials.issue({ namespace, kind: object.kind, name, uid }),
-      ...(credentials.authority !== undefined && { 'ca.crt': credentials.authority }),
+      [natsFiles.credentials]: await credentials.issue({ namespace, kind: object.kind, name, uid }),
+      ...(credentials.authority !== undefined && { [natsFiles.authority]: credentials.authority }),
     },
   };
   try {

@@ -1,7 +1,7 @@
 /** What it means that the API server refuses a Job: whether the same Job can ever be taken, and whose fault it is. */
+import { workerContainer } from '../../../src/api/index.ts';
 import { ApiError, type KubeObject } from '../../runtime/index.ts';
 import { isMapping, type Json } from '../json.ts';
-import { workerContainer } from '../objects.ts';
 import { joined, mergeKeys } from '../spec/template.ts';
 
 /** Quota, admission, rights, a namespace that is ending, or a Job that is wrong: not a fault of the moment. Or a webhook that is away. */

@@ -1,5 +1,5 @@
-/** The informers that the operator reads from: the three kinds, their Jobs and their pods, in the namespaces it watches. */
-import { group, type Kind, kinds, version } from '../../../src/api/index.ts';
+/** The informers that the operator reads from: our kinds, their Jobs and their pods, in the namespaces it watches. */
+import { allKinds, group, type Kind, kinds, referencesOf, version } from '../../../src/api/index.ts';
 import {
   type ApiClient,
   Informer,
@@ -134,11 +134,7 @@ export function openCaches(
       pageSize: pageSizes.resources,
     });
   return {
-    resources: {
-      EmulatorBuild: cacheOf('EmulatorBuild'),
-      OffsiteTune: cacheOf('OffsiteTune'),
-      PlugIn: cacheOf('PlugIn'),
-    },
+    resources: Object.fromEntries(allKinds().map((kind) => [kind, cacheOf(kind)])) as Caches['resources'],
     jobs: new Cache<Job>(client, jobs, namespaces, {
       ...selected,
       indexes: { ...labelled, [byOwner]: ownerKeys(ownerResource) },
@@ -207,15 +203,8 @@ function written(object: Job | Pod): { writes?: string } {
 }
 
 /** `Kind/namespace/name` of what a resource refers to, read from the raw object: its spec may be wrong elsewhere. */
-export function referredBy({ metadata, ...object }: KubeObject): string[] {
-  const spec = (object['spec'] ?? {}) as { [input: string]: { ref?: { name?: unknown } } | undefined };
-  const named = (kind: Kind, name: unknown) =>
-    typeof name === 'string' ? [referenceKey(kind, metadata.namespace ?? '', name)] : [];
-  return [
-    ...named('EmulatorBuild', spec['emulator']?.ref?.name),
-    ...named('OffsiteTune', spec['adapter']?.ref?.name),
-  ];
-}
+export const referredBy = (object: KubeObject): string[] =>
+  referencesOf(object).map(({ kind, name }) => referenceKey(kind, object.metadata.namespace ?? '', name));
 
 export const referenceKey = (kind: string, namespace: string, name: string): string =>
   `${kind}/${namespace}/${name}`;

@@ -1,15 +1,23 @@
 /** Reads everything that belongs to a resource from the caches; only what is stuck costs a request. */
-import type { Kind, Resource } from '../../../src/api/index.ts';
-import { type ApiClient, type KubeObject, splitKey } from '../../runtime/index.ts';
-import { isFinished, isOwnJob, type Job, mayWrite, type Pod, podsOf, since } from '../objects.ts';
+import { type Kind, type Resource, referencesOf } from '../../../src/api/index.ts';
+import {
+  type ApiClient,
+  isNotFound,
+  type KubeObject,
+  persistentVolumeClaims,
+  splitKey,
+} from '../../runtime/index.ts';
+import { claimsOf } from '../build/mounts.ts';
+import { attemptOf, isFinished, isOwnJob, type Job, mayWrite, type Pod, podsOf, since } from '../objects.ts';
 import { outputKey, outputOf, writesOf } from '../outputs.ts';
 import { patience } from '../patience.ts';
 import { isQueued, isSilent } from '../pods/stage-state.ts';
 import { isStarting } from '../pods/trouble.ts';
 import type { Reports } from '../reports.ts';
-import { latestAttempt, type Observed, type Situation } from '../situation.ts';
+import { type Checked, latestAttempt, type Observed, type Situation } from '../situation.ts';
 import { checkSpec } from '../spec/check.ts';
-import type { Inputs, KindRules, StageName } from '../stages.ts';
+import type { KindRules, StageName } from '../stages.ts';
+import { statusOf } from '../stored.ts';
 import {
   byLabel,
   byOutput,
@@ -57,9 +65,8 @@ export async function observe<R extends Resource>(
     jobs,
     pods,
     others: othersFor(object, { jobs, pods }, caches, recent),
-    dependencies:
-      'resource' in checked ? dependenciesOf(rules, checked.resource as R, namespace, caches, recent) : {},
-    claims: new Map(),
+    dependencies: 'resource' in checked ? dependenciesOf(checked.resource, namespace, caches, recent) : {},
+    claims: await claimsToShare(rules, { object, jobs, checked, latest }, options),
     notes: await notesOn(jobs, pods, options),
     refusal: recent.refusal(uid),
     reports: {
@@ -115,9 +122,8 @@ function othersFor(
 export const writesAlone = (object: KubeObject, caches: Caches, recent: Recent): boolean =>
   othersFor(object, ownOf(object, caches, recent), caches, recent).length === 0;
 
-function dependenciesOf<R extends Resource>(
-  rules: KindRules<R>,
-  resource: R,
+function dependenciesOf(
+  resource: Resource,
   namespace: string,
   { resources }: Caches,
   recent: Recent,
@@ -126,9 +132,47 @@ function dependenciesOf<R extends Resource>(
     const object = resources[kind].get(namespace, name);
     return object && recent.object(object);
   };
-  return Object.fromEntries(
-    rules.references(resource).map(({ input, kind, name }) => [input, found(kind, name)]),
-  ) as Partial<Record<keyof Inputs, KubeObject | undefined>>;
+  return Object.fromEntries(referencesOf(resource).map(({ role, kind, name }) => [role, found(kind, name)]));
+}
+
+interface Begun {
+  readonly object: KubeObject;
+  readonly jobs: readonly Job[];
+  readonly checked: Checked;
+  readonly latest: number;
+}
+
+/** Where several pods are to share the first stage, the claims of its places, before its Job is made. */
+async function claimsToShare<R extends Resource>(
+  rules: KindRules<R>,
+  begun: Begun,
+  { client }: ObserveOptions,
+): Promise<Observed['claims']> {
+  const claims = new Map<string, KubeObject | undefined>();
+  if (!('resource' in begun.checked) || hasBegunOrEnded(begun)) return claims;
+  const resource = begun.checked.resource as R;
+  if (resource.spec.suspend) return claims;
+  const { shards = 1, reads, writes } = rules.work(resource, rules.begins(resource), {}, undefined);
+  if (shards === 1) return claims;
+  const { namespace = '' } = begun.object.metadata;
+  for (const name of claimsOf([...reads, ...writes]))
+    claims.set(name, await orNothing(client.get(persistentVolumeClaims, namespace, name)));
+  return claims;
+}
+
+/** Jobs of earlier attempts may still be there; what has ended shares nothing any more. */
+function hasBegunOrEnded({ object, jobs, latest }: Begun): boolean {
+  const { phase } = statusOf(object);
+  return phase === 'Complete' || phase === 'Failed' || jobs.some((job) => attemptOf(job) === latest);
+}
+
+async function orNothing(object: Promise<KubeObject>): Promise<KubeObject | undefined> {
+  try {
+    return await object;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
 }
 
 /** What events say of each Job that has no pods and each pod that has no container, by uid. */

@@ -1,12 +1,6 @@
 /** The containers beside the worker, which a template or the cluster put there: how they keep its pod from its end. */
-import {
-  type ContainerStatus,
-  isTerminal,
-  type Pod,
-  type Terminated,
-  workerContainer,
-  workerTerminated,
-} from '../objects.ts';
+import { workerContainer } from '../../../src/api/index.ts';
+import { type ContainerStatus, isTerminal, type Pod, type Terminated, workerTerminated } from '../objects.ts';
 
 /** One that ended otherwise than well. */
 export interface FailedContainer {

@@ -1,8 +1,8 @@
 /** Why a stage failed, in the words of `offsite run`. */
-import type { Resource } from '../../../src/api/index.ts';
+import { type Resource, reasonOfExit, stoppedExit } from '../../../src/api/index.ts';
 import { conditionOf, type Job, type Pod, wasDisrupted, workerTerminated } from '../objects.ts';
 import { endText, failedBeside } from './containers.ts';
-import { reasonOfExit, terminationOf } from './termination.ts';
+import { terminationOf } from './termination.ts';
 import { memoryOf, nodeOf, wasOutOfMemory } from './trouble.ts';
 
 export interface Failure {
@@ -103,7 +103,7 @@ export function failedPods(pods: readonly Pod[]): Pod[] {
         pod.status?.phase === 'Failed' &&
         !neverRan(pod) &&
         !wasDisrupted(pod) &&
-        workerTerminated(pod)?.exitCode !== 143,
+        workerTerminated(pod)?.exitCode !== stoppedExit,
     ),
   );
 }
@@ -121,7 +121,9 @@ export const stopped = (pods: readonly Pod[]): Pod[] =>
   byEnd(
     pods.filter(
       (pod) =>
-        pod.status?.phase === 'Failed' && !wasDisrupted(pod) && workerTerminated(pod)?.exitCode === 143,
+        pod.status?.phase === 'Failed' &&
+        !wasDisrupted(pod) &&
+        workerTerminated(pod)?.exitCode === stoppedExit,
     ),
   );
 

@@ -1,5 +1,5 @@
 /** What a stage's Job and its pods say, in one word. */
-import type { Resource } from '../../../src/api/index.ts';
+import { isFailure, type Resource, type Success } from '../../../src/api/index.ts';
 import { queueName } from '../identity.ts';
 import {
   conditionOf,
@@ -25,7 +25,7 @@ import {
   sharesOf,
   stopped,
 } from './failure.ts';
-import { type Success, terminationOf } from './termination.ts';
+import { terminationOf } from './termination.ts';
 import { isLingering, isRunning, memoryOf, type Trouble, troubleOf, wasOutOfMemory } from './trouble.ts';
 
 export type StageState =
@@ -124,8 +124,6 @@ function hopelessOf(
     message: `${message}; container ${names} of pod ${lingering.metadata.name} ran on, so that no other was tried: ${nativeSidecar}`,
   };
 }
-
-const isFailure = (exitCode: number | undefined) => exitCode !== 0 && exitCode !== 143;
 
 /** A limit that is the request is met before the node's memory ends. */
 function isLimitAlone(pod: Pod): boolean {

@@ -1,4 +1,5 @@
 /** Why a pod is not at work though it should be: one named check each, the most telling first. */
+import { workerContainer } from '../../../src/api/index.ts';
 
 import { isMapping } from '../json.ts';
 import {
@@ -8,7 +9,6 @@ import {
   isTerminal,
   type Pod,
   since,
-  workerContainer,
   workerStatus,
   workerTerminated,
 } from '../objects.ts';

@@ -1,8 +1,7 @@
 /** Whether a resource's pod template asks for more than the installation allows. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Problem } from '../../../src/api/index.ts';
+import { type Problem, workerContainer } from '../../../src/api/index.ts';
 import { isMapping, type Json } from '../json.ts';
-import { workerContainer } from '../objects.ts';
 import { containerRules, isSet, type Power, podRules, type Rule } from './powers.ts';
 import { merge } from './template.ts';
 

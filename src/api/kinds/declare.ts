@@ -51,6 +51,8 @@ export interface Declaration<
   readonly withoutResult?: readonly string[];
   /** In the order in which they run. */
   readonly stages: readonly Stage<StageName, Spec>[];
+  /** What it costs that a pod dies whose work nothing outlives. */
+  readonly unkept: string;
   /** The artifacts of other resources that it is made from. The spec may be as it is stored. */
   references(spec: Unchecked): readonly ArtifactInput[];
   /** Everything that a stage reads, the references among it. */

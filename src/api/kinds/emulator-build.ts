@@ -162,6 +162,7 @@ export const emulatorBuild = declare({
   status: EmulatorBuildStatus,
   withoutResult: ['probe.shards'],
   stages: [{ name: 'probe', prepares: true, shards: ({ probe }) => probe.shards }, { name: 'assemble' }],
+  unkept: 'the pooled states are computed by this one pod and not kept for another build',
   references: () => [],
   reads: (_, spec) => [model('spec.model', spec.model), rows('probe', 'spec.probe.data', spec.probe.data)],
   results: { fields: ['similarity', 'plan', 'scores'], always: ['similarity', 'plan', 'scores'] },

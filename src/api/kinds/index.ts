@@ -1,6 +1,6 @@
 /** All kinds, and what is asked of them. */
 import type { z } from 'zod';
-import type { Declaration } from './declare.ts';
+import type { Declaration, Stage } from './declare.ts';
 import { emulatorBuild } from './emulator-build.ts';
 import { type ArtifactInput, type Input, mapping } from './inputs.ts';
 import { offsiteTune } from './offsite-tune.ts';
@@ -20,6 +20,8 @@ export type PlugIn = z.output<Declared['PlugIn']['schema']>;
 export type Resource = z.output<Declared[Kind]['schema']>;
 export type Status = z.output<Declared[Kind]['status']>;
 
+type AnyStage = Stage<StageName, Resource['spec']>;
+
 interface AnyKind extends Declaration<Kind, StageName, Resource['spec'], Status> {
   readonly schema: z.ZodType<Resource>;
 }
@@ -36,12 +38,22 @@ export const isKind = (kind: string): kind is Kind => Object.hasOwn(kinds, kind)
 
 export const allKinds = (): Kind[] => Object.keys(kinds) as Kind[];
 
+/** Of all kinds. */
+export const stageNames = (): StageName[] => allKinds().flatMap(stagesOf);
+
 /** Of a kind, in the order in which they run. */
 export const stagesOf = (kind: Kind): StageName[] => kinds[kind].stages.map(({ name }) => name);
 
 /** Whether this kind has such a stage; both may be anybody's words. */
 export const isStageOf = (kind: string, stage: string): boolean =>
   isKind(kind) && stagesOf(kind).some((name) => name === stage);
+
+/** @throws Error where the kind has no such stage */
+export function declaredStage(kind: Kind, stage: StageName): AnyStage {
+  const found = kinds[kind].stages.find(({ name }) => name === stage);
+  if (found === undefined) throw new Error(`${kind} has no stage ${stage}`);
+  return found;
+}
 
 /** The artifacts that a resource is made from; its spec may be wrong. */
 export const artifactsOf = ({ kind, spec }: { kind: string; spec?: unknown }): readonly ArtifactInput[] =>

@@ -174,6 +174,7 @@ export const offsiteTune = declare({
   status: OffsiteTuneStatus,
   withoutResult: ['training.checkpointSteps'],
   stages: [{ name: 'tune' }],
+  unkept: 'a pod that dies begins the training anew',
   references,
   // Never a model.
   reads: (_, spec) => [

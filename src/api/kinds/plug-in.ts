@@ -191,6 +191,7 @@ export const plugIn = declare({
   spec: PlugInSpec,
   status: PlugInStatus,
   stages: [{ name: 'plug' }],
+  unkept: 'a pod that dies measures everything anew',
   references,
   // Never private rows.
   reads: (_, spec) => [

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { badSpec } from '../../api/index.ts';
+import { badSpec, httpsHostsIn } from '../../api/index.ts';
 import { type Copy, copyAt } from '../address/copies.ts';
 import type { Alike } from '../keeper.ts';
 import type { LockPlace } from '../lock/lock.ts';
@@ -209,16 +209,13 @@ const openers: Readonly<
   },
 };
 
-/** Only to the hosts of OFFSITE_HTTPS_HOSTS, where that is set and not empty. */
+/** Only to the hosts that an installation names, where it names any. */
 async function httpClient(
   token: string | undefined,
   credentials: StoreCredentials,
   environment: NodeJS.ProcessEnv = process.env,
 ) {
-  const allowed = (environment['OFFSITE_HTTPS_HOSTS'] ?? '')
-    .split(',')
-    .map((host) => host.trim().toLowerCase())
-    .filter(Boolean);
+  const allowed = httpsHostsIn(environment);
   return new (await import('../stores/http.ts')).HttpClient(
     token,
     credentials,

@@ -1,16 +1,15 @@
+import { writeFileSync } from 'node:fs';
 import type { Logger } from 'pino';
+import { exitCodeOf, stoppedExit, writeTermination } from '../../api/index.ts';
 import { lockTimes } from '../../artifact/index.ts';
 import { openPublisher, type Publisher, type StageEvent } from '../../progress/index.ts';
 import { endAtOnce } from '../end-at-once.ts';
 import type { StageJob } from '../job.ts';
 import { failureOf, type StageOutcome } from '../outcome.ts';
 import { runStage } from '../stage/run-stage.ts';
-import { type PodJob, parsePodJob } from './pod-job.ts';
+import { type PodWork, podWork } from './pod-job.ts';
 import { eventLog, openLog, stageLog } from './pod-log.ts';
 import { type PodSettings, podSettings } from './pod-settings.ts';
-import { terminationMessage, writeTermination } from './termination.ts';
-
-const afterSigterm = 143;
 
 /**
  * What a pod runs: the stage of OFFSITE_JOB, its events to the log and to NATS, its end to the termination log.
@@ -20,14 +19,14 @@ const afterSigterm = 143;
 export async function runPod(environment: NodeJS.ProcessEnv, stop: AbortSignal): Promise<number> {
   const settings = podSettings(environment);
   const log = openLog(environment);
-  let parsed: PodJob;
+  let work: PodWork;
   try {
-    parsed = parsePodJob(environment, settings);
+    work = podWork(settings);
   } catch (error) {
     const outcome: StageOutcome = { ok: false, ...failureOf(error), status: {} };
     return end(settings, log, 'none', outcome, stop);
   }
-  const { job, identity, attempt } = parsed;
+  const { job, identity, attempt } = work;
   const jobLog = stageLog(log, job);
   jobLog.info('started');
   const publisher = publisherFor(settings, job, attempt, jobLog);
@@ -39,7 +38,7 @@ export async function runPod(environment: NodeJS.ProcessEnv, stop: AbortSignal):
 
   const hurry = setTimeoutAfter(stop, settings.graceSeconds * 1000, () => {
     jobLog.error('the grace period is over: what was saved last is what the next pod goes on from');
-    endAtOnce(afterSigterm);
+    endAtOnce(stoppedExit);
   });
   const outcome = inPodWords(
     await runStage(job, emit, stop, {
@@ -53,7 +52,7 @@ export async function runPod(environment: NodeJS.ProcessEnv, stop: AbortSignal):
     const { reason, message } = outcome;
     publisher?.publish(job.resource, { type: 'warning', reason, message });
   }
-  await leave(publisher, jobLog);
+  await sendAll(publisher, jobLog);
   clearTimeout(hurry());
   return end(settings, jobLog, job.stage, outcome, stop);
 }
@@ -65,13 +64,22 @@ function end(
   outcome: StageOutcome,
   stop: AbortSignal,
 ): number {
-  const kept = writeTermination(settings.terminationLog, terminationMessage(stage, outcome));
+  const kept = leave(settings.terminationLog, writeTermination(stage, outcome));
   if (!kept) log.debug('there is no termination log here');
-  // After SIGTERM never 0: the pod that replaces this one returns the result at once.
-  const code = outcome.ok ? (stop.aborted ? afterSigterm : 0) : outcome.exitCode;
+  const code = exitCodeOf(outcome, stop.aborted);
   if (outcome.ok) log.info({ exitCode: code }, 'done');
   else log.error({ exitCode: code, reason: outcome.reason }, outcome.message);
   return code;
+}
+
+/** A pod without that file (a worker started by hand) is no reason to fail. */
+function leave(file: string, message: string): boolean {
+  try {
+    writeFileSync(file, message);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Reporting is never worth a failed stage: what is wrong with it is only logged. */
@@ -99,7 +107,7 @@ function publisherFor(
   }
 }
 
-async function leave(publisher: Publisher | undefined, log: Logger): Promise<void> {
+async function sendAll(publisher: Publisher | undefined, log: Logger): Promise<void> {
   const unsent = (await publisher?.close()) ?? 0;
   if (unsent > 0) log.warn({ unsent }, 'NATS has not taken every event; the result lies beside the artifact');
 }

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { canonicalJson, type Mirror, peekManifest, readKeptJson, writeWhole } from '../../artifact/index.ts';
 import type { StageEvent } from '../../progress/index.ts';
-import type { StageJob } from '../job.ts';
+import { prepares, type StageJob } from '../job.ts';
 import { outputOf, workOf } from '../places.ts';
 
 type Result = Extract<StageEvent, { type: 'result' }>;
@@ -59,7 +59,7 @@ export async function findResult(
   mirror: Mirror,
 ): Promise<Result | undefined> {
   // Pooled states lie elsewhere and are found by the stage itself.
-  if (job.stage === 'probe') return undefined;
+  if (prepares(job)) return undefined;
   const output = outputOf(job);
   const kept = await keptAt(resultFileOf(output), identity, job, mirror);
   if (kept === undefined) return undefined;

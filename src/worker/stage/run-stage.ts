@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { badSpec, cancelled, OffsiteError } from '../../api/index.ts';
+import { badSpec, cancelled, kinds, OffsiteError } from '../../api/index.ts';
 import {
   checkpointsOf,
   type LockTimes,
@@ -9,7 +9,7 @@ import {
   withStoreUris,
 } from '../../artifact/index.ts';
 import { type Emit, Estimator, type StageEvent } from '../../progress/index.ts';
-import type { StageJob } from '../job.ts';
+import { prepares, type StageJob } from '../job.ts';
 import { type Failure, failureOf, type StageOutcome } from '../outcome.ts';
 import { checkPlaces, fieldOf, inputsOf, outputOf, workOf } from '../places.ts';
 import type { KeepRequest } from '../thread/messages.ts';
@@ -56,7 +56,7 @@ export async function runStage(
     checkConfined(job);
     const known = identity && (await findResult(job, identity, mirror));
     if (known) return told(known, emit);
-    if (job.stage !== 'probe')
+    if (!prepares(job))
       held = await HeldPlaces.take(job, {
         ...{ mirror, emit, signal },
         run: options.run,
@@ -80,7 +80,7 @@ interface Running {
   identity: string | undefined;
 }
 
-/** What is done while nobody else writes to the output; a probe writes to none. */
+/** What is done while nobody else writes to the output; one that only prepares another writes to none. */
 async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
   const { emit, signal, mirror, held, identity } = running;
   if (held !== undefined) {
@@ -143,7 +143,7 @@ async function bringInputs(job: StageJob, mirror: Mirror, emit: Emit): Promise<v
     if (!found) throw missing(`${field}: there is nothing at ${uri}`);
   }
   // What was made before: the stage looks whether it is the same work.
-  if (job.stage !== 'probe') await mirror.pull(outputOf(job), { exact: true, sealed: true });
+  if (!prepares(job)) await mirror.pull(outputOf(job), { exact: true, sealed: true });
 }
 
 /** Puts the field before what is wrong with it. */
@@ -173,7 +173,7 @@ async function takeOutput(
   job: StageJob,
   { result, found, mirror, identity }: Running & { result: Result | undefined; found: FoundOutput },
 ): Promise<void> {
-  if (job.stage === 'probe') return;
+  if (prepares(job)) return;
   const output = outputOf(job);
   const hasArtifact = (result?.result as { artifact?: unknown } | undefined)?.artifact !== undefined;
   if (hasArtifact && mirror.mirrors(output)) {
@@ -197,13 +197,9 @@ async function clearCheckpoints(job: StageJob, mirror: Mirror): Promise<void> {
 
 /** @throws OffsiteError BadSpec where the work has no place */
 function tellWhatIsNotKept(job: StageJob, emit: Emit): void {
-  if (workOf(job).kept || job.stage === 'probe') return;
-  const lost = {
-    EmulatorBuild: 'the pooled states are computed by this one pod and not kept for another build',
-    OffsiteTune: 'a pod that dies begins the training anew',
-    PlugIn: 'a pod that dies measures everything anew',
-  };
-  const message = `spec.work: is absent and the output lies in a store, so checkpoints and the like stay on this pod's own disk: ${lost[job.resource.kind]}; name a place that only its owner reads`;
+  if (workOf(job).kept || prepares(job)) return;
+  const { unkept } = kinds[job.resource.kind];
+  const message = `spec.work: is absent and the output lies in a store, so checkpoints and the like stay on this pod's own disk: ${unkept}; name a place that only its owner reads`;
   emit({ type: 'warning', reason: 'WorkNotKept', message });
 }
 

@@ -1,4 +1,10 @@
-import { bytesOf, type EmulatorBuild, type OffsiteTune, type PlugIn } from '../../api/index.ts';
+import {
+  bytesOf,
+  type EmulatorBuild,
+  type OffsiteTune,
+  type PlugIn,
+  type StageName,
+} from '../../api/index.ts';
 import type { Keeper } from '../../artifact/index.ts';
 import {
   type AssembleInput,
@@ -12,8 +18,8 @@ import { Engine } from '../../engine/index.ts';
 import { type PlugResult, plug } from '../../plugin/index.ts';
 import type { Emit } from '../../progress/index.ts';
 import { tune } from '../../tuning/index.ts';
-import type { StageJob, StageName } from '../job.ts';
-import { artifactOf, outputOf, pathOf, workOf } from '../places.ts';
+import type { StageJob } from '../job.ts';
+import { artifactOf, outputOf, pathOf, pathsOf, workOf } from '../places.ts';
 
 export interface StageContext {
   emit: Emit;
@@ -60,13 +66,13 @@ export const stages: Readonly<Record<StageName, Stage>> = {
 
   async tune(job, { emit, cancel, keeper }) {
     const { spec } = job.resource as OffsiteTune;
-    const { validation } = spec.data;
+    const [validation] = pathsOf(job, 'validation');
     const made = await withEngine(spec.engine, cancel, (engine) =>
       tune({
         spec,
         emulator: artifactOf(job, 'emulator'),
-        data: pathOf(job, spec.data, 'spec.data.uri'),
-        validation: validation && pathOf(job, validation, 'spec.data.validation.uri'),
+        data: pathOf(job, 'rows'),
+        validation,
         output: outputOf(job),
         work: workOf(job).own,
         engine,
@@ -96,12 +102,10 @@ export const stages: Readonly<Record<StageName, Stage>> = {
       plug(
         {
           spec,
-          model: pathOf(job, spec.model, 'spec.model.uri'),
+          model: pathOf(job, 'model'),
           emulator: artifactOf(job, 'emulator'),
           adapter: artifactOf(job, 'adapter'),
-          tasks: (spec.evaluation?.tasks ?? []).map(({ data }, i) =>
-            pathOf(job, data, `spec.evaluation.tasks[${i}].data.uri`),
-          ),
+          tasks: pathsOf(job, 'task'),
           output: outputOf(job),
           work: workOf(job).own,
           engine,
@@ -153,8 +157,8 @@ function assembleInput(job: StageJob, context: StageContext): AssembleInput {
 function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: number) {
   const { spec } = job.resource as EmulatorBuild;
   return {
-    model: pathOf(job, spec.model, 'spec.model.uri'),
-    data: { path: pathOf(job, spec.probe.data, 'spec.probe.data.uri'), format: spec.probe.data.format },
+    model: pathOf(job, 'model'),
+    data: { path: pathOf(job, 'probe'), format: spec.probe.data.format },
     probe: { ...spec.probe, shards },
     expected: { model: spec.model.digest, data: spec.probe.data.digest },
     kept: spec.layers,

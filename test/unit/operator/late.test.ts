@@ -1,10 +1,10 @@
 /** What pods report late (of an earlier attempt, a resource that is gone, another uid, again) changes nothing. */
 import { describe, expect, it } from 'vitest';
 import { label } from '../../../operator/jobs/index.ts';
-import { behaviours, Operator } from '../../../operator/operator.ts';
+import { Operator } from '../../../operator/operator.ts';
 import { Reports } from '../../../operator/progress/index.ts';
 import { EventRecorder, RuntimeMetrics } from '../../../operator/runtime/index.ts';
-import type { Kind } from '../../../src/api/index.ts';
+import { type Kind, stagesOf } from '../../../src/api/index.ts';
 import {
   artifact,
   completed,
@@ -23,7 +23,7 @@ let order = 0;
 /** A stage's result, as the pod of this attempt sends it. */
 function report(to: Reports, { object }: World, attempt: number, result: object, uid = object.metadata.uid!) {
   const { name, namespace = '' } = object.metadata;
-  const stage = behaviours[object.kind as Kind].rules.stages.at(-1)!;
+  const stage = stagesOf(object.kind as Kind).at(-1)!;
   to.accept({
     message: {
       publisher: `attempt-${attempt}`,

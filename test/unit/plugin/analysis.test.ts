@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { kinds } from '../../../src/api/index.ts';
+import { kinds, writeTermination } from '../../../src/api/index.ts';
 import { inPlace } from '../../../src/artifact/index.ts';
 import {
   type AnalysisRecord,
@@ -15,7 +15,6 @@ import {
   summaryOf,
   variantsOf,
 } from '../../../src/plugin/analysis/index.ts';
-import { terminationMessage } from '../../../src/worker/pod/termination.ts';
 
 const plugged = { depth: 4, transferLayers: [3, 0], coefficient: 1 };
 const both = ['delete', 'rewind'] as ('delete' | 'rewind')[];
@@ -99,7 +98,7 @@ describe('the summary', () => {
     const deep = record({ line, plugIn: 1, deleted: Array.from({ length: 128 }, (_, i) => 1 + i) });
     const analysis = summaryOf({ ...deep, rewound: deep.deleted });
     expect(kinds.PlugIn.status.safeParse({ analysis }).error).toBeUndefined();
-    const message = terminationMessage('plug', { ok: true, status: { evaluation: [], gates: [], analysis } });
+    const message = writeTermination('plug', { ok: true, status: { evaluation: [], gates: [], analysis } });
     expect(JSON.parse(message)).toMatchObject({ summary: { analysis } });
     expect(Buffer.byteLength(message)).toBeLessThan(1000);
   });

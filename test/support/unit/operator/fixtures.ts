@@ -11,7 +11,7 @@ import type { Job, Pod } from '../../../../operator/jobs/objects.ts';
 import { checkSpec } from '../../../../operator/jobs/spec/check.ts';
 import type { KubeObject } from '../../../../operator/runtime/index.ts';
 import type { Kind } from '../../../../src/api/index.ts';
-import { decisions } from './rules.ts';
+import { decideOn } from './rules.ts';
 
 export const digestOf = (character: string) => `sha256:${character.repeat(64)}`;
 
@@ -214,7 +214,7 @@ export class World {
   }
 
   decideOn(situation: Situation): Decision {
-    return decisions[this.object.kind as Kind](situation, this.settings, this.now);
+    return decideOn(this.object.kind as Kind, situation, this.settings, this.now);
   }
 
   /** @param most how many writes come true before the operator is killed */

@@ -2,11 +2,12 @@ import {
   type Caches,
   Notes,
   type ObserveOptions,
+  observe,
   openCaches,
   Recent,
   type Situation,
 } from '../../../../operator/jobs/index.ts';
-import { behaviours } from '../../../../operator/operator.ts';
+import { rulesFor } from '../../../../operator/kinds.ts';
 import {
   type ApiClient,
   type KubeObject,
@@ -52,7 +53,7 @@ export function observeWorld(
     pods: { byIndex: () => world.pods },
   } as unknown as Caches;
   const asked = { ...silent, ...client } as unknown as ApiClient;
-  return behaviours[kind].observe('team/words', {
+  return observe(rulesFor(kind), 'team/words', {
     ...{ client: asked, caches, reports, recent: new Recent(), notes: new Notes(asked) },
     connected: () => world.connected,
     heardMilliseconds: () => undefined,

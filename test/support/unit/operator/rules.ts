@@ -1,6 +1,7 @@
-import { decide as emulatorBuild } from '../../../../operator/emulator-build/decide.ts';
-import { decide as offsiteTune } from '../../../../operator/offsite-tune/decide.ts';
-import { decide as plugIn } from '../../../../operator/plug-in/decide.ts';
+import { type Decision, decide, type JobSettings, type Situation } from '../../../../operator/jobs/index.ts';
+import { rulesFor } from '../../../../operator/kinds.ts';
+import type { Kind } from '../../../../src/api/index.ts';
 
-/** The decision function of each kind. */
-export const decisions = { EmulatorBuild: emulatorBuild, OffsiteTune: offsiteTune, PlugIn: plugIn } as const;
+/** What the operator decides on a resource of this kind. */
+export const decideOn = (kind: Kind, situation: Situation, settings: JobSettings, now: Date): Decision =>
+  decide(rulesFor(kind), situation, settings, now);

@@ -34,7 +34,10 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 function job({ confined = true } = {}): StageJob {
   const { build } = tinyManifests((place) => `pvc://shared/${place}`);
   const claims = { shared: join(root, 'shared'), private: join(root, 'private') };
-  return { stage: 'probe', resource: parseResource(build, 'test'), mounts: { claims, confined, base: '/' } };
+  return {
+    ...{ stage: 'probe', resource: parseResource(build, 'test'), inputs: {} },
+    mounts: { claims, confined, base: '/' },
+  };
 }
 
 it.each([

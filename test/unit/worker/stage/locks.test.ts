@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { fingerprint, hashOfSpec, parseResource } from '../../../../src/api/index.ts';
 import { lockTimes, Mirror } from '../../../../src/artifact/index.ts';
 import type { StageJob } from '../../../../src/worker/job.ts';
-import { parsePodJob } from '../../../../src/worker/pod/pod-job.ts';
+import { podWork } from '../../../../src/worker/pod/pod-job.ts';
 import { HeldPlaces } from '../../../../src/worker/stage/locks.ts';
 import { tinyManifests } from '../../../support/tiny/index.ts';
 
@@ -23,7 +23,7 @@ const { tune } = tinyManifests((place) => `pvc://shared/${place}`);
 const hold = (signal: AbortSignal, run = uid) => {
   const resource = parseResource(tune, 'test');
   const mounts = { claims: { shared: join(root, 'shared') }, confined: true, base: '/' };
-  const job = { stage: 'tune', resource, mounts } as StageJob;
+  const job: StageJob = { stage: 'tune', resource, mounts, inputs: {} };
   const mirror = new Mirror({ scratch: join(root, 'scratch'), signal });
   return HeldPlaces.take(job, { mirror, emit: () => {}, signal, run, times: lockTimes(60_000) });
 };
@@ -52,7 +52,7 @@ it('an identity is another for each uid: who has the spec and guesses the rows h
       resource: written,
       emulator: { uri: 'pvc://shared/e', digest: `sha256:${'e'.repeat(64)}` },
     });
-    return parsePodJob({ OFFSITE_JOB }, { claims: root, scratch: root } as never).identity;
+    return podWork({ job: OFFSITE_JOB, claims: root, scratch: root } as never).identity;
   };
   expect(identityOf(uid)).toBe(identityOf(uid));
   expect(identityOf(uid)).not.toBe(identityOf(`${uid.slice(0, -1)}2`));

@@ -1,9 +1,10 @@
 /** Of a result only what the status knows goes there: the API server refuses a status with more as a whole. */
 import { describe, expect, it } from 'vitest';
 import { lateResult, resultFields, settle } from '../../../../../operator/jobs/decide/result.ts';
-import { rules } from '../../../../../operator/offsite-tune/index.ts';
+import { rulesFor } from '../../../../../operator/kinds.ts';
 import { artifact } from '../../../../support/unit/operator/fixtures.ts';
 
+const rules = rulesFor('OffsiteTune');
 const training = { steps: 1 };
 const grown = { ...training, other: [1] };
 const others = { connected: true, age: 0, recovering: false, output: artifact('a').uri };

@@ -4,13 +4,14 @@ import {
   Entrances,
   Notes,
   type Observed,
+  observe,
   Recent,
   writesAlone,
   writesOf,
 } from '../../../../../operator/jobs/index.ts';
 import type { Job, Pod } from '../../../../../operator/jobs/objects.ts';
 import { addressOf } from '../../../../../operator/jobs/outputs.ts';
-import { behaviours } from '../../../../../operator/operator.ts';
+import { rulesFor } from '../../../../../operator/kinds.ts';
 import type { ApiClient, KubeObject } from '../../../../../operator/runtime/index.ts';
 import type { Kind } from '../../../../../src/api/index.ts';
 import { completed, ended, pod, resource, World } from '../../../../support/unit/operator/fixtures.ts';
@@ -28,7 +29,7 @@ const api = { list: async () => ({ items: [], metadata: {} }) } as unknown as Ap
 async function observed(world: World, ...beside: KubeObject[]): Promise<Observed> {
   const caches = await cachesOf([world.object, ...world.jobs, ...world.pods, ...beside], ending.signal);
   const { kind, metadata } = world.object;
-  const seen = await behaviours[kind as Kind].observe(`${metadata.namespace}/${metadata.name}`, {
+  const seen = await observe(rulesFor(kind as Kind), `${metadata.namespace}/${metadata.name}`, {
     ...{ client: api, caches, recent: new Recent(), notes: new Notes(api), clock: () => world.now.getTime() },
     connected: () => undefined,
     heardMilliseconds: () => undefined,

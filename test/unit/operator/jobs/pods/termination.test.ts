@@ -2,8 +2,7 @@
 import fc from 'fast-check';
 import { expect, it, test } from 'vitest';
 import { terminationOf } from '../../../../../operator/jobs/pods/termination.ts';
-import { failureReasons } from '../../../../../src/api/index.ts';
-import { terminationMessage } from '../../../../../src/worker/pod/termination.ts';
+import { failureReasons, writeTermination } from '../../../../../src/api/index.ts';
 import {
   artifact,
   completed,
@@ -24,7 +23,7 @@ const validation = {
   samples: 8,
   cells: { emulatorZeroShot: cell, emulatorFineTuned: cell },
 };
-const whole = terminationMessage('tune', { ok: true, status: { artifact: made, training, validation } });
+const whole = writeTermination('tune', { ok: true, status: { artifact: made, training, validation } });
 
 test('whatever is cut off, what is read is of the message: each field is there as it was, or not at all', () => {
   fc.assert(
@@ -48,7 +47,7 @@ test('whatever is cut off, what is read is of the message: each field is there a
 });
 
 test('of a failure the reason is left, and its message as far as it came', () => {
-  const message = terminationMessage('tune', {
+  const message = writeTermination('tune', {
     ok: false,
     ...{ reason: 'BadData', message: 'row 3:\n"answer" is missing', exitCode: 11, status: {} },
   });

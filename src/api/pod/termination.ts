@@ -1,5 +1,16 @@
-import { writeFileSync } from 'node:fs';
-import type { StageOutcome } from '../outcome.ts';
+/**
+ * What a worker leaves behind in its container's status when it ends. The containers of a pod share 12 KiB: where there are many,
+ * the message arrives cut off, and what is whole of it counts.
+ */
+import { z } from 'zod';
+import { wholeOf } from './cut-json.ts';
+import { failureReasons } from './exit-codes.ts';
+
+/** How a stage ended. */
+export type Ending = { readonly status: Readonly<Record<string, unknown>> } & (
+  | { readonly ok: true }
+  | { readonly ok: false; readonly reason: string; readonly message: string; readonly exitCode: number }
+);
 
 /** All containers of a pod share 12 KiB for such messages: with up to ten of them, this much is kept of each. */
 const usualBytes = 1200;
@@ -7,11 +18,11 @@ const usualBytes = 1200;
 const mostBytes = 4000;
 
 /**
- * What the pod leaves behind: on success the artifact and, as summary, as much of the result as there is room for (the
+ * On success the artifact and, as summary, as much of the result as there is room for (the
  * largest fields are left out first); on failure reason and message, cut where they are too long. What matters most
  * comes first, so that a message which is cut off on its way still says it.
  */
-export function terminationMessage(stage: string, outcome: StageOutcome): string {
+export function writeTermination(stage: string, outcome: Ending): string {
   if (!outcome.ok) {
     const { reason, message, exitCode } = outcome;
     return fitting(message, (text) => JSON.stringify({ ok: false, reason, exitCode, stage, message: text }));
@@ -39,16 +50,6 @@ function digestFirst(artifact: unknown): Record<string, unknown> {
   return { digest, sizeBytes, ...rest };
 }
 
-/** A pod without that file (a worker started by hand) is no reason to fail. */
-export function writeTermination(file: string, message: string): boolean {
-  try {
-    writeFileSync(file, message);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 const sizeOf = (value: unknown) => JSON.stringify(value)?.length ?? 0;
 
 /** The longest beginning of `text` with which the rendered message fits. */
@@ -63,4 +64,49 @@ function fitting(text: string, render: (text: string) => string): string {
     else tooLong = middle;
   }
   return render(`${characters.slice(0, fits).join('')}…`);
+}
+
+// Of an artifact the digest comes first: address and size may have been cut off.
+const artifact = z.object({
+  digest: z.string(),
+  uri: z.string().exactOptional(),
+  sizeBytes: z.number().exactOptional(),
+});
+
+const schema = z.discriminatedUnion('ok', [
+  z.object({
+    ok: z.literal(true),
+    artifact: artifact.exactOptional(),
+    summary: z.record(z.string(), z.unknown()).exactOptional(),
+  }),
+  z.object({
+    ok: z.literal(false),
+    // Conditions, events and metrics go by it: another word, such as Complete, is not for a pod to choose.
+    reason: z
+      .string()
+      .regex(/^[A-Za-z]+$/)
+      .transform((said) => failureReasons.find((known) => known === said) ?? 'PodFailed'),
+    message: z.string().default('(its message was cut off)'),
+  }),
+]);
+
+export type Termination = z.output<typeof schema> & {
+  /** Whether it was cut off on its way: what is not in it may have been. */
+  readonly isCut: boolean;
+};
+export type Success = Extract<Termination, { ok: true }>;
+
+/** What was left behind; undefined where it is nothing of a worker. */
+export function readTermination(text: string): Termination | undefined {
+  const whole = parse(text);
+  const { data } = schema.safeParse(whole ?? parse(wholeOf(text)));
+  return data && { ...data, isCut: whole === undefined };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { terminationMessage } from '../../../../src/worker/pod/termination.ts';
+import { writeTermination } from '../../../../src/api/index.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
 const artifact = { uri: 'pvc://artifacts/words', digest, sizeBytes: 123 };
 
 test('a small result is there whole', () => {
   const training = { steps: 120, lastLoss: '1.2345' };
-  expect(JSON.parse(terminationMessage('tune', { ok: true, status: { artifact, training } }))).toEqual({
+  expect(JSON.parse(writeTermination('tune', { ok: true, status: { artifact, training } }))).toEqual({
     ok: true,
     stage: 'tune',
     artifact,
@@ -23,7 +23,7 @@ test('a model of 1,024 layers: the message is short, with artifact and scores, w
     scores: { metric: 'acc', cpl: '0.9' },
     artifact,
   };
-  const message = terminationMessage('assemble', { ok: true, status });
+  const message = writeTermination('assemble', { ok: true, status });
   expect(Buffer.byteLength(message)).toBeLessThan(1201);
   expect(JSON.parse(message)).toEqual({
     ok: true,
@@ -35,7 +35,7 @@ test('a model of 1,024 layers: the message is short, with artifact and scores, w
 
 test('the digest comes before all that may be cut off; an address of escapes alone gives way to it', () => {
   const message = (uri: string) =>
-    terminationMessage('tune', { ok: true, status: { artifact: { ...artifact, uri } } });
+    writeTermination('tune', { ok: true, status: { artifact: { ...artifact, uri } } });
   expect(message(artifact.uri).slice(0, 110)).toContain(digest);
   expect(JSON.parse(message(`pvc://a/${'x'.repeat(1000)}`))).toMatchObject({ artifact: { digest } });
   const long = message(`pvc://a/${'\u0001'.repeat(1000)}`);
@@ -47,7 +47,7 @@ test('any failure fits, whatever its message is made of, and short ones are not 
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme', maxLength: 6000 }), fc.nat(12_000), (text, more) => {
       const failure = { reason: 'BadData' as const, message: text + '"\n'.repeat(more), exitCode: 11 };
-      const told = terminationMessage('tune', { ok: false, ...failure, status: {} });
+      const told = writeTermination('tune', { ok: false, ...failure, status: {} });
       expect(Buffer.byteLength(told)).toBeLessThan(1201);
       const { message } = JSON.parse(told) as { message: string };
       if (failure.message.length < 500) expect(message).toBe(failure.message);

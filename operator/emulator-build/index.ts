@@ -1,2 +1,0 @@
-export { decide, emulatorBuild as rules } from './decide.ts';
-export { observe } from './observe.ts';

@@ -1,2 +1,0 @@
-export { decide, offsiteTune as rules } from './decide.ts';
-export { observe } from './observe.ts';
