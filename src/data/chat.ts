@@ -19,7 +19,7 @@ export interface ConversationTokens {
 export async function conversationTokens(
   messages: readonly Message[],
   tokenizer: Pick<RunningTokenizer, 'chat' | 'write'>,
-  tokens: TextTokens,
+  tokens: Pick<TextTokens, 'where' | 'placed'>,
 ): Promise<ConversationTokens> {
   if (!tokenizer.chat)
     throw badModel(
@@ -37,7 +37,7 @@ export async function conversationTokens(
   const said =
     whole.generations.length > 0 ? whole.generations : await answersIn(whole, messages, write, tokens);
   const { ids, offsets } = await tokens.placed(whole.text);
-  const spans = said.flatMap((part) => spanOf(part, offsets));
+  const spans = spansOf(said, offsets);
   if (spans.length === 0)
     throw badData(`${tokens.where}: the model's chat template writes nothing of what the assistant says`);
   // Nothing stands before the first token that could predict it.
@@ -45,27 +45,54 @@ export async function conversationTokens(
   return { tokens: ids.slice(0, targets.at(-1)![1]), spans: targets };
 }
 
+/** Of a conversation as it is written with all that stands before each turn; a hundred turns of a page each come to as much. */
+const mostWritten = 8 * 2 ** 20;
+/** What a template writes around each message, about. */
+const aroundMessage = 16;
+
 /** What the assistant says: what a turn of its adds to the conversation before it with the words that ask for an answer. */
 async function answersIn(
   { text: whole }: Written,
   messages: readonly Message[],
   write: (count: number, generationPrompt: boolean) => Promise<Written>,
-  { where }: TextTokens,
+  { where }: Pick<TextTokens, 'where'>,
 ): Promise<Span[]> {
-  const turns = messages.flatMap(({ role }, i) => (role === 'assistant' ? [i] : []));
-  const written = await Promise.all(turns.map((i) => Promise.all([write(i, true), write(i + 1, false)])));
-  return written.map(([{ text: before }, { text: after }], turn) => {
+  checkTurns(messages, where);
+  const spans: Span[] = [];
+  for (const [turn, { role }] of messages.entries()) {
+    if (role !== 'assistant') continue;
+    const [{ text: before }, { text: after }] = await Promise.all([
+      write(turn, true),
+      write(turn + 1, false),
+    ]);
     if (!after.startsWith(before) || !whole.startsWith(after))
       throw badData(
-        `${where}: the model's chat template writes message ${turns[turn]} otherwise when more follows; end the row after its first answer`,
+        `${where}: the model's chat template writes message ${turn} otherwise when more follows; end the row after its first answer`,
       );
-    return [before.length, before.length + after.slice(before.length).trimEnd().length];
-  });
+    spans.push([before.length, before.length + after.slice(before.length).trimEnd().length]);
+  }
+  return spans;
 }
 
-/** The tokens that hold a part of the text; a token that begins before it is one of them. */
-function spanOf([from, to]: Span, offsets: Encoding['offsets']): Span[] {
-  const first = offsets.findIndex(([, end]) => end > from);
-  const last = offsets.findLastIndex(([start]) => start < to);
-  return first < 0 || last < first ? [] : [[first, last + 1]];
+/** Each of the assistant's turns is written with all before it, so that many turns cost the square of their number. */
+function checkTurns(messages: readonly Message[], where: string): void {
+  let [before, written] = [0, 0];
+  for (const { role, content } of messages) {
+    if (role === 'assistant') written += 2 * before;
+    before += content.length + aroundMessage;
+  }
+  if (written > mostWritten)
+    throw badData(
+      `${where}: its ${messages.length} messages come to more than ${mostWritten} characters where each answer is written with all that stands before it; split the conversation`,
+    );
+}
+
+/** The tokens that hold each of some parts of the text, both in their order; a token that begins before a part is one of them. */
+function spansOf(parts: readonly Span[], offsets: Encoding['offsets']): Span[] {
+  let [first, end] = [0, 0];
+  return parts.flatMap(([from, to]): Span[] => {
+    while (first < offsets.length && offsets[first]![1] <= from) first++;
+    while (end < offsets.length && offsets[end]![0] < to) end++;
+    return end > first ? [[first, end]] : [];
+  });
 }

@@ -1,4 +1,5 @@
 import { badData } from '../api/index.ts';
+import { Expansion } from './expansion.ts';
 import { jsonLines } from './json-lines.ts';
 import { parquetRows } from './parquet.ts';
 import { type Format, parseRow, type RowOf } from './rows.ts';
@@ -16,11 +17,14 @@ export async function* streamRows<F extends Format>(
   { limit = Number.POSITIVE_INFINITY }: { limit?: number } = {},
 ): AsyncGenerator<RowOf[F]> {
   let taken = 0;
-  for (const file of shardsOf(path)) {
+  const files = shardsOf(path);
+  const expansion = new Expansion(files);
+  for (const file of files) {
     let number = 0;
     const values = file.endsWith('.parquet') ? parquetRows(file, limit - taken) : jsonLines(file);
     for await (const value of values) {
       number++;
+      expansion.add(value, `${file}: row ${number}`);
       const row = parseRow(value, format);
       if ('problem' in row) throw badData(`${file}: row ${number}: ${row.problem}`);
       yield row;

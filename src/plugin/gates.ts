@@ -21,7 +21,8 @@ export type GateName = keyof typeof gates;
 
 /**
  * Checks every inequality on one task's cells, as they were measured; perplexity is better when lower. Gates without a
- * tolerance get 0. Only the plug-in may equal the full model; the other two inequalities are strict.
+ * tolerance get 0. Only the plug-in may equal the full model; the other two inequalities are strict. A figure that is not
+ * finite is that of a destroyed model, and passes nothing.
  */
 export function checkGates(
   task: string,
@@ -36,9 +37,10 @@ export function checkGates(
     const [high, low] = [values[better], values[worse]];
     const spare = sign * (high - low) + tolerance;
     const slack = roundingOf(high, low, tolerance);
+    const isMet = name === 'plugInAboveFullZeroShot' ? spare >= -slack : spare > slack;
     return {
       name: `${task}/${name}`,
-      passed: name === 'plugInAboveFullZeroShot' ? spare >= -slack : spare > slack,
+      passed: Number.isFinite(high) && Number.isFinite(low) && isMet,
       message: `${metric}: ${better} ${high.toFixed(4)}, ${worse} ${low.toFixed(4)}, tolerance ${tolerance}${beyondFigures(high, low)}`,
     };
   });

@@ -85,7 +85,7 @@ function readYaml(file: string): unknown {
     const bytes = boundedBytes(file, largestResource);
     return typeof bytes === 'string'
       ? undefined
-      : parse(new TextDecoder().decode(bytes), { uniqueKeys: false });
+      : parse(new TextDecoder().decode(bytes), { uniqueKeys: false, logLevel: 'error' });
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { conversationTokens } from '../../../src/data/chat.ts';
 import { type Message, pack, readRows, tokenize } from '../../../src/data/index.ts';
 import type { Conversation, Tokenizer } from '../../../src/tokenizer/index.ts';
 import { characters, tokenizerOf, tokensOf } from '../../support/unit/data/examples.ts';
@@ -89,6 +90,43 @@ describe('format chat', () => {
     await expect(tokenize([{ messages: twoTurns }], 'chat', tokenizer, options)).rejects.toThrow(
       expect.objectContaining({ reason, message: expect.stringMatching(message) }),
     );
+  });
+
+  test.each([
+    ['many short turns', 4000, 'a'],
+    ['turns of a page', 200, 'a'.repeat(2000)],
+  ])('writes no conversation again and again without end: %s', async (_, count, content) => {
+    const messages = Array.from({ length: count }, (_, i) => (i % 2 ? assistant : user)(content));
+    let writes = 0;
+    const counted = withChat(({ messages: { length } }) => {
+      writes++;
+      return 'a'.repeat(length);
+    });
+    await expect(tokenize([{ messages }], 'chat', counted, options)).rejects.toThrow(
+      `chat.jsonl: row 1: its ${count} messages come to more than 8388608 characters where each answer is written with all that stands before it; split the conversation`,
+    );
+    expect(writes).toBe(1);
+  });
+
+  test('looks for the parts that a template marks in one walk, however many they are', async () => {
+    const count = 100_000;
+    const text = 'x'.repeat(count);
+    const generations = Array.from({ length: count }, (_, i) => [i, i + 1] as const);
+    const offsets = generations;
+    const { spans } = await conversationTokens(
+      [user('a'), assistant('b')],
+      { chat: true, write: async () => ({ text, generations }) },
+      {
+        where: 'row 1',
+        placed: async () => ({ ids: generations.map(() => 1), leading: 0, trailing: 0, offsets }),
+      },
+    );
+    expect(spans).toHaveLength(count);
+    expect(spans.slice(0, 3)).toEqual([
+      [1, 1],
+      [1, 2],
+      [2, 3],
+    ]);
   });
 
   test('never cuts an answer', async () => {

@@ -8,6 +8,7 @@ import { Worker } from 'node:worker_threads';
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
+import { Expansion } from '../../../src/data/expansion.ts';
 import { dataDigest, readRows } from '../../../src/data/index.ts';
 import { parquetRows } from '../../../src/data/parquet.ts';
 import { readParquet } from '../../../src/data/parquet-file.ts';
@@ -123,6 +124,18 @@ describe('compressed rows', () => {
     ['an answer of a server', Buffer.from('<!DOCTYPE html>\n<html>'), /^is an HTML page/],
   ])('refuses %s by what it is', async (_, bytes, expected) => {
     expect(await problem(file('bad.jsonl', bytes))).toMatch(expected);
+  });
+
+  test('are counted for all shards together: any number of them may each be within its own bound', () => {
+    const shards = ['a', 'b'].map((name) => file(name, 'x'.repeat(10)));
+    const row = { text: 'a'.repeat(1000) };
+    const together = new Expansion(shards, 3000);
+    for (const number of [1, 2, 3]) together.add(row, `row ${number}`);
+    expect(() => together.add(row, 'b: row 4')).toThrow(
+      "b: row 4: the directory's 2 files expand to more than 4000 bytes up to here; name one of them, if that is right",
+    );
+    const alone = new Expansion(shards.slice(1), 10);
+    for (let number = 1; number < 1000; number++) alone.add(row, `row ${number}`);
   });
 
   test.each(['jsonl', 'parquet'])(

@@ -13,6 +13,15 @@ describe('checkGates', () => {
     expect(passed('t', 'acc', cells(0.5, 0.6, 0.7, 0.4))).toEqual([false, false, false]);
   });
 
+  test.each([
+    [cells(20, 40, 30, Infinity), [true, false, false]],
+    [cells(Infinity, Infinity, Infinity, Infinity), [false, false, false]],
+    [cells(20, Infinity, 30, 15), [false, true, true]],
+  ])('a destroyed model passes nothing: %j', (values, expected) => {
+    expect(passed('t', 'perplexity', values)).toEqual(expected);
+    expect(passed('t', 'perplexity', values, { plugInAboveFullZeroShot: 1000 })[1]).toBe(expected[1]);
+  });
+
   test('lower is better for perplexity', () => {
     expect(passed('t', 'perplexity', cells(20, 40, 30, 15))).toEqual([true, true, true]);
     expect(passed('t', 'perplexity', cells(20, 10, 12, 25))).toEqual([false, false, false]);

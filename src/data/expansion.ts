@@ -1,0 +1,33 @@
+import { statSync } from 'node:fs';
+import { badData } from '../api/index.ts';
+import { rowBytes } from './row-size.ts';
+
+/** How much more the rows of several shards may come to than the shards, as for one packed file; what one may have is always allowed. */
+const mostExpansion = 200;
+const alwaysAllowed = 2 ** 30;
+
+/** What the rows of a directory's shards come to: each is bounded by itself, and there may be any number. */
+export class Expansion {
+  readonly #shards: number;
+  readonly #most: number;
+  #bytes = 0;
+
+  constructor(files: readonly string[], always = alwaysAllowed) {
+    this.#shards = files.length;
+    const packed = files.reduce(
+      (sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0),
+      0,
+    );
+    this.#most = Math.max(always, mostExpansion * packed);
+  }
+
+  /** @throws OffsiteError BadData with file and row where they come to too much */
+  add(row: unknown, where: string): void {
+    if (this.#shards === 1) return;
+    this.#bytes += rowBytes(row);
+    if (this.#bytes > this.#most)
+      throw badData(
+        `${where}: the directory's ${this.#shards} files expand to more than ${this.#most} bytes up to here; name one of them, if that is right`,
+      );
+  }
+}
