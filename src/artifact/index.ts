@@ -30,4 +30,5 @@ export {
 export { checkWritable } from './output/writable.ts';
 export { copyModelFile, NotPlain, openPlain } from './plain-file.ts';
 export { StoreError } from './stores/store.ts';
+export { doneBefore, doneOrFree, identityOf, type Made, type Sealing, seal, type Work } from './work.ts';
 export { writeWhole } from './write-whole.ts';

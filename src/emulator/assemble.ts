@@ -4,12 +4,11 @@ import { badModel } from '../api/index.ts';
 import {
   CheckedFiles,
   canonicalJson,
+  doneOrFree,
   inPlace,
   openArtifact,
-  peekManifest,
-  refuseUnknown,
-  sealArtifact,
-  writeArtifact,
+  seal,
+  type Work,
 } from '../artifact/index.ts';
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import { readRows } from '../data/index.ts';
@@ -60,9 +59,8 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
     checkKept(input.plan.layers, model.architecture.depth);
     const checked = new CheckedFiles();
     const key = probeKey(model, input, checked);
-    const description = describe(key, input);
-    if (!isThere(input.output, description)) {
-      refuseUnknown(input.output, input.mayReplace ?? true);
+    const work = describe(key, input);
+    if (doneOrFree(input.output, work, input.mayReplace) === undefined) {
       const similarity = await similarityOf(engine, model, { ...input, checked }, key);
       const layout = layoutOf(similarity);
       const heldOut = await scoreFull(engine, model, key, input);
@@ -70,11 +68,10 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
         const names = tensorNames(model.architecture, layout);
         writeBundle(directory, model, names, similarity);
         const evaluation = await scoreBundle(engine, directory, layout, heldOut, input);
-        checked.checkUnchanged();
-        const share = exactShare(model.tensors.values(), new Set(names));
-        sealArtifact(directory, { ...description, scores: { evaluation, exactShare: share } });
+        return { evaluation, exactShare: exactShare(model.tensors.values(), new Set(names)) };
       };
-      await writeArtifact(input.output, fill, () => (input.keeper ?? inPlace).claim());
+      const checkUnchanged = () => checked.checkUnchanged();
+      await seal(input.output, work, { fill, checkUnchanged, keeper: input.keeper });
     }
     const made = readAssembled(input.output);
     const rows = await readRows(input.data.path, input.data.format, { limit: input.probe.samples });
@@ -89,23 +86,16 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
  * @throws OffsiteError BadSpec
  */
 export function checkBundlePlace(key: ProbeKey, input: AssembleInput): void {
-  if (!isThere(input.output, describe(key, input))) refuseUnknown(input.output, input.mayReplace ?? true);
+  doneOrFree(input.output, describe(key, input), input.mayReplace);
 }
 
 /** All that a bundle depends on. */
-function describe(key: ProbeKey, input: AssembleInput) {
+function describe(key: ProbeKey, input: AssembleInput): Work {
   return {
-    kind: 'Emulator' as const,
+    kind: 'Emulator',
     madeFrom: { model: key.model, probe: key.data, tokenizer: key.tokenizer },
     hyperparameters: hyperparametersOf(key, input),
   };
-}
-
-function isThere(output: string, description: ReturnType<typeof describe>): boolean {
-  const there = peekManifest(output)?.manifest;
-  if (there === undefined) return false;
-  const { kind, madeFrom, hyperparameters } = there;
-  return canonicalJson({ kind, madeFrom, hyperparameters }) === canonicalJson(description);
 }
 
 function readAssembled(directory: string): Assembled {

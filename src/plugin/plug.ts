@@ -1,46 +1,23 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import {
-  badModel,
-  badSpec,
-  gateFailed,
-  type PlugIn,
-  type PlugInStatus,
-  type TaskResult,
-} from '../api/index.ts';
-import {
-  CheckedFiles,
-  canonicalJson,
-  copyModelFile,
-  digestOf,
-  inPlace,
-  type Keeper,
-  type OpenedArtifact,
-  openArtifact,
-  peekManifest,
-  refuseUnknown,
-  sealArtifact,
-  writeArtifact,
-} from '../artifact/index.ts';
+/** The stage `plug`: an adapter on its full model, measured, and released where its gates hold. */
+import type { PlugIn, PlugInStatus, TaskResult } from '../api/index.ts';
+import { doneOrFree, inPlace, type Keeper, openArtifact, seal, type Work } from '../artifact/index.ts';
 import { dataDigest } from '../data/index.ts';
-import { type Bundle, openBundle } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { loadTask, type TaskData } from '../evaluation/index.ts';
-import { type Model, type Overlay, openModel } from '../model/index.ts';
+import type { Model } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
-import { type Adapter, adapterFile, openAdapter } from './adapter.ts';
 import { type AnalysisRecord, analyse, KeptWork, summaryOf } from './analysis/index.ts';
 import { measureCells, type Sides } from './cells.ts';
-import { checkGates, type GateName, type GateResult } from './gates.ts';
-import { type MeasuredTask, valuesOf } from './measured.ts';
-import { mergedTensors, savePluggedIn } from './merge.ts';
-import { roundedAway, roundingOf } from './rounding.ts';
+import type { MeasuredTask } from './measured.ts';
+import { mergedTensors } from './merge.ts';
+import { checkSave, gatesOf, mergeOf, stopAtFailedGate, writeRelease } from './release.ts';
+import { type Given, type OpenSides, openSides } from './sides.ts';
 
 export interface PlugOptions {
   spec: PlugIn['spec'];
   model: string;
-  emulator: { directory: string; digest?: string | undefined };
-  adapter: { directory: string; digest?: string | undefined };
+  emulator: Given;
+  adapter: Given;
   /** The file of each task's rows, in the order of the spec. */
   tasks: readonly string[];
   output: string;
@@ -60,119 +37,72 @@ export type PlugResult = Pick<PlugInStatus, 'evaluation' | 'gates' | 'analysis' 
   artifact?: { digest: string; sizeBytes: number };
 };
 
+/** What the manifest of a release says of it, from which a run that finds it reports the same. */
+type Scores = { evaluation: MeasuredTask[]; analysis?: AnalysisRecord };
+
 /**
  * Checks the adapter, plugs it in, measures the cells, analyses, checks the gates and saves what was asked for.
  * @param report called with evaluation, gates and analysis before a failed gate stops the release
  * @throws OffsiteError BadModel, BadData, GateFailed, Cancelled
  */
 export async function plug(options: PlugOptions, report: (result: PlugResult) => void): Promise<PlugResult> {
-  const { spec, output } = options;
-  const model = openModel(options.model);
-  const opened: { close(): void }[] = [model];
+  const { spec, output, keeper = inPlace } = options;
+  const opened = openSides(spec, options);
+  const { model, adapter, checkUnchanged } = opened;
   try {
-    const checked = new CheckedFiles();
-    const modelDigest = digestOf(options.model, checked);
-    if (spec.model.digest !== undefined && modelDigest !== spec.model.digest) {
-      throw badModel(
-        `spec.model.digest: the model's digest is ${modelDigest}, expected ${spec.model.digest}`,
-      );
-    }
-    const bundle = openBundle(options.emulator.directory, options.emulator.digest);
-    if (bundle.artifact.manifest.madeFrom['model'] !== modelDigest) {
-      throw badModel(
-        `spec.emulator: the bundle was made from model ${bundle.artifact.manifest.madeFrom['model']}, not from ${modelDigest}`,
-      );
-    }
-    opened.push(bundle);
-    const adapter = openAdapter(options.adapter.directory, {
-      model,
-      emulator: bundle.artifact.digest,
-      transferLayers: bundle.plan.transferLayers,
-      digest: options.adapter.digest,
-    });
-    opened.push(adapter);
-    checkSave(spec, adapter, bundle);
-    const checkUnchanged = () => {
-      for (const files of [checked, bundle.artifact.checked, adapter.checked]) files.checkUnchanged();
-    };
+    checkSave(spec, opened);
+    const work = describe(options, opened);
+    const done = doneOrFree(output, work, options.mayReplace);
+    const before = done?.manifest.scores as Scores | undefined;
 
-    const identity = {
-      kind: 'Model' as const,
-      madeFrom: { model: modelDigest, emulator: bundle.artifact.digest, adapter: adapter.digest },
-      hyperparameters: {
-        coefficient: spec.coefficient,
-        save: spec.output.save,
-        ...(spec.output.save === 'adapter' ? { adapter: adapter.type } : {}),
-        evaluation: evaluationOf(spec),
-        rows: rowDigests(options),
-        ...(spec.analysis ? { analysis: spec.analysis } : {}),
-      },
-    };
-    const done = finished(output, identity);
-    if (done === undefined) refuseUnknown(output, options.mayReplace ?? true);
-    const plugged = mergedTensors(model, adapter, Number(spec.coefficient));
+    const sides = { ...opened, plugged: mergedTensors(model, adapter, Number(spec.coefficient)) };
     const kept =
-      spec.analysis && !done
-        ? await KeptWork.open(
-            options.work,
-            keptFor(identity, spec.analysis),
-            options.keeper ?? inPlace,
-            checkUnchanged,
-          )
+      spec.analysis && before === undefined
+        ? await KeptWork.open(options.work, keptFor(work, spec.analysis), keeper, checkUnchanged)
         : undefined;
-    const sides = { model, bundle, adapter, plugged };
     const measureAll = () => cellsOf(options, sides);
-    const measured = done?.evaluation ?? (kept ? await kept.evaluation(measureAll) : await measureAll());
+    const measured = before?.evaluation ?? (kept ? await kept.evaluation(measureAll) : await measureAll());
     checkUnchanged();
-    const gates = checkAll(spec, measured);
+    const gates = gatesOf(spec, measured);
     const evaluation = measured.map(({ exact: _, ...task }): TaskResult => task);
-    const merge = mergeOf(options, model, adapter);
+    const merge = mergeOf(options, opened);
     report({ evaluation, gates, ...merge });
-    const analysis = done?.analysis ?? (kept && (await analysisOf(options, sides, kept)));
+    const analysis = before?.analysis ?? (kept && (await analysisOf(options, sides, kept)));
     const found = { evaluation, gates, ...merge, ...(analysis ? { analysis: summaryOf(analysis) } : {}) };
     report(found);
     stopAtFailedGate(spec, gates);
     if (spec.output.save === 'none') return found;
 
-    const scores = { evaluation: measured, ...(analysis ? { analysis } : {}) };
-    const artifact = done
-      ? openArtifact(output)
-      : await save(
-          options,
-          model,
-          plugged,
-          { adapter, from: options.adapter.directory },
-          {
-            ...identity,
-            kind: spec.output.save === 'model' ? 'Model' : 'Adapter',
-            scores,
-          },
-          checkUnchanged,
-        );
-    return { ...found, artifact: { digest: artifact.digest, sizeBytes: artifact.sizeBytes } };
+    if (done === undefined) {
+      const fill = (directory: string): Scores => {
+        writeRelease(directory, options, sides);
+        return { evaluation: measured, ...(analysis ? { analysis } : {}) };
+      };
+      await seal(output, work, { fill, checkUnchanged, keeper });
+    }
+    const { digest, sizeBytes } = openArtifact(output);
+    return { ...found, artifact: { digest, sizeBytes } };
   } finally {
-    for (const open of opened) open.close();
+    opened.close();
   }
 }
 
-/** How much of the change the saved model's type keeps; a warning where that is the lesser part. */
-function mergeOf({ spec, emit }: PlugOptions, model: Model, adapter: Adapter): Pick<PlugResult, 'merge'> {
-  if (spec.output.save !== 'model') return {};
-  const rounding = roundingOf(model, adapter, Number(spec.coefficient));
-  if (rounding === undefined) return {};
-  const message = roundedAway(rounding);
-  if (message !== undefined) emit({ type: 'warning', reason: 'RoundedAway', message });
-  const { dtype, changed, kept } = rounding;
-  return { merge: { dtype, changedWeights: changed, keptShare: figure(kept) } };
-}
-
-/** @throws OffsiteError BadSpec where the plugged-in model is to be saved and is none that others could load */
-function checkSave({ output }: PlugIn['spec'], adapter: Adapter, { plan }: Bundle): void {
-  const inserts = plan.transferLayers.some((layer) => Object.keys(adapter.inserted(layer)).length > 0);
-  if (inserts && output.save === 'model')
-    throw badSpec(
-      `spec.output.save: must be adapter or none: a ${adapter.type.type} adapter inserts modules, which no architecture that transformers loads has`,
-    );
+/** All that a release depends on. */
+function describe(options: PlugOptions, { modelDigest, bundle, adapter }: OpenSides): Work {
+  const { spec } = options;
+  const { save } = spec.output;
+  return {
+    kind: save === 'adapter' ? 'Adapter' : 'Model',
+    madeFrom: { model: modelDigest, emulator: bundle.artifact.digest, adapter: adapter.digest },
+    hyperparameters: {
+      coefficient: spec.coefficient,
+      save,
+      ...(save === 'adapter' ? { adapter: adapter.type } : {}),
+      evaluation: evaluationOf(spec),
+      rows: rowDigests(options),
+      ...(spec.analysis ? { analysis: spec.analysis } : {}),
+    },
+  };
 }
 
 /** What is evaluated and how, without where its rows lie: equal work has equal digests in any place. */
@@ -188,29 +118,18 @@ const rowDigests = ({ spec, tasks }: PlugOptions) =>
 
 /** What kept work depends on: each variant is kept by itself, so that others may be asked for without losing it. */
 const keptFor = (
-  { madeFrom, hyperparameters }: Identity,
+  { madeFrom, hyperparameters }: Work,
   { tasks, limit }: NonNullable<PlugIn['spec']['analysis']>,
 ) => ({ madeFrom, hyperparameters: { ...hyperparameters, analysis: { tasks, limit } } });
 
-interface Identity {
-  madeFrom: Record<string, string>;
-  hyperparameters: Record<string, unknown>;
-}
-
-interface Done {
-  evaluation: MeasuredTask[];
-  analysis?: AnalysisRecord;
-}
-
-/** What was measured for an artifact that lies there already and was made of the same things in the same way. */
-function finished(output: string, identity: Identity): Done | undefined {
-  const peeked = peekManifest(output);
-  if (peeked === undefined) return undefined;
-  const { madeFrom, hyperparameters, scores } = peeked.manifest;
-  const same =
-    canonicalJson({ madeFrom, hyperparameters }) ===
-    canonicalJson({ madeFrom: identity.madeFrom, hyperparameters: identity.hyperparameters });
-  return same ? (scores as unknown as Done) : undefined;
+/** The cells of every task that the spec names, whatever was kept of them. */
+async function cellsOf(options: PlugOptions, sides: Sides): Promise<MeasuredTask[]> {
+  const { spec, engine, memory, emit } = options;
+  const { evaluation } = spec;
+  if (evaluation === undefined) return [];
+  const { bootstrapSamples: resamples, seed } = evaluation;
+  const tasks = await loadTasks(options, sides.model);
+  return measureCells(tasks, sides, { engine, memory, emit, resamples, seed });
 }
 
 /** The analyses that the spec asks for, on the tasks and rows that it names. */
@@ -261,60 +180,3 @@ async function loadTasks(
   }
   return loaded;
 }
-
-/** The cells of every task that the spec names, whatever was kept of them. */
-async function cellsOf(options: PlugOptions, sides: Sides): Promise<MeasuredTask[]> {
-  const { spec, engine, memory, emit } = options;
-  const { evaluation } = spec;
-  if (evaluation === undefined) return [];
-  const { bootstrapSamples: resamples, seed } = evaluation;
-  const tasks = await loadTasks(options, sides.model);
-  return measureCells(tasks, sides, { engine, memory, emit, resamples, seed });
-}
-
-/** On the figures as they were measured, also where an earlier run has measured them. */
-function checkAll(spec: PlugIn['spec'], evaluation: readonly MeasuredTask[]): GateResult[] {
-  const tolerances = Object.fromEntries(
-    Object.entries(spec.gates ?? {}).map(([name, gate]) => [name, Number(gate?.tolerance ?? 0)]),
-  );
-  return evaluation.flatMap((task) =>
-    checkGates(task.task, task.metric as TaskData['metric'], valuesOf(task), tolerances),
-  );
-}
-
-/** Only gates that the spec names stop the release. */
-function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResult[]): void {
-  const asked = new Set(
-    Object.entries(spec.gates ?? {}).flatMap(([name, gate]) =>
-      gate === undefined ? [] : [name as GateName],
-    ),
-  );
-  const failed = gates.filter(({ name, passed }) => !passed && asked.has(name.split('/')[1] as GateName));
-  if (failed.length === 0) return;
-  throw gateFailed(
-    `${failed.map(({ name, message }) => `gate ${name}: ${message}`).join('; ')}; nothing was released`,
-  );
-}
-
-async function save(
-  { output, keeper = inPlace }: PlugOptions,
-  model: Model,
-  plugged: Overlay,
-  { adapter, from }: { adapter: Adapter; from: string },
-  description: Parameters<typeof sealArtifact>[1],
-  checkUnchanged: () => void,
-): Promise<OpenedArtifact> {
-  const fill = (directory: string) => {
-    if (description.kind === 'Model') savePluggedIn(directory, model, plugged);
-    else {
-      copyModelFile(join(from, adapterFile), join(directory, adapterFile));
-      for (const [name, text] of Object.entries(adapter.files)) writeFileSync(join(directory, name), text);
-    }
-    checkUnchanged();
-    sealArtifact(directory, description);
-  };
-  await writeArtifact(output, fill, () => keeper.claim());
-  return openArtifact(output);
-}
-
-const figure = (value: number) => value.toFixed(4);

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openArtifact, sealArtifact, writeArtifact } from '../artifact/index.ts';
+import { openArtifact, type Sealing, seal, type Work } from '../artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
 import type { Evaluation, TrainingState } from '../training/index.ts';
@@ -28,22 +28,20 @@ export interface TrainedAdapter {
   validation: TaskData | undefined;
   /** What the adapter holds beside its tensors, by file name. */
   adapterFiles: Record<string, string>;
-  madeFrom: Record<string, string>;
-  hyperparameters: Record<string, unknown>;
+  work: Work;
 }
 
 /**
  * Writes the adapter whole or not at all: its tensors at the best step, and what other tools want beside them.
- * @param ready called before it takes its place
+ * @param sealing what holds while it is sealed
  * @returns its digest
  */
 export async function writeAdapter(
   output: string,
-  { state, madeFrom, hyperparameters, validation, adapterFiles }: TrainedAdapter,
-  ready?: () => Promise<void>,
+  { state, work, validation, adapterFiles }: TrainedAdapter,
+  sealing: Omit<Sealing, 'fill'>,
 ): Promise<string> {
   const { record, tensors } = state;
-  let digest = '';
   const fill = (directory: string) => {
     writeSafetensors(
       join(directory, 'adapter.safetensors'),
@@ -62,9 +60,9 @@ export async function writeAdapter(
         ? { metric: validation.metric, samples: validation.examples.length, cells }
         : {}),
     };
-    ({ digest } = sealArtifact(directory, { kind: 'Adapter', madeFrom, hyperparameters, scores }));
+    return scores;
   };
-  await writeArtifact(output, fill, ready);
+  const { digest } = await seal(output, work, { ...sealing, fill });
   return digest;
 }
 

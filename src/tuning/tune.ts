@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import { badModel, OffsiteError, type OffsiteTuneSpec } from '../api/index.ts';
 import {
-  canonicalJson,
   checkpointsOf,
+  doneBefore,
+  identityOf,
   inPlace,
   type Keeper,
-  peekManifest,
+  type Made,
   refuseUnknown,
-  sha256,
 } from '../artifact/index.ts';
 import {
   DataOrder,
@@ -80,21 +80,21 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     let trained = 0;
     const history = historyOf(work);
     await keeper.pull(history, { exact: false });
-    const there = peekManifest(output);
-    if (there === undefined || !isOf(there, run, history)) {
+    const done = madeBefore(output, run, history);
+    if (done === undefined) {
       refuseUnknown(output, options.mayReplace ?? true);
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
       if (restoreState(ownCheckpoints(work, run), run.identity, state, emit)) state.record.resumes += 1;
       for (const { training } of run.parts.values()) training.update();
       trained = await train(run, options);
-      bundle.artifact.checked.checkUnchanged();
-      const adapter = await writeAdapter(output, run, () => keeper.claim());
+      const checkUnchanged = () => bundle.artifact.checked.checkUnchanged();
+      const adapter = await writeAdapter(output, run, { checkUnchanged, keeper });
       writeHistory(history, { identity: run.identity, adapter }, state.record);
     } else if (!restoreRecord(history, run.identity, state.record)) {
       // An adapter of an earlier version, which needs no history to be known.
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
       if (restoreState(ownCheckpoints(work, run), run.identity, state, () => {}))
-        writeHistory(history, { identity: run.identity, adapter: there.digest }, state.record);
+        writeHistory(history, { identity: run.identity, adapter: done.digest }, state.record);
     }
     keeper.pushLater(history, { exact: true });
     const seconds = (performance.now() - started) / 1000;
@@ -201,10 +201,9 @@ async function prepare(
       tensors: [...parts.values()].flatMap(({ tensors }) => tensors),
       record,
     },
-    madeFrom,
+    work: { kind: 'Adapter', madeFrom, hyperparameters },
     origin,
-    hyperparameters,
-    identity: sha256(canonicalJson({ madeFrom: origin, hyperparameters })),
+    identity: identityOf({ madeFrom: origin, hyperparameters }),
   };
 }
 
@@ -325,15 +324,12 @@ function keepBest({ record, tensors }: TrainingState): void {
 }
 
 /**
- * Whether an adapter is this very work's. Its manifest says nothing of the rows: who guesses a file could confirm it by its
- * digest. The history says whose it is; adapters of earlier versions name the rows.
+ * The adapter that this very work has made before. Its manifest says nothing of the rows: who guesses a file could confirm it
+ * by its digest. The history says whose it is; adapters of earlier versions name the rows.
  */
-function isOf({ manifest, digest }: PeekedManifest, run: Run, history: string): boolean {
-  const { madeFrom, origin, hyperparameters, identity } = run;
-  if (canonicalJson(manifest.hyperparameters) !== canonicalJson(hyperparameters)) return false;
-  const from = canonicalJson(manifest.madeFrom);
-  if (from === canonicalJson(origin)) return true;
-  return from === canonicalJson(madeFrom) && hasMade(history, { identity, adapter: digest });
+function madeBefore(output: string, { work, origin, identity }: Run, history: string): Made | undefined {
+  const named = doneBefore(output, { ...work, madeFrom: origin });
+  if (named !== undefined) return named;
+  const made = doneBefore(output, work);
+  return made && hasMade(history, { identity, adapter: made.digest }) ? made : undefined;
 }
-
-type PeekedManifest = NonNullable<ReturnType<typeof peekManifest>>;

@@ -1,0 +1,81 @@
+/** What becomes of a PlugIn when all is measured: its gates, what of the change the saved type keeps, and the files. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { badSpec, gateFailed, type PlugIn, type PlugInStatus } from '../api/index.ts';
+import { copyModelFile } from '../artifact/index.ts';
+import type { Bundle } from '../emulator/index.ts';
+import type { TaskData } from '../evaluation/index.ts';
+import type { Model } from '../model/index.ts';
+import type { Emit } from '../progress/index.ts';
+import { type Adapter, adapterFile } from './adapter.ts';
+import type { Sides } from './cells.ts';
+import { checkGates, type GateName, type GateResult } from './gates.ts';
+import { type MeasuredTask, valuesOf } from './measured.ts';
+import { savePluggedIn } from './merge.ts';
+import { roundedAway, roundingOf } from './rounding.ts';
+
+/** @throws OffsiteError BadSpec where the plugged-in model is to be saved and is none that others could load */
+export function checkSave(
+  { output }: PlugIn['spec'],
+  { adapter, bundle: { plan } }: { adapter: Adapter; bundle: Pick<Bundle, 'plan'> },
+): void {
+  const inserts = plan.transferLayers.some((layer) => Object.keys(adapter.inserted(layer)).length > 0);
+  if (inserts && output.save === 'model')
+    throw badSpec(
+      `spec.output.save: must be adapter or none: a ${adapter.type.type} adapter inserts modules, which no architecture that transformers loads has`,
+    );
+}
+
+/** On the figures as they were measured, also where an earlier run has measured them. */
+export function gatesOf(spec: PlugIn['spec'], evaluation: readonly MeasuredTask[]): GateResult[] {
+  const tolerances = Object.fromEntries(
+    Object.entries(spec.gates ?? {}).map(([name, gate]) => [name, Number(gate?.tolerance ?? 0)]),
+  );
+  return evaluation.flatMap((task) =>
+    checkGates(task.task, task.metric as TaskData['metric'], valuesOf(task), tolerances),
+  );
+}
+
+/**
+ * Only gates that the spec names stop the release.
+ * @throws OffsiteError GateFailed
+ */
+export function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResult[]): void {
+  const asked = new Set(
+    Object.entries(spec.gates ?? {}).flatMap(([name, gate]) =>
+      gate === undefined ? [] : [name as GateName],
+    ),
+  );
+  const failed = gates.filter(({ name, passed }) => !passed && asked.has(name.split('/')[1] as GateName));
+  if (failed.length === 0) return;
+  throw gateFailed(
+    `${failed.map(({ name, message }) => `gate ${name}: ${message}`).join('; ')}; nothing was released`,
+  );
+}
+
+/** How much of the change the saved model's type keeps; a warning where that is the lesser part. */
+export function mergeOf(
+  { spec, emit }: { spec: PlugIn['spec']; emit: Emit },
+  { model, adapter }: { model: Model; adapter: Adapter },
+): Pick<PlugInStatus, 'merge'> {
+  if (spec.output.save !== 'model') return {};
+  const rounding = roundingOf(model, adapter, Number(spec.coefficient));
+  if (rounding === undefined) return {};
+  const message = roundedAway(rounding);
+  if (message !== undefined) emit({ type: 'warning', reason: 'RoundedAway', message });
+  const { dtype, changed, kept } = rounding;
+  return { merge: { dtype, changedWeights: changed, keptShare: kept.toFixed(4) } };
+}
+
+/** Writes what spec.output.save asks for: the plugged-in model, or the adapter as it came. */
+export function writeRelease(
+  directory: string,
+  { spec, adapter: { directory: from } }: { spec: PlugIn['spec']; adapter: { directory: string } },
+  { model, adapter, plugged }: Sides,
+): void {
+  if (spec.output.save === 'model') savePluggedIn(directory, model, plugged);
+  else {
+    copyModelFile(join(from, adapterFile), join(directory, adapterFile));
+    for (const [name, text] of Object.entries(adapter.files)) writeFileSync(join(directory, name), text);
+  }
+}

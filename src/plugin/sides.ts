@@ -1,0 +1,66 @@
+/** What a PlugIn reads of models: opened, and checked to belong to each other. */
+import { badModel, type PlugIn } from '../api/index.ts';
+import { CheckedFiles, digestOf } from '../artifact/index.ts';
+import { type Bundle, openBundle } from '../emulator/index.ts';
+import { type Model, openModel } from '../model/index.ts';
+import { type Adapter, openAdapter } from './adapter.ts';
+
+/** A directory, and the digest that it must have. */
+export interface Given {
+  readonly directory: string;
+  readonly digest?: string | undefined;
+}
+
+export interface OpenSides {
+  readonly model: Model;
+  readonly modelDigest: string;
+  readonly bundle: Bundle;
+  readonly adapter: Adapter;
+  /** Throws BadModel where a file that was read has been changed since. */
+  checkUnchanged(): void;
+  close(): void;
+}
+
+/** @throws OffsiteError BadModel where one is damaged, not the one that is asked for, or made from another */
+export function openSides(
+  spec: PlugIn['spec'],
+  given: { readonly model: string; readonly emulator: Given; readonly adapter: Given },
+): OpenSides {
+  const opened: { close(): void }[] = [];
+  const close = () => {
+    for (const open of opened) open.close();
+  };
+  const open = <T extends { close(): void }>(one: T): T => {
+    opened.push(one);
+    return one;
+  };
+  try {
+    const model = open(openModel(given.model));
+    const checked = new CheckedFiles();
+    const modelDigest = digestOf(given.model, checked);
+    if (spec.model.digest !== undefined && modelDigest !== spec.model.digest)
+      throw badModel(
+        `spec.model.digest: the model's digest is ${modelDigest}, expected ${spec.model.digest}`,
+      );
+    const bundle = open(openBundle(given.emulator.directory, given.emulator.digest));
+    const from = bundle.artifact.manifest.madeFrom['model'];
+    if (from !== modelDigest)
+      throw badModel(`spec.emulator: the bundle was made from model ${from}, not from ${modelDigest}`);
+    const adapter = open(
+      openAdapter(given.adapter.directory, {
+        model,
+        emulator: bundle.artifact.digest,
+        transferLayers: bundle.plan.transferLayers,
+        digest: given.adapter.digest,
+      }),
+    );
+    const read = [checked, bundle.artifact.checked, adapter.checked];
+    const checkUnchanged = () => {
+      for (const files of read) files.checkUnchanged();
+    };
+    return { model, modelDigest, bundle, adapter, checkUnchanged, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
