@@ -1,6 +1,6 @@
 import { badModel } from '../api/index.ts';
 import type { PackedBatch } from '../data/index.ts';
-import type { Decoder } from '../model/index.ts';
+import { type Decoder, greedyScore, score } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import { streamBlocks } from './stream.ts';
 
@@ -40,17 +40,17 @@ export async function scoreRows(
     memory,
     atEnd: async ({ targets }, hidden) => {
       const { scores: logProbabilities, greedy } = asked
-        ? await decoder.scoreGreedy(hidden, targets)
-        : { scores: await decoder.score(hidden, targets) };
+        ? await decoder.head(hidden, targets, greedyScore)
+        : { scores: await decoder.head(hidden, targets, score) };
       targets.forEach(({ row, branch }, i) => {
-        const score = scores.get(row) ?? {
+        const found = scores.get(row) ?? {
           ...{ row, logLikelihood: [0], tokens: [0] },
           ...(asked ? { greedy: [false] } : {}),
         };
-        scores.set(row, score);
-        score.logLikelihood[branch] = (score.logLikelihood[branch] ?? 0) + logProbabilities[i]!;
-        score.tokens[branch] = (score.tokens[branch] ?? 0) + 1;
-        if (greedy && score.greedy) score.greedy[branch] = (score.greedy[branch] ?? true) && greedy[i] === 1;
+        scores.set(row, found);
+        found.logLikelihood[branch] = (found.logLikelihood[branch] ?? 0) + logProbabilities[i]!;
+        found.tokens[branch] = (found.tokens[branch] ?? 0) + 1;
+        if (greedy && found.greedy) found.greedy[branch] = (found.greedy[branch] ?? true) && greedy[i] === 1;
       });
     },
     progress: progress ?? progressOf(stage, batches.length * decoder.depth, emit),

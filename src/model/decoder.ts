@@ -1,8 +1,9 @@
 import { badSpec } from '../api/index.ts';
 import type { PackedBatch, Target } from '../data/index.ts';
 import type { Engine, Tensor } from '../engine/index.ts';
-import { GraphBuilder, gradients, product, type Split, split, type Value } from '../graph/index.ts';
-import type { Architecture, Slot, Slots } from './family.ts';
+import { GraphBuilder, type Split, split, type Value } from '../graph/index.ts';
+import type { Architecture, Slots } from './family.ts';
+import type { HeadProgram } from './head.ts';
 import { ResidualPool, type Residuals } from './residuals.ts';
 import type { WeightSource, Weights } from './weights.ts';
 
@@ -43,7 +44,6 @@ export class Decoder {
   readonly #sides = new WeakMap<PackedBatch, Map<string, Record<string, Tensor>>>();
   readonly #splits = new Map<string, Split>();
   readonly #residuals = new Map<string, ResidualPool>();
-  #headMemory: Float32Array | undefined;
 
   constructor(engine: Engine, architecture: Architecture, weights: WeightSource) {
     this.#engine = engine;
@@ -131,7 +131,7 @@ export class Decoder {
     const outputs = await session.run(feeds);
     this.#poolOf(wanted).release(residuals);
     const dx = (outputs['d.x']?.data ?? new Float32Array()) as Float32Array;
-    const slots = this.#slots(wanted);
+    const slots = this.#slots(position, wanted);
     if (slots.length === 0) return { dx };
     return {
       dx,
@@ -139,98 +139,38 @@ export class Decoder {
     };
   }
 
-  /** The log-probability of each target's token. */
-  async score(x: Float32Array, targets: readonly Target[]): Promise<Float32Array> {
-    const scores = new Float32Array(targets.length);
-    await this.#chunks(x, targets, async (feeds, start, count, size) => {
-      const session = await this.#engine.session(`score ${size}`, () => this.#head(size).g);
-      const outputs = await session.run(feeds);
-      scores.set((outputs['scores'] as Tensor).data.subarray(0, count) as Float32Array, start);
-    });
-    return scores;
-  }
-
-  /** As `score`, and whether greedy decoding chooses each target: 1 where no token of the vocabulary is likelier. */
-  async scoreGreedy(
-    x: Float32Array,
-    targets: readonly Target[],
-  ): Promise<{ scores: Float32Array; greedy: Uint8Array }> {
-    const scores = new Float32Array(targets.length);
-    const greedy = new Uint8Array(targets.length);
-    await this.#chunks(x, targets, async (feeds, start, count, size) => {
-      const session = await this.#engine.session(`score greedy ${size}`, () => {
-        const { g, tokens, logits } = this.#head(size);
-        g.output('margin', g.sub(g.gatherElements(logits, tokens), g.reduceMax(logits, [1])));
-        return g;
-      });
-      const outputs = await session.run(feeds);
-      scores.set((outputs['scores'] as Tensor).data.subarray(0, count) as Float32Array, start);
-      const margin = (outputs['margin'] as Tensor).data as Float32Array;
-      for (let i = 0; i < count; i++) greedy[start + i] = Number(margin[i] === 0);
-    });
-    return { scores, greedy };
-  }
-
-  /**
-   * The loss -sum(w log p) over the targets, w being 1 / `tokens`, and its gradient to the states.
-   * @param tokens all targets of the optimiser's step, also those of other batches
-   * @param head where given, the gradient of the head's weight is added to it
-   */
-  async loss(
-    x: Float32Array,
-    targets: readonly Target[],
-    tokens: number,
-    head?: Float32Array,
-  ): Promise<{ loss: number; dx: Float32Array }> {
+  /** Runs a program of the head over the targets' states. */
+  async head<R>(x: Float32Array, targets: readonly Target[], program: HeadProgram<R>): Promise<R> {
     const width = this.config.hidden;
-    const dx = new Float32Array(x.length);
-    let loss = 0;
-    await this.#chunks(x, targets, async (feeds, start, count, size) => {
-      const session = await this.#engine.session(`loss ${size}${head ? ' and gradient of head' : ''}`, () =>
-        this.#lossGraph(size, head !== undefined),
-      );
-      const weights = new Float32Array(size).fill(1 / tokens, 0, count);
-      const outputs = await session.run(
-        { ...feeds, weights: { dtype: 'float32', shape: [size, 1], data: weights } },
-        head === undefined ? {} : { 'd.head': this.#headGradient() },
-      );
-      if (head !== undefined) addTo(head, outputs['d.head']?.data as Float32Array);
-      const scores = outputs['scores']?.data as Float32Array;
-      const dh = outputs['d.h']?.data as Float32Array;
+    const weights = weightFeeds(this.config.head, this.#weights.head());
+    const run = program.begin({ architecture: this.config, x, targets });
+    for (let start = 0; start < targets.length; start += headChunk) {
+      const count = Math.min(headChunk, targets.length - start);
+      const size = Math.ceil(count / headStep) * headStep;
+      const h = new Float32Array(size * width);
+      const tokens = new BigInt64Array(size);
       for (let i = 0; i < count; i++) {
-        loss -= (scores[i] as number) / tokens;
-        const from = (targets[start + i] as Target).from * width;
-        for (let d = 0; d < width; d++)
-          dx[from + d] = (dx[from + d] as number) + (dh[i * width + d] as number);
+        const { from, token } = targets[start + i] as Target;
+        h.set(x.subarray(from * width, (from + 1) * width), i * width);
+        tokens[i] = BigInt(token);
       }
-    });
-    return { loss, dx };
-  }
-
-  /** Logits [n, V] of the given states (flat indices into the batch), for tests and for reading off the next token. */
-  async logits(x: Float32Array, indices: readonly number[]): Promise<Float32Array> {
-    const { vocabulary } = this.config;
-    const logits = new Float32Array(indices.length * vocabulary);
-    const targets = indices.map((from) => ({ from, token: 0, row: 0, branch: 0 }));
-    await this.#chunks(x, targets, async (feeds, start, count, size) => {
-      const session = await this.#engine.session(`logits ${size}`, () => {
-        const { g, logits: value } = this.#head(size);
-        g.outputs.length = 0;
-        g.output('logits', value);
-        return g;
-      });
-      const outputs = await session.run(feeds);
-      logits.set(
-        (outputs['logits'] as Tensor).data.subarray(0, count * vocabulary) as Float32Array,
-        start * vocabulary,
+      const feeds: Record<string, Tensor> = {
+        h: { dtype: 'float32', shape: [size, width], data: h },
+        tokens: { dtype: 'int64', shape: [size, 1], data: tokens },
+        ...weights,
+      };
+      const chunk = { start, count, size };
+      const session = await this.#engine.session(`${program.name} ${size}`, () =>
+        this.#headGraph(size, program),
       );
-    });
-    return logits;
+      run.take(await session.run({ ...feeds, ...run.inputs?.(chunk) }, run.room ?? {}), chunk);
+    }
+    return run.result;
   }
 
   // ---- graphs
 
-  /** A block's inputs and output; all positions with the same modules inserted share the graph. */
+  /** A block's inputs and output; all positions of equal slots share the graph. */
   #block(
     g: GraphBuilder,
     position: number,
@@ -250,7 +190,7 @@ export class Decoder {
         masks.map(([slot, { dtype, shape }]) => [slot, g.input(`w.${slot}`, dtype, shape)]),
       ),
     };
-    return { y: this.config.buildBlock(g, x, side, weights), x, weights };
+    return { y: this.config.buildBlock({ g, side, w: weights }, x), x, weights };
   }
 
   #split(position: number, batch: PackedBatch, wanted: Wanted): Split {
@@ -259,7 +199,7 @@ export class Decoder {
     if (parts === undefined) {
       parts = split((g) => {
         const { y, x, weights } = this.#block(g, position, batch);
-        const asked = this.#slots(wanted).map((slot) => weights[slot] as Value);
+        const asked = this.#slots(position, wanted).map((slot) => weights[slot] as Value);
         const wrt = [...(wanted.input === false ? [] : [x]), ...asked];
         return { y, wrt };
       });
@@ -269,9 +209,9 @@ export class Decoder {
   }
 
   /** The slots whose gradients are asked for. */
-  #slots({ weights }: Wanted): readonly string[] {
+  #slots(position: number, { weights }: Wanted): readonly string[] {
     if (typeof weights !== 'boolean') return weights;
-    return weights ? Object.keys(this.config.block(0)) : [];
+    return weights ? Object.keys(this.#weights.slots(position)) : [];
   }
 
   #poolOf(wanted: Wanted): ResidualPool {
@@ -281,37 +221,14 @@ export class Decoder {
     return pool;
   }
 
-  /** @param size states of a chunk */
-  #head(size: number) {
+  /** @param size states of a chunk, of which the last ones may be missing */
+  #headGraph(size: number, { build }: HeadProgram<unknown>): GraphBuilder {
     const g = new GraphBuilder();
     const h = g.input('h', 'float32', [size, this.config.hidden]);
     const tokens = g.input('tokens', 'int64', [size, 1]);
     const w = weightInputs(g, this.config.head);
-    const logits = this.config.buildHead(g, h, w);
-    const logProbabilities = g.logSoftmax(logits);
-    const scores = g.gatherElements(logProbabilities, tokens);
-    g.output('scores', scores);
-    return { g, h, w, tokens, logits, scores };
-  }
-
-  #lossGraph(size: number, ofHead: boolean): GraphBuilder {
-    const { g, h, w, tokens, logits } = this.#head(size);
-    const weights = g.input('weights', 'float32', [size, 1]);
-    // d(-log p)/d(logits) = softmax - one-hot
-    const onehot = g.oneHot(g.reshape(tokens, [size]), this.config.vocabulary);
-    const gradient = g.mul(weights, g.sub(g.softmax(logits), onehot));
-    const wrt = ofHead ? [h, w['head'] as Value] : [h];
-    const [dh, dhead] = gradients(g, [{ value: logits, gradient }], wrt);
-    g.output('d.h', dh as Value);
-    if (dhead !== undefined) g.output('d.head', dhead);
+    build(g, { h, tokens, w, logits: this.config.buildHead(g, h, w) });
     return g;
-  }
-
-  /** Room for one chunk's gradient of the head's weight, used again for each. */
-  #headGradient(): Tensor {
-    const { shape } = this.config.head['head'] as Slot;
-    this.#headMemory ??= new Float32Array(product(shape));
-    return { dtype: 'float32', shape, data: this.#headMemory };
   }
 
   // ---- what the graphs are given
@@ -339,42 +256,14 @@ export class Decoder {
     return side;
   }
 
-  /** Hands the targets' states to the head chunk by chunk; the last chunk is filled up with zeros to its `size`. */
-  async #chunks(
-    x: Float32Array,
-    targets: readonly Target[],
-    run: (feeds: Record<string, Tensor>, start: number, count: number, size: number) => Promise<void>,
-  ): Promise<void> {
-    const width = this.config.hidden;
-    const head = weightFeeds(this.config.head, this.#weights.head());
-    for (let start = 0; start < targets.length; start += headChunk) {
-      const count = Math.min(headChunk, targets.length - start);
-      const size = Math.ceil(count / headStep) * headStep;
-      const h = new Float32Array(size * width);
-      const tokens = new BigInt64Array(size);
-      for (let i = 0; i < count; i++) {
-        const { from, token } = targets[start + i] as Target;
-        h.set(x.subarray(from * width, (from + 1) * width), i * width);
-        tokens[i] = BigInt(token);
-      }
-      const feeds: Record<string, Tensor> = {
-        h: { dtype: 'float32', shape: [size, width], data: h },
-        tokens: { dtype: 'int64', shape: [size, 1], data: tokens },
-        ...head,
-      };
-      await run(feeds, start, count, size);
-    }
-  }
-
   #key(graph: string, { size, length }: PackedBatch): string {
     return `${graph} ${size}x${length}`;
   }
 
-  /** Of a block's graph: what is inserted at the position makes another one. */
+  /** Of a block's graph: other slots, or other shapes of them, make another one. */
   #keyAt(graph: string, position: number, batch: PackedBatch): string {
-    const own = this.config.block(0);
-    const inserted = Object.entries(this.#weights.slots(position)).filter(([slot]) => !(slot in own));
-    return [this.#key(graph, batch), ...inserted.map(([slot, { shape }]) => `${slot} ${shape}`)].join(', ');
+    const slots = Object.entries(this.#weights.slots(position));
+    return [this.#key(graph, batch), ...slots.map(([slot, { shape }]) => `${slot} ${shape}`)].join(', ');
   }
 }
 
@@ -391,10 +280,6 @@ function weightFeeds(slots: Slots, weights: Weights): Record<string, Tensor> {
       { dtype: 'float32' as const, shape, data: weights[slot] as Float32Array },
     ]),
   );
-}
-
-function addTo(sum: Float32Array, more: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (more[i] as number);
 }
 
 const prefixed = (inputs: Readonly<Record<string, Tensor>>) =>

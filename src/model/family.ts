@@ -39,14 +39,18 @@ export interface Architecture {
   /** What a block takes beside the hidden state and its weights: masks, positions, tables; by input name. */
   side(batch: PackedBatch, kind: string): Record<string, Tensor>;
   /** Adds a block: hidden states [B, T, D] in, [B, T, D] out. */
-  buildBlock(
-    g: GraphBuilder,
-    x: Value,
-    side: Readonly<Record<string, Value>>,
-    w: Readonly<Record<string, Value>>,
-  ): Value;
+  buildBlock(context: BlockContext, x: Value): Value;
   /** Adds the final norm and the head: [n, D] in, logits [n, V] out. */
   buildHead(g: GraphBuilder, x: Value, w: Readonly<Record<string, Value>>): Value;
+}
+
+/** What a block is built of. */
+export interface BlockContext {
+  readonly g: GraphBuilder;
+  /** What `side` gives, by input name. */
+  readonly side: Readonly<Record<string, Value>>;
+  /** The weights by slot, and those of what an adapter has inserted. */
+  readonly w: Readonly<Record<string, Value>>;
 }
 
 /** Position tables, projections, norms and scales between token rows and the first block. */

@@ -1,6 +1,7 @@
 export { type Companion, companionsOf, copyCompanion, isCompanion } from './companions.ts';
 export { type BlockGradients, Decoder, type Saved } from './decoder.ts';
 export type { Architecture, Embedder, Family, Slot, Slots } from './family.ts';
+export { greedyScore, type HeadGradient, headGradient, score, scoreGradient } from './head.ts';
 export { type Model, openModel } from './model.ts';
 export {
   type Overlay,

@@ -1,30 +1,45 @@
 import type { PackedBatch } from '../data/index.ts';
-import type { Decoder, Place, Saved, Weights } from '../model/index.ts';
+import {
+  type Decoder,
+  type HeadGradient,
+  type Place,
+  type Saved,
+  scoreGradient,
+  type Weights,
+} from '../model/index.ts';
+import type { Objective } from './objective.ts';
 
 export interface StepGradients {
-  /** Mean negative log-likelihood over all answer tokens of the step. */
+  /** The objective's, over the whole step. */
   loss: number;
   /** dL/dw of each trained place, by slot. */
   gradients: Map<Place, Weights>;
 }
 
+export interface GradientOptions {
+  readonly objective: Objective;
+  /** Keeps only each block's input and runs the block again in the backward pass. */
+  readonly recompute: boolean;
+  /** Of the trained positions' weights; all when absent. */
+  readonly slots?: readonly string[];
+  /** Filled with the gradient of the head's weight, where it is trained too. */
+  readonly head?: HeadGradient;
+}
+
 /**
  * The loss of one optimiser step and its gradient for the trained positions, over all of the step's batches.
  * Nothing is computed below the lowest trained position, nor for weights that are not trained.
- * @param recompute keeps only each block's input and runs the block again in the backward pass
- * @param slots of the trained positions' weights; all when absent
- * @param head filled with the gradient of the head's weight, where it is trained too
  */
 export async function gradientStep(
   decoder: Decoder,
   batches: readonly PackedBatch[],
   trained: ReadonlySet<number>,
-  { recompute, slots, head }: { recompute: boolean; slots?: readonly string[]; head?: Float32Array },
+  { objective, recompute, slots, head }: GradientOptions,
 ): Promise<StepGradients> {
   const tokens = batches.reduce((sum, { targets }) => sum + targets.length, 0);
   const lowest = Math.min(...trained);
   const gradients = new Map<Place, Weights>();
-  if (head !== undefined) gradients.set('head', { head: head.fill(0) });
+  if (head !== undefined) gradients.set('head', { head: head.sum.fill(0) });
   let loss = 0;
   for (const batch of batches) {
     let x = await decoder.embed(batch);
@@ -43,8 +58,9 @@ export async function gradientStep(
         x = y;
       }
     }
-    const end = await decoder.loss(x, batch.targets, tokens, head);
-    loss += end.loss;
+    const weights = objective.weigh(batch.targets, tokens);
+    const end = await decoder.head(x, batch.targets, scoreGradient(weights, head));
+    loss += objective.loss(end.scores, tokens);
     let dy = end.dx;
     for (let position = decoder.depth - 1; position >= lowest; position--) {
       const held = kept[position] as Saved | Float32Array;

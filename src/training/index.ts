@@ -1,5 +1,6 @@
-export { gradientStep } from './gradient-step.ts';
-export { adamW, clipScale, globalNorm } from './optimiser.ts';
+export { crossEntropy } from './objective.ts';
+export { optimiserStep, type Trainable } from './optimiser-step.ts';
+export { runTraining } from './run.ts';
 export { learningRateFactor } from './schedule.ts';
 export {
   clearOthers,

@@ -1,23 +1,13 @@
 import type { PackedBatch, Random } from '../data/index.ts';
 import type { Model, Replacement, Slots, Weights } from '../model/index.ts';
-import type { TrainedTensor } from '../training/index.ts';
+import type { Trainable, TrainedTensor } from '../training/index.ts';
 import { type AdapterKind, type Change, insertedBy, type Moment } from './adapters/index.ts';
 
 /** The weights that a place runs because of its tensors. */
-export interface Form extends Replacement {
-  /** By slot; what they hold changes with `update`. */
-  readonly weights: Weights;
-  /** The slots whose gradients `gradients` takes. */
-  readonly slots: readonly string[];
-  /** dL/d(tensors), in their order, out of dL/d(weights). */
-  gradients(weights: Weights): Float32Array[];
-  /** Brings the weights up to the tensors: after each step, and after a checkpoint was read. */
-  update(): void;
-}
+export type Form = Replacement & Trainable['training'];
 
 /** A transfer layer, or the head, that trains: its tensors under the optimiser. */
-export interface TrainedPart {
-  readonly tensors: readonly TrainedTensor[];
+export interface TrainedPart extends Trainable {
   /** What runs while it trains. */
   readonly training: Form;
   /** What runs afterwards; the same without dropout. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { badModel, OffsiteError, type OffsiteTuneSpec } from '../api/index.ts';
+import type { OffsiteTuneSpec } from '../api/index.ts';
 import {
   checkpointsOf,
   doneBefore,
@@ -22,20 +22,17 @@ import {
 import { type Bundle, emulatorWeights, openBundle, trainedPosition } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { loadTask, measure } from '../evaluation/index.ts';
-import { Decoder, type Place, withReplaced } from '../model/index.ts';
+import { Decoder, type HeadGradient, headGradient, type Place, withReplaced } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import {
-  adamW,
   clearOthers,
-  clipScale,
-  type Evaluation,
-  globalNorm,
-  gradientStep,
+  crossEntropy,
   learningRateFactor,
+  optimiserStep,
   restoreState,
+  runTraining,
   saveState,
   type TrainingRecord,
-  type TrainingState,
 } from '../training/index.ts';
 import { adapterOf } from './adapters/index.ts';
 import { hasMade, historyOf, restoreRecord, writeHistory } from './history.ts';
@@ -61,6 +58,9 @@ export interface TuneOptions {
   /** Whether another artifact at the output may be replaced. */
   mayReplace?: boolean | undefined;
 }
+
+/** What tuning lowers. */
+const objective = crossEntropy;
 
 /** Streams of the seed from here on start the adapters of the layers; the rows' order has those before. */
 const startStream = 1_000_000;
@@ -120,7 +120,7 @@ interface Run extends TrainedAdapter {
   /** What is trained at each place. */
   parts: Map<Place, TrainedPart>;
   /** Room for the gradient of a trained head. */
-  headGradient?: Float32Array;
+  headGradient?: HeadGradient;
   /** What the adapter depends on beside its hyperparameters; the digests of the rows are the data owner's and do not travel. */
   origin: Record<string, string>;
   /** Digest of all that the adapter depends on. */
@@ -142,7 +142,7 @@ async function prepare(
   };
   const { maxLength } = training;
   const examples = await tokenize(await readRows(data, format), format, model.tokenizer, {
-    mode: 'train',
+    mode: objective.mode,
     maxLength,
     file: data,
     cancelled: () => engine.isCancelled,
@@ -210,118 +210,69 @@ async function prepare(
 /** Trains to the last step; tokens computed by this process. */
 async function train(run: Run, options: TuneOptions): Promise<number> {
   const { spec, work, engine, memory, emit, keeper = inPlace } = options;
-  const { state, steps, validation, decoder, bundle } = run;
-  const { record } = state;
+  const { state, steps, validation, decoder, bundle, parts } = run;
   const { evalSteps, checkpointSteps } = spec.training;
   const checkpoints = ownCheckpoints(work, run);
-  const progress = progressOf('tune', steps, emit, record.step);
-  const before = record.tokens;
-  const save = async () => {
-    await keeper.held();
-    // What was computed on other weights is gone on from by nobody.
-    bundle.artifact.checked.checkUnchanged();
-    saveState(checkpoints, run.identity, state);
-    clearOthers(checkpoints);
-    keeper.pushLater(checkpointsOf(work), { exact: true });
-  };
-  const evaluateWhenDue = async () => {
-    const last = record.step === steps;
-    if (validation === undefined) {
-      if (last) keepBest(state);
-      return;
-    }
-    const isDue = last || record.step % evalSteps === 0;
-    if (!isDue || record.evaluations.at(-1)?.step === record.step) return;
-    for (const { training, evaluated } of run.parts.values()) if (evaluated !== training) evaluated.update();
-    const options = { memory: memory / 2, stage: 'evaluate', emit };
-    const { loss, cell } = await measure(decoder, validation, options);
-    const found = { step: record.step, loss, cell };
-    if (record.step > 0 && isBest(record.evaluations, found)) keepBest(state);
-    record.evaluations.push(found);
-  };
-  try {
-    // Also after a resume: a stop during an evaluation leaves it to be made.
-    await evaluateWhenDue();
-    while (record.step < steps) {
-      const loss = await step(run, spec);
-      await evaluateWhenDue();
-      const evaluated = record.evaluations.at(-1);
+  const progress = progressOf('tune', steps, emit, state.record.step);
+  const before = state.record.tokens;
+  await runTraining({
+    ...{ state, steps, evalSteps, checkpointSteps },
+    step: () => step(run, spec),
+    evaluate:
+      validation &&
+      (async () => {
+        for (const { training, evaluated } of parts.values()) if (evaluated !== training) evaluated.update();
+        const { loss, cell } = await measure(decoder, validation, {
+          memory: memory / 2,
+          stage: 'evaluate',
+          emit,
+        });
+        return { loss, cell };
+      }),
+    async save() {
+      await keeper.held();
+      // What was computed on other weights is gone on from by nobody.
+      bundle.artifact.checked.checkUnchanged();
+      saveState(checkpoints, run.identity, state);
+      clearOthers(checkpoints);
+      keeper.pushLater(checkpointsOf(work), { exact: true });
+    },
+    progress: (loss, evaluated) =>
       progress(1, [
         { name: 'loss', value: loss.toFixed(4) },
         ...(evaluated === undefined ? [] : [{ name: 'validationLoss', value: evaluated.loss.toFixed(4) }]),
-      ]);
-      if (record.step === steps || record.step % checkpointSteps === 0) await save();
-    }
-  } catch (error) {
-    // Stopped between two steps or in the middle of one: the weights are those of the last whole step.
-    if (error instanceof OffsiteError && error.reason === 'Cancelled' && record.step > 0) await save();
-    throw error;
-  }
+      ]),
+  });
   engine.throwIfCancelled();
-  return record.tokens - before;
+  return state.record.tokens - before;
 }
 
-/** One step of the optimiser. The state changes only after all gradients are there, so that a stop leaves it whole. */
+/** One step of the optimiser on the next rows. */
 async function step(
-  { state, examples, order, plan, trainer, parts, steps, headGradient }: Run,
-  spec: OffsiteTuneSpec,
+  { state, examples, order, plan, trainer, parts, steps, headGradient: head }: Run,
+  { training }: OffsiteTuneSpec,
 ): Promise<number> {
   const { record } = state;
-  const { training } = spec;
   const { places, cursor } = order.take(record.cursor, training.batchSize);
-  const batches = packStep(examples, places, plan.shape);
-  const [first] = parts.values();
-  const positions = new Set([...parts.keys()].filter((place) => place !== 'head'));
-  const { loss, gradients: byPlace } = await gradientStep(trainer, batches, positions, {
-    ...plan,
-    slots: (first as TrainedPart).training.slots,
-    ...(headGradient && { head: headGradient }),
+  const factor = learningRateFactor(training.schedule, record.step, steps, training.warmupSteps);
+  const loss = await optimiserStep(trainer, packStep(examples, places, plan.shape), state, {
+    parts,
+    objective,
+    recompute: plan.recompute,
+    ...(head && { head }),
+    learningRate: Number(training.learningRate) * factor,
+    clipNorm: Number(training.clipNorm),
+    adam: {
+      betas: training.betas.map(Number) as [number, number],
+      weightDecay: Number(training.weightDecay),
+    },
   });
-  const gradients = new Map(
-    [...byPlace].map(([place, bySlot]) => [
-      place,
-      (parts.get(place) as TrainedPart).training.gradients(bySlot),
-    ]),
-  );
-  const norm = globalNorm([...gradients.values()].flat());
-  if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-    throw badModel(
-      `step ${record.step + 1}: the ${Number.isFinite(loss) ? 'gradient' : 'loss'} is not finite; lower spec.training.learningRate`,
-    );
-  }
-  const rate =
-    Number(training.learningRate) *
-    learningRateFactor(training.schedule, record.step, steps, training.warmupSteps);
-  const scale = clipScale(norm, Number(training.clipNorm));
-  const adam = {
-    betas: training.betas.map(Number) as [number, number],
-    weightDecay: Number(training.weightDecay),
-  };
-  for (const [place, { tensors, training: form }] of parts) {
-    tensors.forEach((tensor, i) => {
-      const gradient = gradients.get(place)?.[i] as Float32Array;
-      adamW(tensor.values, gradient, tensor, record.step + 1, rate, scale, adam);
-    });
-    form.update();
-  }
-  record.step += 1;
   record.cursor = cursor;
-  record.tokens += batches.reduce((sum, batch) => sum + batch.tokens, 0);
-  record.losses.push(loss);
   return loss;
 }
 
 const headRoom = (head: TrainedPart | undefined) =>
-  head === undefined ? {} : { headGradient: new Float32Array(head.tensors[0]!.values.length) };
-
-function isBest(earlier: readonly Evaluation[], found: Evaluation): boolean {
-  return earlier.every(({ step, loss }) => step === 0 || found.loss < loss);
-}
-
-function keepBest({ record, tensors }: TrainingState): void {
-  record.bestStep = record.step;
-  for (const { best, values } of tensors) best.set(values);
-}
+  head === undefined ? {} : { headGradient: headGradient(head.tensors[0]!.values.length) };
 
 /**
  * The adapter that this very work has made before. Its manifest says nothing of the rows: who guesses a file could confirm it

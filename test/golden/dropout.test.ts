@@ -5,6 +5,7 @@ import { pack, Random } from '../../src/data/index.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { Decoder, openModel, weightsOf, withReplaced } from '../../src/model/index.ts';
 import { gradientStep } from '../../src/training/gradient-step.ts';
+import { crossEntropy } from '../../src/training/objective.ts';
 import { adapterOf } from '../../src/tuning/index.ts';
 import { trainedLayer } from '../../src/tuning/trained.ts';
 import { relative } from '../support/golden/families/compare.ts';
@@ -34,6 +35,7 @@ test('gradients of a step with dropout, its rows in one sequence or each in its 
       batches,
       new Set([1]),
       {
+        objective: crossEntropy,
         recompute: false,
         slots: part.training.slots,
       },

@@ -85,7 +85,7 @@ export const bloom: Family = {
         };
       },
       side: (batch) => ({ mask: maskSide(batch), alibi: alibiSide(batch, heads.heads) }),
-      buildBlock(g, x, side, w) {
+      buildBlock({ g, side, w }, x) {
         const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_epsilon);
         const residual = (before: typeof x, normed: typeof x) =>
           c.apply_residual_connection_post_layernorm ? normed : before;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { GraphBuilder, Value } from '../../graph/index.ts';
-import type { Family, Slots } from '../family.ts';
+import type { BlockContext, Family, Slots } from '../family.ts';
 import {
   activationField,
   type Inputs,
@@ -107,7 +107,7 @@ class Gemma extends Llama {
     };
   }
 
-  override buildBlock(g: GraphBuilder, x: Value, side: Inputs, w: Inputs): Value {
+  override buildBlock({ g, side, w }: BlockContext, x: Value): Value {
     const mixed = this.attend(g, this.norm(g, x, w, 'attentionNorm'), side, w);
     const attended = g.add(x, this.norm(g, mixed, w, 'attentionEndNorm'));
     const added = this.mlp(g, this.norm(g, attended, w, 'mlpNorm'), w);

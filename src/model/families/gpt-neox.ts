@@ -69,7 +69,7 @@ export const gptNeox: Family = {
         };
       },
       side: (batch) => ({ mask: maskSide(batch), ...rotarySides(batch, rope) }),
-      buildBlock(g, x, side, w) {
+      buildBlock({ g, side, w }, x) {
         const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_eps);
         const rotate = (v: typeof x) =>
           g.rotary(v, side['positions']!, side['cos']!, side['sin']!, heads.size);

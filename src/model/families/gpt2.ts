@@ -69,7 +69,7 @@ export const gpt2: Family = {
         };
       },
       side: (batch) => ({ mask: maskSide(batch) }),
-      buildBlock(g, x, side, w) {
+      buildBlock({ g, side, w }, x) {
         const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_epsilon);
         const fused = transposed(g, norm(x, 'attentionNorm'), w, 'attention');
         const [queries, keys, values] = parts(g, fused, [hidden, hidden, hidden]);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { PackedBatch } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
 import type { GraphBuilder, Value } from '../../graph/index.ts';
-import type { Architecture, Family, Slots } from '../family.ts';
+import type { Architecture, BlockContext, Family, Slots } from '../family.ts';
 import {
   activate,
   activationField,
@@ -155,7 +155,7 @@ export class Llama implements Architecture {
     return { mask: maskSide(batch, window), ...rotarySides(batch, this.#rope(kind)) };
   }
 
-  buildBlock(g: GraphBuilder, x: Value, side: Inputs, w: Inputs): Value {
+  buildBlock({ g, side, w }: BlockContext, x: Value): Value {
     const attended = g.add(x, this.attend(g, this.norm(g, x, w, 'attentionNorm'), side, w));
     return g.add(attended, this.mlp(g, this.norm(g, attended, w, 'mlpNorm'), w));
   }

@@ -93,7 +93,7 @@ export const opt: Family = {
         };
       },
       side: (batch) => ({ mask: maskSide(batch) }),
-      buildBlock(g, x, side, w) {
+      buildBlock({ g, side, w }, x) {
         /** x + part(x), with the norm before the part or behind the sum. */
         const around = (from: Value, slot: string, part: (v: Value) => Value) => {
           const normed = (v: Value) => layerNorm(g, v, w, slot, epsilon);

@@ -1,7 +1,17 @@
 import { type PackedBatch, pack } from '../../../../src/data/index.ts';
 import type { Engine, Tensor } from '../../../../src/engine/index.ts';
 import { GraphBuilder, gradients, type Value } from '../../../../src/graph/index.ts';
-import { Decoder, type Model, type Saved, type Slots, weightsOf } from '../../../../src/model/index.ts';
+import { logits } from '../../../../src/model/head.ts';
+import {
+  Decoder,
+  headGradient,
+  type Model,
+  type Saved,
+  type Slots,
+  scoreGradient,
+  weightsOf,
+} from '../../../../src/model/index.ts';
+import { crossEntropy } from '../../../../src/training/objective.ts';
 import { describedDifference, relative } from './compare.ts';
 import { type Fixture, unpacked } from './fixture.ts';
 
@@ -29,6 +39,16 @@ export function tokensOf({ rows }: Fixture, batch: PackedBatch, count = Number.P
   });
 }
 
+/** The logits of some states, by their flat indices. */
+export function logitsAt(
+  decoder: Decoder,
+  x: Float32Array,
+  indices: readonly number[],
+): Promise<Float32Array> {
+  const targets = indices.map((from) => ({ from, token: 0, row: 0, branch: 0 }));
+  return decoder.head(x, targets, logits);
+}
+
 export async function measure(engine: Engine, model: Model, fixture: Fixture): Promise<Parity> {
   const { full } = fixture;
   const batch = batchOf(fixture);
@@ -41,13 +61,16 @@ export async function measure(engine: Engine, model: Model, fixture: Fixture): P
     saved.push(step.saved);
     x = step.y;
   }
-  const logits = relative(await decoder.logits(x, tokens), unpacked(full.logits));
+  const logits = relative(await logitsAt(decoder, x, tokens), unpacked(full.logits));
   const { head } = model.architecture.head;
-  const ofHead = new Float32Array(head!.shape.reduce((a, b) => a * b, 1));
-  const { loss, dx } = await decoder.loss(x, batch.targets, batch.targets.length, ofHead);
+  const ofHead = headGradient(head!.shape.reduce((a, b) => a * b, 1));
+  const count = batch.targets.length;
+  const weights = crossEntropy.weigh(batch.targets, count);
+  const { scores, dx } = await decoder.head(x, batch.targets, scoreGradient(weights, ofHead));
+  const loss = crossEntropy.loss(scores, count);
 
   const found = new Map(await headGradients(engine, model, x, batch));
-  found.set(head!.name, ofHead);
+  found.set(head!.name, ofHead.sum);
   let dy = dx;
   for (let position = decoder.depth - 1; position >= 0; position--) {
     const back = await decoder.backward(position, dy, saved[position]!, batch);

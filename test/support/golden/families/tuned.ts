@@ -2,6 +2,7 @@ import { type PackedBatch, Random } from '../../../../src/data/index.ts';
 import type { Engine } from '../../../../src/engine/index.ts';
 import {
   Decoder,
+  headGradient,
   type Model,
   type Overlay,
   type Place,
@@ -10,12 +11,13 @@ import {
 } from '../../../../src/model/index.ts';
 import { mergedTensors } from '../../../../src/plugin/index.ts';
 import { gradientStep } from '../../../../src/training/gradient-step.ts';
+import { crossEntropy } from '../../../../src/training/objective.ts';
 import { adamW } from '../../../../src/training/optimiser.ts';
 import { type AdapterKind, adapterOf } from '../../../../src/tuning/index.ts';
 import { type TrainedPart, trainedHead, trainedLayer } from '../../../../src/tuning/trained.ts';
 import { describedDifference, relative, rms } from './compare.ts';
 import { type Fixture, type Tuned, uniform, unpacked } from './fixture.ts';
-import { batchOf, memory, tokensOf } from './measure.ts';
+import { batchOf, logitsAt, memory, tokensOf } from './measure.ts';
 
 /** The largest differences from transformers, relative to the root mean square of what is compared. */
 export interface EmulatorParity extends TunedParity {
@@ -85,7 +87,7 @@ async function tuned(
   const positions = new Set(parts.keys() as Iterable<number>);
   const { slots } = [...parts.values()][0]!.training;
   if (kind.head) parts.set('head', trainedHead(model, kind.head, new Random(1)));
-  const head = kind.head && { head: new Float32Array(parts.get('head')!.tensors[0]!.values.length) };
+  const head = kind.head && { head: headGradient(parts.get('head')!.tensors[0]!.values.length) };
   const replaced = new Map([...parts].map(([place, { training }]) => [place, training]));
   const weights = withReplaced(weightsOf(model, { layers: source, memory }), replaced);
   const decoder = new Decoder(engine, architecture, weights);
@@ -96,6 +98,7 @@ async function tuned(
   for (; step < reference.losses.length; step++) {
     const recompute = step % 2 === 1;
     const { loss, gradients } = await gradientStep(decoder, [batch], positions, {
+      objective: crossEntropy,
       recompute,
       slots,
       ...head,
@@ -164,5 +167,5 @@ async function run(decoder: Decoder, batch: PackedBatch, tokens: readonly number
   let x = await decoder.embed(batch);
   for (let position = 0; position < decoder.depth; position++)
     x = (await decoder.forward(position, x, batch)).y;
-  return decoder.logits(x, tokens);
+  return logitsAt(decoder, x, tokens);
 }

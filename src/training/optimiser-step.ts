@@ -1,0 +1,65 @@
+import { badModel } from '../api/index.ts';
+import type { PackedBatch } from '../data/index.ts';
+import type { Decoder, Place, Weights } from '../model/index.ts';
+import { type GradientOptions, gradientStep } from './gradient-step.ts';
+import { type AdamWOptions, adamW, clipScale, globalNorm } from './optimiser.ts';
+import type { TrainedTensor, TrainingState } from './state.ts';
+
+/** What trains at one place of a decoder. */
+export interface Trainable {
+  readonly tensors: readonly TrainedTensor[];
+  /** What runs there because of them. */
+  readonly training: {
+    /** Whose gradients `gradients` takes. */
+    readonly slots: readonly string[];
+    /** dL/d(tensors), in their order, out of dL/d(weights). */
+    gradients(weights: Weights): Float32Array[];
+    /** Brings the weights up to the tensors. */
+    update(): void;
+  };
+}
+
+export interface OptimiserStep extends Omit<GradientOptions, 'slots'> {
+  readonly parts: ReadonlyMap<Place, Trainable>;
+  readonly learningRate: number;
+  readonly clipNorm: number;
+  readonly adam: AdamWOptions;
+}
+
+/**
+ * One step of the optimiser. The state changes only after all gradients are there, so that a stop leaves it whole.
+ * @returns the loss before it
+ * @throws OffsiteError BadModel where loss or gradient is not finite
+ */
+export async function optimiserStep(
+  decoder: Decoder,
+  batches: readonly PackedBatch[],
+  { record }: TrainingState,
+  { parts, learningRate, clipNorm, adam, ...options }: OptimiserStep,
+): Promise<number> {
+  const [first] = parts.values();
+  const positions = new Set([...parts.keys()].filter((place) => place !== 'head'));
+  const { slots } = first!.training;
+  const { loss, gradients: bySlot } = await gradientStep(decoder, batches, positions, { ...options, slots });
+  const gradients = new Map(
+    [...bySlot].map(([place, weights]) => [place, parts.get(place)!.training.gradients(weights)]),
+  );
+  const norm = globalNorm([...gradients.values()].flat());
+  if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+    throw badModel(
+      `step ${record.step + 1}: the ${Number.isFinite(loss) ? 'gradient' : 'loss'} is not finite; lower spec.training.learningRate`,
+    );
+  }
+  const scale = clipScale(norm, clipNorm);
+  for (const [place, { tensors, training }] of parts) {
+    tensors.forEach((tensor, i) => {
+      const gradient = gradients.get(place)![i]!;
+      adamW(tensor.values, gradient, tensor, record.step + 1, learningRate, scale, adam);
+    });
+    training.update();
+  }
+  record.step += 1;
+  record.tokens += batches.reduce((sum, batch) => sum + batch.tokens, 0);
+  record.losses.push(loss);
+  return loss;
+}
