@@ -11,13 +11,19 @@ const mostTokens = 2048;
  */
 export function packForModel(examples: readonly Example[], architecture: Architecture): PackedBatch[] {
   const capacity = capacityFor(examples);
-  const tokens = Math.min(mostTokens, callOperations / (2 * blockParameters(architecture)));
+  const tokens = Math.min(mostTokens, callOperations / (2 * largestBlock(architecture)));
   return pack(examples, { capacity, batch: Math.max(1, Math.floor(tokens / capacity)) });
 }
 
-function blockParameters(architecture: Architecture): number {
-  return Object.values(architecture.block(0)).reduce(
-    (sum, { shape }) => sum + shape.reduce((product, length) => product * length, 1),
-    0,
-  );
+/** The parameters of the block that has most. */
+function largestBlock(architecture: Architecture): number {
+  let largest = 0;
+  for (let layer = 0; layer < architecture.depth; layer++) {
+    const shapes = Object.values(architecture.block(layer)).map(({ shape }) => shape);
+    largest = Math.max(
+      largest,
+      shapes.reduce((sum, shape) => sum + shape.reduce((product, length) => product * length, 1), 0),
+    );
+  }
+  return largest;
 }

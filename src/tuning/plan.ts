@@ -1,5 +1,5 @@
 import type { PackShape } from '../data/index.ts';
-import type { Architecture } from '../model/index.ts';
+import type { Slots } from '../model/index.ts';
 
 /** How a step is computed: from spec and shapes alone, so that the same spec gives the same numbers anywhere. */
 export interface TrainingPlan {
@@ -9,8 +9,6 @@ export interface TrainingPlan {
 }
 
 export interface TrainingSize {
-  /** Positions of the emulator. */
-  depth: number;
   /** Tokens of the longest row. */
   longest: number;
   /** Of a micro-batch. */
@@ -25,18 +23,21 @@ const usualCapacity = 256;
 /** Tokens of one call: large enough for full speed, small enough that cancelling waits about a second. */
 const callTokens = 1024;
 
+/** @param blocks what each position of the emulator runs */
 export function planTraining(
-  architecture: Architecture,
-  { depth, longest, rows, memory }: TrainingSize,
+  blocks: readonly Slots[],
+  { longest, rows, memory }: TrainingSize,
 ): TrainingPlan {
   const capacity = Math.ceil(Math.max(longest, usualCapacity) / 16) * 16;
   const needed = Math.ceil((rows * longest) / capacity);
   const batch = Math.max(1, Math.min(rows, needed, Math.floor(callTokens / capacity)));
-  const widest = Object.values(architecture.block(0)).reduce(
-    (sum, { shape, transposed }) => sum + (shape.length === 2 ? (shape[transposed ? 1 : 0] as number) : 0),
-    0,
-  );
+  const width = blocks
+    .flatMap((slots) => Object.values(slots))
+    .reduce(
+      (sum, { shape, transposed }) => sum + (shape.length === 2 ? (shape[transposed ? 1 : 0] as number) : 0),
+      0,
+    );
   // A block keeps about the output of each of its matrix products, and attention weights of at most that size again.
-  const residuals = 2 * 4 * widest * batch * capacity * depth;
+  const residuals = 2 * 4 * width * batch * capacity;
   return { shape: { capacity, batch }, recompute: residuals > memory };
 }

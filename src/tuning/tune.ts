@@ -169,14 +169,14 @@ async function prepare(
     parts.set('head', trainedHead(model, adapter.head, randomAt(model.architecture.depth)));
   const madeFrom = { emulator: bundle.artifact.digest };
   const origin = { ...madeFrom, ...digests };
-  const plan = planTraining(model.architecture, {
-    depth: layers.source.length,
+  const weights = emulatorWeights(bundle, { memory: memory / 2 });
+  const blocks = Array.from({ length: weights.depth }, (_, position) => weights.slots(position));
+  const plan = planTraining(blocks, {
     longest: examples.reduce((most, example) => Math.max(most, tokenCount(example)), 1),
     rows: training.microBatchSize ?? training.batchSize,
     memory: memory / 2,
   });
   const hyperparameters = { adapter: spec.adapter, format, training, engine: spec.engine, plan };
-  const weights = emulatorWeights(bundle, { memory: memory / 2 });
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([place, part]) => [place, part[form]]));
     return new Decoder(engine, model.architecture, withReplaced(weights, forms));

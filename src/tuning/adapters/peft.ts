@@ -46,9 +46,11 @@ export const peftConfig = (
   options: LoraOptions,
 ): string =>
   peftConfigOf(options, {
-    modules: [...new Set(options.targetModules ?? linearModules(architecture))],
+    modules: [
+      ...new Set(options.targetModules ?? slotsOf(architecture, layers).filter(isLinear).map(moduleOf)),
+    ],
     layers,
-    transposed: Object.values(architecture.block(0)).some(({ transposed }) => transposed),
+    transposed: slotsOf(architecture, layers).some(({ transposed }) => transposed),
   });
 
 /** The same without the model at hand. */
@@ -73,7 +75,7 @@ export function peftConfigOf(
   return `${JSON.stringify(config, null, 2)}\n`;
 }
 
-const linearModules = (architecture: Architecture) =>
-  Object.values(architecture.block(0))
-    .filter(({ shape }) => shape.length === 2)
-    .map(moduleOf);
+const slotsOf = (architecture: Architecture, layers: readonly number[]): Slot[] =>
+  layers.flatMap((layer) => Object.values(architecture.block(layer)));
+
+const isLinear = ({ shape }: Slot) => shape.length === 2;
