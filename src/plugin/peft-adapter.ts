@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { Adapter as adapterSchema, badModel, listOf, type OffsiteTuneSpec } from '../api/index.ts';
 import { type Checkpoint, openCheckpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Architecture } from '../model/index.ts';
+import { linearModules } from '../tuning/index.ts';
 
 export const peftFiles = { weights: 'adapter_model.safetensors', config: 'adapter_config.json' } as const;
 
@@ -66,7 +67,11 @@ const settingsSchema = z.looseObject({
  * Opens what PEFT's save_pretrained has written.
  * @throws OffsiteError BadModel naming the setting of adapter_config.json that is not supported, or the file that is not there
  */
-export function openPeft(directory: string, architecture: Architecture): PeftAdapter {
+export function openPeft(
+  directory: string,
+  architecture: Architecture,
+  transferLayers: readonly number[],
+): PeftAdapter {
   const weights = join(directory, peftFiles.weights);
   if (!existsSync(weights))
     throw badModel(
@@ -79,7 +84,7 @@ export function openPeft(directory: string, architecture: Architecture): PeftAda
   const modules = new Set(
     [...checkpoint.tensors.keys()].flatMap((name) => /\.([^.]+)\.lora_[AB]\.weight$/.exec(name)?.[1] ?? []),
   );
-  const targetModules = linearModules(architecture).filter((name) => modules.has(name));
+  const targetModules = linearModules(architecture, transferLayers).filter((name) => modules.has(name));
   const parsed = adapterSchema.safeParse({
     ...settings,
     type: 'lora',
@@ -95,14 +100,6 @@ export function openPeft(directory: string, architecture: Architecture): PeftAda
       : `${join(directory, peftFiles.config)}: ${issue?.path.join('.')}: ${issue?.message}`,
   );
 }
-
-const linearModules = (architecture: Architecture) => [
-  ...new Set(
-    Object.values(architecture.block(0))
-      .filter(({ shape }) => shape.length === 2)
-      .map(({ name }) => name.split('.').at(-2) as string),
-  ),
-];
 
 function readSettings(file: string): { rank: number; alpha: number; dropout?: string; head: boolean } {
   const parsed = settingsSchema.safeParse(readJsonFile(file).value);

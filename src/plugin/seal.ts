@@ -27,7 +27,7 @@ export async function sealAdapter(source: string, bundle: Bundle, output: string
   checkFree(output);
   const { model, plan, artifact } = bundle;
   const { transferLayers } = plan;
-  const { type, checkpoint } = openPeft(source, model.architecture);
+  const { type, checkpoint } = openPeft(source, model.architecture, transferLayers);
   try {
     const { tensors } = checkedTensors(source, checkpoint, {
       type,

@@ -4,6 +4,7 @@ export {
   adapterOf,
   type Change,
   insertedBy,
+  linearModules,
   loraOptionsOf,
   peftConfigOf,
 } from './adapters/index.ts';

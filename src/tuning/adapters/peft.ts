@@ -46,9 +46,7 @@ export const peftConfig = (
   options: LoraOptions,
 ): string =>
   peftConfigOf(options, {
-    modules: [
-      ...new Set(options.targetModules ?? slotsOf(architecture, layers).filter(isLinear).map(moduleOf)),
-    ],
+    modules: [...new Set(options.targetModules ?? linearModules(architecture, layers))],
     layers,
     transposed: slotsOf(architecture, layers).some(({ transposed }) => transposed),
   });
@@ -74,6 +72,11 @@ export function peftConfigOf(
   };
   return `${JSON.stringify(config, null, 2)}\n`;
 }
+
+/** The linear maps of some layers, by the last part of their modules' names. */
+export const linearModules = (architecture: Architecture, layers: readonly number[]): string[] => [
+  ...new Set(slotsOf(architecture, layers).filter(isLinear).map(moduleOf)),
+];
 
 const slotsOf = (architecture: Architecture, layers: readonly number[]): Slot[] =>
   layers.flatMap((layer) => Object.values(architecture.block(layer)));
