@@ -18,7 +18,7 @@ import { readSimilarity, type SimilarityRecord, similarityFile } from './bundle.
 import { type ExactShare, exactShare } from './disclosure.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
 import { type Layout, layoutOf, tensorNames } from './plan/layout.ts';
-import { checkKept, makePlan, type PlanOptions } from './plan/plan.ts';
+import { checkKept } from './plan/plan.ts';
 import { type BuildInput, type CheckedInput, probeAll, probeKey } from './probe/stage.ts';
 import {
   joinShards,
@@ -31,6 +31,7 @@ import {
 import { checkComparable } from './similarity/comparable.ts';
 import { doubtsOf } from './similarity/doubts.ts';
 import { adjacentValues, type SimilarityOptions, similarityMatrix } from './similarity/similarity.ts';
+import { makePlan, type PlanOptions } from './strategies/make-plan.ts';
 
 export interface AssembleInput extends BuildInput {
   readonly similarity: SimilarityOptions;

@@ -7,7 +7,7 @@ import {
   type Model,
   type Overlay,
   openModel,
-  type Place,
+  type Site,
   type WeightSource,
   weightsOf,
 } from '../model/index.ts';
@@ -84,7 +84,7 @@ export function emulatorWeights(
   { model, layout }: Emulator,
   { memory, adapter }: EmulatorWeightOptions,
 ): WeightSource {
-  const overlays = new Map<Place, Overlay>();
+  const overlays = new Map<Site, Overlay>();
   if (adapter !== undefined) {
     overlays.set('head', adapter);
     layout.positions.forEach(({ trains }, position) => {

@@ -5,8 +5,8 @@ export { greedyScore, type HeadGradient, headGradient, score, scoreGradient } fr
 export { type Model, openModel } from './model.ts';
 export {
   type Overlay,
-  type Place,
   type Replacement,
+  type Site,
   type WeightOptions,
   type WeightSource,
   type Weights,

@@ -7,7 +7,7 @@ import type { Model } from './model.ts';
 export type Weights = Readonly<Record<string, Float32Array>>;
 
 /** A position of a decoder, or its head. */
-export type Place = number | 'head';
+export type Site = number | 'head';
 
 /** Which weights each position of a decoder runs. */
 export interface WeightSource {
@@ -41,8 +41,8 @@ export interface WeightOptions {
   layers?: readonly number[];
   /** Tensors that stand in the place of the model's wherever they are used. */
   overlay?: Overlay;
-  /** Tensors that do so at some places only: what was trained. */
-  overlays?: ReadonlyMap<Place, Overlay>;
+  /** Tensors that do so at some sites only: what was trained. */
+  overlays?: ReadonlyMap<Site, Overlay>;
   /** Bytes of decoded weights that may stay in memory; what does not fit is read again for each use. */
   memory: number;
 }
@@ -114,7 +114,7 @@ export function weightsOf(model: Model, { layers, overlay, overlays, memory }: W
   };
 }
 
-/** What stands at a place instead of the source's weights. */
+/** What stands at a site instead of the source's weights. */
 export interface Replacement {
   readonly weights: Weights;
   /** Modules beside the block's own weights; `weights` has theirs too. */
@@ -122,8 +122,8 @@ export interface Replacement {
   masks?(batch: PackedBatch): Readonly<Record<string, Tensor>>;
 }
 
-/** The source with other weights at some places: what is being trained. */
-export function withReplaced(source: WeightSource, replaced: ReadonlyMap<Place, Replacement>): WeightSource {
+/** The source with other weights at some sites: what is being trained. */
+export function withReplaced(source: WeightSource, replaced: ReadonlyMap<Site, Replacement>): WeightSource {
   return {
     ...source,
     slots: (position) => ({ ...source.slots(position), ...replaced.get(position)?.inserted }),

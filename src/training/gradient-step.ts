@@ -2,8 +2,8 @@ import type { PackedBatch } from '../data/index.ts';
 import {
   type Decoder,
   type HeadGradient,
-  type Place,
   type Saved,
+  type Site,
   scoreGradient,
   type Weights,
 } from '../model/index.ts';
@@ -12,8 +12,8 @@ import type { Objective } from './objective.ts';
 export interface StepGradients {
   /** The objective's, over the whole step. */
   loss: number;
-  /** dL/dw of each trained place, by slot. */
-  gradients: Map<Place, Weights>;
+  /** dL/dw of each trained site, by slot. */
+  gradients: Map<Site, Weights>;
 }
 
 export interface GradientOptions {
@@ -38,7 +38,7 @@ export async function gradientStep(
 ): Promise<StepGradients> {
   const tokens = batches.reduce((sum, { targets }) => sum + targets.length, 0);
   const lowest = Math.min(...trained);
-  const gradients = new Map<Place, Weights>();
+  const gradients = new Map<Site, Weights>();
   if (head !== undefined) gradients.set('head', { head: head.sum.fill(0) });
   let loss = 0;
   for (const batch of batches) {
@@ -77,7 +77,7 @@ export async function gradientStep(
   return { loss, gradients };
 }
 
-function accumulate(gradients: Map<Place, Weights>, position: number, more: Weights): void {
+function accumulate(gradients: Map<Site, Weights>, position: number, more: Weights): void {
   const sum = gradients.get(position);
   if (sum === undefined) {
     gradients.set(position, more);

@@ -1,11 +1,11 @@
 import { badModel } from '../api/index.ts';
 import type { PackedBatch } from '../data/index.ts';
-import type { Decoder, Place, Weights } from '../model/index.ts';
+import type { Decoder, Site, Weights } from '../model/index.ts';
 import { type GradientOptions, gradientStep } from './gradient-step.ts';
 import { type AdamWOptions, adamW, clipScale, globalNorm } from './optimiser.ts';
 import type { TrainedTensor, TrainingState } from './state.ts';
 
-/** What trains at one place of a decoder. */
+/** What trains at one site of a decoder. */
 export interface Trainable {
   readonly tensors: readonly TrainedTensor[];
   /** What runs there because of them. */
@@ -20,7 +20,7 @@ export interface Trainable {
 }
 
 export interface OptimiserStep extends Omit<GradientOptions, 'slots'> {
-  readonly parts: ReadonlyMap<Place, Trainable>;
+  readonly parts: ReadonlyMap<Site, Trainable>;
   readonly learningRate: number;
   readonly clipNorm: number;
   readonly adam: AdamWOptions;
@@ -38,11 +38,11 @@ export async function optimiserStep(
   { parts, learningRate, clipNorm, adam, ...options }: OptimiserStep,
 ): Promise<number> {
   const [first] = parts.values();
-  const positions = new Set([...parts.keys()].filter((place) => place !== 'head'));
+  const positions = new Set([...parts.keys()].filter((site) => site !== 'head'));
   const { slots } = first!.training;
   const { loss, gradients: bySlot } = await gradientStep(decoder, batches, positions, { ...options, slots });
   const gradients = new Map(
-    [...bySlot].map(([place, weights]) => [place, parts.get(place)!.training.gradients(weights)]),
+    [...bySlot].map(([site, weights]) => [site, parts.get(site)!.training.gradients(weights)]),
   );
   const norm = globalNorm([...gradients.values()].flat());
   if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
@@ -51,9 +51,9 @@ export async function optimiserStep(
     );
   }
   const scale = clipScale(norm, clipNorm);
-  for (const [place, { tensors, training }] of parts) {
+  for (const [site, { tensors, training }] of parts) {
     tensors.forEach((tensor, i) => {
-      const gradient = gradients.get(place)![i]!;
+      const gradient = gradients.get(site)![i]!;
       adamW(tensor.values, gradient, tensor, record.step + 1, learningRate, scale, adam);
     });
     training.update();

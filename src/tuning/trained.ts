@@ -3,7 +3,7 @@ import type { Model, Replacement, Slots, Weights } from '../model/index.ts';
 import type { Trainable, TrainedTensor } from '../training/index.ts';
 import { type AdapterKind, type Change, insertedBy, type Moment } from './adapters/index.ts';
 
-/** The weights that a place runs because of its tensors. */
+/** The weights that a site runs because of its tensors. */
 export type Form = Replacement & Trainable['training'];
 
 /** A transfer layer, or the head, that trains: its tensors under the optimiser. */

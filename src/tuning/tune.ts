@@ -22,7 +22,7 @@ import {
 import { type Bundle, emulatorWeights, openBundle, trainedPosition } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { loadTask, measure } from '../evaluation/index.ts';
-import { Decoder, type HeadGradient, headGradient, type Place, withReplaced } from '../model/index.ts';
+import { Decoder, type HeadGradient, headGradient, type Site, withReplaced } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import {
   clearOthers,
@@ -117,8 +117,8 @@ interface Run extends TrainedAdapter {
   decoder: Decoder;
   plan: TrainingPlan;
   order: DataOrder;
-  /** What is trained at each place. */
-  parts: Map<Place, TrainedPart>;
+  /** What is trained at each site. */
+  parts: Map<Site, TrainedPart>;
   /** Room for the gradient of a trained head. */
   headGradient?: HeadGradient;
   /** What the adapter depends on beside its hyperparameters; the digests of the rows are the data owner's and do not travel. */
@@ -160,9 +160,9 @@ async function prepare(
     evaluations: [],
     bestStep: 0,
   };
-  const randomAt = (place: number) => new Random(training.seed, startStream + place);
+  const randomAt = (layer: number) => new Random(training.seed, startStream + layer);
   const now = () => ({ seed: training.seed, step: record.step });
-  const parts = new Map<Place, TrainedPart>();
+  const parts = new Map<Site, TrainedPart>();
   for (const layer of layers.transferLayers)
     parts.set(trainedPosition(layout, layer), trainedLayer(model, layer, adapter, randomAt(layer), now));
   if (adapter.head !== undefined)
@@ -178,7 +178,7 @@ async function prepare(
   });
   const hyperparameters = { adapter: spec.adapter, format, training, engine: spec.engine, plan };
   const decoderOf = (form: 'training' | 'evaluated') => {
-    const forms = new Map([...parts].map(([place, part]) => [place, part[form]]));
+    const forms = new Map([...parts].map(([site, part]) => [site, part[form]]));
     return new Decoder(engine, model.architecture, withReplaced(weights, forms));
   };
   const decoder = decoderOf('evaluated');

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AssembleInput, assemble, openBundle, runProbe } from '../../src/emulator/index.ts';
-import { makePlan } from '../../src/emulator/plan/plan.ts';
 import type { Pooling } from '../../src/emulator/probe/pooling.ts';
 import { probe } from '../../src/emulator/probe/probe.ts';
 import { adjacentValues, type States, similarityMatrix } from '../../src/emulator/similarity/similarity.ts';
+import { makePlan } from '../../src/emulator/strategies/make-plan.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { packForModel } from '../../src/evaluation/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';

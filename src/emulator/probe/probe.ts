@@ -1,9 +1,9 @@
 import type { PackedBatch } from '../../data/index.ts';
 import { streamBlocks } from '../../evaluation/index.ts';
 import type { Decoder } from '../../model/index.ts';
-import { type Emit, progressOf } from '../../progress/index.ts';
+import { type Emit, progressOf, type Shard } from '../../progress/index.ts';
 import { type PoolingOptions, poolRows } from './pooling.ts';
-import type { PooledRows, Shard } from './states.ts';
+import type { PooledRows } from './states.ts';
 
 export interface ProbeOptions extends PoolingOptions {
   /** Bytes that the batches in flight may take. */

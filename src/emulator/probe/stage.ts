@@ -4,7 +4,7 @@ import { dataDigest, type Example, readRows, tokenize } from '../../data/index.t
 import type { Engine } from '../../engine/index.ts';
 import { holdingLatest, packForModel } from '../../evaluation/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../model/index.ts';
-import type { Emit } from '../../progress/index.ts';
+import type { Emit, Shard } from '../../progress/index.ts';
 import { checkKept } from '../plan/plan.ts';
 import { checkComparable } from '../similarity/comparable.ts';
 import type { SimilarityOptions } from '../similarity/similarity.ts';
@@ -19,7 +19,6 @@ import {
   pushShard,
   pushStates,
   readStates,
-  type Shard,
   statesDirectory,
   writeShard,
 } from './states.ts';

@@ -13,6 +13,7 @@ import {
   writeSharedArtifact,
 } from '../../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../../checkpoint/index.ts';
+import type { Shard } from '../../progress/index.ts';
 import type { States } from '../similarity/similarity.ts';
 import type { PoolingOptions } from './pooling.ts';
 
@@ -32,11 +33,6 @@ export interface PooledRows {
   readonly rows: readonly number[];
   readonly width: number;
   readonly layers: readonly Float32Array[];
-}
-
-export interface Shard {
-  readonly index: number;
-  readonly count: number;
 }
 
 /** @param work the directory that all pooled states share: each has the digest of its key for a name */

@@ -1,5 +1,5 @@
 import { badSpec } from '../../api/index.ts';
-import type { Metric } from './similarity.ts';
+import type { Likeness } from './similarity.ts';
 
 export interface Compared {
   readonly samples: number;
@@ -11,7 +11,7 @@ export interface Compared {
  * @param memory bytes that the comparison may take
  * @throws OffsiteError BadSpec where so many samples cannot be compared in it
  */
-export function checkComparable(compared: Compared, metric: Metric, memory: number): void {
+export function checkComparable(compared: Compared, metric: Likeness, memory: number): void {
   const needed = bytesOf(compared, metric);
   if (needed <= memory) return;
   const { samples, layers } = compared;
@@ -24,7 +24,7 @@ export function checkComparable(compared: Compared, metric: Metric, memory: numb
 }
 
 /** Every layer's pooled states, what is compared of each (`similarity.ts`), and room for one layer's matrices. */
-function bytesOf({ samples: n, layers, width }: Compared, metric: Metric): number {
+function bytesOf({ samples: n, layers, width }: Compared, metric: Likeness): number {
   const states = 4 * layers * n * width;
   if (metric === 'cosine' || metric === 'angular') return states + 8 * layers * n * width;
   const triangle = (n * (n + 1)) / 2;

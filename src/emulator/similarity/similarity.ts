@@ -7,10 +7,11 @@ export interface States {
   readonly values: Float32Array | Float64Array;
 }
 
-export type Metric = 'linearCKA' | 'rbfCKA' | 'cosine' | 'angular';
+/** How alike two layers are is told by one of these. */
+export type Likeness = 'linearCKA' | 'rbfCKA' | 'cosine' | 'angular';
 
 export interface SimilarityOptions {
-  readonly metric: Metric;
+  readonly metric: Likeness;
   /** RBF CKA only: the kernel's bandwidth as a multiple of the median distance (1). */
   readonly threshold?: number;
 }
@@ -71,7 +72,7 @@ function describe(layer: States, { metric, threshold = 1 }: SimilarityOptions): 
   return unitRows(layer);
 }
 
-function comparison(samples: number, metric: Metric) {
+function comparison(samples: number, metric: Likeness) {
   if (metric === 'linearCKA' || metric === 'rbfCKA') return clampedDot;
   return (x: Float64Array, y: Float64Array): number => {
     const width = x.length / samples;

@@ -19,9 +19,10 @@ export interface EventMessage {
   event: StageEvent;
 }
 
+/** A share of a stage's work, counted from 0. */
 export interface Shard {
-  index: number;
-  count: number;
+  readonly index: number;
+  readonly count: number;
 }
 
 /** A word or a few, printed as they are by whoever watches. */

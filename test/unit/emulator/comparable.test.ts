@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { checkComparable } from '../../../src/emulator/similarity/comparable.ts';
-import type { Metric } from '../../../src/emulator/similarity/similarity.ts';
+import type { Likeness } from '../../../src/emulator/similarity/similarity.ts';
 
 const smollm2 = { layers: 30, width: 576 };
-const problem = (samples: number, metric: Metric, memory: number): string => {
+const problem = (samples: number, metric: Likeness, memory: number): string => {
   try {
     checkComparable({ samples, ...smollm2 }, metric, memory);
     return '';

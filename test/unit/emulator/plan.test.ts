@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { makePlan, type PlanOptions, trainsAt } from '../../../src/emulator/plan/plan.ts';
+import { trainsAt } from '../../../src/emulator/plan/plan.ts';
 import { shareLayers } from '../../../src/emulator/plan/share.ts';
 import { transferLayers } from '../../../src/emulator/plan/transfer.ts';
-import { clusterLayers } from '../../../src/emulator/strategies/cluster.ts';
-import { keepMiddles, keepUniform } from '../../../src/emulator/strategies/remove.ts';
+import { clusterLayers, keepMiddles } from '../../../src/emulator/strategies/crash.ts';
+import { makePlan, type PlanOptions } from '../../../src/emulator/strategies/make-plan.ts';
+import { keepUniform } from '../../../src/emulator/strategies/uniform.ts';
 
 /** CRaSh's clustering (arXiv 2310.15477) to the letter: one cluster a layer, then merge the most similar neighbours until `count` are left. */
 function mergeClusters(adjacent: number[], count: number): number[][] {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import {
   adjacentValues,
-  type Metric,
+  type Likeness,
   type States,
   similarityMatrix,
 } from '../../../src/emulator/similarity/similarity.ts';
@@ -89,7 +89,7 @@ test('adjacent values are the diagonal beside the main one', () => {
   expect(adjacentValues(matrix)).toEqual([0.1, 0.3]);
 });
 
-test.each<Metric>(['linearCKA', 'rbfCKA', 'cosine', 'angular'])(
+test.each<Likeness>(['linearCKA', 'rbfCKA', 'cosine', 'angular'])(
   '%s: states without spread give numbers',
   (metric) => {
     const still = { samples: 3, width: 2, values: new Float64Array(6) };

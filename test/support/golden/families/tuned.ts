@@ -5,7 +5,7 @@ import {
   headGradient,
   type Model,
   type Overlay,
-  type Place,
+  type Site,
   weightsOf,
   withReplaced,
 } from '../../../../src/model/index.ts';
@@ -78,7 +78,7 @@ async function tuned(
   const batch = batchOf(fixture);
   let step = 0;
   const now = () => ({ seed, step });
-  const parts = new Map<Place, TrainedPart>(
+  const parts = new Map<Site, TrainedPart>(
     transferLayers.map((layer) => [
       source.findIndex((from, at) => from === layer && at === layer),
       started(trainedLayer(model, layer, kind, new Random(1), now), architecture.hidden),
@@ -134,7 +134,7 @@ async function tuned(
 }
 
 /** What the parts come to, by the names of the plugged-in model. */
-function overlayOf({ architecture }: Model, parts: ReadonlyMap<Place, TrainedPart>): Overlay {
+function overlayOf({ architecture }: Model, parts: ReadonlyMap<Site, TrainedPart>): Overlay {
   const plugged = new Map<string, Float32Array>();
   for (const [place, { evaluated }] of parts) {
     evaluated.update();

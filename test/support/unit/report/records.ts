@@ -10,7 +10,7 @@ import {
   type TaskResult,
 } from '../../../../src/api/index.ts';
 import type { SimilarityRecord } from '../../../../src/emulator/index.ts';
-import { makePlan } from '../../../../src/emulator/plan/plan.ts';
+import { makePlan } from '../../../../src/emulator/strategies/make-plan.ts';
 import { type AnalysisRecord, summaryOf } from '../../../../src/plugin/index.ts';
 import type { BuildEntry, PlugInEntry, ReportRecord, TuneEntry } from '../../../../src/report/record.ts';
 

@@ -1,3 +1,11 @@
+import type { Strategy } from '../plan/plan.ts';
+
+/** CRaSh (arXiv 2310.15477): layers that are alike are clustered, and the middle one of each stays. */
+export const crash: Strategy = (adjacent, count) => {
+  const clusters = clusterLayers(adjacent, count);
+  return { clusters, kept: keepMiddles(clusters) };
+};
+
 /**
  * `count` clusters of neighbouring layers, from the L-1 adjacent similarities (entry j: layers j and j+1).
  * Merging again and again the neighbouring pair whose touching layers are most similar (ties to the lowest index) never
@@ -15,4 +23,9 @@ export function clusterLayers(adjacent: readonly number[], count: number): numbe
     if (boundaries.has(layer)) clusters.push([]);
   }
   return clusters;
+}
+
+/** Of each cluster the layer at index floor(length / 2) stays. */
+export function keepMiddles(clusters: readonly (readonly number[])[]): number[] {
+  return clusters.map((cluster) => cluster[Math.floor(cluster.length / 2)]!);
 }

@@ -1,0 +1,28 @@
+import { checkKept, type Plan, type Strategy } from '../plan/plan.ts';
+import { type Sharing, shareLayers } from '../plan/share.ts';
+import { type TransferChoice, transferLayers } from '../plan/transfer.ts';
+import { crash } from './crash.ts';
+import { uniform } from './uniform.ts';
+
+const strategies = { crash, uniform } satisfies Record<string, Strategy>;
+
+export interface PlanOptions {
+  readonly strategy: keyof typeof strategies;
+  /** How many layers are kept (K). */
+  readonly layers: number;
+  readonly sharing: Sharing;
+  readonly transferLayers: TransferChoice;
+}
+
+/** The plan from the L-1 adjacent similarities. BadSpec where the model has too few layers for what is asked. */
+export function makePlan(adjacent: readonly number[], options: PlanOptions): Plan {
+  const depth = adjacent.length + 1;
+  checkKept(options.layers, depth);
+  const { clusters, kept } = strategies[options.strategy](adjacent, options.layers);
+  return {
+    clusters,
+    kept,
+    transferLayers: transferLayers(kept, options.transferLayers),
+    source: shareLayers(clusters, kept, options.sharing),
+  };
+}
