@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import type { CustomResourceDefinition } from '../../src/api/index.ts';
+import { type CustomResourceDefinition, kinds } from '../../src/api/index.ts';
 import { dashboard } from './dashboard.ts';
 import { withValuesTable } from './readme.ts';
 import { valuesSchema } from './schema.ts';
@@ -20,11 +20,28 @@ export function chartFiles(
       `${chart}/templates/crds/${crd.spec.names.plural}.yaml`,
       crdTemplate(crd),
     ]),
+    [`${chart}/files/kinds.json`, `${JSON.stringify(kindsForRights(), undefined, 2)}\n`],
     [`${chart}/files/dashboard.json`, `${JSON.stringify(dashboard(), undefined, 2)}\n`],
     [`${chart}/values.schema.json`, `${JSON.stringify(schema, undefined, 2)}\n`],
     [`${chart}/values.yaml`, valuesFile(schema, defaults)],
     [`${chart}/README.md`, withValuesTable(readme, schema, defaults)],
   ];
+}
+
+/** Whom the chart's roles let do what with which kinds. */
+function kindsForRights() {
+  const all = Object.values(kinds);
+  const resources = all.map(({ names }) => names.plural);
+  const madeBy = (whose: 'modelOwner' | 'dataOwner') =>
+    all.filter(({ party }) => party === whose).map(({ names }) => names.plural);
+  return {
+    kinds: all.map(({ kind }) => kind),
+    resources,
+    statuses: resources.map((resource) => `${resource}/status`),
+    finalizers: resources.map((resource) => `${resource}/finalizers`),
+    modelOwner: madeBy('modelOwner'),
+    dataOwner: madeBy('dataOwner'),
+  };
 }
 
 /** The definition as `crds/` has it, in a condition, with the release's labels and annotations; else nothing is a template. */

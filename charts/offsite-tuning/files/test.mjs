@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 
 const account = '/var/run/secrets/kubernetes.io/serviceaccount';
-const kinds = ['EmulatorBuild', 'OffsiteTune', 'PlugIn'];
+const kinds = process.env.KINDS.split(',');
 
 const checks = {
   async 'the three kinds are served'() {

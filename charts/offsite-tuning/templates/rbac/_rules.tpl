@@ -1,15 +1,16 @@
 {{- /* What the operator does in the namespaces that it watches; each line is used. */ -}}
 {{- define "offsite.operatorRules" -}}
+{{- $kinds := .Files.Get "files/kinds.json" | fromJson }}
 # It reads the resources and never changes what users wrote.
 - apiGroups: [offsite-tuning.dev]
-  resources: [emulatorbuilds, offsitetunes, plugins]
+  resources: {{ toJson $kinds.resources }}
   verbs: [list, watch]
 - apiGroups: [offsite-tuning.dev]
-  resources: [emulatorbuilds/status, offsitetunes/status, plugins/status]
+  resources: {{ toJson $kinds.statuses }}
   verbs: [patch]
 # Jobs and Secrets of a run are owned by its resource, also where owners are enforced.
 - apiGroups: [offsite-tuning.dev]
-  resources: [emulatorbuilds/finalizers, offsitetunes/finalizers, plugins/finalizers]
+  resources: {{ toJson $kinds.finalizers }}
   verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]
