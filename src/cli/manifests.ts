@@ -1,7 +1,15 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Document, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml';
-import { allKinds, badSpec, OffsiteError, parseResource, type Resource, referencesOf } from '../api/index.ts';
+import {
+  allKinds,
+  badSpec,
+  kindsInWords,
+  OffsiteError,
+  parseResource,
+  type Resource,
+  referencesOf,
+} from '../api/index.ts';
 
 /** A resource and the directory of the file it came from, against which its relative `file:` URIs are read. */
 export interface LoadedResource {
@@ -49,9 +57,7 @@ export function loadManifests(paths: readonly string[]): LoadedResource[] {
   problems.push(...duplicates(loaded), ...sharedOutputs(loaded));
   if (problems.length > 0) throw badSpec(problems);
   if (loaded.length === 0) {
-    throw badSpec(
-      `no resource in ${paths.join(', ')}: it takes EmulatorBuild, OffsiteTune or PlugIn manifests`,
-    );
+    throw badSpec(`no resource in ${paths.join(', ')}: it takes ${kindsInWords()} manifests`);
   }
   return loaded;
 }

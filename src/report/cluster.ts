@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { badSpec, group, kinds, referencesOf } from '../api/index.ts';
+import { badSpec, group, kinds, kindsInWords, referencesOf } from '../api/index.ts';
 import { Mirror, type Mounts } from '../artifact/index.ts';
 import { type FoundResource, gather } from './gather.ts';
 import type { ReportRecord } from './record.ts';
@@ -31,7 +31,7 @@ export async function gatherCluster({ name, claims, ...options }: ClusterOptions
   const chosen = related(all, name);
   if (chosen.length === 0) {
     throw badSpec(
-      `there is no EmulatorBuild, OffsiteTune or PlugIn "${name}" in namespace ${namespace}; \`kubectl get offsite -n ${namespace}\` lists them`,
+      `there is no ${kindsInWords()} "${name}" in namespace ${namespace}; \`kubectl get offsite -n ${namespace}\` lists them`,
     );
   }
   const scratch = mkdtempSync(join(tmpdir(), 'offsite-report-'));

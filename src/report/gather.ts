@@ -43,7 +43,8 @@ export function gather(name: string, found: readonly FoundResource[]): ReportRec
   for (const { value, where, ...place } of found) {
     try {
       const resource = parseResource(value, where);
-      entries.push(entryOf(resource, statusOf(resource, value, where), place));
+      const entry = entryOf(resource, statusOf(resource, value, where), place);
+      if (entry !== undefined) entries.push(entry);
     } catch (error) {
       unreadable.push(...(error as Error).message.split('\n'));
     }
@@ -72,7 +73,8 @@ function statusOf({ kind, metadata }: Resource, value: unknown, where: string): 
 
 type Place = Pick<FoundResource, 'mounts' | 'unreachable'>;
 
-function entryOf(resource: Resource, status: Status, place: Place): AnyEntry {
+/** Undefined for a kind that has no section in the report. */
+function entryOf(resource: Resource, status: Status, place: Place): AnyEntry | undefined {
   const beside = <T>(read: (directory: string) => T | undefined, missing: string) =>
     readAt(resource.spec.output.uri, place, () => read(outputOf(resource, place)), missing);
   const fromWork = <T>(read: (directory: string) => T | undefined, missing: string) => {
@@ -99,7 +101,7 @@ function entryOf(resource: Resource, status: Status, place: Place): AnyEntry {
       );
       return { resource, status, manifest, history };
     }
-    default: {
+    case 'PlugIn': {
       const analysis: Found<AnalysisRecord> =
         resource.spec.analysis === undefined
           ? { absent: 'none was asked for' }
@@ -109,6 +111,8 @@ function entryOf(resource: Resource, status: Status, place: Place): AnyEntry {
             );
       return { resource, status, manifest, analysis };
     }
+    default:
+      return undefined;
   }
 }
 

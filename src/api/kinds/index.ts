@@ -38,6 +38,12 @@ export const isKind = (kind: string): kind is Kind => Object.hasOwn(kinds, kind)
 
 export const allKinds = (): Kind[] => Object.keys(kinds) as Kind[];
 
+/** `EmulatorBuild, OffsiteTune or PlugIn`. */
+export const kindsInWords = (): string =>
+  allKinds()
+    .join(', ')
+    .replace(/, (?=\w+$)/, ' or ');
+
 /** Of all kinds. */
 export const stageNames = (): StageName[] => allKinds().flatMap(stagesOf);
 
