@@ -1,5 +1,5 @@
 export { packForModel } from './batches.ts';
-export type { Cell, MetricName, RowScore } from './cells.ts';
+export type { Cell, MetricName } from './cells.ts';
 export { likelihoodsOf, type Measurement, measure, measurementOf } from './measure.ts';
 export type { RowLikelihood } from './score.ts';
 export { pairedBootstrap } from './statistics.ts';

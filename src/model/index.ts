@@ -1,13 +1,12 @@
-export { type Companion, companionsOf, copyCompanion, isCompanion } from './companions.ts';
-export { type BlockGradients, Decoder, type Saved } from './decoder.ts';
-export type { Architecture, Embedder, Family, Slot, Slots } from './family.ts';
+export { copyCompanion, isCompanion } from './companions.ts';
+export { Decoder, type Saved } from './decoder.ts';
+export type { Architecture, Slot, Slots } from './family.ts';
 export { greedyScore, type HeadGradient, headGradient, score, scoreGradient } from './head.ts';
 export { type Model, openModel } from './model.ts';
 export {
   type Overlay,
   type Replacement,
   type Site,
-  type WeightOptions,
   type WeightSource,
   type Weights,
   weightsOf,

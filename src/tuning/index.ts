@@ -9,5 +9,4 @@ export {
   peftConfigOf,
 } from './adapters/index.ts';
 export { historyOf, type LossHistory, readHistory } from './history.ts';
-export type { TuneResult } from './result.ts';
-export { type TuneOptions, tune } from './tune.ts';
+export { tune } from './tune.ts';

@@ -8,7 +8,7 @@ import { Engine } from '../../src/engine/index.ts';
 import { packForModel } from '../../src/evaluation/index.ts';
 import { type Model, openModel } from '../../src/model/index.ts';
 import { type AnalysisRecord, analyse, KeptWork } from '../../src/plugin/analysis/index.ts';
-import { mergedTensors } from '../../src/plugin/index.ts';
+import { mergedTensors } from '../../src/plugin/merge.ts';
 import type { StageEvent } from '../../src/progress/index.ts';
 import { type Fixture, fixtureOf, uniform, writeCheckpoint } from '../support/golden/families/fixture.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';

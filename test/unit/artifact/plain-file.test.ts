@@ -17,7 +17,8 @@ import { push } from '../../../src/artifact/mirror/push.ts';
 import { StoreCopy } from '../../../src/artifact/mirror/store-copy.ts';
 import { copyModelFile, NotPlain, openPlain, openPlainHandle } from '../../../src/artifact/plain-file.ts';
 import type { WritableStore } from '../../../src/artifact/stores/store.ts';
-import { companionsOf, copyCompanion } from '../../../src/model/index.ts';
+import { companionsOf } from '../../../src/model/companions.ts';
+import { copyCompanion } from '../../../src/model/index.ts';
 
 let directory: string;
 beforeEach(() => {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { pairedBootstrap, type RowScore } from '../../../src/evaluation/index.ts';
+import type { RowScore } from '../../../src/evaluation/cells.ts';
+import { pairedBootstrap } from '../../../src/evaluation/index.ts';
 
 const rows = (values: readonly number[], weight = 1): RowScore[] =>
   values.map((value, row) => ({ row, value, weight }));

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { checkGates, exactOf, valuesOf } from '../../../src/plugin/index.ts';
+import { checkGates } from '../../../src/plugin/gates.ts';
+import { exactOf, valuesOf } from '../../../src/plugin/measured.ts';
 
 describe('checkGates', () => {
   const cells = (full: number, emulator: number, tuned: number, plugIn: number) => ({

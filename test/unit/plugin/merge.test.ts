@@ -12,8 +12,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type DType, encodeFloats, openCheckpoint } from '../../../src/checkpoint/index.ts';
-import { companionsOf, type Model } from '../../../src/model/index.ts';
-import { mergedTensors, savePluggedIn } from '../../../src/plugin/index.ts';
+import { companionsOf } from '../../../src/model/companions.ts';
+import type { Model } from '../../../src/model/index.ts';
+import { mergedTensors, savePluggedIn } from '../../../src/plugin/merge.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'offsite-merge-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

@@ -9,7 +9,7 @@ import {
   weightsOf,
   withReplaced,
 } from '../../../../src/model/index.ts';
-import { mergedTensors } from '../../../../src/plugin/index.ts';
+import { mergedTensors } from '../../../../src/plugin/merge.ts';
 import { gradientStep } from '../../../../src/training/gradient-step.ts';
 import { crossEntropy } from '../../../../src/training/objective.ts';
 import { adamW } from '../../../../src/training/optimiser.ts';
