@@ -1,5 +1,6 @@
 /** The state machine that the three kinds share: pure, from what was observed to what is to be done. */
-import { isTrue, type Problem, type Resource } from '../../../src/api/index.ts';
+import { artifactsOf, isTrue, type Problem, type Resource } from '../../../src/api/index.ts';
+import type { KubeObject } from '../../runtime/index.ts';
 import { installedTemplates, type JobSettings } from '../build/job.ts';
 import { addressesOf } from '../identity.ts';
 import type { Json } from '../json.ts';
@@ -96,7 +97,7 @@ function complete<R extends Resource>(context: Context<R>): Verdict | undefined 
               type: 'Outdated' as const,
               reason: 'DependencyChanged',
               message:
-                `spec.${changed[0]}.ref: is ${changed[1].digest} now; this was made from ` +
+                `${fieldOf(observed.object, changed[0])}.ref: is ${changed[1].digest} now; this was made from ` +
                 `${status.inputs?.[changed[0]]?.digest}: to make it again, delete it in the foreground ` +
                 `(kubectl delete ${rules.kind.toLowerCase()} ${name} --namespace ${namespace} ` +
                 '--cascade=foreground), so that nothing of it is left, and create it again',
@@ -107,6 +108,10 @@ function complete<R extends Resource>(context: Context<R>): Verdict | undefined 
     ...cleanUp(context),
   };
 }
+
+/** The field that names the artifact that is read in this role. */
+const fieldOf = ({ kind, spec }: KubeObject, role: string): string =>
+  artifactsOf({ kind, spec }).find((input) => input.role === role)?.field ?? 'spec';
 
 /** A failure is final for the spec that failed. */
 function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
