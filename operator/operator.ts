@@ -1,5 +1,7 @@
 /** The operator: caches that feed three queues, from which each key is observed, decided on and executed. */
+
 import { allKinds, isKind, type Kind, printable, stagesOf } from '../src/api/index.ts';
+import type { RunAddress } from '../src/progress/index.ts';
 import { NatsConnection } from './connection.ts';
 import {
   byOwner,
@@ -27,7 +29,6 @@ import {
 } from './jobs/index.ts';
 import { rulesFor } from './kinds.ts';
 import { OperatorMetrics } from './metrics.ts';
-import type { Run } from './progress/index.ts';
 import { type Route, routesOfResource, routesOfRun, routesToAll } from './routes.ts';
 import {
   type ApiClient,
@@ -254,7 +255,7 @@ export class Operator {
   }
 
   /** The resource that a run is of; undefined where none of its uid is there. */
-  #find({ kind, namespace, name, uid }: Run): KubeObject | undefined {
+  #find({ kind, namespace, name, uid }: RunAddress): KubeObject | undefined {
     if (!isKind(kind)) return undefined;
     const object = this.#caches.resources[kind].get(namespace, name);
     return object?.metadata.uid === uid ? object : undefined;

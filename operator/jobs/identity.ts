@@ -2,7 +2,7 @@
 import { fingerprint, hashOfSpec, type Kind } from '../../src/api/index.ts';
 import type { KubeObject } from '../runtime/index.ts';
 import type { Json } from './json.ts';
-import type { Input, Inputs } from './stages.ts';
+import type { Inputs, ReadArtifact } from './stages.ts';
 
 const hashLength = 10;
 
@@ -19,7 +19,7 @@ export function runHashOf({ kind, spec }: KubeObject): string {
 export const inputsHashOf = (inputs: Inputs): string => fingerprint(addressesOf(inputs)).slice(0, 16);
 
 /** The inputs as the status and the worker see them: address and digest. */
-export function addressesOf(inputs: Inputs): Record<string, Input> {
+export function addressesOf(inputs: Inputs): Record<string, ReadArtifact> {
   return Object.fromEntries(Object.entries(inputs).map(([name, { uri, digest }]) => [name, { uri, digest }]));
 }
 

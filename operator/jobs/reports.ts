@@ -1,6 +1,6 @@
 /** What pods report over NATS, as far as the operator acts on it; `operator/progress` brings it. */
 import type { Progress } from '../../src/api/index.ts';
-import type { StoreState } from '../../src/progress/index.ts';
+import type { RunAddress, StoreState } from '../../src/progress/index.ts';
 
 export interface Warning {
   readonly reason: string;
@@ -23,14 +23,7 @@ export interface Reports {
   warningsOf(uid: string): readonly Warning[];
   /** The resource is gone. */
   forget(uid: string): void;
-  onReport(
-    listener: (about: {
-      readonly namespace: string;
-      readonly kind: string;
-      readonly name: string;
-      readonly uid: string;
-    }) => void,
-  ): void;
+  onReport(listener: (about: RunAddress) => void): void;
 }
 
 /** Credentials by which the pods of one run may publish that run's subjects and nothing else. */
@@ -38,10 +31,5 @@ export interface Credentials {
   /** @returns the text of a .creds file */
   /** PEM certificates by which the run's pods know NATS; absent where they know it already. */
   readonly authority?: string | undefined;
-  issue(run: {
-    readonly namespace: string;
-    readonly kind: string;
-    readonly name: string;
-    readonly uid: string;
-  }): string | Promise<string>;
+  issue(run: RunAddress): string | Promise<string>;
 }

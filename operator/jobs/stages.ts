@@ -1,9 +1,9 @@
 /** What a stage of a resource touches: its places by size, and what that asks of a node. */
 import {
   declaredStage,
+  type Input,
   type Kind,
   kinds,
-  type Input as Named,
   type Resource,
   readsOf,
   type StageName,
@@ -14,7 +14,7 @@ import { claimOf } from './addresses.ts';
 export type { StageName };
 
 /** An artifact that another resource made, as a stage is to read it. */
-export interface Input {
+export interface ReadArtifact {
   readonly uri: string;
   readonly digest: string;
 }
@@ -22,7 +22,7 @@ export interface Input {
 /** The artifacts that a resource's references lead to, by role. */
 export type Inputs = Readonly<Record<string, ResolvedInput>>;
 
-export interface ResolvedInput extends Input {
+export interface ResolvedInput extends ReadArtifact {
   /** The Secret that opens the address. */
   readonly secret?: string | undefined;
   readonly sizeBytes?: number | undefined;
@@ -120,7 +120,7 @@ function workOf(
   };
 }
 
-function readPlaces({ role, is, uri, secret }: Named, inputs: Inputs, modelBytes: number): Place[] {
+function readPlaces({ role, is, uri, secret }: Input, inputs: Inputs, modelBytes: number): Place[] {
   if (is !== 'artifact')
     return uri === undefined ? [] : [{ uri, secret, bytes: is === 'model' ? modelBytes : usual.data }];
   const input = inputs[role];

@@ -1,14 +1,6 @@
 /** Credentials for NATS: made once for an installation, and for each run a user that can publish that run's events only. */
-import { type StageEvent, subjectOf } from '../../src/progress/index.ts';
+import { type RunAddress, type StageEvent, subjectOf } from '../../src/progress/index.ts';
 import { type AuthFiles, generateAuth, runLimits, userCredentials } from './keys.ts';
-
-/** A run, as its subjects name it. */
-export interface Run {
-  readonly namespace: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly uid: string;
-}
 
 /** The one Secret that the keys are kept in. */
 export interface AuthSecretStore {
@@ -83,7 +75,7 @@ export class RunCredentials {
    * @returns the text of a .creds file
    * @throws Error before `ensure`; BadSpec where a part of the run's name is no NATS token
    */
-  async issue(run: Run): Promise<string> {
+  async issue(run: RunAddress): Promise<string> {
     const permissions = {
       // Not what else may stand under its name: the stream keeps the last of each subject.
       pub: { allow: eventTypes.map((event) => subjectOf({ ...run, event })) },

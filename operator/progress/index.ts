@@ -1,2 +1,2 @@
-export { type AuthSecretStore, type Run, RunCredentials, type RunCredentialsOptions } from './credentials.ts';
+export { type AuthSecretStore, RunCredentials, type RunCredentialsOptions } from './credentials.ts';
 export { Reports, type ReportsOptions, type Warning } from './reports.ts';

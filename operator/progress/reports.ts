@@ -1,7 +1,12 @@
 /** What pods tell over NATS, remembered by resource until it is forgotten. */
 import { isStageOf, type Progress } from '../../src/api/index.ts';
-import { consumeEvents, type Delivered, type StageEvent, type StoreState } from '../../src/progress/index.ts';
-import type { Run } from './credentials.ts';
+import {
+  consumeEvents,
+  type Delivered,
+  type RunAddress,
+  type StageEvent,
+  type StoreState,
+} from '../../src/progress/index.ts';
 import { durable } from './keys.ts';
 import { Results } from './results.ts';
 
@@ -64,7 +69,7 @@ export class Reports {
   readonly #options: ReportsOptions;
   readonly #known = new Map<string, Known>();
   readonly #results = new Results();
-  readonly #listeners: ((run: Run) => void)[] = [];
+  readonly #listeners: ((run: RunAddress) => void)[] = [];
   #connected = false;
   #store: StoreState | undefined;
 
@@ -135,7 +140,7 @@ export class Reports {
     return known.map(({ reason, message, time }) => ({ reason, message, time }));
   }
 
-  onReport(listener: (run: Run) => void): void {
+  onReport(listener: (run: RunAddress) => void): void {
     this.#listeners.push(listener);
   }
 

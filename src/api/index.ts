@@ -39,7 +39,14 @@ export {
   reasonOfExit,
   stoppedExit,
 } from './pod/exit-codes.ts';
-export { type ArtifactReference, readPodJob, resourceIn, shardOf, writePodJob } from './pod/job.ts';
+export {
+  type ArtifactReference,
+  readPodJob,
+  resourceIn,
+  type Shard,
+  shardOf,
+  writePodJob,
+} from './pod/job.ts';
 export { readTermination, type Success, type Termination, writeTermination } from './pod/termination.ts';
 export * from './printable.ts';
 export type { Problem } from './problems.ts';

@@ -1,7 +1,13 @@
 export * from './estimate.ts';
 export * from './events.ts';
 export * from './nats/consume.ts';
-export { addressOf, type EventFilter, type EventMessage, type Shard, subjectOf } from './nats/message.ts';
+export {
+  addressOf,
+  type EventFilter,
+  type EventMessage,
+  type RunAddress,
+  subjectOf,
+} from './nats/message.ts';
 export * from './nats/publish.ts';
 export { whyUnreachable } from './nats/reachability.ts';
 export * from './nats/watch.ts';

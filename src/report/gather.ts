@@ -71,10 +71,10 @@ function statusOf({ kind, metadata }: Resource, value: unknown, where: string): 
   );
 }
 
-type Place = Pick<FoundResource, 'mounts' | 'unreachable'>;
+type Where = Pick<FoundResource, 'mounts' | 'unreachable'>;
 
 /** Undefined for a kind that has no section in the report. */
-function entryOf(resource: Resource, status: Status, place: Place): AnyEntry | undefined {
+function entryOf(resource: Resource, status: Status, place: Where): AnyEntry | undefined {
   const beside = <T>(read: (directory: string) => T | undefined, missing: string) =>
     readAt(resource.spec.output.uri, place, () => read(outputOf(resource, place)), missing);
   const fromWork = <T>(read: (directory: string) => T | undefined, missing: string) => {
@@ -116,11 +116,11 @@ function entryOf(resource: Resource, status: Status, place: Place): AnyEntry | u
   }
 }
 
-const outputOf = ({ spec: { output } }: Resource, { mounts }: Place): string =>
+const outputOf = ({ spec: { output } }: Resource, { mounts }: Where): string =>
   resolveUri(output.uri, mounts, 'spec.output.uri', output.secretRef?.name);
 
 /** Where a resource's work is looked for: in its place, and beside its output, where an earlier version left it. */
-function workDirectories(resource: Resource, place: Place): string[] {
+function workDirectories(resource: Resource, place: Where): string[] {
   const { own } = workPlacesOf(resource, place.mounts);
   return [own, `${outputOf(resource, place)}.checkpoints`];
 }
@@ -139,7 +139,7 @@ function firstOf<T>(
 /** Reads what lies at an address, or says why it cannot be. */
 function readAt<T>(
   uri: string,
-  { mounts, unreachable }: Place,
+  { mounts, unreachable }: Where,
   read: () => T | undefined,
   missing: string,
 ): Found<T> {

@@ -1,4 +1,10 @@
-import { type ArtifactReference, declaredStage, type Resource, type StageName } from '../api/index.ts';
+import {
+  type ArtifactReference,
+  declaredStage,
+  type Resource,
+  type Shard,
+  type StageName,
+} from '../api/index.ts';
 import type { Mounts } from '../artifact/index.ts';
 
 /** All that one stage of one resource needs: references are resolved, nothing points into a cluster. */
@@ -11,7 +17,7 @@ export interface StageJob {
   /** Whether an artifact at the output may be replaced, as far as is known: one that may not can only be this very work. */
   mayReplace?: boolean;
   /** Which share of a stage's work this process takes, where several share it; all of it when absent. */
-  shard?: { index: number; count: number };
+  shard?: Shard;
 }
 
 /** Whether the stage only prepares another one, and so writes nothing to the output. */

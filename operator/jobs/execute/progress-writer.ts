@@ -1,5 +1,7 @@
 /** Writes status.progress: the latest of each resource at most every 2 s, and 20 writes a second in all. */
+
 import { apiVersion, type Kind, kinds, type Progress } from '../../../src/api/index.ts';
+import type { RunAddress } from '../../../src/progress/index.ts';
 import {
   type ApiClient,
   ApiError,
@@ -17,20 +19,12 @@ import { isRefusal } from './refusal.ts';
 
 export const progressManager = 'offsite-progress';
 
-/** The resource that a report is about. */
-export interface Subject {
-  readonly namespace: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly uid: string;
-}
-
 export interface ProgressWriterOptions {
   readonly client: Pick<ApiClient, 'applyStatus'>;
   readonly reports: Pick<Reports, 'progressOf'>;
   readonly typeOf: (kind: Kind) => ResourceType;
   /** The present attempt of the resource of this uid; undefined where it is gone. Reports about others are ignored. */
-  readonly attemptOf: (subject: Subject) => number | undefined;
+  readonly attemptOf: (subject: RunAddress) => number | undefined;
   /** Told of each write. */
   readonly wrote?: (kind: string) => void;
   readonly eachMilliseconds?: number;
@@ -39,7 +33,7 @@ export interface ProgressWriterOptions {
 }
 
 interface Due {
-  readonly subject: Subject;
+  readonly subject: RunAddress;
   /** performance.now() */
   readonly from: number;
   /** Whether what is there is taken away. */
@@ -69,14 +63,14 @@ export class ProgressWriter {
   }
 
   /** There is something new about this resource. Marks between two writes become one. */
-  mark(subject: Subject): void {
+  mark(subject: RunAddress): void {
     if (this.#due.has(subject.uid)) return;
     this.#due.set(subject.uid, { subject, from: this.#earliestFor(subject.uid) });
     this.#wake();
   }
 
   /** Another attempt begins: what an earlier one reported is no longer progress. */
-  clear(subject: Subject): void {
+  clear(subject: RunAddress): void {
     const { until = 0 } = this.#refused.get(subject.uid) ?? {};
     this.#due.set(subject.uid, { subject, from: Math.max(until, performance.now()), clear: true });
     this.#wake();

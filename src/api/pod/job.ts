@@ -146,12 +146,18 @@ function readJson(text: string | undefined): unknown {
   }
 }
 
+/** A share of a stage's work, counted from 0. */
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
+}
+
 /**
  * Which share of a stage this pod takes.
  * @param index of an Indexed Job, as Kubernetes says it
  * @throws OffsiteError BadSpec
  */
-export function shardOf(index: string | undefined, count: number): { index: number; count: number } {
+export function shardOf(index: string | undefined, count: number): Shard {
   if (index === undefined && count === 1) return { index: 0, count };
   const number = index === undefined || !/^\d+$/.test(index) ? Number.NaN : Number(index);
   if (!(number < count))

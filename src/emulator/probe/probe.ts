@@ -1,7 +1,8 @@
+import type { Shard } from '../../api/index.ts';
 import type { PackedBatch } from '../../data/index.ts';
 import { streamBlocks } from '../../evaluation/index.ts';
 import type { Decoder } from '../../model/index.ts';
-import { type Emit, progressOf, type Shard } from '../../progress/index.ts';
+import { type Emit, progressOf } from '../../progress/index.ts';
 import { type PoolingOptions, poolRows } from './pooling.ts';
 import type { PooledRows } from './states.ts';
 

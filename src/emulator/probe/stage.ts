@@ -1,10 +1,10 @@
-import { badModel, type DataFormat } from '../../api/index.ts';
+import { badModel, type DataFormat, type Shard } from '../../api/index.ts';
 import { CheckedFiles, digestOf, inPlace, type Keeper, sha256 } from '../../artifact/index.ts';
 import { dataDigest, type Example, readRows, tokenize } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { holdingLatest, packForModel } from '../../evaluation/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../model/index.ts';
-import type { Emit, Shard } from '../../progress/index.ts';
+import type { Emit } from '../../progress/index.ts';
 import { checkKept } from '../plan/plan.ts';
 import { checkComparable } from '../similarity/comparable.ts';
 import type { SimilarityOptions } from '../similarity/similarity.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { badModel } from '../../api/index.ts';
+import { badModel, type Shard } from '../../api/index.ts';
 import {
   canonicalJson,
   clearBeside,
@@ -13,7 +13,6 @@ import {
   writeSharedArtifact,
 } from '../../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../../checkpoint/index.ts';
-import type { Shard } from '../../progress/index.ts';
 import type { States } from '../similarity/similarity.ts';
 import type { PoolingOptions } from './pooling.ts';
 

@@ -1,28 +1,26 @@
 import { z } from 'zod';
-import { badSpec, type JsonBounds, listOf, parseJson } from '../../api/index.ts';
+import { badSpec, type JsonBounds, listOf, parseJson, type Shard } from '../../api/index.ts';
 import type { StageEvent } from '../events.ts';
 import type { ResourceIdentity } from '../resource.ts';
 
+/** A run, as its subjects name it: of a resource, whose uid tells it from an earlier one of its name. */
+export interface RunAddress {
+  readonly namespace: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
 /** What crosses NATS: an event, whom it is about, and its place among its publisher's events. */
-export interface EventMessage {
+export interface EventMessage extends RunAddress {
   /** One process's stay: sequence numbers count from 1 within it. */
   publisher: string;
   sequence: number;
-  namespace: string;
-  kind: string;
-  name: string;
-  uid: string;
   /** Which of the pods that share the stage told it. */
   shard?: Shard;
   /** Which attempt of the resource its pod works for; absent where nobody counts them. */
   attempt?: number;
   event: StageEvent;
-}
-
-/** A share of a stage's work, counted from 0. */
-export interface Shard {
-  readonly index: number;
-  readonly count: number;
 }
 
 /** A word or a few, printed as they are by whoever watches. */

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type ConnectionOptions, Events, headers, type NatsConnection, NatsError } from 'nats';
-import { printable } from '../../api/index.ts';
+import { printable, type Shard } from '../../api/index.ts';
 import type { StageEvent } from '../events.ts';
 import type { ResourceIdentity } from '../resource.ts';
-import { addressOf, type EventMessage, type Shard, subjectOf } from './message.ts';
+import { addressOf, type EventMessage, subjectOf } from './message.ts';
 import { EventQueue } from './queue.ts';
 import { codeOf, connectForEver, connectionOptions, type NatsAddress, pause } from './reachability.ts';
 import { ensureStream } from './stream.ts';
