@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { withClusterRule, withRules } from './rules.ts';
+import { storeSchemes, writableSchemes } from './stores.ts';
 
 /** A string of at most `longest` characters that matches; `right` says what to write instead. */
 export function matching(pattern: RegExp, longest: number, right: string) {
@@ -98,16 +99,19 @@ export const quantity = matching(
 );
 
 /** Where something is read from. */
-export const inputUri = uri(
-  /^(file:.+|pvc:\/\/[a-z0-9]([-.a-z0-9]*[a-z0-9])?\/.+|(hf|s3|https):\/\/.+)$/,
-  'must be pvc://CLAIM/PATH, hf://, s3://, https:// or, for `offsite run`, file:PATH (oci:// is not supported yet)',
-);
+export const inputUri = uriIn(storeSchemes);
 
 /** Where something is written to. */
-export const outputUri = uri(
-  /^(file:.+|pvc:\/\/[a-z0-9]([-.a-z0-9]*[a-z0-9])?\/.+|s3:\/\/.+)$/,
-  'must be pvc://CLAIM/PATH, s3:// or, for `offsite run`, file:PATH (oci:// is not supported yet)',
-);
+export const outputUri = uriIn(writableSchemes);
+
+function uriIn(schemes: readonly string[]) {
+  const claim = 'pvc:\\/\\/[a-z0-9]([-.a-z0-9]*[a-z0-9])?\\/.+';
+  const named = schemes.length === 1 ? schemes[0] : `(${schemes.join('|')})`;
+  return uri(
+    new RegExp(`^(file:.+|${claim}|${named}:\\/\\/.+)$`),
+    `must be pvc://CLAIM/PATH, ${schemes.map((scheme) => `${scheme}://`).join(', ')} or, for \`offsite run\`, file:PATH (oci:// is not supported yet)`,
+  );
+}
 
 function uri(pattern: RegExp, right: string) {
   const plain = /^\P{Cc}*$/u;

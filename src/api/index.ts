@@ -60,4 +60,5 @@ export type {
   Condition,
   Progress,
 } from './status.ts';
+export { isInStore, type StoreScheme, storeSchemes, stores } from './stores.ts';
 export type { Structural } from './structural.ts';

@@ -1,6 +1,5 @@
 /** What a worker container asks the scheduler for. */
-import { bytesOf, type Engine } from '../../../src/api/index.ts';
-import { isRemote } from '../addresses.ts';
+import { bytesOf, type Engine, isInStore } from '../../../src/api/index.ts';
 import { isMapping, type Json } from '../json.ts';
 import { gigabyte, type StageWork } from '../stages.ts';
 
@@ -41,7 +40,7 @@ function memoryOf(engine: Engine, { fillsMemory }: StageWork, modelBytes: number
 /** What is downloaded before it is read, and written before it is uploaded. */
 function scratchOf({ reads, writes, onOwnDisk = 0 }: StageWork): number {
   return [...reads, ...writes]
-    .filter(({ uri }) => isRemote(uri))
+    .filter(({ uri }) => isInStore(uri))
     .reduce((total, { bytes }) => total + bytes, onOwnDisk);
 }
 

@@ -1,10 +1,6 @@
 import { join, relative, sep } from 'node:path';
-import { badSpec } from '../../api/index.ts';
+import { badSpec, type StoreScheme, storeSchemes, stores } from '../../api/index.ts';
 import { problemOfPath } from '../inner-path.ts';
-
-/** The stores that there are, by the schemes of their URIs. */
-export const storeSchemes = ['s3', 'https', 'hf'] as const;
-export type StoreScheme = (typeof storeSchemes)[number];
 
 /** A place in a store: `bucket/key` for s3, `host/path` for https, `owner/name@revision/path` for hf. */
 export interface StorePlace {
@@ -20,12 +16,6 @@ export interface Copy extends StorePlace {
 // No Secret can have this name.
 const noSecret = '_';
 
-const forms = {
-  s3: 's3://BUCKET/PATH',
-  https: 'https://HOST/PATH',
-  hf: 'hf://OWNER/NAME[@REVISION][/PATH] or hf://datasets/OWNER/NAME[@REVISION]/PATH',
-} as const;
-
 /** @throws OffsiteError BadSpec naming the field: an unknown scheme, or a path that is no plain one */
 export function parseStoreUri(uri: string, field: string): StorePlace {
   const [, scheme = '', rest = ''] = /^([a-z0-9]+):\/\/(.*)$/.exec(uri) ?? [];
@@ -38,24 +28,14 @@ export function parseStoreUri(uri: string, field: string): StorePlace {
   const problem = place.includes('/') ? problemOfPath(place) : 'has no "/"';
   if (problem !== undefined)
     throw badSpec(
-      `${field}: must be ${forms[known]}, without empty, "." and ".." parts; what stands there ${problem}`,
+      `${field}: must be ${stores[known].form}, without empty, "." and ".." parts; what stands there ${problem}`,
     );
   if (known === 'https' && /[?#]|^[^/]*@/.test(rest))
     throw badSpec(`${field}: must be without user, "?" and "#": a token belongs into secretRef`);
-  if (!isNamed[known](place.split('/')))
-    throw badSpec(`${field}: must be ${forms[known]}; what stands there names no ${known} place`);
+  if (!stores[known].isNamed(place.split('/')))
+    throw badSpec(`${field}: must be ${stores[known].form}; what stands there names no ${known} place`);
   return { scheme: known, place };
 }
-
-/** Whether what stands before the path can be what it is to be: it becomes part of an address. */
-const isNamed: Readonly<Record<StoreScheme, (parts: readonly string[]) => boolean>> = {
-  s3: () => true,
-  https: ([host = '']) => !host.includes('%') && URL.canParse(`https://${host}/`),
-  hf(parts) {
-    const [owner = '', name = ''] = parts[0] === 'datasets' ? parts.slice(1) : parts;
-    return /^[\w.-]+$/.test(owner) && /^[\w.-]+(@.+)?$/.test(name);
-  },
-};
 
 /** `<scratch>/<scheme>/<secret>/<place>`: each place has one copy, its neighbours lie beside it as in the store. */
 export function pathOfCopy(scratch: string, { scheme, place }: StorePlace, secret?: string): string {

@@ -1,13 +1,13 @@
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { badSpec, httpsHostsIn } from '../../api/index.ts';
+import { badSpec } from '../../api/index.ts';
 import { type Copy, copyAt } from '../address/copies.ts';
 import type { Alike } from '../keeper.ts';
 import type { LockPlace } from '../lock/lock.ts';
 import { DiskLock } from '../lock/on-disk.ts';
 import { filesIn } from '../manifest/digest.ts';
-import { environmentSource, readCredentials, type StoreCredentials } from '../stores/credentials.ts';
-import { proxiesOf } from '../stores/proxies.ts';
+import { readCredentials } from '../stores/credentials.ts';
+import { openStore } from '../stores/open.ts';
 import type { Store, WritableStore } from '../stores/store.ts';
 import { StoreLock } from './lock-in-store.ts';
 import { pull, type TransferProgress } from './pull.ts';
@@ -182,46 +182,8 @@ export class Mirror {
 
   async #open(scheme: Copy['scheme'], secret: string | undefined): Promise<Store> {
     const { secrets, environment } = this.#options;
-    return await openers[scheme](readCredentials(secret, secrets, environment), this.#options);
+    return await openStore(scheme, readCredentials(secret, secrets, environment), environment);
   }
-}
-
-/** A store's SDK is loaded when the first place of it is named. */
-const openers: Readonly<
-  Record<Copy['scheme'], (credentials: StoreCredentials, options: MirrorOptions) => Promise<Store>>
-> = {
-  s3: async (credentials, { environment = process.env }) =>
-    new (await import('../stores/s3.ts')).S3Store(credentials, proxiesOf(environment)),
-  https: async (credentials, { environment }) => {
-    const token = credentials.source === environmentSource ? undefined : credentials.values['token'];
-    return new (await import('../stores/https.ts')).HttpsStore(
-      await httpClient(token, credentials, environment),
-    );
-  },
-  hf: async (credentials, { environment }) => {
-    const { values } = credentials;
-    const token = values['token'] ?? values['HF_TOKEN'];
-    const endpoint = values['HF_ENDPOINT'] ?? 'https://huggingface.co';
-    return new (await import('../stores/hf.ts')).HubStore(
-      await httpClient(token, credentials, environment),
-      endpoint,
-    );
-  },
-};
-
-/** Only to the hosts that an installation names, where it names any. */
-async function httpClient(
-  token: string | undefined,
-  credentials: StoreCredentials,
-  environment: NodeJS.ProcessEnv = process.env,
-) {
-  const allowed = httpsHostsIn(environment);
-  return new (await import('../stores/http.ts')).HttpClient(
-    token,
-    credentials,
-    allowed,
-    proxiesOf(environment),
-  );
 }
 
 const isWritable = (store: Store): store is WritableStore => 'write' in store;

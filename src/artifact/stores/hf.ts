@@ -2,7 +2,8 @@ import type { Response } from 'undici';
 import { z } from 'zod';
 import { listingBounds, listOf, parseJson } from '../../api/index.ts';
 import { checkCount } from '../inner-path.ts';
-import { bodyOf, checkRange, documentOf, type HttpClient, rangeHeaders } from './http.ts';
+import type { StoreCredentials } from './credentials.ts';
+import { bodyOf, checkRange, documentOf, type HttpClient, httpClientFor, rangeHeaders } from './http.ts';
 import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
 
 /** Ids of git objects: of a small file its blob, of a large one the pointer to it, of a revision its commit. */
@@ -35,6 +36,15 @@ interface HubPlace {
   revision: string;
   /** Empty for the repository itself. */
   path: string;
+}
+
+export function open(credentials: StoreCredentials, environment: NodeJS.ProcessEnv): HubStore {
+  const { values } = credentials;
+  const endpoint = values['HF_ENDPOINT'] ?? 'https://huggingface.co';
+  return new HubStore(
+    httpClientFor(values['token'] ?? values['HF_TOKEN'], credentials, environment),
+    endpoint,
+  );
 }
 
 /**

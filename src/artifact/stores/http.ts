@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { EnvHttpProxyAgent, fetch, type RequestInit, type Response } from 'undici';
-import { badSpec, listingBounds } from '../../api/index.ts';
+import { badSpec, httpsHostsIn, listingBounds } from '../../api/index.ts';
 import type { StoreCredentials } from './credentials.ts';
-import { type Proxies, whyUnreached } from './proxies.ts';
+import { type Proxies, proxiesOf, whyUnreached } from './proxies.ts';
 import { StoreError } from './store.ts';
 
 const mostRedirects = 5;
@@ -193,3 +193,10 @@ export function checkRange(response: Response, from: number, name: string): void
   void response.body?.cancel();
   throw new StoreError('Changed', `${name}: was changed, or its server sends whole files only`);
 }
+
+/** Only to the hosts that an installation names, where it names any. */
+export const httpClientFor = (
+  token: string | undefined,
+  credentials: StoreCredentials,
+  environment: NodeJS.ProcessEnv,
+): HttpClient => new HttpClient(token, credentials, httpsHostsIn(environment), proxiesOf(environment));

@@ -2,7 +2,8 @@ import type { Response } from 'undici';
 import { z } from 'zod';
 import { badModel, listingBounds, listOf, parseJson } from '../../api/index.ts';
 import { innerPaths } from '../inner-path.ts';
-import { bodyOf, checkRange, documentOf, type HttpClient, rangeHeaders } from './http.ts';
+import { environmentSource, type StoreCredentials } from './credentials.ts';
+import { bodyOf, checkRange, documentOf, type HttpClient, httpClientFor, rangeHeaders } from './http.ts';
 import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
 
 const manifestSchema = z.object({
@@ -14,6 +15,12 @@ const manifestSchema = z.object({
     }),
   ),
 });
+
+/** The environment holds no token for every host. */
+export function open(credentials: StoreCredentials, environment: NodeJS.ProcessEnv): HttpsStore {
+  const token = credentials.source === environmentSource ? undefined : credentials.values['token'];
+  return new HttpsStore(httpClientFor(token, credentials, environment));
+}
 
 /** https://HOST/PATH: a file, or an artifact, whose files its manifest.json lists. */
 export class HttpsStore implements Store {

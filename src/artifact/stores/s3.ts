@@ -14,7 +14,7 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { badSpec } from '../../api/index.ts';
 import { checkCount } from '../inner-path.ts';
 import type { StoreCredentials } from './credentials.ts';
-import { type Proxies, whyUnreached } from './proxies.ts';
+import { type Proxies, proxiesOf, whyUnreached } from './proxies.ts';
 import {
   isStoreError,
   type Outgoing,
@@ -38,6 +38,9 @@ const listWithin = 600_000;
 const textWithin = 30_000;
 /** A server gives up to 1,000 objects a page. */
 const mostPages = 200;
+
+export const open = (credentials: StoreCredentials, environment: NodeJS.ProcessEnv): S3Store =>
+  new S3Store(credentials, proxiesOf(environment));
 
 /** Any S3: the SDK signs, retries and cuts uploads into parts; a custom endpoint is spoken to path-style. */
 export class S3Store implements WritableStore {
