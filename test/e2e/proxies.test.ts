@@ -1,21 +1,13 @@
-import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Authority } from '../support/cluster/certificates.ts';
 import { Namespace } from '../support/processes/pod.ts';
-import { behindTls, startProxy } from '../support/processes/private-network.ts';
-import { type Hub, startHub } from '../support/servers/hub.ts';
-import { S3Server } from '../support/servers/s3-server.ts';
+import { PrivateNetwork } from '../support/processes/private-network.ts';
 import { tinyManifests, writeTinyData, writeTinyModel } from '../support/tiny/index.ts';
 
-/** A network without the internet: mirrors of S3 and the hub with certificates of its own authority, behind a proxy. */
-const names = ['s3.internal.example', 'hub.internal.example', 'files.internal.example'];
-const token = 'hf_never-to-be-shown';
-const password = 'never-shown-either';
+const { names, token, password } = PrivateNetwork;
 let namespace: Namespace;
-let s3: S3Server;
-let hub: Hub;
-let proxy: Awaited<ReturnType<typeof startProxy>>;
+let network: PrivateNetwork;
 /** What an administrator gives to every worker pod; credentials are the Secrets'. */
 let environment: NodeJS.ProcessEnv;
 const cleanUp: (() => unknown)[] = [];
@@ -23,40 +15,17 @@ const cleanUp: (() => unknown)[] = [];
 beforeEach(async () => {
   namespace = new Namespace();
   cleanUp.push(() => namespace.remove());
-  const model = join(namespace.directory, 'model');
-  writeTinyModel(model, { shardBytes: 100_000 });
-  s3 = await S3Server.start('team');
-  cleanUp.push(() => s3.remove());
-  hub = await startHub(model, token);
-  cleanUp.push(() => hub.close());
-  const pki = join(namespace.directory, 'pki');
-  mkdirSync(pki);
-  const authority = new Authority(pki);
-  const certificate = authority.issue('web', 'web', [], names);
-  const fronts = await Promise.all(
-    [s3.port, hub.port, hub.filesPort].map((port) => behindTls(port, certificate)),
-  );
-  for (const front of fronts) cleanUp.push(() => front.close());
-  Object.assign(hub, { pagesAt: `https://${names[1]}`, filesAt: `https://${names[2]}` });
-  proxy = await startProxy(new Map(fronts.map(({ port }, i) => [names[i]!, port])), `team:${password}`);
-  cleanUp.push(() => proxy.close());
+  writeTinyModel(join(namespace.directory, 'model'), { shardBytes: 100_000 });
   writeTinyData(join(namespace.directory, 'data'));
-  const rows = s3.fileOf('team', 'data/probe.jsonl');
-  mkdirSync(dirname(rows), { recursive: true });
-  cpSync(join(namespace.directory, 'data/probe.jsonl'), rows);
-  const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = s3.credentials as Record<string, string>;
-  namespace.secret('keys', {
-    AWS_ACCESS_KEY_ID: AWS_ACCESS_KEY_ID!,
-    AWS_SECRET_ACCESS_KEY: AWS_SECRET_ACCESS_KEY!,
-  });
+  network = await PrivateNetwork.start(namespace.directory);
+  cleanUp.push(() => network.close());
+  namespace.secret('keys', network.keys);
   namespace.secret('hub', { token });
   environment = {
-    HTTPS_PROXY: `http://team:${password}@127.0.0.1:${proxy.port}`,
+    HTTPS_PROXY: network.proxyUrl,
     NO_PROXY: 'localhost,.svc',
-    NODE_EXTRA_CA_CERTS: authority.own.cert,
-    AWS_ENDPOINT_URL: `https://${names[0]}`,
-    AWS_REGION: 'us-east-1',
-    HF_ENDPOINT: `https://${names[1]}`,
+    NODE_EXTRA_CA_CERTS: network.authority,
+    ...network.mirrors,
   };
 });
 afterEach(async () => {
@@ -81,9 +50,10 @@ async function build(changed: NodeJS.ProcessEnv = {}) {
 
 test('a stage reads the hub and S3 and writes S3, each through the proxy and with the authority of the house', async () => {
   const { termination, text } = await build();
+  const { s3, hub, asked } = network;
   expect(termination, text).toMatchObject({ ok: true });
   expect(existsSync(s3.fileOf('team', 'out/emulator/manifest.json'))).toBe(true);
-  expect(new Set(proxy.asked)).toEqual(new Set(names.map((name) => `CONNECT ${name}`)));
+  expect(new Set(asked)).toEqual(new Set(names.map((name) => `CONNECT ${name}`)));
   expect(hub.requests.filter(({ where }) => where === 'files').every((request) => !request.token)).toBe(true);
   for (const secret of [password, token, s3.secretKey]) expect(text).not.toContain(secret);
   expect(readFileSync(s3.fileOf('team', 'out/emulator/manifest.json'), 'utf8')).not.toContain(names[0]);

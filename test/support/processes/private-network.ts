@@ -1,82 +1,84 @@
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { request as ask, createServer, type Server } from 'node:http';
-import {
-  type AddressInfo,
-  type createServer as createTcpServer,
-  connect as dial,
-  type Socket,
-} from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { cpSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Authority } from '../cluster/certificates.ts';
+import { type Hub, startHub } from '../servers/hub.ts';
+import { S3Server } from '../servers/s3-server.ts';
+import { behindTls, startProxy } from '../servers/tunnels.ts';
 
-interface Listening {
-  port: number;
-  close(): Promise<void>;
-}
-
-async function listening(server: ReturnType<typeof createTcpServer> | Server): Promise<Listening> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const close = async () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-    await once(server, 'close');
-  };
-  return { port: (server.address() as AddressInfo).port, close };
-}
-
-/** TLS in front of a plain server on this machine. */
-export async function behindTls(port: number, certificate: { cert: string; key: string }) {
-  const files = { cert: readFileSync(certificate.cert), key: readFileSync(certificate.key) };
-  return await listening(createTlsServer(files, (client) => join(client, dial(port, '127.0.0.1'))));
-}
+const bucket = 'team';
 
 /**
- * The one way out of a network whose names nobody else knows: an HTTP proxy that forwards plain requests and makes tunnels.
- * @param hosts the servers behind it: the port on this machine of each name
+ * A network without the internet: mirrors of S3 and the hub with certificates of the house's own authority, behind a proxy
+ * that asks for a password. Nobody else knows the mirrors' names.
  */
-export async function startProxy(hosts: ReadonlyMap<string, number>, credentials?: string) {
-  const asked: string[] = [];
-  const expected = credentials && `Basic ${Buffer.from(credentials).toString('base64')}`;
-  const server = createServer((request, response) => {
-    const url = new URL(request.url ?? '', 'http://nobody');
-    const port = hosts.get(url.hostname);
-    asked.push(`${request.method} ${url.hostname}`);
-    if (port === undefined) return void response.writeHead(502).end();
-    const { pathname, search } = url;
-    const { method, headers } = request;
-    const onward = ask({ host: '127.0.0.1', port, path: pathname + search, method, headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(response);
-    });
-    onward.on('error', () => response.destroy());
-    request.pipe(onward);
-  });
-  server.on('connect', (request, client: Socket) => {
-    const [host = ''] = (request.url ?? '').split(':');
-    asked.push(`CONNECT ${host}`);
-    const port = hosts.get(host);
-    if (expected && request.headers['proxy-authorization'] !== expected)
-      return void client.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n');
-    if (port === undefined) return void client.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
-    const onward = dial(port, '127.0.0.1', () => client.write('HTTP/1.1 200 OK\r\n\r\n'));
-    join(client, onward);
-  });
-  return { ...(await listening(server)), asked };
-}
+export class PrivateNetwork {
+  static readonly names = ['s3.internal.example', 'hub.internal.example', 'files.internal.example'] as const;
+  static readonly token = 'hf_never-to-be-shown';
+  static readonly password = 'never-shown-either';
+  readonly s3: S3Server;
+  /** Holds `team/tiny` in its revision v1. */
+  readonly hub: Hub;
+  /** The file with the authority's certificate. */
+  readonly authority: string;
+  readonly proxyUrl: string;
+  /** What the proxy was asked for, in order. */
+  readonly asked: readonly string[];
+  readonly #closings: readonly (() => unknown)[];
 
-function join(one: Socket, other: Socket): void {
-  for (const [from, to] of [
-    [one, other],
-    [other, one],
-  ] as const) {
-    from.pipe(to);
-    from.on('error', () => to.destroy());
-    from.on('close', () => to.destroy());
+  private constructor(
+    fields: Pick<PrivateNetwork, 's3' | 'hub' | 'authority' | 'proxyUrl' | 'asked'>,
+    closings: (() => unknown)[],
+  ) {
+    this.s3 = fields.s3;
+    this.hub = fields.hub;
+    this.authority = fields.authority;
+    this.proxyUrl = fields.proxyUrl;
+    this.asked = fields.asked;
+    this.#closings = closings;
+  }
+
+  /**
+   * @param directory holds model/ for the hub and data/ for the bucket; the authority's files come there
+   * @param address of this machine at which the proxy listens; loopback when absent
+   */
+  static async start(directory: string, address = '127.0.0.1'): Promise<PrivateNetwork> {
+    const closings: (() => unknown)[] = [];
+    const s3 = await S3Server.start(bucket);
+    closings.push(() => s3.remove());
+    cpSync(join(directory, 'data'), s3.fileOf(bucket, 'data'), { recursive: true });
+    const hub = await startHub(join(directory, 'model'), PrivateNetwork.token);
+    closings.push(() => hub.close());
+    const pki = join(directory, 'pki');
+    mkdirSync(pki);
+    const authority = new Authority(pki);
+    const { names } = PrivateNetwork;
+    const certificate = authority.issue('web', 'web', [], [...names]);
+    const ports = [s3.port, hub.port, hub.filesPort];
+    const fronts = await Promise.all(ports.map((port) => behindTls(port, certificate)));
+    for (const front of fronts) closings.push(() => front.close());
+    Object.assign(hub, { pagesAt: `https://${names[1]}`, filesAt: `https://${names[2]}` });
+    const hosts = new Map(fronts.map(({ port }, i) => [names[i]!, port]));
+    const proxy = await startProxy(hosts, `team:${PrivateNetwork.password}`, address);
+    closings.push(() => proxy.close());
+    const proxyUrl = `http://team:${PrivateNetwork.password}@${address}:${proxy.port}`;
+    return new PrivateNetwork(
+      { s3, hub, authority: authority.own.cert, proxyUrl, asked: proxy.asked },
+      closings,
+    );
+  }
+
+  /** What a Secret for the bucket holds: where it is, the environment says. */
+  get keys(): { AWS_ACCESS_KEY_ID: string; AWS_SECRET_ACCESS_KEY: string } {
+    return { AWS_ACCESS_KEY_ID: this.s3.accessKey, AWS_SECRET_ACCESS_KEY: this.s3.secretKey };
+  }
+
+  /** What an administrator gives to every worker, beside proxy and authority: the mirrors' addresses. */
+  get mirrors(): { AWS_ENDPOINT_URL: string; AWS_REGION: string; HF_ENDPOINT: string } {
+    const [s3, hub] = PrivateNetwork.names;
+    return { AWS_ENDPOINT_URL: `https://${s3}`, AWS_REGION: 'us-east-1', HF_ENDPOINT: `https://${hub}` };
+  }
+
+  async close(): Promise<void> {
+    for (const step of this.#closings.toReversed()) await step();
   }
 }
