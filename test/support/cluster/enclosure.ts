@@ -36,13 +36,15 @@ export class Enclosure {
   readonly directory: string;
   readonly cgroup: string;
   readonly address: string;
+  /** Where this machine is reached from inside. */
+  readonly outside: string;
   readonly #init: number;
 
-  private constructor(directory: string, cgroup: string, init: number, address: string) {
+  private constructor(directory: string, cgroup: string, init: number, link: string) {
     this.directory = directory;
     this.cgroup = cgroup;
     this.#init = init;
-    this.address = address;
+    [this.outside, this.address] = addressesOf(link);
   }
 
   static async open(directory: string): Promise<Enclosure> {
@@ -74,14 +76,14 @@ export class Enclosure {
     for (const parent of cgroupParents()) mkdirSync(join(parent, cgroup));
     const link = makeLink(init);
     writeFileSync(join(directory, linkRecord), JSON.stringify({ name: link, number: numberOf(link) }));
-    const [outside, inside] = addressesOf(link);
+    const enclosure = new Enclosure(directory, cgroup, init, link);
+    const { address, outside } = enclosure;
     ip(['address', 'add', `${outside}/30`, 'dev', link]);
     ip(['link', 'set', link, 'up']);
-    const enclosure = new Enclosure(directory, cgroup, init, inside);
     await enclosure.#mounted();
     for (const command of [
       'link set lo up',
-      `address add ${inside}/30 dev eth0`,
+      `address add ${address}/30 dev eth0`,
       'link set eth0 up',
       `route add default via ${outside}`,
     ]) {
@@ -96,7 +98,7 @@ export class Enclosure {
     const init = recorded(join(directory, initRecord));
     const [cgroup, link] = [textOf(join(directory, cgroupRecord)), linkIn(directory)];
     if (init === undefined || !cgroup || link === undefined) return undefined;
-    return new Enclosure(directory, cgroup, init, addressesOf(link.name)[1]);
+    return new Enclosure(directory, cgroup, init, link.name);
   }
 
   /** Starts a program inside, as its only child. */

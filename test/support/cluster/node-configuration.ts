@@ -36,6 +36,8 @@ export const podNetwork = () => ({
   plugins: [
     {
       type: 'ptp',
+      // What is outside knows the node's address only.
+      ipMasq: true,
       ipam: {
         type: 'host-local',
         dataDir: '/run/cni-addresses',

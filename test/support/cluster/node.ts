@@ -73,6 +73,11 @@ export class Cluster implements RunningCluster {
     return this.controlPlane.kubeconfig;
   }
 
+  /** The address at which pods reach what listens there on this machine. */
+  get outside(): string {
+    return this.#enclosure.outside;
+  }
+
   kubectl(args: readonly string[], input?: string): string {
     return kubectl(this.kubeconfig, args, input);
   }
