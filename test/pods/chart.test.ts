@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { helm } from '../support/chart/helm.ts';
 import { builtImages, installChart, systemNamespace } from '../support/cluster/chart.ts';
 import { canRunNode, Release } from '../support/pods/release.ts';
+import { foreignClusterTests } from './foreign-cluster.ts';
 
 const limitMs = 10 * 60_000;
 const nats = 'statefulset/offsite-offsite-tuning-nats';
@@ -40,6 +41,8 @@ describe.skipIf(!canRunNode())('the chart on a real node', () => {
     kubectl('scale', nats, '--replicas=1');
     kubectl('rollout', 'status', nats, '--timeout=2m');
   });
+
+  foreignClusterTests(() => release);
 
   it('comes back after helm uninstall, with the keys and the claim that it had', () => {
     const keys = () =>

@@ -45,16 +45,17 @@ export class Release {
 
   /**
    * A new namespace with the quickstart's claims.
-   * @param folders claim/path -> what comes there; the quickstart's model and data when absent
+   * @param folders claim/path -> what comes there; the quickstart's model and data when absent; without any, no loader
    */
   async prepare(namespace: string, folders = this.#folders): Promise<void> {
-    for (const file of ['1-namespace.yaml', '2-claims.yaml', '3-loader.yaml']) {
+    const loader = Object.keys(folders).length > 0 ? ['3-loader.yaml'] : [];
+    for (const file of ['1-namespace.yaml', '2-claims.yaml', ...loader]) {
       const text = readFileSync(join(examples, file), 'utf8')
         .replaceAll('offsite-demo', namespace)
         .replaceAll('[ReadWriteOnce]', '[ReadWriteMany]'); // two probe pods write
       this.cluster.kubectl(['apply', '-f', '-'], text);
     }
-    await fillClaims(this.cluster.kubeconfig, namespace, folders);
+    if (loader.length > 0) await fillClaims(this.cluster.kubeconfig, namespace, folders);
   }
 
   apply(namespace: string, manifests: readonly Manifest[]): void {
