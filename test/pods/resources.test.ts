@@ -7,7 +7,10 @@ import { runLocally } from '../support/pods/local-run.ts';
 import { outcomeOf } from '../support/pods/outcome.ts';
 import { canRunNode, Release } from '../support/pods/release.ts';
 import { shortQuickstart } from '../support/pods/short-quickstart.ts';
+import { TinyTune } from '../support/pods/tiny-tune.ts';
 import { familyManifests, writeTinyData, writeTinyFamily } from '../support/tiny/index.ts';
+import { besideTests, startBeside } from './beside.ts';
+import { replacedTests } from './replaced.ts';
 
 const limitMs = 15 * 60_000;
 /** Small random models of other families, and what is trained of each. */
@@ -16,72 +19,79 @@ const families = {
   'opt-post-norm-projected': { type: 'layers' },
 };
 
-describe.skipIf(!canRunNode())('the three resources in real pods', () => {
+describe.skipIf(!canRunNode())('in real pods', () => {
   let release: Release;
+  let tune: TinyTune;
   // Without a CUDA build of the worker, cuda pods run the CPU one: they find no GPU library, as on a broken node.
   beforeAll(async () => {
     release = await Release.install(['worker.cuda.image.repository=offsite-worker']);
+    tune = await TinyTune.prepare(release, 'tiny');
+    startBeside(tune);
   }, limitMs);
   afterAll(() => release?.remove());
 
-  it('two probe pods, then assemble, tune and plug end as `offsite run` of one shard does', async () => {
-    const namespace = 'quickstart';
-    await release.prepare(namespace);
-    release.apply(namespace, shortQuickstart({ shards: 2 }));
-    const progress = new Set<string>();
-    const inPods = await untilEnded(release.cluster.kubeconfig, namespace, {
-      limitMs,
-      seen: ({ kind, status }) => status?.progress && progress.add(kind),
+  describe('the three resources', () => {
+    it('two probe pods, then assemble, tune and plug end as `offsite run` of one shard does', async () => {
+      const namespace = 'quickstart';
+      await release.prepare(namespace);
+      release.apply(namespace, shortQuickstart({ shards: 2 }));
+      const progress = new Set<string>();
+      const inPods = await untilEnded(release.cluster.kubeconfig, namespace, {
+        limitMs,
+        seen: ({ kind, status }) => status?.progress && progress.add(kind),
+      });
+      expect(inPods.filter((resource) => !isComplete(resource)).map(conditionsText)).toEqual([]);
+      expect(podsOf(release, namespace, 'probe')).toBe(2);
+      // Only NATS leads to status.progress.
+      expect([...progress].sort()).toEqual(['EmulatorBuild', 'OffsiteTune', 'PlugIn']);
+
+      const here = await runLocally(release.directory, shortQuickstart());
+      expect(inPods.map(outcomeOf)).toEqual(here.map(outcomeOf));
     });
-    expect(inPods.filter((resource) => !isComplete(resource)).map(conditionsText)).toEqual([]);
-    expect(podsOf(release, namespace, 'probe')).toBe(2);
-    // Only NATS leads to status.progress.
-    expect([...progress].sort()).toEqual(['EmulatorBuild', 'OffsiteTune', 'PlugIn']);
 
-    const here = await runLocally(release.directory, shortQuickstart());
-    expect(inPods.map(outcomeOf)).toEqual(here.map(outcomeOf));
-  });
+    it('other families, with LoRA and with the layers themselves, end as `offsite run` does', async () => {
+      const directory = mkdtempSync(join(tmpdir(), 'offsite-families-'));
+      const namespace = 'families';
+      writeTinyData(join(directory, 'data'));
+      const manifests = Object.entries(families).flatMap(([family, adapter]) => {
+        writeTinyFamily(join(directory, 'models', family), family);
+        return familyManifests(family, (place) => uriOf(family, place), adapter);
+      });
+      await release.prepare(namespace, {
+        data: join(directory, 'data'),
+        models: join(directory, 'models'),
+      });
+      release.apply(namespace, manifests);
+      const inPods = await untilEnded(release.cluster.kubeconfig, namespace, { limitMs });
+      expect(inPods.filter((resource) => !isComplete(resource)).map(conditionsText)).toEqual([]);
 
-  it('other families, with LoRA and with the layers themselves, end as `offsite run` does', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'offsite-families-'));
-    const namespace = 'families';
-    writeTinyData(join(directory, 'data'));
-    const manifests = Object.entries(families).flatMap(([family, adapter]) => {
-      writeTinyFamily(join(directory, 'models', family), family);
-      return familyManifests(family, (place) => uriOf(family, place), adapter);
+      const here = await runLocally(directory, manifests);
+      expect(outcomes(inPods)).toEqual(outcomes(here));
+      rmSync(directory, { recursive: true });
     });
-    await release.prepare(namespace, {
-      data: join(directory, 'data'),
-      models: join(directory, 'models'),
+
+    it('a pod asks for a GPU, waits while no node has one, lands on one, and says that its engine is not there', async () => {
+      const namespace = 'gpu';
+      await release.prepare(namespace);
+      const [emulatorBuild] = shortQuickstart();
+      if (emulatorBuild === undefined) throw new Error('the quickstart has no EmulatorBuild');
+      const engine = { provider: 'cuda' };
+      release.apply(namespace, [{ ...emulatorBuild, spec: { ...emulatorBuild.spec, engine } }]);
+      await until(() => conditionOf(release, namespace, 'Waiting').includes('Insufficient nvidia.com/gpu'));
+
+      release.cluster.setCapacity('nvidia.com/gpu', 1);
+      const [build] = await untilEnded(release.cluster.kubeconfig, namespace, { limitMs });
+      expect(build?.status?.conditions).toContainEqual(
+        expect.objectContaining({ type: 'Failed', status: 'True', reason: 'EngineUnavailable' }),
+      );
+      const limits = 'jsonpath={.items[*].spec.containers[*].resources.limits.nvidia\\.com/gpu}';
+      expect(release.cluster.kubectl(['get', 'pods', '-n', namespace, '-l', 'job-name', '-o', limits])).toBe(
+        '1',
+      );
     });
-    release.apply(namespace, manifests);
-    const inPods = await untilEnded(release.cluster.kubeconfig, namespace, { limitMs });
-    expect(inPods.filter((resource) => !isComplete(resource)).map(conditionsText)).toEqual([]);
-
-    const here = await runLocally(directory, manifests);
-    expect(outcomes(inPods)).toEqual(outcomes(here));
-    rmSync(directory, { recursive: true });
   });
-
-  it('a pod asks for a GPU, waits while no node has one, lands on one, and says that its engine is not there', async () => {
-    const namespace = 'gpu';
-    await release.prepare(namespace);
-    const [emulatorBuild] = shortQuickstart();
-    if (emulatorBuild === undefined) throw new Error('the quickstart has no EmulatorBuild');
-    const engine = { provider: 'cuda' };
-    release.apply(namespace, [{ ...emulatorBuild, spec: { ...emulatorBuild.spec, engine } }]);
-    await until(() => conditionOf(release, namespace, 'Waiting').includes('Insufficient nvidia.com/gpu'));
-
-    release.cluster.setCapacity('nvidia.com/gpu', 1);
-    const [build] = await untilEnded(release.cluster.kubeconfig, namespace, { limitMs });
-    expect(build?.status?.conditions).toContainEqual(
-      expect.objectContaining({ type: 'Failed', status: 'True', reason: 'EngineUnavailable' }),
-    );
-    const limits = 'jsonpath={.items[*].spec.containers[*].resources.limits.nvidia\\.com/gpu}';
-    expect(release.cluster.kubectl(['get', 'pods', '-n', namespace, '-l', 'job-name', '-o', limits])).toBe(
-      '1',
-    );
-  });
+  besideTests(() => tune);
+  replacedTests(() => tune);
 });
 
 /** Models by family, rows shared, artifacts by family and what they are. */
