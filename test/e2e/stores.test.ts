@@ -180,6 +180,43 @@ test('another artifact at the same place: old files go, and no manifest stands o
   expect(existsSync(server.fileOf('models', 'team/words/old.txt'))).toBe(false);
 });
 
+test('a manifest alone takes the place of the one that was looked at, and of none that another has sealed meanwhile', async () => {
+  const stored = () => readFileSync(server.fileOf('models', 'team/words/manifest.json'), 'utf8');
+  const seal = (path: string, note: string) => {
+    rmSync(join(path, 'manifest.json'));
+    sealArtifact(path, { kind: 'Adapter', madeFrom: {}, hyperparameters: { note } });
+    return readFileSync(join(path, 'manifest.json'), 'utf8');
+  };
+  const other = machine('other');
+  let asked: (() => Promise<void>) | undefined;
+  const { path } = machine('slow');
+  const slow = new Mirror({
+    scratch: join(directory, 'slow'),
+    environment: server.credentials,
+    signal: new AbortController().signal,
+    beforePush: async () => await asked?.(),
+  });
+  writeArtifact(path(uri));
+  await slow.push(path(uri), exact);
+  const second = seal(path(uri), 'second');
+  await slow.push(path(uri), exact);
+  expect(stored()).toBe(second);
+
+  await other.mirror.pull(other.path(uri), exact);
+  const third = seal(other.path(uri), 'third');
+  // Asked before its one upload whether it has its place still; then it sleeps, and wakes when another has sealed there.
+  const times: string[] = [];
+  asked = async () => {
+    const time = times.push(stored());
+    if (time === 2) await other.mirror.push(other.path(uri), exact);
+    if (time === 3) throw new Error('taken over');
+  };
+  seal(path(uri), 'of who has lost');
+  await expect(slow.push(path(uri), exact)).rejects.toThrow('taken over');
+  expect(times).toEqual([second, second, third]);
+  expect(stored()).toBe(third);
+});
+
 test('an object that was deleted is stored again, and is told of where it is only read', async () => {
   const here = machine('here');
   const digest = writeArtifact(here.path(uri));

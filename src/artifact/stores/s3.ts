@@ -353,7 +353,12 @@ function partsOf(place: string): { bucket: string; key: string } {
 }
 
 const conditionsOf = (condition: WriteCondition) =>
-  condition === 'absent' ? { IfNoneMatch: '*' } : condition === 'anyway' ? {} : { IfMatch: condition.over };
+  condition === 'absent'
+    ? { IfNoneMatch: '*' }
+    : condition === 'anyway'
+      ? {}
+      : // Some servers' lists leave out the quotes, which belong to an ETag.
+        { IfMatch: condition.over.includes('"') ? condition.over : `"${condition.over}"` };
 
 /** What came of a write under a condition: the version, undefined where it did not hold, `unsupported` where the server knows none. */
 async function whereItHolds(written: Promise<string>): Promise<string | undefined | 'unsupported'> {

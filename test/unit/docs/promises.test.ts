@@ -31,6 +31,20 @@ function unmarked(page: string): string[] {
   });
 }
 
+/** Words with which a sentence promises something, whatever stands before them. */
+const promising = /\b(never|nothing|nobody|cannot|refused|may not|at most)\b/;
+
+/** Sentences behind the last mark of a block that promise something all the same. */
+const tails = (page: string): string[] =>
+  blocksOf(page).flatMap(({ text }) => {
+    const tail =
+      text
+        .split(/\[\^\w+\]/)
+        .slice(1)
+        .at(-1) ?? '';
+    return promising.test(tail) && !text.includes(noPromise) ? [tail.trim()] : [];
+  });
+
 interface Note {
   readonly name: string;
   readonly text: string;
@@ -57,6 +71,7 @@ function faultsOf(page: string, textOf: (file: string) => string | undefined): s
   const defined = new Set(notes.map(({ name }) => name));
   return [
     ...unmarked(page).map((block) => `no mark: ${block}`),
+    ...tails(page).map((text) => `no mark: ${text}`),
     ...[...used].filter((name) => !defined.has(name!)).map((name) => `no note: ${name}`),
     ...notes.filter(({ name }) => !used.has(name)).map(({ name }) => `nobody's note: ${name}`),
     ...notes
@@ -105,6 +120,11 @@ describe('a page', () => {
   it.each<[string, string, string]>([
     ['a bullet without a mark', `- x[^a]\n- nothing goes\n\n${note}`, 'no mark: - nothing goes'],
     ['a row that nobody speaks for', `x[^a]\n\n| a |\n|---|\n| b |\n\n${note}`, 'no mark: | b |'],
+    [
+      'a promise behind the last mark',
+      `x.[^a] Nobody may go. It is never so.\n\n${note}`,
+      'no mark: Nobody may go. It is never so.',
+    ],
     ['a mark without a note', `x[^a][^c]\n\n${note}`, 'no note: c'],
     ['a note that no mark leads to', `x ${noPromise}\n\n${note}`, "nobody's note: a"],
     ['a note that names nobody', 'x[^a]\n\n[^a]: It is so.', 'neither test nor party: a'],
