@@ -12,13 +12,14 @@ export interface AnswerTokens {
  * The tokens of a prompt with each of its continuations, as the whole texts have them: a tokenizer may join what stands on
  * both sides of the seam, or put a mark before each text. What lies behind as many tokens as the prompt alone has is the
  * answer (lm-evaluation-harness's rule). The trunk is what all whole texts begin with, and no more than the prompt.
- * @throws OffsiteError BadData where an answer has no token of its own
+ * @throws OffsiteError BadData where an answer has no token of its own, or all of them are too long together
  */
 export async function answerTokens(
   prompt: string,
   continuations: readonly string[],
   tokens: TextTokens,
 ): Promise<AnswerTokens> {
+  checkTogether(prompt, continuations, tokens.where);
   const kept = withoutSpacesAtTheEnd(prompt);
   const spaces = prompt.slice(kept.length);
   const [alone, ...wholes] = await Promise.all([
@@ -38,6 +39,18 @@ export async function answerTokens(
     branches: texts.map((text) => text.slice(trunk)),
     ...(trunk < length ? { starts: texts.map(() => length - trunk) } : {}),
   };
+}
+
+/** Of a prompt with each of its continuations; what has as many tokens as a row may have comes to far less. */
+const mostTogether = 4 * 2 ** 20;
+
+/** Each continuation is read with its prompt, so that a long prompt with many costs their product. */
+function checkTogether(prompt: string, continuations: readonly string[], where: string): void {
+  const characters = continuations.reduce((sum, { length }) => sum + prompt.length + length, 0);
+  if (characters > mostTogether)
+    throw badData(
+      `${where}: its prompt with each of its ${continuations.length} choices comes to ${characters} characters, and a row may have ${mostTogether} in all; shorten the prompt or leave choices out`,
+    );
 }
 
 /** Those go to the answer, since tokens are words with the space before them. Looked for from the end: that takes no longer for many. */

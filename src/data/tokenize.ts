@@ -39,8 +39,9 @@ export interface TokenizeOptions {
   readonly cancelled?: () => boolean;
 }
 
-/** Rows whose texts go to the tokenizer together. */
+/** Rows whose texts go to the tokenizer together: no more, and no more characters than these (or one row's). */
 const rowsAtOnce = 256;
+const charactersAtOnce = 8 * 2 ** 20;
 
 /**
  * Turns rows into tokens. Text is cut at `maxLength` tokens (and at 2^20 characters); a prompt or an answer never is.
@@ -65,18 +66,43 @@ export async function tokenize<F extends Format>(
   };
   const examples: Example[] = [];
   try {
-    for (let start = 0; start < rows.length; start += rowsAtOnce) {
-      const part = rows.slice(start, start + rowsAtOnce);
+    for (let start = 0; start < rows.length; ) {
+      const part = rows.slice(start, start + partOf(rows, start));
       const results = await Promise.allSettled(part.map((fields, i) => exampleOf(fields, start + i)));
       for (const result of results) {
         if (result.status === 'rejected') throw result.reason;
         examples.push(result.value);
       }
+      start += part.length;
     }
   } finally {
     running.close();
   }
   return examples;
+}
+
+/** How many rows from there go together. */
+function partOf(rows: readonly unknown[], start: number): number {
+  let [count, characters] = [0, 0];
+  while (count < rowsAtOnce && start + count < rows.length) {
+    characters += mostCharactersOf(rows[start + count]);
+    if (count > 0 && characters > charactersAtOnce) break;
+    count++;
+  }
+  return count;
+}
+
+/** What a row's texts come to at most: each choice is read with its prompt, each answer of a conversation with all before it. */
+function mostCharactersOf(row: unknown): number {
+  let [texts, longest] = [0, 0];
+  const look = (value: unknown): void => {
+    if (typeof value === 'string') {
+      texts++;
+      longest = Math.max(longest, value.length);
+    } else if (typeof value === 'object' && value !== null) Object.values(value).forEach(look);
+  };
+  look(row);
+  return texts * longest;
 }
 
 /** How many tokens a row takes in a packed sequence: the trunk once, and every branch. */

@@ -88,6 +88,42 @@ describe('tokenize', () => {
     expect(lengths).toEqual([2 ** 20]);
   });
 
+  test('a long prompt with many choices is refused before the tokenizer sees it', async () => {
+    const row = { question: 'a'.repeat(100_000), choices: Array.from({ length: 50 }, () => 'x'), answer: 0 };
+    const asked: string[] = [];
+    const listening = tokenizerOf((text) => {
+      asked.push(text);
+      return tokensOf(text);
+    });
+    expect(await reason(() => tokenize([row], 'multipleChoice', listening, options))).toEqual([
+      'BadData',
+      'rows.jsonl: row 1: its prompt with each of its 50 choices comes to 5001000 characters, and a row may have 4194304 in all; shorten the prompt or leave choices out',
+    ]);
+    expect(asked).toEqual([]);
+  });
+
+  test('rows of many long choices wait for each other', async () => {
+    const rows = Array.from({ length: 12 }, () => ({
+      ...{ question: 'a'.repeat(4000), choices: Array.from({ length: 400 }, () => 'x'), answer: 0 },
+    }));
+    const running = await characters.start();
+    let [texts, most] = [0, 0];
+    const slow: typeof running = {
+      ...running,
+      encode: async (text) => {
+        most = Math.max(most, ++texts);
+        await new Promise(setImmediate);
+        texts--;
+        return { ids: text.endsWith('x') ? [1, 3] : [1], leading: 0, trailing: 0, offsets: [] };
+      },
+    };
+    const tokenizer = { start: async () => slow };
+    const examples = await tokenize(rows, 'multipleChoice', tokenizer, { ...options, maxLength: 8192 });
+    expect(examples.map(({ row }) => row)).toEqual(rows.map((_, row) => row));
+    // Five rows come to 8 MiB.
+    expect(most).toBe(5 * 401);
+  });
+
   test('rows are numbered from the start of their file', async () => {
     const after = { ...options, maxLength: 3, before: 512 };
     expect((await reason(() => tokenize([question], 'multipleChoice', characters, after)))[1]).toMatch(
