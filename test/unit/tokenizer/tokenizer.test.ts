@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
 import type { Checkpoint } from '../../../src/checkpoint/index.ts';
 import { openTokenizer, type Tokenizer } from '../../../src/tokenizer/index.ts';
@@ -232,4 +232,21 @@ describe('the tokenizer inside GGUF', () => {
   ])('%s is refused', (_, change, message) => {
     expect(badModelOf(() => inside({ ...good, ...change }))).toContain(message);
   });
+});
+
+test('that the machine stood still for hours while it was computed is not its fault', async () => {
+  const place = mkdtempSync(join(directory, 'still-'));
+  writeTinyTokenizer(place);
+  const now = performance.now.bind(performance);
+  let stood = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => {
+    stood += 3_600_000;
+    return now() + stood;
+  });
+  try {
+    const running = await openTokenizer(place).start();
+    running.close();
+  } finally {
+    clock.mockRestore();
+  }
 });
