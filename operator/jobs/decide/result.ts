@@ -83,7 +83,7 @@ export function failedGates(rules: ResultRules, reason: string, reported: unknow
 
 /** What a whole result that came late adds to a resource that is Complete by its pod's own, shorter word. */
 export function lateResult(rules: ResultRules, status: Json, reported: unknown): Json {
-  if (rules.wholeResult.every((name) => status[name] !== undefined)) return {};
+  if (rules.resultFields.every((name) => status[name] !== undefined)) return {};
   const whole = resultFields(rules, reported);
   const known = rules.resultFields.filter((name) => status[name] !== undefined);
   const agrees =

@@ -26,6 +26,13 @@ it('takes a report that agrees with the pod in all that both are known for', () 
   });
 });
 
+it('of which the pod had no room for all is added to from what came over NATS', () => {
+  const cell = { value: '0.5', stderr: '0.1' };
+  const cells = { emulatorZeroShot: cell, emulatorFineTuned: cell };
+  const whole = { artifact: artifact('a'), training, validation: { metric: 'acc', samples: 8, cells } };
+  expect(lateResult(rules, { artifact: artifact('a'), training } as never, whole)).toEqual(whole);
+});
+
 describe('a result that says that its artifact lies elsewhere', () => {
   const output = 'pvc://artifacts/words-adapter';
   const { digest, sizeBytes } = artifact('a');
