@@ -25,6 +25,9 @@ export const annotation = {
   modelSize: `${group}/model-size`,
 } as const;
 
+/** On the pods of a Job with shards, by Kubernetes: which shard a pod works on. */
+export const completionIndex = 'batch.kubernetes.io/job-completion-index';
+
 /** What all our Jobs and pods carry; informers select by it. */
 export const ours = { [label.managedBy]: 'offsite-operator' } as const;
 

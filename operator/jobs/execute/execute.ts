@@ -16,6 +16,7 @@ import type { Decision } from '../decide/verdict.ts';
 import { ownerReference } from '../identity.ts';
 import { credentialsName, ours } from '../names.ts';
 import { attemptOf, isOwnJob, type Job, stageOf } from '../objects.ts';
+import { withoutHugeMetadata } from '../observe/metadata.ts';
 import type { Recent } from '../observe/recent.ts';
 import type { Entrances } from '../outputs.ts';
 import type { Credentials } from '../reports.ts';
@@ -84,7 +85,7 @@ async function writeStatus(
       force: true,
     });
     const { managedFields: _, ...kept } = written;
-    const after = withoutHugeTemplate({ ...rest, metadata: kept } as KubeObject);
+    const after = withoutHugeTemplate(withoutHugeMetadata({ ...rest, metadata: kept } as KubeObject));
     recent.wrote(after);
     wroteStatus?.(object, after);
     return true;
@@ -142,7 +143,7 @@ async function adoptJob(
   const { namespace, name } = job.metadata;
   const there = await client.get<Job>(jobs, namespace, name);
   if (isOwnJob(there, object)) {
-    recent.created(there);
+    recent.created(withoutHugeMetadata(there));
     return true;
   }
   refuse(object, `there is a Job ${name} that belongs to something else: delete it`, false, recent);

@@ -1,5 +1,13 @@
 /** The informers that the operator reads from: our kinds, their Jobs and their pods, in the namespaces it watches. */
-import { allKinds, group, type Kind, kinds, referencesOf, version } from '../../../src/api/index.ts';
+import {
+  allKinds,
+  group,
+  type Kind,
+  kinds,
+  referencesOf,
+  version,
+  workerContainer,
+} from '../../../src/api/index.ts';
 import {
   type ApiClient,
   Informer,
@@ -14,6 +22,7 @@ import { label, ours } from '../names.ts';
 import { type Container, type Job, ownerResource, ownerUidOf, type Pod } from '../objects.ts';
 import { outputKey, outputOf, writesOf } from '../outputs.ts';
 import { withoutHugeTemplate } from '../spec/template-form.ts';
+import { withoutHugeMetadata } from './metadata.ts';
 
 export const typeOf = (kind: Kind): ResourceType => ({
   group,
@@ -33,11 +42,16 @@ export class Cache<T extends KubeObject> {
     namespaces: readonly string[],
     options: InformerOptions<T> = {},
   ) {
+    const { shorten = (whole: T) => whole } = options;
     const places: (string | undefined)[] = namespaces.length > 0 ? [...namespaces] : [undefined];
     this.#informers = new Map(
       places.map((namespace) => [
         namespace,
-        new Informer<T>(client, type, { ...options, ...(namespace !== undefined && { namespace }) }),
+        new Informer<T>(client, type, {
+          ...options,
+          shorten: (object) => shorten(withoutHugeMetadata(object)),
+          ...(namespace !== undefined && { namespace }),
+        }),
       ]),
     );
   }
@@ -176,25 +190,52 @@ export function labelKeys({ metadata: { namespace, labels = {} } }: KubeObject):
 
 /** Jobs and pods are only read, and most of their bytes are what their pods are to be. */
 function withoutTemplate(job: Job): Job {
-  const { template: _, podFailurePolicy: __, ...spec } = job.spec ?? {};
-  return { ...job, spec: { ...spec, ...written(job) } };
+  const { suspend, completions } = job.spec ?? {};
+  return {
+    ...job,
+    spec: {
+      ...written(job),
+      ...(suspend !== undefined && { suspend }),
+      ...(completions !== undefined && { completions }),
+    },
+  };
 }
 
 function withoutPlan(pod: Pod): Pod {
   const { nodeName, containers, initContainers } = pod.spec ?? {};
-  const kept = (all: readonly Container[] = []) =>
-    all.map(
-      ({ name, image, resources, restartPolicy }) => ({ name, image, resources, restartPolicy }) as Container,
-    );
   return {
     ...pod,
     spec: {
       ...written(pod),
       ...(nodeName !== undefined && { nodeName }),
-      containers: kept(containers),
-      ...(initContainers && { initContainers: kept(initContainers) }),
+      containers: containersIn(containers),
+      ...(initContainers && { initContainers: containersIn(initContainers) }),
     },
   };
+}
+
+/** As JSON. A pod has a few containers. */
+const mostOfContainers = 65_536;
+
+/** What is read of them; where that is huge, of the worker alone. */
+function containersIn(all: readonly Container[] = []): Container[] {
+  const kept = all.map(
+    ({ name, image, restartPolicy, ...container }) =>
+      ({
+        name,
+        image,
+        restartPolicy,
+        ...(name === workerContainer && { resources: memoryIn(container) }),
+      }) as Container,
+  );
+  return JSON.stringify(kept).length <= mostOfContainers
+    ? kept
+    : kept.flatMap(({ name, resources = {} }) => (name === workerContainer ? [{ name, resources }] : []));
+}
+
+function memoryIn({ resources = {} }: Pick<Container, 'resources'>): Container['resources'] {
+  const of = ({ memory }: Readonly<Record<string, string>> = {}) => (memory === undefined ? {} : { memory });
+  return { requests: of(resources.requests), limits: of(resources.limits) };
 }
 
 function written(object: Job | Pod): { writes?: string } {

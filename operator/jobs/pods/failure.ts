@@ -1,5 +1,6 @@
 /** Why a stage failed, in the words of `offsite run`. */
 import { type Resource, reasonOfExit, stoppedExit } from '../../../src/api/index.ts';
+import { completionIndex } from '../names.ts';
 import { conditionOf, type Job, type Pod, wasDisrupted, workerTerminated } from '../objects.ts';
 import { endText, failedBeside } from './containers.ts';
 import { terminationOf } from './termination.ts';
@@ -63,7 +64,7 @@ export const sharesOf = (job: Job): number => job.spec?.completions ?? 1;
 /** What became of a pod that failed of itself. */
 export function failureOfPod(job: Job, pod: Pod, stage: string): Failure {
   const terminated = workerTerminated(pod);
-  const shard = pod.metadata.annotations?.['batch.kubernetes.io/job-completion-index'];
+  const shard = pod.metadata.annotations?.[completionIndex];
   const where = sharesOf(job) > 1 ? `stage ${stage}, shard ${shard}` : `stage ${stage}`;
   const named = `(pod ${pod.metadata.name})`;
   if (wasOutOfMemory(pod)) return outOfMemory(pod, where);

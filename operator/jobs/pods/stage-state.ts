@@ -1,6 +1,7 @@
 /** What a stage's Job and its pods say, in one word. */
 import { isFailure, type Resource, type Success } from '../../../src/api/index.ts';
 import { queueName } from '../identity.ts';
+import { completionIndex } from '../names.ts';
 import {
   conditionOf,
   endOf,
@@ -138,8 +139,7 @@ const isSameShardKilled = (pod: Pod) => (other: Pod) =>
   memoryOf(other).limit !== undefined &&
   shardOf(other) === shardOf(pod);
 
-const shardOf = ({ metadata }: Pod): string =>
-  metadata.annotations?.['batch.kubernetes.io/job-completion-index'] ?? '0';
+const shardOf = ({ metadata }: Pod): string => metadata.annotations?.[completionIndex] ?? '0';
 
 /** A Job ends after its pods: where one of them still seems to run, its end, and what it said, are yet to be seen. */
 function isAhead(job: Job, pods: readonly Pod[], now: number): boolean {
