@@ -52,8 +52,14 @@ const jetStreamLimits = {
 
 const nobodysLimits = { subs: unlimited, data: unlimited, payload: unlimited };
 
-/** Of a run: it says little at once, and hears answers in one inbox. With what the stream keeps of a subject, it fills no store. */
-export const runLimits = { subs: 8, data: unlimited, payload: 256 * 1024 };
+/** Of all pods together: each has one connection, and a run that opens thousands takes none from the operator and watchers. */
+const podsLimits = { ...accountLimits, conn: 4096 };
+
+/**
+ * Of a run: it says little at once, and hears answers in one inbox, once: what it does not read waits in the server's memory.
+ * With what the stream keeps of a subject, it fills no store.
+ */
+export const runLimits = { subs: 1, data: unlimited, payload: 256 * 1024 };
 
 /** What pods publish crosses from their account as requests of this one service. */
 const told = 'offsite.v1.>';
@@ -83,7 +89,7 @@ export async function generateAuth(): Promise<AuthFiles> {
     'PODS',
     pods,
     {
-      limits: accountLimits,
+      limits: podsLimits,
       imports: [{ name: 'events', subject: told, type: 'service', account: account.getPublicKey() }],
     },
     { signer: operator },

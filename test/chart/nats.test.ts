@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
+import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -108,6 +108,39 @@ it('lets in the operator and runs, and nobody without a key', async () => {
     expect(subject).toBe('offsite.v1.data.OffsiteTune.words.u-1.progress');
   await publisher.close();
   await operator.close();
+});
+
+it('cuts off who reads nothing, and runs hear one subject', async () => {
+  const url = `nats://127.0.0.1:${port}`;
+  const connected = (credentials: string) =>
+    connect({
+      servers: url,
+      reconnect: false,
+      authenticator: credsAuthenticator(new TextEncoder().encode(credentials)),
+    });
+  const run = await connected(
+    await credentials.issue({ namespace: 'data', kind: 'OffsiteTune', name: 'words', uid: 'u-1' }),
+  );
+  const told = run.status();
+  for (const subject of ['_INBOX_u-1.a', '_INBOX_u-1.b']) run.subscribe(subject, { callback: () => {} });
+  for await (const { type, data } of told) {
+    expect([type, data]).toEqual(['error', 'NATS_PROTOCOL_ERR']);
+    break;
+  }
+  await run.close();
+
+  const [deaf, loud] = [await connected(credentials.operator), await connected(credentials.operator)];
+  deaf.subscribe('deaf', { callback: () => {} });
+  await deaf.flush();
+  // What the client's own socket would take from the server's memory.
+  (deaf as unknown as { protocol: { transport: { socket: Socket } } }).protocol.transport.socket.pause();
+  for (let i = 0; i < 160; i++) loud.publish('deaf', new Uint8Array(250_000));
+  await loud.flush();
+  const { slow_consumers: slow } = (await (await fetch(`http://127.0.0.1:${monitor}/varz`)).json()) as {
+    slow_consumers: number;
+  };
+  expect(slow).toBe(1);
+  await Promise.all([deaf.close(), loud.close()]);
 });
 
 it('speaks TLS, and only that, where it is given a certificate: runs know its authority by their Secret', async () => {

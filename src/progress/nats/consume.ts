@@ -57,12 +57,15 @@ const consumerSettings = {
   max_ack_pending: 1000,
 };
 
-/** A short heartbeat: a server that came back without our consumer is noticed within seconds. */
 /** Messages that wait are taken for so long, in ms; then it is the turn of all else: the lease, the API server's events. */
 const longestTurn = 20;
 
+/**
+ * A short heartbeat: a server that came back without our consumer is noticed within seconds. Few messages at a time: a run's may
+ * have 256 KiB, and a server cuts off who leaves more unread than it may keep (8 MB, by the chart).
+ */
 const heartbeat = {
-  max_messages: 500,
+  max_messages: 24,
   expires: 5000,
   idle_heartbeat: 1000,
   abort_on_missing_resource: true,

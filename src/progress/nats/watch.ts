@@ -22,8 +22,8 @@ const policies = {
   new: { deliver_policy: DeliverPolicy.New },
 };
 
-/** A short heartbeat: a server that came back without our consumer is noticed within seconds. */
-const heartbeat = { expires: 5000, idle_heartbeat: 1000 };
+/** A short heartbeat: a server that came back without our consumer is noticed within seconds. Few at a time, as the operator's. */
+const heartbeat = { max_messages: 24, expires: 5000, idle_heartbeat: 1000 };
 
 /**
  * The events of other people's runs, in each publisher's order and each once, until `signal` is aborted. Goes on after a
