@@ -20,25 +20,59 @@ export interface HealthServer {
   close(): Promise<void>;
 }
 
+/** Any pod of the cluster may ask, without a word of who it is: who asks slowly or reads slowly is cut off. */
+const patience = { headersTimeout: 5_000, requestTimeout: 5_000, connectionsCheckingInterval: 1_000 };
+const idleTimeout = 10_000;
+const mostConnections = 256;
+
 /** Serves GET /healthz, /readyz and /metrics (Prometheus text). @throws if the port is taken */
 export async function startHealthServer(options: HealthServerOptions): Promise<HealthServer> {
-  const { registry, ready, live = () => true } = options;
-  const server = createServer((request, response) => {
+  const { ready, live = () => true } = options;
+  const page = new MetricsPage(options.registry);
+  const server = createServer(patience, (request, response) => {
     const path = request.url?.split('?')[0];
     if (request.method !== 'GET' && request.method !== 'HEAD') answer(response, 405, 'only GET');
     else if (path === '/healthz') answer(response, live() ? 200 : 503, live() ? 'ok' : 'not live');
     else if (path === '/readyz') answer(response, ready() ? 200 : 503, ready() ? 'ok' : 'not ready');
-    else if (path === '/metrics') void metrics(registry, response);
+    else if (path === '/metrics') void metrics(page, response);
     else answer(response, 404, 'there are /healthz, /readyz and /metrics');
   });
+  // Requests that stand one behind the other in a packet would all be answered at once.
+  server.maxRequestsPerSocket = 1;
+  server.maxConnections = mostConnections;
+  server.timeout = idleTimeout;
   server.listen(options.port, options.host);
   await once(server, 'listening');
   return { port: (server.address() as AddressInfo).port, close: () => close(server) };
 }
 
-async function metrics(registry: Registry, response: ServerResponse): Promise<void> {
+/** Who asks within a second of another is given the same page: it goes over all resources. */
+class MetricsPage {
+  readonly #registry: Registry;
+  #page: Promise<string> | undefined;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  read(): Promise<string> {
+    this.#page ??= this.#make();
+    return this.#page;
+  }
+
+  async #make(): Promise<string> {
+    setTimeout(() => (this.#page = undefined), 1000).unref();
+    return await this.#registry.metrics();
+  }
+}
+
+async function metrics(page: MetricsPage, response: ServerResponse): Promise<void> {
   try {
-    answer(response, 200, await registry.metrics(), registry.contentType);
+    answer(response, 200, await page.read(), page.contentType);
   } catch (error) {
     answer(response, 500, (error as Error).message);
   }

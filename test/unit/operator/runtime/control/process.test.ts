@@ -1,7 +1,10 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
+import { Registry } from 'prom-client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { KubeTransport } from '../../../../../operator/runtime/api/transport.ts';
 import { backoffAfter } from '../../../../../operator/runtime/backoff.ts';
@@ -39,6 +42,27 @@ describe('the health server', () => {
     expect(await get('/metrics', 'POST')).toMatch(/^405/);
     await server.close();
     await expect(get('/healthz')).rejects.toThrow();
+  });
+
+  it('is not held up by who asks for the metrics a thousand times at once, and reads nothing', async () => {
+    let pages = 0;
+    const registry = new Registry();
+    vi.spyOn(registry, 'metrics').mockImplementation(async () => {
+      pages++;
+      return 'x'.repeat(100_000);
+    });
+    const server = await startHealthServer({ port: 0, host: '127.0.0.1', registry, ready: () => true });
+    const deaf = createConnection(server.port, '127.0.0.1').pause();
+    await once(deaf, 'connect');
+    deaf.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1800));
+    await vi.waitFor(() => expect(pages).toBeGreaterThan(0));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, async () => (await fetch(`http://127.0.0.1:${server.port}/metrics`)).status),
+    );
+    expect(answers).toEqual(Array(20).fill(200));
+    expect(pages).toBeLessThanOrEqual(21);
+    deaf.destroy();
+    await server.close();
   });
 });
 
