@@ -9,6 +9,8 @@ const toMark = { type: 'Replace', pattern: { String: ' ' }, content: space };
 
 /** Of a token, in characters; SentencePiece makes none of more than 16, and runs of blanks have up to 32. */
 const longest = 128;
+/** Five times what the largest vocabularies come to. */
+const mostMerges = 4_000_000;
 
 /**
  * SentencePiece's BPE: of two neighbours that make a token, those are joined whose token has the highest score. Blanks are
@@ -60,12 +62,23 @@ interface Piece {
   readonly score: number;
 }
 
-/** The pairs of tokens that make a token, those first whose token has the highest score. */
+/**
+ * The pairs of tokens that make a token, those first whose token has the highest score.
+ * @throws OffsiteError BadModel where they would fill the memory
+ */
 function mergesOf(pieces: readonly Piece[]): [left: string, right: string][] {
-  const known = new Set(pieces.map(({ text }) => text));
-  return pieces
-    .toSorted((a, b) => b.score - a.score)
-    .flatMap(({ text }) => pairsOf(text).filter(([left, right]) => known.has(left) && known.has(right)));
+  const ordered = pieces.toSorted((a, b) => b.score - a.score);
+  // A token that stands there again gives no new pair.
+  const known = new Set(ordered.map(({ text }) => text));
+  const merges: [left: string, right: string][] = [];
+  for (const text of known) {
+    for (const pair of pairsOf(text)) if (known.has(pair[0]) && known.has(pair[1])) merges.push(pair);
+    if (merges.length > mostMerges)
+      throw badModel(
+        `GGUF tokenizer.ggml.tokens: its tokens are made of more than ${mostMerges} pairs of each other`,
+      );
+  }
+  return merges;
 }
 
 /** @throws OffsiteError BadModel at a token that is too long: the pairs of many such would fill the memory */

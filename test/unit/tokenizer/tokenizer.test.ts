@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
 import type { Checkpoint } from '../../../src/checkpoint/index.ts';
+import { fromGguf } from '../../../src/tokenizer/gguf.ts';
 import { openTokenizer, type Tokenizer } from '../../../src/tokenizer/index.ts';
 import { Encoder } from '../../../src/tokenizer/program/encoder.ts';
 import { writeTinyModel } from '../../support/tiny/index.ts';
@@ -211,6 +212,16 @@ describe('the tokenizer inside GGUF', () => {
     expect(await encoderOf(inside({ ...piece, add_bos_token: false, add_space_prefix: false }))('a')).toEqual(
       [6],
     );
+  });
+
+  test('SentencePiece has each pair once, however often its token stands there', () => {
+    const tokens = Array.from({ length: 20_000 }, (_, i) => 'a'.repeat(Math.min(i + 1, 128)));
+    const { tokenizer } = fromGguf({
+      'tokenizer.ggml.model': 'llama',
+      'tokenizer.ggml.tokens': tokens,
+      'tokenizer.ggml.scores': tokens.map(() => 0),
+    });
+    expect((tokenizer['model'] as { merges: unknown[] }).merges).toHaveLength((128 * 127) / 2);
   });
 
   test.each<[string, Record<string, unknown>, string]>([
