@@ -1,62 +1,117 @@
 import type { EventMessage } from './message.ts';
 
-/** How many messages of one publisher are held back, waiting for an earlier one. */
+/** How many messages of one publisher are held back, waiting for an earlier one; and how many of all. */
 const mostHeld = 64;
+const mostHeldOfAll = 1024;
+/** Beyond these, the one that was heard longest ago is forgotten: whoever publishes names itself as it likes. */
+const mostPublishers = 4096;
 
 interface Publisher {
   next: number;
-  held: Map<number, EventMessage>;
+  readonly held: Map<number, EventMessage>;
+  /** Until when its messages wait for what is missing, since the first of them came. */
+  due: number;
 }
 
 /**
  * Puts each publisher's messages in order and leaves out what came twice. A message after a gap is held until the gap
- * is filled, `release` is called, or too many wait: numbers may be missing for good (an old message has expired).
+ * is filled, its patience is over, or too many wait: numbers may be missing for good (an old message has expired).
+ * Each step takes the same time, however many publishers there are.
  */
 export class Sequencer {
+  readonly #patienceMilliseconds: number;
+  readonly #now: () => number;
+  /** In the order in which they were heard. */
   readonly #publishers = new Map<string, Publisher>();
+  /** Those with held messages, in the order in which these are due. */
+  readonly #holding = new Set<Publisher>();
+  #held = 0;
+
+  constructor(patienceMilliseconds: number, now: () => number = () => performance.now()) {
+    this.#patienceMilliseconds = patienceMilliseconds;
+    this.#now = now;
+  }
 
   /** @returns the messages that are now in order, oldest first */
   accept(message: EventMessage): EventMessage[] {
+    const forgotten = this.#forget(message);
     const publisher = this.#publisherOf(message);
-    if (message.sequence < publisher.next || publisher.held.has(message.sequence)) return [];
-    publisher.held.set(message.sequence, message);
-    const ready = inOrder(publisher);
-    return publisher.held.size > mostHeld ? [...ready, ...releaseAll(publisher)] : ready;
+    if (message.sequence < publisher.next || publisher.held.has(message.sequence)) return forgotten;
+    this.#hold(publisher, message);
+    const ready = [...forgotten, ...this.#inOrder(publisher)];
+    if (publisher.held.size > mostHeld) ready.push(...this.#give(publisher));
+    const [first] = this.#holding;
+    if (this.#held > mostHeldOfAll && first !== undefined) ready.push(...this.#give(first));
+    return ready;
   }
 
-  get holds(): boolean {
-    return [...this.#publishers.values()].some(({ held }) => held.size > 0);
+  /** When the messages that are held for longest are to be released, by the clock; undefined where none are held. */
+  get due(): number | undefined {
+    const [first] = this.#holding;
+    return first?.due;
   }
 
-  /** Gives up waiting for what is missing. */
+  /** Gives up waiting for what is missing, where the patience is over. */
   release(): EventMessage[] {
-    return [...this.#publishers.values()].flatMap(releaseAll);
+    const released: EventMessage[] = [];
+    for (const publisher of this.#holding) {
+      if (publisher.due > this.#now()) break;
+      released.push(...this.#give(publisher));
+    }
+    return released;
+  }
+
+  /** Gives up waiting for anything. */
+  releaseAll(): EventMessage[] {
+    return [...this.#holding].flatMap((publisher) => this.#give(publisher));
   }
 
   #publisherOf({ publisher }: EventMessage): Publisher {
-    const known = this.#publishers.get(publisher) ?? { next: 1, held: new Map() };
+    const known = this.#publishers.get(publisher) ?? { next: 1, held: new Map(), due: 0 };
+    this.#publishers.delete(publisher);
     this.#publishers.set(publisher, known);
     return known;
   }
-}
 
-function inOrder(publisher: Publisher): EventMessage[] {
-  const ready: EventMessage[] = [];
-  for (
-    let message = publisher.held.get(publisher.next);
-    message;
-    message = publisher.held.get(publisher.next)
-  ) {
-    publisher.held.delete(publisher.next++);
-    ready.push(message);
+  /** Makes room for a publisher that is new. @returns what was held of the one that is forgotten for it */
+  #forget({ publisher }: EventMessage): EventMessage[] {
+    if (this.#publishers.size < mostPublishers || this.#publishers.has(publisher)) return [];
+    const [[name, oldest] = []] = this.#publishers;
+    if (name === undefined || oldest === undefined) return [];
+    this.#publishers.delete(name);
+    return this.#give(oldest);
   }
-  return ready;
-}
 
-function releaseAll(publisher: Publisher): EventMessage[] {
-  const ready = [...publisher.held.values()].sort((a, b) => a.sequence - b.sequence);
-  publisher.held.clear();
-  const last = ready.at(-1);
-  if (last !== undefined) publisher.next = last.sequence + 1;
-  return ready;
+  #hold(publisher: Publisher, message: EventMessage): void {
+    publisher.held.set(message.sequence, message);
+    this.#held += 1;
+    if (this.#holding.has(publisher)) return;
+    publisher.due = this.#now() + this.#patienceMilliseconds;
+    this.#holding.add(publisher);
+  }
+
+  #inOrder(publisher: Publisher): EventMessage[] {
+    const ready: EventMessage[] = [];
+    for (
+      let message = publisher.held.get(publisher.next);
+      message;
+      message = publisher.held.get(publisher.next)
+    ) {
+      publisher.held.delete(publisher.next++);
+      ready.push(message);
+    }
+    this.#held -= ready.length;
+    if (publisher.held.size === 0) this.#holding.delete(publisher);
+    return ready;
+  }
+
+  #give(publisher: Publisher): EventMessage[] {
+    const ready = [...publisher.held.values()].sort((a, b) => a.sequence - b.sequence);
+    publisher.held.clear();
+    this.#held -= ready.length;
+    this.#holding.delete(publisher);
+    const last = ready.at(-1);
+    if (last !== undefined) publisher.next = last.sequence + 1;
+    return ready;
+  }
 }

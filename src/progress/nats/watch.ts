@@ -1,7 +1,7 @@
-import { DeliverPolicy, type Msg, type NatsConnection, NatsError } from 'nats';
-import { decodeMessage, type EventFilter, type EventMessage, subjectOf } from './message.ts';
+import { DeliverPolicy, type NatsConnection, NatsError } from 'nats';
+import { type EventFilter, type EventMessage, subjectOf } from './message.ts';
+import { ordered, type RawMessage } from './ordered.ts';
 import { codeOf, connectForEver, connectionOptions, type NatsAddress, pause } from './reachability.ts';
-import { Sequencer } from './sequencer.ts';
 import { ensureStream, streamName } from './stream.ts';
 
 export interface WatchOptions extends Omit<NatsAddress, 'url'> {
@@ -51,35 +51,6 @@ export async function* watchEvents(
     await connection.close();
   }
 }
-
-/** Decodes, de-duplicates and orders; a gap is waited for only so long. */
-async function* ordered(
-  source: AsyncGenerator<RawMessage>,
-  patienceMilliseconds: number,
-  signal: AbortSignal,
-): AsyncGenerator<EventMessage> {
-  const sequencer = new Sequencer();
-  // The client may be waiting for a server: leaving must not wait with it.
-  const left = new Promise<{ done: true }>((resolve) => {
-    signal.addEventListener('abort', () => resolve({ done: true }), { once: true });
-  });
-  let next = source.next();
-  while (true) {
-    const patience = sequencer.holds ? [pause(patienceMilliseconds, signal)] : [];
-    const got = await Promise.race([next, left, ...patience]);
-    if (got === undefined) {
-      yield* sequencer.release();
-      continue;
-    }
-    if (got.done) break;
-    next = source.next();
-    const message = decodeMessage(got.value.data, got.value.subject);
-    if (message !== undefined) yield* sequencer.accept(message);
-  }
-  yield* sequencer.release();
-}
-
-type RawMessage = Pick<Msg, 'data' | 'subject'>;
 
 async function* rawMessages(
   connection: NatsConnection,

@@ -1,6 +1,7 @@
 import progress from 'cli-progress';
 import type { Metric, StageEvent } from '../events.ts';
-import type { ResourceIdentity } from '../resource.ts';
+import { keyOf, type ResourceIdentity } from '../resource.ts';
+import { Allowance } from './allowance.ts';
 import { metricsText, outcomeText } from './lines.ts';
 import type { FinishedResource, Terminal } from './terminal.ts';
 import { duration, oneLine, shorten } from './words.ts';
@@ -22,11 +23,15 @@ interface Stage {
 
 const signs: Record<Outcome, string> = { running: ' ', done: '✔', failed: '✘' };
 
+/** More than fit on any screen. Beyond them the first that has ended goes, or else the first. */
+const mostBars = 256;
+
 /** Live bars, one a stage: remaining time and metrics at the right; warnings and failures scroll by above. */
 export class BarsTerminal implements Terminal {
   readonly #stream: NodeJS.WriteStream;
   readonly #bars: progress.MultiBar;
   readonly #stages = new Map<string, Stage>();
+  readonly #allowance = new Allowance(() => performance.now());
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
@@ -34,6 +39,8 @@ export class BarsTerminal implements Terminal {
       stream,
       fps: 8,
       linewrap: false,
+      // A line above, or a bar that goes, moves also those that stay as they are.
+      forceRedraw: true,
       // Whoever runs the stages handles signals: they save a checkpoint first.
       gracefulExit: false,
       format: (_options, _params, stage: Stage) => drawStage(stage, stream.columns || 80, performance.now()),
@@ -41,6 +48,9 @@ export class BarsTerminal implements Terminal {
   }
 
   event(resource: ResourceIdentity, event: StageEvent): void {
+    const admitted = this.#allowance.admits(resource, event);
+    if (typeof admitted === 'string') this.#above(`! ${resource.metadata.name}: ${admitted}`);
+    if (admitted !== true) return;
     if (event.type === 'warning') {
       this.#above(`! ${resource.metadata.name}: ${event.reason}: ${event.message}`);
       return;
@@ -80,6 +90,7 @@ export class BarsTerminal implements Terminal {
     const key = `${keyOf(resource)}/${name}`;
     const known = this.#stages.get(key);
     if (known !== undefined) return known;
+    if (this.#stages.size >= mostBars) this.#removeOne();
     const stage = {
       resource: keyOf(resource),
       label: oneLine(`${resource.metadata.name} ${name}`),
@@ -91,6 +102,13 @@ export class BarsTerminal implements Terminal {
     stage.bar = this.#bars.create(100, 0, stage);
     this.#stages.set(key, stage);
     return stage;
+  }
+
+  #removeOne(): void {
+    const all = [...this.#stages];
+    const [key, stage] = all.find(([, { outcome }]) => outcome !== 'running') ?? all[0]!;
+    this.#stages.delete(key);
+    this.#bars.remove(stage.bar);
   }
 
   /** Another attempt, or another run of the same name. */
@@ -116,9 +134,6 @@ export class BarsTerminal implements Terminal {
     else this.#bars.log(line);
   }
 }
-
-const keyOf = ({ kind, metadata }: ResourceIdentity) =>
-  `${metadata.namespace ?? ''}/${kind}/${metadata.name}`;
 
 /** One stage's line, never wider than the terminal: on a narrow one the bar shrinks and the metrics are cut. */
 export function drawStage(stage: Omit<Stage, 'bar' | 'resource'>, columns: number, now: number): string {

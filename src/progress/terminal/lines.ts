@@ -1,6 +1,7 @@
 import { printableJson } from '../../api/index.ts';
 import type { Metric, StageEvent } from '../events.ts';
-import type { ResourceIdentity } from '../resource.ts';
+import { keyOf, type ResourceIdentity } from '../resource.ts';
+import { Allowance } from './allowance.ts';
 import type { FinishedResource, Terminal } from './terminal.ts';
 import { duration, oneLine } from './words.ts';
 
@@ -9,21 +10,32 @@ const leastPercent = 5;
 /** Long stages still show life: without 5% of progress a line comes this often. */
 const heartbeatMilliseconds = 30_000;
 
+/** Beyond these, what was shown longest ago is forgotten. */
+const mostShown = 4096;
+
 /** Plain lines for logs: a stage's progress each 5% (and now and then), never more than one line a second. */
 export class LinesTerminal implements Terminal {
   readonly #stream: NodeJS.WritableStream;
   readonly #now: () => number;
+  readonly #allowance: Allowance;
   readonly #shown = new Map<string, { time: number; percentage: number }>();
 
   constructor(stream: NodeJS.WritableStream, now: () => number = () => performance.now()) {
     this.#stream = stream;
     this.#now = now;
+    this.#allowance = new Allowance(now);
   }
 
   event(resource: ResourceIdentity, event: StageEvent): void {
+    const admitted = this.#allowance.admits(resource, event);
+    if (typeof admitted === 'string') this.#line(title(resource), admitted);
+    if (admitted !== true) return;
     if (event.type === 'warning') this.#line(title(resource), `warning: ${event.reason}: ${event.message}`);
-    else if (event.type === 'result') this.#line(title(resource), `${event.stage}: done`);
-    else if (this.#isDue(`${title(resource)} ${event.stage}`, event.progressPercentage)) {
+    else if (event.type === 'result') {
+      if (this.#isNews(`${keyOf(resource)}/${event.stage}/result`)) {
+        this.#line(title(resource), `${event.stage}: done`);
+      }
+    } else if (this.#isDue(`${keyOf(resource)}/${event.stage}`, event.progressPercentage)) {
       this.#line(title(resource), `${event.stage}: ${progressText(event)}`);
     }
   }
@@ -44,8 +56,22 @@ export class LinesTerminal implements Terminal {
       if (!complete && (waited < leastMilliseconds || !(moved || waited >= heartbeatMilliseconds)))
         return false;
     }
-    this.#shown.set(stage, { time, percentage });
+    this.#note(stage, { time, percentage });
     return true;
+  }
+
+  /** Whether a second has gone by since the last of them. */
+  #isNews(what: string): boolean {
+    const time = this.#now();
+    if (time - (this.#shown.get(what)?.time ?? Number.NEGATIVE_INFINITY) < leastMilliseconds) return false;
+    this.#note(what, { time, percentage: 100 });
+    return true;
+  }
+
+  #note(what: string, shown: { time: number; percentage: number }): void {
+    this.#shown.delete(what);
+    this.#shown.set(what, shown);
+    if (this.#shown.size > mostShown) this.#shown.delete(this.#shown.keys().next().value!);
   }
 
   #line(...parts: string[]): void {

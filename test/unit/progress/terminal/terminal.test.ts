@@ -15,8 +15,13 @@ const progress = (progressPercentage: number, loss = '1.5'): StageEvent => ({
 });
 
 function captured(isTTY = false, columns = 100) {
-  const stream = Object.assign(new PassThrough(), { isTTY, columns }) as unknown as NodeJS.WriteStream;
-  return { stream, text: () => String((stream as unknown as PassThrough).read() ?? '') };
+  const stream = Object.assign(new PassThrough(), { isTTY, columns });
+  const text = () => {
+    let all = '';
+    for (let part = stream.read(); part !== null; part = stream.read()) all += String(part);
+    return all;
+  };
+  return { stream: stream as unknown as NodeJS.WriteStream, text };
 }
 
 test('plain lines: each 5%, at most one a second, the last percent always', () => {
@@ -71,6 +76,68 @@ test('plain lines: remaining time, metrics, warnings, and why a resource failed'
       '',
     ].join('\n'),
   );
+});
+
+const named = (stage: string, progressPercentage = 1): StageEvent =>
+  ({ ...progress(progressPercentage), stage }) as StageEvent;
+
+test('plain lines: stages that anybody names are bounded, the rest told once; the resource’s own are always shown', () => {
+  const { stream, text } = captured();
+  const terminal = new LinesTerminal(stream, () => 0);
+  for (let i = 0; i < 5000; i++) {
+    terminal.event(words, named(`stage ${i}`));
+    terminal.event(words, { type: 'result', stage: `stage ${i}`, result: {} });
+    terminal.event(words, { type: 'result', stage: 'stage 0', result: {} });
+  }
+  terminal.event(words, progress(100));
+  terminal.event({ ...words, kind: 'PlugIn' }, named('stage 144'));
+  const lines = text().split('\n').filter(Boolean);
+  expect(lines).toHaveLength(2 * 144 + 3);
+  expect(lines.slice(-3)).toEqual([
+    'OffsiteTune words  more than 144 stages: the others are left out',
+    'OffsiteTune words  tune: 100%, loss 1.5',
+    'PlugIn words  stage 144: 1%, 4 min 10 s left, loss 1.5',
+  ]);
+});
+
+test('plain lines: warnings by the thousand are bounded, and those of others shown', () => {
+  const { stream, text } = captured();
+  let time = 0;
+  const terminal = new LinesTerminal(stream, () => time);
+  const warning: StageEvent = { type: 'warning', reason: 'SlowDisk', message: 'reads crawl' };
+  for (let i = 0; i < 5000; i++) terminal.event(words, warning);
+  terminal.event({ ...words, metadata: { name: 'words', namespace: 'other' } }, warning);
+  time += 2000;
+  for (let i = 0; i < 10; i++) terminal.event(words, warning);
+  const lines = text().split('\n').filter(Boolean);
+  expect(lines).toHaveLength(32 + 1 + 1 + 2);
+  expect(lines[32]).toBe('OffsiteTune words  more than 32 warnings at once: the rest is left out');
+});
+
+test('plain lines: a resource of the same name elsewhere keeps none of its lines back', () => {
+  const { stream, text } = captured();
+  const terminal = new LinesTerminal(stream, () => 0);
+  for (const namespace of ['a', 'b'])
+    terminal.event({ ...words, metadata: { name: 'words', namespace } }, progress(100));
+  expect(text().split('\n').filter(Boolean)).toHaveLength(2);
+});
+
+test('bars: no more than a screen holds, of one resource and of all; the ended ones go first', () => {
+  const { stream, text } = captured(true);
+  const terminal = openTerminal({ stream });
+  for (let i = 0; i < 5000; i++) terminal.event(words, named(`stage ${i}`, i === 7 ? 100 : 1));
+  terminal.event(words, named('tune'));
+  const other = { kind: 'PlugIn', metadata: { name: 'other' } };
+  for (let i = 0; i < 112; i++) terminal.event(other, named(`cell ${i}`));
+  text();
+  terminal.close();
+  const drawn =
+    text()
+      .split(/\[\d+A/)
+      .at(-1) ?? '';
+  expect(drawn.match(/ {2}1%|100%/g)).toHaveLength(256);
+  expect(drawn).not.toMatch(/words stage 7 /);
+  for (const kept of [/words stage 0 /, /words tune /, /other cell 111 /]) expect(drawn).toMatch(kept);
 });
 
 test('JSON lines carry every event', () => {
