@@ -1,4 +1,5 @@
 export * from './digest.ts';
+export * from './example.ts';
 export * from './mask.ts';
 export * from './order.ts';
 export * from './pack.ts';

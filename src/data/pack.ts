@@ -1,4 +1,4 @@
-import { type Example, tokenCount } from './tokenize.ts';
+import { type Example, tokenCount } from './example.ts';
 
 /** One token to predict. */
 export interface Target {

@@ -2,29 +2,10 @@ import { badData } from '../api/index.ts';
 import type { RunningTokenizer, Tokenizer } from '../tokenizer/index.ts';
 import { answerTokens } from './answers.ts';
 import { conversationTokens } from './chat.ts';
+import { type Example, tokenCount } from './example.ts';
 import type { Format, RowOf } from './rows.ts';
 import type { TaskName } from './tasks/index.ts';
 import { mostCharacters, TextTokens } from './text-tokens.ts';
-
-/**
- * One tokenised row. The trunk comes first; each branch is a continuation of it, so that a prompt is computed once for
- * all its choices. The targets are the branches' tokens from their `starts` on. A row without branches is text: its targets
- * are the tokens in `spans`, or every token but the first.
- */
-export interface Example {
-  /** The row's place in the rows given, counted from 0. */
-  readonly row: number;
-  readonly trunk: readonly number[];
-  readonly branches: readonly (readonly number[])[];
-  /** How many of each branch's first tokens still belong to the prompt; none when absent: the trunk holds all of it. */
-  readonly starts?: readonly number[];
-  /** The parts of a text that are targets, [from, to) each, ascending, none with token 0. */
-  readonly spans?: readonly (readonly [from: number, to: number])[];
-  /** Which branch is right, counted from 0; absent for text. */
-  readonly answer?: number;
-  /** UTF-8 bytes of each branch's text without the leading space (for acc_norm). */
-  readonly bytes: readonly number[];
-}
 
 export interface TokenizeOptions {
   /** The most tokens of a row: of the text, or of the prompt with any one of its branches. */
@@ -103,11 +84,6 @@ function mostCharactersOf(row: unknown): number {
   };
   look(row);
   return texts * longest;
-}
-
-/** How many tokens a row takes in a packed sequence: the trunk once, and every branch. */
-export function tokenCount({ trunk, branches }: Example): number {
-  return branches.reduce((sum, branch) => sum + branch.length, trunk.length);
 }
 
 type Rule<F extends Format> = (
