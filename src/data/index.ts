@@ -3,6 +3,7 @@ export * from './example.ts';
 export * from './mask.ts';
 export * from './order.ts';
 export * from './pack.ts';
+export * from './parts.ts';
 export * from './random.ts';
 export * from './read.ts';
 export * from './rows.ts';

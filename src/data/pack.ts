@@ -20,7 +20,7 @@ export interface PackedBatch {
   readonly ids: Int32Array;
   /** Place in its row: branches all go on from the trunk's length. */
   readonly positions: Int32Array;
-  /** -1 is padding. */
+  /** -1 is padding; the parts of a row in several sequences are rows of their own here. */
   readonly rows: Int32Array;
   readonly branches: Int32Array;
   readonly targets: readonly Target[];

@@ -3,6 +3,7 @@ import type { RunningTokenizer, Tokenizer } from '../tokenizer/index.ts';
 import { answerTokens } from './answers.ts';
 import { conversationTokens } from './chat.ts';
 import { type Example, tokenCount } from './example.ts';
+import { partsOf } from './parts.ts';
 import type { Format, RowOf } from './rows.ts';
 import type { TaskName } from './tasks/index.ts';
 import { mostCharacters, TextTokens } from './text-tokens.ts';
@@ -141,8 +142,8 @@ const rules: { [F in Format]: Rule<F> } = {
   hellaswag: question,
 };
 
-/** Of a prompt with all its choices: they share a sequence, and attention takes the square of its tokens. */
-const mostTokens = 16_384;
+/** Of a row in all, its prompt counted in each sequence that it takes. */
+const mostTokens = 131_072;
 
 function checkLength(example: Example, { maxLength, where }: TokenizeOptions & { where: string }): void {
   const { trunk, branches, starts, spans } = example;
@@ -160,9 +161,11 @@ function checkLength(example: Example, { maxLength, where }: TokenizeOptions & {
       `${where}: its answer would be cut: ${prompt} tokens of prompt and ${answer} of answer are more than` +
         ` maxLength ${maxLength}; raise maxLength or shorten the row`,
     );
-  const [count, most] = [tokenCount(example), Math.max(mostTokens, maxLength)];
-  if (count > most)
+  const parts = partsOf(example, maxLength);
+  const count = parts.reduce((sum, part) => sum + tokenCount(part), 0);
+  if (count > mostTokens)
     throw badData(
-      `${where}: its prompt and ${branches.length} choices have ${count} tokens, and a row may have ${most} in all; leave choices out`,
+      `${where}: its ${branches.length} choices take ${parts.length} sequences, each with the prompt: ${count} tokens, and a row` +
+        ` may have ${mostTokens} in all; leave choices out, shorten the prompt or raise maxLength`,
     );
 }

@@ -1,4 +1,12 @@
-import { capacityFor, type Example, type PackedBatch, pack } from '../data/index.ts';
+import {
+  capacityFor,
+  type Example,
+  type PackedBatch,
+  type Part,
+  pack,
+  partsOf,
+  type Target,
+} from '../data/index.ts';
 import type { Architecture } from '../model/index.ts';
 
 /** About how many floating-point operations one call of a block may take, so that cancelling waits about a second. */
@@ -7,13 +15,36 @@ const mostTokens = 2048;
 
 /**
  * Packs examples into batches whose shape follows from the rows and the model alone (never from free memory), so that
- * the same input gives the same numbers anywhere.
+ * the same input gives the same numbers anywhere. A row of more tokens than `maxLength` and 2048 is laid into several
+ * sequences; the targets are still the row's.
  */
-export function packForModel(examples: readonly Example[], architecture: Architecture): PackedBatch[] {
-  const capacity = capacityFor(examples);
+export function packForModel(
+  examples: readonly Example[],
+  architecture: Architecture,
+  maxLength = 0,
+): PackedBatch[] {
+  const parts = examples.flatMap((example) => partsOf(example, maxLength));
+  const capacity = capacityFor(parts);
   const tokens = Math.min(mostTokens, callOperations / (2 * largestBlock(architecture)));
-  return pack(examples, { capacity, batch: Math.max(1, Math.floor(tokens / capacity)) });
+  const shape = { capacity, batch: Math.max(1, Math.floor(tokens / capacity)) };
+  if (parts.length === examples.length) return pack(examples, shape);
+  // Numbers of their own: what shares a sequence must not see the trunk of another part of its row.
+  const batches = pack(
+    parts.map((part, row) => ({ ...part, row })),
+    shape,
+  );
+  return batches.map((batch) => ({
+    ...batch,
+    targets: batch.targets.map((target) => targetOf(target, parts[target.row]!)),
+  }));
 }
+
+/** A part's target as the row's. */
+const targetOf = (target: Target, { row, first }: Part): Target => ({
+  ...target,
+  row,
+  branch: first + target.branch,
+});
 
 /** The parameters of the block that has most. */
 function largestBlock(architecture: Architecture): number {

@@ -44,6 +44,6 @@ export async function loadTask(
     name,
     metric: metric ?? metricsOf[format][0],
     examples,
-    batches: packForModel(examples, model.architecture),
+    batches: packForModel(examples, model.architecture, maxLength),
   };
 }

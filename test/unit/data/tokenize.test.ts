@@ -131,17 +131,20 @@ describe('tokenize', () => {
     );
   });
 
-  test('a row of choices without end is refused before memory is taken for it', async () => {
-    const choices = Array.from({ length: 8181 }, () => 'x');
-    const row = { ...question, choices };
-    const take = (more: Partial<TokenizeOptions>) => () =>
-      tokenize([row], 'multipleChoice', characters, { ...options, ...more });
-    expect(await reason(take({}))).toEqual([
+  test('a long prompt whose choices take many sequences is refused, and taken where they are fewer or longer', async () => {
+    // 2000 tokens of prompt and 30 of each choice: a sequence of 2048 has room for one
+    const take = (count: number, more: Partial<TokenizeOptions> = {}) => {
+      const choices = Array.from({ length: count }, () => 'x'.repeat(29));
+      const row = { question: 'a'.repeat(1981), choices, answer: 0 };
+      return tokenize([row], 'multipleChoice', characters, { ...options, maxLength: 2048, ...more });
+    };
+    expect(await reason(() => take(65))).toEqual([
       'BadData',
-      'rows.jsonl: row 1: its prompt and 8181 choices have 16385 tokens, and a row may have 16384 in all; leave choices out',
+      'rows.jsonl: row 1: its 65 choices take 65 sequences, each with the prompt: 131950 tokens, and a row may have 131072 in all; leave choices out, shorten the prompt or raise maxLength',
     ]);
-    expect(await take({ mode: 'train' })()).toHaveLength(1);
-    expect(await take({ maxLength: 16385 })()).toHaveLength(1);
+    expect(await take(64)).toHaveLength(1);
+    expect(await take(65, { mode: 'train' })).toHaveLength(1);
+    expect(await take(65, { maxLength: 3950 })).toHaveLength(1);
   });
 
   test('a row that just fits is taken', async () => {

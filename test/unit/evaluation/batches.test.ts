@@ -1,6 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { Example } from '../../../src/data/index.ts';
+import { Engine } from '../../../src/engine/index.ts';
 import { packForModel } from '../../../src/evaluation/index.ts';
-import type { Architecture } from '../../../src/model/index.ts';
+import { scoreRows } from '../../../src/evaluation/score.ts';
+import { type Architecture, Decoder, openModel, weightsOf } from '../../../src/model/index.ts';
+import { writeTinyModel } from '../../support/tiny/index.ts';
 
 const examples = Array.from({ length: 64 }, (_, row) => ({
   row,
@@ -23,4 +30,59 @@ test('a call of a block takes as many tokens as its largest layer leaves it, 204
   expect(sequences(1e8, 1e8)).toBe(2);
   expect(sequences(1e6, 1e8, 1e6)).toBe(2);
   expect(sequences(1e12)).toBe(1);
+});
+
+const tokens = (length: number, seed: number) =>
+  Array.from({ length }, (_, t) => 1 + ((seed * 31 + t * 7) % 40));
+
+/** A short row before and after a question of 400 tokens with 20 choices of up to 100, the last 5 of the prompt in each of them. */
+const rows: Example[] = [
+  { row: 0, trunk: tokens(30, 1), branches: [tokens(5, 2), tokens(9, 3)], bytes: [] },
+  {
+    ...{ row: 1, trunk: tokens(395, 4), bytes: [] },
+    branches: Array.from({ length: 20 }, (_, c) => [...tokens(5, 5), ...tokens(100 - c, c)]),
+    starts: Array.from({ length: 20 }, () => 5),
+  },
+  { row: 2, trunk: tokens(50, 6), branches: [], bytes: [] },
+];
+
+test("choices that take more than 2048 tokens with their prompt share no longer sequence, and are all aimed at as the row's", () => {
+  const batches = packForModel(rows, modelOf(1e6), 512);
+  expect(batches.map(({ size, length }) => [size, length])).toEqual([
+    [1, 2048],
+    [1, 2048],
+  ]);
+  const counts = Array.from({ length: 21 }, (_, branch) => {
+    const found = batches.flatMap(({ targets }) => targets.filter((target) => target.row === 1));
+    return found.filter((target) => target.branch === branch).length;
+  });
+  expect(counts).toEqual([0, ...Array.from({ length: 20 }, (_, c) => 100 - c)]);
+  expect(packForModel(rows, modelOf(1e6), 4096).map(({ length }) => length)).toEqual([2320, 2320]);
+});
+
+test('choices in several sequences score as each of them does alone', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'offsite-batches-'));
+  writeTinyModel(directory, { layers: 1, hidden: 8, intermediate: 8, heads: 1, keyValueHeads: 1 });
+  const [model, engine] = [openModel(directory), await Engine.create({ provider: 'cpu', threads: 1 })];
+  try {
+    const scores = async (examples: readonly Example[]) => {
+      const decoder = new Decoder(engine, model.architecture, weightsOf(model, { memory: 1 << 24 }));
+      const batches = packForModel(examples, model.architecture, 512);
+      return scoreRows(decoder, batches, { memory: 1 << 24, stage: 'test', emit: () => {} });
+    };
+    // The second choice has no room beside the first; the third then shares a sequence with the first again.
+    const branches = [tokens(100, 1), tokens(1600, 2), tokens(90, 3)];
+    const question = { row: 1, trunk: tokens(400, 4), bytes: [] };
+    const text = { row: 0, trunk: tokens(50, 5), branches: [], bytes: [] };
+    const alone = await scores(branches.map((branch, row) => ({ ...question, row, branches: [branch] })));
+    const [first, second, ...more] = await scores([text, { ...question, branches }]);
+    expect([first!.row, second!.row, more]).toEqual([0, 1, []]);
+    expect(second!.tokens).toEqual([0, 100, 1600, 90]);
+    for (const [c, { logLikelihood }] of alone.entries())
+      expect(second!.logLikelihood[c + 1]! / logLikelihood[1]!).toBeCloseTo(1, 5);
+  } finally {
+    model.close();
+    await engine.dispose();
+    rmSync(directory, { recursive: true, force: true });
+  }
 });
