@@ -267,7 +267,9 @@ test('everything on S3, each pod with nothing but its Secret: the same digests; 
 
   const work = server.fileOf('team', 'work/offsitetune/data/tiny');
   expect(globSync('**/*.safetensors', { cwd: work })).toEqual([]);
-  for (const path of [key('adapter'), key('adapter.result.json'), work]) rmSync(path, { recursive: true });
+  for (const gone of ['out/adapter', 'out/adapter.result.json', 'work/offsitetune/data/tiny'])
+    server.forget('team', gone);
+  expect(existsSync(key('adapter'))).toBe(false);
   const emulator = { uri: 's3://team/out/emulator', digest: expected[0], secretRef };
   const job = { stage: 'tune', resource: stored(withSecret.tune), emulator };
   const killed = await namespace.run(job, {

@@ -55,6 +55,12 @@ export class S3Server {
     return join(this.#directory, 'data', bucket, key);
   }
 
+  /** Takes an object, or all below a key, away behind the server's back, with what it keeps beside about them. */
+  forget(bucket: string, key: string): void {
+    for (const kept of ['data', 'attributes'])
+      rmSync(join(this.#directory, kept, bucket, key), { recursive: true, force: true });
+  }
+
   async restart(): Promise<void> {
     const server = spawn(
       binary(),
