@@ -19,6 +19,8 @@ const largestFooter = 16 << 20;
 /** Of a row group: bytes that its pages come to, and values of one column (as many rows). */
 const largestGroup = 2 ** 30;
 const mostValues = 2 ** 24;
+/** Of all columns: a page of some bytes may stand for millions of numbers, which are decoded outside of the thread's heap. */
+const mostCells = 2 ** 26;
 /** How much more a file's rows may come to than the file, as for packed JSON lines; what one row group may have is always allowed. */
 const mostExpansion = 200;
 
@@ -81,13 +83,17 @@ function readMetadata(file: OpenFile): FileMetaData {
 
 /** @throws Error where a row group would come to more than may be in memory */
 function checkGroup(file: OpenFile, { columns }: RowGroup, index: number): void {
-  let bytes = 0;
+  let [bytes, cells] = [0, 0];
   for (const { meta_data: column } of columns) {
     if (column === undefined) throw new Error(`row group ${index + 1} has a column without a description`);
     const name = `row group ${index + 1}, column ${JSON.stringify(column.path_in_schema.join('.').slice(0, 64))}`;
-    if (countOf(column.num_values, `${name} claims its values`) > mostValues)
+    const values = countOf(column.num_values, `${name} claims its values`);
+    if (values > mostValues)
+      throw new Error(`${name} claims ${values} values, more than ${mostValues}; write smaller row groups`);
+    cells += values;
+    if (cells > mostCells)
       throw new Error(
-        `${name} claims ${column.num_values} values, more than ${mostValues}; write smaller row groups`,
+        `row group ${index + 1} claims more than ${mostCells} values in its ${columns.length} columns; write smaller row groups, or leave columns out`,
       );
     bytes += readable(() => checkPages(file, column, largestGroup - bytes));
   }

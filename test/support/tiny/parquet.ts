@@ -11,6 +11,8 @@ export interface ParquetClaims {
   size?: number | bigint;
   /** CompressionCodec; 0 is none. */
   codec?: number;
+  /** How often the column's description stands there. */
+  columns?: number;
   /** ConvertedType of the column: 0 is UTF8, 19 is JSON. */
   converted?: number;
   /** A page of one text, which every row then names. */
@@ -53,12 +55,15 @@ export function parquet(claims: ParquetClaims): Uint8Array {
     [
       1,
       list,
-      listOf(struct_, [
-        struct([
-          [2, i64, 4],
-          [3, struct_, column],
-        ]),
-      ]),
+      listOf(
+        struct_,
+        Array.from({ length: claims.columns ?? 1 }, () =>
+          struct([
+            [2, i64, 4],
+            [3, struct_, column],
+          ]),
+        ),
+      ),
     ],
     [2, i64, unpacked],
     [3, i64, rows],

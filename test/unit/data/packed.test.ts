@@ -195,6 +195,11 @@ describe('Parquet', () => {
       /^row group 1, column "text" claims 1000000000000 values, more than 16777216/,
     ],
     [
+      'many columns of as many values as one may have',
+      parquet({ columns: 5, values: 2 ** 24, pageValues: 1 }),
+      /^row group 1 claims more than 67108864 values in its 5 columns; write smaller row groups, or leave columns out$/,
+    ],
+    [
       'a page of two billion values',
       parquet({ pageValues: 2 ** 31 - 1 }),
       /a page claims 2147483647 values, more than there can be$/,
