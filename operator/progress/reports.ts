@@ -64,6 +64,8 @@ const mostWarnings = 20;
 /** What is told of one, and the API server's limit for an event's note. */
 const mostWarningCharacters = 1024;
 const mostStages = 8;
+/** Of all stages together; a stage is divided among 1,024 at most. */
+const mostShares = 2048;
 
 export class Reports {
   readonly #options: ReportsOptions;
@@ -207,10 +209,14 @@ function acceptProgress(
   // Set anew, so that the first is the stage that was silent for longest.
   known.progress.delete(stage);
   known.progress.set(stage, shares);
-  if (known.progress.size > mostStages) known.progress.delete(known.progress.keys().next().value as string);
+  while (known.progress.size > mostStages || sharesIn(known) > mostShares)
+    known.progress.delete(known.progress.keys().next().value as string);
   if (order > known.latest.order) known.latest = { stage, count, metrics, order, time };
   return true;
 }
+
+const sharesIn = ({ progress }: Known): number =>
+  [...progress.values()].reduce((sum, { size }) => sum + size, 0);
 
 function acceptWarning(
   known: Known,
@@ -220,7 +226,8 @@ function acceptWarning(
   const id = `${publisher}/${sequence}`;
   const oldest = known.warnings.length === mostWarnings ? known.warnings[0]!.order : 0;
   if (order < oldest || known.warnings.some((other) => other.id === id)) return false;
-  const message = text.slice(0, mostWarningCharacters);
+  // A copy: what is only cut keeps all that it was cut from.
+  const message = Buffer.from(text.slice(0, mostWarningCharacters), 'utf16le').toString('utf16le');
   known.warnings = [...known.warnings, { id, order, reason, message, time: time.toISOString() }]
     .sort((a, b) => a.order - b.order)
     .slice(-mostWarnings);

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { Reports } from '../../../../operator/progress/index.ts';
@@ -296,4 +298,35 @@ test('a result is kept as the JSON that is counted, not as the objects that were
   expect(read).toEqual(result);
   expect(read).not.toBe(result);
   expect(results.get('a', 'tune')).not.toBe(read);
+});
+
+it('a run’s long warnings and many shards are not kept whole: some hundred kilobytes stay of them', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const known = reports();
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  let at = 0;
+  for (let i = 0; i < 20; i++)
+    for (let run = 0; run < 10; run++)
+      known.accept({
+        message: {
+          ...{ namespace: 'data', kind: 'EmulatorBuild', name: 'words', uid: `u${run}` },
+          ...{ publisher: 'a', sequence: i + 1, event: warning(`${i} `.padEnd(32_768, String(run))) },
+        },
+        order: ++at,
+        time: new Date(0),
+      });
+  for (let stage = 0; stage < 8; stage++)
+    for (let index = 0; index < 1024; index++)
+      deliver(known, {
+        ...{ publisher: 'a', sequence: ++at, at },
+        ...{ event: progress(`probe: ${stage}`, 50), shard: { index, count: 1024 } },
+      });
+  collect();
+  // Before: 6.5 MB of warnings, and 8,192 shares.
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(2_000_000);
+  expect(known.warningsOf('u3')).toHaveLength(20);
+  expect(known.warningsOf('u3')[7]?.message).toBe('7 '.padEnd(1024, '3'));
+  expect(known.progressOf('u')?.progressPercentage).toBe(50);
 });
