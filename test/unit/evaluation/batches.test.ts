@@ -71,13 +71,13 @@ test('choices in several sequences score as each of them does alone', async () =
       return scoreRows(decoder, batches, { memory: 1 << 24, stage: 'test', emit: () => {} });
     };
     // The second choice has no room beside the first; the third then shares a sequence with the first again.
-    const branches = [tokens(100, 1), tokens(1600, 2), tokens(90, 3)];
-    const question = { row: 1, trunk: tokens(400, 4), bytes: [] };
-    const text = { row: 0, trunk: tokens(50, 5), branches: [], bytes: [] };
+    const branches = [tokens(670, 1), tokens(1360, 2), tokens(669, 3)];
+    const question = { row: 1, trunk: tokens(20, 4), bytes: [] };
+    const text = { row: 0, trunk: tokens(10, 5), branches: [], bytes: [] };
     const alone = await scores(branches.map((branch, row) => ({ ...question, row, branches: [branch] })));
     const [first, second, ...more] = await scores([text, { ...question, branches }]);
     expect([first!.row, second!.row, more]).toEqual([0, 1, []]);
-    expect(second!.tokens).toEqual([0, 100, 1600, 90]);
+    expect(second!.tokens).toEqual([0, 670, 1360, 669]);
     for (const [c, { logLikelihood }] of alone.entries())
       expect(second!.logLikelihood[c + 1]! / logLikelihood[1]!).toBeCloseTo(1, 5);
   } finally {
