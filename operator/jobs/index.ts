@@ -3,7 +3,7 @@
 export type { JobSettings } from './build/job.ts';
 export { claimsOf } from './build/mounts.ts';
 export { decide } from './decide/decide.ts';
-export type { Decision } from './decide/verdict.ts';
+export type { Decision } from './decide/ruling.ts';
 export { type ExecuteOptions, execute } from './execute/execute.ts';
 export { ProgressWriter } from './execute/progress-writer.ts';
 export { Warnings } from './execute/warnings.ts';

@@ -18,7 +18,7 @@ import type { StageName } from '../stages.ts';
 import { holds, type StoredStatus } from '../stored.ts';
 import type { Statement } from './conditions.ts';
 import type { Resolved, Waiting } from './dependencies.ts';
-import type { Context, Verdict } from './verdict.ts';
+import type { Context, Ruling } from './ruling.ts';
 
 /** A resource whose spec is right. */
 export interface Runnable<R extends Resource = Resource> extends Context<R> {
@@ -47,7 +47,7 @@ export function attemptNow<R extends Resource>(context: Runnable<R>, resolved: R
   };
 }
 
-/** What every verdict about an attempt under way says. */
+/** What every ruling about an attempt under way says. */
 export const about = <R extends Resource>({ attempt }: Attempt<R>) => ({ attempt, isAboutSpec: true });
 
 /** Jobs of other attempts; they are removed, whatever they say. */
@@ -67,7 +67,7 @@ export function furthestJob<R extends Resource>({ observed, latest, rules }: Run
  * What this operator itself found wrong, no stage having run into it. It holds as long as the check finds it: an annotation
  * is put right without a new generation, and a field may be one that only a later operator knows.
  */
-export const isOwnVerdict = ({ reason }: Condition, { stage }: StoredStatus): boolean =>
+export const isOwnRuling = ({ reason }: Condition, { stage }: StoredStatus): boolean =>
   reason === 'BadSpec' && stage === undefined;
 
 /** Why the latest attempt cannot be what is wanted now. */
@@ -78,7 +78,7 @@ export function restartReason<R extends Resource>(
 ): string | undefined {
   if (status.phase === 'Suspended') return 'spec.suspend is false again';
   const failed = holds(observed.object, 'Failed');
-  if (failed && isOwnVerdict(failed, status)) return 'the spec is right for this operator';
+  if (failed && isOwnRuling(failed, status)) return 'the spec is right for this operator';
   if (status.phase === 'Complete' || status.phase === 'Failed') return 'the spec was changed';
   if (job === undefined) return undefined;
   if (job.metadata.annotations?.[annotation.run] !== runHashOf(observed.object)) {
@@ -97,7 +97,7 @@ export function restartReason<R extends Resource>(
   return isBeingDeleted(job) ? `Job ${job.metadata.name} was deleted` : undefined;
 }
 
-export function restart<R extends Resource>({ latest, observed }: Runnable<R>, because: string): Verdict {
+export function restart<R extends Resource>({ latest, observed }: Runnable<R>, because: string): Ruling {
   const attempt = latest + 1;
   return {
     phase: 'Pending',
@@ -112,7 +112,7 @@ export function restart<R extends Resource>({ latest, observed }: Runnable<R>, b
 }
 
 /** Two attempts never run at once: they would write to one place. */
-export function leftovers<R extends Resource>(context: Attempt<R>): Verdict | undefined {
+export function leftovers<R extends Resource>(context: Attempt<R>): Ruling | undefined {
   const { observed, attempt, standing } = context;
   const jobs = earlierJobs(context).filter((job) => !isFinished(job));
   // Also of this attempt: pods whose Job somebody removed are still ending.

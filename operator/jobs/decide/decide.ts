@@ -13,11 +13,11 @@ import { merge } from '../spec/template.ts';
 import { powerProblems } from '../spec/template-powers.ts';
 import type { StageName } from '../stages.ts';
 import { holds } from '../stored.ts';
-import { furthestJob, isOwnVerdict, type Runnable } from './attempt.ts';
+import { furthestJob, isOwnRuling, type Runnable } from './attempt.ts';
 import { resolve } from './dependencies.ts';
-import { firstOf, type NamedVerdict } from './policies.ts';
+import { firstOf, type NamedRuling } from './policies.ts';
 import { failedGates, lateResult } from './result.ts';
-import { type Context, conclude, contextOf, type Decision, nothing, type Verdict } from './verdict.ts';
+import { type Context, conclude, contextOf, type Decision, nothing, type Ruling } from './ruling.ts';
 import { work } from './work.ts';
 
 /**
@@ -37,7 +37,7 @@ export function decide<R extends Resource>(
 }
 
 /** What becomes of a resource whose spec is right. */
-const running = <R extends Resource>(context: Runnable<R>): NamedVerdict =>
+const running = <R extends Resource>(context: Runnable<R>): NamedRuling =>
   firstOf({ failed, notBegun, suspended }, context) ?? work(context);
 
 function runnable<R extends Resource>(context: Context<R>): Runnable<R> {
@@ -46,10 +46,10 @@ function runnable<R extends Resource>(context: Context<R>): Runnable<R> {
 }
 
 /** A spec that cannot be run: nothing runs until it is put right. */
-const wrongSpec = <R extends Resource>({ checked, observed }: Context<R>): Verdict | undefined =>
+const wrongSpec = <R extends Resource>({ checked, observed }: Context<R>): Ruling | undefined =>
   'problems' in checked ? badSpec(checked.problems, observed.jobs) : undefined;
 
-const badSpec = (problems: readonly Problem[], jobs: readonly Job[]): Verdict => ({
+const badSpec = (problems: readonly Problem[], jobs: readonly Job[]): Ruling => ({
   phase: 'Failed',
   statements: [{ type: 'Failed', reason: 'BadSpec', message: problemText(problems) }],
   remove: jobs.filter((job) => !isFinished(job)),
@@ -59,7 +59,7 @@ const badSpec = (problems: readonly Problem[], jobs: readonly Job[]): Verdict =>
  * What keeps an attempt from its first Job. It stops none that was made before it: of a size that cannot be read only the next
  * would need it, and what is asked of templates now was not asked then.
  */
-function notBegun<R extends Resource>(context: Runnable<R>): Verdict | undefined {
+function notBegun<R extends Resource>(context: Runnable<R>): Ruling | undefined {
   if (furthestJob(context) !== undefined) return undefined;
   const { resource, settings, observed } = context;
   const { template } = resource.spec;
@@ -73,7 +73,7 @@ function notBegun<R extends Resource>(context: Runnable<R>): Verdict | undefined
 }
 
 /** What is done stays done while the result-relevant part of its spec is the same, also where the rest of it is wrong. */
-function complete<R extends Resource>(context: Context<R>): Verdict | undefined {
+function complete<R extends Resource>(context: Context<R>): Ruling | undefined {
   const { status, specHash, rules, observed, checked } = context;
   if (!isTrue(status.conditions, 'Complete') || status.specHash !== specHash) return undefined;
   const { reason, message } = status.conditions!.find(({ type }) => type === 'Complete')!;
@@ -114,9 +114,9 @@ const fieldOf = ({ kind, spec }: KubeObject, role: string): string =>
   artifactsOf({ kind, spec }).find((input) => input.role === role)?.field ?? 'spec';
 
 /** A failure is final for the spec that failed. */
-function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
+function failed<R extends Resource>(context: Runnable<R>): Ruling | undefined {
   const condition = holds(context.observed.object, 'Failed');
-  if (condition === undefined || isOwnVerdict(condition, context.status)) return undefined;
+  if (condition === undefined || isOwnRuling(condition, context.status)) return undefined;
   const { reason, message } = condition;
   const { rules, status, observed } = context;
   const stage = status['stage'] as StageName | undefined;
@@ -132,7 +132,7 @@ function failed<R extends Resource>(context: Runnable<R>): Verdict | undefined {
 }
 
 /** Its Jobs go, in the foreground: the pods get SIGTERM, save a checkpoint and end. */
-function suspended<R extends Resource>({ resource, observed, now }: Runnable<R>): Verdict | undefined {
+function suspended<R extends Resource>({ resource, observed, now }: Runnable<R>): Ruling | undefined {
   if (!resource.spec.suspend) return undefined;
   const pods = observed.pods.filter((pod) => !isTerminal(pod));
   if (observed.jobs.length + pods.length === 0) {
@@ -164,7 +164,7 @@ function cleanUp<R extends Resource>({
   observed,
   latest,
   now,
-}: Context<R>): Pick<Verdict, 'remove' | 'lookAgainMilliseconds'> {
+}: Context<R>): Pick<Ruling, 'remove' | 'lookAgainMilliseconds'> {
   // As it is written: the rest of the spec may be wrong.
   const { ttlSecondsAfterFinished } = observed.object['spec'] as { ttlSecondsAfterFinished?: unknown };
   const ttl = typeof ttlSecondsAfterFinished === 'number' ? ttlSecondsAfterFinished : undefined;

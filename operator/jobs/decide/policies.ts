@@ -1,5 +1,5 @@
 /** The policies by name. Each says what is to be done in its situation, or nothing where that is not there. */
-import type { Verdict } from './verdict.ts';
+import type { Ruling } from './ruling.ts';
 
 /** In the order in which they are asked; the first that has something to say decides. */
 export const policies = [
@@ -24,16 +24,16 @@ export const policies = [
 
 export type PolicyName = (typeof policies)[number];
 
-/** A verdict, and whose it is. */
-export type NamedVerdict = Verdict & { readonly by: PolicyName };
+/** A ruling, and whose it is. */
+export type NamedRuling = Ruling & { readonly by: PolicyName };
 
-type Policies<C> = Readonly<Partial<Record<PolicyName, (context: C) => Verdict | undefined>>>;
+type Policies<C> = Readonly<Partial<Record<PolicyName, (context: C) => Ruling | undefined>>>;
 
 /** What the first of these policies says that says anything. */
-export function firstOf<C>(asked: Policies<C>, context: C): NamedVerdict | undefined {
+export function firstOf<C>(asked: Policies<C>, context: C): NamedRuling | undefined {
   for (const [by, policy] of Object.entries(asked) as [PolicyName, Policies<C>[PolicyName]][]) {
-    const verdict = policy?.(context);
-    if (verdict !== undefined) return { ...verdict, by };
+    const ruling = policy?.(context);
+    if (ruling !== undefined) return { ...ruling, by };
   }
   return undefined;
 }

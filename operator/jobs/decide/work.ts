@@ -35,21 +35,21 @@ import {
 } from './attempt.ts';
 import type { Statement } from './conditions.ts';
 import { resolve, type Waiting } from './dependencies.ts';
-import { firstOf, type NamedVerdict } from './policies.ts';
+import { firstOf, type NamedRuling } from './policies.ts';
 import { failedGates, reportPatience, settle } from './result.ts';
-import type { Context, Verdict } from './verdict.ts';
+import type { Context, Ruling } from './ruling.ts';
 
-export function work<R extends Resource>(context: Runnable<R>): NamedVerdict {
+export function work<R extends Resource>(context: Runnable<R>): NamedRuling {
   const { observed, latest, rules, resource } = context;
   const resolved = resolve(resource, observed.dependencies);
   const furthest = furthestJob(context);
   const because = latest === 0 ? undefined : restartReason(context, furthest, resolved);
   if (because !== undefined) return { ...restart(context, because), by: 'restarted' };
   const attempt = attemptNow(context, resolved);
-  const verdict =
+  const ruling =
     firstOf({ leftovers }, attempt) ??
     (furthest === undefined ? start(attempt, rules.begins(resource)) : follow(attempt, furthest));
-  return { ...verdict, remove: [...(verdict.remove ?? []), ...outlived(attempt, furthest)] };
+  return { ...ruling, remove: [...(ruling.remove ?? []), ...outlived(attempt, furthest)] };
 }
 
 /** Jobs of earlier attempts, and of earlier stages that are done and do not end. */
@@ -72,7 +72,7 @@ interface Ready<R extends Resource> extends Starting<R> {
 }
 
 /** Creates a stage's Job, unless something is to be waited for. */
-function start<R extends Resource>(context: Attempt<R>, stage: StageName): NamedVerdict {
+function start<R extends Resource>(context: Attempt<R>, stage: StageName): NamedRuling {
   const { rules, resource, resolved, modelBytes } = context;
   const starting = { ...context, stage };
   if ('waiting' in resolved) return { ...waits(starting, resolved.waiting), by: 'dependencies' };
@@ -88,7 +88,7 @@ function waits<R extends Resource>(
   context: Starting<R>,
   waiting: Waiting,
   lookAgainMilliseconds?: number,
-): Verdict {
+): Ruling {
   const { stage, standing } = context;
   const phase = phaseOf(context);
   return {
@@ -100,12 +100,12 @@ function waits<R extends Resource>(
   };
 }
 
-function otherWriters<R extends Resource>(context: Ready<R>): Verdict | undefined {
+function otherWriters<R extends Resource>(context: Ready<R>): Ruling | undefined {
   const writers = waitingForWriters(context);
   return writers && waits(context, writers, patience.ending);
 }
 
-function sharedClaims<R extends Resource>(context: Ready<R>): Verdict | undefined {
+function sharedClaims<R extends Resource>(context: Ready<R>): Ruling | undefined {
   const claim = unsharedClaim(context.stageWork, context.observed.claims);
   return claim && waits(context, claim, claimPatience);
 }
@@ -114,7 +114,7 @@ const refusalOf = <R extends Resource>({ observed: { refusal }, generation }: Co
   refusal?.generation === generation ? refusal : undefined;
 
 /** The API server would never take this Job. */
-function jobRefused<R extends Resource>(context: Ready<R>): Verdict | undefined {
+function jobRefused<R extends Resource>(context: Ready<R>): Ruling | undefined {
   const refusal = refusalOf(context);
   if (!refusal?.final) return undefined;
   const message = `spec.template: the API server refuses the Job: ${refusal.message}`;
@@ -126,7 +126,7 @@ function jobRefused<R extends Resource>(context: Ready<R>): Verdict | undefined 
   };
 }
 
-function begin<R extends Resource>(context: Ready<R>): Verdict {
+function begin<R extends Resource>(context: Ready<R>): Ruling {
   const { resource, observed, attempt, specHash, modelBytes, settings, standing, now } = context;
   const { stage, inputs, stageWork } = context;
   const job = buildJob(
@@ -174,7 +174,7 @@ function unsharedClaim(stageWork: StageWork, claims: ReadonlyMap<string, unknown
 }
 
 /** Goes by what the furthest stage's Job says. */
-function follow<R extends Resource>(context: Attempt<R>, job: Job): NamedVerdict {
+function follow<R extends Resource>(context: Attempt<R>, job: Job): NamedRuling {
   const { rules, resource, observed, now, standing } = context;
   const stage = stageOf(job) as StageName;
   const at = rules.stages.indexOf(stage);
@@ -214,7 +214,7 @@ function finish<R extends Resource>(
   context: Attempt<R>,
   stage: StageName,
   { success, at, note }: Extract<StageState, { is: 'done' }>,
-): NamedVerdict {
+): NamedRuling {
   const { rules, resource, observed, now, status, standing, recovering } = context;
   const output = resource.spec.output.uri;
   // Who has only begun to listen waits as long as if the stage had only ended.
@@ -288,7 +288,7 @@ function active<R extends Resource>(
   context: Attempt<R>,
   job: Job,
   state: Extract<StageState, { is: 'active' }>,
-): Omit<Verdict, 'statements'> {
+): Omit<Ruling, 'statements'> {
   const { status, observed, now, rules, resource } = context;
   const begun = stageOf(job) !== rules.begins(resource);
   // Between two tries nothing runs for a moment; that is no news.

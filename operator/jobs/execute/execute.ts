@@ -12,7 +12,7 @@ import {
   type ResourceType,
   secrets,
 } from '../../runtime/index.ts';
-import type { Decision } from '../decide/verdict.ts';
+import type { Decision } from '../decide/ruling.ts';
 import { ownerReference } from '../identity.ts';
 import { credentialsName, ours } from '../names.ts';
 import { attemptOf, isOwnJob, type Job, stageOf } from '../objects.ts';

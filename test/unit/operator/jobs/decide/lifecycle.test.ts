@@ -414,7 +414,7 @@ describe('a template that asks for more than the installation allows', () => {
   });
 });
 
-describe("the operator's own verdict", () => {
+describe("the operator's own ruling", () => {
   const size = 'offsite-tuning.dev/model-size';
   const annotated = (world: World, value: string) => {
     const { metadata } = world.object;

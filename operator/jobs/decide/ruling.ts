@@ -36,7 +36,7 @@ export interface Context<R extends Resource = Resource> extends Situation {
 
 export type Phase = 'Pending' | 'Running' | 'Suspended' | 'Complete' | 'Failed';
 
-export interface Verdict {
+export interface Ruling {
   readonly phase: Phase;
   /** What holds. */
   readonly statements: readonly Statement[];
@@ -74,28 +74,28 @@ export function contextOf<R extends Resource>(
   };
 }
 
-/** The decision for a verdict; the status is in it only where it changes. */
+/** The decision for a ruling; the status is in it only where it changes. */
 export function conclude<R extends Resource>(
   context: Context<R>,
-  verdict: Verdict & { readonly by: string },
+  ruling: Ruling & { readonly by: string },
 ): Decision {
   const { status, observed, generation, now } = context;
   const { progress: _, ...before } = status;
   const after = nextStatus(
     context,
-    verdict,
-    nextConditions(status.conditions, verdict.statements, generation, now),
+    ruling,
+    nextConditions(status.conditions, ruling.statements, generation, now),
   );
   const changed = fingerprint(before) !== fingerprint(after);
-  const told = changed ? eventsOf(status.conditions, verdict.statements) : [];
+  const told = changed ? eventsOf(status.conditions, ruling.statements) : [];
   return {
-    by: verdict.by,
+    by: ruling.by,
     ...(changed && { status: after }),
-    remove: (verdict.remove ?? []).filter(({ metadata }) => metadata.deletionTimestamp === undefined),
-    create: observed.object.metadata.deletionTimestamp === undefined ? (verdict.create ?? []) : [],
-    events: [...(verdict.events ?? []), ...told],
-    ...(verdict.lookAgainMilliseconds !== undefined && {
-      lookAgainMilliseconds: Math.max(100, verdict.lookAgainMilliseconds),
+    remove: (ruling.remove ?? []).filter(({ metadata }) => metadata.deletionTimestamp === undefined),
+    create: observed.object.metadata.deletionTimestamp === undefined ? (ruling.create ?? []) : [],
+    events: [...(ruling.events ?? []), ...told],
+    ...(ruling.lookAgainMilliseconds !== undefined && {
+      lookAgainMilliseconds: Math.max(100, ruling.lookAgainMilliseconds),
     }),
   };
 }
@@ -114,35 +114,35 @@ const own = [
 
 function nextStatus<R extends Resource>(
   { status, generation, specHash, observed, now }: Context<R>,
-  verdict: Verdict,
+  ruling: Ruling,
   conditions: unknown,
 ): Json {
   const { progress: _, ...before } = status;
-  const attempt = verdict.attempt ?? status.attempt;
-  const another = verdict.attempt !== undefined && verdict.attempt !== status.attempt;
+  const attempt = ruling.attempt ?? status.attempt;
+  const another = ruling.attempt !== undefined && ruling.attempt !== status.attempt;
   const found = Object.fromEntries(Object.entries(before).filter(([name]) => !own.includes(name)));
   const earlierStart = another ? undefined : status.startTime;
-  const hasEnded = verdict.phase === 'Complete' || verdict.phase === 'Failed';
-  const isRunning = verdict.phase === 'Running';
+  const hasEnded = ruling.phase === 'Complete' || ruling.phase === 'Failed';
+  const isRunning = ruling.phase === 'Running';
   const startTime =
     earlierStart ??
     (isRunning || hasEnded ? startOf(observed.jobs, attempt) : undefined) ??
     (isRunning ? now.toISOString() : undefined);
-  const hadEnded = status.phase === verdict.phase && !another;
+  const hadEnded = status.phase === ruling.phase && !another;
   const completionTime = hasEnded
-    ? ((hadEnded ? status.completionTime : undefined) ?? verdict.endedAt ?? now.toISOString())
+    ? ((hadEnded ? status.completionTime : undefined) ?? ruling.endedAt ?? now.toISOString())
     : undefined;
   return defined({
     ...(another ? {} : found),
-    ...verdict.fields,
-    phase: verdict.phase,
-    stage: verdict.stage,
+    ...ruling.fields,
+    phase: ruling.phase,
+    stage: ruling.stage,
     conditions,
     observedGeneration: generation,
     startTime,
     completionTime,
     attempt,
-    specHash: verdict.isAboutSpec ? specHash : status.specHash,
+    specHash: ruling.isAboutSpec ? specHash : status.specHash,
   });
 }
 
