@@ -1,3 +1,4 @@
+// From a prompt and its continuations to tokens: where the prompt ends and each answer begins.
 import { badData } from '../api/index.ts';
 import type { TextTokens } from './text-tokens.ts';
 

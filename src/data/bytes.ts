@@ -1,3 +1,4 @@
+// The byte stream of a file of rows, decompressed where it needs to be and only within bounds.
 import { closeSync, readSync } from 'node:fs';
 import { Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';

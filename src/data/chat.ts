@@ -1,3 +1,4 @@
+// Conversations in tokens, by the model's chat template, with the assistant's turns as targets.
 import { badData, badModel } from '../api/index.ts';
 import type { Encoding, RunningTokenizer, Written } from '../tokenizer/index.ts';
 import type { Message } from './rows.ts';

@@ -1,3 +1,4 @@
+// The schemas of single columns, from which the formats of rows are composed.
 import { z } from 'zod';
 import { listOf } from '../api/index.ts';
 

@@ -1,3 +1,4 @@
+// What tells one data set from another, be it one file or several shards.
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { badData, isPrintable, OffsiteError, printable } from '../api/index.ts';

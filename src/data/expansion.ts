@@ -1,3 +1,4 @@
+// The bound on what the shards of a data set decompress to, all together.
 import { statSync } from 'node:fs';
 import { badData } from '../api/index.ts';
 import { rowBytes } from './row-size.ts';

@@ -1,3 +1,4 @@
+// Data sets: from files of rows to packed batches of tokens.
 export * from './digest.ts';
 export * from './example.ts';
 export * from './mask.ts';

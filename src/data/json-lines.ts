@@ -1,3 +1,4 @@
+// Streaming JSON lines from outside: each line is bounded before it is parsed.
 import { badData, type JsonBounds, outline } from '../api/index.ts';
 import { foreignKind } from '../checkpoint/index.ts';
 import { bytesOf } from './bytes.ts';

@@ -1,3 +1,4 @@
+// Which tokens of a packed batch attend to which: causal, within a row, a branch and a window.
 import type { PackedBatch } from './pack.ts';
 
 /** What is added to a score that must not count: finite, so that a row of nothing else stays a number. */

@@ -1,3 +1,4 @@
+// The order in which training takes its rows: shuffled each epoch, and resumable from a cursor.
 import { Random } from './random.ts';
 
 /** Where training stands in its data: `index` rows of `epoch` have been taken. With the seed it is all there is to know. */

@@ -1,3 +1,4 @@
+// Sequence packing: rows of any length in sequences of one length, with the targets to predict.
 import { type Example, tokenCount } from './example.ts';
 
 /** One token to predict. */

@@ -1,3 +1,4 @@
+// Decoding a Parquet file by row groups, each checked against its bounds before it is decompressed.
 import { closeSync } from 'node:fs';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import {

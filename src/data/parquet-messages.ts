@@ -1,3 +1,5 @@
+// The messages between the reader of a Parquet file and the thread that decodes it.
+
 /** What the thread that reads a Parquet file is given. */
 export interface ParquetJob {
   path: string;

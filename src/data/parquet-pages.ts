@@ -1,3 +1,4 @@
+// The check of Parquet page headers: nothing is decompressed that claims too much.
 import type { ColumnMetaData } from 'hyparquet';
 import { deserializeTCompactProtocol } from 'hyparquet/src/thrift.js';
 import type { OpenFile } from './ranged-file.ts';

@@ -1,3 +1,4 @@
+// Reading Parquet files from outside, isolated in a worker thread with limits of memory and time.
 import { Worker } from 'node:worker_threads';
 import { badData } from '../api/index.ts';
 import { foreignKind, kindBytes } from '../checkpoint/index.ts';

@@ -1,3 +1,4 @@
+// Splitting a row with many branches over several sequences, to keep attention affordable.
 import { type Example, tokenCount } from './example.ts';
 
 /** What of a row shares a sequence: its trunk and some of its branches. */

@@ -1,3 +1,5 @@
+// Seeded pseudo-random numbers, so that equal seeds give equal results on any machine.
+
 const mask64 = (1n << 64n) - 1n;
 
 /**

@@ -1,3 +1,4 @@
+// Random access to a file of rows, as columnar formats need it.
 import { readSync } from 'node:fs';
 import { openRows } from './rows-file.ts';
 

@@ -1,3 +1,4 @@
+// From a data set's files, whatever their container, to validated rows.
 import { badData } from '../api/index.ts';
 import { Expansion } from './expansion.ts';
 import { jsonLines } from './json-lines.ts';

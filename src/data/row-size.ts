@@ -1,3 +1,5 @@
+// The size of a decoded row, and the bound on it.
+
 /** What a row may have at most: a long book has a few million bytes, and a file that is no JSON lines has no line feeds. */
 export const mostRowMebibytes = 16;
 export const mostRowBytes = mostRowMebibytes << 20;

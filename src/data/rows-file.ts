@@ -1,3 +1,4 @@
+// How a file of rows is opened, with a reason that a user understands where it cannot be.
 import { openPlain } from '../artifact/index.ts';
 
 /**

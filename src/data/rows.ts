@@ -1,3 +1,4 @@
+// The formats of rows: which columns each has, and when a row is valid.
 import { z } from 'zod';
 import { choices, list, place, record, words } from './columns.ts';
 import { type Question, type TaskName, tasks } from './tasks/index.ts';

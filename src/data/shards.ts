@@ -1,3 +1,4 @@
+// Data sets in several files: which shards make up one split, and in which order.
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badData } from '../api/index.ts';

@@ -1,3 +1,4 @@
+// Encoding the texts of one row, with just the special tokens that belong where each stands.
 import { badData, badModel } from '../api/index.ts';
 import type { Encoding, RunningTokenizer } from '../tokenizer/index.ts';
 

@@ -1,3 +1,4 @@
+// From validated rows to tokenised examples: one rule for each format, one check of length for all.
 import { badData } from '../api/index.ts';
 import type { RunningTokenizer, Tokenizer } from '../tokenizer/index.ts';
 import { answerTokens } from './answers.ts';

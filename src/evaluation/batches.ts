@@ -1,3 +1,4 @@
+// The packing of evaluation rows in batches that suit the size of the model.
 import {
   capacityFor,
   type Example,

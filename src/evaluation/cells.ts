@@ -1,3 +1,4 @@
+// The metrics: from the likelihoods of rows to accuracy or perplexity, with standard errors.
 import type { Metric } from '../api/index.ts';
 import type { Example } from '../data/index.ts';
 import type { RowLikelihood } from './score.ts';

@@ -1,3 +1,4 @@
+// Evaluation: likelihoods of rows, metrics with standard errors, and paired comparisons.
 export { packForModel } from './batches.ts';
 export type { Cell, MetricName } from './cells.ts';
 export { likelihoodsOf, type Measurement, measure, measurementOf } from './measure.ts';

@@ -1,3 +1,4 @@
+// The validation loss, on the scale of the training loss.
 import type { Example } from '../data/index.ts';
 import type { RowLikelihood } from './score.ts';
 

@@ -1,3 +1,4 @@
+// Measuring a model on a task: one pass gives the metric and the loss.
 import type { Decoder } from '../model/index.ts';
 import { type Cell, cellOf, type RowScore, rowScores } from './cells.ts';
 import { lossOf } from './loss.ts';

@@ -1,3 +1,4 @@
+// Log-likelihoods of rows and their choices, as a model gives them.
 import { badModel } from '../api/index.ts';
 import type { PackedBatch } from '../data/index.ts';
 import { type Decoder, greedyScore, score } from '../model/index.ts';

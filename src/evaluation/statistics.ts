@@ -1,3 +1,4 @@
+// The significance of a difference between two models that were measured on the same rows.
 import { cellOf, type MetricName, type RowScore } from './cells.ts';
 
 /** A difference between two cells on the same rows. */

@@ -1,3 +1,4 @@
+// Forward passes that stream weights block by block, for models larger than memory.
 import type { PackedBatch } from '../data/index.ts';
 import type { Architecture, Decoder, WeightSource, Weights } from '../model/index.ts';
 

@@ -1,3 +1,4 @@
+// Loading an evaluation task: its rows are read, tokenised and packed.
 import { type DataFormat, metricsOf } from '../api/index.ts';
 import { type Example, type PackedBatch, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';

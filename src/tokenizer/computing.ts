@@ -1,3 +1,4 @@
+// The parent's side of the tokenizer process: requests one by one, each with its limits.
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { badModel, cancelled, printable } from '../api/index.ts';

@@ -1,3 +1,4 @@
+// Conversion of GGUF's byte-level BPE, the tokenizer of GPT-2 and its successors.
 import { badModel, printable } from '../api/index.ts';
 import type { GgufTokenizer, Parts } from './gguf-parts.ts';
 import type { Json } from './layout.ts';

@@ -1,3 +1,4 @@
+// What the conversions of all kinds of GGUF tokenizers have in common: their input and their output.
 import { z } from 'zod';
 import { listOf } from '../api/index.ts';
 import type { Json } from './layout.ts';

@@ -1,3 +1,4 @@
+// Conversion of GGUF's SentencePiece BPE, the tokenizer of LLaMA.
 import { badModel } from '../api/index.ts';
 import type { GgufTokenizer, Parts } from './gguf-parts.ts';
 import type { Json } from './layout.ts';

@@ -1,3 +1,4 @@
+// Conversion of a GGUF tokenizer of any supported kind to the hub's format.
 import { badModel, printable } from '../api/index.ts';
 import { byteLevelParts } from './gguf-byte-level.ts';
 import { type GgufTokenizer, listsSchema, type Parts } from './gguf-parts.ts';

@@ -1,3 +1,4 @@
+// Validation of tokenizer.json: supported components only, and no token without an embedding.
 import { badModel, printable, printableJson } from '../api/index.ts';
 
 export type Json = Record<string, unknown>;

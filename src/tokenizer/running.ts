@@ -1,3 +1,4 @@
+// The client of a started tokenizer, which batches single calls into requests.
 import { badModel } from '../api/index.ts';
 import { Computing, type ComputingOptions } from './computing.ts';
 import type { Conversation, Encodings, Reply, Request, Template, Written } from './program/messages.ts';

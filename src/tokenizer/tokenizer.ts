@@ -1,3 +1,4 @@
+// Where a model's tokenizer and chat template are found, and what is checked before they are used.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, type JsonBounds } from '../api/index.ts';

@@ -1,3 +1,4 @@
+// Backpropagation through a partly trained decoder, with activation checkpointing where asked for.
 import type { PackedBatch } from '../data/index.ts';
 import {
   type Decoder,

@@ -1,3 +1,4 @@
+// Training: optimiser steps, learning rate schedules, the training loop and its checkpoints.
 export { crossEntropy } from './objective.ts';
 export { optimiserStep, type Trainable } from './optimiser-step.ts';
 export { runTraining } from './run.ts';

@@ -1,3 +1,4 @@
+// Training objectives: a loss and its derivative.
 import type { Target, TokenizeOptions } from '../data/index.ts';
 
 /** What training lowers: a loss of the targets' log-probabilities, a sum over all batches of the optimiser's step. */

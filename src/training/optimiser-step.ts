@@ -1,3 +1,4 @@
+// An optimiser step over all trained parts: gradients, clipping, update.
 import { badModel } from '../api/index.ts';
 import type { PackedBatch } from '../data/index.ts';
 import type { Decoder, Site, Weights } from '../model/index.ts';

@@ -1,3 +1,5 @@
+// The arithmetic of AdamW and of gradient clipping.
+
 /** AdamW's settings (arXiv 1711.05101); `weightDecay` is decoupled; eps is 1e-8, as in PyTorch. */
 export interface AdamWOptions {
   betas: readonly [number, number];

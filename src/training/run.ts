@@ -1,3 +1,4 @@
+// The training loop: when to evaluate, when to save a checkpoint, which step is best.
 import { OffsiteError } from '../api/index.ts';
 import type { Evaluation, TrainingState } from './state.ts';
 

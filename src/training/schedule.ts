@@ -1,3 +1,5 @@
+// Learning rate schedules with warm-up.
+
 export type ScheduleName = 'constant' | 'linear' | 'cosine';
 
 /**

@@ -1,3 +1,4 @@
+// Checkpoints of training: saved atomically, verified, and resumed by the same work only.
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';

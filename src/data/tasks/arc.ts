@@ -1,3 +1,4 @@
+// ARC's published columns as questions with choices.
 import { z } from 'zod';
 import { words } from '../columns.ts';
 import { answerOf, labelled } from './labelled.ts';

@@ -1,3 +1,4 @@
+// HellaSwag's published columns as contexts with endings.
 import { z } from 'zod';
 import { choices, string, words } from '../columns.ts';
 import { type Task, withheld } from './question.ts';

@@ -1,3 +1,4 @@
+// The registry of the published question-answering sets.
 import { arc } from './arc.ts';
 import { hellaswag } from './hellaswag.ts';
 import { openbookqa } from './openbookqa.ts';

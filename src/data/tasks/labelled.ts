@@ -1,3 +1,4 @@
+// The layout of labelled choices that several sets share, and the lookup of its answer key.
 import type { z } from 'zod';
 import { list, record, string, words } from '../columns.ts';
 

@@ -1,3 +1,4 @@
+// OpenBookQA's published columns as sentences with completions.
 import { z } from 'zod';
 import { words } from '../columns.ts';
 import { answerOf, labelled } from './labelled.ts';

@@ -1,3 +1,4 @@
+// PIQA's published columns as questions with two choices.
 import { z } from 'zod';
 import { whole, words } from '../columns.ts';
 import { type Task, withheld } from './question.ts';

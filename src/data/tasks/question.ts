@@ -1,3 +1,4 @@
+// The common form of question-answering sets, and what a set declares to be read into it.
 import type { z } from 'zod';
 
 /** A row of a question-answering set as a model reads it: the prompt, then a choice after one space. */

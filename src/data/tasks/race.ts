@@ -1,3 +1,4 @@
+// RACE's published columns as reading comprehension with choices.
 import { z } from 'zod';
 import { choices, words } from '../columns.ts';
 import type { Task } from './question.ts';

@@ -1,3 +1,4 @@
+// SciQ's published columns as questions with distractors and a correct answer.
 import { z } from 'zod';
 import { string, words } from '../columns.ts';
 import type { Task } from './question.ts';

@@ -1,3 +1,4 @@
+// WebQuestions' published columns as open questions, without redundant answers.
 import { z } from 'zod';
 import { list, words } from '../columns.ts';
 import type { Task } from './question.ts';

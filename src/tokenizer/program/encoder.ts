@@ -1,3 +1,4 @@
+// Encoding of texts to token ids by the tokenizers library, with offsets in UTF-16.
 import { Tokenizer } from 'tokenizers';
 import type { Encodings } from './messages.ts';
 

@@ -1,3 +1,5 @@
+// The protocol between the tokenizer process and its parent.
+
 /** What the process is to compute, one request at a time. */
 export type Request =
   | {

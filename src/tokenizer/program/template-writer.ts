@@ -1,3 +1,4 @@
+// Rendering chat templates from outside: bounded, deterministic, and with no data in errors.
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 import type { Conversation, Template, Written } from './messages.ts';
 
