@@ -1,3 +1,4 @@
+// The spec's section on analyses: what is measured of a plugged-in model to explain its result.
 import { z } from 'zod';
 import { decimalBetween, integer, resourceName } from './fields.ts';
 import { distinct, withRules } from './rules.ts';

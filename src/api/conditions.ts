@@ -1,3 +1,4 @@
+// Kubernetes conditions of a status: setting one in the list, and asking for one.
 import { printableLines } from './printable.ts';
 import type { Condition } from './status.ts';
 

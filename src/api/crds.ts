@@ -1,3 +1,4 @@
+// The kinds' declarations as CustomResourceDefinitions: names, printer columns, structural schemas and CEL rules.
 import { nameRule } from './fields.ts';
 import type { Column, Declaration } from './kinds/declare.ts';
 import { type Kind, kinds } from './kinds/index.ts';

@@ -1,3 +1,4 @@
+// Schemas of lists and maps from outside that stop at the first wrong member, so that faults take bounded memory.
 import { z } from 'zod';
 
 /**

@@ -1,3 +1,4 @@
+// The errors that users are shown: each has a reason, which settles condition and exit code, and a printable message.
 import { type ErrorReason, exitCodes } from './pod/exit-codes.ts';
 import { printable } from './printable.ts';
 

@@ -1,3 +1,4 @@
+// Schemas of single fields that specs share: names, numbers, digests, quantities and URIs.
 import { z } from 'zod';
 import { withClusterRule, withRules } from './rules.ts';
 import { storeSchemes, writableSchemes } from './stores.ts';

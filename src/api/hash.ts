@@ -1,3 +1,4 @@
+// The hash of a resource's result-relevant fields: equal hashes mean equal work, whatever else of the spec differs.
 import { createHash } from 'node:crypto';
 import { type Kind, kinds } from './kinds/index.ts';
 

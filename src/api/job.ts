@@ -1,3 +1,4 @@
+// Spec fields that are the same for all kinds: the engine, the work place, and how Jobs run in a cluster.
 import { z } from 'zod';
 import { integer, quantity } from './fields.ts';
 import { Work } from './sources.ts';

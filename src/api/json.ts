@@ -1,3 +1,5 @@
+// JSON from outside, parsed within bounds of size, depth and number of values; also as Python's json writes it.
+
 /** What JSON from outside may hold: checked before anything is made of it, so that a hostile one costs neither memory nor time. */
 export interface JsonBounds {
   readonly bytes: number;

@@ -1,3 +1,4 @@
+// The formats in which rows are read, and which metrics can be measured on each.
 import { z } from 'zod';
 
 /** How rows are read; for the question-answering sets, their own published columns. */

@@ -1,3 +1,4 @@
+// From a manifest to a checked resource with its defaults, or to every problem in it by field.
 import { badSpec } from './errors.ts';
 import { isKind, type Kind, kinds, type Resource } from './kinds/index.ts';
 import { nearestOf, type Problem, problemsOf } from './problems.ts';

@@ -1,3 +1,5 @@
+// Text from outside made safe to show: control, bidirectional and invisible characters become visible escapes.
+
 /**
  * What makes text other than it looks: control characters (and so terminal escapes), line and paragraph separators, marks
  * that turn the direction of writing, characters without width, halves of characters.

@@ -1,3 +1,4 @@
+// Schema issues as problems that a user can mend: the field's path, what is right there, the nearest known name.
 import type { z } from 'zod';
 import type { Structural } from './structural.ts';
 

@@ -1,3 +1,5 @@
+// Kubernetes quantities of memory as numbers of bytes.
+
 const units: Readonly<Record<string, number>> = {
   '': 1,
   k: 1e3,

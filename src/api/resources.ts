@@ -1,3 +1,4 @@
+// What every resource has around its spec: API group and version, kind and metadata.
 import { z } from 'zod';
 import { integer, namespaceName, resourceName } from './fields.ts';
 

@@ -1,3 +1,4 @@
+// Validation rules that are checked twice: by zod in this process and by CEL in the API server.
 import type { z } from 'zod';
 
 /** One rule over several fields, written twice: for this process and, as CEL, for the API server. */

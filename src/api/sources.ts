@@ -1,3 +1,4 @@
+// Places in a spec: models, rows and artifacts that are read, and where outputs and work go.
 import { z } from 'zod';
 import { digest, inputUri, objectName, outputUri, resourceName } from './fields.ts';
 import { DataFormat } from './metrics.ts';

@@ -1,4 +1,4 @@
-/** What the statuses of all kinds are made of. */
+// What the statuses of all kinds are made of.
 import { z } from 'zod';
 import { integer } from './fields.ts';
 import { distinct } from './rules.ts';

@@ -1,3 +1,5 @@
+// The stores that a URI may name, by scheme.
+
 /** A store is declared once: what addresses may be, whether outputs may lie there, and that pods need disk for copies of it. */
 export interface StoreDeclaration {
   /** How its places are written. */

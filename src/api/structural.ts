@@ -1,3 +1,4 @@
+// From a zod schema to the structural OpenAPI schema of a CustomResourceDefinition.
 import { z } from 'zod';
 
 /** A structural OpenAPI schema as a CustomResourceDefinition holds it. */

@@ -1,3 +1,4 @@
+// The interface of a checkpoint: named tensors with types and shapes, each read on its own.
 import type { QuantisedType } from './quantised.ts';
 
 /** What the safetensors format has a name for; weights are read in F64, F32, F16 and BF16, the others only kept. */

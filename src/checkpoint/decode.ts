@@ -1,3 +1,4 @@
+// Element types as stored: their block sizes, decoding to float32 and encoding from it.
 import type { DType } from './checkpoint.ts';
 import { halfTable } from './halves.ts';
 import { decodeBlocks, isQuantised, quantisedBlocks } from './quantised.ts';

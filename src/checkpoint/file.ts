@@ -1,3 +1,4 @@
+// Random access to a file, and a checkpoint whose tensors lie in one.
 import { closeSync, readSync } from 'node:fs';
 import { badModel, withPath } from '../api/index.ts';
 import { NotPlain, openPlain } from '../artifact/index.ts';

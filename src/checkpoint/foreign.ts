@@ -1,3 +1,5 @@
+// Magic bytes: what a file is that could not be read as what it should be.
+
 /** Starts of files that people have in the place of another, and what to do about each. */
 const kinds: readonly (readonly [start: string, is: string])[] = [
   [

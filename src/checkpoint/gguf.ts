@@ -1,3 +1,4 @@
+// The reader of GGUF files: metadata and tensor table, checked before memory is taken for them.
 import { badModel } from '../api/index.ts';
 import type { DType } from './checkpoint.ts';
 import { blocks } from './decode.ts';

@@ -1,3 +1,5 @@
+// The lookup table from float16 to float32.
+
 /** Every float16 as float32, made on first use: 65,536 values. */
 let halves: Float32Array | undefined;
 

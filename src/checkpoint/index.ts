@@ -1,3 +1,4 @@
+// Checkpoints: safetensors and GGUF are read, in one file or several; safetensors are written.
 export type { Checkpoint, DType, ReadOptions, StoredDType, TensorInfo } from './checkpoint.ts';
 export { decodeFloats, encodeFloats, isReadable } from './decode.ts';
 export { foreignKind, kindBytes } from './foreign.ts';

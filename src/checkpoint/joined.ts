@@ -1,3 +1,4 @@
+// A checkpoint whose tensors lie in several files.
 import { badModel } from '../api/index.ts';
 import type { Checkpoint, ReadOptions, TensorInfo } from './checkpoint.ts';
 

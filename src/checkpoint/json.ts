@@ -1,3 +1,4 @@
+// The reader of a model's JSON files, such as config.json.
 import { badModel, type JsonBounds, parsePythonJson } from '../api/index.ts';
 import { longestName, RandomAccessFile } from './file.ts';
 import { foreignKind } from './foreign.ts';

@@ -1,3 +1,4 @@
+// Decoders of ggml's quantised block types to float32.
 import { halfTable } from './halves.ts';
 
 /** How many elements a block of each of ggml's quantised types holds, and its bytes (ggml-common.h). */

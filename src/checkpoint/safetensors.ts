@@ -1,3 +1,4 @@
+// The reader of safetensors files: header and tensor table, within bounds, without gaps or overlaps.
 import { z } from 'zod';
 import { badModel, listOf, mapOf, outline } from '../api/index.ts';
 import type { DType } from './checkpoint.ts';

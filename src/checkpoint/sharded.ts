@@ -1,3 +1,4 @@
+// The way from a path to a checkpoint: which format lies there, in one file or in indexed shards.
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';

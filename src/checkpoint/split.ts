@@ -1,3 +1,4 @@
+// The reader of GGUF models that were split into several files.
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import type { Checkpoint } from './checkpoint.ts';

@@ -1,3 +1,4 @@
+// The writer of safetensors files, atomic and with one tensor in memory at a time.
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import type { StoredDType } from './checkpoint.ts';
 import { blocks } from './decode.ts';

@@ -1,3 +1,4 @@
+// Command-line options that several commands share: the directories that stand for claims.
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { badSpec } from '../api/index.ts';

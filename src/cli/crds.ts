@@ -1,3 +1,4 @@
+// The command that prints the API's definitions for a cluster to apply.
 import { stringify } from 'yaml';
 import { crds } from '../api/index.ts';
 

@@ -1,3 +1,4 @@
+// The command that prints the digest by which a spec pins a model.
 import { digestOf } from '../artifact/index.ts';
 
 /** `offsite digest PATH`: a model's digest, as `spec.model.digest` wants it. */

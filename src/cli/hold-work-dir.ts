@@ -1,3 +1,4 @@
+// The lock on a work dir: one run at a time writes there.
 import { join } from 'node:path';
 import { badSpec } from '../api/index.ts';
 import { DiskLock, type Lock, realPlace, takeLock } from '../artifact/index.ts';

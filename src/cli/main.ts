@@ -1,3 +1,4 @@
+// The CLI's entry: all commands with their options and help, and how an error becomes an exit code.
 import { Command, CommanderError, Option } from 'commander';
 import { OffsiteError, variables } from '../api/index.ts';
 import { failureOf } from '../worker/index.ts';

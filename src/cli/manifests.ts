@@ -1,3 +1,4 @@
+// Manifests from files: read, checked against each other, and put in the order of their references.
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Document, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml';

@@ -1,3 +1,4 @@
+// A local run's events on NATS, beside its terminal.
 import { openPublisher, type Terminal } from '../progress/index.ts';
 import type { LoadedResource } from './manifests.ts';
 import type { RunListener } from './run.ts';

@@ -1,4 +1,4 @@
-/** Standard output and standard error as what may go away: a reader ends, a terminal is closed, a device is full. */
+// Standard output and standard error as what may go away: a reader ends, a terminal is closed, a device is full.
 
 export interface LostOutput {
   readonly message: string;

@@ -1,3 +1,4 @@
+// The command that writes a report, and the report that each run leaves in its work dir.
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec, printableJson } from '../api/index.ts';

@@ -1,3 +1,4 @@
+// The command that runs manifests on this machine: from its flags to progress, summary, report and exit code.
 import { mkdirSync } from 'node:fs';
 import { badSpec, printable, printableJson } from '../api/index.ts';
 import { openTerminal } from '../progress/index.ts';

@@ -1,3 +1,4 @@
+// The operator's part on one machine: resources run in order, references are resolved, each status is kept in a file.
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -1,3 +1,4 @@
+// The commands that convert LoRA adapters between PEFT's format and an artifact.
 import { printable, printableJson } from '../api/index.ts';
 import { openBundle } from '../emulator/index.ts';
 import { exportAdapter, sealAdapter } from '../plugin/index.ts';

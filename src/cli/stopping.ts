@@ -1,3 +1,4 @@
+// How a command stops: gracefully at a first signal or lost output, at once at a later signal or when time is up.
 import { graceSecondsIn } from '../api/index.ts';
 import { endAtOnce } from '../worker/index.ts';
 import { onLostOutput } from './output.ts';

@@ -1,3 +1,4 @@
+// The text with which a run ends on a terminal: evaluations, then each resource's outcome.
 import { type PlugInStatus, printable, type TaskResult } from '../api/index.ts';
 import type { RunResource } from './run.ts';
 

@@ -1,3 +1,4 @@
+// Watching over NATS: events of running stages go to the terminal as they come.
 import { isKind, stagesOf } from '../api/index.ts';
 import { type EventMessage, type StageEvent, type Terminal, watchEvents } from '../progress/index.ts';
 import type { WatchTarget } from './watch-target.ts';

@@ -1,3 +1,4 @@
+// Watching without NATS: status changes that kubectl tells of go to the terminal as events.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

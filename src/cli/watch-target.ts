@@ -1,3 +1,4 @@
+// Which resources are watched, as the command line names them.
 import { badSpec, type Kind, kinds } from '../api/index.ts';
 
 /** Which resources are watched; what is left out may be anything. */

@@ -1,3 +1,4 @@
+// The command that shows live progress of what runs elsewhere.
 import { printable, variables } from '../api/index.ts';
 import { openTerminal, whyUnreachable } from '../progress/index.ts';
 import { onLostOutput } from './output.ts';

@@ -1,3 +1,4 @@
+// The engine that runs graphs: cached onnxruntime sessions, on the CPU or a GPU, which can be cancelled.
 import type * as Ort from 'onnxruntime-node';
 import { cancelled, engineUnavailable } from '../api/index.ts';
 import type { GraphBuilder } from '../graph/index.ts';

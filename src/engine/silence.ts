@@ -1,3 +1,5 @@
+// onnxruntime without telemetry.
+
 const variable = 'ORT_DISABLE_TELEMETRY';
 
 /**

@@ -1,3 +1,4 @@
+// The operators that graphs are built from, with shape and type inference.
 import { Graph, type Value } from './graph.ts';
 import type { ElementType } from './onnx.ts';
 import { broadcast, equalShapes, lengthAt, matmulShape, product, reducedShape } from './shapes.ts';

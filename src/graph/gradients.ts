@@ -1,3 +1,4 @@
+// Automatic differentiation of a graph.
 import type { GraphBuilder } from './builder.ts';
 import type { Value } from './graph.ts';
 import { rules } from './rules.ts';

@@ -1,3 +1,4 @@
+// The computation graph: values, operations, stored tensors, inputs and outputs.
 import { type Attribute, type ElementType, encodeModel, type Initializer, type Node } from './onnx.ts';
 
 /** A tensor of the graph: its shape is known when the graph is built. */

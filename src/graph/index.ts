@@ -1,3 +1,4 @@
+// Computation graphs: built, differentiated, split for training and encoded as ONNX.
 export { GraphBuilder, type MatmulOptions } from './builder.ts';
 export { gradients, type Seed } from './gradients.ts';
 export { Graph, type Operation, type Value } from './graph.ts';

@@ -1,3 +1,4 @@
+// Serialisation of a graph in ONNX's protobuf format.
 import protobuf from 'protobufjs';
 
 /** ONNX's own numbers of the element types that a graph here uses (onnx.proto, TensorProto.DataType). */

@@ -1,3 +1,4 @@
+// The gradient rule of each operator.
 import type { GraphBuilder } from './builder.ts';
 import type { Operation, Value } from './graph.ts';
 import type { Initializer } from './onnx.ts';

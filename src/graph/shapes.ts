@@ -1,3 +1,5 @@
+// Shape arithmetic: broadcasting, matrix products and reductions.
+
 export type Shape = readonly number[];
 
 /** The number of elements. */

@@ -1,3 +1,4 @@
+// A block for training as two graphs, and the residuals that pass from the forward to the backward one.
 import { GraphBuilder } from './builder.ts';
 import { gradients } from './gradients.ts';
 import type { Value } from './graph.ts';

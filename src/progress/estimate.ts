@@ -1,3 +1,4 @@
+// Percentage and remaining time of a stage, estimated from its recent pace.
 import type { Emit, Metric } from './events.ts';
 
 /** How long a step's duration counts in the estimate: the pace of the last minute or so decides. */

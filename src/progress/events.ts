@@ -1,3 +1,5 @@
+// The events of a running stage: progress, warnings and its result.
+
 /** A named figure, for status and bars; numbers with a fraction travel as strings. */
 export interface Metric {
   name: string;

@@ -1,3 +1,5 @@
+// The identity of a resource among the events of many.
+
 /** What names the resource that an event is about. */
 export interface ResourceIdentity {
   kind: string;

@@ -1,3 +1,4 @@
+// The report's record from a cluster: related resources by kubectl, their small files from claims and stores.
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

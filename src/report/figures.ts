@@ -1,4 +1,4 @@
-/** Figures as people read them: accuracies as percent, perplexities as they are. */
+// Figures as people read them: accuracies as percent, perplexities as they are.
 
 export const isPerplexity = (metric: string): boolean => metric === 'perplexity';
 

@@ -1,3 +1,4 @@
+// The report's record from resources as they were found and from the files beside their artifacts.
 import { kinds, OffsiteError, parseResource, type Resource, type Status } from '../api/index.ts';
 import {
   canonicalJson,

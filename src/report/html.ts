@@ -1,3 +1,4 @@
+// HTML templates in which every value is escaped, so that nothing from outside becomes markup.
 import { printableLines } from '../api/index.ts';
 
 /** Markup that goes into a page as it is; everything else is escaped. */

@@ -1,3 +1,4 @@
+// The report of a run: gathered from a work dir or a cluster, written as one HTML page.
 export { type ClusterOptions, gatherCluster } from './cluster.ts';
 export type { ReportRecord } from './record.ts';
 export { gatherWorkDir, type RunPlaces, writeRun } from './work-dir.ts';

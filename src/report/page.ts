@@ -1,3 +1,4 @@
+// The page as a whole: head, header, navigation, sections and footer.
 import { escaped, type Html, html } from './html.ts';
 import { anchorOf, entriesOf, type ReportRecord } from './record.ts';
 import { emulatorSection } from './sections/emulator.ts';

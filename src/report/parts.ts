@@ -1,3 +1,4 @@
+// The page's components: chips, tables, facts, legends, figures and plots for two widths.
 import type { Condition, Status } from '../api/index.ts';
 import { type Html, html } from './html.ts';
 

@@ -1,3 +1,4 @@
+// The report's data model: resources, their statuses, and what lies beside them or why it is missing.
 import type {
   EmulatorBuild,
   EmulatorBuildStatus,

@@ -1,3 +1,4 @@
+// An emulator's plan in a reader's words: what became of each layer, and what each position runs.
 import type { OffsiteTuneSpec } from '../api/index.ts';
 import type { Plan } from '../emulator/index.ts';
 

@@ -1,3 +1,4 @@
+// What a report needs of an artifact that lies in a store, fetched without the weights.
 import { join } from 'node:path';
 import {
   type Mirror,

@@ -1,3 +1,5 @@
+// The page's CSS, inlined so that nothing is loaded.
+
 /** The page's style: light and dark by preference, one column on a phone, wide tables scroll within themselves, printable. */
 export const style = `
 :root {

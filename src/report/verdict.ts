@@ -1,3 +1,4 @@
+// The judgement of an evaluation: which of offsite-tuning's inequalities hold, how surely, and in which words.
 import type { Cell, TaskResult } from '../api/index.ts';
 import { isPerplexity, quality, signed, spread } from './figures.ts';
 

@@ -1,3 +1,4 @@
+// The report's record from a work dir, and the note there of where a run's addresses lie.
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import { parse } from 'yaml';

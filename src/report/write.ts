@@ -1,3 +1,4 @@
+// The report as a file.
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeWhole } from '../artifact/index.ts';

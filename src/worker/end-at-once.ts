@@ -1,3 +1,5 @@
+// The exit of a process that waits for none of its threads.
+
 /**
  * Ends this process now, with this exit code. process.exit would wait for a thread that is in the middle of a call, and as
  * process 1 of a container it could not even kill itself; another program in its place ends all threads at once.

@@ -1,3 +1,4 @@
+// The worker: runs one stage of one resource, in a pod or in a local run.
 export { endAtOnce } from './end-at-once.ts';
 export type { StageJob } from './job.ts';
 export { failureOf, type StageOutcome } from './outcome.ts';

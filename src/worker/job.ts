@@ -1,3 +1,4 @@
+// The job of a worker: a stage, its resource, resolved inputs, mounts and shard.
 import {
   type ArtifactReference,
   declaredStage,

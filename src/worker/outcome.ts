@@ -1,3 +1,4 @@
+// How a stage ended: any error as a reason, a message and an exit code.
 import { type FailureReason, mendable, OffsiteError, printable } from '../api/index.ts';
 import { StoreError, TakenOver } from '../artifact/index.ts';
 import { systemFaultOf } from './system-fault.ts';

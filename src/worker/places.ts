@@ -1,3 +1,4 @@
+// The paths of a stage: what it reads, where its output and work go, and that these do not overlap.
 import { join } from 'node:path';
 import {
   type ArtifactReference,

@@ -1,4 +1,4 @@
-/** What the system's own error codes mean for a stage: what is wrong, and whether the same work can ever go well. */
+// What the system's own error codes mean for a stage: what is wrong, and whether the same work can ever go well.
 import { exitCodes, type FailureReason, mendable } from '../api/index.ts';
 
 export interface SystemFault {

@@ -1,4 +1,4 @@
-/** The form in which a kind says what it is: whoever deals with kinds reads it there, and none of them knows one by name. */
+// The form in which a kind says what it is: whoever deals with kinds reads it there, and none of them knows one by name.
 import type { z } from 'zod';
 import { resource } from '../resources.ts';
 import type { ArtifactInput, Input, Unchecked } from './inputs.ts';

@@ -1,3 +1,4 @@
+// The kind that makes an emulator of a model: probe set, similarity, strategy and layers in, bundle and scores out.
 import { z } from 'zod';
 import { decimal, integer } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';

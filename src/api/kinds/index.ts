@@ -1,4 +1,4 @@
-/** All kinds, and what is asked of them. */
+// All kinds, and what is asked of them.
 import type { z } from 'zod';
 import type { Declaration, Stage } from './declare.ts';
 import { emulatorBuild } from './emulator-build.ts';

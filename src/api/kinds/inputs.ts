@@ -1,4 +1,4 @@
-/** What a stage reads: a list, each entry with its role in the computation. */
+// What a stage reads: a list, each entry with its role in the computation.
 
 /** One thing that a stage reads, as the spec names it. */
 export interface Input {

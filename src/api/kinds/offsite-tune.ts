@@ -1,3 +1,4 @@
+// The kind that trains an adapter on an emulator with private rows: adapter type, data, training and their status.
 import { z } from 'zod';
 import { decimal, integer, matching } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';

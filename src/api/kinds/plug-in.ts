@@ -1,3 +1,4 @@
+// The kind that puts an adapter into the full model and measures it: evaluation, gates, analysis and release.
 import { z } from 'zod';
 import { Analysis } from '../analysis.ts';
 import { decimal, integer, resourceName } from '../fields.ts';

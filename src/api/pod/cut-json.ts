@@ -1,4 +1,4 @@
-/** JSON that was cut off on its way: what is whole of it. */
+// JSON that was cut off on its way: what is whole of it.
 
 /**
  * The beginning of a JSON object that was cut off, closed: its members that are whole, and the whole members of the one

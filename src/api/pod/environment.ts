@@ -1,4 +1,4 @@
-/** What a worker's environment tells it, and where in its container its things lie: as the operator says it, and as it is heard. */
+// What a worker's environment tells it, and where in its container its things lie: as the operator says it, and as it is heard.
 
 /** The container that does the work; others come from templates. */
 export const workerContainer = 'worker';

@@ -1,4 +1,4 @@
-/** With which code a worker ends, and what the operator takes it for. */
+// With which code a worker ends, and what the operator takes it for.
 
 /** Those of what no other try mends, and of what was asked to stop. */
 export const exitCodes = {

@@ -1,4 +1,4 @@
-/** The stage that a pod is to run: as the operator writes it, and as the worker reads it. */
+// The stage that a pod is to run: as the operator writes it, and as the worker reads it.
 import { z } from 'zod';
 import { badSpec } from '../errors.ts';
 import {

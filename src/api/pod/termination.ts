@@ -1,7 +1,5 @@
-/**
- * What a worker leaves behind in its container's status when it ends. The containers of a pod share 12 KiB: where there are many,
- * the message arrives cut off, and what is whole of it counts.
- */
+// What a worker leaves behind in its container's status when it ends. The containers of a pod share 12 KiB: where there are
+// many, the message arrives cut off, and what is whole of it counts.
 import { z } from 'zod';
 import { wholeOf } from './cut-json.ts';
 import { failureReasons } from './exit-codes.ts';

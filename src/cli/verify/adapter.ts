@@ -1,3 +1,4 @@
+// Verification of an adapter: its tensors, types and values, against its bundle where that is given.
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel } from '../../api/index.ts';
 import type { OpenedArtifact } from '../../artifact/index.ts';

@@ -1,3 +1,4 @@
+// Verification of an emulator's bundle: its tensors against its plan, its similarities, its contents as a model.
 import { badModel } from '../../api/index.ts';
 import { type Bundle, openBundle, tensorNames } from '../../emulator/index.ts';
 import type { Found } from './found.ts';

@@ -1,3 +1,4 @@
+// The command that verifies an artifact or a plain model from outside.
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, printable, printableJson } from '../../api/index.ts';

@@ -1,3 +1,4 @@
+// The allowlist of file names for artifacts of each kind.
 import { badModel } from '../../api/index.ts';
 import type { OpenedArtifact } from '../../artifact/index.ts';
 import { isCompanion } from '../../model/index.ts';

@@ -1,3 +1,4 @@
+// Verification of a model: finite weights, and a tokenizer and chat template that work.
 import { type Model, openModel } from '../../model/index.ts';
 import type { Found } from './found.ts';
 import { checkValues } from './tensors.ts';

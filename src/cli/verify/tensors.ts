@@ -1,3 +1,4 @@
+// Verification of weights, value by value and in bounded memory.
 import { join } from 'node:path';
 import { badModel } from '../../api/index.ts';
 import { openArtifact } from '../../artifact/index.ts';

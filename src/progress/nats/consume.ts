@@ -1,3 +1,4 @@
+// The operator's durable consumers: all events of all runs, at least once, and whether the store still takes them.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   AckPolicy,

@@ -1,3 +1,4 @@
+// The wire format of events: NATS subjects, and messages that are bounded and checked.
 import { z } from 'zod';
 import { badSpec, type JsonBounds, listOf, parseJson, type Shard } from '../../api/index.ts';
 import type { StageEvent } from '../events.ts';

@@ -1,3 +1,4 @@
+// Raw NATS messages as a sequence of events, in order and without duplicates.
 import type { Msg } from 'nats';
 import { decodeMessage, type EventMessage } from './message.ts';
 import { Sequencer } from './sequencer.ts';

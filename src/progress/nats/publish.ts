@@ -1,3 +1,4 @@
+// The publisher of a run's events: sent in order and tried again, without ever holding up the run.
 import { randomUUID } from 'node:crypto';
 import { type ConnectionOptions, Events, headers, type NatsConnection, NatsError } from 'nats';
 import { printable, type Shard } from '../../api/index.ts';

@@ -1,3 +1,4 @@
+// The publisher's bounded queue.
 import type { StageEvent } from '../events.ts';
 import type { ResourceIdentity } from '../resource.ts';
 

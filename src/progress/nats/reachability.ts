@@ -1,3 +1,4 @@
+// Connections to NATS: address and credentials, reconnection, and whether a server answers.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {

@@ -1,3 +1,4 @@
+// Ordering and de-duplication of messages by publisher and sequence number, in bounded memory.
 import type { EventMessage } from './message.ts';
 
 /** How many messages of one publisher are held back, waiting for an earlier one; and how many of all. */

@@ -1,3 +1,4 @@
+// The JetStream streams that keep events: made, bounded, and brought up from earlier releases.
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   DiscardPolicy,

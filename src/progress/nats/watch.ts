@@ -1,3 +1,4 @@
+// The watcher's subscription to other people's runs: what the stream keeps, then what comes.
 import { DeliverPolicy, type NatsConnection, NatsError } from 'nats';
 import { type EventFilter, type EventMessage, subjectOf } from './message.ts';
 import { ordered, type RawMessage } from './ordered.ts';

@@ -1,4 +1,4 @@
-/** How much of the terminal one resource may take: whoever runs it names its stages and words its warnings. */
+// How much of the terminal one resource may take: whoever runs it names its stages and words its warnings.
 import { isStageOf } from '../../api/index.ts';
 import type { StageEvent } from '../events.ts';
 import { keyOf, type ResourceIdentity } from '../resource.ts';

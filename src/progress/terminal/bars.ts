@@ -1,3 +1,4 @@
+// The display for people at a terminal: live progress bars.
 import progress from 'cli-progress';
 import type { Metric, StageEvent } from '../events.ts';
 import { keyOf, type ResourceIdentity } from '../resource.ts';

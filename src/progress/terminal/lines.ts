@@ -1,3 +1,4 @@
+// The displays for logs and scripts: plain lines at a limited rate, and JSON lines.
 import { printableJson } from '../../api/index.ts';
 import type { Metric, StageEvent } from '../events.ts';
 import { keyOf, type ResourceIdentity } from '../resource.ts';

@@ -1,3 +1,4 @@
+// The choice of a display: bars, plain lines or JSON lines.
 import { BarsTerminal } from './bars.ts';
 import { JsonTerminal, LinesTerminal } from './lines.ts';
 import type { Terminal } from './terminal.ts';

@@ -1,3 +1,4 @@
+// The interface of all displays of progress.
 import type { StageEvent } from '../events.ts';
 import type { ResourceIdentity } from '../resource.ts';
 

@@ -1,3 +1,4 @@
+// Durations and texts from outside in the form that a terminal shows.
 import { printable } from '../../api/index.ts';
 
 /** A duration as people say it: `8 s`, `4 min 10 s`, `2 h 5 min`. */

@@ -1,3 +1,4 @@
+// The plot of distances between neighbouring layers.
 import type { TopLevelSpec } from 'vega-lite';
 import type { Plan } from '../../emulator/index.ts';
 import { colours } from './theme.ts';

@@ -1,3 +1,4 @@
+// The plot of values with error bars, for cells and their differences.
 import type { TopLevelSpec } from 'vega-lite';
 import { colours } from './theme.ts';
 

@@ -1,3 +1,4 @@
+// Rendering of Vega and Vega-Lite specifications to compact, accessible SVG.
 import { parse, type Spec, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
 import { escaped, Html } from '../html.ts';

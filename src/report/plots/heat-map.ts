@@ -1,3 +1,4 @@
+// The plot of the similarity matrix, with the plan's clusters and roles on it.
 import { type Mark, type Spec, scheme } from 'vega';
 import type { Plan } from '../../emulator/index.ts';
 import { isShallow, type Role, rolesOf } from '../roles.ts';

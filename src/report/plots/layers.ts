@@ -1,3 +1,4 @@
+// The plot of how much the loss changes with each layer, linear or logarithmic on both sides of zero.
 import type { TopLevelSpec } from 'vega-lite';
 import { colours } from './theme.ts';
 

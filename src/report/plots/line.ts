@@ -1,3 +1,4 @@
+// The plot of a figure along the interpolation between full model and plug-in.
 import type { TopLevelSpec } from 'vega-lite';
 import { colours } from './theme.ts';
 

@@ -1,3 +1,4 @@
+// The plot of training and validation loss by step.
 import type { TopLevelSpec } from 'vega-lite';
 import type { LossHistory } from '../../tuning/index.ts';
 import { colours } from './theme.ts';

@@ -1,3 +1,4 @@
+// A PNG encoder for palette images, with the same bytes on every machine.
 import { crc32, deflateSync } from 'node:zlib';
 
 /**

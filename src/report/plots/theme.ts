@@ -1,3 +1,4 @@
+// The look that all plots share.
 import type { Config } from 'vega';
 
 /** Colours by role, as CSS variables of the page: one SVG serves light and dark. */

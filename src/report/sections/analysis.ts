@@ -1,3 +1,4 @@
+// The report's part on a plug-in's analyses, in sentences, plots and tables.
 import type { AnalysisSummary } from '../../api/index.ts';
 import { type AnalysisRecord, figuresOf, type Measured, type TaskFigures } from '../../plugin/index.ts';
 import { counted, isPerplexity, metricTitle, quality, signed } from '../figures.ts';

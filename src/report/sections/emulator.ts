@@ -1,3 +1,4 @@
+// The report's section on an emulator.
 import type { Plan, SimilarityRecord } from '../../emulator/index.ts';
 import {
   bytes,

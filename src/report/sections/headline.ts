@@ -1,3 +1,4 @@
+// The report's top: the verdict, a card for each resource, and every problem.
 import type { TaskResult } from '../../api/index.ts';
 import { counted, lastSegment, listed } from '../figures.ts';
 import { type Html, html } from '../html.ts';

@@ -1,3 +1,4 @@
+// The report's section on a plug-in and its evaluation.
 import type { Cell, TaskResult } from '../../api/index.ts';
 import { isPerplexity, metricTitle, quality, signed, spread } from '../figures.ts';
 import { type Html, html } from '../html.ts';

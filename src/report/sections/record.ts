@@ -1,3 +1,4 @@
+// The report's appendix: what each resource made, how it ended, and all its settings.
 import { bytes, moment } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { phaseChip, table } from '../parts.ts';

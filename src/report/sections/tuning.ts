@@ -1,3 +1,4 @@
+// The report's section on a training.
 import type { LossHistory } from '../../tuning/index.ts';
 import { bytes, counted, grouped, metricTitle, quality, shortDigest, signed, spread } from '../figures.ts';
 import { type Html, html } from '../html.ts';

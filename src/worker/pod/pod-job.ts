@@ -1,3 +1,4 @@
+// A pod's job, and the identity under which its result is found again.
 import { declaredStage, fingerprint, hashOfSpec, readPodJob, shardOf } from '../../api/index.ts';
 import type { StageJob } from '../job.ts';
 import type { PodSettings } from './pod-settings.ts';

@@ -1,3 +1,4 @@
+// A pod's structured log: JSON lines, with progress at a limited rate.
 import pino, { type Logger } from 'pino';
 import type { StageEvent } from '../../progress/index.ts';
 import type { StageJob } from '../job.ts';

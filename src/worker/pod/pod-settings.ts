@@ -1,3 +1,4 @@
+// A pod's settings: its environment, and what is mounted at the places that it names.
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { heardIn, natsFiles } from '../../api/index.ts';

@@ -1,3 +1,4 @@
+// A pod from start to end: its stage, events, termination message and exit code.
 import { writeFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { exitCodeOf, stoppedExit, writeTermination } from '../../api/index.ts';

@@ -1,3 +1,4 @@
+// Confinement of a pod to the claims that its spec names, whatever symbolic links lie there.
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec } from '../../api/index.ts';

@@ -1,3 +1,4 @@
+// The locks on a stage's output and work place.
 import { badSpec, fingerprint } from '../../api/index.ts';
 import { type Lock, type LockTimes, type Mirror, realPlace, takeLock } from '../../artifact/index.ts';
 import type { Emit } from '../../progress/index.ts';

@@ -1,3 +1,4 @@
+// Ownership of outputs: whose artifact lies there, and whether it may be replaced.
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badSpec, listOf } from '../../api/index.ts';

@@ -1,3 +1,4 @@
+// Results that are kept beside the artifact and in the work place, so that finished work is not done again.
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';

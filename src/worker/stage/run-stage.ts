@@ -1,3 +1,4 @@
+// A stage from end to end: inputs fetched, places locked, computed on a thread, artifact stored, result told.
 import { rmSync } from 'node:fs';
 import { badSpec, cancelled, kinds, OffsiteError } from '../../api/index.ts';
 import {

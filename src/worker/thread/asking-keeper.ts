@@ -1,3 +1,4 @@
+// Transfers and locks for the compute thread, by messages to the main thread.
 import type { MessagePort } from 'node:worker_threads';
 import type { Alike, Keeper } from '../../artifact/index.ts';
 import { ToldFailure } from '../outcome.ts';

@@ -1,3 +1,4 @@
+// The message protocol between the compute thread and the main thread.
 import type { Alike } from '../../artifact/index.ts';
 import type { StageEvent } from '../../progress/index.ts';
 import type { Failure, StageOutcome } from '../outcome.ts';

@@ -1,3 +1,4 @@
+// What each stage computes: from its job to the work of emulator, tuning and plug-in, and to its result.
 import {
   bytesOf,
   type EmulatorBuild,

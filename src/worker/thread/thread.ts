@@ -1,3 +1,4 @@
+// The compute thread as the main thread sees it: started, cancelled, and given what it asks for.
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import type { Emit } from '../../progress/index.ts';
 import type { StageJob } from '../job.ts';
