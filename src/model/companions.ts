@@ -1,3 +1,4 @@
+// The files that belong to a model beside what is computed on: licences, cards, vocabularies.
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';

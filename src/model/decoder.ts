@@ -1,3 +1,4 @@
+// Forward and backward passes of a decoder-only model, one block at a time.
 import { badSpec } from '../api/index.ts';
 import type { PackedBatch, Target } from '../data/index.ts';
 import type { Engine, Tensor } from '../engine/index.ts';

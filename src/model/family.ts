@@ -1,3 +1,4 @@
+// The contract between a model family and everything that runs, trains or stores its models.
 import type { Checkpoint } from '../checkpoint/index.ts';
 import type { PackedBatch } from '../data/index.ts';
 import type { Tensor } from '../engine/index.ts';

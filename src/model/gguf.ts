@@ -1,3 +1,4 @@
+// GGUF checkpoints in the hub's layout, so that the rest of the code knows one layout only.
 import { badModel } from '../api/index.ts';
 import { type Checkpoint, encodeFloats, type ReadOptions, type TensorInfo } from '../checkpoint/index.ts';
 import type { Family, GgufMapping } from './family.ts';

@@ -1,3 +1,4 @@
+// What the language modelling head computes at the targets: scores, greedy choices, logits, gradients.
 import type { Target } from '../data/index.ts';
 import type { Tensor } from '../engine/index.ts';
 import { type GraphBuilder, gradients, type Value } from '../graph/index.ts';

@@ -1,3 +1,4 @@
+// Decoder-only language models: opened from disk, their weights, and their passes.
 export { copyCompanion, isCompanion } from './companions.ts';
 export { Decoder, type Saved } from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';

@@ -1,3 +1,4 @@
+// Opening a model: configuration, tensors and tokenizer are validated before anything is computed.
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { badModel } from '../api/index.ts';

@@ -1,3 +1,4 @@
+// Pooled memory for the activations that a backward pass needs.
 import type { Tensor } from '../engine/index.ts';
 import { product, type Value } from '../graph/index.ts';
 

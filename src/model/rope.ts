@@ -1,3 +1,4 @@
+// Rotary position embedding (RoPE): its configuration, its scalings and its tables.
 import { z } from 'zod';
 import { badModel, listOf } from '../api/index.ts';
 

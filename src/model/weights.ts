@@ -1,3 +1,4 @@
+// The weights that a decoder runs: cached or streamed from disk, some of them replaced.
 import type { PackedBatch } from '../data/index.ts';
 import type { Tensor } from '../engine/index.ts';
 import type { Slots } from './family.ts';

@@ -1,3 +1,4 @@
+// The loss history of a training, which outlives its checkpoints.
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';

@@ -1,3 +1,4 @@
+// Fine-tuning on an emulator: the adapters, the stage, and its loss history.
 export {
   type AdapterKind,
   type AdapterTensor,

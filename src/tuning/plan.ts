@@ -1,3 +1,4 @@
+// The batch shape of a training, and whether it recomputes activations to save memory.
 import type { PackShape } from '../data/index.ts';
 import type { Slots } from '../model/index.ts';
 

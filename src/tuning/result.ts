@@ -1,3 +1,4 @@
+// The outcome of a training: the adapter as an artifact, and what the stage reports of it.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openArtifact, type Sealing, seal, type Work } from '../artifact/index.ts';

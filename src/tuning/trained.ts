@@ -1,3 +1,4 @@
+// Layers and heads under training: from an adapter's tensors to weights, and back to gradients.
 import type { PackedBatch, Random } from '../data/index.ts';
 import type { Model, Replacement, Slots, Weights } from '../model/index.ts';
 import type { Trainable, TrainedTensor } from '../training/index.ts';

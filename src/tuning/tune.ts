@@ -1,3 +1,4 @@
+// The fine-tuning stage: from an emulator and private rows to an adapter, resumed from its checkpoints.
 import { join } from 'node:path';
 import type { OffsiteTuneSpec } from '../api/index.ts';
 import {

@@ -1,3 +1,4 @@
+// The BLOOM family: configuration, tensor names and block.
 import { z } from 'zod';
 import type { Family } from '../family.ts';
 import {

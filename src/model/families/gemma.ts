@@ -1,3 +1,4 @@
+// The Gemma families (text models only), as variants of LLaMA.
 import { z } from 'zod';
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 import type { BlockContext, Family, Slots } from '../family.ts';

@@ -1,3 +1,4 @@
+// The GGUF layout of LLaMA and its kin: metadata as config.json, tensors by the hub's names.
 import { badModel } from '../../api/index.ts';
 import type { GgufMapping } from '../family.ts';
 

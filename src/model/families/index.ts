@@ -1,3 +1,4 @@
+// The registry of the supported model families.
 import type { Family } from '../family.ts';
 import { bloom } from './bloom.ts';
 import { gemma2, gemma3 } from './gemma.ts';

@@ -1,3 +1,4 @@
+// The LLaMA family, Mistral and Qwen2: configuration, tensor names, and a block that others vary.
 import { z } from 'zod';
 import type { PackedBatch } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';

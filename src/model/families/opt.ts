@@ -1,3 +1,4 @@
+// The OPT family: configuration, tensor names and block.
 import { z } from 'zod';
 import type { Value } from '../../graph/index.ts';
 import type { Family, Slots } from '../family.ts';

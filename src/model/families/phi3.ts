@@ -1,3 +1,4 @@
+// The Phi-3 family, as a variant of LLaMA with fused projections.
 import { z } from 'zod';
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 import type { Family, Slots } from '../family.ts';

@@ -1,3 +1,4 @@
+// The Qwen3 family, as a variant of LLaMA with normalised heads.
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 import type { Family, Slots } from '../family.ts';
 import { type Inputs, normSlots, parseConfig, perHead } from '../parts/index.ts';

@@ -1,3 +1,4 @@
+// Activation functions, and the field of config.json that chooses one.
 import { z } from 'zod';
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 

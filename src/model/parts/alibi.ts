@@ -1,3 +1,4 @@
+// ALiBi's position biases as an input of the graph.
 import type { PackedBatch } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
 

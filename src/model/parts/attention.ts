@@ -1,3 +1,4 @@
+// Multi-head attention, with grouped queries and soft-capped scores.
 import { badModel } from '../../api/index.ts';
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 import { softCap } from './layers.ts';

@@ -1,3 +1,4 @@
+// Validation of config.json, and the fields that families share.
 import { z } from 'zod';
 import { badModel, listOf } from '../../api/index.ts';
 

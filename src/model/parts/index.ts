@@ -1,3 +1,4 @@
+// The parts that model families are built of: layers, attention, inputs, slots and configuration.
 export { type Activation, activate, activationField } from './activation.ts';
 export { alibiSide } from './alibi.ts';
 export { attention, type Heads, headsOf } from './attention.ts';

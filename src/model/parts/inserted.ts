@@ -1,3 +1,4 @@
+// The graph of adapter modules at a linear map: LoRA in parallel, bottlenecks in series.
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 import type { Inputs } from './slots.ts';
 

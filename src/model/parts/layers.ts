@@ -1,3 +1,4 @@
+// Layers that families share: linear maps, norms, soft caps and fused projections.
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 import { withInserted } from './inserted.ts';
 import type { Inputs } from './slots.ts';

@@ -1,3 +1,4 @@
+// What blocks take from the batch beside hidden states: attention masks and rotary tables.
 import { attentionMask, type PackedBatch } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
 import { type RopeConfig, ropeTables } from '../rope.ts';

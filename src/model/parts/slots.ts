@@ -1,3 +1,4 @@
+// Weight slots of norms, linear maps and heads: how their tensors are named and shaped.
 import type { Value } from '../../graph/index.ts';
 import type { Slot, Slots } from '../family.ts';
 

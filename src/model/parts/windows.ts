@@ -1,3 +1,4 @@
+// Sliding-window attention: which layers have it, by configuration.
 import { z } from 'zod';
 import { listOf } from '../../api/index.ts';
 

@@ -1,3 +1,4 @@
+// The contract of an adapter kind: which weights it changes or inserts, and how they train.
 import type { PackedBatch, Random } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
 import type { Architecture, Slots } from '../../model/index.ts';

@@ -1,3 +1,4 @@
+// Bottleneck adapters, inserted into the transfer layers.
 import type { Random } from '../../data/index.ts';
 import type { AdapterKind, Change } from './adapter.ts';
 import { direct } from './direct.ts';

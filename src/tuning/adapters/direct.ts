@@ -1,3 +1,4 @@
+// Adapters whose tensors are the model's own weights: whole layers, biases, the head.
 import { badSpec } from '../../api/index.ts';
 import type { Architecture, Slot } from '../../model/index.ts';
 import type { AdapterKind, Change } from './adapter.ts';

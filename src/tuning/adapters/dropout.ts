@@ -1,3 +1,4 @@
+// LoRA dropout whose masks are reproducible under any packing and after a resume.
 import type { PackedBatch } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
 import type { AdapterKind, Dropout, Moment } from './adapter.ts';

@@ -1,3 +1,4 @@
+// The adapter kinds by spec.adapter, with their defaults.
 import type { OffsiteTuneSpec } from '../../api/index.ts';
 import type { AdapterKind } from './adapter.ts';
 import { bottleneck } from './bottleneck.ts';

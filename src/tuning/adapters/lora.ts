@@ -1,3 +1,4 @@
+// LoRA adapters: low-rank changes of linear maps, merged while they train where there is no dropout.
 import { badSpec } from '../../api/index.ts';
 import type { Architecture, Slot } from '../../model/index.ts';
 import type { AdapterKind, Change } from './adapter.ts';

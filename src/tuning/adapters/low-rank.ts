@@ -1,3 +1,5 @@
+// Arithmetic of low-rank products: their sum with a matrix, and their gradients.
+
 /** left [rows, rank] times right [rank, columns], both row-major. */
 export interface LowRank {
   left: Float32Array;

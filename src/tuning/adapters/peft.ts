@@ -1,3 +1,4 @@
+// Compatibility with PEFT: its module names and its adapter_config.json.
 import type { Architecture, Slot } from '../../model/index.ts';
 import type { Change } from './adapter.ts';
 import { wholeHead } from './direct.ts';

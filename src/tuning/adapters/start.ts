@@ -1,3 +1,4 @@
+// Random initialisation of adapter tensors.
 import type { Random } from '../../data/index.ts';
 
 /** Evenly from -bound to bound; torch.nn.Linear starts so with 1 / sqrt(inputs). */
