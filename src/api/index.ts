@@ -1,4 +1,4 @@
-// The API that all other folders import: kinds, specs, statuses, errors, and what passes between operator and pods.
+// The API: kinds, specs, statuses and errors, and what passes between operator and pods.
 export type { Analysis } from './analysis.ts';
 export * from './conditions.ts';
 export * from './crds.ts';

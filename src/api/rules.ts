@@ -1,4 +1,4 @@
-// Validation rules that are checked twice: by zod in this process and by CEL in the API server.
+// Validation rules beyond a field's type: for zod in this process, and as CEL for the API server.
 import type { z } from 'zod';
 
 /** One rule over several fields, written twice: for this process and, as CEL, for the API server. */

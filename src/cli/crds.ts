@@ -1,4 +1,4 @@
-// The command that prints the API's definitions for a cluster to apply.
+// The command that prints what an API server needs to know the kinds.
 import { stringify } from 'yaml';
 import { crds } from '../api/index.ts';
 

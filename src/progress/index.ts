@@ -1,4 +1,4 @@
-// Progress of stages: their events, the way of these over NATS, and displays for a terminal.
+// Progress of stages: events, their transport over NATS, and displays for a terminal.
 export * from './estimate.ts';
 export * from './events.ts';
 export * from './nats/consume.ts';

@@ -1,4 +1,4 @@
-// The report as a file.
+// The last step of a report: its page is rendered and put on disk.
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeWhole } from '../artifact/index.ts';

@@ -1,4 +1,4 @@
-// The publisher's bounded queue.
+// The publisher's queue: bounded, and without loss of a result.
 import type { StageEvent } from '../events.ts';
 import type { ResourceIdentity } from '../resource.ts';
 

@@ -1,4 +1,4 @@
-// The report's appendix: what each resource made, how it ended, and all its settings.
+// The report's appendix: each resource's artifact, conditions, digests and settings.
 import { bytes, moment } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { phaseChip, table } from '../parts.ts';

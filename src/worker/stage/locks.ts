@@ -1,4 +1,4 @@
-// The locks on a stage's output and work place.
+// The locks by which a stage has its output and work place for itself.
 import { badSpec, fingerprint } from '../../api/index.ts';
 import { type Lock, type LockTimes, type Mirror, realPlace, takeLock } from '../../artifact/index.ts';
 import type { Emit } from '../../progress/index.ts';
