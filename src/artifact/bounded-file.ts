@@ -1,3 +1,4 @@
+// Reads of small files that are bounded in bytes, whoever wrote them.
 import { closeSync, readSync } from 'node:fs';
 import { type JsonBounds, parseJson } from '../api/index.ts';
 import { NotPlain, openPlain, type PlainFile } from './plain-file.ts';

@@ -1,3 +1,4 @@
+// Artifacts: where they lie, how they are written, checked and locked, and how they get to stores and back.
 export { type Mounts, overlap, realPlace, resolveUri } from './address/address.ts';
 export { withStoreUris } from './address/copies.ts';
 export { checkpointsOf, type WorkOwner, type WorkPlaces, workPlacesOf } from './address/work-places.ts';

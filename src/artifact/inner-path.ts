@@ -1,3 +1,4 @@
+// Validation of relative paths from outside: none reaches the file system before it has passed here.
 import { badModel, isPrintable, printable } from '../api/index.ts';
 
 declare const checked: unique symbol;

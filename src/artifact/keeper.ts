@@ -1,3 +1,5 @@
+// The interface by which stages bring files from and to stores, and learn that another run has taken over.
+
 /** How a path and its store's place are made alike: `exact` also takes away what only the other side has. */
 export interface Alike {
   exact: boolean;

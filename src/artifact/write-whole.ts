@@ -1,3 +1,4 @@
+// Atomic writes of single files: a reader finds the old one or the new one.
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 
 /**

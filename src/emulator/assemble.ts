@@ -1,3 +1,4 @@
+// The second half of an emulator's build: from pooled hidden states to a plan, and to a bundle with its scores.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';

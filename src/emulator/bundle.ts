@@ -1,3 +1,4 @@
+// The emulator as it is handed over: its files, what must hold in them, and the weights of each position.
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel, listOf } from '../api/index.ts';

@@ -1,3 +1,4 @@
+// What an emulator discloses of the full model: weights that it holds exactly, and ability that it keeps.
 import type { MetricName } from '../evaluation/index.ts';
 
 /** How much of the full model a bundle gives away, as shares from 0 to 1. */

@@ -1,3 +1,4 @@
+// Scores of full model and emulator on held-out rows, so that the gap between them is known.
 import { canonicalJson, inPlace, type Keeper, readKeptJson, sha256, writeWhole } from '../artifact/index.ts';
 import type { Engine } from '../engine/index.ts';
 import {

@@ -1,3 +1,4 @@
+// The emulator: a compressed model that stands in for the full one where adapters are trained.
 export { type AssembleInput, assemble, checkBundlePlace } from './assemble.ts';
 export {
   type Bundle,

@@ -1,3 +1,4 @@
+// The adapter that the data owner sends back: verified as untrusted input, then laid over the full model's weights.
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
 import { type CheckedFiles, openArtifact } from '../artifact/index.ts';

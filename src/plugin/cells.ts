@@ -1,3 +1,4 @@
+// The four measurements of offsite-tuning: full model and emulator, each without and with the adapter, on equal rows.
 import type { TaskResult } from '../api/index.ts';
 import { type Bundle, emulatorWeights } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';

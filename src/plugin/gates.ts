@@ -1,3 +1,4 @@
+// The acceptance criteria of an adapter: inequalities between the measured cells.
 import type { MetricName } from '../evaluation/index.ts';
 import type { CellName, CellValues } from './measured.ts';
 

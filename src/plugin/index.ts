@@ -1,3 +1,4 @@
+// What the model owner does with an adapter: verify, plug in, measure, analyse, release.
 export { type Adapter, adapterFile, openAdapter } from './adapter.ts';
 export {
   type AnalysisRecord,

@@ -1,3 +1,4 @@
+// Verification of a LoRA adapter where its model is not at hand.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, type OffsiteTuneSpec } from '../api/index.ts';

@@ -1,3 +1,4 @@
+// The plausibility check of a trained change: no weight beyond its type, none far beyond its layer.
 import { badModel } from '../api/index.ts';
 import type { DType } from '../checkpoint/index.ts';
 import type { Model, Slots } from '../model/index.ts';

@@ -1,3 +1,4 @@
+// Measured cells without loss by rounding: gates need more than the decimals that are shown.
 import type { TaskResult } from '../api/index.ts';
 
 export const cellNames = ['fullZeroShot', 'emulatorZeroShot', 'emulatorFineTuned', 'plugIn'] as const;

@@ -1,3 +1,4 @@
+// Merging of an adapter into the full model, and the checkpoint that comes of it.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';

@@ -1,3 +1,4 @@
+// The reader of LoRA adapters in PEFT's format; settings that change what they compute are refused.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';

@@ -1,3 +1,4 @@
+// The loss of a trained change in half precision.
 import { decodeFloats, encodeFloats } from '../checkpoint/index.ts';
 import type { Model } from '../model/index.ts';
 import type { Adapter } from './adapter.ts';

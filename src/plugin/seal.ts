@@ -1,3 +1,4 @@
+// Conversion of LoRA adapters between PEFT's format and artifacts, both ways.
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, badSpec } from '../api/index.ts';

@@ -1,3 +1,4 @@
+// Resolves the URIs of a spec to paths of this machine, and refuses those that lead out of their claim.
 import { lstatSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

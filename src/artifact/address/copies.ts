@@ -1,3 +1,4 @@
+// Addresses in stores, and the paths of their copies below the scratch directory: from one to the other and back.
 import { join, relative, sep } from 'node:path';
 import { badSpec, type StoreScheme, storeSchemes, stores } from '../../api/index.ts';
 import { problemOfPath } from '../inner-path.ts';

@@ -1,3 +1,4 @@
+// Where a resource's working files lie (checkpoints, analyses, pooled states), away from what others read.
 import { join } from 'node:path';
 import type { Resource } from '../../api/index.ts';
 import { type Mounts, resolveUri } from './address.ts';

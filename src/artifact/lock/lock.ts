@@ -1,3 +1,4 @@
+// A distributed lock on a place: one run at a time works there, by heartbeats and conditional writes.
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';

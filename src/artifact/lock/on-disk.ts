@@ -1,3 +1,4 @@
+// A lock's form on a file system, also on one of a network: numbered files, each created exclusively.
 import { createHash } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import { lstat, mkdir, open, readdir, rmdir, unlink } from 'node:fs/promises';

@@ -1,3 +1,4 @@
+// The identity of a process, by which a lock's holder that has died is told from one that is slow.
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';

@@ -1,3 +1,4 @@
+// The guard between the check of a file and its use: what was swapped meanwhile is found out.
 import { type BigIntStats, statSync } from 'node:fs';
 import { badModel } from '../../api/index.ts';
 import { hashFile } from './hash-file.ts';

@@ -1,3 +1,4 @@
+// Content addresses: digests of JSON values, files and directories, by which artifacts and models are identified.
 import { createHash } from 'node:crypto';
 import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';

@@ -1,3 +1,4 @@
+// Hashing of files larger than memory, safe against writers meanwhile.
 import { createHash } from 'node:crypto';
 import { type BigIntStats, closeSync, fstatSync, readSync } from 'node:fs';
 import { badModel, OffsiteError, withPath } from '../../api/index.ts';

@@ -1,3 +1,4 @@
+// An artifact's manifest: its schema, how it seals a directory, and how the files are verified against it.
 import { existsSync, lstatSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';

@@ -1,3 +1,4 @@
+// A lock's form in an object store, with or without conditional writes.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LockPlace, Standing } from '../lock/lock.ts';
 import type { WritableStore } from '../stores/store.ts';

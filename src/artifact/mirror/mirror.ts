@@ -1,3 +1,4 @@
+// What stages see of stores: local paths, synchronised with the places that they are copies of.
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { badSpec } from '../../api/index.ts';

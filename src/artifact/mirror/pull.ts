@@ -1,3 +1,4 @@
+// Downloads from a store: resumable, verified by checksum, never longer than announced.
 import { createHash, type Hash } from 'node:crypto';
 import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';

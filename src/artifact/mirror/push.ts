@@ -1,3 +1,4 @@
+// Uploads to a store, in an order in which no reader takes half an artifact for a whole one.
 import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';

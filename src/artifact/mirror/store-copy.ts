@@ -1,3 +1,4 @@
+// The local copy of a place in a store, and its bookkeeping: which version each file is of.
 import { createHash } from 'node:crypto';
 import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';

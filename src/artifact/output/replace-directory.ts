@@ -1,3 +1,4 @@
+// Atomic output of whole directories: an earlier artifact is replaced, and nothing else is ever lost.
 import { createHash, randomBytes } from 'node:crypto';
 import {
   existsSync,

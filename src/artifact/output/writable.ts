@@ -1,3 +1,4 @@
+// An early check of outputs, so that no computation is lost to a place that cannot be written to.
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { badSpec } from '../../api/index.ts';

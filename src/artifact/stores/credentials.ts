@@ -1,3 +1,4 @@
+// Credentials of stores: which Secret, or else the environment, they are read from.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec } from '../../api/index.ts';

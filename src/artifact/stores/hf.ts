@@ -1,3 +1,4 @@
+// The Hugging Face Hub as a read-only store: a repository's files, pinned to one commit.
 import type { Response } from 'undici';
 import { z } from 'zod';
 import { listingBounds, listOf, parseJson } from '../../api/index.ts';

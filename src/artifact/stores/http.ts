@@ -1,3 +1,4 @@
+// The HTTP client of the read-only stores: safe redirects, bearer tokens for one host, bounded answers.
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import { EnvHttpProxyAgent, fetch, type RequestInit, type Response } from 'undici';

@@ -1,3 +1,4 @@
+// Any web server as a read-only store: single files, and artifacts by their manifest.
 import type { Response } from 'undici';
 import { z } from 'zod';
 import { badModel, listingBounds, listOf, parseJson } from '../../api/index.ts';

@@ -1,3 +1,4 @@
+// The registry of store protocols, by URI scheme.
 import type { StoreScheme } from '../../api/index.ts';
 import type { StoreCredentials } from './credentials.ts';
 import type { Store } from './store.ts';

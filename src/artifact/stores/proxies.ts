@@ -1,3 +1,4 @@
+// The proxy settings of the environment, also as the cause of a server that cannot be reached.
 import { badSpec } from '../../api/index.ts';
 
 /** Through which proxies HTTP goes: URLs, and the hosts that are asked directly. */

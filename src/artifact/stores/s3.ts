@@ -1,3 +1,4 @@
+// S3-compatible object storage as a store: multipart uploads, conditional writes, checksums beside objects.
 import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import { addAbortSignal, PassThrough, pipeline, Readable } from 'node:stream';

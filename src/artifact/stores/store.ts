@@ -1,3 +1,4 @@
+// The interface that all stores share, whatever their protocol, and their errors.
 import type { Readable } from 'node:stream';
 import { printable } from '../../api/index.ts';
 

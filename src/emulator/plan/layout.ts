@@ -1,3 +1,4 @@
+// An emulator's architecture: which block runs at which position, and the tensors that this takes.
 import type { Architecture, Slot, Slots } from '../../model/index.ts';
 import { type Plan, trainsAt } from './plan.ts';
 

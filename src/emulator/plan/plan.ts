@@ -1,3 +1,4 @@
+// The outcome of layer selection: which layers are kept, which of them train, and where each runs.
 import { badSpec } from '../../api/index.ts';
 
 /** Which layers of the full model the emulator holds and where it runs them; layers are counted from 0. */

@@ -1,3 +1,5 @@
+// Weight sharing: what runs in the place of a dropped layer, if anything does.
+
 export type Sharing = 'nearest' | 'cluster' | 'none';
 
 /**

@@ -1,3 +1,4 @@
+// The choice of the transfer layers: those that the data owner trains.
 import { badSpec } from '../../api/index.ts';
 
 /** How many transfer layers, spread over the kept ones, or which. */

@@ -1,3 +1,4 @@
+// Pooling of hidden states over tokens, so that each row is one vector a layer.
 import { badData } from '../../api/index.ts';
 
 export type Pooling = 'mean' | 'meanWeighted' | 'last' | 'first' | 'max' | 'min';

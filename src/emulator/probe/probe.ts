@@ -1,3 +1,4 @@
+// The forward pass over the probe set, of which only pooled hidden states are kept.
 import type { Shard } from '../../api/index.ts';
 import type { PackedBatch } from '../../data/index.ts';
 import { streamBlocks } from '../../evaluation/index.ts';

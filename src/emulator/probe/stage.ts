@@ -1,3 +1,4 @@
+// The first half of an emulator's build: pooled hidden states, by one process or by several shards.
 import { badModel, type DataFormat, type Shard } from '../../api/index.ts';
 import { CheckedFiles, digestOf, inPlace, type Keeper, sha256 } from '../../artifact/index.ts';
 import { dataDigest, type Example, readRows, tokenize } from '../../data/index.ts';

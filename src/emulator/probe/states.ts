@@ -1,3 +1,4 @@
+// Pooled states on disk: content-addressed, written in shards, joined when all are there.
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,3 +1,4 @@
+// The memory that a comparison of layers takes, known before any layer is run.
 import { badSpec } from '../../api/index.ts';
 import type { Likeness } from './similarity.ts';
 

@@ -1,3 +1,4 @@
+// Signs of a probe set that is too small or too uniform to tell layers apart.
 import { sha256 } from '../../artifact/index.ts';
 
 /** Below this share of unlike rows most of a probe set says the same again. */

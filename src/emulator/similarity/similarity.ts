@@ -1,3 +1,4 @@
+// Representational similarity of layers: CKA, linear or with an RBF kernel, and cosine.
 import { badData, badModel } from '../../api/index.ts';
 
 /** Pooled states of one layer: `samples` rows of `width` numbers, row-major. */

@@ -1,3 +1,4 @@
+// Layer selection by similarity, after CRaSh.
 import type { Strategy } from '../plan/plan.ts';
 
 /** CRaSh (arXiv 2310.15477): layers that are alike are clustered, and the middle one of each stays. */

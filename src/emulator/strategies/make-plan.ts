@@ -1,3 +1,4 @@
+// From the similarities of layers to the plan: selection, transfer layers, sharing.
 import { checkKept, type Plan, type Strategy } from '../plan/plan.ts';
 import { type Sharing, shareLayers } from '../plan/share.ts';
 import { type TransferChoice, transferLayers } from '../plan/transfer.ts';

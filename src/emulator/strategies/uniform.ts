@@ -1,3 +1,4 @@
+// Layer selection by position alone, which any other strategy must beat.
 import type { Strategy } from '../plan/plan.ts';
 import { nearest } from '../plan/share.ts';
 

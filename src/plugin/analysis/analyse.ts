@@ -1,3 +1,4 @@
+// The analyses of a plugged-in model: evaluations of many variants of it, resumed after a stop.
 import { type Analysis, OffsiteError } from '../../api/index.ts';
 import type { Engine } from '../../engine/index.ts';
 

@@ -1,3 +1,4 @@
+// An analysis record read by task, as numbers for plots and summaries.
 import type { AnalysisRecord } from './record.ts';
 
 /** A place on the line, or a layer: a task's loss in nats there, and its metric. */

@@ -1,3 +1,4 @@
+// Analyses of the plugged-in model: its loss landscape, and the importance of its layers.
 export { analyse } from './analyse.ts';
 export { figuresOf, type Measured, type TaskFigures } from './by-task.ts';
 export { analysisFile, KeptWork, readAnalysis } from './kept.ts';

@@ -1,3 +1,4 @@
+// Persistence of an analysis under way, so that a restart measures nothing twice.
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';

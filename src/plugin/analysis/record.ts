@@ -1,3 +1,4 @@
+// The schema of what the analyses find, as artifacts carry it.
 import { z } from 'zod';
 
 const figure = z.string().max(32);

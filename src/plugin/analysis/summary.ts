@@ -1,3 +1,4 @@
+// The key figures of the analyses: best coefficient, loss barrier, layers that matter most.
 import type { AnalysisSummary } from '../../api/index.ts';
 import { figuresOf, type Measured } from './by-task.ts';
 import type { AnalysisRecord } from './record.ts';

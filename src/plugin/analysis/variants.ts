@@ -1,3 +1,4 @@
+// Which variants of the plugged-in model are evaluated, and in which order.
 import type { Analysis } from '../../api/index.ts';
 
 /** The plugged-in model, changed a little. */

@@ -1,3 +1,4 @@
+// How the weights of a variant come out of those of full model and adapter.
 import { type Model, type Overlay, type WeightSource, weightsOf } from '../../model/index.ts';
 import type { Variant } from './variants.ts';
 
