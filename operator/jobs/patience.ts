@@ -1,4 +1,6 @@
-/** How long the operator waits before it tells of something, or acts on it; milliseconds. */
+// How long the operator waits before it tells of something, or acts on it.
+
+/** In milliseconds. */
 export const patience = {
   /** How long a pod may take after its grace period before its node counts as lost. */
   ending: 30_000,

@@ -1,3 +1,5 @@
+// Exponential backoff with jitter.
+
 export interface BackoffOptions {
   /** The first wait, in milliseconds. */
   first: number;

@@ -1,3 +1,4 @@
+// Structured logs, of which each line can be traced to its reconcile.
 import { type DestinationStream, pino } from 'pino';
 import { presentReconcile } from './reconcile.ts';
 

@@ -1,3 +1,4 @@
+// Prometheus metrics of the runtime: requests, caches, queues, reconciles.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

@@ -1,3 +1,5 @@
+// A timer that a signal can cut short.
+
 /** Waits; ends at once, without an error, when the signal aborts. */
 export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();

@@ -1,3 +1,4 @@
+// Client-side rate limiting of what goes to the API server.
 import { pause } from './pause.ts';
 
 /** A token bucket: `perSecond` on average, `burst` at once; who comes when it is empty waits his turn. */

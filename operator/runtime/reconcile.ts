@@ -1,3 +1,4 @@
+// The context of a reconcile, carried along its asynchronous calls.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 

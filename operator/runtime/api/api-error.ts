@@ -1,3 +1,5 @@
+// Errors of requests to the Kubernetes API, whether the server answered with a Status or not at all.
+
 /** What an API server's Status object tells. */
 export interface Status {
   message?: string;

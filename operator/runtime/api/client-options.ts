@@ -1,3 +1,4 @@
+// Options of the Kubernetes client, and of each kind of request.
 import type { RuntimeMetrics } from '../metrics.ts';
 import type { Transport } from './transport.ts';
 

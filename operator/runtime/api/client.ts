@@ -1,3 +1,4 @@
+// The Kubernetes client: requests on objects of any kind, sent again where the server asks for that.
 import { pause } from '../pause.ts';
 import { RateLimit } from '../rate-limit.ts';
 import { ApiError, apiErrorFrom, lacksRight, secondsIn } from './api-error.ts';

@@ -1,3 +1,4 @@
+// The rules of a Lease, free of I/O: who may take it, and what its holder writes into it.
 import type { KubeObject, ObjectMeta } from './objects.ts';
 
 export interface Lease extends KubeObject {

@@ -1,3 +1,4 @@
+// The resource types of Kubernetes itself: group, version and plural, which make up a request's path.
 import type { ResourceType } from './objects.ts';
 
 const builtIn = (group: string, version: string, plural: string, kind: string): ResourceType => ({

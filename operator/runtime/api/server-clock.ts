@@ -1,3 +1,5 @@
+// Time without clock skew between this process and the cluster.
+
 /**
  * The API server's time. Objects carry the times of the cluster, and this machine's clock may be minutes from them: an age is
  * the difference of two times of one clock.

@@ -1,3 +1,4 @@
+// Requests on the wire: connections to one API server, credentials that rotate, deadlines.
 import { type IncomingMessage, Agent as PlainAgent, request as plainRequest } from 'node:http';
 import { Agent, type RequestOptions, request as tlsRequest } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';

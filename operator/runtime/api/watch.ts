@@ -1,3 +1,4 @@
+// The decoder of a watch's stream: one event a line, bounded in length and in silence.
 import type { IncomingMessage } from 'node:http';
 import { ApiError, apiErrorFrom, type Status } from './api-error.ts';
 import type { KubeObject } from './objects.ts';

@@ -1,3 +1,4 @@
+// The reconcile loop: workers that take keys from a queue, with backoff for each key.
 import { ApiError, isConflict } from '../api/api-error.ts';
 import { backoffAfter } from '../backoff.ts';
 import { type Log, operatorLog, toldOf } from '../log.ts';

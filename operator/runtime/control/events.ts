@@ -1,3 +1,4 @@
+// The recorder of Kubernetes events: aggregated, rate-limited, and never in the way of a reconcile.
 import { createHash } from 'node:crypto';
 import { printableLines } from '../../../src/api/index.ts';
 import { isAlreadyExists } from '../api/api-error.ts';

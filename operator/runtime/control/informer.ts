@@ -1,3 +1,4 @@
+// Informers: reads are served from a local cache, which list and watch keep up to date.
 import { ApiError, isGone } from '../api/api-error.ts';
 import type { ApiClient } from '../api/client.ts';
 import { isNewer, type KubeObject, type ResourceType } from '../api/objects.ts';

@@ -1,3 +1,4 @@
+// Leader election: of several replicas one alone works, and none writes without the lease.
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../api/api-error.ts';
 import type { ApiClient } from '../api/client.ts';
 import { held, isFree, type Lease, type Observation, observe, released } from '../api/lease.ts';

@@ -1,3 +1,4 @@
+// The HTTP endpoints of the process, for the kubelet's health checks and for Prometheus.
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,3 +1,4 @@
+// Graceful shutdown on signals, within the pod's grace period.
 import { type Log, operatorLog, toldOf } from '../log.ts';
 
 export interface ProcessOptions {

@@ -1,3 +1,4 @@
+// An informer's objects in memory: indexed, and told apart from late and repeated events by their versions.
 import { isNewer, type KubeObject, keyFrom, keyOf } from '../api/objects.ts';
 import type { WatchEvent } from '../api/watch.ts';
 

@@ -1,3 +1,5 @@
+// The work queue of a controller: deduplicated, delayed, and fair between changes and resyncs.
+
 /** Longer waits than a timer can count are cut; looking too early does no harm. */
 const longestWaitMilliseconds = 24 * 3600 * 1000;
 
