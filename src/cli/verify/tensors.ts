@@ -16,7 +16,8 @@ export function eachPart(
   read: Checkpoint['read'],
   use: (values: Float32Array, first: number) => void,
 ): void {
-  if (!isReadable(dtype)) return;
+  // Of nothing there may be 2^53 rows.
+  if (!isReadable(dtype) || shape.includes(0)) return;
   const rows = shape[0] ?? 1;
   const width = shape.slice(1).reduce((a, b) => a * b, 1);
   const step = Math.max(1, Math.floor(elementsAtOnce / Math.max(1, width)));
