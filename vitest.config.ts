@@ -14,7 +14,7 @@ const sideBySide = { maxWorkers: '100%', sequence: { groupOrder: 0 } };
 const alone = { sequence: { groupOrder: 1 } };
 
 const unit = project('unit', 60_000);
-const golden = project('golden', 300_000);
+const golden = project('golden', 1_200_000);
 const others = [
   project('chart', 600_000),
   project('api', 900_000),
