@@ -29,11 +29,13 @@ export function replacedTests(tuneOf: () => TinyTune): void {
         await expect.poll(running, patience).toHaveLength(1);
         const [first] = running();
         makeAgain(tune, name, tune.named(name));
-        const waiting = () => told(tune, name, 'Waiting');
-        await expect.poll(waiting, patience).toMatch(/^LeftoverRunning: .* OffsiteTune \S+ to end: /);
-        expect(running()).toEqual([first]);
-        // Nobody owns it: as the message advises.
-        if (name === 'orphaned') end(tune, waiting());
+        // The event stays, however soon the other has ended.
+        await expect.poll(() => waits(tune, name), patience).toMatch(/ OffsiteTune \S+ to end: /);
+        if (name === 'orphaned') {
+          expect(running()).toEqual([first]);
+          // Nobody owns it: as the message advises.
+          end(tune, waits(tune, name));
+        }
         const seen: string[][] = [];
         const phase = () => {
           seen.push(running());
@@ -54,11 +56,10 @@ export function replacedTests(tuneOf: () => TinyTune): void {
 const statusOf = (tune: TinyTune, name: string) =>
   tune.resources().find(({ metadata }) => metadata.name === name)?.status;
 
-/** `Reason: message` of a condition, where it holds. */
-function told(tune: TinyTune, name: string, type: string): string {
-  const { conditions = [] } = statusOf(tune, name) ?? {};
-  const condition = conditions.find((other) => other.type === type && other.status === 'True');
-  return condition ? `${condition.reason}: ${condition.message}` : '';
+/** What was told of a resource that waits for what is left of an earlier one. */
+function waits(tune: TinyTune, name: string): string {
+  const its = `involvedObject.name=${name},reason=LeftoverRunning`;
+  return tune.kubectl(['get', 'events', '--field-selector', its, '--output=jsonpath={.items[*].message}']);
 }
 
 /** Runs the command with which a message says that what is left can be ended. */
