@@ -1,5 +1,5 @@
 /** A resource that is deleted and made again while a pod of the earlier one still works: never do two write to one place. */
-import { describe, expect, it } from 'vitest';
+import { describe, it } from 'vitest';
 import type { OffsiteTuneStatus } from '../../src/api/index.ts';
 import { patience, type TinyTune } from '../support/pods/tiny-tune.ts';
 import type { Manifest } from '../support/tiny/index.ts';
@@ -20,9 +20,10 @@ export function replacedTests(tuneOf: () => TinyTune): void {
         },
       ],
     ];
-    it.each(ways)(
+    it.for(ways)(
       '%s: its pod begins when the other has ended, and makes what one alone makes',
-      async (name, makeAgain) => {
+      // Tests that run at one time have each their own.
+      async ([name, makeAgain], { expect }) => {
         const tune = tuneOf();
         const running = () => tune.running(name);
         tune.apply(tune.endless(name, deaf));
