@@ -10,6 +10,7 @@ import { shortQuickstart } from '../support/pods/short-quickstart.ts';
 import { TinyTune } from '../support/pods/tiny-tune.ts';
 import { familyManifests, writeTinyData, writeTinyFamily } from '../support/tiny/index.ts';
 import { besideTests, startBeside } from './beside.ts';
+import { fullStoreTests, smallStore } from './full-store.ts';
 import { replacedTests } from './replaced.ts';
 
 const limitMs = 15 * 60_000;
@@ -24,7 +25,7 @@ describe.skipIf(!canRunNode())('in real pods', () => {
   let tune: TinyTune;
   // Without a CUDA build of the worker, cuda pods run the CPU one: they find no GPU library, as on a broken node.
   beforeAll(async () => {
-    release = await Release.install(['worker.cuda.image.repository=offsite-worker']);
+    release = await Release.install(['worker.cuda.image.repository=offsite-worker', smallStore]);
     tune = await TinyTune.prepare(release, 'tiny');
     startBeside(tune);
   }, limitMs);
@@ -92,6 +93,7 @@ describe.skipIf(!canRunNode())('in real pods', () => {
   });
   besideTests(() => tune);
   replacedTests(() => tune);
+  fullStoreTests(() => tune);
 });
 
 /** Models by family, rows shared, artifacts by family and what they are. */
