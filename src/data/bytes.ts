@@ -3,11 +3,11 @@ import { closeSync, readSync } from 'node:fs';
 import { Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { badData, OffsiteError } from '../api/index.ts';
+import { mostExpansion } from './row-size.ts';
 import { openRows } from './rows-file.ts';
 
 const chunkBytes = 1 << 20;
-/** How much longer a compressed file's rows may be: text is packed to a third or a tenth, only repetition to less. */
-const mostExpansion = 200;
+/** What any compressed file may come to. */
 const alwaysAllowed = 16 << 20;
 
 /** More frames than pzstd makes of a file of gigabytes; each is started anew. */

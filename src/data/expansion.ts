@@ -1,10 +1,9 @@
 // The bound on what the shards of a data set decompress to, all together.
 import { statSync } from 'node:fs';
 import { badData } from '../api/index.ts';
-import { rowBytes } from './row-size.ts';
+import { mostExpansion, rowBytes } from './row-size.ts';
 
-/** How much more the rows of several shards may come to than the shards, as for one packed file; what one may have is always allowed. */
-const mostExpansion = 200;
+/** What one file may come to is allowed for all of them, too. */
 const alwaysAllowed = 2 ** 30;
 
 /** What the rows of a directory's shards come to: each is bounded by itself, and there may be any number. */

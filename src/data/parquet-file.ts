@@ -13,7 +13,7 @@ import {
 } from 'hyparquet';
 import { checkPages } from './parquet-pages.ts';
 import { type OpenFile, openFile } from './ranged-file.ts';
-import { mostRowBytes, mostRowMebibytes, rowBytes } from './row-size.ts';
+import { mostExpansion, mostRowBytes, mostRowMebibytes, rowBytes } from './row-size.ts';
 
 /** What is read of a file before its rows: a thousand row groups of thirty columns come to some megabytes. */
 const largestFooter = 16 << 20;
@@ -22,8 +22,6 @@ const largestGroup = 2 ** 30;
 const mostValues = 2 ** 24;
 /** Of all columns: a page of some bytes may stand for millions of numbers, which are decoded outside of the thread's heap. */
 const mostCells = 2 ** 26;
-/** How much more a file's rows may come to than the file, as for packed JSON lines; what one row group may have is always allowed. */
-const mostExpansion = 200;
 
 /** A row, and the bytes that it comes to. */
 export interface SizedRow {

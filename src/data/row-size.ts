@@ -4,6 +4,9 @@
 export const mostRowMebibytes = 16;
 export const mostRowBytes = mostRowMebibytes << 20;
 
+/** How much more rows may come to than the packed files that hold them: text is packed to a third or a tenth, only repetition to less. */
+export const mostExpansion = 200;
+
 /** What is no text takes as much room as a number. */
 const otherBytes = 8;
 
