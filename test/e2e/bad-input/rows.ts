@@ -66,7 +66,7 @@ export const dataCases: Case[] = [
   train(
     'one line of 10 MB',
     () => row({ question: secret.repeat(800_000) }),
-    /row 1: its answer would be cut/,
+    /row 1: its prompt with each of its 1 choices comes to 10400032 characters, and a row may have 4194304 in all/,
   ),
   {
     name: 'a data file that is not there',
