@@ -14,11 +14,11 @@ import {
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
-import { copyCompanion, type Model, openModel } from '../model/index.ts';
-import { readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
+import { copyCompanion, type Model, openModel, type Slot } from '../model/index.ts';
+import { openBlocks, readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
 import { type ExactShare, exactShare } from './disclosure.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
-import { type Layout, layoutOf, tensorNames } from './plan/layout.ts';
+import { type Layout, layoutOf, tensorSlots } from './plan/layout.ts';
 import { checkKept } from './plan/plan.ts';
 import { type BuildInput, type CheckedInput, probeAll, probeKey } from './probe/stage.ts';
 import {
@@ -67,10 +67,11 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
       const layout = layoutOf(similarity);
       const heldOut = await scoreFull(engine, model, key, input);
       const fill = async (directory: string) => {
-        const names = tensorNames(model.architecture, layout);
-        writeBundle(directory, model, names, similarity);
+        const slots = tensorSlots(model.architecture, layout);
+        writeBundle(directory, model, slots, similarity);
         const evaluation = await scoreBundle(engine, directory, layout, heldOut, input);
-        return { evaluation, exactShare: exactShare(model.tensors.values(), new Set(names)) };
+        const held = new Set(slots.map(({ name }) => name));
+        return { evaluation, exactShare: exactShare(model.tensors.values(), held) };
       };
       const checkUnchanged = () => checked.checkUnchanged();
       await seal(input.output, work, { fill, checkUnchanged, keeper: input.keeper });
@@ -145,12 +146,12 @@ function hyperparametersOf(key: ProbeKey, { similarity, plan, limit }: AssembleI
 function writeBundle(
   directory: string,
   model: Model,
-  names: readonly string[],
+  slots: readonly Slot[],
   similarity: SimilarityRecord,
 ): void {
   writeSafetensors(
     join(directory, 'model.safetensors'),
-    names.map((name) => tensorOf(model, name)),
+    slots.map(({ name }) => tensorOf(model, name)),
   );
   writeFileSync(join(directory, 'config.json'), canonicalJson(model.config));
   writeFileSync(join(directory, similarityFile), canonicalJson(similarity));
@@ -167,8 +168,7 @@ async function scoreBundle(
   heldOut: HeldOut,
   input: AssembleInput,
 ): Promise<Evaluation> {
-  const layers = Object.values(layout.blocks).map(({ of }) => of);
-  const model = openModel(directory, { layers });
+  const model = openBlocks(directory, layout);
   try {
     return await scoreEmulator(engine, { model, layout }, heldOut, input);
   } finally {

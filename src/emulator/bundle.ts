@@ -12,8 +12,9 @@ import {
   type WeightSource,
   weightsOf,
 } from '../model/index.ts';
-import { type Layout, layersOf, layoutOf } from './plan/layout.ts';
+import { type Layout, layoutOf, placedBlocks, slotsOf } from './plan/layout.ts';
 import { type Plan, trainsAt } from './plan/plan.ts';
+import { checkShape, readShapes } from './shapes.ts';
 
 export const similarityFile = 'similarity.json';
 const mostLayers = 1024;
@@ -57,14 +58,27 @@ export function openBundle(directory: string, digest?: string): Bundle {
   const { clusters, kept, transferLayers, source } = similarity;
   const plan = { clusters, kept, transferLayers, source };
   checkLengths(directory, plan);
-  const model = openModel(directory, { layers: kept });
+  const files = artifact.manifest.files.map(({ path }) => path);
+  const layout = layoutOf(plan, readShapes(directory, files, plan));
+  const model = openBlocks(directory, layout);
   try {
     checkPlan(directory, plan, model.architecture.depth);
   } catch (error) {
     model.close();
     throw error;
   }
-  return { artifact, model, plan, layout: layoutOf(plan), similarity, close: () => model.close() };
+  return { artifact, model, plan, layout, similarity, close: () => model.close() };
+}
+
+/** The files of a bundle as a model that has the layout's blocks. @throws OffsiteError BadModel */
+export function openBlocks(directory: string, layout: Layout): Model {
+  return openModel(directory, {
+    blocks: (architecture) =>
+      Object.values(layout.blocks).map((block) => {
+        if (block.shape !== undefined) checkShape(directory, architecture, block.of, block.shape);
+        return slotsOf(architecture, block);
+      }),
+  });
 }
 
 /** What of a bundle runs. */
@@ -92,7 +106,7 @@ export function emulatorWeights(
       if (trains) overlays.set(position, adapter);
     });
   }
-  return weightsOf(model, { layers: layersOf(layout), overlays, memory });
+  return weightsOf(model, { blocks: placedBlocks(model.architecture, layout), overlays, memory });
 }
 
 /** similarity.json of a bundle. @throws OffsiteError BadModel */

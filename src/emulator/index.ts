@@ -8,7 +8,7 @@ export {
   type SimilarityRecord,
   similarityFile,
 } from './bundle.ts';
-export { tensorNames, trainedPosition } from './plan/layout.ts';
+export { tensorSlots, trainedPosition } from './plan/layout.ts';
 export type { Plan } from './plan/plan.ts';
 export { type BuildInput, runProbe } from './probe/stage.ts';
 export type { ProbeKey } from './probe/states.ts';

@@ -4,8 +4,11 @@ export { Decoder, type Saved } from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';
 export { greedyScore, type HeadGradient, headGradient, score, scoreGradient } from './head.ts';
 export { type Model, openModel } from './model.ts';
+export { type BlockShape, linearMaps, type MapForm, mapSize, shapedSlots } from './shape.ts';
 export {
+  exactBlocks,
   type Overlay,
+  type PlacedBlock,
   type Replacement,
   type Site,
   type WeightSource,

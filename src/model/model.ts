@@ -35,12 +35,16 @@ export interface Model {
   close(): void;
 }
 
+export interface OpenOptions {
+  /** The blocks whose tensors must be there: all of the model's own when absent; an emulator's bundle has others. */
+  readonly blocks?: (architecture: Architecture) => Iterable<Slots>;
+}
+
 /**
  * Opens a model: a directory in the hub's layout, or a GGUF file (alone in its directory, or named).
- * @param layers the blocks whose tensors must be there; all when absent (an emulator's bundle holds fewer)
  * @throws OffsiteError BadModel naming the file, field or tensor
  */
-export function openModel(path: string, { layers }: { layers?: readonly number[] } = {}): Model {
+export function openModel(path: string, { blocks = eachBlock }: OpenOptions = {}): Model {
   const checkpoint = openCheckpoint(path);
   try {
     const isFile = statSync(path).isFile();
@@ -51,7 +55,7 @@ export function openModel(path: string, { layers }: { layers?: readonly number[]
       ? { config: gguf.config, text: `${JSON.stringify(gguf.config, null, 2)}\n` }
       : readConfig(directory);
     const architecture = parse(config, view);
-    checkTensors(path, architecture, view, layers ?? countTo(architecture.depth));
+    checkTensors(path, architecture, view, blocks(architecture));
     const open = () => openTokenizer(directory, checkpoint, architecture.vocabulary);
     let tokenizer = hasTokenizer(directory, checkpoint) ? open() : undefined;
     return {
@@ -122,7 +126,7 @@ function checkTensors(
   path: string,
   architecture: Architecture,
   view: Checkpoint,
-  layers: Iterable<number>,
+  blocks: Iterable<Slots>,
 ): void {
   const check = (slots: Slots) => {
     for (const { name, shape } of Object.values(slots)) {
@@ -138,12 +142,12 @@ function checkTensors(
   };
   const { embedding, embedder, head } = architecture;
   for (const slots of [{ embedding }, embedder?.slots ?? {}, head]) check(slots);
-  for (const layer of layers) check(architecture.block(layer));
+  for (const slots of blocks) check(slots);
 }
 
-/** 0 to `depth` - 1, none before it is asked for: config.json may claim any depth, and the first layer amiss ends it. */
-function* countTo(depth: number): Generator<number> {
-  for (let layer = 0; layer < depth; layer++) yield layer;
+/** None before it is asked for: config.json may claim any depth, and the first layer amiss ends it. */
+function* eachBlock(architecture: Architecture): Generator<Slots> {
+  for (let layer = 0; layer < architecture.depth; layer++) yield architecture.block(layer);
 }
 
 function checkFinite(values: Float32Array, name: string): void {

@@ -1,7 +1,7 @@
 // The weights that a decoder runs: cached or streamed from disk, some of them replaced.
 import type { PackedBatch } from '../data/index.ts';
 import type { Tensor } from '../engine/index.ts';
-import type { Slots } from './family.ts';
+import type { Architecture, Slots } from './family.ts';
 import type { Model } from './model.ts';
 
 /** The weights of one graph, by slot. */
@@ -37,9 +37,22 @@ export interface Overlay {
   inserted?(layer: number): Slots;
 }
 
+/** What a position runs. */
+export interface PlacedBlock {
+  /** The layer of the full model that it stands for. */
+  readonly layer: number;
+  /** The same weights have the same name. */
+  readonly name: string;
+  readonly slots: Slots;
+}
+
+/** Layers of a model as they are, at positions of their own. */
+export const exactBlocks = (architecture: Architecture, layers: readonly number[]): PlacedBlock[] =>
+  layers.map((layer) => ({ layer, name: String(layer), slots: architecture.block(layer) }));
+
 export interface WeightOptions {
-  /** The layer that each position runs; the model's own order when absent. */
-  layers?: readonly number[];
+  /** What each position runs; the model's own blocks in their order when absent. */
+  blocks?: readonly PlacedBlock[];
   /** Tensors that stand in the place of the model's wherever they are used. */
   overlay?: Overlay;
   /** Tensors that do so at some sites only: what was trained. */
@@ -55,13 +68,15 @@ const embeddingMemory = 64 * 2 ** 20;
  * Weights of a model on disk: kept while they fit into the budget, else streamed block after block. What is streamed is
  * read into the same memory each time: garbage would count against a pod's limit until it is collected.
  */
-export function weightsOf(model: Model, { layers, overlay, overlays, memory }: WeightOptions): WeightSource {
+export function weightsOf(
+  model: Model,
+  { blocks = modelsOwn(model), overlay, overlays, memory }: WeightOptions,
+): WeightSource {
   const { architecture } = model;
   const kept = new Map<string, Weights>();
   const shared = new SharedBuffer();
   let latest: { key: string; weights: Weights } | undefined;
   let free = memory;
-  const layerOf = (position: number) => layers?.[position] ?? position;
   const read = (key: string, slots: Slots, over: Overlay | undefined): Weights => {
     const found = latest?.key === key ? latest.weights : kept.get(key);
     if (found !== undefined) return found;
@@ -84,16 +99,16 @@ export function weightsOf(model: Model, { layers, overlay, overlays, memory }: W
   };
   const rows = new Map<number, Float32Array>();
   const slotsAt = (position: number): Slots => {
-    const layer = layerOf(position);
-    return { ...architecture.block(layer), ...(overlays?.get(position) ?? overlay)?.inserted?.(layer) };
+    const { layer, slots } = blocks[position]!;
+    return { ...slots, ...(overlays?.get(position) ?? overlay)?.inserted?.(layer) };
   };
   return {
-    depth: layers?.length ?? architecture.depth,
-    layer: layerOf,
+    depth: blocks.length,
+    layer: (position) => blocks[position]!.layer,
     slots: slotsAt,
     block(position) {
       const own = overlays?.get(position);
-      const key = own === undefined ? `block ${layerOf(position)}` : `position ${position}`;
+      const key = own === undefined ? `block ${blocks[position]!.name}` : `position ${position}`;
       return read(key, slotsAt(position), own ?? overlay);
     },
     head: () => read('head', architecture.head, overlays?.get('head') ?? overlay),
@@ -114,6 +129,12 @@ export function weightsOf(model: Model, { layers, overlay, overlays, memory }: W
     },
   };
 }
+
+const modelsOwn = ({ architecture }: Model): PlacedBlock[] =>
+  exactBlocks(
+    architecture,
+    Array.from({ length: architecture.depth }, (_, layer) => layer),
+  );
 
 /** What stands at a site instead of the source's weights. */
 export interface Replacement {

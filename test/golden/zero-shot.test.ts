@@ -4,7 +4,7 @@ import { Engine } from '../../src/engine/index.ts';
 import { chosen } from '../../src/evaluation/cells.ts';
 import { packForModel } from '../../src/evaluation/index.ts';
 import { scoreRows } from '../../src/evaluation/score.ts';
-import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';
+import { Decoder, exactBlocks, type Model, openModel, weightsOf } from '../../src/model/index.ts';
 import { fixture, type ReferencePlan, smollm2 } from '../support/golden/smollm2.ts';
 
 interface Reference {
@@ -54,7 +54,10 @@ test.each([
     bytes: [],
   }));
   const batches = packForModel(examples, model.architecture);
-  const weights = weightsOf(model, { memory: 2 ** 30, ...(source ? { layers: source } : {}) });
+  const weights = weightsOf(model, {
+    memory: 2 ** 30,
+    ...(source ? { blocks: exactBlocks(model.architecture, source) } : {}),
+  });
   const scores = await scoreRows(new Decoder(engine, model.architecture, weights), batches, options);
   expect(scores).toHaveLength(reference.rows.length);
   for (const { row, logLikelihood } of scores) {

@@ -1,6 +1,6 @@
 // Verification of an emulator's bundle: its tensors against its plan, its similarities, its contents as a model.
 import { badModel } from '../../api/index.ts';
-import { type Bundle, openBundle, tensorNames } from '../../emulator/index.ts';
+import { type Bundle, openBundle, tensorSlots } from '../../emulator/index.ts';
 import type { Found } from './found.ts';
 import { checkContents } from './model.ts';
 
@@ -9,7 +9,7 @@ export async function checkBundle(directory: string): Promise<Found> {
   const bundle = openBundle(directory);
   try {
     const { model, plan, layout } = bundle;
-    const wanted = new Set(tensorNames(model.architecture, layout));
+    const wanted = new Set(tensorSlots(model.architecture, layout).map(({ name }) => name));
     const foreign = [...model.tensors.keys()].find((name) => !wanted.has(name));
     if (foreign !== undefined)
       throw badModel(`${directory}: holds tensor ${foreign}, which its plan does not need`);

@@ -1,5 +1,12 @@
 // An emulator's architecture: which block runs at which position, and the tensors that this takes.
-import type { Architecture, Slot, Slots } from '../../model/index.ts';
+import {
+  type Architecture,
+  type BlockShape,
+  type PlacedBlock,
+  type Slot,
+  type Slots,
+  shapedSlots,
+} from '../../model/index.ts';
 import { type Plan, trainsAt } from './plan.ts';
 
 /** What an emulator is made of: blocks by name, and which of them runs at each position. */
@@ -18,37 +25,52 @@ export interface Position {
 export interface Block {
   /** The layer of the full model that it stands for, and whose tensors' names it has. */
   readonly of: number;
+  /** Of a block that was made of the layer; absent for the layer itself. */
+  readonly shape?: BlockShape;
 }
 
-/** The layout of a plan: each kept layer is a block, exactly as it is in the full model. */
-export function layoutOf(plan: Plan): Layout {
+/** The shapes of the kept layers that are held in another way than the full model has them, by layer. */
+export type Shapes = ReadonlyMap<number, BlockShape>;
+
+/** The layout of a plan: each kept layer is a block, exactly as it is in the full model, or in a shape of its own. */
+export function layoutOf(plan: Plan, shapes: Shapes = new Map()): Layout {
+  const block = (of: number): Block => {
+    const shape = shapes.get(of);
+    return shape === undefined ? { of } : { of, shape };
+  };
   return {
     positions: plan.source.map((layer, position) => ({
       block: String(layer),
       trains: trainsAt(plan, position),
     })),
-    blocks: Object.fromEntries(plan.kept.map((layer) => [String(layer), { of: layer }])),
+    blocks: Object.fromEntries(plan.kept.map((layer) => [String(layer), block(layer)])),
   };
 }
 
-/** The layer of the full model that each position stands for. */
-export const layersOf = ({ positions, blocks }: Layout): number[] =>
-  positions.map(({ block }) => blocks[block]!.of);
+/** What each position runs. */
+export const placedBlocks = (architecture: Architecture, { positions, blocks }: Layout): PlacedBlock[] =>
+  positions.map(({ block: name }) => {
+    const block = blocks[name]!;
+    return { layer: block.of, name, slots: slotsOf(architecture, block) };
+  });
 
-/** The one position at which a transfer layer trains. */
+/** The one position at which a layer trains. */
 export const trainedPosition = (layout: Layout, layer: number): number =>
   layout.positions.findIndex(({ block, trains }) => trains && layout.blocks[block]!.of === layer);
 
 /** What a block of the layout runs. */
-export const slotsOf = (architecture: Architecture, { of }: Block): Slots => architecture.block(of);
+export function slotsOf(architecture: Architecture, { of, shape }: Block): Slots {
+  const slots = architecture.block(of);
+  return shape === undefined ? slots : shapedSlots(slots, shape);
+}
 
 /** The unique tensors of a bundle: embedding, blocks, final norm and head. */
-export function tensorNames(architecture: Architecture, { blocks }: Layout): string[] {
+export function tensorSlots(architecture: Architecture, { blocks }: Layout): Slot[] {
   const slots: Slot[] = [
     architecture.embedding,
     ...Object.values(architecture.embedder?.slots ?? {}),
     ...Object.values(blocks).flatMap((block) => Object.values(slotsOf(architecture, block))),
     ...Object.values(architecture.head),
   ];
-  return [...new Set(slots.map(({ name }) => name))];
+  return [...new Map(slots.map((slot) => [slot.name, slot])).values()];
 }

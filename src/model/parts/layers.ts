@@ -5,12 +5,12 @@ import type { Inputs } from './slots.ts';
 
 /** x W^T + b over the last dimension, the bias where the block has one, and what an adapter has inserted at the map. */
 export function linear(g: GraphBuilder, x: Value, w: Inputs, slot: string): Value {
-  return withInserted(g, x, plusBias(g, g.matmul(x, w[slot]!, { transB: true }), w, slot), w, slot);
+  return mapped(g, x, w, slot, (weight) => g.matmul(x, weight, { transB: true }));
 }
 
 /** The same with a weight that lies [from, to]. */
 export function transposed(g: GraphBuilder, x: Value, w: Inputs, slot: string): Value {
-  return withInserted(g, x, plusBias(g, g.matmul(x, w[slot]!), w, slot), w, slot);
+  return mapped(g, x, w, slot, (weight) => g.matmul(x, weight));
 }
 
 /** Layer normalisation; a norm that was published without weights has ones, one without a bias zeros. */
@@ -50,6 +50,24 @@ export function headParts(
   const byHead = g.reshape(fused, [batch, length, heads, 3, size]);
   const part = (i: number) => g.reshape(g.slice(byHead, 3, i, i + 1), [batch, length, heads * size]);
   return [part(0), part(1), part(2)];
+}
+
+/** @param product x with the map's weight, where it is not held as factors */
+function mapped(
+  g: GraphBuilder,
+  x: Value,
+  w: Inputs,
+  slot: string,
+  product: (weight: Value) => Value,
+): Value {
+  const weight = w[slot];
+  const y = weight === undefined ? byFactors(g, x, w, slot) : product(weight);
+  return withInserted(g, x, plusBias(g, y, w, slot), w, slot);
+}
+
+function byFactors(g: GraphBuilder, x: Value, w: Inputs, slot: string): Value {
+  const narrow = g.matmul(x, w[`${slot}Right`]!, { transB: true });
+  return g.matmul(narrow, w[`${slot}Left`]!, { transB: true });
 }
 
 function plusBias(g: GraphBuilder, product: Value, w: Inputs, slot: string): Value {

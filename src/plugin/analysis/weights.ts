@@ -1,5 +1,5 @@
 // How the weights of a variant come out of those of full model and adapter.
-import { type Model, type Overlay, type WeightSource, weightsOf } from '../../model/index.ts';
+import { exactBlocks, type Model, type Overlay, type WeightSource, weightsOf } from '../../model/index.ts';
 import type { Variant } from './variants.ts';
 
 export interface VariantOptions {
@@ -27,7 +27,7 @@ export function weightsOfVariant(
     case 'deleted': {
       const layers = Array.from({ length: model.architecture.depth }, (_, layer) => layer);
       return weightsOf(model, {
-        layers: layers.toSpliced(variant.layer, 1),
+        blocks: exactBlocks(model.architecture, layers.toSpliced(variant.layer, 1)),
         overlay: at(coefficient),
         memory,
       });

@@ -5,7 +5,14 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { layoutOf } from '../../../src/emulator/plan/layout.ts';
 import { Engine } from '../../../src/engine/index.ts';
 import { measure, packForModel, type TaskData } from '../../../src/evaluation/index.ts';
-import { Decoder, type Model, type Overlay, openModel, weightsOf } from '../../../src/model/index.ts';
+import {
+  Decoder,
+  exactBlocks,
+  type Model,
+  type Overlay,
+  openModel,
+  weightsOf,
+} from '../../../src/model/index.ts';
 import { measureCells, type Sides } from '../../../src/plugin/cells.ts';
 import { writeTinyModel } from '../../support/tiny/index.ts';
 
@@ -27,7 +34,9 @@ beforeAll(async () => {
   writeTinyModel(join(directory, 'full'), { ...small, seed: 1 });
   writeTinyModel(join(directory, 'own'), { ...small, seed: 2 });
   full = openModel(join(directory, 'full'));
-  own = openModel(join(directory, 'own'), { layers: plan.kept });
+  own = openModel(join(directory, 'own'), {
+    blocks: (architecture) => plan.kept.map((layer) => architecture.block(layer)),
+  });
   const examples = [3, 4].map((length, row) => ({
     row,
     trunk: Array.from({ length }, (_, i) => i + row + 1),
@@ -56,6 +65,7 @@ test("an emulator's cells are those of the weights in its bundle, with the adapt
     const found = await measure(decoder, task, { memory, stage: 'test', emit });
     return found.cell.value.toFixed(4);
   };
+  const blocks = exactBlocks(own.architecture, plan.source);
   const adapter = { on: doubled } as unknown as Sides['adapter'];
   const bundle = { model: own, layout: layoutOf(plan), plan };
   const sides = { model: full, bundle, adapter, plugged: doubled(full) };
@@ -63,11 +73,11 @@ test("an emulator's cells are those of the weights in its bundle, with the adapt
   const values = Object.entries(measured!.cells).map(([name, found]) => [name, found?.value]);
   expect(Object.fromEntries(values)).toEqual({
     fullZeroShot: await cell(full, {}),
-    emulatorZeroShot: await cell(own, { layers: plan.source }),
+    emulatorZeroShot: await cell(own, { blocks }),
     // Position 0 repeats the transfer layer, and runs it as it was.
-    emulatorFineTuned: await cell(own, { layers: plan.source, overlays: new Map([[1, doubled(own)]]) }),
+    emulatorFineTuned: await cell(own, { blocks, overlays: new Map([[1, doubled(own)]]) }),
     plugIn: await cell(full, { overlay: doubled(full) }),
   });
   expect(new Set(values.map(([, value]) => value)).size).toBe(4);
-  expect(await cell(full, { layers: plan.source })).not.toBe(measured!.cells['emulatorZeroShot']?.value);
+  expect(await cell(full, { blocks })).not.toBe(measured!.cells['emulatorZeroShot']?.value);
 });

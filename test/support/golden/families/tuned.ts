@@ -2,6 +2,7 @@ import { type PackedBatch, Random } from '../../../../src/data/index.ts';
 import type { Engine } from '../../../../src/engine/index.ts';
 import {
   Decoder,
+  exactBlocks,
   headGradient,
   type Model,
   type Overlay,
@@ -49,7 +50,11 @@ export async function measureEmulator(
 ): Promise<EmulatorParity> {
   const { source, logits, lora, dropout, head, bottleneck, ...layers } = fixture.emulator!;
   const batch = batchOf(fixture);
-  const zeroShot = new Decoder(engine, model.architecture, weightsOf(model, { layers: source, memory }));
+  const zeroShot = new Decoder(
+    engine,
+    model.architecture,
+    weightsOf(model, { blocks: exactBlocks(model.architecture, source), memory }),
+  );
   const tune = (kind: AdapterKind, reference: Tuned, seed = 0) =>
     tuned(engine, model, fixture, kind, reference, seed);
   const { rank, alpha } = lora;
@@ -89,7 +94,10 @@ async function tuned(
   if (kind.head) parts.set('head', trainedHead(model, kind.head, new Random(1)));
   const head = kind.head && { head: headGradient(parts.get('head')!.tensors[0]!.values.length) };
   const replaced = new Map([...parts].map(([place, { training }]) => [place, training]));
-  const weights = withReplaced(weightsOf(model, { layers: source, memory }), replaced);
+  const weights = withReplaced(
+    weightsOf(model, { blocks: exactBlocks(architecture, source), memory }),
+    replaced,
+  );
   const decoder = new Decoder(engine, architecture, weights);
   const tensors = [...parts.values()].flatMap((part) => part.tensors);
   const before = new Map(tensors.map(({ name, values }) => [name, values.slice()]));

@@ -1,0 +1,89 @@
+// emulator.json: which blocks of a bundle are not the full model's own layers, and what shape they have.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { badModel, listOf } from '../api/index.ts';
+import { canonicalJson } from '../artifact/index.ts';
+import { readJsonFile } from '../checkpoint/index.ts';
+import { type Architecture, type BlockShape, linearMaps, mapSize } from '../model/index.ts';
+import type { Shapes } from './plan/layout.ts';
+import type { Plan } from './plan/plan.ts';
+
+export const shapesFile = 'emulator.json';
+
+const slot = z.string().regex(/^[A-Za-z]{1,40}$/);
+const form = z.strictObject({ is: z.literal('factors'), rank: z.int().positive() });
+const shape = z.strictObject({
+  maps: z.record(slot, form).optional(),
+  biases: listOf(slot).optional(),
+});
+const layer = z.string().regex(/^(0|[1-9][0-9]{0,3})$/);
+const schema = z.strictObject({ blocks: z.record(layer, shape) });
+
+/** Of 1,024 blocks with 16 maps each. */
+const bounds = { bytes: 4 << 20, depth: 6, values: 1 << 17 };
+
+/** Written only where a block is not exact: a bundle of exact layers stays as it always was. */
+export function writeShapes(directory: string, shapes: Shapes): void {
+  if (shapes.size === 0) return;
+  writeFileSync(join(directory, shapesFile), canonicalJson({ blocks: Object.fromEntries(shapes) }));
+}
+
+/**
+ * The shapes of a bundle's blocks; none where it has no such file.
+ * @param files the paths that its manifest lists
+ * @throws OffsiteError BadModel where the file is damaged, or names a layer that is not kept, or one that trains
+ */
+export function readShapes(directory: string, files: readonly string[], plan: Plan): Shapes {
+  if (!files.includes(shapesFile)) return new Map();
+  const path = join(directory, shapesFile);
+  const shapes = new Map<number, BlockShape>();
+  for (const [name, found] of Object.entries(parse(path))) {
+    const of = Number(name);
+    if (!plan.kept.includes(of)) throw badModel(`${path}: block ${of} is not among the kept layers`);
+    if (plan.transferLayers.includes(of))
+      throw badModel(`${path}: block ${of} is a transfer layer, which is always exact`);
+    shapes.set(of, {
+      ...(found.maps && { maps: found.maps }),
+      ...(found.biases && { biases: found.biases }),
+    });
+  }
+  return shapes;
+}
+
+function parse(path: string): z.output<typeof schema>['blocks'] {
+  try {
+    return schema.parse(readJsonFile(path, bounds).value).blocks;
+  } catch (error) {
+    throw badModel(`${path}: is damaged; build the emulator again`, { cause: error });
+  }
+}
+
+/**
+ * Whether a layer of the model can have such a shape.
+ * @throws OffsiteError BadModel naming the map
+ */
+export function checkShape(
+  directory: string,
+  architecture: Architecture,
+  of: number,
+  { maps = {}, biases = [] }: BlockShape,
+): void {
+  const slots = architecture.block(of);
+  const linear = new Map(linearMaps(slots));
+  const at = `${join(directory, shapesFile)}: block ${of}`;
+  for (const [name, { rank }] of Object.entries(maps)) {
+    const map = linear.get(name);
+    if (map === undefined)
+      throw badModel(`${at}: ${name} is no linear map of a ${architecture.family} layer`);
+    const { to, from } = mapSize(map);
+    if (rank > Math.min(to, from))
+      throw badModel(
+        `${at}: ${name} has rank ${rank}, and a map of ${from} to ${to} has none above ${Math.min(to, from)}`,
+      );
+  }
+  for (const name of biases)
+    if (!linear.has(name) || slots[`${name}Bias`] !== undefined)
+      throw badModel(`${at}: ${name} is no linear map without a bias of a ${architecture.family} layer`);
+  if (new Set(biases).size < biases.length) throw badModel(`${at}: a bias is named twice`);
+}

@@ -1,0 +1,56 @@
+// Blocks that are not their family's own: linear maps as factors, and biases that the family lacks.
+import type { Slot, Slots } from './family.ts';
+
+/** How a linear map is held; `factors`: as a product of two narrower ones. */
+export interface MapForm {
+  readonly is: 'factors';
+  readonly rank: number;
+}
+
+/** What of a block is other than in its family; what is not named is as it is there. */
+export interface BlockShape {
+  /** By the slot of the linear map. */
+  readonly maps?: Readonly<Record<string, MapForm>>;
+  /** The linear maps, by slot, that have a bias which the family's block lacks. */
+  readonly biases?: readonly string[];
+}
+
+/**
+ * The slots of a block of a shape. A map y = W x as factors is y = Left (Right x), in the slots `<slot>Left` [to, rank] and
+ * `<slot>Right` [rank, from], whichever way round W itself is stored.
+ */
+export function shapedSlots(slots: Slots, { maps = {}, biases = [] }: BlockShape): Slots {
+  const shaped: [string, Slot][] = [];
+  for (const [slot, own] of Object.entries(slots)) {
+    const form = maps[slot];
+    shaped.push(
+      ...(form === undefined ? [[slot, own] as [string, Slot]] : factorSlots(slot, own, form.rank)),
+    );
+    if (biases.includes(slot)) shaped.push([`${slot}Bias`, biasSlot(own)]);
+  }
+  return Object.fromEntries(shaped);
+}
+
+/** Outputs and inputs of a linear map. */
+export function mapSize({ shape, transposed }: Slot): { to: number; from: number } {
+  const [rows, columns] = shape as [number, number];
+  return transposed ? { to: columns, from: rows } : { to: rows, from: columns };
+}
+
+/** The slots of the linear maps among a block's. */
+export const linearMaps = (slots: Slots): [slot: string, map: Slot][] =>
+  Object.entries(slots).filter(([, { shape }]) => shape.length === 2);
+
+function factorSlots(slot: string, own: Slot, rank: number): [string, Slot][] {
+  const { to, from } = mapSize(own);
+  const path = pathOf(own);
+  return [
+    [`${slot}Left`, { name: `${path}.left.weight`, shape: [to, rank] }],
+    [`${slot}Right`, { name: `${path}.right.weight`, shape: [rank, from] }],
+  ];
+}
+
+const biasSlot = (map: Slot): Slot => ({ name: `${pathOf(map)}.bias`, shape: [mapSize(map).to] });
+
+/** The module that a weight belongs to. */
+const pathOf = ({ name }: Slot) => name.replace(/\.weight$/, '');
