@@ -3,6 +3,7 @@ import type { Checkpoint } from '../checkpoint/index.ts';
 import type { PackedBatch } from '../data/index.ts';
 import type { Tensor } from '../engine/index.ts';
 import type { GraphBuilder, Value } from '../graph/index.ts';
+import type { Cuts, Widths } from './widths.ts';
 
 /** A weight that a graph takes: its tensor's name in the hub's layout, and its shape. */
 export interface Slot {
@@ -33,13 +34,22 @@ export interface Architecture {
   readonly head: Slots;
   /** What the checkpoint leaves out before its tensors' names in transformers: `transformer.`, say; nothing when absent. */
   readonly omitted?: string;
-  /** The weights of one block, layers counted from 0; `output` and `down` are the maps whose outputs join the hidden states. */
-  block(layer: number): Slots;
+  /** What the model's own blocks have of heads and channels. */
+  readonly widths: Widths;
+  /** Where heads and channels lie in a block's tensors: what a narrower block leaves out. */
+  readonly cuts: Cuts;
+  /** What a narrower block has beside the layer's own tensors to tell its heads by, of all heads; by slot. */
+  readonly marks?: Readonly<Record<string, Float32Array>>;
+  /**
+   * The weights of one block, layers counted from 0; `output` and `down` are the maps whose outputs join the hidden states.
+   * @param widths of a narrower block: fewer of what they name
+   */
+  block(layer: number, widths?: Partial<Widths>): Slots;
   /** Layers of one kind take the same sides ('full', 'sliding'); all are of one kind when absent. Every kind has the same graph. */
   kind?(layer: number): string;
   /** What a block takes beside the hidden state and its weights: masks, positions, tables; by input name. */
   side(batch: PackedBatch, kind: string): Record<string, Tensor>;
-  /** Adds a block: hidden states [B, T, D] in, [B, T, D] out. */
+  /** Adds a block: hidden states [B, T, D] in, [B, T, D] out. Its heads and channels are as many as its weights have. */
   buildBlock(context: BlockContext, x: Value): Value;
   /** Adds the final norm and the head: [n, D] in, logits [n, V] out. */
   buildHead(g: GraphBuilder, x: Value, w: Readonly<Record<string, Value>>): Value;

@@ -3,8 +3,12 @@ import { z } from 'zod';
 import type { Family } from '../family.ts';
 import {
   activate,
+  alibiPlaces,
   alibiSide,
+  alibiSlopes,
   attention,
+  channel,
+  gives,
   headParts,
   headSlot,
   headsOf,
@@ -15,6 +19,7 @@ import {
   normSlots,
   outerName,
   parseConfig,
+  takes,
 } from '../parts/index.ts';
 
 const schema = z
@@ -55,7 +60,8 @@ export const bloom: Family = {
   parse(config, has) {
     const c = parseConfig(schema, config);
     const { hidden } = c;
-    const heads = headsOf(hidden, c.heads, c.heads);
+    const { size, heads, groups } = headsOf(hidden, c.heads, c.heads);
+    const whole = { heads, groups, inner: 4 * hidden };
     const { outer, omitted } = outerName('transformer.', 'word_embeddings.weight', has);
     const embedding = { name: `${outer}word_embeddings.weight`, shape: [c.vocab_size, hidden] };
     const bias = { bias: true };
@@ -74,27 +80,46 @@ export const bloom: Family = {
         ...normSlots('norm', `${outer}ln_f`, hidden, bias),
         head: headSlot(embedding, c.tie_word_embeddings),
       },
-      block(layer) {
+      widths: whole,
+      cuts: {
+        attention: gives({ of: 'heads', size: 3 * size }),
+        output: takes({ of: 'heads', size }),
+        up: gives(channel),
+        down: takes(channel),
+        slopes: gives({ of: 'heads', size: 1 }),
+      },
+      marks: { slopes: alibiSlopes(heads) },
+      block(layer, widths) {
+        const { heads, inner } = { ...whole, ...widths };
+        const mixed = heads * size;
         const at = `${outer}h.${layer}`;
         return {
           ...normSlots('attentionNorm', `${at}.input_layernorm`, hidden, bias),
-          ...linearSlots('attention', `${at}.self_attention.query_key_value`, [3 * hidden, hidden], bias),
-          ...linearSlots('output', `${at}.self_attention.dense`, [hidden, hidden], bias),
+          ...linearSlots('attention', `${at}.self_attention.query_key_value`, [3 * mixed, hidden], bias),
+          ...linearSlots('output', `${at}.self_attention.dense`, [hidden, mixed], bias),
           ...normSlots('mlpNorm', `${at}.post_attention_layernorm`, hidden, bias),
-          ...linearSlots('up', `${at}.mlp.dense_h_to_4h`, [4 * hidden, hidden], bias),
-          ...linearSlots('down', `${at}.mlp.dense_4h_to_h`, [hidden, 4 * hidden], bias),
+          ...linearSlots('up', `${at}.mlp.dense_h_to_4h`, [inner, hidden], bias),
+          ...linearSlots('down', `${at}.mlp.dense_4h_to_h`, [hidden, inner], bias),
+          // Which heads are left is told by their slopes.
+          ...(widths?.heads && { slopes: { name: `${at}.self_attention.alibi_slopes`, shape: [heads] } }),
         };
       },
-      side: (batch) => ({ mask: maskSide(batch), alibi: alibiSide(batch, heads.heads) }),
+      side: (batch) => ({
+        mask: maskSide(batch),
+        alibi: alibiSide(batch, heads),
+        places: alibiPlaces(batch),
+      }),
       buildBlock({ g, side, w }, x) {
         const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_epsilon);
         const residual = (before: typeof x, normed: typeof x) =>
           c.apply_residual_connection_post_layernorm ? normed : before;
         const first = norm(x, 'attentionNorm');
-        const [queries, keys, values] = headParts(g, linear(g, first, w, 'attention'), heads);
+        const [queries, keys, values] = headParts(g, linear(g, first, w, 'attention'), size);
+        const slopes = w['slopes'] && g.reshape(w['slopes'], [1, w['slopes'].shape[0]!, 1, 1, 1]);
+        const alibi = slopes ? g.mul(side['places']!, slopes) : side['alibi']!;
         const mixed = attention(g, queries, keys, values, {
-          ...heads,
-          bias: [side['alibi']!, side['mask']!],
+          size,
+          bias: [alibi, side['mask']!],
         });
         const attended = g.add(residual(x, first), linear(g, mixed, w, 'output'));
         const second = norm(attended, 'mlpNorm');

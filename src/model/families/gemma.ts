@@ -12,6 +12,7 @@ import {
   windowKinds,
 } from '../parts/index.ts';
 import { parseRope, ropeFields, ropeScaling } from '../rope.ts';
+import type { Widths } from '../widths.ts';
 import { Llama, llamaSchema } from './llama.ts';
 
 const schema = z.looseObject({
@@ -95,11 +96,11 @@ class Gemma extends Llama {
     this.#finalCap = config.final_logit_softcapping ?? undefined;
   }
 
-  override block(layer: number): Slots {
+  override block(layer: number, widths?: Partial<Widths>): Slots {
     const at = `model.layers.${layer}`;
-    const { size } = this.heads;
+    const size = this.headSize;
     return {
-      ...super.block(layer),
+      ...super.block(layer, widths),
       ...normSlots('attentionEndNorm', `${at}.post_attention_layernorm`, this.hidden),
       ...normSlots('mlpNorm', `${at}.pre_feedforward_layernorm`, this.hidden),
       ...normSlots('mlpEndNorm', `${at}.post_feedforward_layernorm`, this.hidden),
@@ -128,7 +129,7 @@ class Gemma extends Llama {
     const [queries, keys, values] = super.project(g, x, w);
     if (!this.#headNorms) return [queries, keys, values];
     const normed = (v: Value, slot: string) =>
-      perHead(g, v, this.heads.size, (heads) => this.norm(g, heads, w, slot));
+      perHead(g, v, this.headSize, (heads) => this.norm(g, heads, w, slot));
     return [normed(queries, 'queryNorm'), normed(keys, 'keyNorm'), values];
   }
 }

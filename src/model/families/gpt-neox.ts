@@ -5,7 +5,9 @@ import {
   activate,
   activationField,
   attention,
+  channel,
   commonFields,
+  gives,
   headParts,
   headSlot,
   headsOf,
@@ -17,6 +19,7 @@ import {
   outerName,
   parseConfig,
   rotarySides,
+  takes,
 } from '../parts/index.ts';
 import { parseRope, ropeFields } from '../rope.ts';
 
@@ -40,9 +43,10 @@ export const gptNeox: Family = {
   parse(config, has) {
     const c = parseConfig(schema, config);
     const hidden = c.hidden_size;
-    const heads = headsOf(hidden, c.num_attention_heads, c.num_attention_heads);
+    const { size, heads, groups } = headsOf(hidden, c.num_attention_heads, c.num_attention_heads);
+    const whole = { heads, groups, inner: c.intermediate_size };
     const share = c.rope_parameters?.partial_rotary_factor ?? c.rotary_pct;
-    const rope = parseRope(c, Math.floor(heads.size * share), c.rotary_emb_base);
+    const rope = parseRope(c, Math.floor(size * share), c.rotary_emb_base);
     const { outer, omitted } = outerName('gpt_neox.', 'embed_in.weight', has);
     const embedding = { name: `${outer}embed_in.weight`, shape: [c.vocab_size, hidden] };
     const bias = { bias: true };
@@ -57,30 +61,38 @@ export const gptNeox: Family = {
         ...normSlots('norm', `${outer}final_layer_norm`, hidden, bias),
         head: headSlot(embedding, c.tie_word_embeddings, 'embed_out.weight'),
       },
-      block(layer) {
+      widths: whole,
+      cuts: {
+        attention: gives({ of: 'heads', size: 3 * size }),
+        output: takes({ of: 'heads', size }),
+        up: gives(channel),
+        down: takes(channel),
+      },
+      block(layer, widths) {
+        const { heads, inner } = { ...whole, ...widths };
+        const mixed = heads * size;
         const at = `${outer}layers.${layer}`;
         const attentionBias = { bias: c.attention_bias };
         return {
           ...normSlots('attentionNorm', `${at}.input_layernorm`, hidden, bias),
-          ...linearSlots('attention', `${at}.attention.query_key_value`, [3 * hidden, hidden], attentionBias),
-          ...linearSlots('output', `${at}.attention.dense`, [hidden, hidden], attentionBias),
+          ...linearSlots('attention', `${at}.attention.query_key_value`, [3 * mixed, hidden], attentionBias),
+          ...linearSlots('output', `${at}.attention.dense`, [hidden, mixed], attentionBias),
           ...normSlots('mlpNorm', `${at}.post_attention_layernorm`, hidden, bias),
-          ...linearSlots('up', `${at}.mlp.dense_h_to_4h`, [c.intermediate_size, hidden], bias),
-          ...linearSlots('down', `${at}.mlp.dense_4h_to_h`, [hidden, c.intermediate_size], bias),
+          ...linearSlots('up', `${at}.mlp.dense_h_to_4h`, [inner, hidden], bias),
+          ...linearSlots('down', `${at}.mlp.dense_4h_to_h`, [hidden, inner], bias),
         };
       },
       side: (batch) => ({ mask: maskSide(batch), ...rotarySides(batch, rope) }),
       buildBlock({ g, side, w }, x) {
         const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_eps);
-        const rotate = (v: typeof x) =>
-          g.rotary(v, side['positions']!, side['cos']!, side['sin']!, heads.size);
+        const rotate = (v: typeof x) => g.rotary(v, side['positions']!, side['cos']!, side['sin']!, size);
         const [queries, keys, values] = headParts(
           g,
           linear(g, norm(x, 'attentionNorm'), w, 'attention'),
-          heads,
+          size,
         );
         const mixed = attention(g, rotate(queries), rotate(keys), values, {
-          ...heads,
+          size,
           bias: [side['mask']!],
         });
         const attended = g.add(x, linear(g, mixed, w, 'output'));

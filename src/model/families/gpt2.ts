@@ -5,6 +5,9 @@ import {
   activate,
   activationField,
   attention,
+  channel,
+  gives,
+  headRuns,
   headSlot,
   headsOf,
   layerNorm,
@@ -13,6 +16,7 @@ import {
   outerName,
   parseConfig,
   parts,
+  takes,
   transposed,
   transposedSlots,
 } from '../parts/index.ts';
@@ -39,7 +43,9 @@ export const gpt2: Family = {
     const c = parseConfig(schema, config);
     const hidden = c.n_embd;
     const inner = c.n_inner ?? 4 * hidden;
-    const heads = headsOf(hidden, c.n_head, c.n_head);
+    const { size, heads, groups } = headsOf(hidden, c.n_head, c.n_head);
+    const whole = { heads, groups, inner };
+    const { head } = headRuns(size);
     const { outer, omitted } = outerName('transformer.', 'wte.weight', has);
     const embedding = { name: `${outer}wte.weight`, shape: [c.vocab_size, hidden] };
     return {
@@ -58,12 +64,21 @@ export const gpt2: Family = {
         ...normSlots('norm', `${outer}ln_f`, hidden, { bias: true }),
         head: headSlot(embedding, c.tie_word_embeddings),
       },
-      block(layer) {
+      widths: whole,
+      cuts: {
+        attention: gives(head, head, head),
+        output: takes(head),
+        up: gives(channel),
+        down: takes(channel),
+      },
+      block(layer, widths) {
+        const { heads, inner } = { ...whole, ...widths };
+        const mixed = heads * size;
         const at = `${outer}h.${layer}`;
         return {
           ...normSlots('attentionNorm', `${at}.ln_1`, hidden, { bias: true }),
-          ...transposedSlots('attention', `${at}.attn.c_attn`, [hidden, 3 * hidden]),
-          ...transposedSlots('output', `${at}.attn.c_proj`, [hidden, hidden]),
+          ...transposedSlots('attention', `${at}.attn.c_attn`, [hidden, 3 * mixed]),
+          ...transposedSlots('output', `${at}.attn.c_proj`, [mixed, hidden]),
           ...normSlots('mlpNorm', `${at}.ln_2`, hidden, { bias: true }),
           ...transposedSlots('up', `${at}.mlp.c_fc`, [hidden, inner]),
           ...transposedSlots('down', `${at}.mlp.c_proj`, [inner, hidden]),
@@ -73,9 +88,10 @@ export const gpt2: Family = {
       buildBlock({ g, side, w }, x) {
         const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_epsilon);
         const fused = transposed(g, norm(x, 'attentionNorm'), w, 'attention');
-        const [queries, keys, values] = parts(g, fused, [hidden, hidden, hidden]);
+        const each = (fused.shape[2] as number) / 3;
+        const [queries, keys, values] = parts(g, fused, [each, each, each]);
         const scale = c.scale_attn_weights ? undefined : 1;
-        const mixed = attention(g, queries!, keys!, values!, { ...heads, scale, bias: [side['mask']!] });
+        const mixed = attention(g, queries!, keys!, values!, { size, scale, bias: [side['mask']!] });
         const attended = g.add(x, transposed(g, mixed, w, 'output'));
         const up = transposed(g, norm(attended, 'mlpNorm'), w, 'up');
         return g.add(attended, transposed(g, activate(g, up, c.activation_function), w, 'down'));

@@ -8,8 +8,10 @@ import {
   activate,
   activationField,
   attention,
+  channel,
   commonFields,
-  type Heads,
+  gives,
+  headRuns,
   headSlot,
   headsOf,
   type Inputs,
@@ -19,11 +21,13 @@ import {
   normSlots,
   parseConfig,
   rotarySides,
+  takes,
   type WindowKind,
   windowFields,
   windowKinds,
 } from '../parts/index.ts';
 import { parseRope, type RopeConfig, ropeFields } from '../rope.ts';
+import type { Cuts, Widths } from '../widths.ts';
 import { ggufOf } from './gguf.ts';
 
 export const llamaSchema = z.looseObject({
@@ -102,9 +106,10 @@ export class Llama implements Architecture {
   readonly vocabulary: number;
   readonly embedding;
   readonly head: Slots;
+  readonly widths: Widths;
   readonly kind: (layer: number) => WindowKind;
   protected readonly config: LlamaConfig;
-  protected readonly heads: Heads;
+  protected readonly headSize: number;
   readonly #rope: (kind: string) => RopeConfig;
   readonly #options: LlamaOptions;
 
@@ -115,13 +120,15 @@ export class Llama implements Architecture {
     this.depth = config.num_hidden_layers;
     this.hidden = config.hidden_size;
     this.vocabulary = config.vocab_size;
-    this.heads = headsOf(
+    const { size, heads, groups } = headsOf(
       this.hidden,
       config.num_attention_heads,
       config.num_key_value_heads,
       config.head_dim,
     );
-    const rope = options.rope?.(this.heads.size) ?? parseRope(config, this.heads.size);
+    this.headSize = size;
+    this.widths = { heads, groups, inner: config.intermediate_size };
+    const rope = options.rope?.(size) ?? parseRope(config, size);
     this.#rope = typeof rope === 'function' ? rope : () => rope;
     this.kind = options.kind ?? (() => 'full_attention');
     this.embedding = { name: 'model.embed_tokens.weight', shape: [this.vocabulary, this.hidden] };
@@ -131,12 +138,25 @@ export class Llama implements Architecture {
     };
   }
 
-  block(layer: number): Slots {
-    const { hidden, heads, config } = this;
+  get cuts(): Cuts {
+    const { head, group } = headRuns(this.headSize);
+    return {
+      query: gives(head),
+      key: gives(group),
+      value: gives(group),
+      output: takes(head),
+      gate: gives(channel),
+      up: gives(channel),
+      down: takes(channel),
+    };
+  }
+
+  block(layer: number, widths?: Partial<Widths>): Slots {
+    const { hidden, headSize, config } = this;
+    const { heads, groups, inner } = { ...this.widths, ...widths };
     const at = `model.layers.${layer}`;
-    const [queries, keys] = [heads.heads * heads.size, heads.groups * heads.size];
+    const [queries, keys] = [heads * headSize, groups * headSize];
     const [query, output] = [{ bias: this.#options.queryBias }, { bias: this.#options.outputBias }];
-    const inner = config.intermediate_size;
     const mlp = { bias: config.mlp_bias };
     return {
       ...normSlots('attentionNorm', `${at}.input_layernorm`, hidden),
@@ -176,9 +196,9 @@ export class Llama implements Architecture {
 
   protected attend(g: GraphBuilder, x: Value, side: Inputs, w: Inputs): Value {
     const [queries, keys, values] = this.project(g, x, w);
-    const rotate = (v: Value) => g.rotary(v, side['positions']!, side['cos']!, side['sin']!, this.heads.size);
+    const rotate = (v: Value) => g.rotary(v, side['positions']!, side['cos']!, side['sin']!, this.headSize);
     const mixed = attention(g, rotate(queries), rotate(keys), values, {
-      ...this.heads,
+      size: this.headSize,
       scale: this.#options.scale,
       cap: this.#options.cap,
       bias: [side['mask']!],

@@ -6,7 +6,10 @@ import {
   activate,
   activationField,
   attention,
+  channel,
   commonFields,
+  gives,
+  headRuns,
   headSlot,
   headsOf,
   layerNorm,
@@ -16,6 +19,7 @@ import {
   normSlots,
   outerName,
   parseConfig,
+  takes,
 } from '../parts/index.ts';
 
 const schema = z.looseObject({
@@ -42,12 +46,14 @@ export const opt: Family = {
   parse(config, has) {
     const c = parseConfig(schema, config);
     const hidden = c.hidden_size;
-    const heads = headsOf(hidden, c.num_attention_heads, c.num_attention_heads);
+    const { size, heads, groups } = headsOf(hidden, c.num_attention_heads, c.num_attention_heads);
+    const whole = { heads, groups, inner: c.ffn_dim };
+    const { head } = headRuns(size);
     const narrow = c.word_embed_proj_dim ?? hidden;
     const bias = { bias: c.enable_bias };
     const before = c.do_layer_norm_before;
-    const { outer: whole, omitted } = outerName('model.', 'decoder.embed_tokens.weight', has);
-    const outer = `${whole}decoder.`;
+    const { outer: module, omitted } = outerName('model.', 'decoder.embed_tokens.weight', has);
+    const outer = `${module}decoder.`;
     const embedding = { name: `${outer}embed_tokens.weight`, shape: [c.vocab_size, narrow] };
     const norm = (slot: string, name: string): Slots =>
       c.layer_norm_elementwise_affine ? normSlots(slot, name, hidden, { bias: true }) : {};
@@ -80,17 +86,28 @@ export const opt: Family = {
         ...projection('project_out', [narrow, hidden]),
         head: headSlot(embedding, c.tie_word_embeddings),
       },
-      block(layer) {
+      widths: whole,
+      cuts: {
+        query: gives(head),
+        key: gives(head),
+        value: gives(head),
+        output: takes(head),
+        up: gives(channel),
+        down: takes(channel),
+      },
+      block(layer, widths) {
+        const { heads, inner } = { ...whole, ...widths };
+        const mixed = heads * size;
         const at = `${outer}layers.${layer}`;
         return {
           ...norm('attentionNorm', `${at}.self_attn_layer_norm`),
-          ...linearSlots('query', `${at}.self_attn.q_proj`, [hidden, hidden], bias),
-          ...linearSlots('key', `${at}.self_attn.k_proj`, [hidden, hidden], bias),
-          ...linearSlots('value', `${at}.self_attn.v_proj`, [hidden, hidden], bias),
-          ...linearSlots('output', `${at}.self_attn.out_proj`, [hidden, hidden], bias),
+          ...linearSlots('query', `${at}.self_attn.q_proj`, [mixed, hidden], bias),
+          ...linearSlots('key', `${at}.self_attn.k_proj`, [mixed, hidden], bias),
+          ...linearSlots('value', `${at}.self_attn.v_proj`, [mixed, hidden], bias),
+          ...linearSlots('output', `${at}.self_attn.out_proj`, [hidden, mixed], bias),
           ...norm('mlpNorm', `${at}.final_layer_norm`),
-          ...linearSlots('up', `${at}.fc1`, [c.ffn_dim, hidden], bias),
-          ...linearSlots('down', `${at}.fc2`, [hidden, c.ffn_dim], bias),
+          ...linearSlots('up', `${at}.fc1`, [inner, hidden], bias),
+          ...linearSlots('down', `${at}.fc2`, [hidden, inner], bias),
         };
       },
       side: (batch) => ({ mask: maskSide(batch) }),
@@ -102,7 +119,7 @@ export const opt: Family = {
         };
         const attended = around(x, 'attentionNorm', (v) => {
           const [queries, keys, values] = ['query', 'key', 'value'].map((slot) => linear(g, v, w, slot));
-          const mixed = attention(g, queries!, keys!, values!, { ...heads, bias: [side['mask']!] });
+          const mixed = attention(g, queries!, keys!, values!, { size, bias: [side['mask']!] });
           return linear(g, mixed, w, 'output');
         });
         return around(attended, 'mlpNorm', (v) =>

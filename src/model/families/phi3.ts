@@ -4,7 +4,11 @@ import type { GraphBuilder, Value } from '../../graph/index.ts';
 import type { Family, Slots } from '../family.ts';
 import {
   activate,
+  channel,
+  gives,
+  headRuns,
   type Inputs,
+  inputsOf,
   linear,
   linearSlots,
   parseConfig,
@@ -12,6 +16,7 @@ import {
   windowKinds,
 } from '../parts/index.ts';
 import { parseRope } from '../rope.ts';
+import type { Cuts, Widths } from '../widths.ts';
 import { Llama, llamaSchema } from './llama.ts';
 
 const schema = z.looseObject({
@@ -36,8 +41,19 @@ export const phi3: Family = {
 };
 
 class Phi3 extends Llama {
-  override block(layer: number): Slots {
-    const { query, key, value, gate, up, ...others } = super.block(layer);
+  override get cuts(): Cuts {
+    const { head, group } = headRuns(this.headSize);
+    const { output, down } = super.cuts;
+    return {
+      attention: gives(head, group, group),
+      output: output!,
+      gateUp: gives(channel, channel),
+      down: down!,
+    };
+  }
+
+  override block(layer: number, widths?: Partial<Widths>): Slots {
+    const { query, key, value, gate, up, ...others } = super.block(layer, widths);
     const at = `model.layers.${layer}`;
     const rows = (...fused: (typeof query)[]) =>
       fused.reduce((sum, slot) => sum + (slot!.shape[0] as number), 0);
@@ -49,14 +65,16 @@ class Phi3 extends Llama {
   }
 
   protected override project(g: GraphBuilder, x: Value, w: Inputs): [Value, Value, Value] {
-    const { heads, groups, size } = this.heads;
-    const sizes = [heads * size, groups * size, groups * size];
-    return parts(g, linear(g, x, w, 'attention'), sizes) as [Value, Value, Value];
+    const fused = linear(g, x, w, 'attention');
+    const queries = inputsOf(w, 'output');
+    const keys = ((fused.shape[2] as number) - queries) / 2;
+    return parts(g, fused, [queries, keys, keys]) as [Value, Value, Value];
   }
 
   protected override mlp(g: GraphBuilder, x: Value, w: Inputs): Value {
-    const inner = this.config.intermediate_size;
-    const [gate, up] = parts(g, linear(g, x, w, 'gateUp'), [inner, inner]);
+    const fused = linear(g, x, w, 'gateUp');
+    const inner = (fused.shape[2] as number) / 2;
+    const [gate, up] = parts(g, fused, [inner, inner]);
     return linear(g, g.mul(activate(g, gate!, this.config.hidden_act), up!), w, 'down');
   }
 }

@@ -2,6 +2,7 @@
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 import type { Family, Slots } from '../family.ts';
 import { type Inputs, normSlots, parseConfig, perHead } from '../parts/index.ts';
+import type { Widths } from '../widths.ts';
 import { ggufOf } from './gguf.ts';
 import { Llama, llamaSchema, qwenWindows } from './llama.ts';
 
@@ -26,19 +27,19 @@ export const qwen3: Family = {
 };
 
 class Qwen3 extends Llama {
-  override block(layer: number): Slots {
+  override block(layer: number, widths?: Partial<Widths>): Slots {
     const at = `model.layers.${layer}.self_attn`;
     return {
-      ...super.block(layer),
-      ...normSlots('queryNorm', `${at}.q_norm`, this.heads.size),
-      ...normSlots('keyNorm', `${at}.k_norm`, this.heads.size),
+      ...super.block(layer, widths),
+      ...normSlots('queryNorm', `${at}.q_norm`, this.headSize),
+      ...normSlots('keyNorm', `${at}.k_norm`, this.headSize),
     };
   }
 
   protected override project(g: GraphBuilder, x: Value, w: Inputs): [Value, Value, Value] {
     const [queries, keys, values] = super.project(g, x, w);
     const normed = (v: Value, slot: string) =>
-      perHead(g, v, this.heads.size, (heads) => this.norm(g, heads, w, slot));
+      perHead(g, v, this.headSize, (heads) => this.norm(g, heads, w, slot));
     return [normed(queries, 'queryNorm'), normed(keys, 'keyNorm'), values];
   }
 }

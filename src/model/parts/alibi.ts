@@ -8,7 +8,7 @@ import type { Tensor } from '../../engine/index.ts';
  */
 export function alibiSide({ size, length, positions }: PackedBatch, heads: number): Tensor {
   const data = new Float32Array(size * heads * length);
-  slopes(heads).forEach((slope, head) => {
+  powers(heads).forEach((slope, head) => {
     for (let sequence = 0; sequence < size; sequence++)
       for (let t = 0; t < length; t++)
         data[(sequence * heads + head) * length + t] = slope * positions[sequence * length + t]!;
@@ -16,8 +16,16 @@ export function alibiSide({ size, length, positions }: PackedBatch, heads: numbe
   return { dtype: 'float32', shape: [size, heads, 1, 1, length], data };
 }
 
+/** The same for some heads, by the slopes of theirs: what those are multiplied by. [B, 1, 1, 1, T] */
+export function alibiPlaces({ size, length, positions }: PackedBatch): Tensor {
+  return { dtype: 'float32', shape: [size, 1, 1, 1, length], data: Float32Array.from(positions) };
+}
+
+/** The slope of each of a model's heads. */
+export const alibiSlopes = (heads: number): Float32Array => Float32Array.from(powers(heads));
+
 /** Powers of 2^(-8/n) for the n heads of a power of two; the heads beyond it take every other slope of the next one. */
-function slopes(heads: number): number[] {
+function powers(heads: number): number[] {
   const whole = 2 ** Math.floor(Math.log2(heads));
   const power = (count: number, exponent: number) => 2 ** ((-8 / count) * exponent);
   return Array.from({ length: heads }, (_, head) =>

@@ -1,14 +1,11 @@
 // Multi-head attention, with grouped queries and soft-capped scores.
 import { badModel } from '../../api/index.ts';
 import type { GraphBuilder, Value } from '../../graph/index.ts';
+import type { Widths } from '../widths.ts';
 import { softCap } from './layers.ts';
 
 /** Heads that lie side by side in the last dimension; the query heads of a group share its keys and values. */
-export interface Heads {
-  /** Of queries. */
-  heads: number;
-  /** Heads of keys and values. */
-  groups: number;
+interface Heads extends Pick<Widths, 'heads' | 'groups'> {
   /** Of one head. */
   size: number;
 }
@@ -28,7 +25,9 @@ export function headsOf(
   return { heads, groups: groups ?? heads, size };
 }
 
-export interface AttentionOptions extends Heads {
+export interface AttentionOptions {
+  /** Of one head; as many as fit into queries and keys. */
+  size: number;
   /** Of the products; 1 / sqrt(size) when absent. */
   scale?: number | undefined;
   /** Keeps the scaled products between -cap and cap. */
@@ -48,10 +47,11 @@ export function attention(
   queries: Value,
   keys: Value,
   values: Value,
-  { heads, groups, size, scale = 1 / Math.sqrt(size), cap, bias }: AttentionOptions,
+  { size, scale = 1 / Math.sqrt(size), cap, bias }: AttentionOptions,
 ): Value {
-  const [batch, length] = queries.shape as [number, number, number];
-  const perGroup = heads / groups;
+  const [batch, length, width] = queries.shape as [number, number, number];
+  const groups = (keys.shape[2] as number) / size;
+  const perGroup = width / size / groups;
   // The query heads of one key-value head lie behind each other, so that keys and values are never repeated.
   const stacked = g.reshape(
     g.transpose(g.reshape(queries, [batch, length, groups, perGroup, size]), [0, 2, 3, 1, 4]),
@@ -67,5 +67,5 @@ export function attention(
     length,
   ]);
   const mixed = g.reshape(g.matmul(weights, grouped(values)), [batch, groups, perGroup, length, size]);
-  return g.reshape(g.transpose(mixed, [0, 3, 1, 2, 4]), [batch, length, heads * size]);
+  return g.reshape(g.transpose(mixed, [0, 3, 1, 2, 4]), [batch, length, width]);
 }

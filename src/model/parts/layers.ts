@@ -40,13 +40,14 @@ export function parts(g: GraphBuilder, x: Value, sizes: readonly number[]): Valu
   });
 }
 
-/** Queries, keys and values out of one projection that holds them head by head: [B, T, heads * 3 * size]. */
+/** Queries, keys and values, for heads of a size, out of one projection that holds them head by head: [B, T, heads * 3 * size]. */
 export function headParts(
   g: GraphBuilder,
   fused: Value,
-  { heads, size }: { heads: number; size: number },
+  size: number,
 ): [queries: Value, keys: Value, values: Value] {
-  const [batch, length] = fused.shape as [number, number, number];
+  const [batch, length, width] = fused.shape as [number, number, number];
+  const heads = width / (3 * size);
   const byHead = g.reshape(fused, [batch, length, heads, 3, size]);
   const part = (i: number) => g.reshape(g.slice(byHead, 3, i, i + 1), [batch, length, heads * size]);
   return [part(0), part(1), part(2)];

@@ -26,6 +26,9 @@ export function transposedSlots(slot: string, name: string, [from, to]: readonly
   return { ...slots, [slot]: { ...slots[slot]!, transposed: true } };
 }
 
+/** How many numbers a linear map takes that lies [to, from], whole or as factors. */
+export const inputsOf = (w: Inputs, slot: string): number => (w[slot] ?? w[`${slot}Right`])!.shape[1]!;
+
 /** The head, which may be the embedding itself; `name` is what its tensor is called where it is not. */
 export function headSlot(embedding: Slot, tied: boolean, name = 'lm_head.weight'): Slot {
   return tied ? { ...embedding, untied: name } : { ...embedding, name };
