@@ -5,17 +5,28 @@ import { z } from 'zod';
 import { badModel, listOf } from '../api/index.ts';
 import { canonicalJson } from '../artifact/index.ts';
 import { readJsonFile } from '../checkpoint/index.ts';
-import { type Architecture, type BlockShape, linearMaps, mapSize } from '../model/index.ts';
+import {
+  type Architecture,
+  type BlockShape,
+  linearMaps,
+  mapSize,
+  type Unit,
+  type Widths,
+} from '../model/index.ts';
 import type { Shapes } from './plan/layout.ts';
 import type { Plan } from './plan/plan.ts';
 
 export const shapesFile = 'emulator.json';
 
 const slot = z.string().regex(/^[A-Za-z]{1,40}$/);
-const form = z.strictObject({ is: z.literal('factors'), rank: z.int().positive() });
+const count = z.int().positive();
+const form = z.strictObject({ is: z.literal('factors'), rank: count });
 const shape = z.strictObject({
   maps: z.record(slot, form).optional(),
   biases: listOf(slot).optional(),
+  widths: z
+    .strictObject({ heads: count.optional(), groups: count.optional(), inner: count.optional() })
+    .optional(),
 });
 const layer = z.string().regex(/^(0|[1-9][0-9]{0,3})$/);
 const schema = z.strictObject({ blocks: z.record(layer, shape) });
@@ -46,6 +57,7 @@ export function readShapes(directory: string, files: readonly string[], plan: Pl
     shapes.set(of, {
       ...(found.maps && { maps: found.maps }),
       ...(found.biases && { biases: found.biases }),
+      ...(found.widths && { widths: Object.fromEntries(Object.entries(found.widths)) }),
     });
   }
   return shapes;
@@ -61,17 +73,18 @@ function parse(path: string): z.output<typeof schema>['blocks'] {
 
 /**
  * Whether a layer of the model can have such a shape.
- * @throws OffsiteError BadModel naming the map
+ * @throws OffsiteError BadModel naming the map, or the width
  */
 export function checkShape(
   directory: string,
   architecture: Architecture,
   of: number,
-  { maps = {}, biases = [] }: BlockShape,
+  { maps = {}, biases = [], widths = {} }: BlockShape,
 ): void {
-  const slots = architecture.block(of);
-  const linear = new Map(linearMaps(slots));
   const at = `${join(directory, shapesFile)}: block ${of}`;
+  checkWidths(at, architecture.widths, widths);
+  const slots = architecture.block(of, widths);
+  const linear = new Map(linearMaps(slots));
   for (const [name, { rank }] of Object.entries(maps)) {
     const map = linear.get(name);
     if (map === undefined)
@@ -86,4 +99,15 @@ export function checkShape(
     if (!linear.has(name) || slots[`${name}Bias`] !== undefined)
       throw badModel(`${at}: ${name} is no linear map without a bias of a ${architecture.family} layer`);
   if (new Set(biases).size < biases.length) throw badModel(`${at}: a bias is named twice`);
+}
+
+/** Fewer of what the layer has, and to each key/value head that is left its query heads; of one alone some may be missing. */
+function checkWidths(at: string, whole: Widths, widths: Partial<Widths>): void {
+  for (const [name, count] of Object.entries(widths) as [Unit, number][])
+    if (count > whole[name]) throw badModel(`${at}: has ${count} ${name}, and the model ${whole[name]}`);
+  const { heads, groups } = { ...whole, ...widths };
+  if (whole.groups > 1 && heads * whole.groups !== groups * whole.heads)
+    throw badModel(
+      `${at}: ${heads} heads and ${groups} groups do not fit a model with ${whole.heads} and ${whole.groups}`,
+    );
 }

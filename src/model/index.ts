@@ -4,7 +4,7 @@ export { Decoder, type Saved } from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';
 export { greedyScore, type HeadGradient, headGradient, score, scoreGradient } from './head.ts';
 export { type Model, openModel } from './model.ts';
-export { type BlockShape, linearMaps, type MapForm, mapSize, shapedSlots } from './shape.ts';
+export { type BlockShape, linearMaps, type MapForm, mapSize, shapedSlots, slotsIn } from './shape.ts';
 export {
   exactBlocks,
   type Overlay,
@@ -16,3 +16,4 @@ export {
   weightsOf,
   withReplaced,
 } from './weights.ts';
+export { axisOf, type Cut, elementsOf, type Kept, type Unit, type Widths } from './widths.ts';

@@ -1,5 +1,6 @@
-// Blocks that are not their family's own: linear maps as factors, and biases that the family lacks.
-import type { Slot, Slots } from './family.ts';
+// Blocks that are not their family's own: fewer heads and channels, linear maps as factors, biases that the family lacks.
+import type { Architecture, Slot, Slots } from './family.ts';
+import type { Widths } from './widths.ts';
 
 /** How a linear map is held; `factors`: as a product of two narrower ones. */
 export interface MapForm {
@@ -13,10 +14,16 @@ export interface BlockShape {
   readonly maps?: Readonly<Record<string, MapForm>>;
   /** The linear maps, by slot, that have a bias which the family's block lacks. */
   readonly biases?: readonly string[];
+  /** What there are fewer of; each tensor keeps its name. */
+  readonly widths?: Partial<Widths>;
 }
 
+/** The slots that a layer has in a shape. */
+export const slotsIn = (architecture: Architecture, layer: number, shape: BlockShape = {}): Slots =>
+  shapedSlots(architecture.block(layer, shape.widths), shape);
+
 /**
- * The slots of a block of a shape. A map y = W x as factors is y = Left (Right x), in the slots `<slot>Left` [to, rank] and
+ * The slots of a block of a shape, of those that it has by its widths. A map y = W x as factors is y = Left (Right x), in the slots `<slot>Left` [to, rank] and
  * `<slot>Right` [rank, from], whichever way round W itself is stored.
  */
 export function shapedSlots(slots: Slots, { maps = {}, biases = [] }: BlockShape): Slots {

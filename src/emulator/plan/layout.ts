@@ -5,7 +5,7 @@ import {
   type PlacedBlock,
   type Slot,
   type Slots,
-  shapedSlots,
+  slotsIn,
 } from '../../model/index.ts';
 import { type Plan, trainsAt } from './plan.ts';
 
@@ -59,10 +59,8 @@ export const trainedPosition = (layout: Layout, layer: number): number =>
   layout.positions.findIndex(({ block, trains }) => trains && layout.blocks[block]!.of === layer);
 
 /** What a block of the layout runs. */
-export function slotsOf(architecture: Architecture, { of, shape }: Block): Slots {
-  const slots = architecture.block(of);
-  return shape === undefined ? slots : shapedSlots(slots, shape);
-}
+export const slotsOf = (architecture: Architecture, { of, shape }: Block): Slots =>
+  slotsIn(architecture, of, shape);
 
 /** The unique tensors of a bundle: embedding, blocks, final norm and head. */
 export function tensorSlots(architecture: Architecture, { blocks }: Layout): Slot[] {

@@ -154,6 +154,9 @@ describe('what emulator.json may say', () => {
     ['an unknown field', { blocks: {}, more: 1 }, /is damaged/],
     ['a layer that is no number', { blocks: { __proto__x: {} } }, /is damaged/],
     ['another form', { blocks: { 1: { maps: { up: { is: 'sparse', rank: 1 } } } } }, /is damaged/],
+    ['width 0', { blocks: { 1: { widths: { heads: 0 } } } }, /is damaged/],
+    ['a width that is no count', { blocks: { 1: { widths: { inner: 1.5 } } } }, /is damaged/],
+    ['another width', { blocks: { 1: { widths: { hidden: 8 } } } }, /is damaged/],
     ['rank 0', { blocks: { 1: { maps: { up: { is: 'factors', rank: 0 } } } } }, /is damaged/],
     ['a layer that is not kept', { blocks: { 2: {} } }, /block 2 is not among the kept layers/],
     ['a transfer layer', { blocks: { 0: {} } }, /block 0 is a transfer layer, which is always exact/],
@@ -178,6 +181,18 @@ describe('what emulator.json may say', () => {
       /up has rank 999, and a map of \d+ to \d+ has none above \d+/,
     ],
     ['a bias of no map', { biases: ['mlpNorm'] }, /mlpNorm is no linear map without a bias/],
+    ['more channels', { widths: { inner: 999 } }, /block 1: has 999 inner, and the model \d+/],
+    [
+      'fewer heads to a group',
+      { widths: { heads: 2 } },
+      /2 heads and 2 groups do not fit a model with 4 and 2/,
+    ],
+    ['groups without their heads', { widths: { groups: 1 } }, /4 heads and 1 groups do not fit/],
+    [
+      'a rank above the narrower map',
+      { widths: { inner: 3 }, maps: { up: { is: 'factors', rank: 4 } } },
+      /up has rank 4, and a map of \d+ to 3 has none above 3/,
+    ],
     ['a bias twice', { biases: ['up', 'up'] }, /a bias is named twice/],
   ])('%s', (_, shape, message) => {
     const model = openModel(join(work, 'llama', 'full'));
