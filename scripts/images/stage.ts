@@ -55,8 +55,8 @@ async function stageWorker(directory: string, architecture: Architecture): Promi
     entryPoints: [
       'src/worker/pod/main.ts',
       'src/worker/thread/compute.ts',
+      'src/subprocess/main.ts',
       'src/data/parquet-thread.ts',
-      'src/tokenizer/program/main.ts',
       'src/tokenizer/program/work.ts',
     ],
     outdir: directory,

@@ -1,27 +1,12 @@
-// The parent's side of the tokenizer process: requests one by one, each with its limits.
-import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { badModel, cancelled, printable } from '../api/index.ts';
-import type { Message, Order, Reply, Request } from './program/messages.ts';
+// A tokenizer's process, and whom its ends are due to.
+import { badModel, printable } from '../api/index.ts';
+import { type Limits, type Outcome, Subprocess, shareOfMemory } from '../subprocess/index.ts';
+import type { Reply, Request } from './program/messages.ts';
 
-/** What a request may take. */
-export interface Limits {
-  /** Seconds of computing for a request, beside one second for every 64 KiB of text. */
-  readonly seconds: number;
-  /** Bytes of the process's memory. */
-  readonly memory: number;
-}
-
-const defaultLimits: Limits = {
-  seconds: 30,
-  memory: Math.min(
-    2 * 2 ** 30,
-    Math.max(2 ** 28, (process.constrainedMemory() || Number.POSITIVE_INFINITY) / 2),
-  ),
-};
+/** Beside the seconds one more for every 64 KiB of text. */
+const defaultLimits: Limits = { seconds: 30, memory: shareOfMemory(2 ** 31) };
 const textASecond = 2 ** 16;
-/** How much of the time between two looks counts as waiting. */
-const mostMilliseconds = 1000;
+const heapMebibytes = 1024;
 
 export interface ComputingOptions {
   /** tokenizer.json's path, for messages. */
@@ -33,26 +18,22 @@ export interface ComputingOptions {
 
 /**
  * A process of its own for tokenizers and chat templates that came from outside. The reference library ends the process
- * that it runs in where a pattern gives up, and a native loop can be ended in no other way than with its process.
+ * that it runs in where a pattern gives up.
  */
 export class Computing {
-  readonly #options: ComputingOptions;
-  readonly #child: ChildProcess;
-  /** Why it could not be started. */
-  #failure: Error | undefined;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #file: string;
+  readonly #limits: Limits;
+  readonly #process: Subprocess<Request, Reply>;
 
-  constructor(options: ComputingOptions) {
-    this.#options = options;
-    this.#child = fork(fileURLToPath(new URL('./program/main.ts', import.meta.url)), {
-      execArgv: [],
-      // Nothing of ours: there may be keys in the environment. The library's own threads would be as many as the machine's.
-      env: { RAYON_NUM_THREADS: '1', TOKENIZERS_PARALLELISM: 'false' },
-      serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-    });
-    this.#child.on('error', (error) => {
-      this.#failure ??= error;
+  constructor({ file, limits = defaultLimits, cancelled }: ComputingOptions) {
+    this.#file = file;
+    this.#limits = limits;
+    this.#process = new Subprocess({
+      program: new URL('./program/work.ts', import.meta.url),
+      heapMebibytes,
+      // The library's own threads would be as many as the machine's.
+      environment: { RAYON_NUM_THREADS: '1', TOKENIZERS_PARALLELISM: 'false' },
+      cancelled,
     });
   }
 
@@ -61,82 +42,38 @@ export class Computing {
    * @throws OffsiteError BadModel naming the tokenizer or its template where it fails, or takes more than it may; Cancelled
    */
   async request(request: Request, text: number): Promise<Reply> {
-    const mine = this.#last.then(() => this.#send(request, text));
-    this.#last = mine.catch(() => {});
-    return mine;
+    const limits = { ...this.#limits, seconds: this.#limits.seconds + Math.ceil(text / textASecond) };
+    const outcome = await this.#process.request(request, limits);
+    if (!('reply' in outcome)) throw this.#problem(request, outcome, limits);
+    const { reply } = outcome;
+    if ('failed' in reply) throw this.#unusable(request, reply.failed);
+    return reply;
   }
 
   /** Ends the process, whatever it does. */
   close(): void {
-    this.#child.kill('SIGKILL');
-  }
-
-  async #send(request: Request, text: number): Promise<Reply> {
-    const { limits = defaultLimits, cancelled: isCancelled = () => false } = this.#options;
-    if (isCancelled()) throw cancelled('stopped on request');
-    const seconds = limits.seconds + Math.ceil(text / textASecond);
-    const message = await this.#answer({ request, seconds, memory: limits.memory }, isCancelled);
-    if ('exceeded' in message) throw this.#tooMuch(request, message.exceeded, { ...limits, seconds });
-    if ('failed' in message)
-      throw badModel(
-        `${this.#options.file}: ${subject(request)} cannot be used: ${printable(message.failed.slice(0, 300))}`,
-      );
-    return message;
-  }
-
-  #answer(order: Order, isCancelled: () => boolean): Promise<Message> {
-    const child = this.#child;
-    return new Promise((resolve, reject) => {
-      let seen = performance.now();
-      let waited = 0;
-      const watch = setInterval(() => {
-        const now = performance.now();
-        // Where this process, or its whole machine, stood still, the other one did, too: that is nobody's fault.
-        waited += Math.min(now - seen, mostMilliseconds);
-        seen = now;
-        // The process watches itself by the time that it computes; this is for one that cannot even do that.
-        const late = waited > order.seconds * 20_000;
-        if (!late && !isCancelled()) return;
-        child.kill('SIGKILL');
-        end(() => (late ? resolve({ exceeded: 'time' }) : reject(cancelled('stopped on request'))));
-      }, 50);
-      const onMessage = (message: Message) => end(() => resolve(message));
-      const onExit = (_: number | null, signal: NodeJS.Signals | null) =>
-        end(() => reject(this.#ended(order.request, signal)));
-      const onError = (error: Error) => end(() => reject(error));
-      const end = (settle: () => void) => {
-        clearInterval(watch);
-        child.off('message', onMessage).off('exit', onExit).off('error', onError);
-        settle();
-      };
-      child.on('message', onMessage).on('exit', onExit).on('error', onError);
-      if (this.#failure !== undefined) onError(this.#failure);
-      else if (child.exitCode !== null || child.signalCode !== null) onExit(child.exitCode, child.signalCode);
-      // One that could not be started has no channel; its error is on the way.
-      else if ('send' in child)
-        child.send(order, (error) => error && child.exitCode === null && child.kill('SIGKILL'));
-    });
-  }
-
-  #tooMuch(request: Request, what: 'time' | 'memory', { seconds, memory }: Limits): Error {
-    const { file } = this.#options;
-    return badModel(
-      what === 'time'
-        ? `${file}: ${subject(request)} was ended after ${seconds} s of computing: ${endless[request.what]}`
-        : `${file}: ${subject(request)} was ended at ${Math.round(memory / 2 ** 20)} MiB of memory`,
-    );
+    this.#process.close();
   }
 
   /** Killed from outside it may work another time; ended by itself it will do so again. */
-  #ended(request: Request, signal: NodeJS.Signals | null): Error {
-    const { file } = this.#options;
-    if (signal === 'SIGKILL')
+  #problem(request: Request, outcome: Outcome<never>, { seconds, memory }: Limits): Error {
+    const about = `${this.#file}: ${subject(request)}`;
+    if ('failed' in outcome) return this.#unusable(request, outcome.failed);
+    if ('killed' in outcome)
       return new Error(
-        `${file}: the process that computes ${subject(request)} was killed; it may need more memory`,
+        `${this.#file}: the process that computes ${subject(request)} was killed; it may need more memory`,
       );
+    if ('ended' in outcome)
+      return badModel(`${about} cannot be used: the tokenizers library breaks off on it (${outcome.ended})`);
     return badModel(
-      `${file}: ${subject(request)} cannot be used: the tokenizers library breaks off on it (${signal ?? 'exit'})`,
+      'exceeded' in outcome && outcome.exceeded === 'time'
+        ? `${about} was ended after ${seconds} s of computing: ${endless[request.what]}`
+        : `${about} was ended at ${Math.round(memory / 2 ** 20)} MiB of memory`,
     );
+  }
+
+  #unusable(request: Request, why: string): Error {
+    return badModel(`${this.#file}: ${subject(request)} cannot be used: ${printable(why.slice(0, 300))}`);
   }
 }
 

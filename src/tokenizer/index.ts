@@ -1,5 +1,4 @@
 // Tokenizers and chat templates from outside, computed in a process of their own.
-export type { Limits } from './computing.ts';
 export type { Conversation, Written } from './program/messages.ts';
 export type { Encoding, RunningTokenizer } from './running.ts';
 export { hasTokenizer, openTokenizer, type Tokenizer } from './tokenizer.ts';

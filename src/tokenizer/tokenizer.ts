@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { badModel, type JsonBounds } from '../api/index.ts';
 import { boundedBytes } from '../artifact/index.ts';
 import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
-import type { Limits } from './computing.ts';
+import type { Limits } from '../subprocess/index.ts';
 import { fromGguf } from './gguf.ts';
 import { checkEmbedded, checkLayout, type Json } from './layout.ts';
 import { type RunningTokenizer, startTokenizer } from './running.ts';

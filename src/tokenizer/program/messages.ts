@@ -53,15 +53,3 @@ export interface Encodings {
   /** The first token without a row in the embedding, and the text that has it. */
   readonly beyond?: { readonly text: number; readonly id: number; readonly token: string } | undefined;
 }
-
-/** What the process sends home: the answer, or that it ends itself. */
-export type Message = Reply | { exceeded: 'time' | 'memory' };
-
-/** A request with what it may take. */
-export interface Order {
-  readonly request: Request;
-  /** Seconds of computing. */
-  readonly seconds: number;
-  /** Bytes of memory of the whole process. */
-  readonly memory: number;
-}
