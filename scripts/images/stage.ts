@@ -56,7 +56,7 @@ async function stageWorker(directory: string, architecture: Architecture): Promi
       'src/worker/pod/main.ts',
       'src/worker/thread/compute.ts',
       'src/subprocess/main.ts',
-      'src/data/parquet-thread.ts',
+      'src/data/parquet-program.ts',
       'src/tokenizer/program/work.ts',
     ],
     outdir: directory,

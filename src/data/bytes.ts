@@ -31,7 +31,7 @@ const codecs: readonly Codec[] = [
  * @throws OffsiteError BadData where it is no plain file, its packed bytes are damaged, or they expand without bound
  */
 export async function* bytesOf(path: string): AsyncGenerator<Buffer> {
-  const file = { path, ...open(path) };
+  const file = openFile(path);
   try {
     const chunks = chunksOf(file, 0);
     const first = chunks.next();
@@ -47,29 +47,26 @@ export async function* bytesOf(path: string): AsyncGenerator<Buffer> {
   }
 }
 
-interface OpenFile {
+/** An open file of rows. */
+export interface OpenFile {
   readonly path: string;
   readonly descriptor: number;
   readonly size: number;
 }
 
-function open(path: string): ReturnType<typeof openRows> {
+/** @throws OffsiteError BadData where it is no plain file */
+export function openFile(path: string): OpenFile {
   try {
-    return openRows(path);
+    return { path, ...openRows(path) };
   } catch (error) {
     throw badData(`${path}: ${(error as Error).message}`);
   }
 }
 
-/** The first bytes of a file. @throws OffsiteError BadData where it is no plain file */
-export function startOf(path: string, bytes: number): Uint8Array {
-  const { descriptor } = open(path);
-  try {
-    const start = Buffer.alloc(bytes);
-    return start.subarray(0, readSome(descriptor, start, 0, path));
-  } finally {
-    closeSync(descriptor);
-  }
+/** The first bytes of a file. @throws OffsiteError BadData where it cannot be read */
+export function startOf({ path, descriptor }: OpenFile, bytes: number): Uint8Array {
+  const start = Buffer.alloc(bytes);
+  return start.subarray(0, readSome(descriptor, start, 0, path));
 }
 
 function* chunksOf({ path, descriptor }: OpenFile, from: number): Generator<Buffer, undefined> {

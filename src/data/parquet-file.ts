@@ -1,5 +1,4 @@
 // Decoding a Parquet file by row groups, each checked against its bounds before it is decompressed.
-import { closeSync } from 'node:fs';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import {
   type AsyncBuffer,
@@ -12,7 +11,7 @@ import {
   toJson,
 } from 'hyparquet';
 import { checkPages } from './parquet-pages.ts';
-import { type OpenFile, openFile } from './ranged-file.ts';
+import type { RangedFile } from './ranged-file.ts';
 import { mostExpansion, mostRowBytes, mostRowMebibytes, rowBytes } from './row-size.ts';
 
 /** What is read of a file before its rows: a thousand row groups of thirty columns come to some megabytes. */
@@ -20,7 +19,7 @@ const largestFooter = 16 << 20;
 /** Of a row group: bytes that its pages come to, and values of one column (as many rows). */
 const largestGroup = 2 ** 30;
 const mostValues = 2 ** 24;
-/** Of all columns: a page of some bytes may stand for millions of numbers, which are decoded outside of the thread's heap. */
+/** Of all columns: a page of some bytes may stand for millions of numbers, which are decoded outside of the heap. */
 const mostCells = 2 ** 26;
 
 /** A row, and the bytes that it comes to. */
@@ -31,45 +30,40 @@ export interface SizedRow {
 
 /**
  * The rows of a Parquet file, a row group in memory at a time. What its headers claim is checked before memory is taken for
- * it; a varint or a footer that was made to cost time or heap is for the thread's own limits.
+ * it; what a varint, a footer or an encoding costs beyond is for the limits of the process.
  * @throws Error with what is wrong, without the file's name and without what stands there
  */
-export async function* readParquet(path: string, limit: number): AsyncGenerator<SizedRow> {
-  const file = openFile(path);
-  try {
-    const metadata = readMetadata(file);
-    const most = Math.max(largestGroup, mostExpansion * file.size);
-    let [rowStart, bytes] = [0, 0];
-    for (const [i, group] of metadata.row_groups.entries()) {
-      if (rowStart >= limit) return;
-      const rows = countOf(group.num_rows, `row group ${i + 1} claims its rows`);
-      if (rows > mostValues)
+export async function* readParquet(file: RangedFile, limit: number): AsyncGenerator<SizedRow> {
+  const metadata = readMetadata(file);
+  const most = Math.max(largestGroup, mostExpansion * file.size);
+  let [rowStart, bytes] = [0, 0];
+  for (const [i, group] of metadata.row_groups.entries()) {
+    if (rowStart >= limit) return;
+    const rows = countOf(group.num_rows, `row group ${i + 1} claims its rows`);
+    if (rows > mostValues)
+      throw new Error(
+        `row group ${i + 1} claims ${rows} rows, more than ${mostValues}; write smaller row groups`,
+      );
+    const rowEnd = Math.min(rowStart + rows, limit);
+    // A group may be empty, and others follow.
+    if (rowEnd <= rowStart) continue;
+    checkGroup(file, group, i);
+    for (const [j, row] of (await decoded(file, metadata, rowStart, rowEnd)).entries()) {
+      const own = rowBytes(row);
+      if (own > mostRowBytes)
+        throw new Error(`row ${rowStart + j + 1}: has more than ${mostRowMebibytes} MiB`);
+      bytes += own;
+      if (bytes > most)
         throw new Error(
-          `row group ${i + 1} claims ${rows} rows, more than ${mostValues}; write smaller row groups`,
+          `row ${rowStart + j + 1}: the file's ${file.size} bytes expand to more than ${most} up to here; split the file, if that is right`,
         );
-      const rowEnd = Math.min(rowStart + rows, limit);
-      // A group may be empty, and others follow.
-      if (rowEnd <= rowStart) continue;
-      checkGroup(file, group, i);
-      for (const [j, row] of (await decoded(file, metadata, rowStart, rowEnd)).entries()) {
-        const own = rowBytes(row);
-        if (own > mostRowBytes)
-          throw new Error(`row ${rowStart + j + 1}: has more than ${mostRowMebibytes} MiB`);
-        bytes += own;
-        if (bytes > most)
-          throw new Error(
-            `row ${rowStart + j + 1}: the file's ${file.size} bytes expand to more than ${most} up to here; split the file, if that is right`,
-          );
-        yield { row: withValues(row), bytes: own };
-      }
-      rowStart = rowEnd;
+      yield { row: withValues(row), bytes: own };
     }
-  } finally {
-    closeSync(file.descriptor);
+    rowStart = rowEnd;
   }
 }
 
-function readMetadata(file: OpenFile): FileMetaData {
+function readMetadata(file: RangedFile): FileMetaData {
   if (file.size < 12) throw new Error('is cut off: it does not end as a Parquet file does');
   const end = file.read(file.size - 8, file.size);
   const magic = String.fromCharCode(...end.subarray(-4));
@@ -81,7 +75,7 @@ function readMetadata(file: OpenFile): FileMetaData {
 }
 
 /** @throws Error where a row group would come to more than may be in memory */
-function checkGroup(file: OpenFile, { columns }: RowGroup, index: number): void {
+function checkGroup(file: RangedFile, { columns }: RowGroup, index: number): void {
   let [bytes, cells] = [0, 0];
   for (const { meta_data: column } of columns) {
     if (column === undefined) throw new Error(`row group ${index + 1} has a column without a description`);
@@ -109,7 +103,7 @@ function countOf(count: bigint | number, what: string): number {
 }
 
 async function decoded(
-  file: OpenFile,
+  file: RangedFile,
   metadata: FileMetaData,
   rowStart: number,
   rowEnd: number,

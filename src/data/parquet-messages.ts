@@ -1,11 +1,13 @@
-// The messages between the reader of a Parquet file and the thread that decodes it.
+// The messages between the reader of a Parquet file and the program that decodes it.
 
-/** What the thread that reads a Parquet file is given. */
+/** What the program is asked for, again and again: the file's next rows. */
 export interface ParquetJob {
-  path: string;
+  /** The file, which is handed over open. */
+  descriptor: number;
+  size: number;
   /** The most rows that will be taken. */
   limit: number;
 }
 
-/** Its answer to each `next`. */
-export type ParquetMessage = { rows: unknown[]; last: boolean } | { problem: string };
+/** Its answer. */
+export type ParquetReply = { rows: unknown[]; last: boolean } | { problem: string };

@@ -1,28 +1,32 @@
-// The entry of the thread that reads a Parquet file: answers each `next` with some rows.
-import { parentPort, workerData } from 'node:worker_threads';
-import { readParquet } from './parquet-file.ts';
-import type { ParquetJob, ParquetMessage } from './parquet-messages.ts';
+// The program that reads a Parquet file: answers each question with some more of its rows.
+import { parentPort } from 'node:worker_threads';
+import { readParquet, type SizedRow } from './parquet-file.ts';
+import type { ParquetJob, ParquetReply } from './parquet-messages.ts';
+import { rangedFile } from './ranged-file.ts';
 
-/** Rows of one answer: enough to keep both threads busy. */
+/** Rows of one answer: enough to keep both processes busy. */
 const rowsAtOnce = 1024;
 /** No answer grows further than by one row from here. */
 const bytesAtOnce = 4 << 20;
 
-const { path, limit } = workerData as ParquetJob;
-const post = (message: ParquetMessage) => parentPort?.postMessage(message);
-const rows = readParquet(path, limit);
+let rows: AsyncGenerator<SizedRow> | undefined;
 
-parentPort?.on('message', async () => {
+parentPort?.on('message', async (job: ParquetJob) => {
+  rows ??= readParquet(rangedFile(job), job.limit);
+  parentPort?.postMessage(await next(rows));
+});
+
+async function next(rows: AsyncGenerator<SizedRow>): Promise<ParquetReply> {
   try {
     const taken: unknown[] = [];
     for (let bytes = 0; taken.length < rowsAtOnce && bytes < bytesAtOnce; ) {
       const { value, done } = await rows.next();
-      if (done) return post({ rows: taken, last: true });
+      if (done) return { rows: taken, last: true };
       taken.push(value.row);
       bytes += value.bytes;
     }
-    post({ rows: taken, last: false });
+    return { rows: taken, last: false };
   } catch (error) {
-    post({ problem: (error as Error).message });
+    return { problem: (error as Error).message };
   }
-});
+}

@@ -1,92 +1,77 @@
-// Reading Parquet files from outside, isolated in a worker thread with limits of memory and time.
-import { Worker } from 'node:worker_threads';
+// Reading Parquet files from outside, in a process of their own with limits of memory and time.
+import { closeSync } from 'node:fs';
 import { badData } from '../api/index.ts';
 import { foreignKind, kindBytes } from '../checkpoint/index.ts';
-import { startOf } from './bytes.ts';
-import type { ParquetJob, ParquetMessage } from './parquet-messages.ts';
-
-/** What a row group may cost before the file is given up. */
-export interface ParquetLimits {
-  /** MiB of rows, as they are in memory. */
-  readonly heapMebibytes: number;
-  /** Between two answers; a row group of a gigabyte takes a fraction of it. */
-  readonly seconds: number;
-}
-
-const usualLimits: ParquetLimits = { heapMebibytes: 2048, seconds: 300 };
+import { handedOver, type Limits, type Outcome, Subprocess, shareOfMemory } from '../subprocess/index.ts';
+import { type OpenFile, openFile, startOf } from './bytes.ts';
+import type { ParquetJob, ParquetReply } from './parquet-messages.ts';
 
 /**
- * The rows of a Parquet file, a row group in memory at a time. Columns without a value are left out. The file is decoded on a
- * thread of its own: what it claims may be a bomb, which costs that thread its memory or its time and nobody else's.
+ * What a row group may cost before the file is given up: one of a gigabyte, its rows beside it, takes 3 GiB and a fraction of
+ * the time.
+ */
+const usualLimits: Limits = { seconds: 300, memory: shareOfMemory(3 * 2 ** 30) };
+/** Of that memory may be JavaScript's heap: rows are, pages and numbers are not. */
+const shareOfHeap = 2 / 3;
+
+/**
+ * The rows of a Parquet file, a row group in memory at a time. Columns without a value are left out. The file is decoded in a
+ * process of its own: what it claims may be a bomb, which costs that process its memory or its time and nobody else's.
  * @throws OffsiteError BadData with the file when it is damaged, or expands beyond the limits
  */
 export async function* parquetRows(
   path: string,
   limit: number,
-  limits: ParquetLimits = usualLimits,
+  limits: Limits = usualLimits,
 ): AsyncGenerator<unknown> {
-  const start = startOf(path, kindBytes);
-  if (start.length === 0) return;
-  if (!isParquet(start)) throw badData(`${path}: ${foreignKind(start) ?? 'is no Parquet file'}`);
-  const thread = new Worker(new URL('./parquet-thread.ts', import.meta.url), {
-    workerData: { path, limit } satisfies ParquetJob,
-    resourceLimits: { maxOldGenerationSizeMb: limits.heapMebibytes },
-  });
-  const answers = new Answers(thread, path, limits);
+  const file = openFile(path);
   try {
-    for (;;) {
-      const answer = await answers.next();
-      if ('problem' in answer) throw badData(`${path}: ${answer.problem}`);
-      yield* answer.rows;
-      if (answer.last) return;
-    }
+    const start = startOf(file, kindBytes);
+    if (start.length === 0) return;
+    if (!isParquet(start)) throw badData(`${path}: ${foreignKind(start) ?? 'is no Parquet file'}`);
+    yield* decoded(file, limit, limits);
   } finally {
-    await thread.terminate();
+    closeSync(file.descriptor);
   }
 }
 
 const isParquet = (start: Uint8Array) => String.fromCharCode(...start.subarray(0, 4)) === 'PAR1';
 
-/** What the thread says, one answer for each question, so that no more rows are read than are taken. */
-class Answers {
-  readonly #thread: Worker;
-  readonly #path: string;
-  readonly #limits: ParquetLimits;
-  #settle: ((answer: ParquetMessage | Error) => void) | undefined;
-
-  constructor(thread: Worker, path: string, limits: ParquetLimits) {
-    this.#thread = thread;
-    this.#path = path;
-    this.#limits = limits;
-    thread.on('message', (message: ParquetMessage) => this.#settle?.(message));
-    thread.on('error', (error: NodeJS.ErrnoException) => this.#settle?.(this.#why(error)));
-    thread.on('exit', () => this.#settle?.(new Error(`${path}: the thread that reads it ended`)));
+async function* decoded(
+  { path, descriptor, size }: OpenFile,
+  limit: number,
+  limits: Limits,
+): AsyncGenerator<unknown> {
+  const decoder = new Subprocess<ParquetJob, ParquetReply>({
+    program: new URL('./parquet-program.ts', import.meta.url),
+    heapMebibytes: Math.round((shareOfHeap * limits.memory) / 2 ** 20),
+    descriptor,
+  });
+  try {
+    for (;;) {
+      const outcome = await decoder.request({ descriptor: handedOver, size, limit }, limits);
+      if (!('reply' in outcome)) throw problemOf(path, outcome, limits);
+      const { reply } = outcome;
+      if ('problem' in reply) throw badData(`${path}: ${reply.problem}`);
+      yield* reply.rows;
+      if (reply.last) return;
+    }
+  } finally {
+    decoder.close();
   }
+}
 
-  async next(): Promise<ParquetMessage> {
-    const { seconds } = this.#limits;
-    let timer: NodeJS.Timeout | undefined;
-    const answer = await new Promise<ParquetMessage | Error>((resolve) => {
-      this.#settle = resolve;
-      timer = setTimeout(() => {
-        resolve(
-          badData(
-            `${this.#path}: a row group takes more than ${seconds} s to read; the file is damaged, or write it with smaller row groups`,
-          ),
-        );
-      }, seconds * 1000);
-      this.#thread.postMessage('next');
-    });
-    clearTimeout(timer);
-    this.#settle = undefined;
-    if (answer instanceof Error) throw answer;
-    return answer;
-  }
-
-  #why(error: NodeJS.ErrnoException): Error {
-    if (error.code !== 'ERR_WORKER_OUT_OF_MEMORY') return error;
+/** Killed from outside it may work another time; what it costs by itself it will cost again. */
+function problemOf(path: string, outcome: Outcome<never>, { seconds, memory }: Limits): Error {
+  if ('killed' in outcome)
+    return new Error(`${path}: the process that reads it was killed; it may need more memory`);
+  if ('failed' in outcome) return new Error(`${path}: the process that reads it failed: ${outcome.failed}`);
+  if ('exceeded' in outcome && outcome.exceeded === 'time')
     return badData(
-      `${this.#path}: a row group takes more than ${this.#limits.heapMebibytes} MiB of memory; the file is damaged, or write it with smaller row groups`,
+      `${path}: a row group takes more than ${seconds} s of computing; the file is damaged, or write it with smaller row groups`,
     );
-  }
+  // A heap that is full beyond rescue ends the process by itself.
+  return badData(
+    `${path}: a row group takes more than ${Math.round(memory / 2 ** 20)} MiB of memory; the file is damaged, or write it with smaller row groups`,
+  );
 }

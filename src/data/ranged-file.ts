@@ -1,21 +1,16 @@
-// Random access to a file of rows, as columnar formats need it.
+// Random access to an open file, as columnar formats need it.
 import { readSync } from 'node:fs';
-import { openRows } from './rows-file.ts';
 
 /** A file that is read at offsets. */
-export interface OpenFile {
+export interface RangedFile {
   readonly size: number;
-  readonly descriptor: number;
   /** The bytes from `start` to `end`, or to the file's. */
   read(start: number, end: number): Uint8Array<ArrayBuffer>;
 }
 
-/** @throws Error where it is no plain file */
-export function openFile(path: string): OpenFile {
-  const { descriptor, size } = openRows(path);
+export function rangedFile({ descriptor, size }: { descriptor: number; size: number }): RangedFile {
   return {
     size,
-    descriptor,
     read(start, end) {
       const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start));
       let done = 0;

@@ -15,6 +15,12 @@ export interface ParquetClaims {
   columns?: number;
   /** ConvertedType of the column: 0 is UTF8, 19 is JSON. */
   converted?: number;
+  /** Encoding of the page's values: 0 is PLAIN, 5 DELTA_BINARY_PACKED, 7 DELTA_BYTE_ARRAY. */
+  encoding?: number;
+  /** Type of the column: 6 is BYTE_ARRAY, 2 is INT64. */
+  type?: number;
+  /** Of a data page v2, which there is where this is given. */
+  nulls?: number;
   /** A page of one text, which every row then names. */
   dictionary?: Uint8Array;
 }
@@ -23,25 +29,39 @@ export function parquet(claims: ParquetClaims): Uint8Array {
   const { rows = 1, values = 1, pageValues = 1, codec = 0, dictionary } = claims;
   const { page = dictionary ? firstEntry(pageValues) : plainText('one') } = claims;
   const { unpacked = page.length } = claims;
+  const { nulls, type = 6, encoding = dictionary ? 8 : 0 } = claims;
   const header = struct([
-    [1, i32, 0],
+    [1, i32, nulls === undefined ? 0 : 3],
     [2, i32, unpacked],
     [3, i32, page.length],
-    [
-      5,
-      struct_,
-      struct([
-        [1, i32, pageValues],
-        [2, i32, dictionary ? 8 : 0],
-        [3, i32, 3],
-        [4, i32, 3],
-      ]),
-    ],
+    nulls === undefined
+      ? [
+          5,
+          struct_,
+          struct([
+            [1, i32, pageValues],
+            [2, i32, encoding],
+            [3, i32, 3],
+            [4, i32, 3],
+          ]),
+        ]
+      : [
+          8,
+          struct_,
+          struct([
+            [1, i32, pageValues],
+            [2, i32, nulls],
+            [3, i32, pageValues],
+            [4, i32, encoding],
+            [5, i32, 0],
+            [6, i32, 0],
+          ]),
+        ],
   ]);
   const before = dictionary ? Buffer.concat([dictionaryHeader(dictionary), dictionary]) : Buffer.of();
   const size = claims.size ?? before.length + header.length + page.length;
   const column = struct([
-    [1, i32, 6],
+    [1, i32, type],
     [2, list, listOf(i32, [varint(zigzag(0))])],
     [3, list, listOf(binary, [text('text')])],
     [4, i32, codec],
@@ -74,10 +94,10 @@ export function parquet(claims: ParquetClaims): Uint8Array {
       [5, i32, 1],
     ]),
     struct([
-      [1, i32, 6],
+      [1, i32, type],
       [3, i32, 0],
       [4, binary, text('text')],
-      [6, i32, claims.converted ?? 0],
+      ...(type === 6 ? [[6, i32, claims.converted ?? 0] as Field] : []),
     ]),
   ];
   const footer = struct([
@@ -107,6 +127,17 @@ const dictionaryHeader = (page: Uint8Array) =>
 /** A page whose values all are the dictionary's first: one run, of indices of one bit. */
 const firstEntry = (values: number) =>
   Buffer.concat([Uint8Array.of(1), varint(BigInt(values) << 1n), Uint8Array.of(0)]);
+
+/** Whole numbers from `first` on, in equal steps, in some bytes, however many (DELTA_BINARY_PACKED, blocks of no width). */
+export function steps(first: number, step: number, count: number): Uint8Array {
+  const block = Math.ceil(count / 128) * 128;
+  return Buffer.concat([
+    ...[block, 1, count].map((value) => varint(BigInt(value))),
+    varint(zigzag(first)),
+    varint(zigzag(step)),
+    Uint8Array.of(0),
+  ]);
+}
 
 /** A file with any footer. */
 export function withFooter(footer: Uint8Array, body: Uint8Array = new Uint8Array()): Uint8Array {

@@ -1,10 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
@@ -12,7 +10,10 @@ import { Expansion } from '../../../src/data/expansion.ts';
 import { dataDigest, readRows } from '../../../src/data/index.ts';
 import { parquetRows } from '../../../src/data/parquet.ts';
 import { readParquet } from '../../../src/data/parquet-file.ts';
-import { parquet, plainText, withFooter } from '../../support/tiny/parquet.ts';
+import type { ParquetJob, ParquetReply } from '../../../src/data/parquet-messages.ts';
+import { rangedFile } from '../../../src/data/ranged-file.ts';
+import { handedOver, Subprocess } from '../../../src/subprocess/index.ts';
+import { parquet, plainText, steps, withFooter } from '../../support/tiny/parquet.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/parquet/', import.meta.url));
 let directory: string;
@@ -266,7 +267,8 @@ describe('Parquet', () => {
       /^row 1024: the file's \d+ bytes expand to more than 1073741824 up to here; split the file, if that is right$/;
     let rows = 0;
     const read = async () => {
-      for await (const { bytes } of readParquet(path, Number.POSITIVE_INFINITY)) {
+      const opened = rangedFile({ descriptor: openSync(path, 'r'), size: statSync(path).size });
+      for await (const { bytes } of readParquet(opened, Number.POSITIVE_INFINITY)) {
         if (bytes !== 2 ** 20 + 'text'.length + 8) throw new Error(`a row of ${bytes} bytes`);
         rows++;
       }
@@ -277,29 +279,64 @@ describe('Parquet', () => {
 
   test('comes in answers of few rows where rows are long', async () => {
     const path = file('long-rows.parquet', repeated(1 << 20, 100));
-    const thread = new Worker(new URL('../../../src/data/parquet-thread.ts', import.meta.url), {
-      workerData: { path, limit: 100 },
+    const decoder = new Subprocess<ParquetJob, ParquetReply>({
+      program: new URL('../../../src/data/parquet-program.ts', import.meta.url),
+      heapMebibytes: 512,
+      descriptor: openSync(path, 'r'),
     });
-    const answer = once(thread, 'message');
-    thread.postMessage('next');
-    const [{ rows, last }] = (await answer) as [{ rows: unknown[]; last: boolean }];
-    await thread.terminate();
+    const job = { descriptor: handedOver, size: statSync(path).size, limit: 100 };
+    const outcome = await decoder.request(job, { seconds: 100, memory: 2 ** 30 });
+    decoder.close();
+    const { rows, last } = ('reply' in outcome ? outcome.reply : outcome) as {
+      rows: unknown[];
+      last: boolean;
+    };
     expect([rows.length, last]).toEqual([4, false]);
   });
 
-  test('that costs more memory than its thread has is the data owner’s', async () => {
+  const few = { seconds: 100, memory: 300 * 2 ** 20 };
+  const tooMuch =
+    /^a row group takes more than 300 MiB of memory; the file is damaged, or write it with smaller row groups$/;
+
+  test('that costs more memory than its process may have is the data owner’s', async () => {
     const path = join(fixtures, 'some.parquet');
-    expect(await problem(path, () => all(path, { heapMebibytes: 8, seconds: 100 }))).toMatch(
-      /^a row group takes more than 8 MiB of memory; the file is damaged, or write it with smaller row groups$/,
-    );
-    expect(await all(path, { heapMebibytes: 500, seconds: 100 })).toBe(300_000);
+    const little = { ...few, memory: 100 * 2 ** 20 };
+    expect(await problem(path, () => all(path, little))).toMatch(/^a row group takes more than 100 MiB of /);
+    expect(await all(path, { ...few, memory: 500 * 2 ** 20 })).toBe(300_000);
+  });
+
+  test('whose few bytes stand for gigabytes outside of the heap is given up all the same', async () => {
+    // Each text repeats more bytes than the one before has: 400 MiB of the last one alone.
+    const prefixes = Buffer.concat([steps(0, 1 << 20, 400), steps(0, 0, 400), Buffer.from('x')]);
+    const texts = { page: prefixes, encoding: 7, rows: 400, values: 400, pageValues: 400 };
+    const path = file('prefixes.parquet', parquet(texts));
+    expect(await problem(path, () => all(path, few))).toMatch(tooMuch);
+  });
+
+  test('has pages whose nulls are some of their values, and no fewer than none', async () => {
+    const numbers = {
+      page: steps(1, 1, 1000),
+      encoding: 5,
+      type: 2,
+      rows: 1000,
+      values: 1000,
+      pageValues: 1000,
+    };
+    const path = file('nulls.parquet', parquet({ ...numbers, nulls: 0 }));
+    expect(await all(path, few)).toBe(1000);
+    for (const nulls of [-(10 ** 9), 1001]) {
+      const bad = file('bad-nulls.parquet', parquet({ ...numbers, nulls }));
+      expect(await problem(bad, () => all(bad, few))).toBe(
+        `cannot be read as Parquet: a page claims ${nulls} nulls among 1000 values; the file is damaged`,
+      );
+    }
   });
 
   test('that costs time without end is given up', async () => {
     const number = withFooter(Buffer.concat([Uint8Array.of(0x16), new Uint8Array(8 << 20).fill(0xff)]));
     const path = file('slow.parquet', number);
-    expect(await problem(path, () => all(path, { heapMebibytes: 500, seconds: 2 }))).toMatch(
-      /^a row group takes more than 2 s to read; the file is damaged, or write it with smaller row groups$/,
+    expect(await problem(path, () => all(path, { ...few, seconds: 2 }))).toMatch(
+      /^a row group takes more than 2 s of computing; the file is damaged, or write it with smaller row groups$/,
     );
   });
 });
