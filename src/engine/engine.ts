@@ -6,9 +6,9 @@ import { silence } from './silence.ts';
 
 /** A tensor of the host; `data` has product(shape) elements, row-major. */
 export interface Tensor {
-  readonly dtype: 'float32' | 'int64' | 'int32';
+  readonly dtype: 'float32' | 'float64' | 'int64' | 'int32';
   readonly shape: readonly number[];
-  readonly data: Float32Array | BigInt64Array | Int32Array;
+  readonly data: Float32Array | Float64Array | BigInt64Array | Int32Array;
 }
 
 export interface EngineOptions {

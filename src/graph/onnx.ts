@@ -2,7 +2,7 @@
 import protobuf from 'protobufjs';
 
 /** ONNX's own numbers of the element types that a graph here uses (onnx.proto, TensorProto.DataType). */
-export const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+export const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9, float64: 11 } as const;
 export type ElementType = keyof typeof elementTypes;
 
 export type Attribute =

@@ -1,0 +1,163 @@
+// Eigenvalues and the leading eigenvectors of symmetric matrices, in float64.
+import { type Matrix, matrix } from './matrix.ts';
+import { type Tridiagonal, tridiagonalise } from './tridiagonal.ts';
+import { arbitrary, fixSigns, orthonormalise } from './vectors.ts';
+
+export interface Eigen {
+  /** All eigenvalues, the largest first. */
+  readonly values: Float64Array;
+  /** Eigenvectors of the first ones, a row each: orthonormal, the largest number of each positive. */
+  readonly vectors: Matrix;
+}
+
+/**
+ * All eigenvalues of a symmetric matrix and the eigenvectors of the `count` largest ones: reduction to a tridiagonal matrix, its
+ * eigenvalues by implicit QL, its eigenvectors by inverse iteration. Equal matrices give equal bits. Eigenvectors of equal
+ * eigenvalues are some orthonormal basis of what they span.
+ * @throws Error for numbers that are not finite
+ */
+export function symmetricEigen({ rows: n, columns, data }: Matrix, count: number): Eigen {
+  if (n !== columns || count > n) throw new Error(`symmetricEigen: ${count} of [${n}, ${columns}]`);
+  let largest = 0;
+  for (const element of data) {
+    if (!Number.isFinite(element)) throw new Error('symmetricEigen: the matrix is not finite');
+    largest = Math.max(largest, Math.abs(element));
+  }
+  const scale = largest === 0 ? 1 : largest;
+  const reduced = tridiagonalise(
+    data.map((element) => element / scale),
+    n,
+  );
+  const values = eigenvaluesOf(reduced).sort().reverse();
+  const vectors = matrix(count, n);
+  inverseIteration(reduced, values.subarray(0, count), vectors.data);
+  reduced.turnBack(vectors.data, count);
+  fixSigns(vectors.data, count, n);
+  return { values: values.map((value) => value * scale), vectors };
+}
+
+/** A matrix has no eigenvalue that takes QL this many steps. */
+const mostSteps = 100;
+
+/** Implicit QL with Wilkinson's shift; neighbours count as 0 where their matrix's numbers do not feel them. */
+function eigenvaluesOf({ diagonal, beside }: Tridiagonal): Float64Array {
+  const n = diagonal.length;
+  const d = diagonal.slice();
+  const e = new Float64Array(n);
+  e.set(beside);
+  for (let low = 0; low < n; low++)
+    for (let step = 0; ; step++) {
+      let high = low;
+      while (
+        high < n - 1 &&
+        Math.abs(e[high]!) > Number.EPSILON * (Math.abs(d[high]!) + Math.abs(d[high + 1]!))
+      )
+        high++;
+      if (high === low) break;
+      if (step === mostSteps) throw new Error('symmetricEigen: QL does not converge');
+      qlStep(d, e, low, high);
+    }
+  return d;
+}
+
+/** One step on the rows low to high, which no small neighbour splits: the shift's rotation, chased from the end to the top. */
+function qlStep(d: Float64Array, e: Float64Array, low: number, high: number): void {
+  const half = (d[low + 1]! - d[low]!) / (2 * e[low]!);
+  const root = Math.hypot(half, 1);
+  let bulge = d[high]! - d[low]! + e[low]! / (half + (half < 0 ? -root : root));
+  let [sine, cosine, moved] = [1, 1, 0];
+  for (let i = high - 1; i >= low; i--) {
+    const f = sine * e[i]!;
+    const b = cosine * e[i]!;
+    const length = Math.hypot(f, bulge);
+    e[i + 1] = length;
+    if (length === 0) {
+      d[i + 1]! -= moved;
+      e[high] = 0;
+      return;
+    }
+    sine = f / length;
+    cosine = bulge / length;
+    const rest = d[i + 1]! - moved;
+    const turned = (d[i]! - rest) * sine + 2 * cosine * b;
+    moved = sine * turned;
+    d[i + 1] = rest + moved;
+    bulge = cosine * turned - b;
+  }
+  d[low]! -= moved;
+  e[low] = bulge;
+  e[high] = 0;
+}
+
+/** How often a vector is solved for: the first time leaves what neighbours have of it, the second only rounding. */
+const rounds = 2;
+/** How often it may turn out to lie in the span of those before it; arbitrary numbers never did. */
+const mostBeginnings = 16;
+
+/**
+ * Eigenvectors of T by eigenvalues in falling order, a row each: (T - value) x = the vector before, made orthogonal to those that
+ * are there (Golub and Van Loan, 8.2.2), from arbitrary numbers.
+ */
+function inverseIteration(reduced: Tridiagonal, values: Float64Array, into: Float64Array): void {
+  const n = reduced.diagonal.length;
+  const small = Number.EPSILON * (normOf(reduced) || 1);
+  const next = arbitrary();
+  let shift = Number.POSITIVE_INFINITY;
+  values.forEach((value, row) => {
+    // Equal shifts would give the same vector again and again.
+    shift = Math.min(value, shift - 8 * small);
+    const solve = solver(reduced, shift, small);
+    const vector = into.subarray(row * n, (row + 1) * n);
+    for (let round = 0, beginnings = 0; round < rounds; ) {
+      if (round === 0) {
+        if (beginnings++ === mostBeginnings) throw new Error('symmetricEigen: no eigenvector is found');
+        for (let i = 0; i < n; i++) vector[i] = next();
+      }
+      solve(vector);
+      const last = round === rounds - 1;
+      round = orthonormalise(into, row, n, last ? 2 : 1) ? round + 1 : 0;
+    }
+  });
+}
+
+/** The largest sum of a row of T. */
+function normOf({ diagonal, beside }: Tridiagonal): number {
+  return diagonal.reduce(
+    (most, value, i) =>
+      Math.max(most, Math.abs(value) + Math.abs(beside[i - 1] ?? 0) + Math.abs(beside[i] ?? 0)),
+    0,
+  );
+}
+
+/** Solves (T - shift) x = b, b in place, by Gaussian elimination with row exchanges; a pivot below `small` counts as that. */
+function solver({ diagonal, beside }: Tridiagonal, shift: number, small: number): (x: Float64Array) => void {
+  const n = diagonal.length;
+  const [pivot, right, second] = [new Float64Array(n), new Float64Array(n), new Float64Array(n)];
+  const factor = new Float64Array(n);
+  const exchanged = new Uint8Array(n);
+  let [own, following] = [diagonal[0]! - shift, beside[0] ?? 0];
+  for (let i = 0; i + 1 < n; i++) {
+    const [below, belowOwn, belowRight] = [beside[i]!, diagonal[i + 1]! - shift, beside[i + 1] ?? 0];
+    if (Math.abs(below) <= Math.abs(own)) {
+      [pivot[i], right[i]] = [own, following];
+      factor[i] = own === 0 ? 0 : below / own;
+      [own, following] = [belowOwn - factor[i]! * following, belowRight];
+    } else {
+      exchanged[i] = 1;
+      [pivot[i], right[i], second[i]] = [below, belowOwn, belowRight];
+      factor[i] = own / below;
+      [own, following] = [following - factor[i]! * belowOwn, -factor[i]! * belowRight];
+    }
+  }
+  pivot[n - 1] = own;
+  for (let i = 0; i < n; i++) if (Math.abs(pivot[i]!) < small) pivot[i] = pivot[i]! < 0 ? -small : small;
+  return (x) => {
+    for (let i = 0; i + 1 < n; i++) {
+      if (exchanged[i] === 1) [x[i], x[i + 1]] = [x[i + 1]!, x[i]!];
+      x[i + 1]! -= factor[i]! * x[i]!;
+    }
+    x[n - 1]! /= pivot[n - 1]!;
+    for (let i = n - 2; i >= 0; i--)
+      x[i] = (x[i]! - right[i]! * x[i + 1]! - (i + 2 < n ? second[i]! * x[i + 2]! : 0)) / pivot[i]!;
+  };
+}
