@@ -32,7 +32,7 @@ test('a kept layer gets what each removed layer of its cluster differs by, in ev
   });
   const last = await laco.derive(3, {}, given([[0], [1, 2, 3]], [0, 3]), {});
   expect(Object.fromEntries(last)).toEqual({
-    map: Float32Array.of(0, 0, 0, -0),
+    map: Float32Array.of(0, 0, 0, 0),
     norm: Float32Array.of(0, 1),
   });
   const first = await laco.derive(1, {}, given([[0], [1, 2, 3]], [0, 1]), {});
