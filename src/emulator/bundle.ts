@@ -9,11 +9,12 @@ import {
   type Overlay,
   openModel,
   type Site,
+  type Slots,
   type WeightSource,
   weightsOf,
 } from '../model/index.ts';
 import { type Layout, layoutOf, placedBlocks, slotsOf } from './plan/layout.ts';
-import { type Plan, trainsAt } from './plan/plan.ts';
+import { type Plan, trainedLayers, trainsAt } from './plan/plan.ts';
 import { checkShape, readShapes } from './shapes.ts';
 
 export const similarityFile = 'similarity.json';
@@ -22,16 +23,17 @@ const mostLayers = 1024;
 const similarityBounds = { bytes: 64 << 20, depth: 4, values: 1 << 21 };
 
 const layer = z.int().nonnegative();
-const layers = listOf(layer, z.array(z.unknown()).min(1));
+const layers = listOf(layer);
+const someLayers = listOf(layer, z.array(z.unknown()).min(1));
 const similaritySchema = z.strictObject({
   metric: z.enum(['linearCKA', 'rbfCKA', 'cosine', 'angular']),
   threshold: z.number().positive().optional(),
   adjacent: listOf(z.number()),
   matrix: listOf(listOf(z.number())),
   clusters: listOf(listOf(layer)),
-  kept: layers,
+  kept: someLayers,
   transferLayers: layers,
-  source: layers,
+  source: someLayers,
 });
 
 /** What similarity.json holds: how alike the layers are and the plan made of it. */
@@ -109,6 +111,12 @@ export function emulatorWeights(
   return weightsOf(model, { blocks: placedBlocks(model.architecture, layout), overlays, memory });
 }
 
+/** What a kept layer is made of in a bundle. */
+export function bundleSlots({ model, layout }: Emulator): (layer: number) => Slots {
+  const blocks = new Map(Object.values(layout.blocks).map((block) => [block.of, block]));
+  return (layer) => slotsOf(model.architecture, blocks.get(layer)!);
+}
+
 /** similarity.json of a bundle. @throws OffsiteError BadModel */
 export function readSimilarity(directory: string): SimilarityRecord {
   const path = join(directory, similarityFile);
@@ -132,7 +140,7 @@ function checkPlan(directory: string, plan: Plan, depth: number): void {
   const layers = plan.clusters.flat();
   const whole = layers.length === depth && layers.every((value, i) => value === i);
   const within = [...plan.transferLayers, ...plan.source].every((value) => plan.kept.includes(value));
-  const trained = plan.transferLayers.every((layer) =>
+  const trained = trainedLayers(plan).every((layer) =>
     plan.source.some((source, position) => source === layer && trainsAt(plan, position)),
   );
   const positions = plan.source.length === depth || plan.source.length === plan.kept.length;

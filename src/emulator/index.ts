@@ -2,6 +2,7 @@
 export { type AssembleInput, assemble, checkBundlePlace } from './assemble.ts';
 export {
   type Bundle,
+  bundleSlots,
   emulatorWeights,
   openBundle,
   readSimilarity,
@@ -9,6 +10,6 @@ export {
   similarityFile,
 } from './bundle.ts';
 export { tensorSlots, trainedPosition } from './plan/layout.ts';
-export type { Plan } from './plan/plan.ts';
+export { type Plan, trainedLayers } from './plan/plan.ts';
 export { type BuildInput, runProbe } from './probe/stage.ts';
 export type { ProbeKey } from './probe/states.ts';

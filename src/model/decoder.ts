@@ -261,10 +261,13 @@ export class Decoder {
     return `${graph} ${size}x${length}`;
   }
 
-  /** Of a block's graph: other slots, or other shapes of them, make another one. */
+  /** Of a block's graph: other slots, or other shapes of them, make another one, and so do masks. */
   #keyAt(graph: string, position: number, batch: PackedBatch): string {
     const slots = Object.entries(this.#weights.slots(position));
-    return [this.#key(graph, batch), ...slots.map(([slot, { shape }]) => `${slot} ${shape}`)].join(', ');
+    const masked = this.#weights.masked?.(position) ? ['masked'] : [];
+    return [this.#key(graph, batch), ...slots.map(([slot, { shape }]) => `${slot} ${shape}`), ...masked].join(
+      ', ',
+    );
   }
 }
 

@@ -22,6 +22,8 @@ export interface WeightSource {
   block(position: number): Weights;
   /** How much each input counts in what is inserted beside a linear map, by slot, [B, T, from]; valid until the next call. */
   masks?(position: number, batch: PackedBatch): Readonly<Record<string, Tensor>>;
+  /** Whether there are any at a position. */
+  masked?(position: number): boolean;
   head(): Weights;
   embedder(): Weights;
   /** The token table's rows, [ids, E], row-major. */
@@ -136,11 +138,13 @@ const modelsOwn = ({ architecture }: Model): PlacedBlock[] =>
     Array.from({ length: architecture.depth }, (_, layer) => layer),
   );
 
-/** What stands at a site instead of the source's weights. */
+/** What stands at a site instead of the source's weights, or beside them. */
 export interface Replacement {
   readonly weights: Weights;
   /** Modules beside the block's own weights; `weights` has theirs too. */
   readonly inserted?: Slots;
+  /** Whether `weights` has those of the modules alone, and the source's own run with them. */
+  readonly beside?: boolean;
   masks?(batch: PackedBatch): Readonly<Record<string, Tensor>>;
 }
 
@@ -149,8 +153,13 @@ export function withReplaced(source: WeightSource, replaced: ReadonlyMap<Site, R
   return {
     ...source,
     slots: (position) => ({ ...source.slots(position), ...replaced.get(position)?.inserted }),
-    block: (position) => replaced.get(position)?.weights ?? source.block(position),
+    block(position) {
+      const own = replaced.get(position);
+      if (own === undefined) return source.block(position);
+      return own.beside ? { ...source.block(position), ...own.weights } : own.weights;
+    },
     masks: (position, batch) => replaced.get(position)?.masks?.(batch) ?? {},
+    masked: (position) => replaced.get(position)?.masks !== undefined,
     head: () => replaced.get('head')?.weights ?? source.head(),
   };
 }

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
 import { type CheckedFiles, openArtifact } from '../artifact/index.ts';
 import { type Checkpoint, type DType, openCheckpoint } from '../checkpoint/index.ts';
-import type { Model, Overlay, Slots } from '../model/index.ts';
+import { type Plan, trainedLayers } from '../emulator/index.ts';
+import type { Model, Overlay, Slot, Slots } from '../model/index.ts';
 import { type AdapterKind, type AdapterTensor, adapterOf, type Change, insertedBy } from '../tuning/index.ts';
 import { checkMagnitude } from './magnitude.ts';
 
@@ -21,7 +22,10 @@ export interface Adapter extends Overlay {
   /** The inserted tensors that a coefficient scales: a module's output is linear in them. */
   readonly scaled: ReadonlySet<string>;
   inserted(layer: number): Slots;
-  /** The same adapter on another model's weights of the same shapes: those of the bundle that it was trained on. */
+  /**
+   * The same adapter as it ran in the bundle that it was trained on: on the weights that the bundle's transfer layers have, or
+   * beside the maps of its layers where it has none.
+   */
   on(model: Pick<Model, 'read'>): Overlay & { inserted(layer: number): Slots };
   /** What belongs beside its tensors, by file name. */
   readonly files: Readonly<Record<string, string>>;
@@ -31,9 +35,12 @@ export interface Adapter extends Overlay {
 /** What an adapter must belong to. */
 export interface Expected {
   model: Pick<Model, 'architecture' | 'read' | 'tensors'>;
+  /** What a layer of `model` is made of, where that is a bundle; what its architecture says when absent. */
+  slots?: ((layer: number) => Slots) | undefined;
   /** The digest of the bundle that it must have been trained on. */
   emulator: string;
-  transferLayers: readonly number[];
+  /** Of that bundle. */
+  plan: Pick<Plan, 'kept' | 'transferLayers'>;
   /** The digest that the adapter must have, where the other party named one. */
   digest?: string | undefined;
 }
@@ -42,14 +49,11 @@ export const adapterFile = 'adapter.safetensors';
 
 /**
  * Opens what came back from the data owner and trusts none of it: digests, then the emulator it was trained on, then names,
- * shapes, dtypes and finite values of exactly the tensors that its type has for the transfer layers, and changes that could
+ * shapes, dtypes and finite values of exactly the tensors that its type has for the trained layers, and changes that could
  * have been trained.
  * @throws OffsiteError BadModel naming the tensor or digest
  */
-export function openAdapter(
-  directory: string,
-  { model, emulator, transferLayers, digest }: Expected,
-): Adapter {
+export function openAdapter(directory: string, { model, slots, emulator, plan, digest }: Expected): Adapter {
   const artifact = openArtifact(directory, { kind: 'Adapter', digest });
   const trainedOn = artifact.manifest.madeFrom['emulator'];
   if (trainedOn !== emulator) {
@@ -65,12 +69,12 @@ export function openAdapter(
   const type = typeOf(directory, artifact.manifest.hyperparameters['adapter']);
   const checkpoint = openCheckpoint(join(directory, adapterFile));
   try {
-    const checked = checkedTensors(directory, checkpoint, { type, model, transferLayers, dtypes: ['F32'] });
+    const checked = checkedTensors(directory, checkpoint, { type, model, slots, plan, dtypes: ['F32'] });
     return {
       digest: artifact.digest,
       checked: artifact.checked,
       type,
-      ...overlayOf(directory, checkpoint, checked, { type, model, transferLayers }),
+      ...overlayOf(directory, checkpoint, checked, { type, model, plan }),
     };
   } catch (error) {
     checkpoint.close();
@@ -78,17 +82,21 @@ export function openAdapter(
   }
 }
 
-interface AdapterDescription {
+interface AdapterDescription extends Pick<Expected, 'model' | 'slots' | 'plan'> {
   type: Adapter['type'];
-  model: Expected['model'];
-  transferLayers: readonly number[];
 }
 
 /** What the tensors of an adapter change. */
 interface CheckedTensors {
   readonly tensors: readonly AdapterTensor[];
-  readonly byLayer: ReadonlyMap<number, Change[]>;
-  readonly changes: readonly Change[];
+  readonly layers: ReadonlyMap<number, Changes>;
+  readonly head: readonly Change[];
+}
+
+/** Of a layer, by where the adapter is. */
+interface Changes {
+  readonly inModel: readonly Change[];
+  readonly inBundle: readonly Change[];
 }
 
 /**
@@ -101,49 +109,59 @@ interface CheckedTensors {
 export function checkedTensors(
   directory: string,
   checkpoint: Checkpoint,
-  { type, model, transferLayers, dtypes }: AdapterDescription & { dtypes: readonly DType[] },
+  { type, model, slots, plan, dtypes }: AdapterDescription & { dtypes: readonly DType[] },
 ): CheckedTensors {
   const { architecture } = model;
   const kind = adapterOf(type);
-  const byLayer = changesOf(directory, kind, model, transferLayers);
+  const layers = changesOf(directory, kind, { type, model, plan });
   const head = kind.head?.(architecture) ?? [];
-  const changes = [...byLayer.values(), head].flat();
-  const tensors = changes.flatMap((change) => change.tensors);
-  checkTensors(checkpoint, directory, { tensors, transferLayers, dtypes });
+  const tensors = [...[...layers.values()].flatMap(({ inModel }) => inModel), ...head].flatMap(
+    (change) => change.tensors,
+  );
+  checkTensors(checkpoint, directory, { tensors, plan, dtypes });
   checkMagnitude(
     directory,
     [
-      ...[...byLayer].map(([layer, own]) => ({ slots: architecture.block(layer), changes: own })),
-      ...(head.length > 0 ? [{ slots: { head: architecture.head['head']! }, changes: head }] : []),
+      ...[...layers].map(([layer, { inModel }]) => {
+        const full = architecture.block(layer);
+        return { slots: slots?.(layer) ?? full, full, changes: inModel };
+      }),
+      ...(head.length > 0 ? [headPlace(architecture.head['head']!, head)] : []),
     ],
-    (change) => plugged(directory, change, checkpoint, model),
+    (change, of) => plugged(directory, change, checkpoint, of),
     model,
   );
-  return { tensors, byLayer, changes };
+  return { tensors, layers, head };
 }
+
+const headPlace = (head: Slot, changes: readonly Change[]) => ({ slots: { head }, full: { head }, changes });
 
 function overlayOf(
   directory: string,
   checkpoint: Checkpoint,
-  { tensors, byLayer, changes }: CheckedTensors,
-  { type, model, transferLayers }: AdapterDescription,
+  { tensors, layers, head }: CheckedTensors,
+  { type, model, plan }: AdapterDescription,
 ): Omit<Adapter, 'digest' | 'type' | 'checked'> {
-  const byName = new Map(changes.map((change) => [change.name, change]));
-  const on: Adapter['on'] = (of) => ({
-    inserted: (layer) => insertedBy(byLayer.get(layer) ?? []),
-    has: (name) => byName.has(name),
-    get(name, into) {
-      const change = byName.get(name);
-      return change && plugged(directory, change, checkpoint, of, into);
-    },
-  });
+  const overlay = (where: keyof Changes, of: Pick<Model, 'read'>) => {
+    const changes = [...[...layers.values()].flatMap((layer) => layer[where]), ...head];
+    const byName = new Map(changes.map((change) => [change.name, change]));
+    return {
+      inserted: (layer: number) => insertedBy(layers.get(layer)?.[where] ?? []),
+      has: (name: string) => byName.has(name),
+      get(name: string, into?: Float32Array) {
+        const change = byName.get(name);
+        return change && plugged(directory, change, checkpoint, of, into);
+      },
+    };
+  };
+  const changes = [...[...layers.values()].flatMap(({ inModel }) => inModel), ...head];
   return {
     names: tensors.map(({ name }) => name),
     changed: changes.filter(({ inserted }) => !inserted).map(({ name }) => name),
-    files: adapterOf(type).files(model.architecture, transferLayers),
+    files: adapterOf(type).files(model.architecture, trainedLayers(plan)),
     scaled: new Set(changes.filter(({ inserted }) => inserted?.scaled).map(({ name }) => name)),
-    ...on(model),
-    on,
+    ...overlay('inModel', model),
+    on: (of) => overlay('inBundle', of),
     close: () => checkpoint.close(),
   };
 }
@@ -156,15 +174,23 @@ function typeOf(directory: string, written: unknown): Adapter['type'] {
   return parsed.data;
 }
 
-/** The changes of the transfer layers. */
+/** The changes of the trained layers. */
 function changesOf(
   directory: string,
   kind: AdapterKind,
-  { architecture }: Pick<Model, 'architecture'>,
-  transferLayers: readonly number[],
-): Map<number, Change[]> {
+  { type: { type }, model: { architecture }, plan }: AdapterDescription,
+): Map<number, Changes> {
+  const beside = plan.transferLayers.length === 0;
+  if (beside && kind.beside === undefined)
+    throw badModel(
+      `${directory}: is an adapter of type ${type}; of an emulator without transfer layers only one of type lora may come back`,
+    );
+  const changes = (layer: number): Changes => {
+    const inModel = kind.changes(architecture, layer);
+    return { inModel, inBundle: beside ? kind.beside!(architecture, layer) : inModel };
+  };
   try {
-    return new Map(transferLayers.map((layer) => [layer, kind.changes(architecture, layer)]));
+    return new Map(trainedLayers(plan).map((layer) => [layer, changes(layer)]));
   } catch (error) {
     throw badModel(`${directory}: does not fit the model: ${(error as Error).message}`);
   }
@@ -173,14 +199,14 @@ function changesOf(
 /** One weight of the full model with the adapter. Where the adapter holds it whole, it is read into its place. */
 function plugged(
   directory: string,
-  { name, tensors, weight, whole }: Change,
+  { name, tensors, weight, whole, inserted }: Change,
   checkpoint: Checkpoint,
   model: Pick<Model, 'read'>,
   into?: Float32Array,
 ): Float32Array {
   if (whole) return checkpoint.read(tensors[0]!.name, into ? { into } : {});
   const values = tensors.map((tensor) => checkpoint.read(tensor.name));
-  const changed = weight(values, model.read(name), into);
+  const changed = weight(values, inserted ? new Float32Array() : model.read(name), into);
   if (!changed.every(Number.isFinite))
     throw badModel(`${directory}: its change of ${name} is not finite; train with a lower learning rate`);
   return changed;
@@ -192,16 +218,16 @@ function checkTensors(
   directory: string,
   {
     tensors,
-    transferLayers,
+    plan,
     dtypes,
-  }: { tensors: readonly AdapterTensor[]; transferLayers: readonly number[]; dtypes: readonly DType[] },
+  }: { tensors: readonly AdapterTensor[]; plan: Expected['plan']; dtypes: readonly DType[] },
 ): void {
   const wanted = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   for (const { name, dtype, shape } of checkpoint.tensors.values()) {
     const tensor = wanted.get(name);
     if (tensor === undefined) {
       throw badModel(
-        `${directory}: tensor ${name} is foreign: only tensors of the transfer layers ${transferLayers.join(', ')} may come back`,
+        `${directory}: tensor ${name} is foreign: only tensors of the ${plan.transferLayers.length > 0 ? 'transfer' : 'kept'} layers ${trainedLayers(plan).join(', ')} may come back`,
       );
     }
     if (shape.join() !== tensor.shape.join())

@@ -1,7 +1,7 @@
 // The plausibility check of a trained change: no weight beyond its type, none far beyond its layer.
 import { badModel } from '../api/index.ts';
 import type { DType } from '../checkpoint/index.ts';
-import type { Model, Slots } from '../model/index.ts';
+import type { Model, Slot, Slots } from '../model/index.ts';
 import type { Change } from '../tuning/index.ts';
 
 /**
@@ -16,29 +16,32 @@ const largestNumber: Readonly<Partial<Record<DType, number>>> = { F16: 65504, BF
 
 /** What an adapter changes at one place: a layer, or the head. */
 export interface ChangedPlace {
-  /** The model's own weights there. */
+  /** The weights there are of it; a bundle may hold a linear map in other parts. */
   readonly slots: Slots;
+  /** The full model's own. */
+  readonly full: Slots;
   readonly changes: readonly Change[];
 }
 
 /**
  * Whether what came back could have been trained at all: each weight that it comes to must be a number of the type that the
- * model stores it in, and no change may be far larger than the weights of its layer.
- * @param changed the weight that a change comes to; valid until the next call
+ * model stores it in, and no change may be far larger than the weights of its layer. Of a weight that is not at hand the change
+ * alone is looked at.
+ * @param changed the weight that a change of some weights comes to; valid until the next call
  * @throws OffsiteError BadModel naming the weight, its change and the bound
  */
 export function checkMagnitude(
   directory: string,
   places: Iterable<ChangedPlace>,
-  changed: (change: Change) => Float32Array,
+  changed: (change: Change, of: Pick<Model, 'read'>) => Float32Array,
   { tensors, read }: Pick<Model, 'tensors' | 'read'>,
 ): void {
-  for (const { slots, changes } of places) {
+  for (const { slots, full, changes } of places) {
     const layer = new Size();
     for (const { name } of Object.values(slots)) layer.add(read(name));
     for (const change of changes) {
       const stored = change.inserted === undefined ? slots[change.slot]?.name : undefined;
-      const weight = changed(change);
+      const weight = changed(change, stored === undefined ? noughts(full[change.slot]) : { read });
       const dtype = (stored !== undefined && tensors.get(stored)?.dtype) || 'F32';
       const most = largestNumber[dtype];
       if (most !== undefined && !weight.every((value) => Math.abs(value) <= most))
@@ -54,6 +57,11 @@ export function checkMagnitude(
     }
   }
 }
+
+/** In the place of a weight that is not at hand. */
+const noughts = (slot: Slot | undefined): Pick<Model, 'read'> => ({
+  read: () => new Float32Array(slot?.shape.reduce((a, b) => a * b, 1) ?? 0),
+});
 
 /** Of weights, or of differences, summed in float64, where squares of float32 do not overflow. */
 class Size {

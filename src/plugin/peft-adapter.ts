@@ -71,7 +71,7 @@ const settingsSchema = z.looseObject({
 export function openPeft(
   directory: string,
   architecture: Architecture,
-  transferLayers: readonly number[],
+  layers: readonly number[],
 ): PeftAdapter {
   const weights = join(directory, peftFiles.weights);
   if (!existsSync(weights))
@@ -85,7 +85,7 @@ export function openPeft(
   const modules = new Set(
     [...checkpoint.tensors.keys()].flatMap((name) => /\.([^.]+)\.lora_[AB]\.weight$/.exec(name)?.[1] ?? []),
   );
-  const targetModules = linearModules(architecture, transferLayers).filter((name) => modules.has(name));
+  const targetModules = linearModules(architecture, layers).filter((name) => modules.has(name));
   const parsed = adapterSchema.safeParse({
     ...settings,
     type: 'lora',

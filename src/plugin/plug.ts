@@ -2,6 +2,7 @@
 import type { PlugIn, PlugInStatus, TaskResult } from '../api/index.ts';
 import { doneOrFree, inPlace, type Keeper, openArtifact, seal, type Work } from '../artifact/index.ts';
 import { dataDigest } from '../data/index.ts';
+import { trainedLayers } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { loadTask, type TaskData } from '../evaluation/index.ts';
 import type { Model } from '../model/index.ts';
@@ -146,7 +147,7 @@ async function analysisOf(
     analysis,
     model,
     at: (c) => (c === coefficient ? plugged : mergedTensors(model, adapter, c)),
-    plugged: { transferLayers: bundle.plan.transferLayers, coefficient },
+    plugged: { transferLayers: trainedLayers(bundle.plan), coefficient },
     tasks: await loadTasks(options, model, { tasks: analysis.tasks, limit: analysis.limit }),
     kept,
     engine,

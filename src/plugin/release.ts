@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec, gateFailed, type PlugIn, type PlugInStatus } from '../api/index.ts';
 import { copyModelFile } from '../artifact/index.ts';
-import type { Bundle } from '../emulator/index.ts';
+import { type Bundle, trainedLayers } from '../emulator/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
 import type { Model } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
@@ -19,7 +19,7 @@ export function checkSave(
   { output }: PlugIn['spec'],
   { adapter, bundle: { plan } }: { adapter: Adapter; bundle: Pick<Bundle, 'plan'> },
 ): void {
-  const inserts = plan.transferLayers.some((layer) => Object.keys(adapter.inserted(layer)).length > 0);
+  const inserts = trainedLayers(plan).some((layer) => Object.keys(adapter.inserted(layer)).length > 0);
   if (inserts && output.save === 'model')
     throw badSpec(
       `spec.output.save: must be adapter or none: a ${adapter.type.type} adapter inserts modules, which no architecture that transformers loads has`,

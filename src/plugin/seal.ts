@@ -11,7 +11,7 @@ import {
   writeArtifact,
 } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
-import type { Bundle } from '../emulator/index.ts';
+import { type Bundle, bundleSlots, trainedLayers } from '../emulator/index.ts';
 import { adapterOf } from '../tuning/index.ts';
 import { adapterFile, checkedTensors } from './adapter.ts';
 import { checkLoraAlone, checkPeftConfig } from './lora-alone.ts';
@@ -27,13 +27,14 @@ import { openPeft, peftFiles } from './peft-adapter.ts';
 export async function sealAdapter(source: string, bundle: Bundle, output: string): Promise<OpenedArtifact> {
   checkFree(output);
   const { model, plan, artifact } = bundle;
-  const { transferLayers } = plan;
-  const { type, checkpoint } = openPeft(source, model.architecture, transferLayers);
+  const layers = trainedLayers(plan);
+  const { type, checkpoint } = openPeft(source, model.architecture, layers);
   try {
     const { tensors } = checkedTensors(source, checkpoint, {
       type,
       model,
-      transferLayers,
+      slots: bundleSlots(bundle),
+      plan,
       dtypes: ['F32', 'F16', 'BF16'],
     });
     await writeArtifact(output, (directory) => {
@@ -46,7 +47,7 @@ export async function sealAdapter(source: string, bundle: Bundle, output: string
           bytes: () => encodeFloats(checkpoint.read(name), 'F32'),
         })),
       );
-      for (const [name, text] of Object.entries(adapterOf(type).files(model.architecture, transferLayers)))
+      for (const [name, text] of Object.entries(adapterOf(type).files(model.architecture, layers)))
         writeFileSync(join(directory, name), text);
       sealArtifact(directory, {
         kind: 'Adapter',

@@ -50,7 +50,7 @@ export function openSides(
       openAdapter(given.adapter.directory, {
         model,
         emulator: bundle.artifact.digest,
-        transferLayers: bundle.plan.transferLayers,
+        plan: bundle.plan,
         digest: given.adapter.digest,
       }),
     );

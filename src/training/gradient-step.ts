@@ -21,8 +21,6 @@ export interface GradientOptions {
   readonly objective: Objective;
   /** Keeps only each block's input and runs the block again in the backward pass. */
   readonly recompute: boolean;
-  /** Of the trained positions' weights; all when absent. */
-  readonly slots?: readonly string[];
   /** Filled with the gradient of the head's weight, where it is trained too. */
   readonly head?: HeadGradient;
 }
@@ -30,15 +28,16 @@ export interface GradientOptions {
 /**
  * The loss of one optimiser step and its gradient for the trained positions, over all of the step's batches.
  * Nothing is computed below the lowest trained position, nor for weights that are not trained.
+ * @param trained the trained positions, each with its trained slots, or true for all
  */
 export async function gradientStep(
   decoder: Decoder,
   batches: readonly PackedBatch[],
-  trained: ReadonlySet<number>,
-  { objective, recompute, slots, head }: GradientOptions,
+  trained: ReadonlyMap<number, readonly string[] | true>,
+  { objective, recompute, head }: GradientOptions,
 ): Promise<StepGradients> {
   const tokens = batches.reduce((sum, { targets }) => sum + targets.length, 0);
-  const lowest = Math.min(...trained);
+  const lowest = Math.min(...trained.keys());
   const gradients = new Map<Site, Weights>();
   if (head !== undefined) gradients.set('head', { head: head.sum.fill(0) });
   let loss = 0;
@@ -46,7 +45,7 @@ export async function gradientStep(
     let x = await decoder.embed(batch);
     const kept: (Saved | Float32Array)[] = [];
     const wanted = (position: number) => ({
-      weights: trained.has(position) && (slots ?? true),
+      weights: trained.get(position) ?? false,
       input: position > lowest,
     });
     for (let position = 0; position < decoder.depth; position++) {

@@ -20,7 +20,7 @@ export interface Trainable {
   };
 }
 
-export interface OptimiserStep extends Omit<GradientOptions, 'slots'> {
+export interface OptimiserStep extends GradientOptions {
   readonly parts: ReadonlyMap<Site, Trainable>;
   readonly learningRate: number;
   readonly clipNorm: number;
@@ -38,10 +38,10 @@ export async function optimiserStep(
   { record }: TrainingState,
   { parts, learningRate, clipNorm, adam, ...options }: OptimiserStep,
 ): Promise<number> {
-  const [first] = parts.values();
-  const positions = new Set([...parts.keys()].filter((site) => site !== 'head'));
-  const { slots } = first!.training;
-  const { loss, gradients: bySlot } = await gradientStep(decoder, batches, positions, { ...options, slots });
+  const trained = new Map(
+    [...parts].flatMap(([site, { training }]) => (site === 'head' ? [] : [[site, training.slots] as const])),
+  );
+  const { loss, gradients: bySlot } = await gradientStep(decoder, batches, trained, options);
   const gradients = new Map(
     [...bySlot].map(([site, weights]) => [site, parts.get(site)!.training.gradients(weights)]),
   );

@@ -1,13 +1,14 @@
 // Layers and heads under training: from an adapter's tensors to weights, and back to gradients.
+import { badSpec } from '../api/index.ts';
 import type { PackedBatch, Random } from '../data/index.ts';
-import type { Model, Replacement, Slots, Weights } from '../model/index.ts';
+import type { Architecture, Model, Replacement, Slots, Weights } from '../model/index.ts';
 import type { Trainable, TrainedTensor } from '../training/index.ts';
 import { type AdapterKind, type Change, insertedBy, type Moment } from './adapters/index.ts';
 
 /** The weights that a site runs because of its tensors. */
 export type Form = Replacement & Trainable['training'];
 
-/** A transfer layer, or the head, that trains: its tensors under the optimiser. */
+/** A layer, or the head, that trains: its tensors under the optimiser. */
 export interface TrainedPart extends Trainable {
   /** What runs while it trains. */
   readonly training: Form;
@@ -16,6 +17,7 @@ export interface TrainedPart extends Trainable {
 }
 
 /**
+ * A layer whose own weights are the full model's.
  * @param now what dropout hangs on
  * @throws OffsiteError BadSpec where the kind of adapter does not fit the model
  */
@@ -28,11 +30,48 @@ export function trainedLayer(
 ): TrainedPart {
   const { architecture } = model;
   const part = trained(model, architecture.block(layer), kind.changes(architecture, layer), random);
-  if (kind.dropout === undefined) return part;
-  const { changes, masks } = kind.dropout;
+  return withDropout(part, part.full, { architecture, layer, kind, now });
+}
+
+/**
+ * A layer whose linear maps the adapter sits beside, whatever they are made of: none of its weights is held here.
+ * @param now what dropout hangs on
+ * @throws OffsiteError BadSpec where the kind of adapter needs the layer's own weights, or does not fit the model
+ */
+export function trainedBeside(
+  { architecture }: Pick<Model, 'architecture'>,
+  layer: number,
+  kind: AdapterKind,
+  random: Random,
+  now: () => Moment,
+): TrainedPart {
+  if (kind.beside === undefined)
+    throw badSpec(
+      "spec.adapter.type: the emulator has no transfer layers, none of its layers' weights can be trained; write type: lora",
+    );
+  const changes = kind.beside(architecture, layer);
+  const tensors = changes.flatMap((change) => startedTensors(change, new Float32Array(), random));
+  const form = { ...formOf({}, changes, tensors), beside: true };
+  const part = { tensors, training: form, evaluated: form };
+  return withDropout(part, {}, { architecture, layer, kind, now });
+}
+
+/** @param full the block's own weights, as far as the part holds them */
+function withDropout(
+  part: TrainedPart,
+  full: Weights,
+  {
+    architecture,
+    layer,
+    kind: { dropout },
+    now,
+  }: { architecture: Architecture; layer: number; kind: AdapterKind; now: () => Moment },
+): TrainedPart {
+  if (dropout === undefined) return part;
   const training = {
-    ...formOf(part.full, changes(architecture, layer), part.tensors),
-    masks: (batch: PackedBatch) => masks(architecture, layer, batch, now()),
+    ...formOf(full, dropout.changes(architecture, layer), part.tensors),
+    ...(part.training.beside && { beside: true }),
+    masks: (batch: PackedBatch) => dropout.masks(architecture, layer, batch, now()),
   };
   return { ...part, training };
 }

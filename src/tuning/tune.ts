@@ -20,7 +20,13 @@ import {
   tokenCount,
   tokenize,
 } from '../data/index.ts';
-import { type Bundle, emulatorWeights, openBundle, trainedPosition } from '../emulator/index.ts';
+import {
+  type Bundle,
+  emulatorWeights,
+  openBundle,
+  trainedLayers,
+  trainedPosition,
+} from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { loadTask, measure } from '../evaluation/index.ts';
 import { Decoder, type HeadGradient, headGradient, type Site, withReplaced } from '../model/index.ts';
@@ -39,7 +45,7 @@ import { adapterOf } from './adapters/index.ts';
 import { hasMade, historyOf, restoreRecord, writeHistory } from './history.ts';
 import { planTraining, type TrainingPlan } from './plan.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
-import { type TrainedPart, trainedHead, trainedLayer } from './trained.ts';
+import { type TrainedPart, trainedBeside, trainedHead, trainedLayer } from './trained.ts';
 
 export interface TuneOptions {
   spec: OffsiteTuneSpec;
@@ -67,7 +73,7 @@ const objective = crossEntropy;
 const startStream = 1_000_000;
 
 /**
- * Trains the transfer layers inside the emulator and writes the adapter. Goes on from the newest checkpoint of the same
+ * Trains inside the emulator, its transfer layers or beside all of its layers, and writes the adapter. Goes on from the newest checkpoint of the same
  * work, to the same adapter; returns a finished adapter of the same work at once.
  * @throws OffsiteError BadModel, BadData, and Cancelled after a checkpoint
  */
@@ -164,8 +170,10 @@ async function prepare(
   const randomAt = (layer: number) => new Random(training.seed, startStream + layer);
   const now = () => ({ seed: training.seed, step: record.step });
   const parts = new Map<Site, TrainedPart>();
-  for (const layer of layers.transferLayers)
-    parts.set(trainedPosition(layout, layer), trainedLayer(model, layer, adapter, randomAt(layer), now));
+  const trainedAt = layers.transferLayers.length > 0 ? trainedLayer : trainedBeside;
+  const trained = trainedLayers(layers);
+  for (const layer of trained)
+    parts.set(trainedPosition(layout, layer), trainedAt(model, layer, adapter, randomAt(layer), now));
   if (adapter.head !== undefined)
     parts.set('head', trainedHead(model, adapter.head, randomAt(model.architecture.depth)));
   const madeFrom = { emulator: bundle.artifact.digest };
@@ -197,7 +205,7 @@ async function prepare(
     order,
     parts,
     ...headRoom(parts.get('head')),
-    adapterFiles: adapter.files(model.architecture, layers.transferLayers),
+    adapterFiles: adapter.files(model.architecture, trained),
     state: {
       tensors: [...parts.values()].flatMap(({ tensors }) => tensors),
       record,

@@ -47,6 +47,8 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'transferLayers'], { count: 5 }, 'spec.transferLayers'],
     [['spec', 'transferLayers'], { count: 2, layers: [0, 1] }, 'spec.transferLayers'],
     [['spec', 'transferLayers'], {}, 'spec.transferLayers'],
+    [['spec', 'transferLayers'], { count: 0, placement: 'top' }, 'spec.transferLayers.placement'],
+    [['spec', 'transferLayers'], { layers: [0], placement: 'top' }, 'spec.transferLayers.placement'],
     [['spec', 'similarity'], { threshold: '1.0' }, 'spec.similarity.threshold'],
   ],
   OffsiteTune: [

@@ -19,13 +19,14 @@ function newestStep(): number {
 }
 
 test.each([
-  { type: 'lora', rank: 2 },
-  { type: 'lora', rank: 2, dropout: '0.3', head: true },
-  { type: 'bottleneck', size: 8 },
-])('killed at some step: %j', async (adapter) => {
+  { adapter: { type: 'lora', rank: 2 }, count: 2 },
+  { adapter: { type: 'lora', rank: 2, dropout: '0.3', head: true }, count: 0 },
+  { adapter: { type: 'bottleneck', size: 8 }, count: 2 },
+])('killed at some step: $adapter, $count transfer layers', async ({ adapter, count }) => {
   project = new Project();
   writeTinyProject(project.directory, {
-    change: ({ tune, plug }) => {
+    change: ({ build, tune, plug }) => {
+      setField(build, 'spec.transferLayers', { count });
       setField(tune, 'spec.adapter', adapter);
       setField(tune, 'spec.training.steps', steps);
       setField(tune, 'spec.training.checkpointSteps', 1);

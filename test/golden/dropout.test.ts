@@ -33,12 +33,8 @@ test('gradients of a step with dropout, its rows in one sequence or each in its 
     const { gradients } = await gradientStep(
       new Decoder(engine, model.architecture, weights),
       batches,
-      new Set([1]),
-      {
-        objective: crossEntropy,
-        recompute: false,
-        slots: part.training.slots,
-      },
+      new Map([[1, part.training.slots]]),
+      { objective: crossEntropy, recompute: false },
     );
     return part.training.gradients(gradients.get(1)!);
   };

@@ -40,8 +40,10 @@ describe.each(variants())('%s', (variant) => {
     model.close();
     Object.assign(measured.get(variant)!, { emulator: parity });
     expect(parity.logits).toBeLessThan(1e-3);
-    const { lora, dropout, head, bottleneck } = parity;
-    for (const { losses, changes, plugIn } of [parity, lora, dropout, head, bottleneck]) {
+    const { lora, dropout, beside, droppedBeside, head, bottleneck } = parity;
+    for (const { losses, changes, plugIn } of [
+      ...[parity, lora, dropout, beside, droppedBeside, head, bottleneck],
+    ]) {
       expect(losses).toBeLessThan(1e-3);
       expect(changes).toBeLessThan(1e-2);
       // a gradient of the head that is nothing but rounding still moves its weight by a whole step of AdamW

@@ -55,7 +55,17 @@ const transferDefault = 4;
 
 const TransferLayers = withRules(
   z.strictObject({
-    count: integer(1, mostLayers).optional().describe('How many of the kept layers, spread over the depth.'),
+    count: integer(0, mostLayers)
+      .optional()
+      .describe(
+        'How many of the kept layers; 0: none, and LoRA sits beside the linear maps of every kept layer instead.',
+      ),
+    placement: z
+      .enum(['spread', 'ends', 'top'])
+      .optional()
+      .describe(
+        'Which ones count takes. spread (when absent): over the depth, with both ends; ends: the first half from the bottom, the other from the top; top: the last ones.',
+      ),
     layers: distinct(
       z
         .array(integer(0, mostLayers - 1))
@@ -69,6 +79,12 @@ const TransferLayers = withRules(
     holds: ({ count, layers }) => (count === undefined) !== (layers === undefined),
     cel: 'has(self.count) != has(self.layers)',
     message: 'must have either count (how many of the kept layers) or layers (which of them)',
+  },
+  {
+    holds: ({ count, placement }) => placement === undefined || (count !== undefined && count !== 0),
+    cel: '!has(self.placement) || (has(self.count) && self.count > 0)',
+    message: 'is only for a count above 0: remove it, or write count',
+    path: ['placement'],
   },
 );
 
@@ -91,7 +107,7 @@ const EmulatorBuildSpec = withRules(
         "What a removed position runs: the nearest kept layer's weights, those of its cluster's, or nothing (a shallow emulator).",
       ),
     transferLayers: TransferLayers.default({ count: transferDefault }).describe(
-      'The kept layers that the data owner trains.',
+      'The kept layers that the data owner trains; they are in the bundle as they are in the model.',
     ),
     evaluation: z
       .strictObject({

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel } from '../../api/index.ts';
 import type { OpenedArtifact } from '../../artifact/index.ts';
 import { openCheckpoint } from '../../checkpoint/index.ts';
-import { openBundle } from '../../emulator/index.ts';
+import { bundleSlots, openBundle } from '../../emulator/index.ts';
 import { adapterFile, checkLoraAlone, checkPeftConfig, openAdapter } from '../../plugin/index.ts';
 import type { Found } from './found.ts';
 import { checkValues } from './tensors.ts';
@@ -19,7 +19,8 @@ export function checkAdapter({ directory, manifest }: OpenedArtifact, emulator: 
     const adapter = openAdapter(directory, {
       model: bundle.model,
       emulator: bundle.artifact.digest,
-      transferLayers: bundle.plan.transferLayers,
+      plan: bundle.plan,
+      slots: bundleSlots(bundle),
     });
     adapter.close();
     checkPeftConfig(directory, adapter.files['adapter_config.json']);

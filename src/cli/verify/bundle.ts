@@ -16,7 +16,7 @@ export async function checkBundle(directory: string): Promise<Found> {
     checkSimilarity(directory, bundle);
     await checkContents(model, directory);
     const { kept, transferLayers, source } = plan;
-    const detail = `${kept.length} layers kept of ${model.architecture.depth}, ${source.length} positions, transfer layers ${transferLayers.join(', ')}`;
+    const detail = `${kept.length} layers kept of ${model.architecture.depth}, ${source.length} positions, ${transferLayers.length > 0 ? `transfer layers ${transferLayers.join(', ')}` : 'no transfer layers'}`;
     return { tensors: model.tensors.size, detail };
   } finally {
     bundle.close();

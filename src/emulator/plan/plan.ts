@@ -6,6 +6,7 @@ export interface Plan {
   /** Every layer once, neighbours together. */
   readonly clusters: number[][];
   readonly kept: number[];
+  /** Those that the bundle holds exactly, for training; none where an adapter beside the maps of every kept layer trains. */
   readonly transferLayers: number[];
   /** source[i]: the layer whose weights position i runs. */
   readonly source: number[];
@@ -20,13 +21,20 @@ export function checkKept(layers: number, depth: number): void {
     throw badSpec(`spec.layers is ${layers}, but the model has ${depth} layers; use 1 to ${depth}`);
 }
 
+/** The layers that an adapter sits on, ascending: the transfer layers, or every kept one where there are none. */
+export const trainedLayers = ({
+  kept,
+  transferLayers,
+}: Pick<Plan, 'kept' | 'transferLayers'>): readonly number[] =>
+  transferLayers.length > 0 ? transferLayers : kept;
+
 /**
- * Whether position i of the emulator trains: it runs a transfer layer at that layer's own place. Elsewhere a transfer
- * layer's weights are a frozen copy of the original ones.
+ * Whether position i of the emulator trains: it runs a trained layer at that layer's own place. Elsewhere that layer's
+ * weights are a frozen copy of those that the bundle holds.
  */
 export function trainsAt(plan: Plan, position: number): boolean {
   const layer = plan.source[position]!;
-  if (!plan.transferLayers.includes(layer)) return false;
+  if (!trainedLayers(plan).includes(layer)) return false;
   const shallow = plan.source.length === plan.kept.length;
   return shallow || layer === position;
 }

@@ -1,24 +1,47 @@
 // The choice of the transfer layers: those that the data owner trains.
 import { badSpec } from '../../api/index.ts';
 
-/** How many transfer layers, spread over the kept ones, or which. */
-export type TransferChoice = { readonly count: number } | { readonly layers: readonly number[] };
+/** Which of the kept layers a count takes. */
+export type Placement = keyof typeof placements;
+
+/** How many transfer layers and where among the kept ones (`spread` when absent), or which. */
+export type TransferChoice =
+  | { readonly count: number; readonly placement?: Placement | undefined }
+  | { readonly layers: readonly number[] };
+
+/** The layers of each placement; `count` is 1 to the number of kept layers. */
+const placements = {
+  /** kept[ceil(i (K-1) / (count-1))], which gives the published lists of OPT-1.3B and OPT-6.7B; one alone is the first. */
+  spread: (kept: readonly number[], count: number) =>
+    Array.from(
+      { length: count },
+      (_, i) => kept[count === 1 ? 0 : Math.ceil((i * (kept.length - 1)) / (count - 1))]!,
+    ),
+  /** Offsite-Tuning's (arXiv 2302.04870): at the bottom and at the top, of an odd count one more at the bottom. */
+  ends: (kept: readonly number[], count: number) => {
+    const bottom = Math.ceil(count / 2);
+    return [...kept.slice(0, bottom), ...kept.slice(kept.length - (count - bottom))];
+  },
+  top: (kept: readonly number[], count: number) => kept.slice(kept.length - count),
+};
 
 /**
- * The transfer layers, ascending: kept[ceil(i (K-1) / (count-1))], which gives the published lists of OPT-1.3B and
- * OPT-6.7B, or the listed ones. BadSpec for more than are kept and for layers that are not kept.
+ * The transfer layers, ascending: those of the placement, none for a count of 0, or the listed ones. BadSpec for more than
+ * are kept and for layers that are not kept.
  */
 export function transferLayers(kept: readonly number[], choice: TransferChoice): number[] {
-  return 'layers' in choice ? listed(kept, choice.layers) : spread(kept, choice.count);
+  return 'layers' in choice ? listed(kept, choice.layers) : placed(kept, choice);
 }
 
-function spread(kept: readonly number[], count: number): number[] {
-  if (count < 1 || count > kept.length)
+function placed(
+  kept: readonly number[],
+  { count, placement = 'spread' }: Extract<TransferChoice, { count: number }>,
+): number[] {
+  if (count < 0 || count > kept.length)
     throw badSpec(
-      `spec.transferLayers.count is ${count}, but ${kept.length} layers are kept; use 1 to ${kept.length}, or keep more layers`,
+      `spec.transferLayers.count is ${count}, but ${kept.length} layers are kept; use 0 to ${kept.length}, or keep more layers`,
     );
-  if (count === 1) return [kept[0]!];
-  return Array.from({ length: count }, (_, i) => kept[Math.ceil((i * (kept.length - 1)) / (count - 1))]!);
+  return count === 0 ? [] : placements[placement](kept, count);
 }
 
 function listed(kept: readonly number[], layers: readonly number[]): number[] {

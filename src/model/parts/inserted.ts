@@ -3,8 +3,8 @@ import type { GraphBuilder, Value } from '../../graph/index.ts';
 import type { Inputs } from './slots.ts';
 
 /**
- * What an adapter has inserted at a linear map y of x: beside it a low-rank change B A (mask x) (LoRA under dropout, arXiv
- * 2106.09685), in the slots `<slot>A`, `<slot>B` and `<slot>Mask`; behind it a bottleneck y + up(relu(down(y))) (arXiv
+ * What an adapter has inserted at a linear map y of x: beside it a low-rank change B A (mask x) (LoRA, arXiv
+ * 2106.09685), in the slots `<slot>A` and `<slot>B`, and `<slot>Mask` under dropout; behind it a bottleneck y + up(relu(down(y))) (arXiv
  * 1902.00751), in `<slot>Down`, `<slot>Up` and their biases. y itself where there is nothing.
  */
 export function withInserted(g: GraphBuilder, x: Value, y: Value, w: Inputs, slot: string): Value {
@@ -13,7 +13,8 @@ export function withInserted(g: GraphBuilder, x: Value, y: Value, w: Inputs, slo
 
 function beside(g: GraphBuilder, x: Value, y: Value, w: Inputs, slot: string): Value {
   if (w[`${slot}A`] === undefined) return y;
-  const narrow = g.matmul(g.mul(x, w[`${slot}Mask`]!), w[`${slot}A`]!, { transB: true });
+  const mask = w[`${slot}Mask`];
+  const narrow = g.matmul(mask === undefined ? x : g.mul(x, mask), w[`${slot}A`]!, { transB: true });
   return g.add(y, g.matmul(narrow, w[`${slot}B`]!, { transB: true }));
 }
 

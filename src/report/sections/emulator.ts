@@ -43,7 +43,10 @@ function sentence({ resource: { spec } }: BuildEntry, plan: Plan): string {
   const depth = plan.clusters.flat().length;
   const removed = rolesOf(plan).filter((role) => role === 'shared' || role === 'removed').length;
   const kept = `Of the ${depth} layers of ${lastSegment(spec.model.uri)}, ${plan.kept.length} are kept`;
-  const trained = `${counted(plan.transferLayers.length, 'layer')} (${ranges(plan.transferLayers)}) can be trained and come back`;
+  const trained =
+    plan.transferLayers.length > 0
+      ? `${counted(plan.transferLayers.length, 'layer')} (${ranges(plan.transferLayers)}) can be trained and come back`
+      : 'None is a transfer layer: LoRA beside the linear maps of every kept layer can be trained and comes back';
   if (removed === 0) return `${kept}: none is removed. ${trained}.`;
   const fate = isShallow(plan)
     ? `${removed} are left out with their positions, so the emulator is ${plan.source.length} layers deep`
@@ -92,7 +95,7 @@ async function matrixFigure(record: SimilarityRecord, anchor: string): Promise<H
   const { matrix, metric, clusters, kept, transferLayers } = record;
   const joined = clusters.filter(({ length }) => length > 1);
   const text =
-    `Similarity (${metric}) of every two of ${matrix.length} layers. Kept: ${ranges(kept)}. Transfer layers: ${ranges(transferLayers)}. ` +
+    `Similarity (${metric}) of every two of ${matrix.length} layers. Kept: ${ranges(kept)}. Transfer layers: ${ranges(transferLayers) || 'none'}. ` +
     `Clusters of several layers: ${joined.map(ranges).join('; ') || 'none'}.`;
   const plot = await responsive(`${anchor}-matrix`, (width, id) =>
     draw(heatMap(matrix, record, Math.min(520, width - 62, Math.max(240, 40 * matrix.length))), {
@@ -169,7 +172,9 @@ function positionsPart(plan: Plan): Html {
   const roles = new Set(positions.map(({ role }) => role));
   const meanings = listed([
     ...(roles.has('transfer') ? ['Orange is trained'] : []),
-    ...(roles.has('kept') ? ['blue is kept as it is'] : []),
+    ...(roles.has('kept')
+      ? [`blue is kept as it is${transfer.size > 0 ? '' : ', and LoRA trains beside it'}`]
+      : []),
     ...(roles.has('shared') ? ['dashed repeats a kept layer, frozen'] : []),
   ]);
   return html`<h3>Which layer each position of the emulator runs</h3>

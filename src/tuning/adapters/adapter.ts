@@ -35,6 +35,11 @@ export interface AdapterKind {
    * @throws OffsiteError BadSpec naming the field that does not fit the model
    */
   changes(architecture: Architecture, layer: number): Change[];
+  /**
+   * The same tensors in the same order, inserted beside a layer's linear maps: how they run where the emulator's weights are not
+   * the full model's own. Absent where the kind needs those.
+   */
+  beside?(architecture: Architecture, layer: number): Change[];
   /** The changes of the head, where it is trained beside the layers. */
   head?(architecture: Architecture): Change[];
   /** How the layers train where that is not how they run afterwards. */

@@ -1,16 +1,18 @@
 // LoRA adapters: low-rank changes of linear maps, merged while they train where there is no dropout.
 import { badSpec } from '../../api/index.ts';
+import type { Random } from '../../data/index.ts';
 import type { Architecture, Slot } from '../../model/index.ts';
 import type { AdapterKind, Change } from './adapter.ts';
+import { direct } from './direct.ts';
 import { droppedOut } from './dropout.ts';
 import { addProduct, type LowRank, productGradients, transpose } from './low-rank.ts';
 import { headOf, type LoraOptions, moduleOf, pathOf, peftConfig } from './peft.ts';
 import { uniform } from './start.ts';
 
 /**
- * LoRA (arXiv 2106.09685) in PEFT's format: W + alpha/rank B A for linear maps of the transfer layers. Without dropout the
+ * LoRA (arXiv 2106.09685) in PEFT's format: W + alpha/rank B A for linear maps of the trained layers. Without dropout the
  * layer runs the sum, so that forward and backward are those of the layer itself, and the factors' gradients follow from the
- * weight's.
+ * weight's; where the layer's own weight is not at hand, the factors run beside what there is.
  */
 export function lora(options: LoraOptions): AdapterKind {
   const { rank, alpha, targetModules, dropout, head } = options;
@@ -28,11 +30,40 @@ export function lora(options: LoraOptions): AdapterKind {
   };
   return {
     changes,
+    beside: (architecture, layer) =>
+      changes(architecture, layer).flatMap((change) => besideMap(change, alpha / rank)),
     ...(head ? { head: (architecture) => [headOf(architecture)] } : {}),
     ...(dropout > 0 ? { dropout: droppedOut(changes, dropout, alpha / rank) } : {}),
     files: (architecture, layers) => ({ 'adapter_config.json': peftConfig(architecture, layers, options) }),
   };
 }
+
+/** The factors beside the map y of x: y + (scale B) (A x), so that neither the weight nor its gradient is needed. */
+function besideMap({ slot, tensors: [a, b] }: Change, scale: number): Change[] {
+  const scaled = (values: Float32Array, into: Float32Array = new Float32Array(values.length)) => {
+    for (let i = 0; i < values.length; i++) into[i] = scale * (values[i] as number);
+    return into;
+  };
+  return [
+    {
+      ...direct(`${slot}A`, a!),
+      inserted: { scaled: false },
+      start: (_, random) => [firstA(random, a!.shape)],
+    },
+    {
+      ...direct(`${slot}B`, b!),
+      inserted: { scaled: true },
+      whole: false,
+      start: () => [new Float32Array(b!.shape.reduce((x, y) => x * y, 1))],
+      weight: ([values], _, into) => scaled(values!, into),
+      gradients: (_, gradient) => [scaled(gradient)],
+    },
+  ];
+}
+
+/** As PEFT starts it. */
+const firstA = (random: Random, [rank, from]: readonly number[]): Float32Array =>
+  uniform(random, rank! * from!, 1 / Math.sqrt(from!));
 
 function factored(slot: string, weight: Slot, path: string, rank: number, alpha: number): Change {
   const [rows, columns] = weight.shape as [number, number];
@@ -55,7 +86,7 @@ function factored(slot: string, weight: Slot, path: string, rank: number, alpha:
     ],
     whole: false,
     // As PEFT starts: one factor random, the other zero, so that the first weight is the model's own.
-    start: (_, random) => [uniform(random, rank * from, 1 / Math.sqrt(from)), new Float32Array(to * rank)],
+    start: (_, random) => [firstA(random, [rank, from]), new Float32Array(to * rank)],
     weight(values, full, into = new Float32Array(full.length)) {
       into.set(full);
       addProduct(into, product(values), scale);

@@ -148,7 +148,10 @@ function assembleInput(job: StageJob, context: StageContext): AssembleInput {
       sharing: spec.sharing,
       transferLayers:
         transferLayers.layers === undefined
-          ? { count: transferLayers.count as number }
+          ? {
+              count: transferLayers.count as number,
+              ...(transferLayers.placement && { placement: transferLayers.placement }),
+            }
           : { layers: transferLayers.layers },
     },
     limit: spec.evaluation.limit,

@@ -86,6 +86,14 @@ describe('defaults', () => {
     expect(spec).toHaveProperty('transferLayers', { layers: [0, 5] });
   });
 
+  it('add no placement, and take no transfer layer for an answer', () => {
+    for (const transferLayers of [{ count: 0 }, { count: 2 }, { count: 2, placement: 'ends' }])
+      expect(parseResource(withSpec(build, { transferLayers }), 'words.yaml').spec).toHaveProperty(
+        'transferLayers',
+        transferLayers,
+      );
+  });
+
   it('give an empty gate the tolerance 0', () => {
     const gated = withSpec(plug, { gates: { plugInAboveFullZeroShot: {} }, evaluation: { tasks: [task] } });
     expect(parseResource(gated, 'words.yaml').spec).toHaveProperty('gates', {
@@ -186,6 +194,16 @@ describe('a wrong manifest', () => {
       'too many transfer layers',
       withSpec(build, { layers: 3 }),
       'spec.transferLayers: must name no more layers',
+    ],
+    [
+      'a placement of listed layers',
+      withSpec(build, { transferLayers: { layers: [1], placement: 'top' } }),
+      'spec.transferLayers.placement: is only for a count above 0',
+    ],
+    [
+      'a placement of nothing',
+      withSpec(build, { transferLayers: { count: 0, placement: 'ends' } }),
+      'spec.transferLayers.placement: is only for a count above 0',
     ],
     [
       'a transfer layer twice',

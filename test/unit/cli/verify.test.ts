@@ -122,6 +122,14 @@ describe('offsite verify finds good', () => {
     expect(said()).toMatch(text);
   });
 
+  it('a bundle without transfer layers', async () => {
+    const bundle = changed('bundle', (at) =>
+      writeFileSync(at('similarity.json'), canonicalJson({ ...similarity, transferLayers: [] })),
+    );
+    await verifyCommand(bundle, {});
+    expect(said()).toContain('4 layers kept of 5, 4 positions, no transfer layers');
+  });
+
   it('an adapter of its bundle', async () => {
     await verifyCommand(good.adapter, { emulator: good.bundle });
     expect(said()).toContain('8 tensors; belongs to');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { trainsAt } from '../../../src/emulator/plan/plan.ts';
+import { trainedLayers, trainsAt } from '../../../src/emulator/plan/plan.ts';
 import { shareLayers } from '../../../src/emulator/plan/share.ts';
 import { transferLayers } from '../../../src/emulator/plan/transfer.ts';
 import { clusterLayers, keepMiddles } from '../../../src/emulator/strategies/crash.ts';
@@ -78,6 +78,23 @@ test('transfer layers: one is the first, listed ones are sorted, wrong ones are 
   );
 });
 
+test('transfer layers: none, or at the ends or the top of what is kept', () => {
+  const kept = [0, 2, 5, 9, 11];
+  const at = (placement: 'ends' | 'top', count: number) => transferLayers(kept, { count, placement });
+  expect(transferLayers(kept, { count: 0 })).toEqual([]);
+  expect([1, 2, 3, 4, 5].map((count) => at('ends', count))).toEqual([
+    [0],
+    [0, 11],
+    [0, 2, 11],
+    [0, 2, 9, 11],
+    kept,
+  ]);
+  expect([1, 2, 5].map((count) => at('top', count))).toEqual([[11], [9, 11], kept]);
+  expect(transferLayers(kept, { count: 3, placement: 'spread' })).toEqual(transferLayers(kept, { count: 3 }));
+  for (const placement of ['ends', 'top'] as const)
+    expect(() => transferLayers(kept, { count: 6, placement })).toThrow('use 0 to 5');
+});
+
 test('sharing: nearest with ties to the right and no wrapping, by cluster, none', () => {
   const clusters = [[0], [1, 2, 3, 4], [5, 6]];
   const kept = keepMiddles(clusters);
@@ -130,6 +147,15 @@ test('a transfer layer trains at one position only; its repeats are frozen', () 
   ]);
   const shallow = makePlan([0.9, 0.1, 0.9, 0.9, 0.2, 0.9], { ...options, sharing: 'none' });
   expect(shallow.source.map((_, position) => trainsAt(shallow, position))).toEqual([true, false, true]);
+});
+
+test('without transfer layers every kept layer trains, at its own position only', () => {
+  const none = { ...options, transferLayers: { count: 0 } };
+  const plan = makePlan([0.9, 0.1, 0.9, 0.9, 0.2, 0.9], none);
+  expect(plan.source).toEqual([1, 1, 3, 3, 3, 6, 6]);
+  expect(trainedLayers(plan)).toEqual([1, 3, 6]);
+  const trains = plan.source.flatMap((_, position) => (trainsAt(plan, position) ? [position] : []));
+  expect(trains).toEqual([1, 3, 6]);
 });
 
 test('more layers than the model has are refused by name', () => {

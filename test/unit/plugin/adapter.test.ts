@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { sealArtifact } from '../../../src/artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../../../src/checkpoint/index.ts';
-import type { Model } from '../../../src/model/index.ts';
-import { openAdapter } from '../../../src/plugin/index.ts';
+import type { Model, Slots } from '../../../src/model/index.ts';
+import { type Expected, openAdapter } from '../../../src/plugin/adapter.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'offsite-adapter-'));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 
 const emulator = `sha256:${'1'.repeat(64)}`;
 const transferLayers = [0, 2];
+const plan = { kept: [0, 1, 2], transferLayers };
 const sizes: Readonly<Record<string, number>> = { bias: 2, 'down_proj.weight': 8, 'embedding.weight': 10 };
 /** Every weight of the model is made of ones. */
 const model = {
@@ -57,7 +58,7 @@ function adapterOf({ type, madeFrom = { emulator }, tensors }: Given): string {
   return directory;
 }
 
-const open = (given: Given) => openAdapter(adapterOf(given), { model, emulator, transferLayers });
+const open = (given: Given) => openAdapter(adapterOf(given), { model, emulator, plan });
 const each = (tensors: (layer: number) => Given['tensors']): Given['tensors'] =>
   Object.assign({}, ...transferLayers.map(tensors));
 
@@ -104,6 +105,66 @@ describe('an adapter', () => {
     expect(adapter.get('h.2.q_proj.bias')).toBeUndefined();
     expect(adapter.files['adapter_config.json']).toContain('"r": 1');
     adapter.close();
+  });
+
+  describe('of an emulator without transfer layers', () => {
+    const none = { kept: [0, 2], transferLayers: [] };
+    const openBeside = (given: Given, slots?: Expected['slots']) =>
+      openAdapter(adapterOf(given), { model, emulator, plan: none, slots });
+
+    it("is of LoRA: in the model's own weights, and beside whatever the bundle has", () => {
+      const adapter = openBeside({ type: lora, tensors: factors });
+      expect([...adapter.get('h.2.q_proj.weight')!]).toEqual([5, 1, 9, 41, 1, 81]);
+      expect(adapter.inserted(2)).toEqual({});
+      expect(adapter.changed).toEqual(['h.0.q_proj.weight', 'h.2.q_proj.weight']);
+      expect(JSON.parse(adapter.files['adapter_config.json']!)).toMatchObject({
+        layers_to_transform: [0, 2],
+      });
+      const read = () => {
+        throw new Error('no weight of the bundle is needed');
+      };
+      const inside = adapter.on({ read });
+      expect(inside.inserted(2)).toEqual({
+        queryA: { name: path(2, 'A'), shape: [1, 3] },
+        queryB: { name: path(2, 'B'), shape: [2, 1] },
+      });
+      expect(inside.inserted(1)).toEqual({});
+      expect(inside.has('h.2.q_proj.weight')).toBe(false);
+      expect([...inside.get(path(2, 'A'))!]).toEqual([1, 0, 2]);
+      expect([...inside.get(path(2, 'B'), new Float32Array(2))!]).toEqual([4, 40]);
+      adapter.close();
+    });
+
+    it('is measured by what the bundle has of a layer, and alone where a map has other parts', () => {
+      const slots = (layer: number): Slots => ({
+        queryLeft: { name: `h.${layer}.q_proj.left.weight`, shape: [2, 1] },
+        output: { name: `h.${layer}.o_proj.weight`, shape: [2, 3] },
+      });
+      const sized = (value: number) =>
+        each((layer) => ({
+          [path(layer, 'A')]: { shape: [1, 3], values: [1, 1, 1] },
+          [path(layer, 'B')]: { shape: [2, 1], values: [value, value] },
+        }));
+      openBeside({ type: lora, tensors: sized(24.9) }, slots).close();
+      expect(() => openBeside({ type: lora, tensors: sized(25.1) }, slots)).toThrow(
+        'its change of h.0.q_proj.weight is 100 times as large as the weights of its layer',
+      );
+    });
+
+    it('is of no other type, and of the kept layers', () => {
+      for (const [type, tensors] of [
+        [{ type: 'layers' }, whole],
+        [bottleneck, modules],
+        [{ type: 'bitfit' }, whole],
+      ] as const)
+        expect(() => openBeside({ type, tensors })).toThrow(
+          `is an adapter of type ${type.type}; of an emulator without transfer layers only one of type lora may come back`,
+        );
+      const foreign = path(1, 'A');
+      expect(() => openBeside({ type: lora, tensors: { ...factors, [foreign]: { shape: [1, 3] } } })).toThrow(
+        `tensor ${foreign} is foreign: only tensors of the kept layers 0, 2 may come back`,
+      );
+    });
   });
 
   it('of biases holds those only', () => {
@@ -311,7 +372,7 @@ describe('an adapter', () => {
       openAdapter(adapterOf({ tensors: put(whole, query, value) }), {
         model: { ...half, tensors } as Model,
         emulator,
-        transferLayers,
+        plan,
       });
     openHalf(65504).close();
     expect(() => openHalf(65520)).toThrow(
@@ -328,7 +389,7 @@ describe('an adapter', () => {
       openAdapter(adapterOf({ tensors: put(whole, 'h.0.q_proj.bias', value) }), {
         model: other,
         emulator,
-        transferLayers,
+        plan,
       });
     const noBias = zeros((name) => name.endsWith('bias'));
     openOn(noBias as typeof model, 90).close();

@@ -21,6 +21,7 @@ import {
   writeSafetensors,
 } from '../../../src/checkpoint/index.ts';
 import type { Bundle } from '../../../src/emulator/index.ts';
+import { layoutOf } from '../../../src/emulator/plan/layout.ts';
 import { type Model, openModel } from '../../../src/model/index.ts';
 import { exportAdapter, openAdapter, sealAdapter } from '../../../src/plugin/index.ts';
 import { writeTinyModel } from '../../support/tiny/index.ts';
@@ -34,7 +35,9 @@ let bundle: Bundle;
 beforeAll(() => {
   writeTinyModel(join(root, 'model'));
   model = openModel(join(root, 'model'));
-  bundle = { model, plan: { transferLayers }, artifact: { digest: emulator } } as unknown as Bundle;
+  const kept = [0, 1, 2, 3, 4];
+  const plan = { clusters: kept.map((layer) => [layer]), kept, transferLayers, source: kept };
+  bundle = { model, plan, layout: layoutOf(plan), artifact: { digest: emulator } } as unknown as Bundle;
 });
 afterAll(() => {
   model.close();
@@ -82,7 +85,7 @@ function rewrite(
 }
 const nameOf = (layer: number, map = 'q_proj', factor = 'A') =>
   `base_model.model.model.layers.${layer}.self_attn.${map}.lora_${factor}.weight`;
-const openSealed = () => openAdapter(output, { model, emulator, transferLayers });
+const openSealed = () => openAdapter(output, { model, emulator, plan: bundle.plan });
 
 describe('an adapter that PEFT trained', () => {
   it('becomes an artifact that PlugIn takes, with its own settings', async () => {

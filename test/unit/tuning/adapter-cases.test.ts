@@ -58,8 +58,16 @@ it('tries every kind that a spec may name', () => {
   expect([...tried].sort()).toEqual([...Adapter.shape.type.unwrap().options].sort());
 });
 
-describe.each(Object.entries(kinds))('%s', (_, spec) => {
+const ways = Object.entries(kinds).flatMap(([name, spec]) => {
   const kind = adapterOf(spec);
+  const { beside } = kind;
+  return [
+    { name, spec, kind },
+    ...(beside ? [{ name: `${name}, beside the maps`, spec, kind: { ...kind, changes: beside } }] : []),
+  ];
+});
+
+describe.each(ways)('$name', ({ spec, kind }) => {
   const all = changesOf(kind);
 
   it('has changes, each of a weight that the model has or of one that it inserts, once', () => {
@@ -131,12 +139,25 @@ describe.each(Object.entries(kinds))('%s', (_, spec) => {
     }
   });
 
-  it('has the same tensors, inserted, where it trains with dropout', () => {
-    const { dropout } = kind;
+  it('has the same tensors, inserted, where it trains with dropout or beside the maps', () => {
+    const { dropout, beside } = kind;
     expect(dropout !== undefined).toBe(Number(spec.dropout ?? 0) > 0);
-    if (dropout === undefined) return;
+    expect(beside !== undefined).toBe(spec.type === 'lora');
     const tensors = (changes: readonly Change[]) => changes.flatMap((change) => change.tensors);
-    expect(tensors(dropout.changes(architecture, 1))).toEqual(tensors(kind.changes(architecture, 1)));
-    expect(dropout.changes(architecture, 1).every(({ inserted }) => inserted)).toBe(true);
+    for (const changes of [dropout?.changes, beside]) {
+      if (changes === undefined) continue;
+      expect(tensors(changes(architecture, 1))).toEqual(tensors(kind.changes(architecture, 1)));
+      expect(changes(architecture, 1).every(({ inserted }) => inserted)).toBe(true);
+    }
+  });
+
+  it('starts equally whether it sits on weights or beside them', () => {
+    const { beside } = adapterOf(spec);
+    if (beside === undefined) return;
+    const started = (changes: readonly Change[]) => {
+      const random = new Random(5, 1);
+      return changes.flatMap((change) => change.start(new Float32Array(), random));
+    };
+    expect(started(beside(architecture, 1))).toEqual(started(adapterOf(spec).changes(architecture, 1)));
   });
 });

@@ -15,7 +15,12 @@ import { gradientStep } from '../../../../src/training/gradient-step.ts';
 import { crossEntropy } from '../../../../src/training/objective.ts';
 import { adamW } from '../../../../src/training/optimiser.ts';
 import { type AdapterKind, adapterOf } from '../../../../src/tuning/index.ts';
-import { type TrainedPart, trainedHead, trainedLayer } from '../../../../src/tuning/trained.ts';
+import {
+  type TrainedPart,
+  trainedBeside,
+  trainedHead,
+  trainedLayer,
+} from '../../../../src/tuning/trained.ts';
 import { describedDifference, relative, rms } from './compare.ts';
 import { type Fixture, type Tuned, uniform, unpacked } from './fixture.ts';
 import { batchOf, logitsAt, memory, tokensOf } from './measure.ts';
@@ -27,6 +32,9 @@ export interface EmulatorParity extends TunedParity {
   /** The same with PEFT's LoRA, with dropout, with the head beside it, and with bottlenecks. */
   lora: TunedParity;
   dropout: TunedParity;
+  /** The first two beside the layers' maps, as where those are not the model's own. */
+  beside: TunedParity;
+  droppedBeside: TunedParity;
   head: TunedParity;
   bottleneck: TunedParity;
 }
@@ -55,18 +63,28 @@ export async function measureEmulator(
     model.architecture,
     weightsOf(model, { blocks: exactBlocks(model.architecture, source), memory }),
   );
-  const tune = (kind: AdapterKind, reference: Tuned, seed = 0) =>
-    tuned(engine, model, fixture, kind, reference, seed);
+  const tune = (kind: AdapterKind, reference: Tuned, options: Partial<TuneOptions> = {}) =>
+    tuned(engine, model, fixture, kind, reference, { seed: 0, beside: false, ...options });
   const { rank, alpha } = lora;
-  const rate = String(dropout.rate);
+  const plain = adapterOf({ type: 'lora', rank, alpha });
+  const dropped = adapterOf({ type: 'lora', rank, alpha, dropout: String(dropout.rate) });
+  const { seed } = dropout;
   return {
     logits: relative(await run(zeroShot, batch, tokensOf(fixture, batch, 2)), unpacked(logits)),
     ...(await tune(adapterOf({ type: 'layers' }), layers)),
-    lora: await tune(adapterOf({ type: 'lora', rank, alpha }), lora),
-    dropout: await tune(adapterOf({ type: 'lora', rank, alpha, dropout: rate }), dropout, dropout.seed),
+    lora: await tune(plain, lora),
+    dropout: await tune(dropped, dropout, { seed }),
+    beside: await tune(plain, lora, { beside: true }),
+    droppedBeside: await tune(dropped, dropout, { seed, beside: true }),
     head: await tune(adapterOf({ type: 'lora', rank, alpha, head: true }), head),
     bottleneck: await tune(adapterOf({ type: 'bottleneck', size: bottleneck.size }), bottleneck),
   };
+}
+
+interface TuneOptions {
+  /** Of dropout. */
+  seed: number;
+  beside: boolean;
 }
 
 /** Five steps on the transfer layers, each at its own position only, and the full model with what they came to. */
@@ -76,7 +94,7 @@ async function tuned(
   fixture: Fixture,
   kind: AdapterKind,
   reference: Tuned,
-  seed: number,
+  { seed, beside }: TuneOptions,
 ): Promise<TunedParity> {
   const { architecture } = model;
   const { source, transferLayers } = fixture.emulator!;
@@ -86,11 +104,13 @@ async function tuned(
   const parts = new Map<Site, TrainedPart>(
     transferLayers.map((layer) => [
       source.findIndex((from, at) => from === layer && at === layer),
-      started(trainedLayer(model, layer, kind, new Random(1), now), architecture.hidden),
+      started(
+        (beside ? trainedBeside : trainedLayer)(model, layer, kind, new Random(1), now),
+        architecture.hidden,
+      ),
     ]),
   );
-  const positions = new Set(parts.keys() as Iterable<number>);
-  const { slots } = [...parts.values()][0]!.training;
+  const trained = new Map([...parts].map(([place, { training }]) => [place as number, training.slots]));
   if (kind.head) parts.set('head', trainedHead(model, kind.head, new Random(1)));
   const head = kind.head && { head: headGradient(parts.get('head')!.tensors[0]!.values.length) };
   const replaced = new Map([...parts].map(([place, { training }]) => [place, training]));
@@ -105,10 +125,9 @@ async function tuned(
   const losses: number[] = [];
   for (; step < reference.losses.length; step++) {
     const recompute = step % 2 === 1;
-    const { loss, gradients } = await gradientStep(decoder, [batch], positions, {
+    const { loss, gradients } = await gradientStep(decoder, [batch], trained, {
       objective: crossEntropy,
       recompute,
-      slots,
       ...head,
     });
     losses.push(loss);
@@ -122,16 +141,16 @@ async function tuned(
   }
 
   const names = Object.keys(reference.changes);
-  const trained = tensors.map(({ name }) => name);
-  if (trained.toSorted().join() !== names.toSorted().join())
-    throw new Error(`${trained} were trained, not ${names}`);
+  const found = tensors.map(({ name }) => name);
+  if (found.toSorted().join() !== names.toSorted().join())
+    throw new Error(`${found} were trained, not ${names}`);
   const changes = tensors.map(({ name, values }) => {
     const { noise, ...expected } = reference.changes[name]!;
     const change = values.map((value, i) => value - before.get(name)![i]!);
     const difference = describedDifference(change, expected, { most: rms });
     return noise < 1e-3 ? difference : Math.max(0, difference - 2 * noise);
   });
-  const overlay = mergedTensors(model, overlayOf(model, parts), 1);
+  const overlay = mergedTensors(model, beside ? mergedOf(model, kind, parts) : overlayOf(model, parts), 1);
   const full = new Decoder(engine, architecture, weightsOf(model, { overlay, memory }));
   const logits = await run(full, batch, tokensOf(fixture, batch, 2));
   return {
@@ -155,6 +174,27 @@ function overlayOf({ architecture }: Model, parts: ReadonlyMap<Site, TrainedPart
     has: (name) => plugged.has(name),
     inserted: (layer) => parts.get(layer)?.evaluated.inserted ?? {},
   };
+}
+
+/** What came of training beside the maps, in the model's own weights. */
+function mergedOf(
+  { architecture, read }: Model,
+  kind: AdapterKind,
+  parts: ReadonlyMap<Site, TrainedPart>,
+): Overlay {
+  const plugged = new Map<string, Float32Array>();
+  for (const [layer, { tensors }] of parts) {
+    const values = new Map(tensors.map((tensor) => [tensor.name, tensor.values]));
+    for (const change of kind.changes(architecture, layer as number))
+      plugged.set(
+        change.name,
+        change.weight(
+          change.tensors.map(({ name }) => values.get(name)!),
+          read(change.name),
+        ),
+      );
+  }
+  return plugged;
 }
 
 /** What starts by chance, as the reference starts it. */
