@@ -146,7 +146,7 @@ program
   .addHelpText(
     'after',
     `
-Taken are factors (lora_A, lora_B) of linear maps of the bundle's transfer layers, the same maps in each, and lm_head where it
+Taken are factors (lora_A, lora_B) of linear maps of the bundle's transfer layers (or kept ones), the same in each, and lm_head where it
 was trained in full (modules_to_save); float16 and bfloat16 are widened to float32. DoRA, rsLoRA and other settings that
 change what factors mean are refused by name. The digest that is printed goes to the model owner, with the directory.`,
   )
