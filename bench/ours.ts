@@ -28,7 +28,7 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
       await decoder.forward(0, await decoder.embed(batch), batch);
     const [start, cpu] = [seconds(), cpuSeconds()];
     const { pooling, skipFirst } = settings.build.probe;
-    await probe(decoder, batches, { pooling, skipFirst, memory: settings.memory / 2, emit: () => {} });
+    await probe(decoder, batches, { pooling, skipFirst, memory: settings.memory / 2, progress: () => {} });
     return {
       tokens: batches.reduce((sum, { tokens }) => sum + tokens, 0),
       seconds: seconds() - start,

@@ -2,36 +2,18 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
-import {
-  CheckedFiles,
-  canonicalJson,
-  doneOrFree,
-  inPlace,
-  openArtifact,
-  seal,
-  type Work,
-} from '../artifact/index.ts';
+import { CheckedFiles, canonicalJson, doneOrFree, openArtifact, seal, type Work } from '../artifact/index.ts';
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { copyCompanion, type Model, openModel, type Slot } from '../model/index.ts';
 import { openBlocks, readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
+import { type ExactShare, exactShare } from './disclosure.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
-import { type ExactShare, exactShare } from './leak/exact-share.ts';
-import { exactTensors, heldIn } from './leak/held.ts';
-import type { RowLeak } from './leak/leak.ts';
-import { type SubspaceShare, subspaceShare } from './leak/subspace.ts';
 import { type Layout, layoutOf, tensorSlots } from './plan/layout.ts';
 import { checkKept } from './plan/plan.ts';
-import { type BuildInput, type CheckedInput, probeAll, probeKey } from './probe/stage.ts';
-import {
-  joinShards,
-  type ProbeKey,
-  pullStates,
-  pushStates,
-  readStates,
-  statesDirectory,
-} from './probe/states.ts';
+import { type BuildInput, type CheckedInput, probed, probeKey } from './probe/stage.ts';
+import { type ProbeKey, readStates } from './probe/states.ts';
 import { checkComparable } from './similarity/comparable.ts';
 import { doubtsOf } from './similarity/doubts.ts';
 import { adjacentValues, type SimilarityOptions, similarityMatrix } from './similarity/similarity.ts';
@@ -42,25 +24,14 @@ export interface AssembleInput extends BuildInput {
   readonly plan: PlanOptions;
   /** The most rows after the probe's that score full model and emulator; 0 for no scores. */
   readonly limit: number;
-  /** Whether the bundle's leak is measured beside its scores; it is not when absent. */
-  readonly leak?: boolean | undefined;
 }
 
-/** What the manifest keeps of the scores. */
-interface Scores {
-  readonly evaluation: Evaluation;
-  readonly exactShare: ExactShare;
-  /** Where it was measured. */
-  readonly leak?: Leak;
-}
-
-/** What a bundle gives away before anybody tunes it; the measures of rows are missing where there are no scores. */
-export type Leak = Partial<RowLeak> & { readonly subspaceShare: SubspaceShare };
-
-export interface Assembled extends Scores {
+export interface Assembled {
   readonly similarity: SimilarityRecord;
   /** Why the similarities say little, where they do. */
   readonly doubts?: string | undefined;
+  readonly evaluation: Evaluation;
+  readonly exactShare: ExactShare;
   readonly artifact: { readonly digest: string; readonly sizeBytes: number };
 }
 
@@ -83,7 +54,9 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
       const fill = async (directory: string) => {
         const slots = tensorSlots(model.architecture, layout);
         writeBundle(directory, model, slots, similarity);
-        return { ...(await scoreBundle(engine, model, directory, layout, heldOut, input)) };
+        const evaluation = await scoreBundle(engine, directory, layout, heldOut, input);
+        const held = new Set(slots.map(({ name }) => name));
+        return { evaluation, exactShare: exactShare(model.tensors.values(), held) };
       };
       const checkUnchanged = () => checked.checkUnchanged();
       await seal(input.output, work, { fill, checkUnchanged, keeper: input.keeper });
@@ -115,8 +88,16 @@ function describe(key: ProbeKey, input: AssembleInput): Work {
 
 function readAssembled(directory: string): Assembled {
   const { manifest, digest, sizeBytes } = openArtifact(directory, { kind: 'Emulator' });
-  const scores = manifest.scores as unknown as Scores;
-  return { similarity: readSimilarity(directory), ...scores, artifact: { digest, sizeBytes } };
+  const { evaluation, exactShare: share } = manifest.scores as {
+    evaluation: Evaluation;
+    exactShare: ExactShare;
+  };
+  return {
+    similarity: readSimilarity(directory),
+    evaluation,
+    exactShare: share,
+    artifact: { digest, sizeBytes },
+  };
 }
 
 async function similarityOf(
@@ -125,14 +106,10 @@ async function similarityOf(
   input: AssembleInput & CheckedInput,
   key: ProbeKey,
 ): Promise<SimilarityRecord> {
-  const directory = statesDirectory(input.work, key);
-  const keeper = input.keeper ?? inPlace;
-  await pullStates(directory, keeper);
-  if (await joinShards(directory, input.probe.shards, key)) await pushStates(directory, keeper);
-  // Where the work of stage probe reaches no other pod, or was cleared away since.
-  else await probeAll(engine, model, key, input);
-  const states = readStates(directory);
-  if (states === undefined) throw badModel(`${directory}: the pooled states are gone again; run once more`);
+  const directories = await probed(engine, model, key, input);
+  const states = readStates(directories.states);
+  if (states === undefined)
+    throw badModel(`${directories.states}: the pooled states are gone again; run once more`);
   const { samples, width } = states[0]!;
   checkComparable({ samples, layers: states.length, width }, input.similarity.metric, input.memory);
   const stopIfAsked = () => engine.throwIfCancelled();
@@ -141,11 +118,10 @@ async function similarityOf(
   return { ...input.similarity, adjacent, matrix, ...makePlan(adjacent, input.plan) };
 }
 
-function hyperparametersOf(key: ProbeKey, { similarity, plan, limit, leak }: AssembleInput) {
+function hyperparametersOf(key: ProbeKey, { similarity, plan, limit }: AssembleInput) {
   const { format, samples, maxLength, pooling, skipFirst } = key;
   const probe = { format, samples, maxLength, pooling, skipFirst };
-  const evaluation = { limit, ...(leak ? { leak } : {}) };
-  return { probe, similarity: { ...similarity }, plan: { ...plan }, evaluation };
+  return { probe, similarity: { ...similarity }, plan: { ...plan }, evaluation: { limit } };
 }
 
 function writeBundle(
@@ -168,20 +144,14 @@ function writeBundle(
 /** Scores what was written, as whoever gets the bundle runs it. */
 async function scoreBundle(
   engine: Engine,
-  full: Model,
   directory: string,
   layout: Layout,
   heldOut: HeldOut,
   input: AssembleInput,
-): Promise<Scores> {
+): Promise<Evaluation> {
   const model = openBlocks(directory, layout);
   try {
-    const { evaluation, leak } = await scoreEmulator(engine, { model, layout }, heldOut, input);
-    const exact = exactTensors(full, model, layout);
-    const scores = { evaluation, exactShare: exactShare(full.tensors.values(), exact) };
-    if (!input.leak) return scores;
-    const share = await subspaceShare(engine, { model: full, exact, heldOf: heldIn(model) });
-    return { ...scores, leak: { ...leak, subspaceShare: share } };
+    return await scoreEmulator(engine, { model, layout }, heldOut, input);
   } finally {
     model.close();
   }

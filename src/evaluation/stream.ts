@@ -9,8 +9,20 @@ export interface StreamOptions {
   readonly eachBlock?: (position: number, batch: PackedBatch, hidden: Float32Array) => void;
   /** Called with the last block's output. */
   readonly atEnd?: (batch: PackedBatch, hidden: Float32Array) => Promise<void>;
+  /** Runs the blocks; the decoder's forward alone when absent. */
+  readonly passage?: Passage | undefined;
   /** Told of every block done; there are batches x positions of them. */
   readonly progress: (blocks: number) => void;
+}
+
+/** What blocks run as, where a pass finds more than their outputs. */
+export interface Passage {
+  /** How many states of each token it keeps of a batch in flight. */
+  readonly states: number;
+  /** One block: its output. */
+  forward(position: number, x: Float32Array, batch: PackedBatch): Promise<Float32Array>;
+  /** Called with a group's last outputs, in the order of its batches. */
+  atEndOfGroup(batches: readonly PackedBatch[], hidden: readonly Float32Array[]): Promise<void>;
 }
 
 /**
@@ -21,21 +33,26 @@ export interface StreamOptions {
 export async function streamBlocks(
   decoder: Decoder,
   batches: readonly PackedBatch[],
-  { memory, eachBlock, atEnd, progress }: StreamOptions,
+  { memory, eachBlock, atEnd, progress, passage }: StreamOptions,
 ): Promise<void> {
-  for (const batchesInFlight of groupsWithin(memory, batches, decoder.config)) {
+  const forward =
+    passage?.forward.bind(passage) ??
+    (async (...[position, x, batch]: Parameters<Passage['forward']>) =>
+      (await decoder.forward(position, x, batch)).y);
+  for (const batchesInFlight of groupsWithin(memory, batches, decoder.config, passage?.states)) {
     // copies, so that the masks that a decoder keeps for a batch go when its group is done
     const group = batchesInFlight.map((batch) => ({ ...batch }));
     const states: Float32Array[] = [];
     for (const batch of group) states.push(await decoder.embed(batch));
     for (let position = 0; position < decoder.depth; position++) {
       for (const [i, batch] of group.entries()) {
-        states[i] = (await decoder.forward(position, states[i]!, batch)).y;
+        states[i] = await forward(position, states[i]!, batch);
         eachBlock?.(position, batch, states[i]!);
         progress(1);
       }
     }
     for (const [i, batch] of group.entries()) await atEnd?.(batch, states[i]!);
+    await passage?.atEndOfGroup(group, states);
   }
 }
 
@@ -66,13 +83,14 @@ function* groupsWithin(
   memory: number,
   batches: readonly PackedBatch[],
   { hidden, depth, kind }: Architecture,
+  states = 1,
 ): Generator<PackedBatch[]> {
   // layers that see a window have a mask of their own
   const masks = new Set(Array.from({ length: depth }, (_, layer) => kind?.(layer))).size;
   let group: PackedBatch[] = [];
   let bytes = 0;
   for (const batch of batches) {
-    const numbers = batch.size * batch.length * (hidden + masks * batch.length);
+    const numbers = batch.size * batch.length * (states * hidden + masks * batch.length);
     const size = numbers * Float32Array.BYTES_PER_ELEMENT;
     if (group.length > 0 && bytes + size > memory) {
       yield group;

@@ -4,4 +4,4 @@ export { gradients, type Seed } from './gradients.ts';
 export { Graph, type Operation, type Value } from './graph.ts';
 export type { ElementType } from './onnx.ts';
 export { broadcast, product } from './shapes.ts';
-export { type Split, split } from './split.ts';
+export { type Differentiated, type Split, split } from './split.ts';

@@ -7,7 +7,7 @@ import type { Value } from './graph.ts';
 export interface Split {
   /** Outputs `y`, and every residual as `saved.<name>`. */
   forward: GraphBuilder;
-  /** Inputs: those of the forward graph that it needs, the residuals, and `dy`; outputs `d.<input>` for each of `wrt`. */
+  /** Inputs: those of the forward graph that it needs, the residuals, and `dy`; outputs `d.<name>` for each of `wrt`, or others. */
   backward: GraphBuilder;
   /** What backward takes from forward. */
   residuals: Value[];
@@ -28,21 +28,32 @@ const cheap = new Set([
   'Sub',
 ]);
 
+/** A block's output, and what is differentiated: its inputs, or values on the way. */
+export interface Differentiated {
+  readonly y: Value;
+  readonly wrt: readonly Value[];
+  /** What the backward graph gives, made of the gradients of `wrt`; these themselves when absent. */
+  readonly outputs?: (g: GraphBuilder, gradients: readonly Value[]) => Readonly<Record<string, Value>>;
+}
+
 /**
  * Splits a block into a forward graph and the graph of its gradients.
- * @param build adds the block's operators to a builder and returns its output and the inputs to differentiate
+ * @param build adds the block's operators to a builder
  */
-export function split(build: (g: GraphBuilder) => { y: Value; wrt: readonly Value[] }): Split {
+export function split(build: (g: GraphBuilder) => Differentiated): Split {
   const both = new GraphBuilder();
-  const { y, wrt } = build(both);
+  const { y, wrt, outputs = named(wrt) } = build(both);
   const forwardOperations = [...both.operations];
   const dy: Value = { name: 'dy', dtype: 'float32', shape: y.shape };
-  const grads = gradients(both, [{ value: y, gradient: dy }], wrt);
+  const given = outputs(both, gradients(both, [{ value: y, gradient: dy }], wrt));
   const backwardOperations = both.operations.slice(forwardOperations.length);
 
-  const wanted = namesOf([...backwardOperations.flatMap((operation) => operation.inputs), ...grads]);
-  const given = namesOf([...both.inputs, ...both.initializers]);
-  const atHand = ({ name }: Value) => given.has(name) || wanted.has(name);
+  const wanted = namesOf([
+    ...backwardOperations.flatMap((operation) => operation.inputs),
+    ...Object.values(given),
+  ]);
+  const stored = namesOf([...both.inputs, ...both.initializers]);
+  const atHand = ({ name }: Value) => stored.has(name) || wanted.has(name);
   const isWanted = ({ name }: Value) => wanted.has(name);
   const [again, once] = partition(
     forwardOperations,
@@ -52,19 +63,23 @@ export function split(build: (g: GraphBuilder) => { y: Value; wrt: readonly Valu
 
   const backward = new GraphBuilder();
   backward.operations.push(...again, ...backwardOperations);
-  const used = namesOf([...backward.operations.flatMap((operation) => operation.inputs), ...grads]);
+  const used = namesOf([
+    ...backward.operations.flatMap((operation) => operation.inputs),
+    ...Object.values(given),
+  ]);
   backward.initializers.push(...both.initializers.filter(({ name }) => used.has(name)));
   const reread = both.inputs.filter(({ name }) => used.has(name));
   for (const { name, dtype, shape } of [...reread, ...residuals, dy]) backward.input(name, dtype, shape);
-  wrt.forEach((value, i) => {
-    backward.output(`d.${value.name}`, grads[i] as Value);
-  });
+  for (const [name, value] of Object.entries(given)) backward.output(name, value);
 
   const forward = new GraphBuilder();
   forward.output('y', build(forward).y);
   for (const value of residuals) forward.output(`saved.${value.name}`, value);
   return { forward, backward, residuals, reread: reread.map(({ name }) => name) };
 }
+
+const named = (wrt: readonly Value[]) => (_: GraphBuilder, gradients: readonly Value[]) =>
+  Object.fromEntries(wrt.map(({ name }, i) => [`d.${name}`, gradients[i] as Value]));
 
 const namesOf = (values: readonly Value[]) => new Set(values.map(({ name }) => name));
 

@@ -2,9 +2,10 @@
 import { badSpec } from '../api/index.ts';
 import type { PackedBatch, Target } from '../data/index.ts';
 import type { Engine, Tensor } from '../engine/index.ts';
-import { GraphBuilder, type Split, split, type Value } from '../graph/index.ts';
+import { type Differentiated, GraphBuilder, type Split, split, type Value } from '../graph/index.ts';
 import type { Architecture, Slots } from './family.ts';
 import type { HeadProgram } from './head.ts';
+import { addInputSums, gradientSums, mapInputs, mapSites } from './map-sums.ts';
 import { ResidualPool, type Residuals } from './residuals.ts';
 import type { WeightSource, Weights } from './weights.ts';
 
@@ -12,7 +13,12 @@ import type { WeightSource, Weights } from './weights.ts';
 export interface Wanted {
   weights: boolean | readonly string[];
   input?: boolean;
+  /** Asks for the sums of `gradientSums` and for no single weight's gradient. */
+  maps?: true;
 }
+
+/** Sums over a batch's tokens that are no padding, by name. */
+export type Sums = Readonly<Record<string, Float32Array>>;
 
 /** What a block's forward keeps for its backward; `backward` takes it, and its memory is used again. */
 export interface Saved {
@@ -26,6 +32,8 @@ export interface BlockGradients {
   dx: Float32Array;
   /** dL/dw by slot, when asked for. */
   weights?: Weights;
+  /** Of the linear maps' gradients, when asked for. */
+  sums?: Sums;
 }
 
 /** How many states the head takes at once, at most: a chunk of logits is this many rows of the vocabulary. */
@@ -90,6 +98,36 @@ export class Decoder {
     return { y: outputs['y']?.data as Float32Array };
   }
 
+  /** One block, with what `addInputSums` finds of its linear maps' inputs. */
+  async forwardObserving(
+    position: number,
+    x: Float32Array,
+    batch: PackedBatch,
+  ): Promise<{ y: Float32Array; sums: Sums }> {
+    const tokens = batch.size * batch.length;
+    const session = await this.#engine.session(this.#keyAt('observing inputs', position, batch), () => {
+      const g = new GraphBuilder();
+      g.output('y', this.#block(g, position, batch).y);
+      addInputSums(g, this.#weights.slots(position), g.input('counted', 'float32', [tokens, 1]));
+      return g;
+    });
+    const counted = Float32Array.from(batch.rows, (row) => Number(row >= 0));
+    const { y, ...sums } = floatsOf(
+      await session.run({
+        ...this.#feeds(position, x, batch),
+        counted: { dtype: 'float32', shape: [tokens, 1], data: counted },
+      }),
+    );
+    return { y: y as Float32Array, sums };
+  }
+
+  /** How wide each input of a block's linear maps is; maps that are given the same have one. */
+  inputWidths(position: number, batch: PackedBatch): number[] {
+    const g = new GraphBuilder();
+    this.#block(g, position, batch);
+    return mapInputs(g, this.#weights.slots(position)).map(({ input }) => input.shape.at(-1) as number);
+  }
+
   /** One block, keeping what `backward` needs for the wanted gradients. */
   async forwardSaving(
     position: number,
@@ -129,15 +167,14 @@ export class Decoder {
         given[name] as Tensor,
       ]),
     );
-    const outputs = await session.run(feeds);
+    const outputs = floatsOf(await session.run(feeds));
     this.#poolOf(wanted).release(residuals);
-    const dx = (outputs['d.x']?.data ?? new Float32Array()) as Float32Array;
+    const { 'd.x': dx = new Float32Array(), ...others } = outputs;
+    if (wanted.maps) return { dx, sums: others };
     const slots = this.#slots(position, wanted);
     if (slots.length === 0) return { dx };
-    return {
-      dx,
-      weights: Object.fromEntries(slots.map((slot) => [slot, outputs[`d.w.${slot}`]?.data as Float32Array])),
-    };
+    const gradientOf = (slot: string) => others[`d.w.${slot}`] as Float32Array;
+    return { dx, weights: Object.fromEntries(slots.map((slot) => [slot, gradientOf(slot)])) };
   }
 
   /** Runs a program of the head over the targets' states. */
@@ -200,13 +237,36 @@ export class Decoder {
     if (parts === undefined) {
       parts = split((g) => {
         const { y, x, weights } = this.#block(g, position, batch);
+        const input = wanted.input === false ? [] : [x];
+        if (wanted.maps) return this.#mapGradients(g, position, { y, input, weights });
         const asked = this.#slots(position, wanted).map((slot) => weights[slot] as Value);
-        const wrt = [...(wanted.input === false ? [] : [x]), ...asked];
-        return { y, wrt };
+        return { y, wrt: [...input, ...asked] };
       });
       this.#splits.set(key, parts);
     }
     return parts;
+  }
+
+  #mapGradients(
+    g: GraphBuilder,
+    position: number,
+    { y, input, weights }: { y: Value; input: readonly Value[]; weights: Readonly<Record<string, Value>> },
+  ): Differentiated {
+    const slots = this.#weights.slots(position);
+    const sites = mapSites(g, slots);
+    return {
+      y,
+      wrt: [...sites.flatMap(({ slot, output }) => [weights[slot] as Value, output]), ...input],
+      outputs(builder, gradients) {
+        const ofMaps = sites.map(({ slot }, i) => ({
+          slot,
+          weight: gradients[2 * i] as Value,
+          output: gradients[2 * i + 1] as Value,
+        }));
+        const dx = gradients[2 * sites.length];
+        return { ...gradientSums(builder, slots, ofMaps), ...(dx && { 'd.x': dx }) };
+      },
+    };
   }
 
   /** The slots whose gradients are asked for. */
@@ -286,8 +346,15 @@ function weightFeeds(slots: Slots, weights: Weights): Record<string, Tensor> {
   );
 }
 
+const floatsOf = (tensors: Readonly<Record<string, Tensor>>): Record<string, Float32Array> =>
+  Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data as Float32Array]));
+
 const prefixed = (inputs: Readonly<Record<string, Tensor>>) =>
   Object.fromEntries(Object.entries(inputs).map(([slot, tensor]) => [`w.${slot}`, tensor]));
 
-const nameOf = ({ weights, input = true }: Wanted) =>
-  `gradients of ${[...(input ? ['input'] : []), ...(weights === true ? ['weights'] : weights || [])].join(' and ')}`;
+const nameOf = ({ weights, input = true, maps }: Wanted) =>
+  `gradients of ${[
+    ...(input ? ['input'] : []),
+    ...(maps ? ['maps'] : []),
+    ...(weights === true ? ['weights'] : weights || []),
+  ].join(' and ')}`;

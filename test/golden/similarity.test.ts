@@ -23,6 +23,7 @@ interface Reference {
 const reference = fixture<Reference>('similarity');
 const { layers: K, ...plan } = reference.plan;
 const memory = 256 * 2 ** 20;
+const progress = () => {};
 const emit = () => {};
 const work = workDirectory();
 let engine: Engine;
@@ -56,7 +57,12 @@ test('every pooling gives the adjacent CKA of PyTorch within 1e-4', async () => 
   const decoder = new Decoder(engine, model.architecture, weightsOf(model, { memory: 2 ** 30 }));
   for (const [name, expected] of Object.entries(reference.adjacent)) {
     const [pooling, skip] = name.split(' ') as [Pooling, string | undefined];
-    const pooled = await probe(decoder, batches, { pooling, skipFirst: skip !== undefined, memory, emit });
+    const pooled = await probe(decoder, batches, {
+      pooling,
+      skipFirst: skip !== undefined,
+      memory,
+      progress,
+    });
     const states: States[] = pooled.layers.map((values) => ({
       samples: pooled.rows.length,
       width: pooled.width,

@@ -12,7 +12,7 @@ import { canonicalJson, filesIn, sha256 } from './digest.ts';
 const manifestName = 'manifest.json';
 
 const manifestSchema = z.object({
-  kind: z.enum(['Emulator', 'Adapter', 'Model', 'PooledStates']),
+  kind: z.enum(['Emulator', 'Adapter', 'Model', 'PooledStates', 'Observations']),
   files: listOf(
     z.object({
       path: z.string(),

@@ -59,11 +59,14 @@ const checks: Readonly<
   Emulator: ({ directory }) => checkBundle(directory),
   Adapter: (artifact, { emulator }) => checkAdapter(artifact, emulator),
   Model: ({ directory }) => checkModel(directory),
-  PooledStates: ({ directory }) => ({
-    tensors: checkTensorFiles(directory),
-    detail: 'every value is finite',
-  }),
+  PooledStates: ({ directory }) => checkFinite(directory),
+  Observations: ({ directory }) => checkFinite(directory),
 };
+
+const checkFinite = (directory: string): Found => ({
+  tensors: checkTensorFiles(directory),
+  detail: 'every value is finite',
+});
 
 /** A model as it comes from elsewhere, without a manifest; or what else lies there, by its name. */
 async function verifyPlain(directory: string, { digest: expected }: VerifyFlags): Promise<Verified> {

@@ -17,6 +17,7 @@ const known: Readonly<Record<OpenedArtifact['manifest']['kind'], (name: string) 
     tokenizer.test(name) ||
     isCompanion(name),
   PooledStates: (name) => name === 'states.safetensors',
+  Observations: (name) => /^(forward|backward)-\d{1,4}(\.sums)?\.safetensors$/.test(name),
 };
 
 /** @throws OffsiteError BadModel at a file that no artifact of this kind has */

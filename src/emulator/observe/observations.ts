@@ -1,7 +1,16 @@
-// What one pass over the probe's rows finds of each linear map: moments of its inputs, and gradients.
+// What one pass over the probe's rows finds beside pooled states: of each layer, and of each of its linear maps.
 
-/** What a pass may observe beside pooled states. */
-export type ObservationName = 'inputs' | 'gradients';
+/** What a pass may observe: each has all before it with it. */
+export const observationNames = ['influence', 'inputs', 'gradients'] as const;
+export type ObservationName = (typeof observationNames)[number];
+
+/** The one of some observations that has all of them with it; undefined for none. */
+export const highestOf = (names: readonly ObservationName[]): ObservationName | undefined =>
+  observationNames.findLast((name) => names.includes(name));
+
+/** Whether an observation has another one with it. */
+export const includes = (observed: ObservationName, name: ObservationName): boolean =>
+  observationNames.indexOf(observed) >= observationNames.indexOf(name);
 
 /** Moments of a linear map's inputs x over all tokens of the probe's rows that are not padding. */
 export interface InputMoments {
@@ -14,7 +23,7 @@ export interface InputMoments {
 
 /** Gradients at a linear map, of the mean cross-entropy of the probe's target tokens. */
 export interface MapGradients {
-  /** E[g g^T] over the same tokens, g = dL/dy of the map's output y without its bias, [to, to], row-major. */
+  /** E[g g^T] over the same tokens, g = dL/dy of the map's output y, [to, to], row-major. */
   readonly outputs: Float64Array;
   /** dL/dW, [to, from], row-major, however the map is stored. */
   readonly weight: Float64Array;

@@ -1,19 +1,23 @@
 // The forward pass over the probe set, of which only pooled hidden states are kept.
 import type { Shard } from '../../api/index.ts';
 import type { PackedBatch } from '../../data/index.ts';
-import { streamBlocks } from '../../evaluation/index.ts';
+import { type Passage, streamBlocks } from '../../evaluation/index.ts';
 import type { Decoder } from '../../model/index.ts';
-import { type Emit, progressOf } from '../../progress/index.ts';
 import { type PoolingOptions, poolRows } from './pooling.ts';
 import type { PooledRows } from './states.ts';
 
 export interface ProbeOptions extends PoolingOptions {
   /** Bytes that the batches in flight may take. */
   readonly memory: number;
-  /** Which share of the batches: every `count`-th from `index` on; all when absent. */
-  readonly shard?: Shard | undefined;
-  readonly emit: Emit;
+  /** Told of every block done; there are batches x positions of them. */
+  readonly progress: (blocks: number) => void;
+  /** What is observed on the way; nothing when absent. */
+  readonly passage?: Passage | undefined;
 }
+
+/** The share of a shard: every `count`-th batch from `index` on. */
+export const shareOf = (batches: readonly PackedBatch[], { index, count }: Shard): PackedBatch[] =>
+  batches.filter((_, i) => i % count === index);
 
 /**
  * Runs packed rows through every block of the full model and pools each block's output, before the final norm.
@@ -22,23 +26,22 @@ export interface ProbeOptions extends PoolingOptions {
 export async function probe(
   decoder: Decoder,
   batches: readonly PackedBatch[],
-  { memory, shard = { index: 0, count: 1 }, emit, ...pooling }: ProbeOptions,
+  { memory, progress, passage, ...pooling }: ProbeOptions,
 ): Promise<PooledRows> {
-  const share = batches.filter((_, i) => i % shard.count === shard.index);
-  const rows = rowsOf(share);
+  const rows = rowsOf(batches);
   const place = new Map(rows.map((row, i) => [row, i]));
   const { depth } = decoder;
   const width = decoder.config.hidden;
   const layers = Array.from({ length: depth }, () => new Float32Array(rows.length * width));
-  if (share.length > 0)
-    await streamBlocks(decoder, share, {
-      memory,
-      eachBlock: (layer, batch, hidden) => {
-        for (const [row, vector] of poolRows(hidden, width, batch.rows, pooling))
-          layers[layer]!.set(vector, place.get(row)! * width);
-      },
-      progress: progressOf('probe', share.length * depth, emit),
-    });
+  await streamBlocks(decoder, batches, {
+    memory,
+    eachBlock: (layer, batch, hidden) => {
+      for (const [row, vector] of poolRows(hidden, width, batch.rows, pooling))
+        layers[layer]!.set(vector, place.get(row)! * width);
+    },
+    progress,
+    passage,
+  });
   return { rows, width, layers };
 }
 

@@ -1,16 +1,30 @@
 // The first half of an emulator's build: pooled hidden states, by one process or by several shards.
-import { badModel, type DataFormat, type Shard } from '../../api/index.ts';
+import { badData, badModel, type DataFormat, type Shard } from '../../api/index.ts';
 import { CheckedFiles, digestOf, inPlace, type Keeper, sha256 } from '../../artifact/index.ts';
 import { dataDigest, type Example, readRows, tokenize } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { holdingLatest, packForModel } from '../../evaluation/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../model/index.ts';
-import type { Emit } from '../../progress/index.ts';
+import { type Emit, progressOf } from '../../progress/index.ts';
+import {
+  foundObservations,
+  hasObservedShard,
+  joinObservations,
+  type ObservationKey,
+  observationsDirectory,
+  pullObservations,
+  pushObservations,
+  writeObservations,
+  writeObservedShard,
+} from '../observe/files.ts';
+import { highestOf, includes, type ObservationName } from '../observe/observations.ts';
+import { ObservingPassage } from '../observe/pass.ts';
+import { memoryLeft } from '../observe/room.ts';
 import { checkKept } from '../plan/plan.ts';
 import { checkComparable } from '../similarity/comparable.ts';
 import type { SimilarityOptions } from '../similarity/similarity.ts';
 import type { Pooling } from './pooling.ts';
-import { probe } from './probe.ts';
+import { probe, shareOf } from './probe.ts';
 import {
   hasShard,
   joinShards,
@@ -43,6 +57,8 @@ export interface BuildInput {
   readonly kept?: number;
   /** How layers are compared, so that more samples than memory has room for are refused before they are probed. */
   readonly similarity?: SimilarityOptions;
+  /** What is observed beside pooled states; nothing when absent. */
+  readonly observe?: readonly ObservationName[];
   /** Where the bundle goes. */
   readonly output: string;
   /** The directory of all pooled states: never one that the bundle's readers see. */
@@ -57,10 +73,11 @@ export interface BuildInput {
 }
 
 /**
- * The stage `probe`: the model's pooled states of this shard's rows. One shard alone is the artifact; several are joined by
- * the stage `assemble`, since they may end at the same time. Where the artifact or this shard is there, nothing is computed.
+ * The stage `probe`: what the model says of this shard's rows, pooled states and what is observed beside them, by one pass.
+ * One shard alone makes the artifacts; several are joined by the stage `assemble`, since they may end at the same time. Where
+ * the artifacts or this shard's are there, nothing is computed.
  * @param check throws where what is wanted can go nowhere, before anything is computed
- * @returns the artifact's directory, and whether it was there before
+ * @returns the pooled states' directory, and whether all was there before
  */
 export async function runProbe(
   engine: Engine,
@@ -75,18 +92,12 @@ export async function runProbe(
     const key = probeKey(model, input, checked);
     check(key);
     const directory = statesDirectory(input.work, key);
-    const keeper = input.keeper ?? inPlace;
-    await pullStates(directory, keeper);
     const shard: Shard = { index: shardIndex, count: input.probe.shards };
-    const alone = shard.count === 1;
-    if (readStates(directory) !== undefined || (!alone && hasShard(directory, shard)))
-      return { directory, reused: true };
-    if (alone) await probeAll(engine, model, key, { ...input, checked });
-    else {
-      writeShard(directory, shard, await probeShard(engine, model, shard, { ...input, checked }));
-      await pushShard(directory, shard, keeper);
-    }
-    return { directory, reused: false };
+    await pullAll(key, input);
+    const missing = missingOf(key, input, shard.count > 1 ? shard : undefined);
+    const reused = !missing.states && missing.observations === undefined;
+    if (!reused) await probeShard(engine, model, { key, shard, missing }, { ...input, checked });
+    return { directory, reused };
   } finally {
     model.close();
   }
@@ -97,35 +108,139 @@ export interface CheckedInput extends BuildInput {
   readonly checked: CheckedFiles;
 }
 
-/** The pooled states of all rows, by this process alone: the same artifact as shards are joined to. */
-export async function probeAll(
+/**
+ * What the stage `assemble` begins with: shards are joined, and what is not there is computed by this process alone.
+ * @returns the directories of the pooled states and of the observations, where any are asked for
+ */
+export async function probed(
   engine: Engine,
   model: Model,
   key: ProbeKey,
   input: CheckedInput,
-): Promise<void> {
-  const directory = statesDirectory(input.work, key);
-  const shard: Shard = { index: 0, count: 1 };
-  writeShard(directory, shard, await probeShard(engine, model, shard, input));
-  await joinShards(directory, shard.count, key);
-  await pushStates(directory, input.keeper ?? inPlace);
+): Promise<{ states: string; observations: string | undefined }> {
+  const keeper = input.keeper ?? inPlace;
+  const { shards } = input.probe;
+  const states = statesDirectory(input.work, key);
+  const observed = observationKey(key, input);
+  await pullAll(key, input);
+  if (await joinShards(states, shards, key)) await pushStates(states, keeper);
+  if (observed !== undefined && foundObservations(input.work, observed) === undefined) {
+    const directory = observationsDirectory(input.work, observed);
+    if (await joinObservations(directory, shards, observed)) await pushObservations(directory, keeper);
+  }
+  // Where the work of stage probe reaches no other pod, or was cleared away since.
+  const missing = missingOf(key, input);
+  if (missing.states || missing.observations !== undefined)
+    await probeShard(engine, model, { key, shard: { index: 0, count: 1 }, missing }, input);
+  return { states, observations: observed && foundObservations(input.work, observed) };
 }
 
+async function pullAll(key: ProbeKey, input: BuildInput): Promise<void> {
+  const keeper = input.keeper ?? inPlace;
+  await pullStates(statesDirectory(input.work, key), keeper);
+  const observed = observationKey(key, input);
+  if (observed !== undefined) await pullObservations(input.work, observed, keeper);
+}
+
+/** What of a pass is not there yet. */
+interface Missing {
+  readonly states: boolean;
+  readonly observations: ObservationKey | undefined;
+}
+
+/** @param shard whose part is enough; the whole is asked for when absent */
+function missingOf(key: ProbeKey, input: BuildInput, shard?: Shard): Missing {
+  const states = statesDirectory(input.work, key);
+  const observed = observationKey(key, input);
+  const isThere =
+    observed === undefined ||
+    foundObservations(input.work, observed) !== undefined ||
+    (shard !== undefined && hasObservedShard(observationsDirectory(input.work, observed), shard));
+  return {
+    states: readStates(states) === undefined && (shard === undefined || !hasShard(states, shard)),
+    observations: isThere ? undefined : observed,
+  };
+}
+
+function observationKey(key: ProbeKey, { observe = [] }: BuildInput): ObservationKey | undefined {
+  const observed = highestOf(observe);
+  return observed && { ...key, observed };
+}
+
+interface ShardOfProbe {
+  readonly key: ProbeKey;
+  readonly shard: Shard;
+  readonly missing: Missing;
+}
+
+/** One pass over a shard's rows; of one shard alone the artifacts, of several what they are joined from. */
 async function probeShard(
   engine: Engine,
   model: Model,
-  shard: Shard,
+  { key, shard, missing }: ShardOfProbe,
+  input: CheckedInput,
+): Promise<void> {
+  const keeper = input.keeper ?? inPlace;
+  const alone = shard.count === 1;
+  let pooled: PooledRows | undefined;
+  const { observations } = missing;
+  if (observations !== undefined) {
+    const directory = observationsDirectory(input.work, observations);
+    const fill = async (temporary: string) => {
+      const observing = { observed: observations.observed, directory: temporary };
+      pooled = await pass(engine, model, { shard, observing }, input);
+    };
+    if (alone) {
+      await writeObservations(directory, observations, fill);
+      await pushObservations(directory, keeper);
+    } else await writeObservedShard(directory, shard, observations, { fill, keeper });
+  }
+  if (!missing.states) return;
+  const directory = statesDirectory(input.work, key);
+  // Another build may have observed the same meanwhile.
+  pooled ??= await pass(engine, model, { shard }, input);
+  writeShard(directory, shard, pooled);
+  if (alone) {
+    await joinShards(directory, shard.count, key);
+    await pushStates(directory, keeper);
+  } else await pushShard(directory, shard, keeper);
+}
+
+interface PassOptions {
+  readonly shard: Shard;
+  readonly observing?: { readonly observed: ObservationName; readonly directory: string };
+}
+
+async function pass(
+  engine: Engine,
+  model: Model,
+  { shard, observing }: PassOptions,
   input: CheckedInput,
 ): Promise<PooledRows> {
-  const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
+  const { architecture } = model;
+  const decoder = new Decoder(engine, architecture, holdingLatest(weightsOf(model, { memory: 0 })));
   const { pooling, skipFirst } = input.probe;
-  const options = { memory: input.memory / 2, shard, pooling, skipFirst, emit: input.emit };
   const examples = await probeExamples(model, engine, input);
   if (input.similarity !== undefined) {
-    const { depth: layers, hidden: width } = model.architecture;
+    const { depth: layers, hidden: width } = architecture;
     checkComparable({ samples: examples.length, layers, width }, input.similarity.metric, input.memory);
   }
-  const pooled = await probe(decoder, packForModel(examples, model.architecture), options);
+  const batches = packForModel(examples, architecture);
+  const share = shareOf(batches, shard);
+  const backward = observing !== undefined && includes(observing.observed, 'gradients');
+  if (backward && batches.every(({ targets }) => targets.length === 0))
+    throw badData('the probe set has no token to predict, so there are no gradients; use longer rows');
+  const progress = progressOf('probe', share.length * decoder.depth * (backward ? 2 : 1), input.emit);
+  const whole = shard.count === 1 ? share.length : undefined;
+  const passage = observing && new ObservingPassage(decoder, { ...observing, whole, progress });
+  const memory = observing ? memoryLeft(decoder, batches, observing.observed, input.memory) : input.memory;
+  const pooled = await probe(decoder, share, {
+    memory: memory / 2,
+    pooling,
+    skipFirst,
+    progress,
+    passage,
+  });
   input.checked.checkUnchanged();
   return pooled;
 }
