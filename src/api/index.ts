@@ -59,6 +59,7 @@ export type {
   Artifact,
   Cell,
   Condition,
+  Estimate,
   Progress,
 } from './status.ts';
 export { isInStore, type StoreScheme, storeSchemes, stores } from './stores.ts';

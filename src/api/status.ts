@@ -46,6 +46,14 @@ export const ReadArtifact = z.object({ uri: words, digest: z.string().max(71) })
 export const Cell = z.object({ value: figure, stderr: figure.describe('Standard error.') });
 export type Cell = z.output<typeof Cell>;
 
+export const Estimate = z.object({
+  value: figure,
+  stderr: figure.describe('Standard error.'),
+  low: figure.describe('2.5% percentile of the bootstrap over rows.'),
+  high: figure.describe('97.5% percentile.'),
+});
+export type Estimate = z.output<typeof Estimate>;
+
 export const common = {
   phase: z.enum(phases).optional().describe('A summary of the conditions for people.'),
   conditions: distinct(z.array(Condition).max(32), 'type').optional(),

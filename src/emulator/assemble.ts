@@ -8,8 +8,11 @@ import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { copyCompanion, type Model, openModel, type Slot } from '../model/index.ts';
 import { openBlocks, readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
-import { type ExactShare, exactShare } from './disclosure.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
+import { type ExactShare, exactShare } from './leak/exact-share.ts';
+import { exactTensors, heldIn } from './leak/held.ts';
+import type { RowLeak } from './leak/leak.ts';
+import { type SubspaceShare, subspaceShare } from './leak/subspace.ts';
 import { type Layout, layoutOf, tensorSlots } from './plan/layout.ts';
 import { checkKept } from './plan/plan.ts';
 import { type BuildInput, type CheckedInput, probed, probeKey } from './probe/stage.ts';
@@ -24,14 +27,25 @@ export interface AssembleInput extends BuildInput {
   readonly plan: PlanOptions;
   /** The most rows after the probe's that score full model and emulator; 0 for no scores. */
   readonly limit: number;
+  /** Whether the bundle's leak is measured beside its scores; it is not when absent. */
+  readonly leak?: boolean | undefined;
 }
 
-export interface Assembled {
+/** What the manifest keeps of the scores. */
+interface Scores {
+  readonly evaluation: Evaluation;
+  readonly exactShare: ExactShare;
+  /** Where it was measured. */
+  readonly leak?: Leak;
+}
+
+/** What a bundle gives away before anybody tunes it; the measures of rows are missing where there are no scores. */
+export type Leak = Partial<RowLeak> & { readonly subspaceShare: SubspaceShare };
+
+export interface Assembled extends Scores {
   readonly similarity: SimilarityRecord;
   /** Why the similarities say little, where they do. */
   readonly doubts?: string | undefined;
-  readonly evaluation: Evaluation;
-  readonly exactShare: ExactShare;
   readonly artifact: { readonly digest: string; readonly sizeBytes: number };
 }
 
@@ -54,9 +68,7 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
       const fill = async (directory: string) => {
         const slots = tensorSlots(model.architecture, layout);
         writeBundle(directory, model, slots, similarity);
-        const evaluation = await scoreBundle(engine, directory, layout, heldOut, input);
-        const held = new Set(slots.map(({ name }) => name));
-        return { evaluation, exactShare: exactShare(model.tensors.values(), held) };
+        return { ...(await scoreBundle(engine, model, directory, layout, heldOut, input)) };
       };
       const checkUnchanged = () => checked.checkUnchanged();
       await seal(input.output, work, { fill, checkUnchanged, keeper: input.keeper });
@@ -88,16 +100,8 @@ function describe(key: ProbeKey, input: AssembleInput): Work {
 
 function readAssembled(directory: string): Assembled {
   const { manifest, digest, sizeBytes } = openArtifact(directory, { kind: 'Emulator' });
-  const { evaluation, exactShare: share } = manifest.scores as {
-    evaluation: Evaluation;
-    exactShare: ExactShare;
-  };
-  return {
-    similarity: readSimilarity(directory),
-    evaluation,
-    exactShare: share,
-    artifact: { digest, sizeBytes },
-  };
+  const scores = manifest.scores as unknown as Scores;
+  return { similarity: readSimilarity(directory), ...scores, artifact: { digest, sizeBytes } };
 }
 
 async function similarityOf(
@@ -118,10 +122,11 @@ async function similarityOf(
   return { ...input.similarity, adjacent, matrix, ...makePlan(adjacent, input.plan) };
 }
 
-function hyperparametersOf(key: ProbeKey, { similarity, plan, limit }: AssembleInput) {
+function hyperparametersOf(key: ProbeKey, { similarity, plan, limit, leak }: AssembleInput) {
   const { format, samples, maxLength, pooling, skipFirst } = key;
   const probe = { format, samples, maxLength, pooling, skipFirst };
-  return { probe, similarity: { ...similarity }, plan: { ...plan }, evaluation: { limit } };
+  const evaluation = { limit, ...(leak ? { leak } : {}) };
+  return { probe, similarity: { ...similarity }, plan: { ...plan }, evaluation };
 }
 
 function writeBundle(
@@ -144,14 +149,20 @@ function writeBundle(
 /** Scores what was written, as whoever gets the bundle runs it. */
 async function scoreBundle(
   engine: Engine,
+  full: Model,
   directory: string,
   layout: Layout,
   heldOut: HeldOut,
   input: AssembleInput,
-): Promise<Evaluation> {
+): Promise<Scores> {
   const model = openBlocks(directory, layout);
   try {
-    return await scoreEmulator(engine, { model, layout }, heldOut, input);
+    const { evaluation, leak } = await scoreEmulator(engine, { model, layout }, heldOut, input);
+    const exact = exactTensors(full, model, layout);
+    const scores = { evaluation, exactShare: exactShare(full.tensors.values(), exact) };
+    if (!input.leak) return scores;
+    const share = await subspaceShare(engine, { model: full, exact, heldOf: heldIn(model) });
+    return { ...scores, leak: { ...leak, subspaceShare: share } };
   } finally {
     model.close();
   }

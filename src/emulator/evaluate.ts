@@ -1,5 +1,5 @@
 // Scores of full model and emulator on held-out rows, so that the gap between them is known.
-import { canonicalJson, inPlace, type Keeper, readKeptJson, sha256, writeWhole } from '../artifact/index.ts';
+import { canonicalJson, inPlace, sha256 } from '../artifact/index.ts';
 import type { Engine } from '../engine/index.ts';
 import {
   type Cell,
@@ -8,12 +8,15 @@ import {
   loadTask,
   type MetricName,
   measurementOf,
-  type RowLikelihood,
   type TaskData,
 } from '../evaluation/index.ts';
 import { Decoder, type Model, type WeightSource, weightsOf } from '../model/index.ts';
 import { type Emulator, emulatorWeights } from './bundle.ts';
-import { keptAbility } from './disclosure.ts';
+import { type Heard, isSaid, keptHeard } from './heard.ts';
+import { keptAbility } from './leak/ability.ts';
+import { randomControl } from './leak/control.ts';
+import { type RowLeak, rowLeak } from './leak/leak.ts';
+import { lossTokens, unigramOf } from './leak/unigram.ts';
 import type { BuildInput } from './probe/stage.ts';
 import { type ProbeKey, statesDirectory } from './probe/states.ts';
 
@@ -30,11 +33,9 @@ export type Evaluation =
     };
 
 /** The rows after the probe's, with what the full model says of them; or why there is nothing to score. */
-export type HeldOut =
-  | { readonly reason: string }
-  | { readonly task: TaskData; readonly full: readonly RowLikelihood[] };
+export type HeldOut = { readonly reason: string } | { readonly task: TaskData; readonly full: Heard };
 
-type ScoreInput = BuildInput & { readonly limit: number };
+type ScoreInput = BuildInput & { readonly limit: number; readonly leak?: boolean | undefined };
 
 /** Scores the full model on up to `limit` rows after the first `samples`. Its part is kept beside the pooled states. */
 export async function scoreFull(
@@ -54,10 +55,9 @@ export async function scoreFull(
   if (task.batches.every(({ targets }) => targets.length === 0))
     return { reason: 'the rows after the probe are too short to score' };
   const path = `${statesDirectory(input.work, key)}.full-${keyOf(key, input)}.json`;
-  const full = await keptResult(path, input.keeper ?? inPlace, () =>
-    run(engine, model, weightsOf(model, { memory: 0 }), task, input),
-  );
-  return { task, full };
+  const compute = () => run(engine, model, weightsOf(model, { memory: 0 }), task, input);
+  const kept = { path, keeper: input.keeper ?? inPlace, ...(input.leak && { targets: targetsOf(task) }) };
+  return { task, full: await keptHeard(kept, compute) };
 }
 
 /** Scores an emulator on the rows that the full model was scored on. */
@@ -66,59 +66,67 @@ export async function scoreEmulator(
   emulator: Emulator,
   heldOut: HeldOut,
   input: ScoreInput,
-): Promise<Evaluation> {
-  if ('reason' in heldOut) return heldOut;
+): Promise<{ evaluation: Evaluation; leak?: RowLeak }> {
+  if ('reason' in heldOut) return { evaluation: heldOut };
   const { task, full } = heldOut;
   const weights = emulatorWeights(emulator, { memory: 0 });
   const own = await run(engine, emulator.model, weights, task, input);
-  const cells = { full: measurementOf(full, task).cell, emulator: measurementOf(own, task).cell };
+  const cells = {
+    full: measurementOf(full.likelihoods, task).cell,
+    emulator: measurementOf(own.likelihoods, task).cell,
+  };
   const cpl = keptAbility(task.metric, { full: cells.full.value, emulator: cells.emulator.value });
-  return { metric: task.metric, samples: full.length, ...cells, ...(cpl === undefined ? {} : { cpl }) };
+  const evaluation = {
+    ...{ metric: task.metric, samples: full.likelihoods.length, ...cells },
+    ...(cpl === undefined ? {} : { cpl }),
+  };
+  if (!isSaid(full) || !isSaid(own)) return { evaluation };
+  const control = await run(engine, emulator.model, randomControl(weights, emulator.model), task, {
+    ...input,
+    leak: false,
+  });
+  const leak = rowLeak({
+    ...{ task, full, emulator: own, control: control.likelihoods },
+    unigram: await unigramOfProbe(engine, emulator.model, input),
+    stopIfAsked: () => engine.throwIfCancelled(),
+  });
+  return { evaluation, leak };
+}
+
+/** The unigram model of the rows that come before the held-out ones. */
+async function unigramOfProbe(engine: Engine, model: Model, { data, probe }: ScoreInput) {
+  const { samples: limit, maxLength } = probe;
+  const rows = await loadTask(model, engine, { ...data, name: 'probe', limit, maxLength });
+  return unigramOf(
+    [...lossTokens(rows)].map(({ token }) => token),
+    model.architecture.vocabulary,
+  );
 }
 
 /** One pass over the rows; each block's weights are read once. */
-const run = (
+async function run(
   engine: Engine,
   { architecture }: Model,
   weights: WeightSource,
   task: TaskData,
-  { memory, emit }: ScoreInput,
-): Promise<RowLikelihood[]> =>
-  likelihoodsOf(new Decoder(engine, architecture, holdingLatest(weights)), task, {
-    memory: memory / 2,
-    stage: 'assemble',
-    emit,
-  });
+  { memory, emit, leak }: ScoreInput,
+): Promise<Heard> {
+  const decoder = new Decoder(engine, architecture, holdingLatest(weights));
+  const options = { memory: memory / 2, stage: 'assemble', emit };
+  if (!leak) return { likelihoods: await likelihoodsOf(decoder, task, options) };
+  const greedyTokens = new Int32Array(targetsOf(task));
+  let at = 0;
+  const onGreedyTokens = (tokens: Int32Array) => {
+    greedyTokens.set(tokens, at);
+    at += tokens.length;
+  };
+  return { likelihoods: await likelihoodsOf(decoder, task, { ...options, onGreedyTokens }), greedyTokens };
+}
+
+const targetsOf = ({ batches }: TaskData) => batches.reduce((sum, { targets }) => sum + targets.length, 0);
 
 /** The same rows of the same model score the same, whatever the pooling. */
-function keyOf(key: ProbeKey, { limit }: { limit: number }): string {
-  return sha256(canonicalJson({ key, limit })).slice('sha256:'.length, 'sha256:'.length + 16);
-}
-
-async function keptResult(
-  path: string,
-  keeper: Keeper,
-  compute: () => Promise<RowLikelihood[]>,
-): Promise<RowLikelihood[]> {
-  await keeper.pull(path, { exact: true });
-  const kept = readKept(path);
-  if (kept !== undefined) return kept;
-  const result = await compute();
-  try {
-    writeWhole(path, canonicalJson(result));
-  } catch (error) {
-    // Another build may have written the same just now, by way of the same temporary file.
-    if (readKept(path) === undefined) throw error;
-  }
-  await keeper.push(path, { exact: true });
-  return result;
-}
-
-/** A damaged file is as good as none: it is computed again. */
-function readKept(path: string): RowLikelihood[] | undefined {
-  try {
-    return readKeptJson(path) as RowLikelihood[];
-  } catch {
-    return undefined;
-  }
+function keyOf(key: ProbeKey, { limit, leak }: ScoreInput): string {
+  const text = canonicalJson({ key, limit, ...(leak ? { leak } : {}) });
+  return sha256(text).slice('sha256:'.length, 'sha256:'.length + 16);
 }

@@ -1,8 +1,9 @@
 // Evaluation: likelihoods of rows, metrics with standard errors, and paired comparisons.
 export { packForModel } from './batches.ts';
 export type { Cell, MetricName } from './cells.ts';
+export { answerBranches, rowLosses } from './loss.ts';
 export { likelihoodsOf, type Measurement, measure, measurementOf } from './measure.ts';
 export type { RowLikelihood } from './score.ts';
-export { pairedBootstrap } from './statistics.ts';
+export { bootstrap, type Estimate, pairedBootstrap } from './statistics.ts';
 export { holdingLatest, type Passage, streamBlocks } from './stream.ts';
 export { loadTask, type TaskData } from './task.ts';

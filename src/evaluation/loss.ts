@@ -7,14 +7,26 @@ import type { RowLikelihood } from './score.ts';
  * answers are accepted it is the one that training would take, (docs/data.md).
  */
 export function lossOf(likelihoods: readonly RowLikelihood[], examples: readonly Example[]): number {
-  const answers = new Map(examples.map(({ row, answer }) => [row, answer]));
   let [loss, tokens] = [0, 0];
-  for (const { row, ...score } of likelihoods) {
-    const answer = answers.get(row);
-    const right = <T>(entries: T[]) =>
-      answer === undefined ? entries : entries.slice(answer + 1, answer + 2);
-    for (const value of right(score.logLikelihood)) loss -= value;
-    for (const count of right(score.tokens)) tokens += count;
+  for (const row of rowLosses(likelihoods, examples)) {
+    loss += row.loss;
+    tokens += row.tokens;
   }
   return loss / tokens;
 }
+
+/** What each row adds to the loss: its answer's summed negative log-likelihood in nats, and the tokens of that. */
+export function rowLosses(
+  likelihoods: readonly RowLikelihood[],
+  examples: readonly Example[],
+): { readonly row: number; readonly loss: number; readonly tokens: number }[] {
+  const branches = answerBranches(examples);
+  return likelihoods.map(({ row, logLikelihood, tokens }) => {
+    const branch = branches.get(row) ?? 0;
+    return { row, loss: -(logLikelihood[branch] ?? 0), tokens: tokens[branch] ?? 0 };
+  });
+}
+
+/** The branch that a row's loss is of, by row: its answer's; 0, the trunk, for text. */
+export const answerBranches = (examples: readonly Example[]): ReadonlyMap<number, number> =>
+  new Map(examples.map(({ row, answer }) => [row, answer === undefined ? 0 : answer + 1]));

@@ -1,7 +1,7 @@
 // Log-likelihoods of rows and their choices, as a model gives them.
 import { badModel } from '../api/index.ts';
-import type { PackedBatch } from '../data/index.ts';
-import { type Decoder, greedyScore, score } from '../model/index.ts';
+import type { PackedBatch, Target } from '../data/index.ts';
+import { type Decoder, greedyScore, greedyTokens, score } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import { streamBlocks } from './stream.ts';
 
@@ -23,6 +23,8 @@ export interface ScoreOptions {
   readonly emit: Emit;
   /** Whether rows are told what greedy decoding would say. */
   readonly greedy?: boolean;
+  /** Told the token that greedy decoding chooses at each target, target after target as the batches have them. */
+  readonly onGreedyTokens?: (tokens: Int32Array) => void;
   /** Told of every block done, in the place of events of this scoring alone. */
   readonly progress?: (blocks: number) => void;
 }
@@ -34,15 +36,22 @@ export interface ScoreOptions {
 export async function scoreRows(
   decoder: Decoder,
   batches: readonly PackedBatch[],
-  { memory, stage, emit, greedy: asked = false, progress }: ScoreOptions,
+  { memory, stage, emit, greedy: asked = false, onGreedyTokens, progress }: ScoreOptions,
 ): Promise<RowLikelihood[]> {
   const scores = new Map<number, RowLikelihood>();
+  const scoreTargets = async (
+    hidden: Float32Array,
+    targets: readonly Target[],
+  ): Promise<{ scores: Float32Array; greedy?: Uint8Array; tokens?: Int32Array }> => {
+    if (onGreedyTokens !== undefined) return await decoder.head(hidden, targets, greedyTokens);
+    if (asked) return await decoder.head(hidden, targets, greedyScore);
+    return { scores: await decoder.head(hidden, targets, score) };
+  };
   await streamBlocks(decoder, batches, {
     memory,
     atEnd: async ({ targets }, hidden) => {
-      const { scores: logProbabilities, greedy } = asked
-        ? await decoder.head(hidden, targets, greedyScore)
-        : { scores: await decoder.head(hidden, targets, score) };
+      const { scores: logProbabilities, greedy, tokens } = await scoreTargets(hidden, targets);
+      if (tokens !== undefined) onGreedyTokens?.(tokens);
       targets.forEach(({ row, branch }, i) => {
         const found = scores.get(row) ?? {
           ...{ row, logLikelihood: [0], tokens: [0] },

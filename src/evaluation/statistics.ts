@@ -1,4 +1,4 @@
-// The significance of a difference between two models that were measured on the same rows.
+// The significance of a difference between two models that were measured on the same rows, and the error of any figure of rows.
 import { cellOf, type MetricName, type RowScore } from './cells.ts';
 
 /** A difference between two cells on the same rows. */
@@ -60,6 +60,62 @@ export function pairedBootstrap(
     interval: [percentile(0.025), percentile(0.975)],
     pValue: Math.min(1, 2 * Math.min(below, above)),
   };
+}
+
+/** A figure of rows with its standard error, and the 2.5% and 97.5% percentiles of its bootstrap. */
+export interface Estimate {
+  readonly value: number;
+  readonly stderr: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The share of resamples without a value up to which an estimate still has a meaning. */
+const mostWithout = 0.025;
+
+/**
+ * A figure that follows from sums over rows, with its bootstrap error: rows are drawn with replacement, all columns of a row
+ * together, so that what several models say of a row stays paired.
+ * @param rows what each row adds to each sum
+ * @param statistic the figure of the sums; undefined where they give none (a ratio to nothing)
+ * @param resamples how often
+ * @param seed equal seeds give equal errors
+ * @param beforeEach called before each resample, to stop by throwing
+ * @returns undefined where the rows, or more than 2.5% of the resamples, give no figure
+ */
+export function bootstrap(
+  rows: readonly (readonly number[])[],
+  statistic: (sums: readonly number[]) => number | undefined,
+  {
+    resamples = 1000,
+    seed = 42,
+    beforeEach,
+  }: { resamples?: number; seed?: number; beforeEach?: (() => void) | undefined } = {},
+): Estimate | undefined {
+  const width = rows[0]?.length ?? 0;
+  const sumOf = (rowAt: (i: number) => readonly number[]): number[] => {
+    const sums = new Array<number>(width).fill(0);
+    for (let i = 0; i < rows.length; i++) {
+      const row = rowAt(i);
+      for (let column = 0; column < width; column++) sums[column]! += row[column]!;
+    }
+    return sums;
+  };
+  const value = statistic(sumOf((i) => rows[i]!));
+  if (value === undefined) return undefined;
+  const random = mulberry32(seed);
+  const draws: number[] = [];
+  for (let draw = 0; draw < resamples; draw++) {
+    beforeEach?.();
+    const drawn = statistic(sumOf(() => rows[Math.floor(random() * rows.length)]!));
+    if (drawn !== undefined) draws.push(drawn);
+  }
+  if (resamples - draws.length > mostWithout * resamples) return undefined;
+  draws.sort((a, b) => a - b);
+  const mean = draws.reduce((sum, x) => sum + x, 0) / draws.length;
+  const variance = draws.reduce((sum, x) => sum + (x - mean) ** 2, 0) / Math.max(1, draws.length - 1);
+  const percentile = (q: number) => draws[Math.min(draws.length - 1, Math.floor(q * draws.length))]!;
+  return { value, stderr: Math.sqrt(variance), low: percentile(0.025), high: percentile(0.975) };
 }
 
 /** Mulberry32 (Tommy Ettinger, public domain): a 32-bit generator, good enough to draw row numbers. */

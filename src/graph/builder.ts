@@ -168,6 +168,14 @@ export class GraphBuilder extends Graph {
     });
   }
 
+  /** The index of the greatest element over the last dimension, int64 [..., 1]; ties go to the first. Has no gradient. */
+  argMax(x: Value): Value {
+    return this.apply('ArgMax', [x], x.shape.with(-1, 1), {
+      dtype: 'int64',
+      attributes: { axis: { int: -1 }, keepdims: { int: 1 } },
+    });
+  }
+
   reduceMean(x: Value, axes: readonly number[], keepDims = true): Value {
     const count = product(axes.map((axis) => lengthAt(x.shape, axis)));
     return this.mul(this.reduceSum(x, axes, keepDims), this.scalar(1 / count));

@@ -73,6 +73,27 @@ export const greedyScore: HeadProgram<{ scores: Float32Array; greedy: Uint8Array
   },
 };
 
+/** The same, and the token that greedy decoding chooses at each target; ties go to the lowest. */
+export const greedyTokens: HeadProgram<{ scores: Float32Array; greedy: Uint8Array; tokens: Int32Array }> = {
+  name: 'score greedy tokens',
+  build(g, head) {
+    greedyScore.build(g, head);
+    g.output('token', g.argMax(head.logits));
+  },
+  begin(given) {
+    const scored = greedyScore.begin(given);
+    const tokens = new Int32Array(given.targets.length);
+    return {
+      take(outputs, chunk) {
+        scored.take(outputs, chunk);
+        const token = outputs['token']!.data as BigInt64Array;
+        for (let i = 0; i < chunk.count; i++) tokens[chunk.start + i] = Number(token[i]);
+      },
+      result: { ...scored.result, tokens },
+    };
+  },
+};
+
 /** The logits [n, V] at the targets, whatever their tokens. */
 export const logits: HeadProgram<Float32Array> = {
   name: 'logits',

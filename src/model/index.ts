@@ -2,7 +2,7 @@
 export { copyCompanion, isCompanion } from './companions.ts';
 export { Decoder, type Saved, type Sums } from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';
-export { greedyScore, type HeadGradient, headGradient, score, scoreGradient } from './head.ts';
+export { greedyScore, greedyTokens, type HeadGradient, headGradient, score, scoreGradient } from './head.ts';
 export { type Model, openModel } from './model.ts';
 export { type BlockShape, linearMaps, type MapForm, mapSize, shapedSlots, slotsIn } from './shape.ts';
 export {

@@ -1,7 +1,7 @@
 // The HTTP endpoints of the process, for the kubelet's health checks and for Prometheus.
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Registry } from 'prom-client';
 
 export interface HealthServerOptions {
@@ -14,6 +14,8 @@ export interface HealthServerOptions {
   ready: () => boolean;
   /** Whether the process should be let run on; default: yes, if it answers. */
   live?: () => boolean;
+  /** The most at a time. */
+  connections?: number;
 }
 
 export interface HealthServer {
@@ -24,11 +26,15 @@ export interface HealthServer {
 /** Any pod of the cluster may ask, without a word of who it is: who asks slowly or reads slowly is cut off. */
 const patience = { headersTimeout: 5_000, requestTimeout: 5_000, connectionsCheckingInterval: 1_000 };
 const idleTimeout = 10_000;
-const mostConnections = 256;
+/** Some times what can come at once, so that who asks as soon as he comes is heard. */
+const mostConnections = 1024;
+const backlog = 256;
+/** Pages that wait for who asked for them to read on: each is a copy. */
+const mostPages = 64;
 
 /** Serves GET /healthz, /readyz and /metrics (Prometheus text). @throws if the port is taken */
 export async function startHealthServer(options: HealthServerOptions): Promise<HealthServer> {
-  const { ready, live = () => true } = options;
+  const { ready, live = () => true, connections = mostConnections } = options;
   const page = new MetricsPage(options.registry);
   const server = createServer(patience, (request, response) => {
     const path = request.url?.split('?')[0];
@@ -40,17 +46,35 @@ export async function startHealthServer(options: HealthServerOptions): Promise<H
   });
   // Requests that stand one behind the other in a packet would all be answered at once.
   server.maxRequestsPerSocket = 1;
-  server.maxConnections = mostConnections;
   server.timeout = idleTimeout;
-  server.listen(options.port, options.host);
+  server.on('connection', oldestGoesAt(connections));
+  server.listen({ port: options.port, host: options.host, backlog });
   await once(server, 'listening');
   return { port: (server.address() as AddressInfo).port, close: () => close(server) };
+}
+
+/**
+ * A bound on connections at which the newest is let in: were it refused, whoever holds the others with half a request each
+ * would keep out the kubelet, which then ends the process.
+ */
+function oldestGoesAt(most: number): (socket: Socket) => void {
+  const open = new Set<Socket>();
+  return (socket) => {
+    const [oldest] = open;
+    if (oldest !== undefined && open.size >= most) {
+      open.delete(oldest);
+      oldest.destroy();
+    }
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  };
 }
 
 /** Who asks within a second of another is given the same page: it goes over all resources. */
 class MetricsPage {
   readonly #registry: Registry;
   #page: Promise<string> | undefined;
+  #unread = 0;
 
   constructor(registry: Registry) {
     this.#registry = registry;
@@ -60,9 +84,13 @@ class MetricsPage {
     return this.#registry.contentType;
   }
 
-  read(): Promise<string> {
+  /** @returns undefined where too many are not read yet */
+  async read(response: ServerResponse): Promise<string | undefined> {
+    if (this.#unread >= mostPages) return undefined;
+    this.#unread++;
+    response.once('close', () => this.#unread--);
     this.#page ??= this.#make();
-    return this.#page;
+    return await this.#page;
   }
 
   async #make(): Promise<string> {
@@ -73,7 +101,9 @@ class MetricsPage {
 
 async function metrics(page: MetricsPage, response: ServerResponse): Promise<void> {
   try {
-    answer(response, 200, await page.read(), page.contentType);
+    const text = await page.read(response);
+    if (text === undefined) answer(response, 503, 'too many ask');
+    else answer(response, 200, text, page.contentType);
   } catch (error) {
     answer(response, 500, (error as Error).message);
   }

@@ -4,7 +4,7 @@ import { decimal, integer } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
 import { distinct, withRules } from '../rules.ts';
 import { DataSource, Output, Source } from '../sources.ts';
-import { Cell, common, count, figure, layers, name, words } from '../status.ts';
+import { Cell, common, count, Estimate, figure, layers, name, words } from '../status.ts';
 import { declare, wide } from './declare.ts';
 import { model, rows } from './inputs.ts';
 
@@ -88,6 +88,31 @@ const TransferLayers = withRules(
   },
 );
 
+/** Rows beyond these make no error smaller that matters, and each is drawn a thousand times. */
+const mostLeakRows = 10000;
+
+const Evaluation = withRules(
+  z.strictObject({
+    limit: integer(0, 1000000)
+      .default(200)
+      .describe(
+        'Rows of the probe set, after the first `samples`, that score model and emulator; 0 for no scores.',
+      ),
+    leak: z
+      .boolean()
+      .optional()
+      .describe(
+        'Measures also what the bundle gives away before anybody tunes it (status.scores.leak), which takes one more pass over these rows: a model of the same shape with random weights. Without it the bundle is the same, but for its scores.',
+      ),
+  }),
+  {
+    holds: ({ limit, leak }) => leak !== true || (limit >= 2 && limit <= mostLeakRows),
+    cel: `!has(self.leak) || !self.leak || !has(self.limit) || (self.limit >= 2 && self.limit <= ${mostLeakRows})`,
+    message: `must be 2 to ${mostLeakRows} where leak is true`,
+    path: ['limit'],
+  },
+);
+
 const EmulatorBuildSpec = withRules(
   z.strictObject({
     model: Source.describe('The full model; it is only read here and never leaves.'),
@@ -109,16 +134,7 @@ const EmulatorBuildSpec = withRules(
     transferLayers: TransferLayers.default({ count: transferDefault }).describe(
       'The kept layers that the data owner trains; they are in the bundle as they are in the model.',
     ),
-    evaluation: z
-      .strictObject({
-        limit: integer(0, 1000000)
-          .default(200)
-          .describe(
-            'Rows of the probe set, after the first `samples`, that score model and emulator; 0 for no scores.',
-          ),
-      })
-      .prefault({})
-      .describe('How model and emulator are scored.'),
+    evaluation: Evaluation.prefault({}).describe('How model and emulator are scored.'),
     output: Output.describe('Where the bundle goes.'),
     engine: Engine,
     ...jobFields,
@@ -133,6 +149,28 @@ const EmulatorBuildSpec = withRules(
 );
 
 export type EmulatorBuildSpec = z.output<typeof EmulatorBuildSpec>;
+
+const Leak = z.object({
+  control: Cell.optional().describe(
+    "The quality of a model of the emulator's shape whose weights are random: what knows nothing.",
+  ),
+  correctedCpl: Estimate.optional().describe(
+    "CPL counted from the control: 0 is the control's quality, 1 the model's. Absent where the model is not better than the control.",
+  ),
+  bitsKept: Estimate.optional().describe(
+    'Of what the model saves of a unigram model in likelihood per token, the share that the emulator saves too.',
+  ),
+  greedyAgreement: Estimate.optional().describe(
+    'The share of tokens at which emulator and model would choose the same next one.',
+  ),
+  exactParameterShare: figure.describe("Share of the model's parameters that the bundle holds exactly."),
+  subspaceShare: figure.describe(
+    "Share of the squared norm of the model's matrices that lies in what the bundle holds, by parameters: 1 for an exact one, 0 for an absent one, for factors what their row and column spaces hold.",
+  ),
+  layerSubspaceShare: figure.describe(
+    'The same of the matrices of the layers alone, without embedding and head.',
+  ),
+});
 
 const EmulatorBuildStatus = z.object({
   ...common,
@@ -162,6 +200,9 @@ const EmulatorBuildStatus = z.object({
         .optional()
         .describe("Share of the model's tensors that the bundle holds exactly."),
       cpl: figure.optional().describe("The emulator's quality as a share of the model's."),
+      leak: Leak.optional().describe(
+        'What the bundle gives away before anybody tunes it; where spec.evaluation.leak asks for it.',
+      ),
       reason: words.optional().describe('Why there are no scores.'),
     })
     .optional(),
@@ -174,7 +215,11 @@ export const emulatorBuild = declare({
   description:
     "Derives an emulator from a model: a smaller, worse model whose transfer layers are the model's own.",
   party: 'modelOwner',
-  columns: [wide('Model', '.spec.model.uri'), wide('Layers', '.spec.layers', 'integer')],
+  columns: [
+    wide('Model', '.spec.model.uri'),
+    wide('Layers', '.spec.layers', 'integer'),
+    wide('Bits kept', '.status.scores.leak.bitsKept.value'),
+  ],
   spec: EmulatorBuildSpec,
   status: EmulatorBuildStatus,
   withoutResult: ['probe.shards'],

@@ -8,17 +8,17 @@ import type { Compression } from './compression.ts';
  * LaCo's merge (arXiv 2402.11187): each kept layer l becomes theta_l + the sum over the removed layers k of its cluster of (theta_k -
  * theta_l), in every tensor. A layer that stands for itself alone stays as it is.
  */
-export const laco: Compression<Readonly<Record<never, never>>> = {
+export const laco: Compression<unknown> = {
   needs: () => [],
 
   async plan(layers, { plan }) {
     return new Map(layers.filter((layer) => mergedInto(plan, layer).length > 0).map((layer) => [layer, {}]));
   },
 
-  async derive(layer, _, { model, plan, stopIfAsked }) {
+  async derive(layer, _, { model, plan, engine }) {
     const merged = new Map<string, Float32Array>();
     for (const [slot, own] of Object.entries(model.architecture.block(layer))) {
-      stopIfAsked();
+      engine.throwIfCancelled();
       const before = model.read(own.name);
       // In float64, rounded once: the order of layers says nothing then.
       const sum = Float64Array.from(before);

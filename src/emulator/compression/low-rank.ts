@@ -44,7 +44,7 @@ export const lowRank: Compression<LowRankOptions> = {
     const slots = given.model.architecture.block(layer);
     const derived = new Map<string, Float32Array>();
     for (const [slot, { rank }] of Object.entries(maps)) {
-      given.stopIfAsked();
+      given.engine.throwIfCancelled();
       const own = slots[slot]!;
       const w = weightOf(given, own);
       const moments = given.found.inputs(layer, slot);
@@ -83,7 +83,7 @@ async function ranksOf(
       const rank = rankOf(mapSize(own), ratio);
       if (ratios === 'uniform') ranks.set(key(layer, slot), rank);
       else {
-        given.stopIfAsked();
+        given.engine.throwIfCancelled();
         const loss = await lossOf(layer, slot, own, rank, given);
         losses.set(slot, [...(losses.get(slot) ?? []), { key: key(layer, slot), own, loss }]);
       }

@@ -21,6 +21,7 @@ import { draw, drawLite } from '../plots/draw.ts';
 import { heatMap } from '../plots/heat-map.ts';
 import { anchorOf, type BuildEntry, known } from '../record.ts';
 import { isShallow, positionsOf, type Role, rolesOf, roleWords } from '../roles.ts';
+import { leakPart } from './leak.ts';
 
 /** What one EmulatorBuild found and made: similarities, the plan, which layer each position runs, scores, what it gives away. */
 export async function emulatorSection(entry: BuildEntry): Promise<Html> {
@@ -33,6 +34,7 @@ export async function emulatorSection(entry: BuildEntry): Promise<Html> {
 ${plan && html`<p>${sentence(entry, plan)}</p>`}
 ${status.similarity?.doubts && html`<p><strong>Doubtful</strong>: ${status.similarity.doubts}.</p>`}
 ${keyFacts(entry)}
+${leakPart(anchor, status.scores)}
 ${await similarityPart(entry, record, plan, anchor)}
 ${plan && positionsPart(plan)}
 ${scores(entry)}

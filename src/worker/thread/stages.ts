@@ -154,7 +154,7 @@ function assembleInput(job: StageJob, context: StageContext): AssembleInput {
             }
           : { layers: transferLayers.layers },
     },
-    limit: spec.evaluation.limit,
+    ...spec.evaluation,
   };
 }
 
@@ -181,20 +181,41 @@ const similarityOf = ({ metric, threshold = '1' }: EmulatorBuild['spec']['simila
 
 const memoryOf = ({ memory }: EngineSpec) => (memory === undefined ? defaultMemory : bytesOf(memory));
 
-function scoresOf({ evaluation, exactShare }: Awaited<ReturnType<typeof assemble>>) {
-  const exactTensorShare = exactShare.tensors.toFixed(4);
-  if ('reason' in evaluation) return { exactTensorShare, reason: evaluation.reason };
-  const cell = ({ value, stderr }: { value: number; stderr: number }) => ({
-    value: value.toFixed(4),
-    stderr: stderr.toFixed(4),
-  });
+function scoresOf(made: Awaited<ReturnType<typeof assemble>>) {
+  const { evaluation, exactShare } = made;
+  const shares = { exactTensorShare: figure(exactShare.tensors), ...leakOf(made) };
+  if ('reason' in evaluation) return { ...shares, reason: evaluation.reason };
   const { metric, samples, full, emulator, cpl } = evaluation;
   return {
     metric,
     samples,
-    full: cell(full),
-    emulator: cell(emulator),
-    exactTensorShare,
-    ...(cpl === undefined ? {} : { cpl: cpl.toFixed(4) }),
+    full: figures(full),
+    emulator: figures(emulator),
+    ...shares,
+    ...(cpl === undefined ? {} : { cpl: figure(cpl) }),
   };
 }
+
+function leakOf({ leak, exactShare }: Awaited<ReturnType<typeof assemble>>) {
+  if (leak === undefined) return {};
+  const { control, correctedCpl, bitsKept, greedyAgreement, subspaceShare } = leak;
+  return {
+    leak: {
+      ...(control && { control: figures(control) }),
+      ...(correctedCpl && { correctedCpl: figures(correctedCpl) }),
+      ...(bitsKept && { bitsKept: figures(bitsKept) }),
+      ...(greedyAgreement && { greedyAgreement: figures(greedyAgreement) }),
+      exactParameterShare: figure(exactShare.parameters),
+      subspaceShare: figure(subspaceShare.matrices),
+      layerSubspaceShare: figure(subspaceShare.layers),
+    },
+  };
+}
+
+const figure = (value: number) => value.toFixed(4);
+
+/** The same figures as a status writes them. */
+const figures = <F extends object>(found: F) =>
+  Object.fromEntries(Object.entries(found).map(([name, value]) => [name, figure(value as number)])) as {
+    [Name in keyof F]: string;
+  };

@@ -118,6 +118,11 @@ describe('a wrong manifest', () => {
     ['a missing name', { ...build, metadata: {} }, '(no name): metadata.name: is missing'],
     ['a long name', { ...build, metadata: { name: 'a'.repeat(41) } }, 'metadata.name: must have at most 40'],
     ['a name with a dot', { ...build, metadata: { name: 'a.b' } }, 'metadata.name: must be lower-case'],
+    [
+      'a leak of no rows',
+      withSpec(build, { evaluation: { limit: 0, leak: true } }),
+      'spec.evaluation.limit: must be 2 to 10000 where leak is true',
+    ],
     ['a missing field', withSpec(build, { layers: undefined }), 'spec.layers: is missing'],
     [
       'an unknown field',

@@ -16,7 +16,7 @@ function given(clusters: number[][], kept: number[], widths: number[] = []): Giv
   return {
     model: { architecture: { block }, read } as unknown as Model,
     plan: { clusters, kept, transferLayers: [], source: kept },
-    stopIfAsked: () => {},
+    engine: { throwIfCancelled: () => {} },
   } as unknown as Given;
 }
 

@@ -50,7 +50,6 @@ const momentsOf = ({ tokens, mean, second }: Omit<Case, 'name'> | Fixture['gradi
   second: Float64Array.from(second),
 });
 const options: LowRankOptions = { ratio: 0.5, ratios: 'uniform', components: 'sigma', lambda: 1 };
-const noneAsked = () => {};
 
 /** A model of one linear map a layer. */
 function given(layers: readonly Case[], { transposed = false, bias = false } = {}): Given {
@@ -78,7 +77,7 @@ function given(layers: readonly Case[], { transposed = false, bias = false } = {
     },
   };
   const plan = { clusters: [], kept: [], transferLayers: [], source: [] };
-  return { model, found, plan, engine, stopIfAsked: noneAsked };
+  return { model, found, plan, engine };
 }
 
 const derive = (all: Given, rank: number, layer = 0, chosen = options) =>

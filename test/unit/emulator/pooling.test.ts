@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { exactShare, keptAbility } from '../../../src/emulator/disclosure.ts';
 import { type Pooling, poolRows } from '../../../src/emulator/probe/pooling.ts';
 
 // two rows interleaved with padding: row 4 has tokens (1, -8), (2, 5), (6, 0); row 7 has (3, 3)
@@ -46,20 +45,4 @@ test('pooled means are as exact as float64 sums', () => {
   long[0] = 2 ** 24;
   const mean = poolRows(long, 1, new Int32Array(3001), { pooling: 'mean' }).get(0)![0];
   expect(mean).toBe(Math.fround((2 ** 24 + 3000) / 3001));
-});
-
-test('leak: the share of exact tensors and parameters, and the ability kept', () => {
-  const model = [
-    { name: 'embed', shape: [10, 4] },
-    { name: 'a', shape: [4, 4] },
-    { name: 'b', shape: [4] },
-    { name: 'c', shape: [4] },
-  ];
-  expect(exactShare(model, new Set(['embed', 'c', 'foreign']))).toEqual({
-    tensors: 0.5,
-    parameters: 44 / 64,
-  });
-  expect(keptAbility('acc', { full: 0.5, emulator: 0.3 })).toBeCloseTo(0.6);
-  expect(keptAbility('perplexity', { full: 10, emulator: 40 })).toBeCloseTo(0.25);
-  expect(keptAbility('exact_match', { full: 0, emulator: 0 })).toBeUndefined();
 });

@@ -32,6 +32,44 @@ const textOf = (page: string) =>
 const matches = (page: string, pattern: RegExp) =>
   [...page.matchAll(pattern)].map(([, group]) => group as string);
 
+describe('the leak of a bundle', () => {
+  const scores = {
+    ...{ metric: 'acc', samples: 200, exactTensorShare: '0.8020', cpl: '0.9000' },
+    full: { value: '0.6000', stderr: '0.0300' },
+    emulator: { value: '0.3200', stderr: '0.0300' },
+  };
+  const estimate = { value: '0.2000', stderr: '0.0400', low: '0.1200', high: '0.2800' };
+  const shares = { exactParameterShare: '0.3000', subspaceShare: '0.7000', layerSubspaceShare: '0.5500' };
+  const pageOf = (leak: object) =>
+    renderReport(
+      recordOf({ builds: [buildEntry({ depth: 4, status: { scores: { ...scores, leak } as never } })] }),
+    );
+
+  test('stands before the similarities, with errors and what is not claimed', async () => {
+    const control = { value: '0.2500', stderr: '0.0310' };
+    const page = await pageOf({ ...shares, control, correctedCpl: estimate, greedyAgreement: estimate });
+    expect(await faultsOf(page)).toEqual([]);
+    const text = textOf(page);
+    expect(text).toContain('random control 25.0% 3.1 points');
+    expect(text).toContain('(corrected CPL) 20.0% 4.0 points 12.0% to 28.0%');
+    expect(text).toContain('bits kept not told');
+    expect(text).toContain('of the layers alone 55.0%');
+    expect(text).toMatch(/Not claimed : .*no guarantee by cryptography/);
+    expect(text.indexOf('Not claimed')).toBeLessThan(text.indexOf('How alike the layers are'));
+  });
+
+  test('without scores its shares are told alone', async () => {
+    const reason = 'the probe set has 0 rows after the first 16; scores need 2';
+    const entry = buildEntry({
+      depth: 4,
+      status: { scores: { exactTensorShare: '0.8', reason, leak: shares } },
+    });
+    const text = textOf(await renderReport(recordOf({ builds: [entry] })));
+    expect(text).toContain('parameters held exactly 30.0%');
+    expect(text).not.toContain('corrected CPL');
+  });
+});
+
 describe('a whole run', async () => {
   const page = await renderReport(recordOf());
 

@@ -66,6 +66,52 @@ describe('the health server', () => {
   });
 });
 
+describe('connections to the health server', () => {
+  it('by the hundred that never say a whole request keep nobody out: the oldest of them goes', async () => {
+    const registry = new Registry();
+    const most = 16;
+    const server = await startHealthServer({
+      port: 0,
+      host: '127.0.0.1',
+      registry,
+      ready: () => true,
+      connections: most,
+    });
+    const closed: number[] = [];
+    const idle = [];
+    for (let i = 0; i < 100; i++) {
+      const socket = createConnection(server.port, '127.0.0.1', () =>
+        socket.write('GET /healthz HTTP/1.1\r\nX: '),
+      );
+      socket.on('error', () => {}).on('close', () => closed.push(i));
+      await once(socket, 'connect');
+      idle.push(socket);
+    }
+    const answer = await fetch(`http://127.0.0.1:${server.port}/healthz`);
+    expect([answer.status, await answer.text()]).toEqual([200, 'ok\n']);
+    await vi.waitFor(() => expect(closed.length).toBe(100 + 1 - most));
+    expect(closed.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 100 + 1 - most }, (_, i) => i));
+    for (const socket of idle) socket.destroy();
+    await server.close();
+  });
+
+  it('are given no more pages of metrics at once than may wait to be read', async () => {
+    const registry = new Registry();
+    let write = (_: string) => {};
+    const page = new Promise<string>((resolve) => (write = resolve));
+    vi.spyOn(registry, 'metrics').mockImplementation(() => page);
+    const server = await startHealthServer({ port: 0, host: '127.0.0.1', registry, ready: () => true });
+    const answers: number[] = [];
+    const ask = async () => answers.push((await fetch(`http://127.0.0.1:${server.port}/metrics`)).status);
+    const asked = Array.from({ length: 70 }, ask);
+    await vi.waitFor(() => expect(answers).toEqual(Array(6).fill(503)));
+    write('a 1');
+    await Promise.all([...asked, ...asked.slice(0, 6).map(ask)]);
+    expect(answers.slice(6)).toEqual(Array(70).fill(200));
+    await server.close();
+  });
+});
+
 describe('a process', () => {
   it('ends with 0 when its work ends after SIGTERM', async () => {
     const work = (signal: AbortSignal) =>

@@ -1,5 +1,4 @@
-// What an emulator discloses of the full model: weights that it holds exactly, and ability that it keeps.
-import type { MetricName } from '../evaluation/index.ts';
+// How much of the full model's weights a bundle holds bit by bit.
 
 /** How much of the full model a bundle gives away, as shares from 0 to 1. */
 export interface ExactShare {
@@ -27,13 +26,4 @@ export function exactShare(
     heldParameters += size;
   }
   return { tensors: heldTensors / tensors, parameters: heldParameters / parameters };
-}
-
-/** CPL: how much of the full model's ability the emulator keeps; accuracy(emulator) / accuracy(full) or perplexity(full) / perplexity(emulator); of none there is no share. */
-export function keptAbility(
-  metric: MetricName,
-  { full, emulator }: { readonly full: number; readonly emulator: number },
-): number | undefined {
-  if (metric === 'perplexity') return full / emulator;
-  return full === 0 ? undefined : emulator / full;
 }
