@@ -7,6 +7,7 @@ import {
   type Model,
   type Overlay,
   type Site,
+  type WeightSource,
   weightsOf,
   withReplaced,
 } from '../../../../src/model/index.ts';
@@ -64,7 +65,7 @@ export async function measureEmulator(
     weightsOf(model, { blocks: exactBlocks(model.architecture, source), memory }),
   );
   const tune = (kind: AdapterKind, reference: Tuned, options: Partial<TuneOptions> = {}) =>
-    tuned(engine, model, fixture, kind, reference, { seed: 0, beside: false, ...options });
+    tuned(engine, model, fixture, kind, reference, options);
   const { rank, alpha } = lora;
   const plain = adapterOf({ type: 'lora', rank, alpha });
   const dropped = adapterOf({ type: 'lora', rank, alpha, dropout: String(dropout.rate) });
@@ -84,25 +85,36 @@ export async function measureEmulator(
 interface TuneOptions {
   /** Of dropout. */
   seed: number;
+  /** Whether the adapter sits beside the maps, whatever they are. */
   beside: boolean;
+  /** The trained layers; the fixture's transfer layers when absent. */
+  layers: readonly number[];
+  /** The emulator's; the model's own when absent. */
+  weights: WeightSource;
 }
 
-/** Five steps on the transfer layers, each at its own position only, and the full model with what they came to. */
-async function tuned(
+/** Five steps on the trained layers, each at its own position only, and the full model with what they came to. */
+export async function tuned(
   engine: Engine,
   model: Model,
   fixture: Fixture,
   kind: AdapterKind,
   reference: Tuned,
-  { seed, beside }: TuneOptions,
+  options: Partial<TuneOptions>,
 ): Promise<TunedParity> {
   const { architecture } = model;
   const { source, transferLayers } = fixture.emulator!;
+  const {
+    seed = 0,
+    beside = false,
+    layers = transferLayers,
+    weights = weightsOf(model, { blocks: exactBlocks(architecture, source), memory }),
+  } = options;
   const batch = batchOf(fixture);
   let step = 0;
   const now = () => ({ seed, step });
   const parts = new Map<Site, TrainedPart>(
-    transferLayers.map((layer) => [
+    layers.map((layer) => [
       source.findIndex((from, at) => from === layer && at === layer),
       started(
         (beside ? trainedBeside : trainedLayer)(model, layer, kind, new Random(1), now),
@@ -114,11 +126,7 @@ async function tuned(
   if (kind.head) parts.set('head', trainedHead(model, kind.head, new Random(1)));
   const head = kind.head && { head: headGradient(parts.get('head')!.tensors[0]!.values.length) };
   const replaced = new Map([...parts].map(([place, { training }]) => [place, training]));
-  const weights = withReplaced(
-    weightsOf(model, { blocks: exactBlocks(architecture, source), memory }),
-    replaced,
-  );
-  const decoder = new Decoder(engine, architecture, weights);
+  const decoder = new Decoder(engine, architecture, withReplaced(weights, replaced));
   const tensors = [...parts.values()].flatMap((part) => part.tensors);
   const before = new Map(tensors.map(({ name, values }) => [name, values.slice()]));
 
@@ -211,7 +219,11 @@ function started(layer: TrainedPart, hidden: number): TrainedPart {
 }
 
 /** Logits of the given tokens, forward only. */
-async function run(decoder: Decoder, batch: PackedBatch, tokens: readonly number[]): Promise<Float32Array> {
+export async function run(
+  decoder: Decoder,
+  batch: PackedBatch,
+  tokens: readonly number[],
+): Promise<Float32Array> {
   let x = await decoder.embed(batch);
   for (let position = 0; position < decoder.depth; position++)
     x = (await decoder.forward(position, x, batch)).y;
