@@ -8,6 +8,7 @@ export type {
   ListOptions,
   WatchOptions,
 } from './api/client-options.ts';
+export { leftOut } from './api/huge-parts.ts';
 export {
   apiVersionOf,
   isNewer,

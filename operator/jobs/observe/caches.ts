@@ -14,6 +14,7 @@ import {
   type InformerOptions,
   jobs,
   type KubeObject,
+  leftOut,
   pods,
   type ResourceType,
   type RuntimeMetrics,
@@ -128,10 +129,11 @@ export interface Caches {
 }
 
 /**
- * How many objects of a list come at once. Each may have 1.5 MB of text and becomes some 10 MB before it is shortened, and
- * several lists are read at the same time: with more, a tenant's few large objects would fill our memory.
+ * How many objects of a list come at once. Each may have 1.5 MB of text and becomes some megabytes more (huge fields are left
+ * out before they are parsed), and several lists are read at the same time: with more, a tenant's few large objects would
+ * fill our memory.
  */
-const pageSizes = { resources: 10, jobs: 50, pods: 50 };
+const pageSizes = { resources: 5, jobs: 50, pods: 50 };
 
 export function openCaches(
   client: ApiClient,
@@ -218,7 +220,8 @@ function withoutPlan(pod: Pod): Pod {
 const mostOfContainers = 65_536;
 
 /** What is read of them; where that is huge, of the worker alone. */
-function containersIn(all: readonly Container[] = []): Container[] {
+function containersIn(all: readonly Container[] | typeof leftOut = []): Container[] {
+  if (all === leftOut) return [];
   const kept = all.map(
     ({ name, image, restartPolicy, ...container }) =>
       ({

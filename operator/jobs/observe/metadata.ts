@@ -1,6 +1,6 @@
 /** What is kept of metadata that is past all bounds: the API server bounds labels and owner references by the object's size alone. */
 import { isKind } from '../../../src/api/index.ts';
-import type { KubeObject, ObjectMeta, OwnerReference } from '../../runtime/index.ts';
+import { type KubeObject, leftOut, type ObjectMeta, type OwnerReference } from '../../runtime/index.ts';
 import { queueName } from '../identity.ts';
 import { annotation, completionIndex, label } from '../names.ts';
 
@@ -10,9 +10,6 @@ const mostCharacters = 65_536;
 const mostKept = 64;
 /** Of a name or a value that is kept. */
 const longestKept = 1024;
-
-/** In the place of a value that is longer than any that is right, so that it is refused as a wrong one is. */
-const leftOut = 'left out';
 
 const labelsRead: ReadonlySet<string> = new Set([...Object.values(label), queueName]);
 const annotationsRead: ReadonlySet<string> = new Set([...Object.values(annotation), completionIndex]);
@@ -46,6 +43,7 @@ const some = (words: Readonly<Record<string, string>>, isRead: (key: string) => 
     Object.entries(words)
       .filter(([key]) => isRead(key))
       .slice(0, mostKept)
+      // What is longer than any that is right is refused as a wrong one is.
       .map(([key, value]) => [key, value.length > longestKept ? leftOut : value]),
   );
 

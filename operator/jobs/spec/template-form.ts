@@ -1,6 +1,6 @@
 /** Whether a pod template can be read and merged as it was meant, whatever it asks for. */
 import { type Problem, printable } from '../../../src/api/index.ts';
-import type { KubeObject } from '../../runtime/index.ts';
+import { type KubeObject, leftOut } from '../../runtime/index.ts';
 import { isMapping, type Json } from '../json.ts';
 
 /** A pod template that the API server knows has a dozen levels. */
@@ -10,9 +10,6 @@ const mostValues = 10_000;
 const mostCharacters = 262_144;
 /** Of so many one knows what is wrong. */
 const mostProblems = 10;
-
-/** In the place of a template that is past these bounds, so that nothing keeps it. No schema lets a resource say it. */
-const leftOut = 'left out';
 
 const tooLarge = `is larger than ${mostValues} values or ${mostCharacters} characters: put what is long into a ConfigMap`;
 

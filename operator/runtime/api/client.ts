@@ -11,6 +11,7 @@ import type {
   RequestOptions,
   WatchOptions,
 } from './client-options.ts';
+import { levels, parseWithoutHugeParts } from './huge-parts.ts';
 import {
   apiVersionOf,
   type KubeObject,
@@ -24,7 +25,7 @@ import { type Answer, type Credentials, KubeTransport, type Request, type Transp
 import { type WatchEvent, watchEvents } from './watch.ts';
 
 /**
- * The Kubernetes API with raw JSON objects.
+ * The Kubernetes API with raw JSON objects; of huge ones, fields are left out (`huge-parts.ts`).
  * Every method throws ApiError: what was asked, HTTP status (0: no answer), reason, Retry-After. 429 and 5xx with
  * Retry-After are tried again for `patienceMilliseconds`; everything else is the caller's.
  * @example
@@ -66,11 +67,8 @@ export class ApiClient {
     const { namespace, labelSelector, fieldSelector, limit, signal } = options;
     const query = queryOf({ labelSelector, fieldSelector, limit, continue: options.continue });
     const path = pathOf(type, namespace) + query;
-    const list = await this.#json<ObjectList<T>>('list', type, namespace ?? '', {
-      method: 'GET',
-      path,
-      signal,
-    });
+    const request = { method: 'GET', path, signal } as const;
+    const list = await this.#json<ObjectList<T>>('list', type, namespace ?? '', request, levels.inList);
     // The items of a list carry neither apiVersion nor kind.
     const apiVersion = apiVersionOf(type);
     const items = list.items.map((item) => ({ ...item, apiVersion, kind: type.kind }));
@@ -206,6 +204,7 @@ export class ApiClient {
     type: ResourceType,
     key: string,
     request: Omit<Request, 'what' | 'timeoutMilliseconds'>,
+    level: number = levels.object,
   ): Promise<T> {
     const what = `${verb} ${type.kind} ${key}`.trimEnd();
     const answer = await this.#patiently(verb, type, {
@@ -215,7 +214,7 @@ export class ApiClient {
     });
     if (answer.status < 200 || answer.status > 299) throw apiErrorFrom(what, answer);
     try {
-      return JSON.parse(answer.body) as T;
+      return parseWithoutHugeParts(answer.body, level) as T;
     } catch (cause) {
       throw new ApiError(`${what}: the answer is no JSON`, {
         status: answer.status,

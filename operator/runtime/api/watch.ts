@@ -1,6 +1,7 @@
 // The decoder of a watch's stream: one event a line, bounded in length and in silence.
 import type { IncomingMessage } from 'node:http';
 import { ApiError, apiErrorFrom, type Status } from './api-error.ts';
+import { levels, parseWithoutHugeParts } from './huge-parts.ts';
 import type { KubeObject } from './objects.ts';
 
 export interface WatchEvent<T extends KubeObject> {
@@ -54,7 +55,7 @@ export async function* watchEvents<T extends KubeObject>(
 function eventIn<T extends KubeObject>(line: string, what: string): WatchEvent<T> {
   let event: { type?: unknown; object?: { metadata?: { resourceVersion?: unknown; name?: unknown } } };
   try {
-    event = JSON.parse(line);
+    event = parseWithoutHugeParts(line, levels.inEvent) as typeof event;
   } catch (cause) {
     throw bad(`${what}: a line is no JSON`, cause);
   }
