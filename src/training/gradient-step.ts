@@ -13,7 +13,7 @@ import type { Objective } from './objective.ts';
 export interface StepGradients {
   /** The objective's, over the whole step. */
   loss: number;
-  /** dL/dw of each trained site, by slot. */
+  /** dL/dw by slot, of each trained site; of positions that share their weights the sum, at `sumAt`. */
   gradients: Map<Site, Weights>;
 }
 
@@ -21,29 +21,33 @@ export interface GradientOptions {
   readonly objective: Objective;
   /** Keeps only each block's input and runs the block again in the backward pass. */
   readonly recompute: boolean;
+  /** The position under which a trained one's gradients are summed: one for all that run the same weights; itself when absent. */
+  readonly sumAt?: (position: number) => number;
   /** Filled with the gradient of the head's weight, where it is trained too. */
   readonly head?: HeadGradient;
 }
 
 /**
  * The loss of one optimiser step and its gradient for the trained positions, over all of the step's batches.
- * Nothing is computed below the lowest trained position, nor for weights that are not trained.
+ * Nothing is computed below the lowest trained position, nor for weights that are not trained; an objective that looks at
+ * states looks there or above.
  * @param trained the trained positions, each with its trained slots, or true for all
  */
 export async function gradientStep(
   decoder: Decoder,
   batches: readonly PackedBatch[],
   trained: ReadonlyMap<number, readonly string[] | true>,
-  { objective, recompute, head }: GradientOptions,
+  { objective, recompute, sumAt = (position) => position, head }: GradientOptions,
 ): Promise<StepGradients> {
   const tokens = batches.reduce((sum, { targets }) => sum + targets.length, 0);
   const lowest = Math.min(...trained.keys());
   const gradients = new Map<Site, Weights>();
   if (head !== undefined) gradients.set('head', { head: head.sum.fill(0) });
-  let loss = 0;
+  let sum = 0;
   for (const batch of batches) {
     let x = await decoder.embed(batch);
     const kept: (Saved | Float32Array)[] = [];
+    let fromStates: Float32Array | undefined;
     const wanted = (position: number) => ({
       weights: trained.get(position) ?? false,
       input: position > lowest,
@@ -57,12 +61,17 @@ export async function gradientStep(
         kept[position] = saved;
         x = y;
       }
+      if (position !== objective.states?.position) continue;
+      const found = objective.states.measure(x, batch);
+      sum += found.loss;
+      fromStates = found.gradient;
     }
     const weights = objective.weigh(batch.targets, tokens);
     const end = await decoder.head(x, batch.targets, scoreGradient(weights, head));
-    loss += objective.loss(end.scores, tokens);
+    sum += objective.loss(end.scores, tokens);
     let dy = end.dx;
     for (let position = decoder.depth - 1; position >= lowest; position--) {
+      if (position === objective.states?.position) addTo(dy, fromStates!);
       const held = kept[position] as Saved | Float32Array;
       const saved =
         held instanceof Float32Array
@@ -70,21 +79,26 @@ export async function gradientStep(
           : held;
       delete kept[position];
       const back = await decoder.backward(position, dy, saved, batch);
-      if (back.weights !== undefined) accumulate(gradients, position, back.weights);
+      if (back.weights !== undefined) accumulate(gradients, sumAt(position), back.weights);
       dy = back.dx;
     }
   }
+  const { loss, slope } = objective.of?.(sum) ?? { loss: sum, slope: 1 };
+  if (slope !== 1) for (const values of gradients.values()) multiply(values, slope);
   return { loss, gradients };
 }
 
-function accumulate(gradients: Map<Site, Weights>, position: number, more: Weights): void {
-  const sum = gradients.get(position);
-  if (sum === undefined) {
-    gradients.set(position, more);
-    return;
-  }
-  for (const [slot, values] of Object.entries(more)) {
-    const into = sum[slot] as Float32Array;
-    for (let i = 0; i < into.length; i++) into[i] = (into[i] as number) + (values[i] as number);
-  }
+function accumulate(gradients: Map<Site, Weights>, site: Site, more: Weights): void {
+  const sum = gradients.get(site);
+  if (sum === undefined) gradients.set(site, more);
+  else for (const [slot, values] of Object.entries(more)) addTo(sum[slot]!, values);
+}
+
+function addTo(sum: Float32Array, more: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (more[i] as number);
+}
+
+function multiply(weights: Weights, by: number): void {
+  for (const values of Object.values(weights))
+    for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) * by;
 }

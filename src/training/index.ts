@@ -1,9 +1,12 @@
 // Training: optimiser steps, learning rate schedules, the training loop and its checkpoints.
-export { crossEntropy } from './objective.ts';
+export { type BlockOptions, type TrainedBlock, type TrainedBlocks, trainedBlocks } from './blocks.ts';
+export { crossEntropy, type Objective, type StatesLoss } from './objective.ts';
 export { optimiserStep, type Trainable } from './optimiser-step.ts';
+export { planTraining, type TrainingPlan } from './plan.ts';
 export { runTraining } from './run.ts';
 export { learningRateFactor } from './schedule.ts';
 export {
+  checkpointsOfTraining,
   clearOthers,
   type Evaluation,
   restoreState,
@@ -12,3 +15,4 @@ export {
   type TrainingRecord,
   type TrainingState,
 } from './state.ts';
+export { type BlockTraining, trainBlocks } from './train-blocks.ts';

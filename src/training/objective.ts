@@ -1,5 +1,5 @@
 // Training objectives: a loss and its derivative.
-import type { Target, TokenizeOptions } from '../data/index.ts';
+import type { PackedBatch, Target, TokenizeOptions } from '../data/index.ts';
 
 /** What training lowers: a loss of the targets' log-probabilities, a sum over all batches of the optimiser's step. */
 export interface Objective {
@@ -12,6 +12,17 @@ export interface Objective {
   weigh(targets: readonly Target[], tokens: number): Float32Array;
   /** What the batch adds to the loss. */
   loss(scores: Float32Array, tokens: number): number;
+  /** What hidden states add to it. */
+  readonly states?: StatesLoss;
+  /** What is lowered in the place of the sum over the step: its value, and its derivative by the sum. */
+  of?(sum: number): { loss: number; slope: number };
+}
+
+/** A loss of the states behind a position, which joins the others in the backward pass. */
+export interface StatesLoss {
+  readonly position: number;
+  /** What a batch's states [B, T, D] add to the step's loss, and dL/d(states). */
+  measure(states: Float32Array, batch: PackedBatch): { loss: number; gradient: Float32Array };
 }
 
 /** The mean negative log-likelihood of the answers' tokens. */

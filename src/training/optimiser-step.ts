@@ -20,9 +20,12 @@ export interface Trainable {
   };
 }
 
-export interface OptimiserStep extends GradientOptions {
+export interface OptimiserStep extends Omit<GradientOptions, 'sumAt'> {
+  /** Several sites may have one part: they run the same weights. */
   readonly parts: ReadonlyMap<Site, Trainable>;
   readonly learningRate: number;
+  /** The field of the spec that sets it. */
+  readonly rateField: string;
   readonly clipNorm: number;
   readonly adam: AdamWOptions;
 }
@@ -36,23 +39,28 @@ export async function optimiserStep(
   decoder: Decoder,
   batches: readonly PackedBatch[],
   { record }: TrainingState,
-  { parts, learningRate, clipNorm, adam, ...options }: OptimiserStep,
+  { parts, learningRate, rateField, clipNorm, adam, ...options }: OptimiserStep,
 ): Promise<number> {
   const trained = new Map(
     [...parts].flatMap(([site, { training }]) => (site === 'head' ? [] : [[site, training.slots] as const])),
   );
-  const { loss, gradients: bySlot } = await gradientStep(decoder, batches, trained, options);
+  const firstSites = new Map<Trainable, Site>();
+  for (const [site, part] of parts) if (!firstSites.has(part)) firstSites.set(part, site);
+  const { loss, gradients: bySlot } = await gradientStep(decoder, batches, trained, {
+    ...options,
+    sumAt: (position) => firstSites.get(parts.get(position)!) as number,
+  });
   const gradients = new Map(
     [...bySlot].map(([site, weights]) => [site, parts.get(site)!.training.gradients(weights)]),
   );
   const norm = globalNorm([...gradients.values()].flat());
   if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
     throw badModel(
-      `step ${record.step + 1}: the ${Number.isFinite(loss) ? 'gradient' : 'loss'} is not finite; lower spec.training.learningRate`,
+      `step ${record.step + 1}: the ${Number.isFinite(loss) ? 'gradient' : 'loss'} is not finite; lower ${rateField}`,
     );
   }
   const scale = clipScale(norm, clipNorm);
-  for (const [site, { tensors, training }] of parts) {
+  for (const [{ tensors, training }, site] of firstSites) {
     tensors.forEach((tensor, i) => {
       const gradient = gradients.get(site)![i]!;
       adamW(tensor.values, gradient, tensor, record.step + 1, learningRate, scale, adam);

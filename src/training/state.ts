@@ -9,7 +9,7 @@ import type { Cell } from '../evaluation/index.ts';
 import type { Emit } from '../progress/index.ts';
 import type { Moments } from './optimiser.ts';
 
-/** A trained tensor with its optimiser state; `best` are its values at the best step so far. */
+/** A trained tensor with its optimiser state; `best` are its values at the best step so far, or `values` where the last is. */
 export interface TrainedTensor extends Moments {
   /** In the full model. */
   name: string;
@@ -48,6 +48,9 @@ export interface TrainingState {
 const parts = ['values', 'first', 'second', 'best'] as const;
 const keep = 2;
 
+const partsOf = ({ best, values }: TrainedTensor) =>
+  parts.filter((part) => part !== 'best' || best !== values);
+
 /** What state.json holds: the record, whose work it is, and what the files must be. */
 interface StoredState {
   identity: string;
@@ -66,7 +69,7 @@ export function saveState(directory: string, identity: string, { record, tensors
   clearPartial(directory);
   mkdirSync(temporary, { recursive: true });
   const stored: TensorToWrite[] = tensors.flatMap((tensor) =>
-    parts.map((part) => ({
+    partsOf(tensor).map((part) => ({
       name: `${part}/${tensor.name}`,
       dtype: 'F32' as const,
       shape: tensor.shape,
@@ -88,6 +91,13 @@ export function saveState(directory: string, identity: string, { record, tensors
   for (const old of saved(directory).filter((other) => !kept.includes(other)))
     rmSync(join(directory, old), { recursive: true, force: true });
 }
+
+/**
+ * Where a training is saved, of a resource's checkpoints: another one of the same resource neither sees nor clears it
+ * while it is saved.
+ */
+export const checkpointsOfTraining = (checkpoints: string, identity: string): string =>
+  join(checkpoints, identity.slice('sha256:'.length, 'sha256:'.length + 16));
 
 /** Clears the checkpoints that the same resource's other trainings, of an earlier spec, have left beside a directory. */
 export function clearOthers(directory: string): void {
@@ -112,7 +122,7 @@ export function restoreState(directory: string, identity: string, state: Trainin
       const checkpoint = openCheckpoint(file);
       try {
         const places = state.tensors.flatMap((tensor) =>
-          parts.map((part) => ({ name: `${part}/${tensor.name}`, into: tensor[part] })),
+          partsOf(tensor).map((part) => ({ name: `${part}/${tensor.name}`, into: tensor[part] })),
         );
         // All or nothing: what was not restored must start as it is.
         const missing = places.find(({ name }) => !checkpoint.tensors.has(name));

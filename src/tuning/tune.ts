@@ -1,5 +1,4 @@
 // The fine-tuning stage: from an emulator and private rows to an adapter, resumed from its checkpoints.
-import { join } from 'node:path';
 import type { OffsiteTuneSpec } from '../api/index.ts';
 import {
   checkpointsOf,
@@ -32,18 +31,20 @@ import { loadTask, measure } from '../evaluation/index.ts';
 import { Decoder, type HeadGradient, headGradient, type Site, withReplaced } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import {
+  checkpointsOfTraining,
   clearOthers,
   crossEntropy,
   learningRateFactor,
   optimiserStep,
+  planTraining,
   restoreState,
   runTraining,
   saveState,
+  type TrainingPlan,
   type TrainingRecord,
 } from '../training/index.ts';
 import { adapterOf } from './adapters/index.ts';
 import { hasMade, historyOf, restoreRecord, writeHistory } from './history.ts';
-import { planTraining, type TrainingPlan } from './plan.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
 import { type TrainedPart, trainedBeside, trainedHead, trainedLayer } from './trained.ts';
 
@@ -111,9 +112,8 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   }
 }
 
-/** Of this very training: another one of the same resource neither sees nor clears what is saved while it is saved. */
 const ownCheckpoints = (work: string, { identity }: Run) =>
-  join(checkpointsOf(work), identity.slice('sha256:'.length, 'sha256:'.length + 16));
+  checkpointsOfTraining(checkpointsOf(work), identity);
 
 /** One tuning run: what it reads, and the state that it changes. */
 interface Run extends TrainedAdapter {
@@ -270,6 +270,7 @@ async function step(
     recompute: plan.recompute,
     ...(head && { head }),
     learningRate: Number(training.learningRate) * factor,
+    rateField: 'spec.training.learningRate',
     clipNorm: Number(training.clipNorm),
     adam: {
       betas: training.betas.map(Number) as [number, number],

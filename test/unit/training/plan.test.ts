@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Slots } from '../../../src/model/index.ts';
-import { planTraining } from '../../../src/tuning/plan.ts';
+import { planTraining } from '../../../src/training/plan.ts';
 
 /** A block of one linear map of so many outputs, as it is stored or the other way round. */
 const block = (to: number, transposed = false): Slots => ({

@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest';
+import type { WeightSource } from '../../../src/model/index.ts';
+import { trainedBlocks } from '../../../src/training/index.ts';
+
+/** Three positions, of which the outer ones run the same block. */
+const source = {
+  depth: 3,
+  slots: (position: number) => {
+    const name = position === 1 ? 'b' : 'a';
+    return { up: { name: `${name}.up`, shape: [2, 3] }, slopes: { name: `${name}.slopes`, shape: [2] } };
+  },
+  block: (position: number) => ({
+    up: new Float32Array(6).fill(position === 1 ? 5 : 4),
+    slopes: Float32Array.of(1, 2),
+  }),
+} as unknown as WeightSource;
+
+test('positions that run the same block train it together, all of it but what is no weight', () => {
+  const { parts, bytes } = trainedBlocks(source, { marks: { slopes: Float32Array.of(1, 2) } }, [0, 1, 2], {
+    memory: 256,
+    field: 'spec.refine',
+  });
+  expect(parts.get(0)).toBe(parts.get(2));
+  expect(parts.get(1)!.tensors.map(({ name }) => name)).toEqual(['b.up']);
+  expect(parts.get(1)!.training.slots).toEqual(['up']);
+  expect([...parts.get(1)!.weights['up']!]).toEqual([5, 5, 5, 5, 5, 5]);
+  expect([...parts.get(0)!.weights['slopes']!]).toEqual([1, 2]);
+  // two blocks of 8 numbers, each with a gradient and two moments
+  expect(bytes).toBe(2 * 8 * 4 * 4);
+});
+
+test('a training that does not fit is refused with the field, and what it takes', () => {
+  const options = { memory: 255, field: 'spec.refine' };
+  expect(() => trainedBlocks(source, {}, [0, 1], options)).toThrow(
+    "spec.refine: training 16 parameters takes 256 bytes (weights, gradients and AdamW's moments), and 255 may be used for them; raise spec.engine.memory",
+  );
+});
