@@ -1,7 +1,8 @@
 // Eigenvalues and the leading eigenvectors of symmetric matrices, in float64.
+import type { Engine } from '../../engine/index.ts';
 import { type Matrix, matrix } from './matrix.ts';
 import { type Tridiagonal, tridiagonalise } from './tridiagonal.ts';
-import { arbitrary, fixSigns, orthonormalise } from './vectors.ts';
+import { arbitrary, blockSize, fixSigns, orthonormaliseBlock } from './vectors.ts';
 
 export interface Eigen {
   /** All eigenvalues, the largest first. */
@@ -16,7 +17,11 @@ export interface Eigen {
  * eigenvalues are some orthonormal basis of what they span.
  * @throws Error for numbers that are not finite
  */
-export function symmetricEigen({ rows: n, columns, data }: Matrix, count: number): Eigen {
+export async function symmetricEigen(
+  engine: Engine,
+  { rows: n, columns, data }: Matrix,
+  count: number,
+): Promise<Eigen> {
   if (n !== columns || count > n) throw new Error(`symmetricEigen: ${count} of [${n}, ${columns}]`);
   let largest = 0;
   for (const element of data) {
@@ -29,10 +34,10 @@ export function symmetricEigen({ rows: n, columns, data }: Matrix, count: number
     n,
   );
   const values = eigenvaluesOf(reduced).sort().reverse();
-  const vectors = matrix(count, n);
-  inverseIteration(reduced, values.subarray(0, count), vectors.data);
-  reduced.turnBack(vectors.data, count);
-  fixSigns(vectors.data, count, n);
+  if (count === 0) return { values: values.map((value) => value * scale), vectors: matrix(0, n) };
+  const vectors = await inverseIteration(engine, reduced, values.subarray(0, count));
+  await reduced.turnBack(engine, vectors);
+  fixSigns(vectors);
   return { values: values.map((value) => value * scale), vectors };
 }
 
@@ -89,35 +94,39 @@ function qlStep(d: Float64Array, e: Float64Array, low: number, high: number): vo
   e[high] = 0;
 }
 
-/** How often a vector is solved for: the first time leaves what neighbours have of it, the second only rounding. */
+/** How often vectors are solved for: the first time leaves what neighbours have of them, the second only rounding. */
 const rounds = 2;
-/** How often it may turn out to lie in the span of those before it; arbitrary numbers never did. */
-const mostBeginnings = 16;
+/** How often it may be done again since some were in the span of others; arbitrary numbers hardly ever are. */
+const mostRounds = 16;
 
 /**
  * Eigenvectors of T by eigenvalues in falling order, a row each: (T - value) x = the vector before, made orthogonal to those that
  * are there (Golub and Van Loan, 8.2.2), from arbitrary numbers.
  */
-function inverseIteration(reduced: Tridiagonal, values: Float64Array, into: Float64Array): void {
+async function inverseIteration(engine: Engine, reduced: Tridiagonal, values: Float64Array): Promise<Matrix> {
   const n = reduced.diagonal.length;
   const small = Number.EPSILON * (normOf(reduced) || 1);
   const next = arbitrary();
+  const found = matrix(values.length, n);
   let shift = Number.POSITIVE_INFINITY;
-  values.forEach((value, row) => {
-    // Equal shifts would give the same vector again and again.
-    shift = Math.min(value, shift - 8 * small);
-    const solve = solver(reduced, shift, small);
-    const vector = into.subarray(row * n, (row + 1) * n);
-    for (let round = 0, beginnings = 0; round < rounds; ) {
-      if (round === 0) {
-        if (beginnings++ === mostBeginnings) throw new Error('symmetricEigen: no eigenvector is found');
-        for (let i = 0; i < n; i++) vector[i] = next();
-      }
-      solve(vector);
-      const last = round === rounds - 1;
-      round = orthonormalise(into, row, n, last ? 2 : 1) ? round + 1 : 0;
+  for (let start = 0; start < values.length; start += blockSize) {
+    const solvers = Array.from(values.subarray(start, start + blockSize), (value) => {
+      // Equal shifts would give the same vector again and again.
+      shift = Math.min(value, shift - 8 * small);
+      return solver(reduced, shift, small);
+    });
+    const block = matrix(solvers.length, n, Float64Array.from({ length: solvers.length * n }, next));
+    for (let round = 1; ; round++) {
+      if (round > mostRounds) throw new Error('symmetricEigen: some eigenvectors are not found');
+      solvers.forEach((solve, row) => {
+        solve(block.data.subarray(row * n, (row + 1) * n));
+      });
+      const own = await orthonormaliseBlock(engine, block, found, next, round < rounds ? 1 : 2);
+      if (own && round >= rounds) break;
     }
-  });
+    found.data.set(block.data, start * n);
+  }
+  return found;
 }
 
 /** The largest sum of a row of T. */
@@ -153,8 +162,11 @@ function solver({ diagonal, beside }: Tridiagonal, shift: number, small: number)
   for (let i = 0; i < n; i++) if (Math.abs(pivot[i]!) < small) pivot[i] = pivot[i]! < 0 ? -small : small;
   return (x) => {
     for (let i = 0; i + 1 < n; i++) {
-      if (exchanged[i] === 1) [x[i], x[i + 1]] = [x[i + 1]!, x[i]!];
-      x[i + 1]! -= factor[i]! * x[i]!;
+      const own = x[i]!;
+      if (exchanged[i] === 1) {
+        x[i] = x[i + 1]!;
+        x[i + 1] = own - factor[i]! * x[i]!;
+      } else x[i + 1]! -= factor[i]! * own;
     }
     x[n - 1]! /= pivot[n - 1]!;
     for (let i = n - 2; i >= 0; i--)

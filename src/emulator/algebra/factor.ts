@@ -11,41 +11,39 @@ const rounding = 1e-15;
  */
 export function semidefiniteFactor({ rows: n, columns, data }: Matrix): Matrix {
   if (n !== columns) throw new Error(`semidefiniteFactor: [${n}, ${columns}] is not square`);
-  // Row r of `found` is column r of L.
-  const found: Float64Array[] = [];
+  // The order in which rows are pivots, and all else in that order: column r of L is found[r], from its row r on.
+  const order = Uint32Array.from({ length: n }, (_, i) => i);
   const left = Float64Array.from({ length: n }, (_, i) => data[i * n + i]!);
-  const open = new Uint8Array(n).fill(1);
+  const found: Float64Array[] = [];
   const least = n * rounding * left.reduce((most, pivot) => Math.max(most, pivot), 0);
-  while (found.length < n) {
-    const pivot = largestOf(left, open);
+  for (let r = 0; r < n; r++) {
+    const pivot = largestFrom(left, r);
     if (!(left[pivot]! > least)) break;
-    const column = data.slice(pivot * n, (pivot + 1) * n);
+    for (const list of [order, left, ...found]) [list[r], list[pivot]] = [list[pivot]!, list[r]!];
+    const column = new Float64Array(n);
+    const row = order[r]! * n;
+    for (let i = r + 1; i < n; i++) column[i] = data[row + order[i]!]!;
     for (const before of found) {
-      const factor = before[pivot]!;
-      if (factor !== 0) for (let i = 0; i < n; i++) column[i]! -= factor * before[i]!;
+      const factor = before[r]!;
+      for (let i = r + 1; i < n; i++) column[i]! -= factor * before[i]!;
     }
-    const root = Math.sqrt(left[pivot]!);
-    open[pivot] = 0;
-    for (let i = 0; i < n; i++) {
-      if (i === pivot) column[i] = root;
-      else if (open[i] === 0) column[i] = 0;
-      else {
-        column[i]! /= root;
-        left[i]! -= column[i]! ** 2;
-      }
+    const root = Math.sqrt(left[r]!);
+    column[r] = root;
+    for (let i = r + 1; i < n; i++) {
+      column[i]! /= root;
+      left[i]! -= column[i]! ** 2;
     }
     found.push(column);
   }
   const factor = matrix(n, found.length);
   found.forEach((column, r) => {
-    for (let i = 0; i < n; i++) factor.data[i * found.length + r] = column[i]!;
+    for (let i = r; i < n; i++) factor.data[order[i]! * found.length + r] = column[i]!;
   });
   return factor;
 }
 
-function largestOf(values: Float64Array, open: Uint8Array): number {
-  let largest = open.indexOf(1);
-  for (let i = largest + 1; i < values.length; i++)
-    if (open[i] === 1 && values[i]! > values[largest]!) largest = i;
+function largestFrom(values: Float64Array, start: number): number {
+  let largest = start;
+  for (let i = start + 1; i < values.length; i++) if (values[i]! > values[largest]!) largest = i;
   return largest;
 }

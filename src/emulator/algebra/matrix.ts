@@ -24,6 +24,11 @@ export function transposed({ rows, columns, data }: Matrix): Matrix {
   return turned;
 }
 
+/** a -= b. */
+export function subtract(a: Matrix, b: Matrix): void {
+  for (let i = 0; i < a.data.length; i++) a.data[i]! -= b.data[i]!;
+}
+
 /**
  * A B in float64, a factor transposed where it is asked for. Equal numbers give equal bits on an engine of equal threads.
  * @throws OffsiteError Cancelled when the stage is to stop

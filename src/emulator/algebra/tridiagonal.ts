@@ -1,5 +1,6 @@
 // A symmetric matrix made tridiagonal by Householder reflections, and the way back (Golub and Van Loan, Matrix Computations, 8.3).
-import { add, dot } from './vectors.ts';
+import type { Engine } from '../../engine/index.ts';
+import { type Matrix, matrix, multiply, subtract } from './matrix.ts';
 
 /** A = Q T Q^T. */
 export interface Tridiagonal {
@@ -7,8 +8,8 @@ export interface Tridiagonal {
   readonly diagonal: Float64Array;
   /** T's neighbouring diagonal, [n - 1]. */
   readonly beside: Float64Array;
-  /** x becomes Q x, for each of `count` rows. */
-  turnBack(rows: Float64Array, count: number): void;
+  /** x becomes Q x, for each row. */
+  turnBack(engine: Engine, rows: Matrix): Promise<void>;
 }
 
 /** @param a symmetric, [n, n]; its upper triangle is read, and used up: the reflections stay there */
@@ -28,17 +29,42 @@ export function tridiagonalise(a: Float64Array, n: number): Tridiagonal {
   return {
     diagonal,
     beside,
-    turnBack(rows, count) {
-      for (let j = n - 2; j >= 0; j--) {
-        const [at, length, weight] = [j * n + j + 1, n - j - 1, weights[j]!];
-        if (weight === 0) continue;
-        for (let row = 0; row < count; row++) {
-          const from = row * n + j + 1;
-          add(rows, from, -weight * dot(a, at, rows, from, length), a, at, length);
-        }
-      }
-    },
+    turnBack: (engine, rows) => turnBack(engine, a, weights, rows),
   };
+}
+
+/** How many reflections become one product. */
+const together = 64;
+
+/**
+ * Q x = H_0 H_1 ... x, the last reflections first, several as I - V^T T V (the compact WY representation: Schreiber and Van Loan,
+ * 1989), with a row of V for each.
+ */
+async function turnBack(engine: Engine, a: Float64Array, weights: Float64Array, rows: Matrix): Promise<void> {
+  const n = weights.length;
+  for (let end = n - 1; end > 0; end -= together) {
+    const start = Math.max(0, end - together);
+    const v = matrix(end - start, n);
+    for (let j = start; j < end; j++)
+      v.data.set(a.subarray(j * n + j + 1, (j + 1) * n), (j - start) * n + j + 1);
+    const t = triangle(await multiply(engine, v, v, { transB: true }), weights.subarray(start, end));
+    const narrow = await multiply(engine, rows, v, { transB: true });
+    subtract(rows, await multiply(engine, await multiply(engine, narrow, t, { transB: true }), v));
+  }
+}
+
+/** T, upper triangular, of reflections whose vectors have the products V V^T. */
+function triangle({ rows: count, data: products }: Matrix, weights: Float64Array): Matrix {
+  const t = matrix(count, count);
+  for (let last = 0; last < count; last++) {
+    t.data[last * count + last] = weights[last]!;
+    for (let i = 0; i < last; i++) {
+      let sum = 0;
+      for (let k = i; k < last; k++) sum += t.data[i * count + k]! * products[k * count + last]!;
+      t.data[i * count + last] = -weights[last]! * sum;
+    }
+  }
+  return t;
 }
 
 /**
@@ -59,28 +85,53 @@ function reflect(x: Float64Array, at: number, length: number): { value: number; 
   return { value, weight: (value - first) / value };
 }
 
-/** H A H for the reflection that lies in row j, on what is right of and below column j: A - v w^T - w v^T. */
+/** H A H for the reflection v that lies in row j, on what is right of and below column j: A - v w^T - w v^T. */
 function applyBothSides(a: Float64Array, n: number, j: number, weight: number, w: Float64Array): void {
-  const v = j * n;
-  w.fill(0, j + 1);
-  // A v, each element of the upper triangle read once.
-  for (let i = j + 1; i < n; i++) {
-    const row = i * n;
-    const own = a[v + i]!;
-    let sum = a[row + i]! * own;
-    for (let k = i + 1; k < n; k++) {
-      const element = a[row + k]!;
-      sum += element * a[v + k]!;
-      w[k]! += element * own;
-    }
-    w[i]! += sum;
-  }
+  const v = a.subarray(j * n, (j + 1) * n);
+  productWith(a, n, j + 1, v, w);
   let along = 0;
-  for (let i = j + 1; i < n; i++) along += w[i]! * a[v + i]!;
-  for (let i = j + 1; i < n; i++) w[i] = weight * (w[i]! - 0.5 * weight * along * a[v + i]!);
-  for (let i = j + 1; i < n; i++) {
-    const row = i * n;
-    const [own, other] = [a[v + i]!, w[i]!];
-    for (let k = i; k < n; k++) a[row + k]! -= own * w[k]! + other * a[v + k]!;
+  for (let i = j + 1; i < n; i++) along += w[i]! * v[i]!;
+  for (let i = j + 1; i < n; i++) w[i] = weight * (w[i]! - 0.5 * weight * along * v[i]!);
+  takeAway(a, n, j + 1, v, w);
+}
+
+/** w = A v from row and column `start` on, each number of the upper triangle read once; two rows at a time, which is faster. */
+function productWith(a: Float64Array, n: number, start: number, v: Float64Array, w: Float64Array): void {
+  w.fill(0, start);
+  let i = start;
+  for (; i + 1 < n; i += 2) {
+    const [row, below] = [i * n, (i + 1) * n];
+    const [v0, v1] = [v[i]!, v[i + 1]!];
+    const corner = a[row + i + 1]!;
+    let s0 = a[row + i]! * v0 + corner * v1;
+    let s1 = a[below + i + 1]! * v1 + corner * v0;
+    for (let k = i + 2; k < n; k++) {
+      const a0 = a[row + k]!;
+      const a1 = a[below + k]!;
+      const vk = v[k]!;
+      s0 += a0 * vk;
+      s1 += a1 * vk;
+      w[k]! += a0 * v0 + a1 * v1;
+    }
+    w[i]! += s0;
+    w[i + 1]! += s1;
   }
+  if (i < n) w[i]! += a[i * n + i]! * v[i]!;
+}
+
+/** A -= v w^T + w v^T from row and column `start` on, in the upper triangle. */
+function takeAway(a: Float64Array, n: number, start: number, v: Float64Array, w: Float64Array): void {
+  let i = start;
+  for (; i + 1 < n; i += 2) {
+    const [row, below] = [i * n, (i + 1) * n];
+    const [v0, v1, w0, w1] = [v[i]!, v[i + 1]!, w[i]!, w[i + 1]!];
+    a[row + i]! -= 2 * v0 * w0;
+    for (let k = i + 1; k < n; k++) {
+      const vk = v[k]!;
+      const wk = w[k]!;
+      a[row + k]! -= v0 * wk + w0 * vk;
+      a[below + k]! -= v1 * wk + w1 * vk;
+    }
+  }
+  if (i < n) a[i * n + i]! -= 2 * v[i]! * w[i]!;
 }

@@ -1,4 +1,6 @@
-// Sums over vectors that lie in rows of one array, in float64, and orthonormal sets of them.
+// Vectors as rows of one array, in float64: sums over them, and orthonormal ones.
+import type { Engine } from '../../engine/index.ts';
+import { type Matrix, matrix, multiply, subtract } from './matrix.ts';
 
 /** x . y, in four sums, whose order is fixed. */
 export function dot(x: Float64Array, fromX: number, y: Float64Array, fromY: number, length: number): number {
@@ -14,19 +16,7 @@ export function dot(x: Float64Array, fromX: number, y: Float64Array, fromY: numb
   return s0 + s1 + (s2 + s3);
 }
 
-/** y += factor x. */
-export function add(
-  y: Float64Array,
-  fromY: number,
-  factor: number,
-  x: Float64Array,
-  fromX: number,
-  length: number,
-): void {
-  for (let i = 0; i < length; i++) y[fromY + i]! += factor * x[fromX + i]!;
-}
-
-/** Float64Array between -1 and 1 that are the same on every run: where any vector will do. */
+/** Numbers between -1 and 1 that are the same on every run: where any vector will do. */
 export function arbitrary(): () => number {
   let state = 1;
   return () => {
@@ -35,40 +25,79 @@ export function arbitrary(): () => number {
   };
 }
 
+/** How many vectors are made orthogonal at a time: to those before them by products, to each other one by one. */
+export const blockSize = 32;
+
 /**
- * Makes a row orthogonal to all before it, which are orthonormal, and of length 1.
+ * Makes the rows of a block orthonormal, and orthogonal to the rows of `found`, which are orthonormal or zero; each row by those
+ * before it. A row in the span of the others (or zero, or not finite) becomes an arbitrary one that is not.
  * @param passes 2 for a result as orthonormal as float64 can say, since what is left of the first pass may be rounding
- * @returns whether anything is left; where the row was in the others' span it has no meaning afterwards
+ * @returns whether every row was one of its own
  */
-export function orthonormalise(rows: Float64Array, row: number, width: number, passes = 2): boolean {
-  const at = row * width;
-  const before = Math.sqrt(dot(rows, at, rows, at, width));
-  if (before === 0 || !Number.isFinite(before)) return false;
-  for (let pass = 0; pass < passes; pass++)
-    for (let other = 0; other < row; other++) {
-      const from = other * width;
-      add(rows, at, -dot(rows, from, rows, at, width), rows, from, width);
+export async function orthonormaliseBlock(
+  engine: Engine,
+  block: Matrix,
+  found: Matrix,
+  next: () => number,
+  passes = 2,
+): Promise<boolean> {
+  const { rows, columns: width, data } = block;
+  let own = true;
+  for (let pass = 0; pass < passes; pass++) {
+    const lengths = Array.from({ length: rows }, (_, row) => lengthOf(data, row, width));
+    subtract(block, await multiply(engine, await multiply(engine, block, found, { transB: true }), found));
+    for (let row = 0; row < rows; row++) {
+      if (orthonormalise(block, row, lengths[row]!)) continue;
+      own = false;
+      do {
+        for (let i = row * width; i < (row + 1) * width; i++) data[i] = next();
+        for (let other = 0; other < found.rows; other++) takeAway(data, row, found.data, other, width);
+      } while (!orthonormalise(block, row, 1));
     }
-  const after = Math.sqrt(dot(rows, at, rows, at, width));
-  // What is left is rounding then, also for the second round.
-  if (after <= width * Number.EPSILON * before) return false;
-  for (let i = at; i < at + width; i++) rows[i]! /= after;
-  return true;
+  }
+  return own;
 }
 
-/** Makes rows orthonormal, each by those before it; one that is in their span becomes an arbitrary one that is not. */
-export function orthonormaliseAll(rows: Float64Array, count: number, width: number): void {
-  if (count > width) throw new Error(`orthonormaliseAll: ${count} vectors of ${width} numbers`);
+/** Makes rows orthonormal, at most as many as they are long, each by those before it; one in their span becomes an arbitrary one. */
+export async function orthonormaliseRows(engine: Engine, rows: Matrix): Promise<void> {
+  const { rows: count, columns: width, data } = rows;
+  if (count > width) throw new Error(`orthonormaliseRows: ${count} vectors of ${width} numbers`);
   const next = arbitrary();
-  for (let row = 0; row < count; row++)
-    while (!orthonormalise(rows, row, width)) for (let i = 0; i < width; i++) rows[row * width + i] = next();
+  const found = matrix(count, width);
+  for (let start = 0; start < count; start += blockSize) {
+    const end = Math.min(start + blockSize, count);
+    const block = matrix(end - start, width, data.subarray(start * width, end * width));
+    await orthonormaliseBlock(engine, block, found, next);
+    found.data.set(block.data, start * width);
+  }
+  data.set(found.data);
 }
 
 /** Turns each row's sign so that its largest number, the first of equal ones, is positive. */
-export function fixSigns(rows: Float64Array, count: number, width: number): void {
-  for (let at = 0; at < count * width; at += width) {
+export function fixSigns({ columns: width, data }: Matrix): void {
+  for (let at = 0; at < data.length; at += width) {
     let largest = at;
-    for (let i = at; i < at + width; i++) if (Math.abs(rows[i]!) > Math.abs(rows[largest]!)) largest = i;
-    if (rows[largest]! < 0) for (let i = at; i < at + width; i++) rows[i] = -rows[i]!;
+    for (let i = at; i < at + width; i++) if (Math.abs(data[i]!) > Math.abs(data[largest]!)) largest = i;
+    if (data[largest]! < 0) for (let i = at; i < at + width; i++) data[i] = -data[i]!;
   }
 }
+
+/** Makes a row orthogonal to those before it in its block, and of length 1; false where rounding alone is left of `length`. */
+function orthonormalise({ columns: width, data }: Matrix, row: number, length: number): boolean {
+  if (length === 0 || !Number.isFinite(length)) return false;
+  for (let other = 0; other < row; other++) takeAway(data, row, data, other, width);
+  const left = lengthOf(data, row, width);
+  if (!(left > width * Number.EPSILON * length)) return false;
+  for (let i = row * width; i < (row + 1) * width; i++) data[i]! /= left;
+  return true;
+}
+
+/** x minus its part along another row of length 1. */
+function takeAway(x: Float64Array, row: number, others: Float64Array, other: number, width: number): void {
+  const [at, from] = [row * width, other * width];
+  const along = dot(others, from, x, at, width);
+  for (let i = 0; i < width; i++) x[at + i]! -= along * others[from + i]!;
+}
+
+const lengthOf = (x: Float64Array, row: number, width: number) =>
+  Math.sqrt(dot(x, row * width, x, row * width, width));

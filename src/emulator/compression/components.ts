@@ -3,7 +3,7 @@ import type { Engine } from '../../engine/index.ts';
 import { symmetricEigen } from '../algebra/eigen.ts';
 import { semidefiniteFactor } from '../algebra/factor.ts';
 import { type Matrix, matrix, multiply } from '../algebra/matrix.ts';
-import { dot, fixSigns, orthonormaliseAll } from '../algebra/vectors.ts';
+import { dot, fixSigns, orthonormaliseRows } from '../algebra/vectors.ts';
 import type { InputMoments } from '../observe/observations.ts';
 
 /** How much a direction that no input has counts beside the mean one: it only orders what else would be equal. */
@@ -44,29 +44,34 @@ export async function outputComponents(
 ): Promise<Components> {
   if (w.rows <= w.columns) {
     const product = await multiply(engine, await multiply(engine, w, spread), w, { transB: true });
-    const { values, vectors } = symmetricEigen(symmetric(product), count);
+    const { values, vectors } = await symmetricEigen(engine, symmetric(product), count);
     return { energies: values.map(notNegative), directions: vectors };
   }
   const outputs = await multiply(engine, w, semidefiniteFactor(spread));
   const product = await multiply(engine, outputs, outputs, { transA: true });
-  const { values, vectors } = symmetricEigen(symmetric(product), Math.min(count, product.rows));
+  const { values, vectors } = await symmetricEigen(engine, symmetric(product), Math.min(count, product.rows));
   const directions = await multiply(engine, vectors, outputs, { transB: true });
   const { rows, columns, data } = directions;
   for (let at = 0; at < rows * columns; at += columns) {
     const length = Math.sqrt(dot(data, at, data, at, columns));
     if (length > 0) for (let i = at; i < at + columns; i++) data[i]! /= length;
   }
-  fixSigns(data, rows, columns);
+  fixSigns(directions);
   return { energies: values.map(notNegative), directions };
 }
 
 /** `rank` orthonormal vectors: the chosen directions, and where there are fewer, arbitrary ones. */
-export function orthonormalBasis({ columns, data }: Matrix, chosen: readonly number[], rank: number): Matrix {
+export async function orthonormalBasis(
+  engine: Engine,
+  { columns, data }: Matrix,
+  chosen: readonly number[],
+  rank: number,
+): Promise<Matrix> {
   const basis = matrix(rank, columns);
   chosen.forEach((row, i) => {
     basis.data.set(data.subarray(row * columns, (row + 1) * columns), i * columns);
   });
-  orthonormaliseAll(basis.data, rank, columns);
+  await orthonormaliseRows(engine, basis);
   return basis;
 }
 

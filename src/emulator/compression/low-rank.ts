@@ -121,10 +121,10 @@ async function basisOf(
   const all = components === 'gradient';
   const count = all ? Math.min(w.rows, w.columns) : rank;
   const { directions } = await outputComponents(engine, w, spreadOf(moments), count);
-  if (!all) return orthonormalBasis(directions, [...Array(directions.rows).keys()], rank);
+  if (!all) return orthonormalBasis(engine, directions, [...Array(directions.rows).keys()], rank);
   const gradients = found.gradients(layer, slot);
   const scores = await gradientScores(engine, w, directions, moments, gradients, lambda);
-  return orthonormalBasis(directions, keptByScore(scores, rank), rank);
+  return orthonormalBasis(engine, directions, keptByScore(scores, rank), rank);
 }
 
 /** The bias with which the outputs' mean is what it was: b + W mean - Left (Right mean), of the factors as they are stored. */
