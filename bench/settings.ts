@@ -31,6 +31,7 @@ export const build: AssembleInput = {
   probe: { samples: 512, maxLength: 128, pooling: 'mean', skipFirst: true, shards: 1 },
   output: emulator,
   work: join(work, 'pooled-states'),
+  own: join(work, 'pooled-states'),
   memory,
   emit: () => {},
   similarity: { metric: 'linearCKA' },

@@ -8,15 +8,20 @@ import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { copyCompanion, type Model, openModel, type Slot } from '../model/index.ts';
 import { openBlocks, readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
+import type { CompressionOptions } from './compression/index.ts';
+import { clearDerived, type Derived, deriveBlocks, nothingDerived } from './derived.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
 import { type ExactShare, exactShare } from './leak/exact-share.ts';
 import { exactTensors, heldIn } from './leak/held.ts';
 import type { RowLeak } from './leak/leak.ts';
 import { type SubspaceShare, subspaceShare } from './leak/subspace.ts';
+import { nothingObserved } from './observe/observations.ts';
+import { openObservations } from './observe/open.ts';
 import { type Layout, layoutOf, tensorSlots } from './plan/layout.ts';
-import { checkKept } from './plan/plan.ts';
+import { checkKept, type Plan } from './plan/plan.ts';
 import { type BuildInput, type CheckedInput, probed, probeKey } from './probe/stage.ts';
 import { type ProbeKey, readStates } from './probe/states.ts';
+import { writeShapes } from './shapes.ts';
 import { checkComparable } from './similarity/comparable.ts';
 import { doubtsOf } from './similarity/doubts.ts';
 import { adjacentValues, type SimilarityOptions, similarityMatrix } from './similarity/similarity.ts';
@@ -25,6 +30,10 @@ import { makePlan, type PlanOptions } from './strategies/make-plan.ts';
 export interface AssembleInput extends BuildInput {
   readonly similarity: SimilarityOptions;
   readonly plan: PlanOptions;
+  /** What the kept layers become that do not train; exact when absent. */
+  readonly compression?: CompressionOptions | undefined;
+  /** A directory of this resource alone: what is kept of unfinished work. */
+  readonly own: string;
   /** The most rows after the probe's that score full model and emulator; 0 for no scores. */
   readonly limit: number;
   /** Whether the bundle's leak is measured beside its scores; it is not when absent. */
@@ -57,22 +66,25 @@ export interface Assembled extends Scores {
 export async function assemble(engine: Engine, input: AssembleInput): Promise<Assembled> {
   const model = openModel(input.model);
   try {
-    checkKept(input.plan.layers, model.architecture.depth);
+    checkKept(input.plan.layers ?? model.architecture.depth, model.architecture.depth);
     const checked = new CheckedFiles();
     const key = probeKey(model, input, checked);
     const work = describe(key, input);
     if (doneOrFree(input.output, work, input.mayReplace) === undefined) {
-      const similarity = await similarityOf(engine, model, { ...input, checked }, key);
-      const layout = layoutOf(similarity);
+      const found = await probed(engine, model, key, { ...input, checked });
+      const similarity = similarityOf(engine, found.states, input);
       const heldOut = await scoreFull(engine, model, key, input);
+      const derived = await derivedOf(engine, model, key, { plan: similarity, ...found }, input);
+      const layout = layoutOf(similarity, derived.shapes);
       const fill = async (directory: string) => {
         const slots = tensorSlots(model.architecture, layout);
-        writeBundle(directory, model, slots, similarity);
+        writeBundle(directory, model, slots, { similarity, derived });
         return { ...(await scoreBundle(engine, model, directory, layout, heldOut, input)) };
       };
       const checkUnchanged = () => checked.checkUnchanged();
       await seal(input.output, work, { fill, checkUnchanged, keeper: input.keeper });
     }
+    clearDerived(input.own);
     const made = readAssembled(input.output);
     const rows = await readRows(input.data.path, input.data.format, { limit: input.probe.samples });
     return { ...made, doubts: doubtsOf(rows, made.similarity.matrix) };
@@ -104,16 +116,10 @@ function readAssembled(directory: string): Assembled {
   return { similarity: readSimilarity(directory), ...scores, artifact: { digest, sizeBytes } };
 }
 
-async function similarityOf(
-  engine: Engine,
-  model: Model,
-  input: AssembleInput & CheckedInput,
-  key: ProbeKey,
-): Promise<SimilarityRecord> {
-  const directories = await probed(engine, model, key, input);
-  const states = readStates(directories.states);
+function similarityOf(engine: Engine, directory: string, input: AssembleInput): SimilarityRecord {
+  const states = readStates(directory);
   if (states === undefined)
-    throw badModel(`${directories.states}: the pooled states are gone again; run once more`);
+    throw badModel(`${directory}: the pooled states are gone again; run once more`);
   const { samples, width } = states[0]!;
   checkComparable({ samples, layers: states.length, width }, input.similarity.metric, input.memory);
   const stopIfAsked = () => engine.throwIfCancelled();
@@ -122,23 +128,44 @@ async function similarityOf(
   return { ...input.similarity, adjacent, matrix, ...makePlan(adjacent, input.plan) };
 }
 
-function hyperparametersOf(key: ProbeKey, { similarity, plan, limit, leak }: AssembleInput) {
+async function derivedOf(
+  engine: Engine,
+  model: Model,
+  key: ProbeKey,
+  { plan, observations }: { plan: Plan; observations?: string | undefined },
+  { compression, own, emit }: AssembleInput,
+): Promise<Derived> {
+  if (compression === undefined) return nothingDerived;
+  const found = observations === undefined ? nothingObserved : openObservations(observations);
+  const given = { engine, model, plan, found };
+  const madeFrom = { model: key.model, probe: key.data };
+  return deriveBlocks(own, given, compression, { madeFrom, emit });
+}
+
+function hyperparametersOf(key: ProbeKey, { similarity, plan, compression, limit, leak }: AssembleInput) {
   const { format, samples, maxLength, pooling, skipFirst } = key;
-  const probe = { format, samples, maxLength, pooling, skipFirst };
-  const evaluation = { limit, ...(leak ? { leak } : {}) };
-  return { probe, similarity: { ...similarity }, plan: { ...plan }, evaluation };
+  return {
+    probe: { format, samples, maxLength, pooling, skipFirst },
+    similarity: { ...similarity },
+    plan: { ...plan },
+    ...(compression && { compression: { ...compression } }),
+    evaluation: { limit, ...(leak ? { leak } : {}) },
+  };
 }
 
 function writeBundle(
   directory: string,
   model: Model,
   slots: readonly Slot[],
-  similarity: SimilarityRecord,
+  { similarity, derived }: { similarity: SimilarityRecord; derived: Derived },
 ): void {
   writeSafetensors(
     join(directory, 'model.safetensors'),
-    slots.map(({ name }) => tensorOf(model, name)),
+    slots.map((slot) =>
+      derived.names.has(slot.name) ? derivedOne(model, slot, derived) : tensorOf(model, slot.name),
+    ),
   );
+  writeShapes(directory, derived.shapes);
   writeFileSync(join(directory, 'config.json'), canonicalJson(model.config));
   writeFileSync(join(directory, similarityFile), canonicalJson(similarity));
   for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
@@ -166,6 +193,17 @@ async function scoreBundle(
   } finally {
     model.close();
   }
+}
+
+/** A derived tensor, rounded to what the model stores; one that the model does not have to what its embedding has. */
+function derivedOne(
+  { tensors, architecture }: Model,
+  { name, shape }: Slot,
+  derived: Derived,
+): TensorToWrite {
+  const { dtype: stored } = tensors.get(name) ?? tensors.get(architecture.embedding.name)!;
+  const dtype = stored === 'F16' || stored === 'BF16' ? stored : 'F32';
+  return { name, dtype, shape, bytes: () => encodeFloats(derived.read(name), dtype) };
 }
 
 /** The stored bytes for the dtypes that safetensors shares with the model, float32 for all others. */

@@ -85,6 +85,7 @@ test('probe and assemble give the clusters, kept and transfer layers and share m
     probe: { samples: 64, maxLength: 512, pooling: 'mean', skipFirst: false, shards: 1 },
     output: join(work.path, 'emulator'),
     work: join(work.path, 'pooled-states'),
+    own: join(work.path, 'pooled-states'),
     memory,
     emit,
     similarity: { metric: 'linearCKA' },

@@ -52,6 +52,7 @@ async function buildEmulator(): Promise<string> {
     probe: { samples: 2, maxLength: 32, pooling: 'mean', skipFirst: false, shards: 1 },
     output: join(work.path, 'emulator'),
     work: join(work.path, 'pooled-states'),
+    own: join(work.path, 'pooled-states'),
     memory,
     emit,
     similarity: { metric: 'linearCKA' },

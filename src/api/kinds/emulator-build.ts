@@ -113,18 +113,65 @@ const Evaluation = withRules(
   },
 );
 
+const Compression = withRules(
+  z.strictObject({
+    type: z
+      .enum(['lowRank', 'laco'])
+      .describe(
+        'lowRank: each linear map becomes a product of two narrower ones, chosen by what the probe rows feed it; laco: to each layer is added what the removed layers of its cluster differ by.',
+      ),
+    ratio: decimal({ above: 0, atMost: 1 }, '0.35')
+      .optional()
+      .describe("The share of the linear maps' parameters that stays (lowRank only); 0.35 when absent."),
+    ratios: z
+      .enum(['uniform', 'loss'])
+      .optional()
+      .describe(
+        'uniform: the same share of every map (when absent); loss: more of the maps that would lose more (lowRank only).',
+      ),
+    components: z
+      .enum(['sigma', 'gradient'])
+      .optional()
+      .describe(
+        "Which components of a map stay: sigma: those of the largest outputs (when absent); gradient: those that the adapter's gradient needs most, by GradOT's score (lowRank only).",
+      ),
+    lambda: decimal({}, '1')
+      .optional()
+      .describe(
+        'How much a worse emulator counts against a truer gradient (components: gradient only); 1 when absent.',
+      ),
+  }),
+  {
+    holds: ({ type, ratio, ratios, components, lambda }) =>
+      type === 'lowRank' || [ratio, ratios, components, lambda].every((field) => field === undefined),
+    cel: "self.type == 'lowRank' || (!has(self.ratio) && !has(self.ratios) && !has(self.components) && !has(self.lambda))",
+    message: 'has ratio, ratios, components and lambda for type lowRank only',
+  },
+  {
+    holds: ({ components, lambda }) => lambda === undefined || components === 'gradient',
+    cel: "!has(self.lambda) || (has(self.components) && self.components == 'gradient')",
+    message: 'has lambda for components: gradient only',
+    path: ['lambda'],
+  },
+);
+
 const EmulatorBuildSpec = withRules(
   z.strictObject({
     model: Source.describe('The full model; it is only read here and never leaves.'),
     probe: Probe.describe('What is run through the model to see which layers do alike.'),
     similarity: Similarity.prefault({}).describe('How layers are compared.'),
     strategy: z
-      .enum(['crash', 'uniform'])
+      .enum(['crash', 'uniform', 'all'])
       .default('crash')
       .describe(
-        'crash: clusters of similar layers, the middle of each stays; uniform: evenly spaced layers.',
+        'crash: clusters of similar layers, the middle of each stays; uniform: evenly spaced layers; all: every layer stays.',
       ),
-    layers: integer(1, mostLayers).describe("How many of the model's layers the emulator keeps (K)."),
+    layers: integer(1, mostLayers)
+      .optional()
+      .describe("How many of the model's layers the emulator keeps (K); for all strategies but all."),
+    compression: Compression.optional().describe(
+      "What the kept layers become that the data owner does not train; when absent they are the model's own.",
+    ),
     sharing: z
       .enum(['nearest', 'cluster', 'none'])
       .default('nearest')
@@ -140,9 +187,15 @@ const EmulatorBuildSpec = withRules(
     ...jobFields,
   }),
   {
+    holds: ({ strategy, layers }) => (strategy === 'all') === (layers === undefined),
+    cel: "(has(self.strategy) && self.strategy == 'all') != has(self.layers)",
+    message: 'must say how many layers are kept, for every strategy but all, which keeps each',
+    path: ['layers'],
+  },
+  {
     holds: ({ layers, transferLayers }) =>
-      !((transferLayers?.count ?? transferLayers?.layers?.length ?? 1) > layers),
-    cel: `(!has(self.transferLayers) ? ${transferDefault} : has(self.transferLayers.count) ? self.transferLayers.count : has(self.transferLayers.layers) ? size(self.transferLayers.layers) : 1) <= self.layers`,
+      !((transferLayers?.count ?? transferLayers?.layers?.length ?? 1) > (layers ?? mostLayers)),
+    cel: `!has(self.layers) || (!has(self.transferLayers) ? ${transferDefault} : has(self.transferLayers.count) ? self.transferLayers.count : has(self.transferLayers.layers) ? size(self.transferLayers.layers) : 1) <= self.layers`,
     message: `must name no more layers than spec.layers keeps (${transferDefault} when it is not given)`,
     path: ['transferLayers'],
   },

@@ -36,3 +36,13 @@ export interface Observations {
   /** @throws OffsiteError BadModel where the file is damaged; Error where no gradients were observed, or the slot is no map */
   gradients(layer: number, slot: string): MapGradients;
 }
+
+/** Where nothing was observed, since nothing needs it. */
+export const nothingObserved: Observations = {
+  inputs: () => {
+    throw new Error('no inputs were observed');
+  },
+  gradients: () => {
+    throw new Error('no gradients were observed');
+  },
+};

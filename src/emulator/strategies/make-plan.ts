@@ -2,15 +2,16 @@
 import { checkKept, type Plan, type Strategy } from '../plan/plan.ts';
 import { type Sharing, shareLayers } from '../plan/share.ts';
 import { type TransferChoice, transferLayers } from '../plan/transfer.ts';
+import { all } from './all.ts';
 import { crash } from './crash.ts';
 import { uniform } from './uniform.ts';
 
-const strategies = { crash, uniform } satisfies Record<string, Strategy>;
+const strategies = { crash, uniform, all } satisfies Record<string, Strategy>;
 
 export interface PlanOptions {
   readonly strategy: keyof typeof strategies;
-  /** How many layers are kept (K). */
-  readonly layers: number;
+  /** How many layers are kept (K); every one when absent. */
+  readonly layers?: number;
   readonly sharing: Sharing;
   readonly transferLayers: TransferChoice;
 }
@@ -18,8 +19,9 @@ export interface PlanOptions {
 /** The plan from the L-1 adjacent similarities. BadSpec where the model has too few layers for what is asked. */
 export function makePlan(adjacent: readonly number[], options: PlanOptions): Plan {
   const depth = adjacent.length + 1;
-  checkKept(options.layers, depth);
-  const { clusters, kept } = strategies[options.strategy](adjacent, options.layers);
+  const count = options.layers ?? depth;
+  checkKept(count, depth);
+  const { clusters, kept } = strategies[options.strategy](adjacent, count);
   return {
     clusters,
     kept,

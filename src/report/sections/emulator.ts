@@ -60,7 +60,7 @@ function keyFacts({ resource: { spec }, status }: BuildEntry): Html {
   const { artifact, scores: found } = status;
   const { probe, similarity } = spec;
   return facts([
-    ['Strategy', `${spec.strategy}, K = ${spec.layers}`],
+    ['Strategy', `${spec.strategy}${spec.layers === undefined ? '' : `, K = ${spec.layers}`}`],
     ['Similarity', similarity.metric],
     [
       'Probe',

@@ -104,7 +104,7 @@ function summaryOf(entry: AnyEntry): string {
     const { spec } = entry.resource;
     const depth = entry.status.plan?.clusters.flat().length;
     const sharing = spec.sharing === 'none' ? 'without sharing' : `sharing ${spec.sharing}`;
-    return `${lastSegment(spec.model.uri)}: ${spec.layers}${depth ? ` of ${depth}` : ''} layers kept by strategy ${spec.strategy}, ${sharing}`;
+    return `${lastSegment(spec.model.uri)}: ${spec.layers ?? 'all'}${depth ? ` of ${depth}` : ''} layers kept by strategy ${spec.strategy}, ${sharing}`;
   }
   if ('history' in entry) {
     const { training, adapter } = entry.resource.spec;

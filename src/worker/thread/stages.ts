@@ -142,9 +142,11 @@ function assembleInput(job: StageJob, context: StageContext): AssembleInput {
   const { transferLayers } = spec;
   return {
     ...buildInput(job, context, spec.probe.shards),
+    own: workOf(job).own,
+    compression: spec.compression,
     plan: {
       strategy: spec.strategy,
-      layers: spec.layers,
+      ...(spec.layers === undefined ? {} : { layers: spec.layers }),
       sharing: spec.sharing,
       transferLayers:
         transferLayers.layers === undefined
@@ -165,7 +167,7 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
     data: { path: pathOf(job, 'probe'), format: spec.probe.data.format },
     probe: { ...spec.probe, shards },
     expected: { model: spec.model.digest, data: spec.probe.data.digest },
-    kept: spec.layers,
+    ...(spec.layers === undefined ? {} : { kept: spec.layers }),
     similarity: similarityOf(spec.similarity),
     output: outputOf(job),
     work: workOf(job).shared,

@@ -123,7 +123,17 @@ describe('a wrong manifest', () => {
       withSpec(build, { evaluation: { limit: 0, leak: true } }),
       'spec.evaluation.limit: must be 2 to 10000 where leak is true',
     ],
-    ['a missing field', withSpec(build, { layers: undefined }), 'spec.layers: is missing'],
+    ['a missing field', withSpec(build, { output: undefined }), 'spec.output: is missing'],
+    [
+      'no number of layers',
+      withSpec(build, { layers: undefined }),
+      'spec.layers: must say how many layers are kept, for every strategy but all, which keeps each',
+    ],
+    [
+      'a number of layers for all',
+      withSpec(build, { strategy: 'all' }),
+      'spec.layers: must say how many layers are kept, for every strategy but all, which keeps each',
+    ],
     [
       'an unknown field',
       withSpec(build, { stratgy: 'crash' }),

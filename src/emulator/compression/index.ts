@@ -1,0 +1,36 @@
+// The compressions by spec.compression.type.
+import type { EmulatorBuildSpec } from '../../api/index.ts';
+import type { ObservationName } from '../observe/observations.ts';
+import type { Compression, Given } from './compression.ts';
+import { laco } from './laco.ts';
+import { lowRank } from './low-rank.ts';
+
+export type CompressionOptions = NonNullable<EmulatorBuildSpec['compression']>;
+
+/** A compression with its options: all that `assemble` knows of it. */
+export interface ChosenCompression {
+  readonly needs: readonly ObservationName[];
+  plan(layers: readonly number[], given: Given): ReturnType<Compression<never>['plan']>;
+  derive(
+    layer: number,
+    shape: Parameters<Compression<never>['derive']>[1],
+    given: Given,
+  ): ReturnType<Compression<never>['derive']>;
+}
+
+export function compressionOf(options: CompressionOptions): ChosenCompression {
+  switch (options.type) {
+    case 'lowRank': {
+      const { ratio = '0.35', ratios = 'uniform', components = 'sigma', lambda = '1' } = options;
+      return chosen(lowRank, { ratio: Number(ratio), ratios, components, lambda: Number(lambda) });
+    }
+    case 'laco':
+      return chosen(laco, {});
+  }
+}
+
+const chosen = <Options>(compression: Compression<Options>, options: Options): ChosenCompression => ({
+  needs: compression.needs(options),
+  plan: (layers, given) => compression.plan(layers, given, options),
+  derive: (layer, shape, given) => compression.derive(layer, shape, given, options),
+});

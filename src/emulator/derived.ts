@@ -1,0 +1,119 @@
+// The blocks that are not exact: derived one by one into files, so that memory is bounded by a block and a killed pod goes on.
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { badSpec } from '../api/index.ts';
+import { identityOf } from '../artifact/index.ts';
+import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
+import { shapedSlots } from '../model/index.ts';
+import { type Emit, progressOf } from '../progress/index.ts';
+import type { Given } from './compression/compression.ts';
+import { type CompressionOptions, compressionOf } from './compression/index.ts';
+import type { Shapes } from './plan/layout.ts';
+
+/** What a bundle holds beside the full model's own tensors. */
+export interface Derived {
+  readonly shapes: Shapes;
+  /** By their names in the bundle. */
+  readonly names: ReadonlySet<string>;
+  /** float32, row-major, before they are rounded to what the bundle stores. */
+  read(name: string): Float32Array;
+}
+
+/** Every block exact. */
+export const nothingDerived: Derived = {
+  shapes: new Map(),
+  names: new Set(),
+  read(name) {
+    throw new Error(`${name} was not derived`);
+  },
+};
+
+/**
+ * Derives the blocks of the kept layers that do not train.
+ * @param own a directory of this resource alone
+ * @param madeFrom all that the blocks depend on beside plan and options
+ * @throws OffsiteError Cancelled between two tensors; BadSpec where a value is not finite
+ */
+export async function deriveBlocks(
+  own: string,
+  given: Given,
+  options: CompressionOptions,
+  { madeFrom, emit }: { madeFrom: Readonly<Record<string, string>>; emit: Emit },
+): Promise<Derived> {
+  const { plan, model, engine } = given;
+  const compression = compressionOf(options);
+  const layers = plan.kept.filter((layer) => !plan.transferLayers.includes(layer));
+  const shapes = await compression.plan(layers, given);
+  const identity = identityOf({ madeFrom, hyperparameters: { plan, options, shapes: [...shapes] } });
+  const directory = join(own, `blocks-${identity.slice('sha256:'.length, 'sha256:'.length + 16)}`);
+  mkdirSync(directory, { recursive: true });
+  clearOthers(directory);
+  const progress = progressOf('assemble: compress', shapes.size, emit);
+  const files = new Map<string, string>();
+  for (const [layer, shape] of shapes) {
+    engine.throwIfCancelled();
+    const path = join(directory, `${layer}.safetensors`);
+    if (!existsSync(path)) {
+      const slots = shapedSlots(model.architecture.block(layer), shape);
+      const values = await compression.derive(layer, shape, given);
+      write(
+        path,
+        [...values].map(([slot, numbers]) => ({ ...slots[slot]!, numbers })),
+      );
+    }
+    for (const name of namesIn(path)) files.set(name, path);
+    progress(1);
+  }
+  return {
+    shapes,
+    names: new Set(files.keys()),
+    read: (name) => readFrom(files.get(name)!, name),
+  };
+}
+
+/** Clears what was derived of this resource's builds, once its bundle is sealed. */
+export function clearDerived(own: string): void {
+  if (existsSync(own)) clearOthers(join(own, 'blocks-'));
+}
+
+/** What builds of an earlier spec have left beside a directory. */
+function clearOthers(directory: string): void {
+  const parent = dirname(directory);
+  for (const name of readdirSync(parent))
+    if (name.startsWith('blocks-') && name !== basename(directory))
+      rmSync(join(parent, name), { recursive: true, force: true });
+}
+
+function write(
+  path: string,
+  tensors: readonly { name: string; shape: readonly number[]; numbers: Float32Array }[],
+): void {
+  for (const { name, numbers } of tensors)
+    if (!numbers.every(Number.isFinite))
+      throw badSpec(`spec.compression: makes ${name} infinite; use a larger ratio, or another type`);
+  writeSafetensors(
+    path,
+    tensors.map(({ name, shape, numbers }) => ({
+      ...{ name, shape, dtype: 'F32' as const },
+      bytes: () => encodeFloats(numbers, 'F32'),
+    })),
+  );
+}
+
+function namesIn(path: string): string[] {
+  const file = openCheckpoint(path);
+  try {
+    return [...file.tensors.keys()];
+  } finally {
+    file.close();
+  }
+}
+
+function readFrom(path: string, name: string): Float32Array {
+  const file = openCheckpoint(path);
+  try {
+    return file.read(name);
+  } finally {
+    file.close();
+  }
+}
