@@ -31,6 +31,7 @@ const built = (name: string, layers: number, change: Partial<AssembleInput> = {}
     leak: true,
     output: at('out', name),
     work: at('work'),
+    own: at('own', name),
     memory: 2 ** 28,
     emit: () => {},
     ...change,
