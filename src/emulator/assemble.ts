@@ -19,7 +19,7 @@ import { nothingObserved } from './observe/observations.ts';
 import { openObservations } from './observe/open.ts';
 import { type Layout, layoutOf, tensorSlots } from './plan/layout.ts';
 import { checkKept, type Plan } from './plan/plan.ts';
-import { type BuildInput, type CheckedInput, probed, probeKey } from './probe/stage.ts';
+import { type BuildInput, probed, probeKey } from './probe/stage.ts';
 import { type ProbeKey, readStates } from './probe/states.ts';
 import { writeShapes } from './shapes.ts';
 import { checkComparable } from './similarity/comparable.ts';
@@ -118,8 +118,7 @@ function readAssembled(directory: string): Assembled {
 
 function similarityOf(engine: Engine, directory: string, input: AssembleInput): SimilarityRecord {
   const states = readStates(directory);
-  if (states === undefined)
-    throw badModel(`${directory}: the pooled states are gone again; run once more`);
+  if (states === undefined) throw badModel(`${directory}: the pooled states are gone again; run once more`);
   const { samples, width } = states[0]!;
   checkComparable({ samples, layers: states.length, width }, input.similarity.metric, input.memory);
   const stopIfAsked = () => engine.throwIfCancelled();

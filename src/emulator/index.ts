@@ -9,6 +9,7 @@ export {
   type SimilarityRecord,
   similarityFile,
 } from './bundle.ts';
+export { observedFor } from './compression/index.ts';
 export { tensorSlots, trainedPosition } from './plan/layout.ts';
 export { type Plan, trainedLayers } from './plan/plan.ts';
 export { type BuildInput, runProbe } from './probe/stage.ts';

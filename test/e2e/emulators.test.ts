@@ -26,6 +26,29 @@ const cases: Record<string, Case> = {
     transferLayers: [0, 4],
     exact: true,
   },
+  'low-rank': {
+    build: {
+      strategy: 'all',
+      layers: undefined,
+      compression: { type: 'lowRank', ratio: '0.35' },
+    },
+    kept: 5,
+    transferLayers: [0, 4],
+    exact: false,
+  },
+  'low-rank-lora': {
+    build: {
+      strategy: 'all',
+      layers: undefined,
+      compression: { type: 'lowRank', ratio: '0.5', ratios: 'loss', components: 'gradient' },
+      transferLayers: { count: 0 },
+      'probe.shards': 2,
+    },
+    adapter: { type: 'lora', rank: 2 },
+    kept: 5,
+    transferLayers: [],
+    exact: false,
+  },
   laco: {
     build: { strategy: 'uniform', layers: 3, sharing: 'none', compression: { type: 'laco' } },
     kept: 3,
@@ -86,7 +109,7 @@ describe.each(Object.entries(cases))('%s', (name, { kept, transferLayers, exact 
       (tensor) => Buffer.compare(before.readBytes(tensor), after.readBytes(tensor)) !== 0,
     );
     const layers = new Set(changed.map((tensor) => Number(/layers\.(\d+)\./.exec(tensor)?.[1])));
-    expect([...layers].sort()).toEqual(transferLayers);
+    expect([...layers].sort()).toEqual(transferLayers.length > 0 ? transferLayers : [0, 1, 2, 3, 4]);
     before.close();
     after.close();
   });

@@ -29,6 +29,10 @@ export function compressionOf(options: CompressionOptions): ChosenCompression {
   }
 }
 
+/** What a build must observe of the probe's rows. */
+export const observedFor = (compression: CompressionOptions | undefined): readonly ObservationName[] =>
+  compression === undefined ? [] : compressionOf(compression).needs;
+
 const chosen = <Options>(compression: Compression<Options>, options: Options): ChosenCompression => ({
   needs: compression.needs(options),
   plan: (layers, given) => compression.plan(layers, given, options),

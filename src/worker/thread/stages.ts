@@ -12,6 +12,7 @@ import {
   assemble,
   type BuildInput,
   checkBundlePlace,
+  observedFor,
   type ProbeKey,
   runProbe,
 } from '../../emulator/index.ts';
@@ -169,6 +170,7 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
     expected: { model: spec.model.digest, data: spec.probe.data.digest },
     ...(spec.layers === undefined ? {} : { kept: spec.layers }),
     similarity: similarityOf(spec.similarity),
+    observe: observedFor(spec.compression),
     output: outputOf(job),
     work: workOf(job).shared,
     memory: memoryOf(spec.engine),
