@@ -8,11 +8,14 @@ import {
   partsOf,
   type Target,
 } from '../data/index.ts';
-import type { Architecture } from '../model/index.ts';
+import type { Architecture, Slot } from '../model/index.ts';
 
 /** About how many floating-point operations one call of a block may take, so that cancelling waits about a second. */
 const callOperations = 6e10;
 const mostTokens = 2048;
+/** Numbers of a call: attention scores of all heads, and what the widest linear map gives. No usual model has fewer tokens for these. */
+const mostScores = 2 ** 27;
+const mostOutputs = 2 ** 26;
 
 /**
  * Packs examples into batches whose shape follows from the rows and the model alone (never from free memory), so that
@@ -26,7 +29,12 @@ export function packForModel(
 ): PackedBatch[] {
   const parts = examples.flatMap((example) => partsOf(example, maxLength));
   const capacity = capacityFor(parts);
-  const tokens = Math.min(mostTokens, callOperations / (2 * largestBlock(architecture)));
+  const tokens = Math.min(
+    mostTokens,
+    callOperations / (2 * largestBlock(architecture)),
+    mostScores / (architecture.widths.heads * capacity),
+    mostOutputs / widestMap(architecture),
+  );
   const shape = { capacity, batch: Math.max(1, Math.floor(tokens / capacity)) };
   if (parts.length === examples.length) return pack(examples, shape);
   // Numbers of their own: what shares a sequence must not see the trunk of another part of its row.
@@ -49,13 +57,25 @@ const targetOf = (target: Target, { row, first }: Part): Target => ({
 
 /** The parameters of the block that has most. */
 function largestBlock(architecture: Architecture): number {
+  return largestOf(architecture, (slots) =>
+    slots.reduce((sum, { shape }) => sum + shape.reduce((product, length) => product * length, 1), 0),
+  );
+}
+
+/** How many numbers a token has behind the linear map that gives most. */
+function widestMap(architecture: Architecture): number {
+  return largestOf(architecture, (slots) =>
+    slots.reduce(
+      (most, { shape, transposed }) =>
+        shape.length === 2 ? Math.max(most, shape[transposed ? 1 : 0] as number) : most,
+      1,
+    ),
+  );
+}
+
+function largestOf(architecture: Architecture, sizeOf: (slots: readonly Slot[]) => number): number {
   let largest = 0;
-  for (let layer = 0; layer < architecture.depth; layer++) {
-    const shapes = Object.values(architecture.block(layer)).map(({ shape }) => shape);
-    largest = Math.max(
-      largest,
-      shapes.reduce((sum, shape) => sum + shape.reduce((product, length) => product * length, 1), 0),
-    );
-  }
+  for (let layer = 0; layer < architecture.depth; layer++)
+    largest = Math.max(largest, sizeOf(Object.values(architecture.block(layer))));
   return largest;
 }

@@ -119,7 +119,30 @@ function parse(config: Readonly<Record<string, unknown>>, { tensors }: Checkpoin
       `config.json: architectures: ${String(names[0] ?? 'missing')} is not supported (${supported.join(', ')} are)`,
     );
   }
-  return family.parse(config, (name) => tensors.has(name));
+  const architecture = family.parse(config, (name) => tensors.has(name));
+  checkWidths(architecture);
+  return architecture;
+}
+
+/** Models' heads have 64 to 256 numbers, and their widest maps give 2 to 20 times the hidden state's. */
+const mostHeads = (hidden: number) => Math.max(64, Math.floor(hidden / 8));
+const mostOutputs = (hidden: number) => Math.max(4096, 64 * hidden);
+
+/**
+ * What a call takes grows with heads and a map's outputs more than with weights, of which a narrow model has few for each: a
+ * small file could ask for any memory.
+ */
+function checkWidths(architecture: Architecture): void {
+  const { hidden, widths } = architecture;
+  const wrong = (what: string, most: number) =>
+    badModel(`config.json: ${what} are more than any model of width ${hidden} has (${most} at most)`);
+  const heads = mostHeads(hidden);
+  if (widths.heads > heads) throw wrong(`${widths.heads} heads`, heads);
+  const outputs = mostOutputs(hidden);
+  for (const { name, shape, transposed } of Object.values(architecture.block(0))) {
+    const given = shape.length === 2 ? (shape[transposed ? 1 : 0] as number) : 1;
+    if (given > outputs) throw wrong(`${given} outputs of ${name}`, outputs);
+  }
 }
 
 function checkTensors(

@@ -14,6 +14,8 @@ export interface TrainingSize {
   longest: number;
   /** Of a micro-batch. */
   rows: number;
+  /** Query heads of a block. */
+  heads: number;
   /** Bytes that residuals may take. */
   memory: number;
 }
@@ -27,7 +29,7 @@ const callTokens = 1024;
 /** @param blocks what each position of the emulator runs */
 export function planTraining(
   blocks: readonly Slots[],
-  { longest, rows, memory }: TrainingSize,
+  { longest, rows, heads, memory }: TrainingSize,
 ): TrainingPlan {
   const capacity = Math.ceil(Math.max(longest, usualCapacity) / 16) * 16;
   const needed = Math.ceil((rows * longest) / capacity);
@@ -38,7 +40,8 @@ export function planTraining(
       (sum, { shape, transposed }) => sum + (shape.length === 2 ? (shape[transposed ? 1 : 0] as number) : 0),
       0,
     );
-  // A block keeps about the output of each of its matrix products, and attention weights of at most that size again.
-  const residuals = 2 * 4 * width * batch * capacity;
+  // A block keeps about the output of each of its matrix products, and as much again, or its attention's products and weights.
+  const attention = 2 * heads * capacity * blocks.length;
+  const residuals = 4 * (width + Math.max(width, attention)) * batch * capacity;
   return { shape: { capacity, batch }, recompute: residuals > memory };
 }

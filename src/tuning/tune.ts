@@ -183,6 +183,7 @@ async function prepare(
   const plan = planTraining(blocks, {
     longest: examples.reduce((most, example) => Math.max(most, tokenCount(example)), 1),
     rows: training.microBatchSize ?? training.batchSize,
+    heads: model.architecture.widths.heads,
     memory: memory / 2,
   });
   const hyperparameters = { adapter: spec.adapter, format, training, engine: spec.engine, plan };

@@ -104,6 +104,7 @@ export async function refine(engine: Engine, input: RefineInput, options: Refine
   const trainingPlan = planTraining(blocks, {
     longest: examples.reduce((most, example) => Math.max(most, tokenCount(example)), 1),
     rows: options.batchSize,
+    heads: architecture.widths.heads,
     memory: rest * shares.residuals,
   });
   const { steps, batchSize, seed } = options;

@@ -20,7 +20,8 @@ const examples = Array.from({ length: 64 }, (_, row) => ({
 const modelOf = (...parameters: number[]) =>
   ({
     depth: parameters.length,
-    block: (layer: number) => ({ up: { name: 'up', shape: [parameters[layer]!, 1] } }),
+    widths: { heads: 4, groups: 4, inner: 1 },
+    block: (layer: number) => ({ up: { name: 'up', shape: [1, parameters[layer]!] } }),
   }) as unknown as Architecture;
 
 const sequences = (...parameters: number[]) => packForModel(examples, modelOf(...parameters))[0]!.size;
@@ -30,6 +31,16 @@ test('a call of a block takes as many tokens as its largest layer leaves it, 204
   expect(sequences(1e8, 1e8)).toBe(2);
   expect(sequences(1e6, 1e8, 1e6)).toBe(2);
   expect(sequences(1e12)).toBe(1);
+});
+
+test('a call takes fewer where many heads, or a wide map of few weights, would fill the memory', () => {
+  const sized = (heads: number, outputs: number) => {
+    const widths = { heads, groups: heads, inner: 1 };
+    const block = () => ({ up: { name: 'up', shape: [outputs, 1] } });
+    return packForModel(examples, { depth: 2, widths, block } as unknown as Architecture)[0]!.size;
+  };
+  expect([sized(64, 32_768), sized(1024, 1), sized(4096, 1), sized(100_000, 1)]).toEqual([16, 8, 2, 1]);
+  expect([sized(4, 65_536), sized(4, 262_144)]).toEqual([8, 2]);
 });
 
 const tokens = (length: number, seed: number) =>

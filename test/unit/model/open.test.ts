@@ -104,6 +104,27 @@ describe('a model', () => {
     expect(() => openModel(directory)).toThrow(message);
   });
 
+  it.each<[object, string]>([
+    [
+      { num_attention_heads: 65_536, num_key_value_heads: 1, head_dim: 2 },
+      'config.json: 65536 heads are more than any model of width 32 has (64 at most)',
+    ],
+    [
+      { intermediate_size: 10 ** 7 },
+      'config.json: 10000000 outputs of model.layers.0.mlp.gate_proj.weight are more than any model of width 32 has (4096 at most)',
+    ],
+    [
+      { head_dim: 10 ** 6 },
+      'config.json: 4000000 outputs of model.layers.0.self_attn.q_proj.weight are more than any model of width 32 has (4096 at most)',
+    ],
+  ])(
+    'of heads or channels without number, %j, is refused: they cost memory and few weights',
+    (change, message) => {
+      writeFileSync(at('config.json'), JSON.stringify({ ...config(), ...change }));
+      expect(() => openModel(directory)).toThrow(message);
+    },
+  );
+
   it('whose config.json is a directory is refused', () => {
     rmSync(at('config.json'));
     mkdirSync(at('config.json'));

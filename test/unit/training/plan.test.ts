@@ -7,13 +7,22 @@ const block = (to: number, transposed = false): Slots => ({
   norm: { name: 'norm', shape: [9999] },
   up: transposed ? { name: 'up', shape: [3, to], transposed: true } : { name: 'up', shape: [to, 3] },
 });
-const size = { longest: 100, rows: 4 };
+const size = { longest: 100, rows: 4, heads: 1 };
 /** What the residuals of a linear map's output take for two sequences of 256 tokens. */
 const bytesOf = (outputs: number) => 2 * 4 * outputs * 2 * 256;
 
 test('blocks are run again where the residuals of all positions, each by its own width, do not fit', () => {
-  const blocks = [block(10), block(30, true), block(2)];
+  const blocks = [block(1000), block(3000, true), block(200)];
   const plan = (memory: number) => planTraining(blocks, { ...size, memory });
-  expect(plan(bytesOf(42))).toEqual({ shape: { capacity: 256, batch: 2 }, recompute: false });
-  expect(plan(bytesOf(42) - 1)).toEqual({ shape: { capacity: 256, batch: 2 }, recompute: true });
+  expect(plan(bytesOf(4200))).toEqual({ shape: { capacity: 256, batch: 2 }, recompute: false });
+  expect(plan(bytesOf(4200) - 1)).toEqual({ shape: { capacity: 256, batch: 2 }, recompute: true });
+});
+
+test('so are those whose heads, of a sequence each, take more than their linear maps give', () => {
+  const blocks = [block(1000), block(1000)];
+  const plan = (memory: number) => planTraining(blocks, { ...size, heads: 64, memory });
+  // Products and weights of 64 heads, 256 x 256 each, of two sequences and two blocks, beside what the maps give.
+  const bytes = 2 * 2 * (2 * 64 * 256 ** 2 * 4) + bytesOf(2000) / 2;
+  expect(plan(bytes).recompute).toBe(false);
+  expect(plan(bytes - 1).recompute).toBe(true);
 });
