@@ -74,6 +74,10 @@ model: modules ## SmolLM2-135M-Instruct into .offsite/models
 data: modules ## WordNet questions into .offsite/data
 	@node examples/quickstart/build-data.ts .offsite/data/words
 
+.PHONY: study-data
+study-data: model data ## Gemma 3 270M and two more tasks into .offsite, for the study
+	@sh bench/study/setup.sh
+
 # One vitest run; its exit code stays, after a last line with the counts.
 define vitest
 rm -f $(RESULTS); status=0; \
