@@ -10,7 +10,7 @@ export {
   similarityFile,
 } from './bundle.ts';
 export { observedFor } from './compression/index.ts';
-export { tensorSlots, trainedPosition } from './plan/layout.ts';
+export { shapeIn, tensorSlots, trainedPosition } from './plan/layout.ts';
 export { type Plan, trainedLayers } from './plan/plan.ts';
 export { type BuildInput, runProbe } from './probe/stage.ts';
 export type { ProbeKey } from './probe/states.ts';

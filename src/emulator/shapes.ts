@@ -8,6 +8,7 @@ import { readJsonFile } from '../checkpoint/index.ts';
 import {
   type Architecture,
   type BlockShape,
+  type Kept,
   linearMaps,
   mapSize,
   type Unit,
@@ -21,18 +22,22 @@ export const shapesFile = 'emulator.json';
 const slot = z.string().regex(/^[A-Za-z]{1,40}$/);
 const count = z.int().positive();
 const form = z.strictObject({ is: z.literal('factors'), rank: count });
+const units = listOf(z.int().nonnegative());
 const shape = z.strictObject({
   maps: z.record(slot, form).optional(),
   biases: listOf(slot).optional(),
   widths: z
     .strictObject({ heads: count.optional(), groups: count.optional(), inner: count.optional() })
     .optional(),
+  kept: z
+    .strictObject({ heads: units.optional(), groups: units.optional(), inner: units.optional() })
+    .optional(),
 });
 const layer = z.string().regex(/^(0|[1-9][0-9]{0,3})$/);
 const schema = z.strictObject({ blocks: z.record(layer, shape) });
 
-/** Of 1,024 blocks with 16 maps each. */
-const bounds = { bytes: 4 << 20, depth: 6, values: 1 << 17 };
+/** Of 1,024 blocks with 16 maps each, or of 128 of which each names 16,384 channels. */
+const bounds = { bytes: 16 << 20, depth: 6, values: 1 << 21 };
 
 /** Written only where a block is not exact: a bundle of exact layers stays as it always was. */
 export function writeShapes(directory: string, shapes: Shapes): void {
@@ -58,6 +63,7 @@ export function readShapes(directory: string, files: readonly string[], plan: Pl
       ...(found.maps && { maps: found.maps }),
       ...(found.biases && { biases: found.biases }),
       ...(found.widths && { widths: Object.fromEntries(Object.entries(found.widths)) }),
+      ...(found.kept && { kept: Object.fromEntries(Object.entries(found.kept)) }),
     });
   }
   return shapes;
@@ -79,10 +85,11 @@ export function checkShape(
   directory: string,
   architecture: Architecture,
   of: number,
-  { maps = {}, biases = [], widths = {} }: BlockShape,
+  { maps = {}, biases = [], widths = {}, kept = {} }: BlockShape,
 ): void {
   const at = `${join(directory, shapesFile)}: block ${of}`;
   checkWidths(at, architecture.widths, widths);
+  checkUnits(at, architecture.widths, widths, kept);
   const slots = architecture.block(of, widths);
   const linear = new Map(linearMaps(slots));
   for (const [name, { rank }] of Object.entries(maps)) {
@@ -110,4 +117,18 @@ function checkWidths(at: string, whole: Widths, widths: Partial<Widths>): void {
     throw badModel(
       `${at}: ${heads} heads and ${groups} groups do not fit a model with ${whole.heads} and ${whole.groups}`,
     );
+}
+
+/** As many as there are, each of the model's own, ascending; the heads that stay are those of the groups that do. */
+function checkUnits(at: string, whole: Widths, widths: Partial<Widths>, kept: Partial<Kept>): void {
+  for (const [name, units] of Object.entries(kept) as [Unit, readonly number[]][]) {
+    const count = widths[name] ?? whole[name];
+    const rises = units.every((unit, i) => unit < whole[name] && (i === 0 || unit > units[i - 1]!));
+    if (units.length !== count || !rises)
+      throw badModel(`${at}: kept.${name}: must name ${count} of the ${whole[name]} ${name}, ascending`);
+  }
+  if (kept.heads === undefined || kept.groups === undefined || whole.groups === 1) return;
+  const groups = new Set(kept.groups);
+  if (!kept.heads.every((head) => groups.has(Math.floor((head * whole.groups) / whole.heads))))
+    throw badModel(`${at}: kept.heads: must be those of the groups that are kept`);
 }

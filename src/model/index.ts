@@ -4,7 +4,16 @@ export { Decoder, type Saved, type Sums } from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';
 export { greedyScore, greedyTokens, type HeadGradient, headGradient, score, scoreGradient } from './head.ts';
 export { type Model, openModel } from './model.ts';
-export { type BlockShape, linearMaps, type MapForm, mapSize, shapedSlots, slotsIn } from './shape.ts';
+export {
+  type BlockShape,
+  linearMaps,
+  type MapForm,
+  mapSize,
+  type Staying,
+  shapedSlots,
+  slotsIn,
+  stayingIn,
+} from './shape.ts';
 export {
   exactBlocks,
   type Overlay,

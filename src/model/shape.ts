@@ -1,6 +1,7 @@
 // Blocks that are not their family's own: fewer heads and channels, linear maps as factors, biases that the family lacks.
+import { badModel } from '../api/index.ts';
 import type { Architecture, Slot, Slots } from './family.ts';
-import type { Widths } from './widths.ts';
+import { type Cut, elementsOf, type Kept, type Unit, type Widths } from './widths.ts';
 
 /** How a linear map is held; `factors`: as a product of two narrower ones. */
 export interface MapForm {
@@ -16,6 +17,38 @@ export interface BlockShape {
   readonly biases?: readonly string[];
   /** What there are fewer of; each tensor keeps its name. */
   readonly widths?: Partial<Widths>;
+  /** Which ones stay of that; without it nothing can be put beside the block that is to fit the whole one. */
+  readonly kept?: Partial<Kept>;
+}
+
+/** The outputs or inputs of a linear map that a narrower block has. */
+export interface Staying {
+  readonly side: Cut['side'];
+  /** By their numbers in the whole map, ascending. */
+  readonly elements: readonly number[];
+}
+
+/**
+ * What stays of a linear map in a narrower block; undefined where it is as large as ever.
+ * @throws OffsiteError BadModel where the shape does not say which heads or channels stay
+ */
+export function stayingIn(
+  { widths: whole, cuts }: Architecture,
+  slot: string,
+  { widths = {}, kept = {} }: BlockShape,
+): Staying | undefined {
+  const cut = cuts[slot];
+  const fewer = (unit: Unit) => (widths[unit] ?? whole[unit]) < whole[unit];
+  if (!cut?.runs.some(({ of }) => fewer(of))) return undefined;
+  const units = (unit: Unit): readonly number[] => {
+    if (fewer(unit) && kept[unit] === undefined)
+      throw badModel(
+        `emulator.json: does not say which ${unit} of a layer are kept, and nothing can be trained beside it; build the emulator again`,
+      );
+    return kept[unit] ?? Array.from({ length: whole[unit] }, (_, i) => i);
+  };
+  const all = { heads: units('heads'), groups: units('groups'), inner: units('inner') };
+  return { side: cut.side, elements: elementsOf(cut, whole, all) };
 }
 
 /** The slots that a layer has in a shape. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
 import { type CheckedFiles, openArtifact } from '../artifact/index.ts';
 import { type Checkpoint, type DType, openCheckpoint } from '../checkpoint/index.ts';
-import { type Plan, trainedLayers } from '../emulator/index.ts';
+import { type Bundle, shapeIn, trainedLayers } from '../emulator/index.ts';
 import type { Model, Overlay, Slot, Slots } from '../model/index.ts';
 import { type AdapterKind, type AdapterTensor, adapterOf, type Change, insertedBy } from '../tuning/index.ts';
 import { checkMagnitude } from './magnitude.ts';
@@ -39,8 +39,8 @@ export interface Expected {
   slots?: ((layer: number) => Slots) | undefined;
   /** The digest of the bundle that it must have been trained on. */
   emulator: string;
-  /** Of that bundle. */
-  plan: Pick<Plan, 'kept' | 'transferLayers'>;
+  /** That bundle's. */
+  bundle: Pick<Bundle, 'plan' | 'layout'>;
   /** The digest that the adapter must have, where the other party named one. */
   digest?: string | undefined;
 }
@@ -53,7 +53,10 @@ export const adapterFile = 'adapter.safetensors';
  * have been trained.
  * @throws OffsiteError BadModel naming the tensor or digest
  */
-export function openAdapter(directory: string, { model, slots, emulator, plan, digest }: Expected): Adapter {
+export function openAdapter(
+  directory: string,
+  { model, slots, emulator, bundle, digest }: Expected,
+): Adapter {
   const artifact = openArtifact(directory, { kind: 'Adapter', digest });
   const trainedOn = artifact.manifest.madeFrom['emulator'];
   if (trainedOn !== emulator) {
@@ -69,12 +72,12 @@ export function openAdapter(directory: string, { model, slots, emulator, plan, d
   const type = typeOf(directory, artifact.manifest.hyperparameters['adapter']);
   const checkpoint = openCheckpoint(join(directory, adapterFile));
   try {
-    const checked = checkedTensors(directory, checkpoint, { type, model, slots, plan, dtypes: ['F32'] });
+    const checked = checkedTensors(directory, checkpoint, { type, model, slots, bundle, dtypes: ['F32'] });
     return {
       digest: artifact.digest,
       checked: artifact.checked,
       type,
-      ...overlayOf(directory, checkpoint, checked, { type, model, plan }),
+      ...overlayOf(directory, checkpoint, checked, { type, model, bundle }),
     };
   } catch (error) {
     checkpoint.close();
@@ -82,7 +85,7 @@ export function openAdapter(directory: string, { model, slots, emulator, plan, d
   }
 }
 
-interface AdapterDescription extends Pick<Expected, 'model' | 'slots' | 'plan'> {
+interface AdapterDescription extends Pick<Expected, 'model' | 'slots' | 'bundle'> {
   type: Adapter['type'];
 }
 
@@ -109,16 +112,16 @@ interface Changes {
 export function checkedTensors(
   directory: string,
   checkpoint: Checkpoint,
-  { type, model, slots, plan, dtypes }: AdapterDescription & { dtypes: readonly DType[] },
+  { type, model, slots, bundle, dtypes }: AdapterDescription & { dtypes: readonly DType[] },
 ): CheckedTensors {
   const { architecture } = model;
   const kind = adapterOf(type);
-  const layers = changesOf(directory, kind, { type, model, plan });
+  const layers = changesOf(directory, kind, { type, model, bundle });
   const head = kind.head?.(architecture) ?? [];
   const tensors = [...[...layers.values()].flatMap(({ inModel }) => inModel), ...head].flatMap(
     (change) => change.tensors,
   );
-  checkTensors(checkpoint, directory, { tensors, plan, dtypes });
+  checkTensors(checkpoint, directory, { tensors, plan: bundle.plan, dtypes });
   checkMagnitude(
     directory,
     [
@@ -140,7 +143,7 @@ function overlayOf(
   directory: string,
   checkpoint: Checkpoint,
   { tensors, layers, head }: CheckedTensors,
-  { type, model, plan }: AdapterDescription,
+  { type, model, bundle: { plan } }: AdapterDescription,
 ): Omit<Adapter, 'digest' | 'type' | 'checked'> {
   const overlay = (where: keyof Changes, of: Pick<Model, 'read'>) => {
     const changes = [...[...layers.values()].flatMap((layer) => layer[where]), ...head];
@@ -178,22 +181,28 @@ function typeOf(directory: string, written: unknown): Adapter['type'] {
 function changesOf(
   directory: string,
   kind: AdapterKind,
-  { type: { type }, model: { architecture }, plan }: AdapterDescription,
+  { type: { type }, model: { architecture }, bundle: { plan, layout } }: AdapterDescription,
 ): Map<number, Changes> {
   const beside = plan.transferLayers.length === 0;
   if (beside && kind.beside === undefined)
     throw badModel(
       `${directory}: is an adapter of type ${type}; of an emulator without transfer layers only one of type lora may come back`,
     );
-  const changes = (layer: number): Changes => {
-    const inModel = kind.changes(architecture, layer);
-    return { inModel, inBundle: beside ? kind.beside!(architecture, layer) : inModel };
+  const inModel = (layer: number): Change[] => {
+    try {
+      return kind.changes(architecture, layer);
+    } catch (error) {
+      throw badModel(`${directory}: does not fit the model: ${(error as Error).message}`);
+    }
   };
-  try {
-    return new Map(trainedLayers(plan).map((layer) => [layer, changes(layer)]));
-  } catch (error) {
-    throw badModel(`${directory}: does not fit the model: ${(error as Error).message}`);
-  }
+  const changes = (layer: number): Changes => {
+    const own = inModel(layer);
+    return {
+      inModel: own,
+      inBundle: beside ? kind.beside!(architecture, layer, shapeIn(layout, layer)) : own,
+    };
+  };
+  return new Map(trainedLayers(plan).map((layer) => [layer, changes(layer)]));
 }
 
 /** One weight of the full model with the adapter. Where the adapter holds it whole, it is read into its place. */
@@ -220,7 +229,7 @@ function checkTensors(
     tensors,
     plan,
     dtypes,
-  }: { tensors: readonly AdapterTensor[]; plan: Expected['plan']; dtypes: readonly DType[] },
+  }: { tensors: readonly AdapterTensor[]; plan: Bundle['plan']; dtypes: readonly DType[] },
 ): void {
   const wanted = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   for (const { name, dtype, shape } of checkpoint.tensors.values()) {

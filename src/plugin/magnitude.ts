@@ -40,7 +40,7 @@ export function checkMagnitude(
     const layer = new Size();
     for (const { name } of Object.values(slots)) layer.add(read(name));
     for (const change of changes) {
-      const stored = change.inserted === undefined ? slots[change.slot]?.name : undefined;
+      const stored = change.inserted === undefined ? storedAt(change.slot, slots, full) : undefined;
       const weight = changed(change, stored === undefined ? noughts(full[change.slot]) : { read });
       const dtype = (stored !== undefined && tensors.get(stored)?.dtype) || 'F32';
       const most = largestNumber[dtype];
@@ -57,6 +57,10 @@ export function checkMagnitude(
     }
   }
 }
+
+/** The weight that is at hand of a slot; a narrower one is not it. */
+const storedAt = (slot: string, slots: Slots, full: Slots): string | undefined =>
+  slots[slot]?.shape.join() === full[slot]?.shape.join() ? slots[slot]?.name : undefined;
 
 /** In the place of a weight that is not at hand. */
 const noughts = (slot: Slot | undefined): Pick<Model, 'read'> => ({

@@ -26,15 +26,15 @@ import { openPeft, peftFiles } from './peft-adapter.ts';
  */
 export async function sealAdapter(source: string, bundle: Bundle, output: string): Promise<OpenedArtifact> {
   checkFree(output);
-  const { model, plan, artifact } = bundle;
-  const layers = trainedLayers(plan);
+  const { model, artifact } = bundle;
+  const layers = trainedLayers(bundle.plan);
   const { type, checkpoint } = openPeft(source, model.architecture, layers);
   try {
     const { tensors } = checkedTensors(source, checkpoint, {
       type,
       model,
       slots: bundleSlots(bundle),
-      plan,
+      bundle,
       dtypes: ['F32', 'F16', 'BF16'],
     });
     await writeArtifact(output, (directory) => {

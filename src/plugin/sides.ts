@@ -50,7 +50,7 @@ export function openSides(
       openAdapter(given.adapter.directory, {
         model,
         emulator: bundle.artifact.digest,
-        plan: bundle.plan,
+        bundle,
         digest: given.adapter.digest,
       }),
     );

@@ -1,7 +1,7 @@
 // Layers and heads under training: from an adapter's tensors to weights, and back to gradients.
 import { badSpec } from '../api/index.ts';
 import type { PackedBatch, Random } from '../data/index.ts';
-import type { Architecture, Model, Replacement, Slots, Weights } from '../model/index.ts';
+import type { Architecture, BlockShape, Model, Replacement, Slots, Weights } from '../model/index.ts';
 import type { Trainable, TrainedTensor } from '../training/index.ts';
 import { type AdapterKind, type Change, insertedBy, type Moment } from './adapters/index.ts';
 
@@ -36,6 +36,7 @@ export function trainedLayer(
 /**
  * A layer whose linear maps the adapter sits beside, whatever they are made of: none of its weights is held here.
  * @param now what dropout hangs on
+ * @param shape of the emulator's block; the layer's own when absent
  * @throws OffsiteError BadSpec where the kind of adapter needs the layer's own weights, or does not fit the model
  */
 export function trainedBeside(
@@ -44,16 +45,17 @@ export function trainedBeside(
   kind: AdapterKind,
   random: Random,
   now: () => Moment,
+  shape?: BlockShape,
 ): TrainedPart {
   if (kind.beside === undefined)
     throw badSpec(
       "spec.adapter.type: the emulator has no transfer layers, none of its layers' weights can be trained; write type: lora",
     );
-  const changes = kind.beside(architecture, layer);
+  const changes = kind.beside(architecture, layer, shape);
   const tensors = changes.flatMap((change) => startedTensors(change, new Float32Array(), random));
   const form = { ...formOf({}, changes, tensors), beside: true };
   const part = { tensors, training: form, evaluated: form };
-  return withDropout(part, {}, { architecture, layer, kind, now });
+  return withDropout(part, {}, { architecture, layer, kind, now, shape });
 }
 
 /** @param full the block's own weights, as far as the part holds them */
@@ -65,13 +67,20 @@ function withDropout(
     layer,
     kind: { dropout },
     now,
-  }: { architecture: Architecture; layer: number; kind: AdapterKind; now: () => Moment },
+    shape,
+  }: {
+    architecture: Architecture;
+    layer: number;
+    kind: AdapterKind;
+    now: () => Moment;
+    shape?: BlockShape | undefined;
+  },
 ): TrainedPart {
   if (dropout === undefined) return part;
   const training = {
-    ...formOf(full, dropout.changes(architecture, layer), part.tensors),
+    ...formOf(full, dropout.changes(architecture, layer, shape), part.tensors),
     ...(part.training.beside && { beside: true }),
-    masks: (batch: PackedBatch) => dropout.masks(architecture, layer, batch, now()),
+    masks: (batch: PackedBatch) => dropout.masks(architecture, layer, batch, now(), shape),
   };
   return { ...part, training };
 }

@@ -23,6 +23,7 @@ import {
   type Bundle,
   emulatorWeights,
   openBundle,
+  shapeIn,
   trainedLayers,
   trainedPosition,
 } from '../emulator/index.ts';
@@ -170,10 +171,13 @@ async function prepare(
   const randomAt = (layer: number) => new Random(training.seed, startStream + layer);
   const now = () => ({ seed: training.seed, step: record.step });
   const parts = new Map<Site, TrainedPart>();
-  const trainedAt = layers.transferLayers.length > 0 ? trainedLayer : trainedBeside;
+  const isExact = layers.transferLayers.length > 0;
+  const partOf = (layer: number) =>
+    isExact
+      ? trainedLayer(model, layer, adapter, randomAt(layer), now)
+      : trainedBeside(model, layer, adapter, randomAt(layer), now, shapeIn(layout, layer));
   const trained = trainedLayers(layers);
-  for (const layer of trained)
-    parts.set(trainedPosition(layout, layer), trainedAt(model, layer, adapter, randomAt(layer), now));
+  for (const layer of trained) parts.set(trainedPosition(layout, layer), partOf(layer));
   if (adapter.head !== undefined)
     parts.set('head', trainedHead(model, adapter.head, randomAt(model.architecture.depth)));
   const madeFrom = { emulator: bundle.artifact.digest };

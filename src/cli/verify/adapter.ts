@@ -19,7 +19,7 @@ export function checkAdapter({ directory, manifest }: OpenedArtifact, emulator: 
     const adapter = openAdapter(directory, {
       model: bundle.model,
       emulator: bundle.artifact.digest,
-      plan: bundle.plan,
+      bundle,
       slots: bundleSlots(bundle),
     });
     adapter.close();

@@ -58,6 +58,10 @@ export const placedBlocks = (architecture: Architecture, { positions, blocks }: 
 export const trainedPosition = (layout: Layout, layer: number): number =>
   layout.positions.findIndex(({ block, trains }) => trains && layout.blocks[block]!.of === layer);
 
+/** The shape in which a kept layer is held; undefined for the layer itself. */
+export const shapeIn = ({ blocks }: Layout, layer: number): BlockShape | undefined =>
+  Object.values(blocks).find(({ of }) => of === layer)?.shape;
+
 /** What a block of the layout runs. */
 export const slotsOf = (architecture: Architecture, { of, shape }: Block): Slots =>
   slotsIn(architecture, of, shape);

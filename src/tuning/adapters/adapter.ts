@@ -1,7 +1,7 @@
 // The contract of an adapter kind: which weights it changes or inserts, and how they train.
 import type { PackedBatch, Random } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
-import type { Architecture, Slots } from '../../model/index.ts';
+import type { Architecture, BlockShape, Slots } from '../../model/index.ts';
 
 /** A tensor that is trained and comes back, by its name in the adapter's file. */
 export interface AdapterTensor {
@@ -18,8 +18,11 @@ export interface Change {
   tensors: readonly AdapterTensor[];
   /** Whether the tensors are the weight itself. */
   whole: boolean;
-  /** Set for an inserted weight: whether a coefficient scales it, as the module's output is linear in it. */
-  inserted?: { scaled: boolean };
+  /**
+   * Set for an inserted weight: whether a coefficient scales it, as the module's output is linear in it; and its shape, where
+   * that is not its tensor's.
+   */
+  inserted?: { scaled: boolean; shape?: readonly number[] };
   /** First values of the tensors; `weight` itself may be one of them. It is empty where the change is inserted. */
   start(weight: Float32Array, random: Random): Float32Array[];
   /** The weight that `values` come to: one of them, or `into` filled with another one (a new array when absent). */
@@ -38,8 +41,10 @@ export interface AdapterKind {
   /**
    * The same tensors in the same order, inserted beside a layer's linear maps: how they run where the emulator's weights are not
    * the full model's own. Absent where the kind needs those.
+   * @param shape of the emulator's block; the layer's own when absent
+   * @throws OffsiteError BadModel where the shape does not say which heads or channels stay
    */
-  beside?(architecture: Architecture, layer: number): Change[];
+  beside?(architecture: Architecture, layer: number, shape?: BlockShape): Change[];
   /** The changes of the head, where it is trained beside the layers. */
   head?(architecture: Architecture): Change[];
   /** How the layers train where that is not how they run afterwards. */
@@ -50,14 +55,15 @@ export interface AdapterKind {
 
 /** Layers that train with the adapter's tensors beside the weights, so that some of its inputs can be left out. */
 export interface Dropout {
-  /** The same tensors in the same order, inserted. */
-  changes(architecture: Architecture, layer: number): Change[];
+  /** The same tensors in the same order, inserted; `shape` as of `beside`. */
+  changes(architecture: Architecture, layer: number, shape?: BlockShape): Change[];
   /** How much each input counts, by slot, [B, T, from]; valid until the next call. */
   masks(
     architecture: Architecture,
     layer: number,
     batch: PackedBatch,
     moment: Moment,
+    shape?: BlockShape,
   ): Record<string, Tensor>;
 }
 
@@ -72,5 +78,7 @@ export interface Moment {
 /** The slots of what changes insert. */
 export const insertedBy = (changes: readonly Change[]): Slots =>
   Object.fromEntries(
-    changes.flatMap(({ slot, inserted, tensors }) => (inserted ? [[slot, tensors[0]!]] : [])),
+    changes.flatMap(({ slot, inserted, tensors: [tensor] }) =>
+      inserted ? [[slot, { ...tensor!, ...(inserted.shape && { shape: inserted.shape }) }]] : [],
+    ),
   );

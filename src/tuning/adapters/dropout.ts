@@ -1,8 +1,10 @@
 // LoRA dropout whose masks are reproducible under any packing and after a resume.
 import type { PackedBatch } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
+import { stayingIn } from '../../model/index.ts';
 import type { AdapterKind, Dropout, Moment } from './adapter.ts';
 import { direct } from './direct.ts';
+import { inNarrower } from './narrower.ts';
 
 /**
  * LoRA's dropout as PEFT has it: the factors run beside the weights, which stay as they are, and see a part of their inputs.
@@ -11,15 +13,22 @@ import { direct } from './direct.ts';
 export function droppedOut(changes: AdapterKind['changes'], rate: number, scale: number): Dropout {
   const buffers = new Map<string, Float32Array>();
   return {
-    changes: (architecture, layer) =>
-      changes(architecture, layer).flatMap(({ slot, tensors: [a, b] }) => [
-        { ...direct(`${slot}A`, a!), inserted: { scaled: false } },
-        { ...direct(`${slot}B`, b!), inserted: { scaled: true } },
-      ]),
-    masks: (architecture, layer, batch, moment) =>
+    changes: (architecture, layer, shape) =>
+      changes(architecture, layer).flatMap(({ slot, tensors: [a, b] }) =>
+        inNarrower(
+          [
+            { ...direct(`${slot}A`, a!), inserted: { scaled: false } },
+            { ...direct(`${slot}B`, b!), inserted: { scaled: true } },
+          ],
+          shape && stayingIn(architecture, slot, shape),
+        ),
+      ),
+    masks: (architecture, layer, batch, moment, shape) =>
       Object.fromEntries(
         changes(architecture, layer).map(({ slot, tensors: [a] }) => {
-          const [name, width] = [a!.name, a!.shape[1] as number];
+          const staying = shape && stayingIn(architecture, slot, shape);
+          const name = a!.name;
+          const width = staying?.side === 'from' ? staying.elements.length : (a!.shape[1] as number);
           const mask = maskFor(buffers, slot, batch, width);
           fillMask(mask.data as Float32Array, batch, { ...moment, name, rate, kept: scale / (1 - rate) });
           return [`${slot}Mask`, mask];

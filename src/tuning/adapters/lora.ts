@@ -1,11 +1,12 @@
 // LoRA adapters: low-rank changes of linear maps, merged while they train where there is no dropout.
 import { badSpec } from '../../api/index.ts';
 import type { Random } from '../../data/index.ts';
-import type { Architecture, Slot } from '../../model/index.ts';
+import { type Architecture, type Slot, stayingIn } from '../../model/index.ts';
 import type { AdapterKind, Change } from './adapter.ts';
 import { direct } from './direct.ts';
 import { droppedOut } from './dropout.ts';
 import { addProduct, type LowRank, productGradients, transpose } from './low-rank.ts';
+import { inNarrower } from './narrower.ts';
 import { headOf, type LoraOptions, moduleOf, pathOf, peftConfig } from './peft.ts';
 import { uniform } from './start.ts';
 
@@ -30,8 +31,10 @@ export function lora(options: LoraOptions): AdapterKind {
   };
   return {
     changes,
-    beside: (architecture, layer) =>
-      changes(architecture, layer).flatMap((change) => besideMap(change, alpha / rank)),
+    beside: (architecture, layer, shape) =>
+      changes(architecture, layer).flatMap((change) =>
+        inNarrower(besideMap(change, alpha / rank), shape && stayingIn(architecture, change.slot, shape)),
+      ),
     ...(head ? { head: (architecture) => [headOf(architecture)] } : {}),
     ...(dropout > 0 ? { dropout: droppedOut(changes, dropout, alpha / rank) } : {}),
     files: (architecture, layers) => ({ 'adapter_config.json': peftConfig(architecture, layers, options) }),
@@ -39,7 +42,7 @@ export function lora(options: LoraOptions): AdapterKind {
 }
 
 /** The factors beside the map y of x: y + (scale B) (A x), so that neither the weight nor its gradient is needed. */
-function besideMap({ slot, tensors: [a, b] }: Change, scale: number): Change[] {
+function besideMap({ slot, tensors: [a, b] }: Change, scale: number): [a: Change, b: Change] {
   const scaled = (values: Float32Array, into: Float32Array = new Float32Array(values.length)) => {
     for (let i = 0; i < values.length; i++) into[i] = scale * (values[i] as number);
     return into;

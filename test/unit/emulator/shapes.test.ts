@@ -193,6 +193,26 @@ describe('what emulator.json may say', () => {
       { widths: { inner: 3 }, maps: { up: { is: 'factors', rank: 4 } } },
       /up has rank 4, and a map of \d+ to 3 has none above 3/,
     ],
+    [
+      'kept channels that are not as many',
+      { widths: { inner: 3 }, kept: { inner: [0, 1] } },
+      /kept\.inner: must name 3 of the \d+ inner, ascending/,
+    ],
+    [
+      'kept channels in no order',
+      { widths: { inner: 3 }, kept: { inner: [0, 2, 2] } },
+      /kept\.inner: must name 3 of/,
+    ],
+    [
+      'a channel that the model lacks',
+      { widths: { inner: 2 }, kept: { inner: [0, 999] } },
+      /kept\.inner: must name 2 of/,
+    ],
+    [
+      'heads of a group that is not kept',
+      { widths: { heads: 2, groups: 1 }, kept: { heads: [0, 1], groups: [1] } },
+      /kept\.heads: must be those of the groups that are kept/,
+    ],
     ['a bias twice', { biases: ['up', 'up'] }, /a bias is named twice/],
   ])('%s', (_, shape, message) => {
     const model = openModel(join(work, 'llama', 'full'));

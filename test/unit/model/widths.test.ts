@@ -2,13 +2,24 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { OffsiteTuneSpec } from '../../../src/api/index.ts';
+import { Random } from '../../../src/data/index.ts';
 import { Engine } from '../../../src/engine/index.ts';
 import { families } from '../../../src/model/families/index.ts';
 import type { Architecture } from '../../../src/model/family.ts';
-import { Decoder, type Model, openModel, type WeightSource, weightsOf } from '../../../src/model/index.ts';
+import {
+  Decoder,
+  type Model,
+  openModel,
+  type WeightSource,
+  weightsOf,
+  withReplaced,
+} from '../../../src/model/index.ts';
 import { axisOf, elementsOf, type Kept, type Widths } from '../../../src/model/widths.ts';
+import { adapterOf } from '../../../src/tuning/index.ts';
+import { type TrainedPart, trainedBeside } from '../../../src/tuning/trained.ts';
 import { relative } from '../../support/golden/families/compare.ts';
-import { fixtureOf, variants, writeCheckpoint } from '../../support/golden/families/fixture.ts';
+import { fixtureOf, uniform, variants, writeCheckpoint } from '../../support/golden/families/fixture.ts';
 import { batchOf } from '../../support/golden/families/measure.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'offsite-widths-'));
@@ -83,6 +94,41 @@ function zeroed(source: WeightSource, { widths, cuts }: Architecture, kept: Kept
   };
 }
 
+/** LoRA beside the maps of every narrower block, with values that are nowhere the same. */
+function trainedIn(model: Model, kept: Kept, adapter: OffsiteTuneSpec['adapter']): Map<number, TrainedPart> {
+  const shape = { widths: countsOf(kept), kept };
+  const now = () => ({ seed: 0, step: 0 });
+  const layers = Array.from({ length: model.architecture.depth }, (_, layer) => layer);
+  return new Map(
+    layers.map((layer) => {
+      const part = trainedBeside(model, layer, adapterOf(adapter), new Random(layer), now, shape);
+      for (const { name, values } of part.tensors)
+        if (name.includes('lora_B')) values.set(uniform(name, values.length).map((value) => value / 4));
+      part.training.update();
+      return [layer, part];
+    }),
+  );
+}
+
+/** What was trained there, in the weights of full width. */
+function changed(source: WeightSource, { architecture }: Model, parts: ReadonlyMap<number, TrainedPart>) {
+  return {
+    ...source,
+    block(position: number) {
+      const weights: Record<string, Float32Array> = { ...source.block(position) };
+      const values = new Map(parts.get(position)!.tensors.map((tensor) => [tensor.name, tensor.values]));
+      for (const { slot, tensors, weight } of adapterOf(lora).changes(architecture, position))
+        weights[slot] = weight(
+          tensors.map(({ name }) => values.get(name)!),
+          weights[slot]!,
+        );
+      return weights;
+    },
+  };
+}
+
+const lora: OffsiteTuneSpec['adapter'] = { type: 'lora', rank: 2, alpha: 6 };
+
 async function run(engine: Engine, model: Model, weights: WeightSource, variant: string) {
   const batch = batchOf(fixtureOf(variant));
   const decoder = new Decoder(engine, model.architecture, weights);
@@ -93,6 +139,16 @@ async function run(engine: Engine, model: Model, weights: WeightSource, variant:
   const { dx } = await decoder.backward(0, x, saved, batch);
   return { x, dx };
 }
+
+/** Fused and transposed maps, one key/value head, biases, slopes of heads beyond a power of two, norms behind. */
+const unlike = [
+  'phi3',
+  'gpt2',
+  'llama-one-key-head',
+  'llama-biases',
+  'bloom-six-heads',
+  'opt-post-norm-projected',
+];
 
 describe('a narrower block', () => {
   it.each(variants())(
@@ -118,15 +174,7 @@ describe('a narrower block', () => {
     },
   );
 
-  // Fused and transposed maps, one key/value head, biases, slopes of heads beyond a power of two, norms behind.
-  it.each([
-    'phi3',
-    'gpt2',
-    'llama-one-key-head',
-    'llama-biases',
-    'bloom-six-heads',
-    'opt-post-norm-projected',
-  ])('of %s runs as the full one does where nothing takes what is left out', async (variant) => {
+  it.each(unlike)('of %s runs as the full one does where nothing takes what is left out', async (variant) => {
     const path = join(work, variant);
     writeCheckpoint(path, fixtureOf(variant));
     const model = openModel(path);
@@ -138,6 +186,32 @@ describe('a narrower block', () => {
     const expected = await run(engine, model, zeroed(source, architecture, kept), variant);
     expect(relative(found.x, expected.x)).toBeLessThan(1e-5);
     expect(relative(found.dx, expected.dx)).toBeLessThan(1e-4);
+    model.close();
+    await engine.dispose();
+  });
+
+  it.each(unlike)('of %s runs LoRA beside its maps as the full one does in its weights', async (variant) => {
+    const path = join(work, `${variant}-lora`);
+    writeCheckpoint(path, fixtureOf(variant));
+    const model = openModel(path);
+    const source = weightsOf(model, { memory: 1 << 26 });
+    const engine = await Engine.create({ provider: 'cpu', threads: 1 });
+    const { architecture } = model;
+    const kept = keptOf(architecture.widths);
+    const narrow = narrowed(source, architecture, kept);
+    const inside = (parts: ReadonlyMap<number, TrainedPart>) =>
+      withReplaced(narrow, new Map([...parts].map(([site, { training }]) => [site, training])));
+    const parts = trainedIn(model, kept, lora);
+    const found = await run(engine, model, inside(parts), variant);
+    const full = changed(zeroed(source, architecture, kept), model, parts);
+    const expected = await run(engine, model, full, variant);
+    expect(relative(found.x, expected.x)).toBeLessThan(1e-5);
+    expect(relative(found.dx, expected.dx)).toBeLessThan(1e-4);
+    expect(relative((await run(engine, model, narrow, variant)).x, expected.x)).toBeGreaterThan(1e-2);
+
+    // A dropout that leaves out next to nothing is none.
+    const dropped = trainedIn(model, kept, { ...lora, dropout: '0.0000001' });
+    expect(relative((await run(engine, model, inside(dropped), variant)).x, expected.x)).toBeLessThan(1e-5);
     model.close();
     await engine.dispose();
   });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { sealArtifact } from '../../../src/artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../../../src/checkpoint/index.ts';
+import { layoutOf } from '../../../src/emulator/plan/layout.ts';
 import type { Model, Slots } from '../../../src/model/index.ts';
 import { type Expected, openAdapter } from '../../../src/plugin/adapter.ts';
 
@@ -12,7 +13,11 @@ afterAll(() => rmSync(work, { recursive: true, force: true }));
 
 const emulator = `sha256:${'1'.repeat(64)}`;
 const transferLayers = [0, 2];
-const plan = { kept: [0, 1, 2], transferLayers };
+const bundleOf = (kept: number[], transferLayers: number[]): Expected['bundle'] => {
+  const plan = { clusters: [kept], kept, transferLayers, source: kept };
+  return { plan, layout: layoutOf(plan) };
+};
+const bundle = bundleOf([0, 1, 2], transferLayers);
 const sizes: Readonly<Record<string, number>> = { bias: 2, 'down_proj.weight': 8, 'embedding.weight': 10 };
 /** Every weight of the model is made of ones. */
 const model = {
@@ -58,7 +63,7 @@ function adapterOf({ type, madeFrom = { emulator }, tensors }: Given): string {
   return directory;
 }
 
-const open = (given: Given) => openAdapter(adapterOf(given), { model, emulator, plan });
+const open = (given: Given) => openAdapter(adapterOf(given), { model, emulator, bundle });
 const each = (tensors: (layer: number) => Given['tensors']): Given['tensors'] =>
   Object.assign({}, ...transferLayers.map(tensors));
 
@@ -108,9 +113,9 @@ describe('an adapter', () => {
   });
 
   describe('of an emulator without transfer layers', () => {
-    const none = { kept: [0, 2], transferLayers: [] };
+    const none = bundleOf([0, 2], []);
     const openBeside = (given: Given, slots?: Expected['slots']) =>
-      openAdapter(adapterOf(given), { model, emulator, plan: none, slots });
+      openAdapter(adapterOf(given), { model, emulator, bundle: none, slots });
 
     it("is of LoRA: in the model's own weights, and beside whatever the bundle has", () => {
       const adapter = openBeside({ type: lora, tensors: factors });
@@ -149,6 +154,25 @@ describe('an adapter', () => {
       expect(() => openBeside({ type: lora, tensors: sized(25.1) }, slots)).toThrow(
         'its change of h.0.q_proj.weight is 100 times as large as the weights of its layer',
       );
+    });
+
+    it('in a bundle whose narrower blocks do not say what stays is refused by its file', () => {
+      const { plan } = none;
+      const narrow = { widths: { inner: 1 } };
+      const cuts = { query: { side: 'to', runs: [{ of: 'inner', size: 1 }] } };
+      const architecture = { ...model.architecture, widths: { heads: 1, groups: 1, inner: 2 }, cuts };
+      const openNarrow = (kept: object) =>
+        openAdapter(adapterOf({ type: lora, tensors: factors }), {
+          model: { ...model, architecture } as unknown as Model,
+          emulator,
+          bundle: { plan, layout: layoutOf(plan, new Map([[2, { ...narrow, ...kept }]])) },
+        });
+      expect(() => openNarrow({})).toThrow(/^emulator\.json: does not say which inner/);
+      const adapter = openNarrow({ kept: { inner: [1] } });
+      const inside = adapter.on(model);
+      expect(inside.inserted(2)).toMatchObject({ queryB: { shape: [1, 1] } });
+      expect([...inside.get(path(2, 'B'), new Float32Array(1))!]).toEqual([40]);
+      adapter.close();
     });
 
     it('is of no other type, and of the kept layers', () => {
@@ -372,7 +396,7 @@ describe('an adapter', () => {
       openAdapter(adapterOf({ tensors: put(whole, query, value) }), {
         model: { ...half, tensors } as Model,
         emulator,
-        plan,
+        bundle,
       });
     openHalf(65504).close();
     expect(() => openHalf(65520)).toThrow(
@@ -389,7 +413,7 @@ describe('an adapter', () => {
       openAdapter(adapterOf({ tensors: put(whole, 'h.0.q_proj.bias', value) }), {
         model: other,
         emulator,
-        plan,
+        bundle,
       });
     const noBias = zeros((name) => name.endsWith('bias'));
     openOn(noBias as typeof model, 90).close();

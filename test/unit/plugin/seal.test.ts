@@ -85,7 +85,7 @@ function rewrite(
 }
 const nameOf = (layer: number, map = 'q_proj', factor = 'A') =>
   `base_model.model.model.layers.${layer}.self_attn.${map}.lora_${factor}.weight`;
-const openSealed = () => openAdapter(output, { model, emulator, plan: bundle.plan });
+const openSealed = () => openAdapter(output, { model, emulator, bundle });
 
 describe('an adapter that PEFT trained', () => {
   it('becomes an artifact that PlugIn takes, with its own settings', async () => {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Adapter, type OffsiteTuneSpec } from '../../../src/api/index.ts';
 import { Random } from '../../../src/data/index.ts';
-import type { Architecture, Slots } from '../../../src/model/index.ts';
+import type { Architecture, BlockShape, Slots } from '../../../src/model/index.ts';
 import { type AdapterKind, adapterOf, type Change, insertedBy } from '../../../src/tuning/index.ts';
 
 const kinds: Readonly<Record<string, OffsiteTuneSpec['adapter']>> = {
@@ -29,6 +29,13 @@ const architecture = {
   hidden: 4,
   head: { head: { name: 'embedding.weight', shape: [9, 4], untied: 'lm_head.weight' } },
   block,
+  widths: { heads: 3, groups: 3, inner: 5 },
+  cuts: {
+    query: { side: 'to', runs: [{ of: 'heads', size: 2 }] },
+    output: { side: 'from', runs: [{ of: 'heads', size: 2 }] },
+    up: { side: 'to', runs: [{ of: 'inner', size: 1 }] },
+    down: { side: 'from', runs: [{ of: 'inner', size: 1 }] },
+  },
 } as unknown as Architecture;
 
 const product = (shape: readonly number[]) => shape.reduce((x, y) => x * y, 1);
@@ -58,12 +65,25 @@ it('tries every kind that a spec may name', () => {
   expect([...tried].sort()).toEqual([...Adapter.shape.type.unwrap().options].sort());
 });
 
+/** Two heads of three, and three channels of five. */
+const narrower: BlockShape = {
+  widths: { heads: 2, groups: 2, inner: 3 },
+  kept: { heads: [0, 2], groups: [0, 2], inner: [1, 2, 4] },
+};
+const besideNarrower =
+  (beside: NonNullable<AdapterKind['beside']>): AdapterKind['changes'] =>
+  (of, layer) =>
+    beside(of, layer, narrower);
+
 const ways = Object.entries(kinds).flatMap(([name, spec]) => {
   const kind = adapterOf(spec);
   const { beside } = kind;
   return [
     { name, spec, kind },
     ...(beside ? [{ name: `${name}, beside the maps`, spec, kind: { ...kind, changes: beside } }] : []),
+    ...(beside
+      ? [{ name: `${name}, beside narrower maps`, spec, kind: { ...kind, changes: besideNarrower(beside) } }]
+      : []),
   ];
 });
 
@@ -159,5 +179,43 @@ describe.each(ways)('$name', ({ spec, kind }) => {
       return changes.flatMap((change) => change.start(new Float32Array(), random));
     };
     expect(started(beside(architecture, 1))).toEqual(started(adapterOf(spec).changes(architecture, 1)));
+  });
+});
+
+describe('LoRA beside the maps of a narrower block', () => {
+  const { beside } = adapterOf({ type: 'lora', rank: 1, alpha: 2 });
+  const of = (slot: string) =>
+    besideNarrower(beside!)(architecture, 1).find((change) => change.slot === slot)!;
+  const numbers = (count: number) => Float32Array.from({ length: count }, (_, i) => i + 1);
+
+  it('runs the part of its tensors that meets what stays, and trains no other', () => {
+    expect(insertedBy(besideNarrower(beside!)(architecture, 1))).toMatchObject({
+      queryA: { shape: [1, 4] },
+      queryB: { shape: [4, 1] },
+      upB: { shape: [3, 1] },
+      downA: { shape: [1, 3] },
+    });
+    const a = of('downA');
+    expect(a.tensors[0]!.shape).toEqual([1, 5]);
+    expect([...a.weight([numbers(5)], new Float32Array())]).toEqual([2, 3, 5]);
+    expect([...a.gradients([numbers(5)], numbers(3))[0]!]).toEqual([0, 1, 2, 0, 3]);
+    const b = of('queryB');
+    expect([...b.weight([numbers(6)], new Float32Array())]).toEqual([2, 4, 10, 12]);
+    expect([...b.gradients([numbers(6)], numbers(4))[0]!]).toEqual([2, 4, 0, 0, 6, 8]);
+  });
+
+  it('starts as in the whole map, with zeros where nothing meets it', () => {
+    const [values] = of('downA').start(new Float32Array(), new Random(3));
+    const [whole] = beside!(architecture, 1)
+      .find(({ slot }) => slot === 'downA')!
+      .start(new Float32Array(), new Random(3));
+    expect([...values!]).toEqual([0, whole![1], whole![2], 0, whole![4]]);
+  });
+
+  it('is refused where the block does not say what stays', () => {
+    expect(() => beside!(architecture, 1, { widths: { inner: 3 } })).toThrow(
+      'emulator.json: does not say which inner of a layer are kept',
+    );
+    expect(beside!(architecture, 1, { widths: { inner: 5 } })).toHaveLength(8);
   });
 });
