@@ -1,18 +1,23 @@
 // Rendering chat templates from outside: bounded, deterministic, and with no data in errors.
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 import type { Conversation, Template, Written } from './messages.ts';
+import { type Missing, missingIn, type Statement } from './template-names.ts';
 
 /** A conversation that the template itself does not take. */
 class Refusal extends Error {}
 
-/** A template that cannot be used, in words that may be shown: they hold nothing of a conversation. */
+/** A template that cannot be used, in words that may be shown: they hold nothing of a conversation, nor what it led to. */
 class Fault extends Error {}
+
+/** A call of what is no function. */
+class NoFunction extends Error {}
 
 /** Interprets a chat template (Jinja) as transformers does. */
 export class TemplateWriter {
   readonly #program: ReturnType<typeof parse>;
   readonly #names: Readonly<Record<string, unknown>>;
   readonly #marks: Marks | undefined;
+  readonly #missing: Missing;
 
   /** @throws Error where it is no Jinja */
   constructor({ text, specialTokens }: Template) {
@@ -21,6 +26,7 @@ export class TemplateWriter {
     // The interpreter takes one line feed from the end, and trimmed() has done so.
     this.#program = parse(tokenize(`${withMarks(whole, this.#marks)}\n`));
     this.#names = { ...specialTokens, ...builtIns };
+    this.#missing = missingIn(this.#program, Object.keys(builtIns));
   }
 
   /** The conversation as it is written, or why it is not. */
@@ -29,13 +35,13 @@ export class TemplateWriter {
     const names = { messages, add_generation_prompt: generationPrompt, ...this.#names };
     for (const [name, value] of Object.entries(names)) environment.set(name, value);
     try {
-      const { value } = new NamingInterpreter(environment).run(this.#program);
+      const { value } = new BoundedInterpreter(environment).run(this.#program);
       const longest = Math.max(longestText, 2 * lengthOf(messages));
       if (value.length > longest)
         throw new Fault(`it writes more than ${longest} characters of a conversation`);
       return withoutMarks(value, this.#marks);
     } catch (error) {
-      return error instanceof Refusal ? { refused: true } : { failed: shownWords(error) };
+      return error instanceof Refusal ? { refused: true } : { failed: shownWords(error, this.#missing) };
     }
   }
 }
@@ -48,14 +54,8 @@ type Interpreting = new (
   evaluate(statement: Statement | undefined, environment: Environment): unknown;
 };
 
-interface Statement {
-  readonly type: string;
-  /** What a call calls. */
-  readonly callee?: { type: string; value?: unknown; property?: { value?: unknown } };
-}
-
-/** Tells what a template calls that is not there, and ends calls without end: the interpreter takes a full stack for a missing name. */
-class NamingInterpreter extends (Interpreter as Interpreting) {
+/** Ends calls without end, and knows a call of what is not there: the interpreter takes a full stack for a missing name. */
+class BoundedInterpreter extends (Interpreter as Interpreting) {
   #calls = 0;
 
   override evaluate(statement: Statement | undefined, environment: Environment): unknown {
@@ -65,30 +65,26 @@ class NamingInterpreter extends (Interpreter as Interpreting) {
     try {
       return super.evaluate(statement, environment);
     } catch (error) {
-      const name = calledName(statement);
-      if (name === undefined || !(error instanceof Error) || !/is not a function/.test(error.message))
-        throw error;
-      const clock =
-        name === 'strftime_now' ? ' (the clock: equal rows must give equal tokens on any day)' : '';
-      throw new Fault(`it calls ${name}${clock}, which is not given to templates`);
+      throw error instanceof Error && /is not a function/.test(error.message) ? new NoFunction() : error;
     } finally {
       this.#calls--;
     }
   }
 }
 
-function calledName({ callee }: Statement): string | undefined {
-  const name = callee?.type === 'Identifier' ? callee.value : callee?.property?.value;
-  return typeof name === 'string' ? name : undefined;
-}
-
-/** The interpreter's own words may hold what a message says; those of these kinds hold names of the template only. */
-function shownWords(error: unknown): string {
+/** The interpreter's own words may hold what a message says, and the name that it met says what a message led to. */
+function shownWords(error: unknown, { call, filter, test }: Missing): string {
   if (error instanceof Fault) return error.message;
-  const text = error instanceof Error ? error.message : '';
-  const [unknown] = /^Unknown (\w+ )?(filter|test|statement type|variable): \w+$/.exec(text) ?? [];
-  if (unknown !== undefined) return unknown.replace('Unknown', 'it uses an unknown');
-  return 'an expression in it fails';
+  if (error instanceof NoFunction) {
+    const clock = call === 'strftime_now' ? ' (the clock: equal rows must give equal tokens on any day)' : '';
+    return `it calls ${call ?? 'what is no function'}${clock}, which is not given to templates`;
+  }
+  const [, kind] =
+    /^Unknown (?:\w+ )?(filter|test): /.exec(error instanceof Error ? error.message : '') ?? [];
+  const name = kind === 'filter' ? filter : test;
+  return kind === undefined || name === undefined
+    ? 'an expression in it fails'
+    : `it uses an unknown ${kind}: ${name}`;
 }
 
 const deepestCall = 100;

@@ -55,7 +55,10 @@ describe('a chat template', () => {
     ],
     ['{{ lookup(messages[0].content) }}', 'it calls lookup, which is not given to templates'],
     ['{{ messages.sum() }}', 'it calls sum, which is not given to templates'],
-    ['{{ messages[0].content | shout }}', 'it uses an unknown StringValue filter: shout'],
+    ['{{ messages[0].content | shout }}', 'it uses an unknown filter: shout'],
+    ['{% if messages[0].content is loud %}{% endif %}', 'it uses an unknown test: loud'],
+    ['{{ messages | upper }}', 'an expression in it fails'],
+    ['{{ messages[0].content.pop() }}', 'it calls what is no function, which is not given to templates'],
     ['{{ range(1000000000) }}', 'it asks for a range of more than 100000 numbers, or of none that ends'],
     ['{{ range(1, 9, 0) }}', 'it asks for a range of more than 100000 numbers, or of none that ends'],
     ['{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}', 'its calls are nested deeper than 100'],
@@ -66,6 +69,23 @@ describe('a chat template', () => {
     ],
   ])('%s is named, without a word of the conversation', (text, failed) => {
     expect(write(text)).toEqual({ failed });
+  });
+
+  test.each<[string, (word: string) => string, string]>([
+    ['a filter', (word) => `{{ p | ${word} }}`, 'it uses an unknown filter: one'],
+    ['a filter with arguments', (word) => `{{ p | ${word}(1) }}`, 'it uses an unknown filter: one'],
+    ['a test', (word) => `{{ p is ${word} }}`, 'it uses an unknown test: one'],
+    ['a function', (word) => `{{ ${word}() }}`, 'it calls one, which is not given to templates'],
+    ['a method', (word) => `{{ p.${word}() }}`, 'it calls one, which is not given to templates'],
+    ['a variable', (word) => `{{ ${word} + p }}`, 'an expression in it fails'],
+  ])('says nothing of a conversation by the name of %s that it comes to', (_, use, failed) => {
+    const text = ['one', 'Hi', 'Hello']
+      .map((word) => `{%- set p = messages[0].content %}{% if p == '${word}' %}${use(word)}{% endif %}`)
+      .join('');
+    const words = [messages, messages.slice(1)].map((said) =>
+      new TemplateWriter({ text, specialTokens: {} }).write({ messages: said, generationPrompt: false }),
+    );
+    expect(words).toEqual([{ failed }, { failed }]);
   });
 
   test('that is no Jinja is not taken', () => {
