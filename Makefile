@@ -41,6 +41,10 @@ check: modules ## Generated files, lint, imports, types
 bench: model data ## Benchmarks, with the peer beside them
 	@npm run --silent bench
 
+.PHONY: study
+study: model data ## Emulators compared on real models and tasks; all kept runs as docs/study.md; hours
+	@node bench/study/main.ts $(STUDY)
+
 .PHONY: images
 images: modules ## Container images of operator and worker, by Docker or buildah; CUDA=1: also for GPUs
 	@sh scripts/images/build.sh operator worker nats $(if $(CUDA),worker-cuda)

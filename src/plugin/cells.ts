@@ -51,7 +51,7 @@ export async function measureCells(
 }
 
 /** What runs in each cell; `memory` is for decoded weights. */
-const decoders: Readonly<
+export const decoders: Readonly<
   Record<CellName, (sides: Sides, options: Pick<CellOptions, 'engine' | 'memory'>) => Decoder>
 > = {
   fullZeroShot: ({ model }, { engine, memory }) =>

@@ -1,0 +1,99 @@
+// What the study compares: ways to make an emulator, what is trained on it, models, tasks and seeds.
+export const models = {
+  smollm2: 'SmolLM2-135M-Instruct',
+  gemma3: 'Gemma 3 270M',
+} as const;
+export const tasks = { words: 'WordNet questions, 4 choices', spam: 'spam or not, 2 choices' } as const;
+
+export type ModelName = keyof typeof models;
+export type TaskName = keyof typeof tasks;
+
+/** One way to make an emulator, and what is trained on it. */
+export interface Setting {
+  readonly name: string;
+  /** Fields of EmulatorBuild's spec. */
+  readonly build: Readonly<Record<string, unknown>>;
+  readonly train: keyof typeof trainings;
+  /** Whether the emulator is the model itself: what is trained on it is trained in the full model. */
+  readonly full?: true;
+}
+
+/** What is trained, with the learning rate that was chosen for it in the full model's own training. */
+export const trainings = {
+  layers: { adapter: { type: 'layers' }, learningRate: '5e-5' },
+  lora: { adapter: { type: 'lora', rank: 8, alpha: 16 }, learningRate: '5e-4' },
+} as const;
+
+const noExactLayer = { transferLayers: { count: 0 } };
+const lowRank = (ratio: string, more: object = {}) => ({
+  strategy: 'all',
+  compression: { type: 'lowRank', ratio, ...more },
+});
+
+export const settings: readonly Setting[] = [
+  { name: 'full model, LoRA', build: { strategy: 'all', ...noExactLayer }, train: 'lora', full: true },
+  {
+    name: 'full model, four layers',
+    build: { strategy: 'all', transferLayers: { count: 4 } },
+    train: 'layers',
+    full: true,
+  },
+  {
+    name: 'crash, K = 80 %',
+    build: { strategy: 'crash', layers: 'share 0.8', sharing: 'none' },
+    train: 'layers',
+  },
+  {
+    name: 'uniform, K = 80 %',
+    build: { strategy: 'uniform', layers: 'share 0.8', sharing: 'none' },
+    train: 'layers',
+  },
+  {
+    name: 'crash, four layers only',
+    build: { strategy: 'crash', layers: 4, sharing: 'nearest' },
+    train: 'layers',
+  },
+  {
+    name: 'uniform, four layers only',
+    build: { strategy: 'uniform', layers: 4, sharing: 'nearest' },
+    train: 'layers',
+  },
+  ...['0.2', '0.35', '0.5'].map(
+    (ratio): Setting => ({
+      name: `low rank ${ratio}, no exact layer`,
+      build: { ...lowRank(ratio), ...noExactLayer },
+      train: 'lora',
+    }),
+  ),
+  ...(['spread', 'top'] as const).map(
+    (placement): Setting => ({
+      name: `low rank 0.35, four exact layers (${placement})`,
+      build: { ...lowRank('0.35'), transferLayers: { count: 4, placement } },
+      train: 'layers',
+    }),
+  ),
+  {
+    name: 'low rank 0.35 by gradient, no exact layer',
+    build: { ...lowRank('0.35', { components: 'gradient' }), ...noExactLayer },
+    train: 'lora',
+  },
+  {
+    name: 'low rank 0.35, distilled, no exact layer',
+    build: { ...lowRank('0.35'), ...noExactLayer, refine: { type: 'distil', steps: 200 } },
+    train: 'lora',
+  },
+];
+
+/** Optimiser's steps of 16 rows each. */
+export const steps = 120;
+export const maxLength = { words: 128, spam: 256 } as const satisfies Record<TaskName, number>;
+/** Test rows that each cell is measured on. */
+export const testRows = 500;
+
+/** One run of the study. */
+export interface Experiment {
+  readonly setting: Setting;
+  readonly model: ModelName;
+  readonly task: TaskName;
+  readonly seed: number;
+}
