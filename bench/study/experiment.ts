@@ -140,7 +140,7 @@ async function measured(
   const model = openModel(modelPath(experiment));
   const bundle = openBundle(join(place, 'emulator'));
   const adapter = openAdapter(join(place, 'adapter'), {
-    ...{ model, emulator: bundle.artifact.digest, plan: bundle.plan },
+    ...{ model, emulator: bundle.artifact.digest, bundle },
   });
   try {
     const task = await loadTask(model, engine, {
