@@ -44,7 +44,7 @@ const unsupportedTypes: Readonly<Record<number, string>> = {
   39: 'MXFP4',
 };
 
-/** More than any file has: about fifty pairs, tokens and merges of half a million each, and a chat template. */
+/** More than any model has, in all its files: about fifty pairs, tokens and merges of half a million each, and a chat template. */
 const mostPairs = 1 << 16;
 const mostValues = 1 << 23;
 const longestText = 16 << 20;
@@ -57,14 +57,23 @@ const deepest = 4;
 const leastPair = 8 + 4 + 1;
 const leastEntry = 8 + 4 + 4 + 8;
 
+/** What the headers of a model's files may still come to, all together. */
+export class HeaderRoom {
+  pairs = mostPairs;
+  /** In lists, of all pairs. */
+  values = mostValues;
+  tensors = mostTensors;
+  bytes = largestHeader;
+}
+
 /**
  * Opens a GGUF file (version 2 or 3, little-endian). Shapes are given in the hub's order, the slowest dimension first.
  * @throws OffsiteError BadModel naming the file and, where it is one tensor's fault, the tensor
  */
-export function openGguf(path: string): FileCheckpoint {
+export function openGguf(path: string, room = new HeaderRoom()): FileCheckpoint {
   const file = new RandomAccessFile(path);
   try {
-    const reader = new HeaderReader(file);
+    const reader = new HeaderReader(file, room);
     if (reader.uint32() !== 0x46554747)
       throw badModel(
         `${path}: ${foreignKind(file.read(0, Math.min(file.size, kindBytes))) ?? 'does not start with GGUF'}`,
@@ -76,8 +85,10 @@ export function openGguf(path: string): FileCheckpoint {
       );
     if (version !== 2 && version !== 3)
       throw badModel(`${path}: is GGUF version ${version}; 2 and 3 are supported`);
-    const tensorCount = reader.count(leastEntry, mostTensors, 'tensors');
-    const pairs = reader.count(leastPair, mostPairs, 'key-value pairs');
+    const tensorCount = reader.count(leastEntry, room.tensors, 'tensors');
+    room.tensors -= tensorCount;
+    const pairs = reader.count(leastPair, room.pairs, 'key-value pairs');
+    room.pairs -= pairs;
     const metadata: Record<string, unknown> = Object.create(null);
     for (let i = 0; i < pairs; i++) {
       const key = reader.string(longestName);
@@ -87,6 +98,7 @@ export function openGguf(path: string): FileCheckpoint {
     if (!Number.isSafeInteger(alignment) || alignment < 1 || alignment > 1 << 20)
       throw badModel(`${path}: general.alignment is no sensible number of bytes; the header is damaged`);
     const entries = Array.from({ length: tensorCount }, () => readEntry(reader, path));
+    room.bytes -= reader.position;
     const start = Math.ceil(reader.position / alignment) * alignment;
     const tensors = new Map<string, Located>();
     for (const entry of entries) {
@@ -147,11 +159,11 @@ class HeaderReader {
   readonly #file: RandomAccessFile;
   #window: Uint8Array = new Uint8Array(0);
   #start = 0;
-  /** In lists, of all pairs together. */
-  #values = 0;
+  readonly #room: HeaderRoom;
 
-  constructor(file: RandomAccessFile) {
+  constructor(file: RandomAccessFile, room: HeaderRoom) {
     this.#file = file;
+    this.#room = room;
   }
 
   uint32(): number {
@@ -210,8 +222,8 @@ class HeaderReader {
       case 9: {
         const element = this.uint32();
         if (depth === deepest) throw badModel(`${this.#file.path}: its header is damaged (arrays too deep)`);
-        const count = this.count(1, mostValues - this.#values, 'values in lists');
-        this.#values += count;
+        const count = this.count(1, this.#room.values, 'values in lists');
+        this.#room.values -= count;
         const values: unknown[] = [];
         for (let i = 0; i < count; i++) values.push(this.value(element, depth + 1));
         return values;
@@ -231,8 +243,8 @@ class HeaderReader {
     if (this.position + length > this.#file.size) {
       throw badModel(`${this.#file.path}: ends within its header; the file is truncated`);
     }
-    if (this.position + length > largestHeader)
-      throw badModel(`${this.#file.path}: its header has more than ${largestHeader} bytes; it is damaged`);
+    if (this.position + length > this.#room.bytes)
+      throw badModel(`${this.#file.path}: its header has more than ${this.#room.bytes} bytes; it is damaged`);
     if (this.position + length > this.#start + this.#window.length) {
       const wanted = Math.min(Math.max(length, 1 << 20), this.#file.size - this.position);
       this.#window = this.#file.read(this.position, wanted);

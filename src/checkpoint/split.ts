@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { openGguf } from './gguf.ts';
+import { HeaderRoom, openGguf } from './gguf.ts';
 import { joined } from './joined.ts';
 
 /** More parts than any model has been published in. */
@@ -21,8 +21,15 @@ export function openGgufs(directory: string, names: readonly string[]): Checkpoi
     for (const part of parts) part.close();
   };
   try {
-    for (const name of names) parts.push(openGguf(join(directory, name)));
-    if (names.length === 1 && countOf(parts[0]!) === 1) return parts[0]!;
+    // Each might be within its own bounds, and all are kept.
+    const room = new HeaderRoom();
+    for (const name of names) {
+      const part = openGguf(join(directory, name), room);
+      parts.push(part);
+      if (countOf(part) > 1) continue;
+      if (names.length === 1) return part;
+      throw badModel(`${directory}: holds ${names.length} .gguf files; name one of them`);
+    }
     return joinParts(directory, names, parts);
   } catch (error) {
     close();
@@ -42,8 +49,6 @@ export function openWholeGguf(path: string): Checkpoint {
 }
 
 function joinParts(directory: string, names: readonly string[], files: readonly Checkpoint[]): Checkpoint {
-  const whole = files.findIndex((file) => countOf(file) === 1);
-  if (whole >= 0) throw badModel(`${directory}: holds ${files.length} .gguf files; name one of them`);
   const count = countOf(files[0]!);
   const byNumber = new Map<number, Checkpoint>();
   for (const [i, file] of files.entries()) {

@@ -274,6 +274,21 @@ describe('a GGUF model that was split', () => {
     expect(badModelOf(() => openCheckpoint(directoryOf(files)))).toContain(expected);
   });
 
+  test('has bounds for all of its headers together, since each is kept', () => {
+    const list = Buffer.concat([uint32(0), uint64(3n << 20n), Buffer.alloc(3 << 20)]);
+    const long = (number: number) =>
+      gguf({
+        pairs: [
+          ['split.no', 2, Uint8Array.of(number, 0)],
+          ['split.count', 2, Uint8Array.of(3, 0)],
+          ['tokenizer.ggml.scores', 9, list],
+        ],
+      });
+    expect(badModelOf(() => openCheckpoint(directoryOf([0, 1, 2].map(long))))).toContain(
+      'its header claims 3145728 values in lists, more than 2097152; it is damaged',
+    );
+  });
+
   test('is not read by one of its parts, whose digest would not be the model', () => {
     expect(badModelOf(() => openCheckpoint(join(directoryOf(parts), 'q8-1.gguf')))).toContain(
       'is part 2 of 3 of a split GGUF model; name the directory that holds all parts',
