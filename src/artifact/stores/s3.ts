@@ -1,7 +1,7 @@
 // S3-compatible object storage as a store: multipart uploads, conditional writes, checksums beside objects.
 import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
-import { addAbortSignal, PassThrough, pipeline, Readable } from 'node:stream';
+import { addAbortSignal, Readable } from 'node:stream';
 import {
   DeleteObjectsCommand,
   GetObjectCommand,
@@ -16,6 +16,7 @@ import { badSpec } from '../../api/index.ts';
 import { checkCount } from '../inner-path.ts';
 import type { StoreCredentials } from './credentials.ts';
 import { type Proxies, proxiesOf, whyUnreached } from './proxies.ts';
+import { answerLimits, boundedBody, knownCode, wrongKeys } from './s3-answers.ts';
 import {
   isStoreError,
   type Outgoing,
@@ -32,8 +33,6 @@ const mostParts = 10_000;
 const mostDeleted = 1000;
 /** What is longer is no text of ours. */
 const mostText = 64 * 1024;
-/** Of an answer that is no object: a page of a list, an error. */
-const mostAnswerBytes = 16 * mebibyte;
 const listWithin = 600_000;
 /** A text with all its tries: less than a pod has from SIGTERM to its end. */
 const textWithin = 30_000;
@@ -52,7 +51,11 @@ export class S3Store implements WritableStore {
   readonly #why: (code: string) => string;
   readonly #textWithin: number;
 
-  constructor({ values, source }: StoreCredentials, proxies: Proxies, limits = { textWithin }) {
+  constructor(
+    { values, source }: StoreCredentials,
+    proxies: Proxies,
+    limits = { textWithin, answers: answerLimits },
+  ) {
     this.#textWithin = limits.textWithin;
     const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = values;
     const { AWS_SESSION_TOKEN: sessionToken, AWS_REGION: region, AWS_DEFAULT_REGION: otherRegion } = values;
@@ -79,7 +82,8 @@ export class S3Store implements WritableStore {
           const result = await next(request);
           const response = result.response as { body?: unknown; statusCode: number };
           const isObject = commandName === 'GetObjectCommand' && response.statusCode < 300;
-          if (!isObject && response.body instanceof Readable) response.body = boundedBody(response.body);
+          if (!isObject && response.body instanceof Readable)
+            response.body = boundedBody(response.body, limits.answers);
           return result;
         },
       // Before the SDK's own, which reads the body.
@@ -160,11 +164,13 @@ export class S3Store implements WritableStore {
           new DeleteObjectsCommand({ Bucket: bucket, Delete }),
           { abortSignal: signal },
         );
-        if (failed[0] !== undefined)
-          throw new StoreError(
-            'AccessDenied',
-            `s3://${bucket}/${failed[0].Key}: could not be removed (${failed[0].Code})`,
-          );
+        if (failed[0] === undefined) return;
+        const { Key: key, Code: code } = failed[0];
+        const named = some.find((asked) => asked.key === key) ?? some[0]!;
+        throw new StoreError(
+          'AccessDenied',
+          `s3://${bucket}/${named.key}: could not be removed (${knownCode(code, 200)})`,
+        );
       });
     }
   }
@@ -274,18 +280,6 @@ export class S3Store implements WritableStore {
   }
 }
 
-/** An answer's body, broken off where it is longer than any list or error: the SDK reads it whole. */
-function boundedBody(body: Readable): Readable {
-  const bounded = new PassThrough();
-  let bytes = 0;
-  body.on('data', (chunk: Buffer) => {
-    bytes += chunk.length;
-    if (bytes > mostAnswerBytes) body.destroy(new Error('its answer is too long'));
-  });
-  pipeline(body, bounded, () => {});
-  return bounded;
-}
-
 /** A small object's text; empty where it is longer than any of ours, whatever its server said of its length. */
 async function textOf(body: Readable, signal: AbortSignal): Promise<string> {
   const chunks: Buffer[] = [];
@@ -308,17 +302,6 @@ function versionOf(tag: string | undefined, place: string): string {
 
 const notAsAsked = (place: string, what: string) =>
   new StoreError('StoreUnavailable', `s3://${place}: its server does not answer as it should (${what})`);
-
-/** The keys that a wrong Secret shows itself by. */
-const wrongKeys = new Set([
-  'InvalidAccessKeyId',
-  'SignatureDoesNotMatch',
-  'AuthorizationHeaderMalformed',
-  'CredentialsProviderError',
-  'InvalidToken',
-  // What versitygw calls an unknown access key.
-  'XAdminUserNotFound',
-]);
 
 /** The SDK asks through agents that we give it: it knows no proxies. */
 function agentsFor({ httpProxy, httpsProxy, noProxy }: Proxies) {
@@ -343,8 +326,14 @@ function explained(error: unknown, place: string, opener: string, why: (code: st
   if (name === 'NoSuchKey' || name === 'NotFound')
     return new StoreError('Missing', `${at}: there is no such object`);
   if (status === 401 || status === 403)
-    return new StoreError('AccessDenied', `${at}: the credentials of ${opener} do not allow this (${name})`);
-  const code = (error as NodeJS.ErrnoException).code ?? name;
+    return new StoreError(
+      'AccessDenied',
+      `${at}: the credentials of ${opener} do not allow this (${knownCode(name, status)})`,
+    );
+  const code =
+    error instanceof S3ServiceException
+      ? knownCode(name, status)
+      : ((error as NodeJS.ErrnoException).code ?? name);
   return new StoreError('StoreUnavailable', `${at}: its server does not answer as it should (${why(code)})`);
 }
 

@@ -9,6 +9,7 @@ import { HubStore } from '../../../../src/artifact/stores/hf.ts';
 import type { HttpClient } from '../../../../src/artifact/stores/http.ts';
 import { HttpsStore } from '../../../../src/artifact/stores/https.ts';
 import { S3Store } from '../../../../src/artifact/stores/s3.ts';
+import { answerLimits } from '../../../../src/artifact/stores/s3-answers.ts';
 import { StoreError } from '../../../../src/artifact/stores/store.ts';
 import { costOf, HostileServer, millionsOf } from '../../../support/hostile/index.ts';
 
@@ -55,14 +56,14 @@ describe('10 MB of values', () => {
   });
 });
 
-describe('a lock in an S3 bucket that is', () => {
+describe('what an S3 server answers', () => {
   let server: HostileServer;
   beforeEach(async () => {
     server = await HostileServer.start();
   });
   afterEach(() => server.close());
 
-  const store = (textWithin = 30_000) =>
+  const store = (textWithin = 30_000, answers = answerLimits) =>
     new S3Store(
       {
         values: {
@@ -73,10 +74,10 @@ describe('a lock in an S3 bucket that is', () => {
         source: 'Secret partner',
       },
       { httpProxy: undefined, httpsProxy: undefined, noProxy: undefined },
-      { textWithin },
+      { textWithin, answers },
     );
 
-  test('without end, and says no length, is read as far as a lock goes', async () => {
+  test('as a lock without end, which says no length, is read as far as a lock goes', async () => {
     let sent = 0;
     const endless = (function* () {
       for (; sent < 2 ** 28; sent += 2 ** 16) yield Buffer.alloc(2 ** 16, ' ');
@@ -104,6 +105,52 @@ describe('a lock in an S3 bucket that is', () => {
     };
     await expect(store(100).readText('team/lock')).rejects.toMatchObject(expected);
     await expect(store(100).writeText('team/lock', 'mine', 'absent')).rejects.toMatchObject(expected);
+  });
+
+  test('to a write or a removal byte by byte is given up in time, blanks of one that is at work included', async () => {
+    server.answer = (_, response) => trickle(response.writeHead(200, { etag: '"v"' }));
+    const slow = store(30_000, { ...answerLimits, milliseconds: 100 });
+    const outgoing = { body: Readable.from(['mine']), sizeBytes: 4, sha256: 'a'.repeat(64) };
+    const expected = {
+      reason: 'StoreUnavailable',
+      message: expect.stringMatching(/^s3:\/\/team\/out: its server /),
+    };
+    await expect(slow.write('team/out', outgoing, never)).rejects.toMatchObject(expected);
+    await expect(slow.remove(['team/out'], never)).rejects.toMatchObject(expected);
+  });
+
+  test('in a list of millions of entries or entities costs neither time nor memory', async () => {
+    for (const page of [`<a>${'<b/>'.repeat(4e6)}</a>`, `<a>${'&amp;'.repeat(3e6)}</a>`]) {
+      server.answer = (_, response) =>
+        response.writeHead(200, { 'content-type': 'application/xml' }).end(page);
+      const { seconds, mebibytes } = await costOf(() =>
+        expect(store().list('team/words', never)).rejects.toMatchObject({ reason: 'StoreUnavailable' }),
+      );
+      expect(seconds).toBeLessThan(2);
+      expect(mebibytes).toBeLessThan(256);
+    }
+  });
+
+  test.each([
+    [400, 'FwoGZXIvYXdzEXAMPLETOKEN', 'its server does not answer as it should (status 400)'],
+    [403, 'AKIAEXAMPLE', 'the credentials of Secret partner do not allow this (status 403)'],
+    [403, 'AccessDenied', 'the credentials of Secret partner do not allow this (AccessDenied)'],
+    [400, 'EntityTooLarge', 'its server does not answer as it should (EntityTooLarge)'],
+  ])(
+    'as its error, %i with the code %s, is told only where it is a word of S3',
+    async (status, code, told) => {
+      server.answer = (_, response) =>
+        response.writeHead(status).end(`<Error><Code>${code}</Code><Message>secret</Message></Error>`);
+      await expect(store().readText('team/lock')).rejects.toThrow(`s3://team/lock: ${told}`);
+    },
+  );
+
+  test('to a removal names an object that was asked for, and no word of its own', async () => {
+    server.answer = (_, response) =>
+      response.end('<DeleteResult><Error><Key>secret</Key><Code>secret</Code></Error></DeleteResult>');
+    await expect(store().remove(['team/out'], never)).rejects.toThrow(
+      's3://team/out: could not be removed (status 200)',
+    );
   });
 
   test('an object that comes byte by byte ends with the run that asks for it', async () => {
