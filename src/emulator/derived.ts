@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { badSpec } from '../api/index.ts';
 import { identityOf } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
-import { shapedSlots } from '../model/index.ts';
+import { slotsIn } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import type { Given } from './compression/compression.ts';
 import { type CompressionOptions, compressionOf } from './compression/index.ts';
@@ -54,7 +54,7 @@ export async function deriveBlocks(
     engine.throwIfCancelled();
     const path = join(directory, `${layer}.safetensors`);
     if (!existsSync(path)) {
-      const slots = shapedSlots(model.architecture.block(layer), shape);
+      const slots = slotsIn(model.architecture, layer, shape);
       const values = await compression.derive(layer, shape, given);
       write(
         path,

@@ -49,6 +49,25 @@ const cases: Record<string, Case> = {
     transferLayers: [],
     exact: false,
   },
+  width: {
+    build: { strategy: 'all', layers: undefined, compression: { type: 'width', ratio: '0.5' } },
+    kept: 5,
+    transferLayers: [0, 4],
+    exact: false,
+  },
+  'width-lora': {
+    build: {
+      strategy: 'all',
+      layers: undefined,
+      compression: { type: 'width', ratio: '0.5', score: 'gradient', refit: false, lambda: '2' },
+      transferLayers: { count: 0 },
+      'probe.shards': 2,
+    },
+    adapter: { type: 'lora', rank: 2 },
+    kept: 5,
+    transferLayers: [],
+    exact: false,
+  },
   laco: {
     build: { strategy: 'uniform', layers: 3, sharing: 'none', compression: { type: 'laco' } },
     kept: 3,

@@ -116,13 +116,15 @@ const Evaluation = withRules(
 const Compression = withRules(
   z.strictObject({
     type: z
-      .enum(['lowRank', 'laco'])
+      .enum(['lowRank', 'width', 'laco'])
       .describe(
-        'lowRank: each linear map becomes a product of two narrower ones, chosen by what the probe rows feed it; laco: to each layer is added what the removed layers of its cluster differ by.',
+        'lowRank: each linear map becomes a product of two narrower ones, chosen by what the probe rows feed it; width: fewer heads (key/value heads with their query heads) and channels of the MLP; laco: to each layer is added what the removed layers of its cluster differ by.',
       ),
     ratio: decimal({ above: 0, atMost: 1 }, '0.35')
       .optional()
-      .describe("The share of the linear maps' parameters that stays (lowRank only); 0.35 when absent."),
+      .describe(
+        "The share of the linear maps' parameters that stays (lowRank and width only); 0.35 when absent.",
+      ),
     ratios: z
       .enum(['uniform', 'loss'])
       .optional()
@@ -135,22 +137,46 @@ const Compression = withRules(
       .describe(
         "Which components of a map stay: sigma: those of the largest outputs (when absent); gradient: those that the adapter's gradient needs most, by GradOT's score (lowRank only).",
       ),
+    score: z
+      .enum(['flap', 'wanda', 'taylor', 'gradient'])
+      .optional()
+      .describe(
+        "How heads and channels are chosen (width only). flap: by how much the map behind them varies with them, compared over all layers (when absent); within each layer wanda: by size of input and weight; taylor: by |w dL/dw|, summed; gradient: by GradOT's score.",
+      ),
+    refit: z
+      .boolean()
+      .optional()
+      .describe(
+        'Whether the maps behind heads and channels are fitted to what they gave before, from those that stay (width only); true when absent. What was left out gives its mean to their biases in any case.',
+      ),
     lambda: decimal({}, '1')
       .optional()
       .describe(
-        'How much a worse emulator counts against a truer gradient (components: gradient only); 1 when absent.',
+        'How much a worse emulator counts against a truer gradient (components: gradient or score: gradient only); 1 when absent.',
       ),
   }),
   {
-    holds: ({ type, ratio, ratios, components, lambda }) =>
-      type === 'lowRank' || [ratio, ratios, components, lambda].every((field) => field === undefined),
-    cel: "self.type == 'lowRank' || (!has(self.ratio) && !has(self.ratios) && !has(self.components) && !has(self.lambda))",
-    message: 'has ratio, ratios, components and lambda for type lowRank only',
+    holds: ({ type, ratio }) => ratio === undefined || type === 'lowRank' || type === 'width',
+    cel: "!has(self.ratio) || self.type == 'lowRank' || self.type == 'width'",
+    message: 'is only for type lowRank or width',
+    path: ['ratio'],
   },
   {
-    holds: ({ components, lambda }) => lambda === undefined || components === 'gradient',
-    cel: "!has(self.lambda) || (has(self.components) && self.components == 'gradient')",
-    message: 'has lambda for components: gradient only',
+    holds: ({ type, ratios, components }) =>
+      type === 'lowRank' || (ratios === undefined && components === undefined),
+    cel: "self.type == 'lowRank' || (!has(self.ratios) && !has(self.components))",
+    message: 'has ratios and components for type lowRank only',
+  },
+  {
+    holds: ({ type, score, refit }) => type === 'width' || (score === undefined && refit === undefined),
+    cel: "self.type == 'width' || (!has(self.score) && !has(self.refit))",
+    message: 'has score and refit for type width only',
+  },
+  {
+    holds: ({ components, score, lambda }) =>
+      lambda === undefined || components === 'gradient' || score === 'gradient',
+    cel: "!has(self.lambda) || (has(self.components) && self.components == 'gradient') || (has(self.score) && self.score == 'gradient')",
+    message: 'has lambda for components: gradient or score: gradient only',
     path: ['lambda'],
   },
 );

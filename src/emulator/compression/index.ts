@@ -4,6 +4,7 @@ import type { ObservationName } from '../observe/observations.ts';
 import type { Compression, Given } from './compression.ts';
 import { laco } from './laco.ts';
 import { lowRank } from './low-rank.ts';
+import { width } from './width.ts';
 
 export type CompressionOptions = NonNullable<EmulatorBuildSpec['compression']>;
 
@@ -23,6 +24,10 @@ export function compressionOf(options: CompressionOptions): ChosenCompression {
     case 'lowRank': {
       const { ratio = '0.35', ratios = 'uniform', components = 'sigma', lambda = '1' } = options;
       return chosen(lowRank, { ratio: Number(ratio), ratios, components, lambda: Number(lambda) });
+    }
+    case 'width': {
+      const { ratio = '0.35', score = 'flap', refit = true, lambda = '1' } = options;
+      return chosen(width, { ratio: Number(ratio), score, refit, lambda: Number(lambda) });
     }
     case 'laco':
       return chosen(laco, {});

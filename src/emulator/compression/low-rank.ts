@@ -1,11 +1,12 @@
 // Linear maps as products of two narrower ones, chosen by what their inputs are.
 import { linearMaps, type MapForm, mapSize, type Slot } from '../../model/index.ts';
-import { type Matrix, matrix, multiply, transposed } from '../algebra/matrix.ts';
+import { type Matrix, multiply, transposed } from '../algebra/matrix.ts';
 import type { InputMoments } from '../observe/observations.ts';
 import { orthonormalBasis, outputComponents, spreadOf } from './components.ts';
 import type { Compression, Given } from './compression.ts';
 import { gradientScores, keptByScore } from './gradient-score.ts';
 import { rankOf, sharesByLoss } from './ratios.ts';
+import { weightOf } from './weights.ts';
 
 export interface LowRankOptions {
   /** The share of the linear maps' parameters that stays. */
@@ -46,7 +47,7 @@ export const lowRank: Compression<LowRankOptions> = {
     for (const [slot, { rank }] of Object.entries(maps)) {
       given.engine.throwIfCancelled();
       const own = slots[slot]!;
-      const w = weightOf(given, own);
+      const w = weightOf(given.model, own);
       const moments = given.found.inputs(layer, slot);
       const basis = await basisOf(layer, slot, w, moments, rank, given, options);
       const left = Float32Array.from(transposed(basis).data);
@@ -62,13 +63,6 @@ export const lowRank: Compression<LowRankOptions> = {
 };
 
 const key = (layer: number, slot: string) => `${layer} ${slot}`;
-
-/** A linear map as [to, from], whichever way round it is stored. */
-function weightOf({ model }: Given, slot: Slot): Matrix {
-  const [rows, columns] = slot.shape as [number, number];
-  const stored = matrix(rows, columns, model.read(slot.name));
-  return slot.transposed ? transposed(stored) : stored;
-}
 
 /** The rank of each map, by layer and slot. */
 async function ranksOf(
@@ -103,7 +97,7 @@ async function ranksOf(
 /** The Frobenius norm of the outputs' error, over all tokens, at a rank. */
 async function lossOf(layer: number, slot: string, own: Slot, rank: number, given: Given): Promise<number> {
   const moments = given.found.inputs(layer, slot);
-  const { energies } = await outputComponents(given.engine, weightOf(given, own), spreadOf(moments), 0);
+  const { energies } = await outputComponents(given.engine, weightOf(given.model, own), spreadOf(moments), 0);
   const cut = energies.subarray(rank).reduce((sum, energy) => sum + energy, 0);
   return Math.sqrt(moments.tokens * cut);
 }

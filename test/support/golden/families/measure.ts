@@ -26,13 +26,17 @@ export interface Parity {
 export const memory = 2 ** 30;
 
 /** Both rows in one packed sequence: transformers computed them apart. */
-export function batchOf({ rows }: Fixture): PackedBatch {
+export function batchOf({ rows }: Pick<Fixture, 'rows'>): PackedBatch {
   const examples = rows.map((trunk, row) => ({ row, trunk, branches: [], bytes: [] }));
   return pack(examples, { capacity: 32, batch: 1 })[0]!;
 }
 
 /** Flat indices of the rows' tokens, row after row; the last `count` of each. */
-export function tokensOf({ rows }: Fixture, batch: PackedBatch, count = Number.POSITIVE_INFINITY): number[] {
+export function tokensOf(
+  { rows }: Pick<Fixture, 'rows'>,
+  batch: PackedBatch,
+  count = Number.POSITIVE_INFINITY,
+): number[] {
   return rows.flatMap((tokens, row) => {
     const first = batch.rows.indexOf(row);
     return tokens.map((_, t) => first + t).slice(-Math.min(count, tokens.length));

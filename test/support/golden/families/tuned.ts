@@ -82,6 +82,11 @@ export async function measureEmulator(
   };
 }
 
+/** What of a fixture says which rows train where. */
+type TunedFixture = Pick<Fixture, 'rows'> & {
+  emulator?: Pick<NonNullable<Fixture['emulator']>, 'source' | 'transferLayers'>;
+};
+
 interface TuneOptions {
   /** Of dropout. */
   seed: number;
@@ -97,7 +102,7 @@ interface TuneOptions {
 export async function tuned(
   engine: Engine,
   model: Model,
-  fixture: Fixture,
+  fixture: TunedFixture,
   kind: AdapterKind,
   reference: Tuned,
   options: Partial<TuneOptions>,
