@@ -137,8 +137,7 @@ async function derivedOf(
   if (compression === undefined) return nothingDerived;
   const found = observations === undefined ? nothingObserved : openObservations(observations);
   const given = { engine, model, plan, found };
-  const madeFrom = { model: key.model, probe: key.data };
-  return deriveBlocks(own, given, compression, { madeFrom, emit });
+  return deriveBlocks(own, given, compression, { probed: key, emit });
 }
 
 function hyperparametersOf(key: ProbeKey, { similarity, plan, compression, limit, leak }: AssembleInput) {

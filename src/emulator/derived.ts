@@ -9,6 +9,7 @@ import { type Emit, progressOf } from '../progress/index.ts';
 import type { Given } from './compression/compression.ts';
 import { type CompressionOptions, compressionOf } from './compression/index.ts';
 import type { Shapes } from './plan/layout.ts';
+import type { ProbeKey } from './probe/states.ts';
 
 /** What a bundle holds beside the full model's own tensors. */
 export interface Derived {
@@ -31,20 +32,23 @@ export const nothingDerived: Derived = {
 /**
  * Derives the blocks of the kept layers that do not train.
  * @param own a directory of this resource alone
- * @param madeFrom all that the blocks depend on beside plan and options
+ * @param probed all that observations and plan depend on: what was derived of other rows is not gone on from
  * @throws OffsiteError Cancelled between two tensors; BadSpec where a value is not finite
  */
 export async function deriveBlocks(
   own: string,
   given: Given,
   options: CompressionOptions,
-  { madeFrom, emit }: { madeFrom: Readonly<Record<string, string>>; emit: Emit },
+  { probed, emit }: { probed: ProbeKey; emit: Emit },
 ): Promise<Derived> {
   const { plan, model, engine } = given;
   const compression = compressionOf(options);
   const layers = plan.kept.filter((layer) => !plan.transferLayers.includes(layer));
   const shapes = await compression.plan(layers, given);
-  const identity = identityOf({ madeFrom, hyperparameters: { plan, options, shapes: [...shapes] } });
+  const identity = identityOf({
+    madeFrom: { model: probed.model, probe: probed.data },
+    hyperparameters: { probed, plan, options, shapes: [...shapes] },
+  });
   const directory = join(own, `blocks-${identity.slice('sha256:'.length, 'sha256:'.length + 16)}`);
   mkdirSync(directory, { recursive: true });
   clearOthers(directory);
