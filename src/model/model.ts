@@ -120,9 +120,12 @@ function parse(config: Readonly<Record<string, unknown>>, { tensors }: Checkpoin
     );
   }
   const architecture = family.parse(config, (name) => tensors.has(name));
-  checkWidths(architecture);
+  checkSizes(architecture);
   return architecture;
 }
+
+/** Ten times what the deepest have. */
+const mostLayers = 1024;
 
 /** Models' heads have 64 to 256 numbers, and their widest maps give 2 to 20 times the hidden state's. */
 const mostHeads = (hidden: number) => Math.max(64, Math.floor(hidden / 8));
@@ -130,10 +133,12 @@ const mostOutputs = (hidden: number) => Math.max(4096, 64 * hidden);
 
 /**
  * What a call takes grows with heads and a map's outputs more than with weights, of which a narrow model has few for each: a
- * small file could ask for any memory.
+ * small file could ask for any memory. A bundle has weights of some layers only, whatever depth it claims.
  */
-function checkWidths(architecture: Architecture): void {
-  const { hidden, widths } = architecture;
+function checkSizes(architecture: Architecture): void {
+  const { depth, hidden, widths } = architecture;
+  if (depth > mostLayers)
+    throw badModel(`config.json: ${depth} layers are more than any model has (${mostLayers} at most)`);
   const wrong = (what: string, most: number) =>
     badModel(`config.json: ${what} are more than any model of width ${hidden} has (${most} at most)`);
   const heads = mostHeads(hidden);

@@ -30,6 +30,8 @@ async function answer(request: Request): Promise<Reply> {
   }
 }
 
+/** What a part between generation tags takes beside its text, in characters: two numbers, and marks while it is written. */
+const span = 64;
 /** Of what is written of all conversations of a request together: it is in memory twice, here and with who asked. */
 const mostTogether = 64 * 2 ** 20;
 
@@ -41,7 +43,7 @@ function written(conversations: readonly Conversation[], writer: TemplateWriter)
         failed: `it writes more than ${mostTogether} characters of ${conversations.length} conversations`,
       };
     const result = writer.write(conversation);
-    if ('text' in result) left -= result.text.length;
+    if ('text' in result) left -= result.text.length + span * result.generations.length;
     return result;
   });
 }

@@ -105,6 +105,7 @@ describe('a model', () => {
   });
 
   it.each<[object, string]>([
+    [{ num_hidden_layers: 1025 }, 'config.json: 1025 layers are more than any model has (1024 at most)'],
     [
       { num_attention_heads: 65_536, num_key_value_heads: 1, head_dim: 2 },
       'config.json: 65536 heads are more than any model of width 32 has (64 at most)',
@@ -118,7 +119,7 @@ describe('a model', () => {
       'config.json: 4000000 outputs of model.layers.0.self_attn.q_proj.weight are more than any model of width 32 has (4096 at most)',
     ],
   ])(
-    'of heads or channels without number, %j, is refused: they cost memory and few weights',
+    'of layers, heads or channels without number, %j, is refused: they cost memory and few weights',
     (change, message) => {
       writeFileSync(at('config.json'), JSON.stringify({ ...config(), ...change }));
       expect(() => openModel(directory)).toThrow(message);
