@@ -1,7 +1,9 @@
 // Whole blocks under training: every tensor of the blocks that some positions of a decoder run.
 import { badSpec } from '../api/index.ts';
+import { type Example, tokenCount } from '../data/index.ts';
 import type { Architecture, WeightSource, Weights } from '../model/index.ts';
 import type { Trainable } from './optimiser-step.ts';
+import { planTraining, residualBytes, type TrainingPlan } from './plan.ts';
 
 /** A block that trains with all its tensors, and what runs there because of them. */
 export interface TrainedBlock extends Trainable {
@@ -11,17 +13,23 @@ export interface TrainedBlock extends Trainable {
 export interface TrainedBlocks {
   /** By position; positions that run the same block have the same one. */
   readonly parts: ReadonlyMap<number, TrainedBlock>;
-  /** What weights, gradients and moments take. */
+  readonly plan: TrainingPlan;
+  /** What weights, gradients, moments and the states for the backward pass take. */
   readonly bytes: number;
 }
 
 export interface BlockOptions {
-  /** The most bytes that weights, gradients and moments may take. */
+  readonly examples: readonly Example[];
+  /** Rows of a step. */
+  readonly batchSize: number;
+  /** Bytes that the training may take. */
   readonly memory: number;
   /** The field of the spec that asks for the training. */
   readonly field: string;
 }
 
+/** States for the backward pass are kept up to so many bytes, whatever memory there is: the same spec gives the same numbers anywhere. */
+const mostResiduals = 2 ** 31;
 /** Of a parameter: its value, its gradient, and AdamW's two moments. */
 const floats = 4;
 
@@ -31,9 +39,9 @@ const floats = 4;
  */
 export function trainedBlocks(
   source: WeightSource,
-  { marks = {} }: Pick<Architecture, 'marks'>,
+  { marks = {}, widths: { heads } }: Pick<Architecture, 'marks' | 'widths'>,
   positions: readonly number[],
-  { memory, field }: BlockOptions,
+  { examples, batchSize, memory, field }: BlockOptions,
 ): TrainedBlocks {
   const keyOf = (position: number) =>
     Object.values(source.slots(position))
@@ -43,16 +51,25 @@ export function trainedBlocks(
   const parameters = [...places.values()]
     .flatMap((position) => Object.values(source.slots(position)))
     .reduce((sum, { shape }) => sum + shape.reduce((product, length) => product * length, 1), 0);
-  const bytes = parameters * floats * Float32Array.BYTES_PER_ELEMENT;
+  const slots = Array.from({ length: source.depth }, (_, position) => source.slots(position));
+  const plan = planTraining(slots, {
+    longest: examples.reduce((most, example) => Math.max(most, tokenCount(example)), 1),
+    rows: batchSize,
+    heads,
+    memory: mostResiduals,
+  });
+  const own = parameters * floats * Float32Array.BYTES_PER_ELEMENT;
+  const states = residualBytes(slots, plan.shape, heads) / (plan.recompute ? source.depth : 1);
+  const bytes = own + states;
   if (bytes > memory)
     throw badSpec(
-      `${field}: training ${parameters} parameters takes ${bytes} bytes (weights, gradients and AdamW's moments), and ${Math.floor(memory)} may be used for them; raise spec.engine.memory`,
+      `${field}: training ${parameters} parameters takes ${own} bytes (weights, gradients and AdamW's moments) and ${Math.ceil(states)} for the backward pass, and ${Math.floor(memory)} may be used for them; raise spec.engine.memory`,
     );
   const blocks = new Map(
     [...places].map(([key, position]) => [key, trainedBlock(source, position, new Set(Object.keys(marks)))]),
   );
   const parts = new Map(positions.map((position) => [position, blocks.get(keyOf(position))!]));
-  return { parts, bytes };
+  return { parts, plan, bytes };
 }
 
 /** @param fixed the slots that do not train */

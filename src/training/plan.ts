@@ -34,6 +34,16 @@ export function planTraining(
   const capacity = Math.ceil(Math.max(longest, usualCapacity) / 16) * 16;
   const needed = Math.ceil((rows * longest) / capacity);
   const batch = Math.max(1, Math.min(rows, needed, Math.floor(callTokens / capacity)));
+  const shape = { capacity, batch };
+  return { shape, recompute: residualBytes(blocks, shape, heads) > memory };
+}
+
+/** Bytes that all positions keep of a batch for the backward pass, unless they are run again. */
+export function residualBytes(
+  blocks: readonly Slots[],
+  { capacity, batch }: PackShape,
+  heads: number,
+): number {
   const width = blocks
     .flatMap((slots) => Object.values(slots))
     .reduce(
@@ -42,6 +52,5 @@ export function planTraining(
     );
   // A block keeps about the output of each of its matrix products, and as much again, or its attention's products and weights.
   const attention = 2 * heads * capacity * blocks.length;
-  const residuals = 4 * (width + Math.max(width, attention)) * batch * capacity;
-  return { shape: { capacity, batch }, recompute: residuals > memory };
+  return 4 * (width + Math.max(width, attention)) * batch * capacity;
 }

@@ -5,13 +5,7 @@ import { type Example, type PackedBatch, tokenCount } from '../../data/index.ts'
 import type { Engine } from '../../engine/index.ts';
 import { Decoder, type Model, weightsOf, withReplaced } from '../../model/index.ts';
 import { type Emit, progressOf } from '../../progress/index.ts';
-import {
-  learningRateFactor,
-  type Objective,
-  planTraining,
-  trainBlocks,
-  trainedBlocks,
-} from '../../training/index.ts';
+import { learningRateFactor, type Objective, trainBlocks, trainedBlocks } from '../../training/index.ts';
 import { type Layout, placedBlocks } from '../plan/layout.ts';
 import type { Plan } from '../plan/plan.ts';
 import { distillation, elevation } from './losses.ts';
@@ -60,9 +54,8 @@ export interface RefineInput {
   readonly emit: Emit;
 }
 
-/** Shares of what is left of the memory beside the trained blocks. */
-const shares = { residuals: 1 / 2, teacher: 1 / 4, others: 1 / 4 };
-const mostTrained = 3 / 4;
+/** Shares of the memory; the full model streams in what is left of it. */
+const shares = { trained: 3 / 4, frozen: 1 / 8 };
 /** As offsite-tuning's code does. */
 const clipNorm = 1;
 const checkpointSteps = 50;
@@ -92,22 +85,21 @@ export async function refine(engine: Engine, input: RefineInput, options: Refine
       has: (name) => derived.names.has(name),
       get: (name) => (derived.names.has(name) ? derived.read(name) : undefined),
     },
-    memory: memory * (1 - mostTrained) * shares.others,
-  });
-  const { parts, bytes } = trainedBlocks(source, architecture, positions, {
-    memory: memory * mostTrained,
-    field: 'spec.refine',
-  });
-  const rest = memory - bytes;
-  const full = new Decoder(engine, architecture, weightsOf(model, { memory: rest * shares.teacher }));
-  const blocks = Array.from({ length: source.depth }, (_, position) => source.slots(position));
-  const trainingPlan = planTraining(blocks, {
-    longest: examples.reduce((most, example) => Math.max(most, tokenCount(example)), 1),
-    rows: options.batchSize,
-    heads: architecture.widths.heads,
-    memory: rest * shares.residuals,
+    memory: memory * shares.frozen,
   });
   const { steps, batchSize, seed } = options;
+  const {
+    parts,
+    plan: trainingPlan,
+    bytes,
+  } = trainedBlocks(source, architecture, positions, {
+    ...{ examples, batchSize, memory: memory * shares.trained, field: 'spec.refine' },
+  });
+  const full = new Decoder(
+    engine,
+    architecture,
+    weightsOf(model, { memory: memory * (1 - shares.frozen) - bytes }),
+  );
   const warmup = Math.ceil(steps * warmupShare);
   const tokens = Math.round(
     (examples.reduce((sum, example) => sum + tokenCount(example), 0) / examples.length) * batchSize,

@@ -15,23 +15,30 @@ const source = {
   }),
 } as unknown as WeightSource;
 
+const examples = [{ row: 0, trunk: [1, 2, 3], branches: [], bytes: [] }];
+/** Two blocks of 8 numbers, each with a gradient and two moments. */
+const own = 2 * 8 * 4 * 4;
+const widths = { heads: 1, groups: 1, inner: 2 };
+/** The outputs of three maps to 2, and what two numbers a head and pair of 256 tokens take in three blocks. */
+const states = 4 * (3 * 2 + 2 * 256 * 3) * 256;
+
 test('positions that run the same block train it together, all of it but what is no weight', () => {
-  const { parts, bytes } = trainedBlocks(source, { marks: { slopes: Float32Array.of(1, 2) } }, [0, 1, 2], {
-    memory: 256,
-    field: 'spec.refine',
+  const marks = { slopes: Float32Array.of(1, 2) };
+  const { parts, plan, bytes } = trainedBlocks(source, { marks, widths }, [0, 1, 2], {
+    ...{ examples, batchSize: 4, memory: own + states, field: 'spec.refine' },
   });
   expect(parts.get(0)).toBe(parts.get(2));
   expect(parts.get(1)!.tensors.map(({ name }) => name)).toEqual(['b.up']);
   expect(parts.get(1)!.training.slots).toEqual(['up']);
   expect([...parts.get(1)!.weights['up']!]).toEqual([5, 5, 5, 5, 5, 5]);
   expect([...parts.get(0)!.weights['slopes']!]).toEqual([1, 2]);
-  // two blocks of 8 numbers, each with a gradient and two moments
-  expect(bytes).toBe(2 * 8 * 4 * 4);
+  expect(plan).toEqual({ shape: { capacity: 256, batch: 1 }, recompute: false });
+  expect(bytes).toBe(own + states);
 });
 
 test('a training that does not fit is refused with the field, and what it takes', () => {
-  const options = { memory: 255, field: 'spec.refine' };
-  expect(() => trainedBlocks(source, {}, [0, 1], options)).toThrow(
-    "spec.refine: training 16 parameters takes 256 bytes (weights, gradients and AdamW's moments), and 255 may be used for them; raise spec.engine.memory",
+  const options = { examples, batchSize: 4, memory: own + states - 1, field: 'spec.refine' };
+  expect(() => trainedBlocks(source, { widths }, [0, 1], options)).toThrow(
+    `spec.refine: training 16 parameters takes 256 bytes (weights, gradients and AdamW's moments) and ${states} for the backward pass, and ${own + states - 1} may be used for them; raise spec.engine.memory`,
   );
 });
