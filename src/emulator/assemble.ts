@@ -19,8 +19,9 @@ import { nothingObserved } from './observe/observations.ts';
 import { openObservations } from './observe/open.ts';
 import { type Layout, layoutOf, tensorSlots } from './plan/layout.ts';
 import { checkKept, type Plan } from './plan/plan.ts';
-import { type BuildInput, probed, probeKey } from './probe/stage.ts';
+import { type BuildInput, type CheckedInput, probed, probeExamples, probeKey } from './probe/stage.ts';
 import { type ProbeKey, readStates } from './probe/states.ts';
+import { type RefineOptions, refine } from './refine/refine.ts';
 import { writeShapes } from './shapes.ts';
 import { checkComparable } from './similarity/comparable.ts';
 import { doubtsOf } from './similarity/doubts.ts';
@@ -32,6 +33,8 @@ export interface AssembleInput extends BuildInput {
   readonly plan: PlanOptions;
   /** What the kept layers become that do not train; exact when absent. */
   readonly compression?: CompressionOptions | undefined;
+  /** How those are trained before the bundle is sealed; they are not when absent. */
+  readonly refine?: RefineOptions | undefined;
   /** A directory of this resource alone: what is kept of unfinished work. */
   readonly own: string;
   /** The most rows after the probe's that score full model and emulator; 0 for no scores. */
@@ -74,7 +77,14 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
       const found = await probed(engine, model, key, { ...input, checked });
       const similarity = similarityOf(engine, found.states, input);
       const heldOut = await scoreFull(engine, model, key, input);
-      const derived = await derivedOf(engine, model, key, { plan: similarity, ...found }, input);
+      const compressed = await derivedOf(engine, model, key, { plan: similarity, ...found }, input);
+      const derived = await refined(
+        engine,
+        model,
+        compressed,
+        { plan: similarity, work },
+        { ...input, checked },
+      );
       const layout = layoutOf(similarity, derived.shapes);
       const fill = async (directory: string) => {
         const slots = tensorSlots(model.architecture, layout);
@@ -140,13 +150,41 @@ async function derivedOf(
   return deriveBlocks(own, given, compression, { probed: key, emit });
 }
 
-function hyperparametersOf(key: ProbeKey, { similarity, plan, compression, limit, leak }: AssembleInput) {
+/** The same blocks after their training, where one is asked for. */
+async function refined(
+  engine: Engine,
+  model: Model,
+  derived: Derived,
+  { plan, work }: { plan: Plan; work: Work },
+  { refine: options, checked, ...input }: AssembleInput & CheckedInput,
+): Promise<Derived> {
+  if (options === undefined) return derived;
+  const { madeFrom, hyperparameters } = work;
+  const examples = await probeExamples(model, engine, input);
+  const trained = await refine(
+    engine,
+    {
+      ...{ model, plan, derived, examples, madeFrom },
+      ...{ layout: layoutOf(plan, derived.shapes), hyperparameters },
+      ...{ own: input.own, memory: input.memory, keeper: input.keeper, emit: input.emit },
+      checkUnchanged: () => checked.checkUnchanged(),
+    },
+    options,
+  );
+  return { ...trained, shapes: derived.shapes };
+}
+
+function hyperparametersOf(
+  key: ProbeKey,
+  { similarity, plan, compression, refine, limit, leak }: AssembleInput,
+) {
   const { format, samples, maxLength, pooling, skipFirst } = key;
   return {
     probe: { format, samples, maxLength, pooling, skipFirst },
     similarity: { ...similarity },
     plan: { ...plan },
     ...(compression && { compression: { ...compression } }),
+    ...(refine && { refine: { ...refine } }),
     evaluation: { limit, ...(leak ? { leak } : {}) },
   };
 }

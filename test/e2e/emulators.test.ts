@@ -68,6 +68,17 @@ const cases: Record<string, Case> = {
     transferLayers: [],
     exact: false,
   },
+  'low-rank-refined': {
+    build: {
+      strategy: 'all',
+      layers: undefined,
+      compression: { type: 'lowRank', ratio: '0.35' },
+      refine: { type: 'distil', steps: 3, batchSize: 4 },
+    },
+    kept: 5,
+    transferLayers: [0, 4],
+    exact: false,
+  },
   laco: {
     build: { strategy: 'uniform', layers: 3, sharing: 'none', compression: { type: 'laco' } },
     kept: 3,

@@ -181,6 +181,57 @@ const Compression = withRules(
   },
 );
 
+const Refine = withRules(
+  z.strictObject({
+    type: z
+      .enum(['distil', 'elevate'])
+      .describe(
+        "distil: the blocks that are not exact learn the probe's rows and the full model's hidden states (Offsite-Tuning's losses); elevate: they are trained until the emulator's loss is `margin` above the full model's (LLEOT).",
+      ),
+    steps: integer(1, 1000000)
+      .default(200)
+      .describe(
+        'Steps of the optimiser; each is about a step of tuning and a forward pass of the full model.',
+      ),
+    batchSize: integer(1, 65536).default(16).describe('Rows of a step, of the probe set, in a seeded order.'),
+    learningRate: decimal({ above: 0 }, '1e-4')
+      .optional()
+      .describe(
+        "AdamW's, the highest of a warm-up and a cosine; when absent 1e-4 for distil and 1e-5 for elevate.",
+      ),
+    lmWeight: decimal({}, '1.0')
+      .optional()
+      .describe('distil only: what the loss of the rows counts; "1.0" when absent.'),
+    kdWeight: decimal({}, '30')
+      .optional()
+      .describe(
+        'distil only: what the relative squared distance of the hidden states counts; "30" when absent.',
+      ),
+    margin: decimal({ above: 0 }, '4')
+      .optional()
+      .describe("elevate only: how far above the full model's loss, in nats a token; 4 when absent."),
+    seed: integer(0, 4294967295).default(42).describe('Of the order of the rows.'),
+  }),
+  {
+    holds: ({ type, margin }) => margin === undefined || type === 'elevate',
+    cel: "!has(self.margin) || self.type == 'elevate'",
+    message: 'is only for type elevate: remove it, or write type: elevate',
+    path: ['margin'],
+  },
+  {
+    holds: ({ lmWeight, kdWeight }) => !(Number(lmWeight ?? 1) === 0 && Number(kdWeight ?? 1) === 0),
+    cel: '!(has(self.lmWeight) && has(self.kdWeight) && double(self.lmWeight) == 0.0 && double(self.kdWeight) == 0.0)',
+    message: 'must not have both lmWeight and kdWeight "0": nothing would be learnt',
+  },
+  ...(['lmWeight', 'kdWeight'] as const).map((field) => ({
+    holds: (refine: { type: string; lmWeight?: string | undefined; kdWeight?: string | undefined }) =>
+      refine[field] === undefined || refine.type === 'distil',
+    cel: `!has(self.${field}) || self.type == 'distil'`,
+    message: 'is only for type distil: remove it, or write type: distil',
+    path: [field],
+  })),
+);
+
 const EmulatorBuildSpec = withRules(
   z.strictObject({
     model: Source.describe('The full model; it is only read here and never leaves.'),
@@ -197,6 +248,9 @@ const EmulatorBuildSpec = withRules(
       .describe("How many of the model's layers the emulator keeps (K); for all strategies but all."),
     compression: Compression.optional().describe(
       "What the kept layers become that the data owner does not train; when absent they are the model's own.",
+    ),
+    refine: Refine.optional().describe(
+      'Trains the blocks that are not exact before the bundle is sealed; when absent they stay as they were derived.',
     ),
     sharing: z
       .enum(['nearest', 'cluster', 'none'])
@@ -217,6 +271,12 @@ const EmulatorBuildSpec = withRules(
     cel: "(has(self.strategy) && self.strategy == 'all') != has(self.layers)",
     message: 'must say how many layers are kept, for every strategy but all, which keeps each',
     path: ['layers'],
+  },
+  {
+    holds: ({ refine, compression }) => refine === undefined || compression !== undefined,
+    cel: '!has(self.refine) || has(self.compression)',
+    message: 'needs spec.compression: only blocks that are not exact are trained; add it, or remove refine',
+    path: ['refine'],
   },
   {
     holds: ({ layers, transferLayers }) =>

@@ -278,7 +278,7 @@ export function tokenizerDigest(model: Model): string {
 }
 
 /** The first `samples` rows; of a choice or completion the prompt with the right answer. */
-async function probeExamples(
+export async function probeExamples(
   model: Model,
   engine: Engine,
   { data, probe: { samples, maxLength } }: BuildInput,

@@ -145,6 +145,7 @@ function assembleInput(job: StageJob, context: StageContext): AssembleInput {
     ...buildInput(job, context, spec.probe.shards),
     own: workOf(job).own,
     compression: spec.compression,
+    refine: spec.refine,
     plan: {
       strategy: spec.strategy,
       ...(spec.layers === undefined ? {} : { layers: spec.layers }),
