@@ -12,7 +12,7 @@ import type { CompressionOptions } from './compression/index.ts';
 import { clearDerived, type Derived, deriveBlocks, nothingDerived } from './derived.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
 import { type ExactShare, exactShare } from './leak/exact-share.ts';
-import { exactTensors, heldIn } from './leak/held.ts';
+import { exactParts, exactTensors, heldIn } from './leak/held.ts';
 import type { RowLeak } from './leak/leak.ts';
 import { type SubspaceShare, subspaceShare } from './leak/subspace.ts';
 import { nothingObserved } from './observe/observations.ts';
@@ -222,9 +222,12 @@ async function scoreBundle(
   try {
     const { evaluation, leak } = await scoreEmulator(engine, { model, layout }, heldOut, input);
     const exact = exactTensors(full, model, layout);
-    const scores = { evaluation, exactShare: exactShare(full.tensors.values(), exact) };
+    const scores = {
+      evaluation,
+      exactShare: exactShare(full.tensors.values(), exact, exactParts(full, model, layout)),
+    };
     if (!input.leak) return scores;
-    const share = await subspaceShare(engine, { model: full, exact, heldOf: heldIn(model) });
+    const share = await subspaceShare(engine, { model: full, exact, heldOf: heldIn(model, layout) });
     return { ...scores, leak: { ...leak, subspaceShare: share } };
   } finally {
     model.close();

@@ -4,14 +4,19 @@
 export interface ExactShare {
   /** Of the model's tensors, those that the bundle holds exactly. */
   readonly tensors: number;
-  /** The same, counted by parameters. */
+  /** The same, counted by parameters; those too that it holds of a tensor in part. */
   readonly parameters: number;
 }
 
-/** @param model the full model's tensors by name with their shapes; @param held the names that the bundle holds bit by bit. */
+/**
+ * @param model the full model's tensors by name with their shapes
+ * @param held the names that the bundle holds bit by bit
+ * @param parts of those that it holds in part, how many parameters
+ */
 export function exactShare(
   model: Iterable<{ readonly name: string; readonly shape: readonly number[] }>,
   held: ReadonlySet<string>,
+  parts: ReadonlyMap<string, number> = new Map(),
 ): ExactShare {
   let tensors = 0;
   let parameters = 0;
@@ -21,7 +26,10 @@ export function exactShare(
     const size = shape.reduce((product, length) => product * length, 1);
     tensors += 1;
     parameters += size;
-    if (!held.has(name)) continue;
+    if (!held.has(name)) {
+      heldParameters += parts.get(name) ?? 0;
+      continue;
+    }
     heldTensors += 1;
     heldParameters += size;
   }

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { narrowed } from '../../../../src/emulator/compression/narrow.ts';
+import { narrowShape } from '../../../../src/emulator/compression/units.ts';
+import { exactShare } from '../../../../src/emulator/leak/exact-share.ts';
+import { exactParts, exactTensors, heldIn } from '../../../../src/emulator/leak/held.ts';
+import { subspaceShare } from '../../../../src/emulator/leak/subspace.ts';
+import { layoutOf, tensorSlots } from '../../../../src/emulator/plan/layout.ts';
+import { Engine } from '../../../../src/engine/index.ts';
+import { families } from '../../../../src/model/families/index.ts';
+import type { Model } from '../../../../src/model/index.ts';
+import { fixtureOf, uniform } from '../../../support/golden/families/fixture.ts';
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await Engine.create({ provider: 'cpu', threads: 1 });
+});
+afterAll(() => engine.dispose());
+
+type Tensors = Pick<Model, 'architecture' | 'tensors' | 'read'>;
+const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+const energyOf = (values: ArrayLike<number>) =>
+  Array.from(values, (value) => value ** 2).reduce((a, b) => a + b, 0);
+
+/** A model of a fixture with two layers, and what a bundle holds whose second layer keeps its second group and odd channels. */
+function bundleOf(variant: string, change: (values: Float32Array, name: string) => Float32Array) {
+  const { config, tensors } = fixtureOf(variant);
+  const [name] = config['architectures'] as [string];
+  const architecture = families
+    .find(({ architectures }) => architectures.includes(name))!
+    .parse(config, (name) => tensors.some(([own]) => own === name));
+  const model: Tensors = {
+    architecture,
+    tensors: new Map(tensors.map(([name, shape]) => [name, { name, dtype: 'F32', shape }])),
+    read: (name) => Float32Array.from(uniform(name, sizeOf(model.tensors.get(name)!.shape))),
+  };
+  const odd = Array.from({ length: architecture.widths.inner / 2 }, (_, i) => 2 * i + 1);
+  const units = { attention: [1], mlp: odd };
+  const shape = narrowShape(architecture, 1, units)!;
+  const layers = Array.from({ length: architecture.depth }, (_, layer) => layer);
+  const plan = { clusters: layers.map((layer) => [layer]), kept: layers, transferLayers: [], source: layers };
+  const layout = layoutOf(plan, new Map([[1, shape]]));
+  const slots = architecture.block(1);
+  const held = new Map(
+    [...narrowed(model as Model, 1, units)].map(([slot, values]) => {
+      const name = slots[slot]?.name ?? slot;
+      return [name, change(values, name)];
+    }),
+  );
+  const bundle: Tensors = {
+    architecture,
+    tensors: new Map(tensorSlots(architecture, layout).map((slot) => [slot.name, { ...slot, dtype: 'F32' }])),
+    read: (name) => held.get(name) ?? model.read(name),
+  };
+  return { model, bundle, layout, held };
+}
+
+test.each(['llama', 'phi3', 'gpt2', 'bloom'])(
+  'rows and columns that %s gives away count as held',
+  async (variant) => {
+    const { model, bundle, layout, held } = bundleOf(variant, (values) => values);
+    const { architecture } = model;
+    const exact = exactTensors(model, bundle, layout);
+    const narrow = [...model.tensors.keys()].filter((name) => held.has(name));
+    expect(narrow.length).toBeGreaterThan(3);
+    for (const name of narrow) expect(exact.has(name)).toBe(false);
+    const parts = exactParts(model, bundle, layout);
+    expect(new Map(parts)).toEqual(new Map(narrow.map((name) => [name, held.get(name)!.length])));
+    const all = [...model.tensors.values()];
+    const lacking = narrow.reduce(
+      (sum, name) => sum + sizeOf(model.tensors.get(name)!.shape) - held.get(name)!.length,
+      0,
+    );
+    const whole = all.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    expect(exactShare(all, exact, parts).parameters).toBeCloseTo(1 - lacking / whole, 12);
+
+    const { layers } = await subspaceShare(engine, { model, exact, heldOf: heldIn(bundle, layout) });
+    const matrices = Array.from({ length: architecture.depth }, (_, layer) =>
+      Object.values(architecture.block(layer)),
+    )
+      .flat()
+      .filter(({ shape }) => shape.length === 2);
+    const [found, size] = matrices.reduce(
+      ([sum, size], { name, shape }) => {
+        const share = held.has(name) ? energyOf(held.get(name)!) / energyOf(model.read(name)) : 1;
+        return [sum + share * sizeOf(shape), size + sizeOf(shape)];
+      },
+      [0, 0],
+    );
+    expect(layers).toBeCloseTo(found / size, 5);
+  },
+);
+
+test('of what was fitted anew nothing is exact, and a line through it is held', async () => {
+  const { model, bundle, layout } = bundleOf('llama', (values, name) =>
+    name.endsWith('down_proj.weight') ? values.map((value) => 2 * value) : values,
+  );
+  const parts = exactParts(model, bundle, layout);
+  const [down] = [...parts.keys()].filter((name) => name.endsWith('down_proj.weight'));
+  // Zeros alone are what they were.
+  expect(parts.get(down!)).toBe(bundle.read(down!).filter((value) => value === 0).length);
+  const plain = bundleOf('llama', (values) => values);
+  const share = async ({ model, bundle, layout }: typeof plain) =>
+    subspaceShare(engine, {
+      model,
+      exact: exactTensors(model, bundle, layout),
+      heldOf: heldIn(bundle, layout),
+    });
+  expect((await share({ ...plain, bundle })).layers).toBeCloseTo((await share(plain)).layers, 6);
+});
