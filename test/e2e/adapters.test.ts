@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openBundle } from '../../src/emulator/index.ts';
 import { openModel } from '../../src/model/index.ts';
 import { readAnalysis } from '../../src/plugin/index.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
@@ -24,8 +25,16 @@ const runs: Readonly<Record<string, Run>> = {
   llama: { adapter: { type: 'bottleneck', size: 8, head: true }, plug: { 'output.save': 'adapter' } },
   qwen2: {
     adapter: { type: 'lora', rank: 2, dropout: '0.1' },
-    build: { transferLayers: { count: 0 }, sharing: 'none' },
+    build: {
+      transferLayers: { count: 0 },
+      sharing: 'none',
+      compression: { type: 'lowRank', ratio: '0.5' },
+    },
     plug: {
+      // The rows that the data owner validates on, to compare the cells.
+      'evaluation.tasks': [
+        { name: 'tiny', data: { uri: 'file:data/validation.jsonl' }, format: 'multipleChoice' },
+      ],
       analysis: {
         interpolation: { coefficients: ['0', '0.5'] },
         layerImportance: { methods: ['delete', 'rewind'] },
@@ -98,16 +107,21 @@ describe('LoRA beside the maps of an emulator without transfer layers', () => {
     expect(changed.sort()).toEqual(maps.map(({ name }) => name).sort());
   });
 
-  test('trains in its emulator, which the plug-in differs from', () => {
+  test('trains beside the factors that the bundle has, and PlugIn measures there what the data owner did', () => {
     const { evaluation } = savedStatus(at('work'), 'PlugIn', 'qwen2') as unknown as {
       evaluation: { cells: Record<string, { value: string }> }[];
     };
-    const values = Object.values(evaluation[0]!.cells).map(({ value }) => value);
-    expect(values).toHaveLength(4);
-    const { training } = savedStatus(at('work'), 'OffsiteTune', 'qwen2') as unknown as {
+    const { training, validation } = savedStatus(at('work'), 'OffsiteTune', 'qwen2') as unknown as {
       training: { firstLoss: string; lastLoss: string };
+      validation: { cells: Record<string, { value: string }> };
     };
+    expect(evaluation[0]!.cells).toMatchObject(validation.cells);
     expect(Number(training.lastLoss)).toBeLessThan(Number(training.firstLoss));
+    const bundle = openBundle(at('qwen2/out/emulator'));
+    const names = [...bundle.model.tensors.keys()];
+    bundle.close();
+    expect(names.filter((name) => name.endsWith('q_proj.left.weight'))).toHaveLength(3);
+    expect(names.filter((name) => name.endsWith('q_proj.weight'))).toEqual([]);
   });
 
   test('is analysed as others are, every kept layer rewound', () => {

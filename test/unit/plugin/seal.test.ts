@@ -20,8 +20,9 @@ import {
   type StoredDType,
   writeSafetensors,
 } from '../../../src/checkpoint/index.ts';
+import { openBlocks } from '../../../src/emulator/bundle.ts';
 import type { Bundle } from '../../../src/emulator/index.ts';
-import { layoutOf } from '../../../src/emulator/plan/layout.ts';
+import { layoutOf, tensorSlots } from '../../../src/emulator/plan/layout.ts';
 import { type Model, openModel } from '../../../src/model/index.ts';
 import { exportAdapter, openAdapter, sealAdapter } from '../../../src/plugin/index.ts';
 import { writeTinyModel } from '../../support/tiny/index.ts';
@@ -125,6 +126,46 @@ describe('an adapter that PEFT trained', () => {
     expect(sealed.tensors.get(nameOf(0))!.dtype).toBe('F32');
     expect(sealed.read(nameOf(0))).toEqual(expected);
     sealed.close();
+  });
+
+  it('beside the factors of a bundle without transfer layers becomes one too', async () => {
+    const plan = {
+      clusters: [
+        [0, 1],
+        [2, 3, 4],
+      ],
+      kept: [0, 3],
+      transferLayers: [],
+      source: [0, 3],
+    };
+    const maps = { query: { is: 'factors', rank: 2 }, value: { is: 'factors', rank: 2 } } as const;
+    const layout = layoutOf(plan, new Map(plan.kept.map((layer) => [layer, { maps }])));
+    const directory = join(root, 'factors');
+    mkdirSync(directory, { recursive: true });
+    cpSync(join(root, 'model', 'config.json'), join(directory, 'config.json'));
+    writeSafetensors(
+      join(directory, 'model.safetensors'),
+      tensorSlots(model.architecture, layout).map(({ name, shape }) => ({
+        ...{ name, shape, dtype: 'F32' as const },
+        bytes: () =>
+          encodeFloats(
+            model.tensors.has(name)
+              ? model.read(name)
+              : new Float32Array(shape.reduce((x, y) => x * y, 1)).fill(0.01),
+            'F32',
+          ),
+      })),
+    );
+    const factored = { ...bundle, plan, layout, model: openBlocks(directory, layout) };
+    await sealAdapter(source, factored, output);
+    factored.model.close();
+    const adapter = openAdapter(output, { model, emulator, bundle: factored });
+    expect(adapter.changed).toHaveLength(4);
+    expect(adapter.get('model.layers.3.self_attn.q_proj.weight')).not.toEqual(
+      model.read('model.layers.3.self_attn.q_proj.weight'),
+    );
+    expect(Object.keys(adapter.on(model).inserted(3))).toEqual(['queryA', 'queryB', 'valueA', 'valueB']);
+    adapter.close();
   });
 
   it('may bring a head that was trained in full', async () => {
