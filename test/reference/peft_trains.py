@@ -2,7 +2,8 @@
 
 Needs Python with torch, transformers, peft and safetensors. Arguments: BUNDLE ROWS OUTPUT [STEPS]; ROWS are JSON lines with
 "text". Modules keep their names in the full model: a layer that was removed passes its input on, one that runs another's
-weights is a frozen copy of it.
+weights is a frozen copy of it. Maps that the bundle holds as two factors are multiplied out; where it has no transfer layers, LoRA
+sits on every kept one.
 """
 import copy
 import json
@@ -22,10 +23,30 @@ class Removed(torch.nn.Module):
         return hidden_states
 
 
+def load(model, tensors):
+    """The bundle's tensors, factors as their product, biases also where the family's map has none."""
+    modules = dict(model.named_modules())
+    lefts = [name for name in tensors if name.endswith(".left.weight")]
+    for path in [name.removesuffix(".left.weight") for name in lefts]:
+        product = tensors.pop(f"{path}.left.weight").float() @ tensors.pop(f"{path}.right.weight").float()
+        turned = type(modules[path]).__name__ == "Conv1D"
+        tensors[f"{path}.weight"] = product.T.contiguous() if turned else product
+    for name, values in tensors.items():
+        path, _, part = name.rpartition(".")
+        if part == "bias" and modules[path].bias is None:
+            modules[path].bias = torch.nn.Parameter(torch.zeros(len(values)))
+    model.load_state_dict(tensors, strict=False)
+
+
 def emulator_of(bundle):
     plan = json.loads((bundle / "similarity.json").read_text())
+    shapes = bundle / "emulator.json"
+    held = json.loads(shapes.read_text())["blocks"] if shapes.exists() else {}
+    for layer, shape in held.items():
+        if "widths" in shape or any(form["is"] != "factors" for form in shape.get("maps", {}).values()):
+            sys.exit(f"{shapes}: layer {layer} has fewer heads or channels, or maps in another form than factors")
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(bundle))
-    model.load_state_dict(load_file(bundle / "model.safetensors"), strict=False)
+    load(model, load_file(bundle / "model.safetensors"))
     model.tie_weights()
     owner, name = next(
         (module, name)
@@ -46,7 +67,7 @@ def emulator_of(bundle):
             blocks.append(copy.deepcopy(layers[runs[i]]))
     setattr(owner, name, torch.nn.ModuleList(blocks))
     model.config.use_cache = False
-    return model, plan["transferLayers"]
+    return model, plan["transferLayers"] or plan["kept"]
 
 
 def main(bundle, rows, output, steps="20"):
