@@ -161,14 +161,16 @@ export class Reports {
       known = { ...nothingKnown(attempt), warnings: known.warnings };
       this.#results.forget(uid);
     }
-    this.#known.set(uid, known);
     const isNews =
       event.type === 'progress'
         ? acceptProgress(known, event, delivered)
         : event.type === 'warning'
           ? acceptWarning(known, event, delivered)
           : this.#acceptResult(event, delivered);
-    if (isNews) for (const listener of this.#listeners) listener({ namespace, kind, name, uid });
+    // What is no news leaves nothing: of a resource that is gone, nobody is told to forget it.
+    if (!isNews) return;
+    this.#known.set(uid, known);
+    for (const listener of this.#listeners) listener({ namespace, kind, name, uid });
   }
 
   #acceptResult(

@@ -85,9 +85,14 @@ export function checkPeftConfig(directory: string, implied: string | undefined):
     return;
   }
   if (!existsSync(file)) throw badModel(`${file}: is not there; an adapter of type lora has one`);
-  const written = readJsonFile(file).value;
+  const { value: written, text } = readJsonFile(file);
   if (typeof written !== 'object' || written === null || Array.isArray(written))
     throw badModel(`${file}: is no object`);
+  // Of a name that stands twice one reader takes the first, another the last.
+  if (withoutBlanks(text) !== JSON.stringify(written))
+    throw badModel(
+      `${file}: has a name twice, or a value in an unusual spelling; write each once, as plain JSON`,
+    );
   const found = new Map<string, unknown>(Object.entries(written));
   const wanted = new Map<string, unknown>(Object.entries(JSON.parse(implied) as object));
   for (const name of new Set([...wanted.keys(), ...found.keys()])) {
@@ -100,6 +105,9 @@ export function checkPeftConfig(directory: string, implied: string | undefined):
     );
   }
 }
+
+/** JSON that was parsed, without the blanks between its values. */
+const withoutBlanks = (text: string) => text.replace(/("[^"\\]*(?:\\.[^"\\]*)*")|\s+/g, '$1');
 
 /** Lists of modules and layers are sets. */
 const inAnyOrder = (value: unknown) =>

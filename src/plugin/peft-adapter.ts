@@ -36,20 +36,22 @@ const neutral = new Set([
 ]);
 
 /** What other settings ask for, for the message. */
-const methods: Readonly<Record<string, string>> = {
-  use_dora: 'DoRA',
-  use_rslora: 'rsLoRA',
-  use_qalora: 'QALoRA',
-  use_bdlora: 'BD-LoRA',
-  rank_pattern: 'a rank of their own for some modules',
-  alpha_pattern: 'an alpha of their own for some modules',
-  lora_bias: 'biases of the factors',
-  target_parameters: 'LoRA on single parameters',
-  trainable_token_indices: 'trained rows of the embedding',
-  layer_replication: 'layers that stand there several times',
-  loftq_config: 'LoftQ',
-  corda_config: 'CorDA',
-};
+const methods = new Map(
+  Object.entries({
+    use_dora: 'DoRA',
+    use_rslora: 'rsLoRA',
+    use_qalora: 'QALoRA',
+    use_bdlora: 'BD-LoRA',
+    rank_pattern: 'a rank of their own for some modules',
+    alpha_pattern: 'an alpha of their own for some modules',
+    lora_bias: 'biases of the factors',
+    target_parameters: 'LoRA on single parameters',
+    trainable_token_indices: 'trained rows of the embedding',
+    layer_replication: 'layers that stand there several times',
+    loftq_config: 'LoftQ',
+    corda_config: 'CorDA',
+  }),
+);
 
 /** Ways to start that leave the base model's weights as they are. */
 const starts: ReadonlySet<unknown> = new Set([undefined, null, true, false, 'gaussian', 'orthogonal', 'eva']);
@@ -114,7 +116,7 @@ function readSettings(file: string): { rank: number; alpha: number; dropout?: st
   for (const [name, value] of Object.entries(others))
     if (!neutral.has(name) && !isUnset(value))
       throw badModel(
-        `${file}: ${name}: ${methods[name] ?? 'a setting other than its default'} is not supported; train without it`,
+        `${file}: ${name}: ${methods.get(name) ?? 'a setting other than its default'} is not supported; train without it`,
       );
   if (bias !== 'none')
     throw badModel(

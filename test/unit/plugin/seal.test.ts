@@ -210,6 +210,24 @@ describe('an adapter that PEFT trained', () => {
     await expect(exportAdapter(output, exported)).rejects.toThrow('is there already');
   });
 
+  it.each([
+    [
+      'a name twice, of which a reader may take either',
+      (text: string) => text.replace('{', '{"base_model_name_or_path": "evil/x",'),
+    ],
+    ['infinity in the place of null', (text: string) => text.replace('null', '1e999')],
+    ['a name in escapes', (text: string) => text.replace('peft_type', 'peft\\u005ftype')],
+  ])('does not go to PEFT where its settings have %s', async (_, change) => {
+    await sealAdapter(source, bundle, output);
+    const { files: __, ...description } = openArtifact(output).manifest;
+    const file = join(output, 'adapter_config.json');
+    writeFileSync(file, change(readFileSync(file, 'utf8')));
+    sealArtifact(output, description);
+    await expect(exportAdapter(output, `${output}-exported`)).rejects.toThrow(
+      `${file}: has a name twice, or a value in an unusual spelling; write each once, as plain JSON`,
+    );
+  });
+
   it.each<[what: string, change: (settings: Record<string, unknown>) => void, message: string]>([
     [
       "another's model",
@@ -267,6 +285,7 @@ describe('an adapter that PEFT trained', () => {
     ],
     [{ peft_type: 'ADALORA' }, 'peft_type: ADALORA is not supported; LORA is'],
     [{ r: 2 }, 'lora_A.weight is [4,32], it must be [2,32]'],
+    [{ constructor: true }, 'adapter_config.json: constructor: a setting other than its default is not'],
     [{ r: 0 }, 'adapter_config.json: rank'],
     [{ lora_alpha: 0 }, 'adapter_config.json: alpha'],
     [{ lora_alpha: 'much' }, 'adapter_config.json: lora_alpha'],

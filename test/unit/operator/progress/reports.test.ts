@@ -330,3 +330,21 @@ it('a run’s long warnings and many shards are not kept whole: some hundred kil
   expect(known.warningsOf('u3')[7]?.message).toBe('7 '.padEnd(1024, '3'));
   expect(known.progressOf('u')?.progressPercentage).toBe(50);
 });
+
+it('what is no news leaves nothing of its run, which nobody would forget when its resource is gone', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const known = reports();
+  const event: StageEvent = { type: 'result', stage: 'no stage', result: {} };
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < 20_000; i++)
+    known.accept({
+      message: { ...run, uid: `u${i}`, publisher: 'a', sequence: 1, event },
+      order: i + 1,
+      time: new Date(0),
+    });
+  collect();
+  // Before: some 8 MB.
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(1_000_000);
+});
