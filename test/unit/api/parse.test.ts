@@ -211,6 +211,31 @@ describe('a wrong manifest', () => {
       'spec.transferLayers: must name no more layers',
     ],
     [
+      'a score of factors',
+      withSpec(build, { compression: { type: 'lowRank', score: 'flap' } }),
+      'spec.compression: has score and refit for type width only',
+    ],
+    [
+      'no refit of merged layers',
+      withSpec(build, { compression: { type: 'laco', refit: false } }),
+      'spec.compression: has score and refit for type width only',
+    ],
+    [
+      'components of narrower layers',
+      withSpec(build, { compression: { type: 'width', components: 'sigma' } }),
+      'spec.compression: has ratios and components for type lowRank only',
+    ],
+    [
+      'a ratio of merged layers',
+      withSpec(build, { compression: { type: 'laco', ratio: '0.5' } }),
+      'spec.compression.ratio: is only for type lowRank or width',
+    ],
+    [
+      'lambda of another score',
+      withSpec(build, { compression: { type: 'width', score: 'taylor', lambda: '1' } }),
+      'spec.compression.lambda: has lambda for components: gradient or score: gradient only',
+    ],
+    [
       'a placement of listed layers',
       withSpec(build, { transferLayers: { layers: [1], placement: 'top' } }),
       'spec.transferLayers.placement: is only for a count above 0',
