@@ -347,4 +347,5 @@ it('what is no news leaves nothing of its run, which nobody would forget when it
   collect();
   // Before: some 8 MB.
   expect(process.memoryUsage().heapUsed - before).toBeLessThan(1_000_000);
+  expect(known.resultOf('u1', 'no stage')).toBeUndefined();
 });
