@@ -11,8 +11,8 @@ export const spamQuestion = (
   isSpam: boolean,
 ): Question => ({
   context: `Subject: ${subject}\n${body}\n`,
-  question: 'Is this e-mail spam?',
-  choices: ['Yes', 'No'],
+  question: 'Was this e-mail written by a company to advertise something, or by a person?',
+  choices: ['company', 'person'],
   answer: isSpam ? 0 : 1,
 });
 

@@ -106,6 +106,7 @@ beforeAll(async () => {
     for (const one of [build, tune, plug]) setField(one, 'metadata.name', name);
     for (const other of ['emulator', 'adapter'])
       for (const one of [tune, plug]) if (other in one.spec) setField(one, `spec.${other}.ref.name`, name);
+    setField(build, 'spec.evaluation', { leak: true });
     for (const [field, value] of Object.entries(fields)) setField(build, `spec.${field}`, value);
     setField(tune, 'spec.training.steps', 2);
     setField(tune, 'spec.adapter', adapter);
@@ -121,11 +122,15 @@ describe.each(Object.entries(cases))('%s', (name, { kept, transferLayers, exact 
   test('keeps and trains the layers that it should', () => {
     const { plan, scores } = savedStatus(at('work'), 'EmulatorBuild', name) as unknown as {
       plan: { kept: number[]; transferLayers: number[] };
-      scores: { exactTensorShare: string };
+      scores: { exactTensorShare: string; leak: { subspaceShare: string; layerSubspaceShare: string } };
     };
     expect(plan.kept).toHaveLength(kept);
     expect(plan.transferLayers).toEqual(transferLayers);
     expect(Number(scores.exactTensorShare) === 1).toBe(exact);
+    // more than the exact transfer layers: what stands in another layer's place tells of it
+    const share = Number(scores.leak.layerSubspaceShare);
+    expect(share === 1).toBe(exact);
+    expect(share).toBeGreaterThan(transferLayers.length / 5);
   });
 
   test('is a good bundle', async () => {
