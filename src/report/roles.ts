@@ -1,16 +1,29 @@
 // An emulator's plan in a reader's words: what became of each layer, and what each position runs.
-import type { OffsiteTuneSpec } from '../api/index.ts';
+import type { EmulatorBuildSpec, OffsiteTuneSpec } from '../api/index.ts';
 import type { Plan } from '../emulator/index.ts';
 
 /** What became of a layer of the full model in the emulator. */
 export type Role = 'transfer' | 'kept' | 'shared' | 'removed';
 
-export const roleWords: Readonly<Record<Role, string>> = {
+const roleWords: Readonly<Record<Exclude<Role, 'kept'>, string>> = {
   transfer: 'transfer layer: kept, and trained by the data owner',
-  kept: 'kept as it is',
   shared: "removed; its position runs a kept layer's weights",
   removed: 'removed, with its position',
 };
+
+/** What each role comes to in an emulator of a spec and a plan. */
+export const wordsOf = (spec: EmulatorBuildSpec, plan: Plan): Readonly<Record<Role, string>> => ({
+  ...roleWords,
+  kept: keptWords(spec, plan),
+});
+
+function keptWords(
+  { compression }: Pick<EmulatorBuildSpec, 'compression'>,
+  { transferLayers }: Pick<Plan, 'transferLayers'>,
+): string {
+  const become = compression === undefined ? 'kept as it is' : `kept, compressed (${compression.type})`;
+  return transferLayers.length > 0 ? become : `${become}, with LoRA trained beside it`;
+}
 
 /** One position of the emulator and the layer whose weights it runs. */
 export interface Position {

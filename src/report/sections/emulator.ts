@@ -20,7 +20,7 @@ import { adjacentPlot } from '../plots/adjacent.ts';
 import { draw, drawLite } from '../plots/draw.ts';
 import { heatMap } from '../plots/heat-map.ts';
 import { anchorOf, type BuildEntry, known } from '../record.ts';
-import { isShallow, positionsOf, type Role, rolesOf, roleWords } from '../roles.ts';
+import { isShallow, positionsOf, type Role, rolesOf, wordsOf } from '../roles.ts';
 import { leakPart } from './leak.ts';
 
 /** What one EmulatorBuild found and made: similarities, the plan, which layer each position runs, scores, what it gives away. */
@@ -36,7 +36,7 @@ ${status.similarity?.doubts && html`<p><strong>Doubtful</strong>: ${status.simil
 ${keyFacts(entry)}
 ${leakPart(anchor, status.scores)}
 ${await similarityPart(entry, record, plan, anchor)}
-${plan && positionsPart(plan)}
+${plan && positionsPart(resource.spec, plan)}
 ${scores(entry)}
 </section>`;
 }
@@ -82,18 +82,22 @@ async function similarityPart(
   const adjacent = record?.adjacent ?? status.similarity?.adjacent.map(Number);
   if (adjacent === undefined) return html`<p>No similarities are known yet.</p>`;
   return html`<h3>How alike the layers are</h3>
-${record ? await matrixFigure(record, anchor) : html`<p class="soft">The whole matrix is not shown: ${'absent' in similarity ? similarity.absent : ''}.</p>`}
+${record ? await matrixFigure(resource.spec, record, anchor) : html`<p class="soft">The whole matrix is not shown: ${'absent' in similarity ? similarity.absent : ''}.</p>`}
 ${adjacent.length > 0 && (await adjacentFigure(adjacent, plan, resource.spec.strategy, anchor))}`;
 }
 
-const roleLegend: Readonly<Record<Role, LegendEntry>> = {
-  transfer: { colour: 'var(--transfer)', shape: 'diamond', text: roleWords.transfer },
-  kept: { colour: 'var(--kept)', shape: 'circle', text: roleWords.kept },
-  shared: { colour: 'var(--shared)', shape: 'square', text: roleWords.shared },
-  removed: { colour: 'var(--removed)', shape: 'square', text: roleWords.removed },
+const roleMarks: Readonly<Record<Role, Omit<LegendEntry, 'text'>>> = {
+  transfer: { colour: 'var(--transfer)', shape: 'diamond' },
+  kept: { colour: 'var(--kept)', shape: 'circle' },
+  shared: { colour: 'var(--shared)', shape: 'square' },
+  removed: { colour: 'var(--removed)', shape: 'square' },
 };
 
-async function matrixFigure(record: SimilarityRecord, anchor: string): Promise<Html> {
+async function matrixFigure(
+  spec: BuildEntry['resource']['spec'],
+  record: SimilarityRecord,
+  anchor: string,
+): Promise<Html> {
   const { matrix, metric, clusters, kept, transferLayers } = record;
   const joined = clusters.filter(({ length }) => length > 1);
   const text =
@@ -107,9 +111,10 @@ async function matrixFigure(record: SimilarityRecord, anchor: string): Promise<H
     }),
   );
   const roles = new Set(rolesOf(record));
-  const legend = (Object.keys(roleLegend) as Role[])
+  const words = wordsOf(spec, record);
+  const legend = (Object.keys(roleMarks) as Role[])
     .filter((role) => roles.has(role))
-    .map((role) => roleLegend[role]);
+    .map((role) => ({ ...roleMarks[role], text: words[role] }));
   const shared =
     isShallow(record) || !roles.has('shared')
       ? ''
@@ -162,7 +167,7 @@ async function adjacentFigure(
 }
 
 /** The share map: the emulator from input to output. */
-function positionsPart(plan: Plan): Html {
+function positionsPart(spec: BuildEntry['resource']['spec'], plan: Plan): Html {
   const positions = positionsOf(plan);
   const transfer = new Set(plan.transferLayers);
   const words = (role: Role, source: number) =>
@@ -173,10 +178,8 @@ function positionsPart(plan: Plan): Html {
         : 'kept';
   const roles = new Set(positions.map(({ role }) => role));
   const meanings = listed([
-    ...(roles.has('transfer') ? ['Orange is trained'] : []),
-    ...(roles.has('kept')
-      ? [`blue is kept as it is${transfer.size > 0 ? '' : ', and LoRA trains beside it'}`]
-      : []),
+    ...(roles.has('transfer') ? ['orange is trained'] : []),
+    ...(roles.has('kept') ? [`blue is ${wordsOf(spec, plan).kept}`] : []),
     ...(roles.has('shared') ? ['dashed repeats a kept layer, frozen'] : []),
   ]);
   return html`<h3>Which layer each position of the emulator runs</h3>
@@ -184,7 +187,7 @@ function positionsPart(plan: Plan): Html {
     ({ position, source, role }) =>
       html`<li class="${role}"><small><span class="hidden">position </span>${position}</small>${source}<span class="hidden"> (${words(role, source)})</span></li>`,
   )}</ol>
-<p class="soft">Small: the position, from input to output. Large: the layer of the full model whose weights run there. ${meanings}.</p>
+<p class="soft">Small: the position, from input to output. Large: the layer of the full model whose weights run there. Of the colours, ${meanings}.</p>
 <details><summary>Clusters, kept and transfer layers as numbers</summary>${table({
     caption: 'The clusters of the plan',
     columns: [{ title: 'cluster' }, { title: 'layers' }, { title: 'kept' }, { title: 'transfer' }],

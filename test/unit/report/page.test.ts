@@ -169,6 +169,15 @@ test('128 layers, and all of them kept as they are', async () => {
   expect(textOf(shallow)).toContain('the emulator is 64 layers deep');
 });
 
+/** Of which no layer is exact: LoRA trains beside factors. */
+function withoutTransferLayers(): ReturnType<typeof buildEntry> {
+  const value = { ...similarityOf(8, 'none'), transferLayers: [] };
+  const entry = buildEntry({ depth: 8, sharing: 'none', similarity: { value } });
+  const { spec } = entry.resource;
+  Object.assign(spec, { transferLayers: { count: 0 }, compression: { type: 'lowRank' } });
+  return entry;
+}
+
 /** Each record holds only what its case is about: plots take most of the time. */
 const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> = {
   'nothing at all': {
@@ -182,6 +191,13 @@ const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> =
   'only a model owner': {
     record: { builds: [buildEntry({ depth: 8 })] },
     says: ['No adapter was plugged in here'],
+  },
+  'an emulator without transfer layers': {
+    record: { builds: [withoutTransferLayers()] },
+    says: [
+      'None is a transfer layer: LoRA beside the linear maps of every kept layer can be trained and comes back.',
+      'Of the colours, blue is kept, compressed (lowRank), with LoRA trained beside it.',
+    ],
   },
   'a failed training without a history': {
     record: {
