@@ -1,32 +1,23 @@
 // Linear equations with a symmetric matrix that is positive definite, in float64.
-import type { Matrix } from './matrix.ts';
+import type { Engine } from '../../engine/index.ts';
+import { type Matrix, multiply } from './matrix.ts';
 import { dot } from './vectors.ts';
 
 /**
- * X of X A = B, a row of B at a time, by Cholesky's factor L of A = L L^T (Golub and Van Loan, Matrix Computations, 4.2).
+ * X of X A = B by Cholesky's factor L of A = L L^T (Golub and Van Loan, Matrix Computations, 4.2): B L^-T L^-1, whose products,
+ * most of the work where B has many rows, the engine computes.
  * @param a [n, n], of which the lower triangle is read
  * @throws Error where A is not positive definite
  */
-export function solveRows(a: Matrix, b: Matrix): Matrix {
+export async function solveRows(engine: Engine, a: Matrix, b: Matrix): Promise<Matrix> {
   const n = a.rows;
   if (a.columns !== n || b.columns !== n)
     throw new Error(`solveRows: [${a.rows}, ${a.columns}] and [${b.rows}, ${b.columns}] do not fit`);
-  const factor = cholesky(a);
-  const data = b.data.slice();
-  for (let row = 0; row < b.rows; row++) {
-    const at = row * n;
-    for (let i = 0; i < n; i++)
-      data[at + i] = (data[at + i]! - dot(factor, i * n, data, at, i)) / factor[i * n + i]!;
-    for (let i = n - 1; i >= 0; i--) {
-      data[at + i]! /= factor[i * n + i]!;
-      const found = data[at + i]!;
-      for (let j = 0; j < i; j++) data[at + j]! -= found * factor[i * n + j]!;
-    }
-  }
-  return { rows: b.rows, columns: n, data };
+  const inverse = { rows: n, columns: n, data: invertLower(cholesky(a), n) };
+  return multiply(engine, await multiply(engine, b, inverse, { transB: true }), inverse);
 }
 
-/** L, row-major; above the diagonal lies what A has there. */
+/** L, row-major; what lies above the diagonal is not to be read. */
 function cholesky({ rows: n, data }: Matrix): Float64Array {
   const factor = data.slice();
   for (let i = 0; i < n; i++)
@@ -37,4 +28,19 @@ function cholesky({ rows: n, data }: Matrix): Float64Array {
       else throw new Error('solveRows: the matrix is not positive definite');
     }
   return factor;
+}
+
+/** L^-1, row by row: (e_i - sum over k < i of L_ik times row k) / L_ii. */
+function invertLower(factor: Float64Array, n: number): Float64Array {
+  const inverse = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    const at = i * n;
+    inverse[at + i] = 1;
+    for (let k = 0; k < i; k++) {
+      const weight = factor[at + k]!;
+      if (weight !== 0) for (let j = 0; j <= k; j++) inverse[at + j]! -= weight * inverse[k * n + j]!;
+    }
+    for (let j = 0; j <= i; j++) inverse[at + j]! /= factor[at + i]!;
+  }
+  return inverse;
 }

@@ -38,7 +38,7 @@ export async function withInputs(
     const spread = (rows: readonly number[], columns: readonly number[]) =>
       spreadOf(mean, second, rows, columns);
     const told = await multiply(engine, left, spread(out, kept));
-    const change = solveRows(penalised(spread(kept, kept), second), told);
+    const change = await solveRows(engine, penalised(spread(kept, kept), second), told);
     for (let i = 0; i < weight.data.length; i++) weight.data[i]! += change.data[i]!;
   }
   // The bias answers for the weight as it will be stored.
