@@ -6,7 +6,7 @@ import { CheckedFiles, canonicalJson, doneOrFree, openArtifact, seal, type Work 
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
-import { copyCompanion, type Model, openModel, type Slot } from '../model/index.ts';
+import { codedTensors, copyCompanion, type Model, openModel, type Slot } from '../model/index.ts';
 import { openBlocks, readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
 import type { CompressionOptions } from './compression/index.ts';
 import { clearDerived, type Derived, deriveBlocks, nothingDerived } from './derived.ts';
@@ -197,8 +197,8 @@ function writeBundle(
 ): void {
   writeSafetensors(
     join(directory, 'model.safetensors'),
-    slots.map((slot) =>
-      derived.names.has(slot.name) ? derivedOne(model, slot, derived) : tensorOf(model, slot.name),
+    slots.flatMap((slot) =>
+      derived.names.has(slot.name) ? derivedTensors(model, slot, derived) : [tensorOf(model, slot.name)],
     ),
   );
   writeShapes(directory, derived.shapes);
@@ -234,15 +234,13 @@ async function scoreBundle(
   }
 }
 
-/** A derived tensor, rounded to what the model stores; one that the model does not have to what its embedding has. */
-function derivedOne(
-  { tensors, architecture }: Model,
-  { name, shape }: Slot,
-  derived: Derived,
-): TensorToWrite {
+/** A derived tensor, in codes or rounded to what the model stores; one that the model does not have to what its embedding has. */
+function derivedTensors({ tensors, architecture }: Model, slot: Slot, derived: Derived): TensorToWrite[] {
+  const { name, shape } = slot;
+  if (slot.quantised !== undefined) return codedTensors(slot, () => derived.read(name));
   const { dtype: stored } = tensors.get(name) ?? tensors.get(architecture.embedding.name)!;
   const dtype = stored === 'F16' || stored === 'BF16' ? stored : 'F32';
-  return { name, dtype, shape, bytes: () => encodeFloats(derived.read(name), dtype) };
+  return [{ name, dtype, shape, bytes: () => encodeFloats(derived.read(name), dtype) }];
 }
 
 /** The stored bytes for the dtypes that safetensors shares with the model, float32 for all others. */

@@ -21,7 +21,12 @@ export const shapesFile = 'emulator.json';
 
 const slot = z.string().regex(/^[A-Za-z]{1,40}$/);
 const count = z.int().positive();
-const form = z.strictObject({ is: z.literal('factors'), rank: count });
+/** More than any map has inputs. */
+const mostInGroup = 1 << 20;
+const form = z.discriminatedUnion('is', [
+  z.strictObject({ is: z.literal('factors'), rank: count }),
+  z.strictObject({ is: z.literal('quantised'), bits: z.literal([4, 8]), group: count.max(mostInGroup) }),
+]);
 const units = listOf(z.int().nonnegative());
 const shape = z.strictObject({
   maps: z.record(slot, form).optional(),
@@ -92,14 +97,14 @@ export function checkShape(
   checkUnits(at, architecture.widths, widths, kept);
   const slots = architecture.block(of, widths);
   const linear = new Map(linearMaps(slots));
-  for (const [name, { rank }] of Object.entries(maps)) {
+  for (const [name, form] of Object.entries(maps)) {
     const map = linear.get(name);
     if (map === undefined)
       throw badModel(`${at}: ${name} is no linear map of a ${architecture.family} layer`);
     const { to, from } = mapSize(map);
-    if (rank > Math.min(to, from))
+    if (form.is === 'factors' && form.rank > Math.min(to, from))
       throw badModel(
-        `${at}: ${name} has rank ${rank}, and a map of ${from} to ${to} has none above ${Math.min(to, from)}`,
+        `${at}: ${name} has rank ${form.rank}, and a map of ${from} to ${to} has none above ${Math.min(to, from)}`,
       );
   }
   for (const name of biases)

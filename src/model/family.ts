@@ -3,6 +3,7 @@ import type { Checkpoint } from '../checkpoint/index.ts';
 import type { PackedBatch } from '../data/index.ts';
 import type { Tensor } from '../engine/index.ts';
 import type { GraphBuilder, Value } from '../graph/index.ts';
+import type { Quantisation } from './quantised.ts';
 import type { Cuts, Widths } from './widths.ts';
 
 /** A weight that a graph takes: its tensor's name in the hub's layout, and its shape. */
@@ -13,6 +14,8 @@ export interface Slot {
   transposed?: true;
   /** The name that the tensor gets when it is no longer tied to the one named above. */
   untied?: string;
+  /** A linear map that is stored as codes, in parts beside its name (`coded.ts`); it is read as any other. */
+  quantised?: Quantisation;
 }
 export type Slots = Readonly<Record<string, Slot>>;
 

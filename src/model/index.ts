@@ -1,4 +1,5 @@
 // Decoder-only language models: opened from disk, their weights, and their passes.
+export { asQuantised, codedTensors } from './coded.ts';
 export { copyCompanion, isCompanion } from './companions.ts';
 export { Decoder, type Saved, type Sums } from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';

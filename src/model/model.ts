@@ -11,9 +11,10 @@ import {
   type TensorInfo,
 } from '../checkpoint/index.ts';
 import { hasTokenizer, openTokenizer, type Tokenizer } from '../tokenizer/index.ts';
+import { checkCoded, decodedView } from './coded.ts';
 import { type Companion, companionsOf } from './companions.ts';
 import { families } from './families/index.ts';
-import type { Architecture, Slots } from './family.ts';
+import type { Architecture, Slot, Slots } from './family.ts';
 import { hubView } from './gguf.ts';
 
 /** A model on disk: its architecture, its tensors under the hub's names, its tokenizer. */
@@ -50,12 +51,13 @@ export function openModel(path: string, { blocks = eachBlock }: OpenOptions = {}
     const isFile = statSync(path).isFile();
     const directory = isFile ? dirname(path) : path;
     const gguf = 'general.architecture' in checkpoint.metadata ? hubView(checkpoint, families) : undefined;
-    const view: Checkpoint = gguf?.checkpoint ?? checkpoint;
+    const stored: Checkpoint = gguf?.checkpoint ?? checkpoint;
     const { config, text: configText } = gguf
       ? { config: gguf.config, text: `${JSON.stringify(gguf.config, null, 2)}\n` }
       : readConfig(directory);
-    const architecture = parse(config, view);
-    checkTensors(path, architecture, view, blocks(architecture));
+    const architecture = parse(config, stored);
+    const coded = checkTensors(path, architecture, stored, blocks(architecture));
+    const view = coded.length === 0 ? stored : decodedView(path, stored, coded);
     const open = () => openTokenizer(directory, checkpoint, architecture.vocabulary);
     let tokenizer = hasTokenizer(directory, checkpoint) ? open() : undefined;
     return {
@@ -150,14 +152,22 @@ function checkSizes(architecture: Architecture): void {
   }
 }
 
+/** @returns the slots that are stored as codes */
 function checkTensors(
   path: string,
   architecture: Architecture,
   view: Checkpoint,
   blocks: Iterable<Slots>,
-): void {
+): Slot[] {
+  const coded: Slot[] = [];
   const check = (slots: Slots) => {
-    for (const { name, shape } of Object.values(slots)) {
+    for (const slot of Object.values(slots)) {
+      const { name, shape } = slot;
+      if (slot.quantised !== undefined) {
+        checkCoded(path, view, slot);
+        coded.push(slot);
+        continue;
+      }
       const tensor = view.tensors.get(name);
       if (tensor === undefined)
         throw badModel(`${path}: has no tensor ${name}, which its config.json asks for`);
@@ -171,6 +181,7 @@ function checkTensors(
   const { embedding, embedder, head } = architecture;
   for (const slots of [{ embedding }, embedder?.slots ?? {}, head]) check(slots);
   for (const slots of blocks) check(slots);
+  return coded;
 }
 
 /** None before it is asked for: config.json may claim any depth, and the first layer amiss ends it. */

@@ -1,13 +1,13 @@
-// Blocks that are not their family's own: fewer heads and channels, linear maps as factors, biases that the family lacks.
+// Blocks that are not their family's own: fewer heads and channels, linear maps as factors or codes, biases that the family lacks.
 import { badModel } from '../api/index.ts';
 import type { Architecture, Slot, Slots } from './family.ts';
+import type { Quantisation } from './quantised.ts';
 import { type Cut, elementsOf, type Kept, type Unit, type Widths } from './widths.ts';
 
-/** How a linear map is held; `factors`: as a product of two narrower ones. */
-export interface MapForm {
-  readonly is: 'factors';
-  readonly rank: number;
-}
+/** How a linear map is held; `factors`: as a product of two narrower ones; `quantised`: as codes of few bits. */
+export type MapForm =
+  | { readonly is: 'factors'; readonly rank: number }
+  | ({ readonly is: 'quantised' } & Quantisation);
 
 /** What of a block is other than in its family; what is not named is as it is there. */
 export interface BlockShape {
@@ -57,15 +57,13 @@ export const slotsIn = (architecture: Architecture, layer: number, shape: BlockS
 
 /**
  * The slots of a block of a shape, of those that it has by its widths. A map y = W x as factors is y = Left (Right x), in the slots `<slot>Left` [to, rank] and
- * `<slot>Right` [rank, from], whichever way round W itself is stored.
+ * `<slot>Right` [rank, from], whichever way round W itself is stored. One as codes
+ * keeps its slot.
  */
 export function shapedSlots(slots: Slots, { maps = {}, biases = [] }: BlockShape): Slots {
   const shaped: [string, Slot][] = [];
   for (const [slot, own] of Object.entries(slots)) {
-    const form = maps[slot];
-    shaped.push(
-      ...(form === undefined ? [[slot, own] as [string, Slot]] : factorSlots(slot, own, form.rank)),
-    );
+    shaped.push(...heldAs(slot, own, maps[slot]));
     if (biases.includes(slot)) shaped.push([`${slot}Bias`, biasSlot(own)]);
   }
   return Object.fromEntries(shaped);
@@ -80,6 +78,12 @@ export function mapSize({ shape, transposed }: Slot): { to: number; from: number
 /** The slots of the linear maps among a block's. */
 export const linearMaps = (slots: Slots): [slot: string, map: Slot][] =>
   Object.entries(slots).filter(([, { shape }]) => shape.length === 2);
+
+function heldAs(slot: string, own: Slot, form: MapForm | undefined): [string, Slot][] {
+  if (form === undefined) return [[slot, own]];
+  if (form.is === 'factors') return factorSlots(slot, own, form.rank);
+  return [[slot, { ...own, quantised: { bits: form.bits, group: form.group } }]];
+}
 
 function factorSlots(slot: string, own: Slot, rank: number): [string, Slot][] {
   const { to, from } = mapSize(own);

@@ -79,6 +79,12 @@ const cases: Record<string, Case> = {
     transferLayers: [0, 4],
     exact: false,
   },
+  'four-bits': {
+    build: { strategy: 'all', layers: undefined, compression: { type: 'quantize', bits: 4 } },
+    kept: 5,
+    transferLayers: [0, 4],
+    exact: false,
+  },
   laco: {
     build: { strategy: 'uniform', layers: 3, sharing: 'none', compression: { type: 'laco' } },
     kept: 3,

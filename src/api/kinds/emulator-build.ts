@@ -116,10 +116,13 @@ const Evaluation = withRules(
 const Compression = withRules(
   z.strictObject({
     type: z
-      .enum(['lowRank', 'width', 'laco'])
+      .enum(['lowRank', 'width', 'quantize', 'laco'])
       .describe(
-        'lowRank: each linear map becomes a product of two narrower ones, chosen by what the probe rows feed it; width: fewer heads (key/value heads with their query heads) and channels of the MLP; laco: to each layer is added what the removed layers of its cluster differ by.',
+        'lowRank: each linear map becomes a product of two narrower ones, chosen by what the probe rows feed it; width: fewer heads (key/value heads with their query heads) and channels of the MLP; quantize: the weights of linear maps get fewer bits; laco: to each layer is added what the removed layers of its cluster differ by.',
       ),
+    bits: integer(4, 8)
+      .optional()
+      .describe('4 or 8 bits a weight, and a scale for 64 of them (quantize only); 8 when absent.'),
     ratio: decimal({ above: 0, atMost: 1 }, '0.35')
       .optional()
       .describe(
@@ -160,6 +163,18 @@ const Compression = withRules(
     cel: "!has(self.ratio) || self.type == 'lowRank' || self.type == 'width'",
     message: 'is only for type lowRank or width',
     path: ['ratio'],
+  },
+  {
+    holds: ({ type, bits }) => bits === undefined || type === 'quantize',
+    cel: "!has(self.bits) || self.type == 'quantize'",
+    message: 'has bits for type quantize only',
+    path: ['bits'],
+  },
+  {
+    holds: ({ bits }) => bits === undefined || bits === 4 || bits === 8,
+    cel: '!has(self.bits) || self.bits in [4, 8]',
+    message: 'must be 4 or 8',
+    path: ['bits'],
   },
   {
     holds: ({ type, ratios, components }) =>

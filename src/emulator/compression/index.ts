@@ -4,6 +4,7 @@ import type { ObservationName } from '../observe/observations.ts';
 import type { Compression, Given } from './compression.ts';
 import { laco } from './laco.ts';
 import { lowRank } from './low-rank.ts';
+import { quantize } from './quantize.ts';
 import { width } from './width.ts';
 
 export type CompressionOptions = NonNullable<EmulatorBuildSpec['compression']>;
@@ -29,6 +30,8 @@ export function compressionOf(options: CompressionOptions): ChosenCompression {
       const { ratio = '0.35', score = 'flap', refit = true, lambda = '1' } = options;
       return chosen(width, { ratio: Number(ratio), score, refit, lambda: Number(lambda) });
     }
+    case 'quantize':
+      return chosen(quantize, { bits: options.bits === 4 ? 4 : 8 });
     case 'laco':
       return chosen(laco, {});
   }

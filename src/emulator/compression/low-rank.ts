@@ -44,12 +44,13 @@ export const lowRank: Compression<LowRankOptions> = {
   async derive(layer, { maps = {} }, given, options) {
     const slots = given.model.architecture.block(layer);
     const derived = new Map<string, Float32Array>();
-    for (const [slot, { rank }] of Object.entries(maps)) {
+    for (const [slot, form] of Object.entries(maps)) {
       given.engine.throwIfCancelled();
+      if (form.is !== 'factors') throw new Error(`${slot} is ${form.is}, not factors`);
       const own = slots[slot]!;
       const w = weightOf(given.model, own);
       const moments = given.found.inputs(layer, slot);
-      const basis = await basisOf(layer, slot, w, moments, rank, given, options);
+      const basis = await basisOf(layer, slot, w, moments, form.rank, given, options);
       const left = Float32Array.from(transposed(basis).data);
       const right = Float32Array.from((await multiply(given.engine, basis, w)).data);
       const bias = slots[`${slot}Bias`];

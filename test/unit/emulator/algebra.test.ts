@@ -116,6 +116,16 @@ test.each<[string, Matrix, number]>([
   );
 });
 
+test('a factor of a singular matrix that was rounded to float32, which has negative eigenvalues, is as good as the rounding', async () => {
+  const exact = gram(from(40, 6, numbers(4)));
+  const rounded = from(40, 40, (i, j) => Math.fround(at(exact, i, j) * 10 ** (-(i + j) / 10)));
+  expect((await symmetricEigen(engine, rounded, 0)).values.at(-1)).toBeLessThan(0);
+  const product = gram(semidefiniteFactor(rounded));
+  expect(largest(from(40, 40, (i, j) => at(product, i, j) - at(rounded, i, j)))).toBeLessThan(
+    1e-6 * largest(rounded),
+  );
+});
+
 test.each([
   [false, false],
   [true, false],

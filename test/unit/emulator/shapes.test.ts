@@ -158,6 +158,8 @@ describe('what emulator.json may say', () => {
     ['a width that is no count', { blocks: { 1: { widths: { inner: 1.5 } } } }, /is damaged/],
     ['another width', { blocks: { 1: { widths: { hidden: 8 } } } }, /is damaged/],
     ['rank 0', { blocks: { 1: { maps: { up: { is: 'factors', rank: 0 } } } } }, /is damaged/],
+    ['5 bits', { blocks: { 1: { maps: { up: { is: 'quantised', bits: 5, group: 8 } } } } }, /is damaged/],
+    ['no group', { blocks: { 1: { maps: { up: { is: 'quantised', bits: 4, group: 0 } } } } }, /is damaged/],
     ['a layer that is not kept', { blocks: { 2: {} } }, /block 2 is not among the kept layers/],
     ['a transfer layer', { blocks: { 0: {} } }, /block 0 is a transfer layer, which is always exact/],
   ])('%s', (_, content, message) => {
