@@ -4,8 +4,11 @@ import { type Matrix, matrix, multiply } from '../algebra/matrix.ts';
 import { solveRows } from '../algebra/solve.ts';
 import type { InputMoments } from '../observe/observations.ts';
 
-/** How much a changed weight costs, as a share of the mean variance of the inputs that stay. */
-const penalty = 1e-3;
+/**
+ * How much a changed weight costs at least, as a share of the mean variance of the inputs that stay; to it comes the share of these
+ * in the tokens: few tokens tell little of many inputs, and what they seem to tell is not so of others.
+ */
+const leastPenalty = 1e-3;
 /** What rounding may make of a moment, generously: a share of the largest one. */
 const rounding = 1e-10;
 
@@ -26,7 +29,7 @@ export interface Refitted {
 export async function withInputs(
   engine: Engine,
   w: Matrix,
-  { mean, second }: Pick<InputMoments, 'mean' | 'second'>,
+  { tokens, mean, second }: InputMoments,
   kept: readonly number[],
   { refit }: { refit: boolean },
 ): Promise<Refitted> {
@@ -38,7 +41,11 @@ export async function withInputs(
     const spread = (rows: readonly number[], columns: readonly number[]) =>
       spreadOf(mean, second, rows, columns);
     const told = await multiply(engine, left, spread(out, kept));
-    const change = await solveRows(engine, penalised(spread(kept, kept), second), told);
+    const change = await solveRows(
+      engine,
+      penalised(spread(kept, kept), second, leastPenalty + kept.length / tokens),
+      told,
+    );
     for (let i = 0; i < weight.data.length; i++) weight.data[i]! += change.data[i]!;
   }
   // The bias answers for the weight as it will be stored.
@@ -75,7 +82,7 @@ function spreadOf(
 }
 
 /** With the penalty on the diagonal, and what rounding may have made of the matrix, so that it is positive definite. */
-function penalised(spread: Matrix, second: Float64Array): Matrix {
+function penalised(spread: Matrix, second: Float64Array, penalty: number): Matrix {
   const { rows: n, data } = spread;
   const largest = second.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   let trace = 0;
