@@ -22,3 +22,7 @@ export interface Example {
 export function tokenCount({ trunk, branches }: Example): number {
   return branches.reduce((sum, branch) => sum + branch.length, trunk.length);
 }
+
+/** Whether there is a token to predict in a row that is trained on; a text of one token has none. */
+export const hasTargets = ({ trunk, branches, spans }: Example): boolean =>
+  branches.some(({ length }) => length > 0) || (spans?.some(([from, to]) => to > from) ?? trunk.length > 1);

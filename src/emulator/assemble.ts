@@ -11,10 +11,13 @@ import { openBlocks, readSimilarity, type SimilarityRecord, similarityFile } fro
 import type { CompressionOptions } from './compression/index.ts';
 import { clearDerived, type Derived, deriveBlocks, nothingDerived } from './derived.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
+import { attack } from './leak/attack.ts';
 import { type ExactShare, exactShare } from './leak/exact-share.ts';
 import { exactParts, exactTensors, heldIn } from './leak/held.ts';
 import type { RowLeak } from './leak/leak.ts';
+import type { Recovery } from './leak/recovery.ts';
 import { type SubspaceShare, subspaceShare } from './leak/subspace.ts';
+import { describeTest, type LeakTest, type PreparedTest, prepareTest } from './leak-test.ts';
 import { nothingObserved } from './observe/observations.ts';
 import { openObservations } from './observe/open.ts';
 import { type Layout, layoutOf, tensorSlots } from './plan/layout.ts';
@@ -41,6 +44,8 @@ export interface AssembleInput extends BuildInput {
   readonly limit: number;
   /** Whether the bundle's leak is measured beside its scores; it is not when absent. */
   readonly leak?: boolean | undefined;
+  /** How the bundle is attacked before it is sealed; it is not when absent. */
+  readonly leakTest?: LeakTest | undefined;
 }
 
 /** What the manifest keeps of the scores. */
@@ -49,6 +54,8 @@ interface Scores {
   readonly exactShare: ExactShare;
   /** Where it was measured. */
   readonly leak?: Leak;
+  /** Where the bundle was attacked. */
+  readonly leakTest?: Recovery;
 }
 
 /** What a bundle gives away before anybody tunes it; the measures of rows are missing where there are no scores. */
@@ -77,21 +84,25 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
       const found = await probed(engine, model, key, { ...input, checked });
       const similarity = similarityOf(engine, found.states, input);
       const heldOut = await scoreFull(engine, model, key, input);
+      const test = await preparedTest(engine, model, heldOut, input);
       const compressed = await derivedOf(engine, model, key, { plan: similarity, ...found }, input);
       const derived = await refined(
         engine,
         model,
         compressed,
-        { plan: similarity, work },
+        { plan: similarity, key },
         { ...input, checked },
       );
       const layout = layoutOf(similarity, derived.shapes);
+      const checkUnchanged = () => checked.checkUnchanged();
       const fill = async (directory: string) => {
         const slots = tensorSlots(model.architecture, layout);
         writeBundle(directory, model, slots, { similarity, derived });
-        return { ...(await scoreBundle(engine, model, directory, layout, heldOut, input)) };
+        const scores = await scoreBundle(engine, model, directory, layout, heldOut, input);
+        const attacked = test && { test, work, checkUnchanged };
+        const recovery = attacked && (await attackBundle(engine, directory, layout, attacked, input));
+        return { ...scores, ...(recovery && { leakTest: recovery }) };
       };
-      const checkUnchanged = () => checked.checkUnchanged();
       await seal(input.output, work, { fill, checkUnchanged, keeper: input.keeper });
     }
     clearDerived(input.own);
@@ -155,11 +166,17 @@ async function refined(
   engine: Engine,
   model: Model,
   derived: Derived,
-  { plan, work }: { plan: Plan; work: Work },
+  { plan, key }: { plan: Plan; key: ProbeKey },
   { refine: options, checked, ...input }: AssembleInput & CheckedInput,
 ): Promise<Derived> {
   if (options === undefined) return derived;
-  const { madeFrom, hyperparameters } = work;
+  // Neither scores nor a test of the bundle change what is trained.
+  const { madeFrom, hyperparameters } = describe(key, {
+    ...input,
+    limit: 0,
+    leak: false,
+    leakTest: undefined,
+  });
   const examples = await probeExamples(model, engine, input);
   const trained = await refine(
     engine,
@@ -176,7 +193,7 @@ async function refined(
 
 function hyperparametersOf(
   key: ProbeKey,
-  { similarity, plan, compression, refine, limit, leak }: AssembleInput,
+  { similarity, plan, compression, refine, limit, leak, leakTest }: AssembleInput,
 ) {
   const { format, samples, maxLength, pooling, skipFirst } = key;
   return {
@@ -186,6 +203,7 @@ function hyperparametersOf(
     ...(compression && { compression: { ...compression } }),
     ...(refine && { refine: { ...refine } }),
     evaluation: { limit, ...(leak ? { leak } : {}) },
+    ...(leakTest && { leakTest: describeTest(leakTest) }),
   };
 }
 
@@ -229,6 +247,38 @@ async function scoreBundle(
     if (!input.leak) return scores;
     const share = await subspaceShare(engine, { model: full, exact, heldOf: heldIn(model, layout) });
     return { ...scores, leak: { ...leak, subspaceShare: share } };
+  } finally {
+    model.close();
+  }
+}
+
+const preparedTest = async (
+  engine: Engine,
+  model: Model,
+  heldOut: HeldOut,
+  { leakTest, ...input }: AssembleInput,
+): Promise<PreparedTest | undefined> =>
+  leakTest && (await prepareTest(engine, model, leakTest, heldOut, input));
+
+/** Attacks what was written, as whoever gets the bundle could. */
+async function attackBundle(
+  engine: Engine,
+  directory: string,
+  layout: Layout,
+  { test, work, checkUnchanged }: { test: PreparedTest; work: Work; checkUnchanged: () => void },
+  { leakTest, own, memory, keeper, emit }: AssembleInput,
+): Promise<Recovery> {
+  const model = openBlocks(directory, layout);
+  try {
+    const { tokens, learningRate, batchSize, seed } = leakTest!;
+    return await attack(
+      engine,
+      {
+        ...{ ...test, ...work, emulator: { model, layout } },
+        ...{ own, memory, keeper, emit, checkUnchanged },
+      },
+      { tokens, learningRate: Number(learningRate), batchSize, seed },
+    );
   } finally {
     model.close();
   }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { decimal, integer } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
 import { distinct, withRules } from '../rules.ts';
-import { DataSource, Output, Source } from '../sources.ts';
+import { DataSource, dataFormat, Output, Source } from '../sources.ts';
 import { Cell, common, count, Estimate, figure, layers, name, words } from '../status.ts';
 import { declare, wide } from './declare.ts';
 import { model, rows } from './inputs.ts';
@@ -247,6 +247,35 @@ const Refine = withRules(
   })),
 );
 
+const Budgets = withRules(z.array(integer(1, 1000000000000)).length(3), {
+  holds: (tokens) => tokens.every((count, i) => i === 0 || count > (tokens[i - 1] ?? 0)),
+  cel: 'size(self) != 3 || (self[0] < self[1] && self[1] < self[2])',
+  message: 'must rise',
+});
+
+const LeakTest = z.strictObject({
+  data: DataSource.describe('Public rows on which an attacker would tune the emulator.'),
+  tokens: Budgets.describe(
+    'Three budgets of his, in tokens: the points of one run. They are trained on twice: by the emulator, and by a control of the same shape with random weights.',
+  ),
+  task: z
+    .strictObject({
+      data: Source.describe('Rows that neither is tuned on.'),
+      format: dataFormat,
+      limit: integer(2, 1000000).optional().describe('How many of the first rows; all when absent.'),
+    })
+    .optional()
+    .describe('What both are measured on at each budget; the rows of spec.evaluation when absent.'),
+  learningRate: decimal({ above: 0 }, '1e-4')
+    .default('1e-4')
+    .describe("AdamW's, after a warm-up of a tenth of the first budget."),
+  batchSize: integer(1, 65536).default(16).describe('Rows of a step, in a seeded order.'),
+  maxLength: integer(2, 131072).default(256).describe('Tokens after which a row of text is cut.'),
+  seed: integer(0, 4294967295)
+    .default(42)
+    .describe("Of the order of the rows, and of the control's weights."),
+});
+
 const EmulatorBuildSpec = withRules(
   z.strictObject({
     model: Source.describe('The full model; it is only read here and never leaves.'),
@@ -277,6 +306,9 @@ const EmulatorBuildSpec = withRules(
       'The kept layers that the data owner trains; they are in the bundle as they are in the model.',
     ),
     evaluation: Evaluation.prefault({}).describe('How model and emulator are scored.'),
+    leakTest: LeakTest.optional().describe(
+      'Measures, before the bundle is sealed, how many tokens of tuning give its emulator half of the ability that the model has over a random control (status.scores.leakTest); it takes as long as both trainings.',
+    ),
     output: Output.describe('Where the bundle goes.'),
     engine: Engine,
     ...jobFields,
@@ -286,6 +318,13 @@ const EmulatorBuildSpec = withRules(
     cel: "(has(self.strategy) && self.strategy == 'all') != has(self.layers)",
     message: 'must say how many layers are kept, for every strategy but all, which keeps each',
     path: ['layers'],
+  },
+  {
+    holds: ({ leakTest, evaluation }) =>
+      leakTest === undefined || leakTest.task !== undefined || evaluation.limit >= 2,
+    cel: '!has(self.leakTest) || has(self.leakTest.task) || !has(self.evaluation) || !has(self.evaluation.limit) || self.evaluation.limit >= 2',
+    message: 'needs rows to measure on: add task, or let spec.evaluation.limit be 2 or more',
+    path: ['leakTest'],
   },
   {
     holds: ({ refine, compression }) => refine === undefined || compression !== undefined,
@@ -326,6 +365,26 @@ const Leak = z.object({
   ),
 });
 
+const Recovery = z.object({
+  metric: name.describe('acc, exact_match or perplexity.'),
+  samples: count.describe('Rows that were measured on.'),
+  full: Cell.describe('The full model, untuned.'),
+  points: z
+    .array(z.object({ tokens: count.describe('Tuned on.'), emulator: Cell, control: Cell }))
+    .max(4)
+    .describe('The untuned models, and both after each budget.'),
+  halfway: figure
+    .optional()
+    .describe(
+      'Halfway from the untuned control to the full model; absent where the full model is no better.',
+    ),
+  reachedAt: count
+    .optional()
+    .describe(
+      'The first of the points at which the emulator has reached that, by its tokens; absent where none has.',
+    ),
+});
+
 const EmulatorBuildStatus = z.object({
   ...common,
   similarity: z
@@ -357,6 +416,9 @@ const EmulatorBuildStatus = z.object({
       leak: Leak.optional().describe(
         'What the bundle gives away before anybody tunes it; where spec.evaluation.leak asks for it.',
       ),
+      leakTest: Recovery.optional().describe(
+        'What tuning makes of the emulator; where spec.leakTest asks for it.',
+      ),
       reason: words.optional().describe('Why there are no scores.'),
     })
     .optional(),
@@ -380,7 +442,12 @@ export const emulatorBuild = declare({
   stages: [{ name: 'probe', prepares: true, shards: ({ probe }) => probe.shards }, { name: 'assemble' }],
   unkept: 'the pooled states are computed by this one pod and not kept for another build',
   references: () => [],
-  reads: (_, spec) => [model('spec.model', spec.model), rows('probe', 'spec.probe.data', spec.probe.data)],
+  reads: (_, { model: full, probe, leakTest }) => [
+    model('spec.model', full),
+    rows('probe', 'spec.probe.data', probe.data),
+    ...(leakTest ? [rows('leakData', 'spec.leakTest.data', leakTest.data)] : []),
+    ...(leakTest?.task ? [rows('leakTask', 'spec.leakTest.task.data', leakTest.task.data)] : []),
+  ],
   results: { fields: ['similarity', 'plan', 'scores'], always: ['similarity', 'plan', 'scores'] },
   example: `apiVersion: offsite-tuning.dev/v1alpha1
 kind: EmulatorBuild

@@ -1,7 +1,7 @@
 // A short training of the blocks that are not exact, before the bundle is sealed.
 import { badData, badSpec } from '../../api/index.ts';
 import { checkpointsOf, identityOf, inPlace, type Keeper } from '../../artifact/index.ts';
-import { type Example, type PackedBatch, tokenCount } from '../../data/index.ts';
+import { type Example, hasTargets, type PackedBatch, tokenCount } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { Decoder, type Model, weightsOf, withReplaced } from '../../model/index.ts';
 import { type Emit, progressOf } from '../../progress/index.ts';
@@ -156,7 +156,3 @@ function objectiveOf(
     }
   }
 }
-
-/** A text of one token has none. */
-const hasTargets = ({ trunk, branches, spans }: Example): boolean =>
-  branches.some(({ length }) => length > 0) || (spans?.some(([from, to]) => to > from) ?? trunk.length > 1);

@@ -146,6 +146,7 @@ function assembleInput(job: StageJob, context: StageContext): AssembleInput {
     own: workOf(job).own,
     compression: spec.compression,
     refine: spec.refine,
+    leakTest: leakTestOf(job),
     plan: {
       strategy: spec.strategy,
       ...(spec.layers === undefined ? {} : { layers: spec.layers }),
@@ -159,6 +160,20 @@ function assembleInput(job: StageJob, context: StageContext): AssembleInput {
           : { layers: transferLayers.layers },
     },
     ...spec.evaluation,
+  };
+}
+
+function leakTestOf(job: StageJob): AssembleInput['leakTest'] {
+  const { leakTest } = (job.resource as EmulatorBuild).spec;
+  if (leakTest === undefined) return undefined;
+  const { data, task, ...options } = leakTest;
+  return {
+    ...options,
+    data: { path: pathOf(job, 'leakData'), format: data.format, digest: data.digest },
+    task: task && {
+      ...{ path: pathOf(job, 'leakTask'), format: task.format, digest: task.data.digest },
+      limit: task.limit,
+    },
   };
 }
 
@@ -188,7 +203,7 @@ const memoryOf = ({ memory }: EngineSpec) => (memory === undefined ? defaultMemo
 
 function scoresOf(made: Awaited<ReturnType<typeof assemble>>) {
   const { evaluation, exactShare } = made;
-  const shares = { exactTensorShare: figure(exactShare.tensors), ...leakOf(made) };
+  const shares = { exactTensorShare: figure(exactShare.tensors), ...leakOf(made), ...recoveryOf(made) };
   if ('reason' in evaluation) return { ...shares, reason: evaluation.reason };
   const { metric, samples, full, emulator, cpl } = evaluation;
   return {
@@ -213,6 +228,20 @@ function leakOf({ leak, exactShare }: Awaited<ReturnType<typeof assemble>>) {
       exactParameterShare: figure(exactShare.parameters),
       subspaceShare: figure(subspaceShare.matrices),
       layerSubspaceShare: figure(subspaceShare.layers),
+    },
+  };
+}
+
+function recoveryOf({ leakTest }: Awaited<ReturnType<typeof assemble>>) {
+  if (leakTest === undefined) return {};
+  const { full, points, halfway, ...rest } = leakTest;
+  return {
+    leakTest: {
+      ...{ ...rest, full: figures(full) },
+      points: points.map(({ tokens, emulator, control }) => ({
+        ...{ tokens, emulator: figures(emulator), control: figures(control) },
+      })),
+      ...(halfway === undefined ? {} : { halfway: figure(halfway) }),
     },
   };
 }

@@ -1,0 +1,82 @@
+// The leak test of a build: its rows and its task, read before anything is derived, and the attack on what was written.
+import { badSpec, type DataFormat } from '../api/index.ts';
+import { dataDigest, type Example, readRows, tokenize } from '../data/index.ts';
+import type { Engine } from '../engine/index.ts';
+import {
+  type Cell,
+  holdingLatest,
+  loadTask,
+  measure,
+  measurementOf,
+  type TaskData,
+} from '../evaluation/index.ts';
+import { Decoder, type Model, weightsOf } from '../model/index.ts';
+import type { HeldOut } from './evaluate.ts';
+import type { AttackOptions } from './leak/attack.ts';
+import type { BuildInput } from './probe/stage.ts';
+
+interface Rows {
+  readonly path: string;
+  readonly format: DataFormat;
+  /** What they must be, where the spec says it. */
+  readonly digest?: string | undefined;
+}
+
+export interface LeakTest extends Omit<AttackOptions, 'learningRate'> {
+  readonly data: Rows;
+  /** What is measured on; the rows that score model and emulator when absent. */
+  readonly task?: (Rows & { readonly limit?: number | undefined }) | undefined;
+  /** A decimal as the spec has it. */
+  readonly learningRate: string;
+  readonly maxLength: number;
+}
+
+/** What the attack is made with. */
+export interface PreparedTest {
+  readonly examples: readonly Example[];
+  readonly task: TaskData;
+  readonly full: Cell;
+}
+
+/** All that its outcome depends on beside the bundle. @throws OffsiteError BadData where rows are not those that the spec names */
+export function describeTest({ data, task, ...options }: LeakTest): Record<string, unknown> {
+  return {
+    ...options,
+    data: { format: data.format, digest: dataDigest(data.path, 'spec.leakTest.data', data.digest) },
+    ...(task && {
+      task: {
+        ...{ format: task.format, ...(task.limit === undefined ? {} : { limit: task.limit }) },
+        digest: dataDigest(task.path, 'spec.leakTest.task.data', task.digest),
+      },
+    }),
+  };
+}
+
+/**
+ * Reads the rows, and measures the full model on the task.
+ * @throws OffsiteError BadData naming file and row; BadSpec where there is nothing to measure on
+ */
+export async function prepareTest(
+  engine: Engine,
+  model: Model,
+  { data, task: asked, maxLength }: LeakTest,
+  heldOut: HeldOut,
+  { memory, emit }: Pick<BuildInput, 'memory' | 'emit'>,
+): Promise<PreparedTest> {
+  const examples = await tokenize(await readRows(data.path, data.format), data.format, model.tokenizer, {
+    ...{ mode: 'train', maxLength, file: data.path },
+    cancelled: () => engine.isCancelled,
+  });
+  if (asked === undefined) {
+    if ('reason' in heldOut)
+      throw badSpec(`spec.leakTest: has nothing to measure on, since ${heldOut.reason}; add task`);
+    const { task, full } = heldOut;
+    return { examples, task, full: measurementOf(full.likelihoods, task).cell };
+  }
+  const task = await loadTask(model, engine, { ...asked, name: 'leak test', maxLength });
+  if (task.examples.length < 2) throw badSpec('spec.leakTest.task: has fewer than 2 rows');
+  const weights = holdingLatest(weightsOf(model, { memory: 0 }));
+  const decoder = new Decoder(engine, model.architecture, weights);
+  const { cell: full } = await measure(decoder, task, { memory: memory / 2, stage: 'assemble', emit });
+  return { examples, task, full };
+}
