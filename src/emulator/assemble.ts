@@ -21,7 +21,8 @@ import { describeTest, type LeakTest, type PreparedTest, prepareTest } from './l
 import { nothingObserved } from './observe/observations.ts';
 import { openObservations } from './observe/open.ts';
 import { type Layout, layoutOf, tensorSlots } from './plan/layout.ts';
-import { checkKept, type Plan } from './plan/plan.ts';
+import type { Plan } from './plan/plan.ts';
+import { leaveOut } from './probe/left-out.ts';
 import { type BuildInput, type CheckedInput, probed, probeExamples, probeKey } from './probe/stage.ts';
 import { type ProbeKey, readStates } from './probe/states.ts';
 import { type RefineOptions, refine } from './refine/refine.ts';
@@ -29,7 +30,7 @@ import { writeShapes } from './shapes.ts';
 import { checkComparable } from './similarity/comparable.ts';
 import { doubtsOf } from './similarity/doubts.ts';
 import { adjacentValues, type SimilarityOptions, similarityMatrix } from './similarity/similarity.ts';
-import { makePlan, type PlanOptions } from './strategies/make-plan.ts';
+import { keptCount, leftOut, makePlan, observedBy, type PlanOptions } from './strategies/make-plan.ts';
 
 export interface AssembleInput extends BuildInput {
   readonly similarity: SimilarityOptions;
@@ -76,13 +77,13 @@ export interface Assembled extends Scores {
 export async function assemble(engine: Engine, input: AssembleInput): Promise<Assembled> {
   const model = openModel(input.model);
   try {
-    checkKept(input.plan.layers ?? model.architecture.depth, model.architecture.depth);
+    keptCount(input.plan, model.architecture.depth);
     const checked = new CheckedFiles();
     const key = probeKey(model, input, checked);
     const work = describe(key, input);
     if (doneOrFree(input.output, work, input.mayReplace) === undefined) {
       const found = await probed(engine, model, key, { ...input, checked });
-      const similarity = similarityOf(engine, found.states, input);
+      const similarity = await similarityOf(engine, model, { key, ...found }, input);
       const heldOut = await scoreFull(engine, model, key, input);
       const test = await preparedTest(engine, model, heldOut, input);
       const compressed = await derivedOf(engine, model, key, { plan: similarity, ...found }, input);
@@ -137,15 +138,42 @@ function readAssembled(directory: string): Assembled {
   return { similarity: readSimilarity(directory), ...scores, artifact: { digest, sizeBytes } };
 }
 
-function similarityOf(engine: Engine, directory: string, input: AssembleInput): SimilarityRecord {
-  const states = readStates(directory);
-  if (states === undefined) throw badModel(`${directory}: the pooled states are gone again; run once more`);
+async function similarityOf(
+  engine: Engine,
+  model: Model,
+  found: Probed,
+  input: AssembleInput,
+): Promise<SimilarityRecord> {
+  const states = readStates(found.states);
+  if (states === undefined)
+    throw badModel(`${found.states}: the pooled states are gone again; run once more`);
   const { samples, width } = states[0]!;
   checkComparable({ samples, layers: states.length, width }, input.similarity.metric, input.memory);
   const stopIfAsked = () => engine.throwIfCancelled();
   const matrix = similarityMatrix(states, input.similarity, stopIfAsked).map((row) => [...row]);
   const adjacent = adjacentValues(matrix);
-  return { ...input.similarity, adjacent, matrix, ...makePlan(adjacent, input.plan) };
+  const evidence = { adjacent, ...(await evidenceOf(engine, model, found, input)) };
+  return { ...input.similarity, matrix, ...evidence, ...makePlan(evidence, input.plan) };
+}
+
+/** Where what the probe's pass found lies. */
+interface Probed {
+  readonly key: ProbeKey;
+  readonly states: string;
+  readonly observations?: string | undefined;
+}
+
+/** What the strategy chooses by beside similarities. */
+async function evidenceOf(
+  engine: Engine,
+  model: Model,
+  { key, observations }: Probed,
+  input: AssembleInput,
+): Promise<Pick<SimilarityRecord, 'influence' | 'removed'>> {
+  const count = leftOut(input.plan, model.architecture.depth);
+  if (count > 0) return { removed: await leaveOut(engine, model, { key, count }, input) };
+  if (observedBy(input.plan.strategy).length === 0 || observations === undefined) return {};
+  return { influence: [...openObservations(observations).influence] };
 }
 
 async function derivedOf(

@@ -29,6 +29,10 @@ const similaritySchema = z.strictObject({
   metric: z.enum(['linearCKA', 'rbfCKA', 'cosine', 'angular']),
   threshold: z.number().positive().optional(),
   adjacent: listOf(z.number()),
+  /** Of each layer, where it was chosen by. */
+  influence: listOf(z.number()).optional(),
+  /** In the order in which they were left out, where the loss without them told which. */
+  removed: listOf(layer).optional(),
   matrix: listOf(listOf(z.number())),
   clusters: listOf(listOf(layer)),
   kept: someLayers,

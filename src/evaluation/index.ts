@@ -5,5 +5,5 @@ export { answerBranches, rowLosses } from './loss.ts';
 export { likelihoodsOf, type Measurement, measure, measurementOf } from './measure.ts';
 export type { RowLikelihood } from './score.ts';
 export { bootstrap, type Estimate, pairedBootstrap } from './statistics.ts';
-export { holdingLatest, type Passage, streamBlocks } from './stream.ts';
+export { groupsWithin, holdingLatest, type Passage, streamBlocks } from './stream.ts';
 export { loadTask, type TaskData } from './task.ts';

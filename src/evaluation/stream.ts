@@ -79,7 +79,8 @@ export function holdingLatest(source: WeightSource): WeightSource {
   };
 }
 
-function* groupsWithin(
+/** Batches in groups whose states and masks fit into the memory; a batch that does not is a group. @param states of each token */
+export function* groupsWithin(
   memory: number,
   batches: readonly PackedBatch[],
   { hidden, depth, kind }: Architecture,

@@ -85,6 +85,18 @@ const cases: Record<string, Case> = {
     transferLayers: [0, 4],
     exact: false,
   },
+  angular: {
+    build: { strategy: 'angular', layers: 3, 'probe.shards': 2 },
+    kept: 3,
+    transferLayers: [0, 2],
+    exact: false,
+  },
+  sleb: {
+    build: { strategy: 'sleb', layers: 3, sharing: 'none' },
+    kept: 3,
+    transferLayers: [0, 4],
+    exact: false,
+  },
   laco: {
     build: { strategy: 'uniform', layers: 3, sharing: 'none', compression: { type: 'laco' } },
     kept: 3,

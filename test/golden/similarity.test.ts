@@ -48,7 +48,7 @@ test("the tokenizer gives transformers' ids", async () => {
 
 test("the published recipe's plan from PyTorch's adjacent values", () => {
   const options = { strategy: 'crash', layers: K, sharing: 'nearest', transferLayers: { count: 4 } } as const;
-  expect(makePlan(reference.adjacent['mean']!, options)).toEqual(plan);
+  expect(makePlan({ adjacent: reference.adjacent['mean']! }, options)).toEqual(plan);
 });
 
 test('every pooling gives the adjacent CKA of PyTorch within 1e-4', async () => {

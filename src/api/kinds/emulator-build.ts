@@ -282,10 +282,10 @@ const EmulatorBuildSpec = withRules(
     probe: Probe.describe('What is run through the model to see which layers do alike.'),
     similarity: Similarity.prefault({}).describe('How layers are compared.'),
     strategy: z
-      .enum(['crash', 'uniform', 'all'])
+      .enum(['crash', 'uniform', 'angular', 'sleb', 'all'])
       .default('crash')
       .describe(
-        'crash: clusters of similar layers, the middle of each stays; uniform: evenly spaced layers; all: every layer stays.',
+        'crash: clusters of similar layers, the middle of each stays; uniform: evenly spaced layers; angular: those that turn the hidden states most (block influence); sleb: again and again the layer goes without which the loss on the probe rows is lowest, never the first or the last (many passes); all: every layer stays.',
       ),
     layers: integer(1, mostLayers)
       .optional()
@@ -331,6 +331,12 @@ const EmulatorBuildSpec = withRules(
     cel: '!has(self.refine) || has(self.compression)',
     message: 'needs spec.compression: only blocks that are not exact are trained; add it, or remove refine',
     path: ['refine'],
+  },
+  {
+    holds: ({ strategy, layers }) => strategy !== 'sleb' || layers !== 1,
+    cel: "!has(self.strategy) || self.strategy != 'sleb' || !has(self.layers) || self.layers != 1",
+    message: 'must be at least 2 for strategy sleb, which keeps the first and the last layer',
+    path: ['layers'],
   },
   {
     holds: ({ layers, transferLayers }) =>

@@ -12,8 +12,18 @@ export interface Plan {
   readonly source: number[];
 }
 
-/** Chooses the kept layers, and the clusters that they stand for, from the L-1 adjacent similarities. */
-export type Strategy = (adjacent: readonly number[], count: number) => Pick<Plan, 'clusters' | 'kept'>;
+/** What strategies choose by; what a strategy does not need may be absent. */
+export interface Evidence {
+  /** The L-1 similarities of neighbouring layers. */
+  readonly adjacent: readonly number[];
+  /** Block influence of each layer. */
+  readonly influence?: readonly number[] | undefined;
+  /** Layers in the order in which they were left out, at least as many as are not kept. */
+  readonly removed?: readonly number[] | undefined;
+}
+
+/** Chooses the kept layers, and the clusters that they stand for. */
+export type Strategy = (found: Evidence, count: number) => Pick<Plan, 'clusters' | 'kept'>;
 
 /** @throws OffsiteError BadSpec where more layers are to be kept than there are */
 export function checkKept(layers: number, depth: number): void {

@@ -24,3 +24,9 @@ export function nearest(kept: readonly number[], position: number): number {
     Math.abs(layer - position) <= Math.abs(best - position) ? layer : best,
   );
 }
+
+/** Every layer with the kept layer nearest to it: the clusters of kept layers that were not chosen by clusters. */
+export function clustersAround(kept: readonly number[], depth: number): number[][] {
+  const positions = Array.from({ length: depth }, (_, position) => position);
+  return kept.map((layer) => positions.filter((position) => nearest(kept, position) === layer));
+}

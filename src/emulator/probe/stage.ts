@@ -1,7 +1,7 @@
 // The first half of an emulator's build: pooled hidden states, by one process or by several shards.
 import { badData, badModel, type DataFormat, type Shard } from '../../api/index.ts';
 import { CheckedFiles, digestOf, inPlace, type Keeper, sha256 } from '../../artifact/index.ts';
-import { dataDigest, type Example, readRows, tokenize } from '../../data/index.ts';
+import { dataDigest, type Example, type PackedBatch, readRows, tokenize } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { holdingLatest, packForModel } from '../../evaluation/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../model/index.ts';
@@ -20,9 +20,9 @@ import {
 import { highestOf, includes, type ObservationName } from '../observe/observations.ts';
 import { ObservingPassage } from '../observe/pass.ts';
 import { memoryLeft } from '../observe/room.ts';
-import { checkKept } from '../plan/plan.ts';
 import { checkComparable } from '../similarity/comparable.ts';
 import type { SimilarityOptions } from '../similarity/similarity.ts';
+import { keptCount, observedBy, type PlanOptions } from '../strategies/make-plan.ts';
 import type { Pooling } from './pooling.ts';
 import { probe, shareOf } from './probe.ts';
 import {
@@ -53,11 +53,11 @@ export interface BuildInput {
   };
   /** What model and probe set must be, where the spec says it. */
   readonly expected?: { readonly model?: string | undefined; readonly data?: string | undefined };
-  /** How many layers will be kept, so that a model with fewer is refused before it is probed. */
-  readonly kept?: number;
+  /** Which layers will be kept, so that a model with too few is refused before it is probed. */
+  readonly plan?: PlanOptions;
   /** How layers are compared, so that more samples than memory has room for are refused before they are probed. */
   readonly similarity?: SimilarityOptions;
-  /** What is observed beside pooled states; nothing when absent. */
+  /** What is observed beside pooled states and what the plan's strategy needs; nothing when absent. */
   readonly observe?: readonly ObservationName[];
   /** Where the bundle goes. */
   readonly output: string;
@@ -87,7 +87,7 @@ export async function runProbe(
 ): Promise<{ directory: string; reused: boolean }> {
   const model = openModel(input.model);
   try {
-    if (input.kept !== undefined) checkKept(input.kept, model.architecture.depth);
+    if (input.plan !== undefined) keptCount(input.plan, model.architecture.depth);
     const checked = new CheckedFiles();
     const key = probeKey(model, input, checked);
     check(key);
@@ -162,8 +162,8 @@ function missingOf(key: ProbeKey, input: BuildInput, shard?: Shard): Missing {
   };
 }
 
-function observationKey(key: ProbeKey, { observe = [] }: BuildInput): ObservationKey | undefined {
-  const observed = highestOf(observe);
+function observationKey(key: ProbeKey, { observe = [], plan }: BuildInput): ObservationKey | undefined {
+  const observed = highestOf([...observe, ...(plan ? observedBy(plan.strategy) : [])]);
   return observed && { ...key, observed };
 }
 
@@ -276,6 +276,10 @@ export function tokenizerDigest(model: Model): string {
   const lines = model.tokenizer.files.map(({ name, bytes }) => `${sha256(bytes)}  ${name}\n`);
   return sha256(lines.join(''));
 }
+
+/** The probe's rows, as the model is run on them. */
+export const probeBatches = async (model: Model, engine: Engine, input: BuildInput): Promise<PackedBatch[]> =>
+  packForModel(await probeExamples(model, engine, input), model.architecture);
 
 /** The first `samples` rows; of a choice or completion the prompt with the right answer. */
 export async function probeExamples(

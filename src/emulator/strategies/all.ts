@@ -2,7 +2,7 @@
 import type { Strategy } from '../plan/plan.ts';
 
 /** Every layer stands for itself. */
-export const all: Strategy = (adjacent) => {
+export const all: Strategy = ({ adjacent }) => {
   const kept = Array.from({ length: adjacent.length + 1 }, (_, layer) => layer);
   return { clusters: kept.map((layer) => [layer]), kept };
 };

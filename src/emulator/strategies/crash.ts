@@ -2,7 +2,7 @@
 import type { Strategy } from '../plan/plan.ts';
 
 /** CRaSh (arXiv 2310.15477): layers that are alike are clustered, and the middle one of each stays. */
-export const crash: Strategy = (adjacent, count) => {
+export const crash: Strategy = ({ adjacent }, count) => {
   const clusters = clusterLayers(adjacent, count);
   return { clusters, kept: keepMiddles(clusters) };
 };

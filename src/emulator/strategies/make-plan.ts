@@ -1,27 +1,46 @@
 // From the similarities of layers to the plan: selection, transfer layers, sharing.
-import { checkKept, type Plan, type Strategy } from '../plan/plan.ts';
+import { badSpec } from '../../api/index.ts';
+import { checkKept, type Evidence, type Plan, type Strategy } from '../plan/plan.ts';
 import { type Sharing, shareLayers } from '../plan/share.ts';
 import { type TransferChoice, transferLayers } from '../plan/transfer.ts';
 import { all } from './all.ts';
+import { angular } from './angular.ts';
 import { crash } from './crash.ts';
+import { sleb } from './sleb.ts';
 import { uniform } from './uniform.ts';
 
-const strategies = { crash, uniform, all } satisfies Record<string, Strategy>;
+const strategies = { crash, uniform, angular, sleb, all } satisfies Record<string, Strategy>;
 
 export interface PlanOptions {
   readonly strategy: keyof typeof strategies;
-  /** How many layers are kept (K); every one when absent. */
-  readonly layers?: number;
+  /** How many layers are kept (K); of no account for `all`. */
+  readonly layers?: number | undefined;
   readonly sharing: Sharing;
   readonly transferLayers: TransferChoice;
 }
 
-/** The plan from the L-1 adjacent similarities. BadSpec where the model has too few layers for what is asked. */
-export function makePlan(adjacent: readonly number[], options: PlanOptions): Plan {
-  const depth = adjacent.length + 1;
-  const count = options.layers ?? depth;
-  checkKept(count, depth);
-  const { clusters, kept } = strategies[options.strategy](adjacent, count);
+/** What a strategy chooses by beside the similarities. */
+export const observedBy = (strategy: PlanOptions['strategy']): readonly 'influence'[] =>
+  strategy === 'angular' ? ['influence'] : [];
+
+/** How many layers of a model are left out one by one to see what is lost: those that are not kept, where the strategy asks that. */
+export const leftOut = ({ strategy, layers = 0 }: PlanOptions, depth: number): number =>
+  strategy === 'sleb' ? depth - layers : 0;
+
+/** How many layers stay. @throws OffsiteError BadSpec where the model has too few, or the strategy keeps more */
+export function keptCount({ strategy, layers }: PlanOptions, depth: number): number {
+  if (strategy === 'all') return depth;
+  if (layers === undefined) throw badSpec(`spec.layers: is missing; ${strategy} keeps as many`);
+  checkKept(layers, depth);
+  if (strategy === 'sleb' && layers < Math.min(2, depth))
+    throw badSpec(`spec.layers is ${layers}, and sleb keeps the first and the last layer; use 2 to ${depth}`);
+  return layers;
+}
+
+/** The plan from what was found of the layers. BadSpec where the model has too few layers for what is asked. */
+export function makePlan(found: Evidence, options: PlanOptions): Plan {
+  const depth = found.adjacent.length + 1;
+  const { clusters, kept } = strategies[options.strategy](found, keptCount(options, depth));
   return {
     clusters,
     kept,

@@ -1,22 +1,16 @@
 // Layer selection by position alone, which any other strategy must beat.
 import type { Strategy } from '../plan/plan.ts';
-import { nearest } from '../plan/share.ts';
+import { clustersAround } from '../plan/share.ts';
 
 /** The baseline: evenly spaced layers stay. It looks at no similarity. */
-export const uniform: Strategy = (adjacent, count) => {
+export const uniform: Strategy = ({ adjacent }, count) => {
   const depth = adjacent.length + 1;
   const kept = keepUniform(depth, count);
-  return { clusters: groupsAround(kept, depth), kept };
+  return { clusters: clustersAround(kept, depth), kept };
 };
 
 /** `count` of `depth` layers evenly spaced with both ends, halves rounded up; one alone is the middle layer. */
 export function keepUniform(depth: number, count: number): number[] {
   if (count === 1) return [Math.floor(depth / 2)];
   return Array.from({ length: count }, (_, i) => Math.floor((i * (depth - 1)) / (count - 1) + 0.5));
-}
-
-/** A layer belongs to the kept layer nearest to it. */
-function groupsAround(kept: readonly number[], depth: number): number[][] {
-  const positions = Array.from({ length: depth }, (_, position) => position);
-  return kept.map((layer) => positions.filter((position) => nearest(kept, position) === layer));
 }

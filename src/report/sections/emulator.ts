@@ -83,7 +83,21 @@ async function similarityPart(
   if (adjacent === undefined) return html`<p>No similarities are known yet.</p>`;
   return html`<h3>How alike the layers are</h3>
 ${record ? await matrixFigure(resource.spec, record, anchor) : html`<p class="soft">The whole matrix is not shown: ${'absent' in similarity ? similarity.absent : ''}.</p>`}
-${adjacent.length > 0 && (await adjacentFigure(adjacent, plan, resource.spec.strategy, anchor))}`;
+${adjacent.length > 0 && (await adjacentFigure(adjacent, plan, resource.spec.strategy, anchor))}
+${record && evidencePart(record)}`;
+}
+
+/** What else the strategy chose by. */
+function evidencePart({ influence, removed }: SimilarityRecord): Html {
+  return html`${
+    influence &&
+    html`<details><summary>Block influence of the ${influence.length} layers</summary>${table({
+      caption: '1 - the mean cosine of what goes into a layer and what comes out: the highest stay',
+      columns: [{ title: 'layer' }, { title: 'influence', number: true }],
+      rows: influence.map((value, layer) => [String(layer), value.toFixed(6)]),
+    })}</details>`
+  }
+${removed && html`<p>Left out one after the other, each the one without which the loss on the probe's rows was lowest: ${removed.join(', ')}.</p>`}`;
 }
 
 const roleMarks: Readonly<Record<Role, Omit<LegendEntry, 'text'>>> = {

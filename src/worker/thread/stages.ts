@@ -13,6 +13,7 @@ import {
   type BuildInput,
   checkBundlePlace,
   observedFor,
+  type PlanOptions,
   type ProbeKey,
   runProbe,
 } from '../../emulator/index.ts';
@@ -140,25 +141,12 @@ async function withEngine<T>(
 
 function assembleInput(job: StageJob, context: StageContext): AssembleInput {
   const { spec } = job.resource as EmulatorBuild;
-  const { transferLayers } = spec;
   return {
     ...buildInput(job, context, spec.probe.shards),
     own: workOf(job).own,
     compression: spec.compression,
     refine: spec.refine,
     leakTest: leakTestOf(job),
-    plan: {
-      strategy: spec.strategy,
-      ...(spec.layers === undefined ? {} : { layers: spec.layers }),
-      sharing: spec.sharing,
-      transferLayers:
-        transferLayers.layers === undefined
-          ? {
-              count: transferLayers.count as number,
-              ...(transferLayers.placement && { placement: transferLayers.placement }),
-            }
-          : { layers: transferLayers.layers },
-    },
     ...spec.evaluation,
   };
 }
@@ -184,7 +172,7 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
     data: { path: pathOf(job, 'probe'), format: spec.probe.data.format },
     probe: { ...spec.probe, shards },
     expected: { model: spec.model.digest, data: spec.probe.data.digest },
-    ...(spec.layers === undefined ? {} : { kept: spec.layers }),
+    plan: planOf(spec),
     similarity: similarityOf(spec.similarity),
     observe: observedFor(spec.compression),
     output: outputOf(job),
@@ -195,6 +183,19 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
     mayReplace: job.mayReplace,
   } satisfies BuildInput;
 }
+
+const planOf = ({ strategy, layers, sharing, transferLayers }: EmulatorBuild['spec']): PlanOptions => ({
+  strategy,
+  ...(layers === undefined ? {} : { layers }),
+  sharing,
+  transferLayers:
+    transferLayers.layers === undefined
+      ? {
+          count: transferLayers.count as number,
+          ...(transferLayers.placement && { placement: transferLayers.placement }),
+        }
+      : { layers: transferLayers.layers },
+});
 
 const similarityOf = ({ metric, threshold = '1' }: EmulatorBuild['spec']['similarity']) =>
   metric === 'rbfCKA' ? { metric, threshold: Number(threshold) } : { metric };

@@ -130,6 +130,11 @@ describe('a wrong manifest', () => {
       'spec.layers: must say how many layers are kept, for every strategy but all, which keeps each',
     ],
     [
+      'one layer for sleb',
+      withSpec(build, { strategy: 'sleb', layers: 1, transferLayers: { count: 1 } }),
+      'spec.layers: must be at least 2 for strategy sleb, which keeps the first and the last layer',
+    ],
+    [
       'a number of layers for all',
       withSpec(build, { strategy: 'all' }),
       'spec.layers: must say how many layers are kept, for every strategy but all, which keeps each',

@@ -120,7 +120,10 @@ test('a plan holds every layer once, a kept layer a cluster, and only kept sourc
   });
   fc.assert(
     fc.property(adjacentAndCount, choices, ([adjacent, layers], choice) => {
-      const plan = makePlan(adjacent, { ...options, ...choice, layers, transferLayers: { count: layers } });
+      const plan = makePlan(
+        { adjacent },
+        { ...options, ...choice, layers, transferLayers: { count: layers } },
+      );
       expect(plan.clusters.flat()).toEqual(Array.from({ length: adjacent.length + 1 }, (_, i) => i));
       expect(plan.kept).toHaveLength(layers);
       plan.clusters.forEach((cluster, i) => {
@@ -133,7 +136,7 @@ test('a plan holds every layer once, a kept layer a cluster, and only kept sourc
 });
 
 test('a transfer layer trains at one position only; its repeats are frozen', () => {
-  const plan = makePlan([0.9, 0.1, 0.9, 0.9, 0.2, 0.9], options);
+  const plan = makePlan({ adjacent: [0.9, 0.1, 0.9, 0.9, 0.2, 0.9] }, options);
   expect(plan.source).toEqual([1, 1, 3, 3, 3, 6, 6]);
   expect(plan.transferLayers).toEqual([1, 6]);
   expect(plan.source.map((_, position) => trainsAt(plan, position))).toEqual([
@@ -145,13 +148,13 @@ test('a transfer layer trains at one position only; its repeats are frozen', () 
     false,
     true,
   ]);
-  const shallow = makePlan([0.9, 0.1, 0.9, 0.9, 0.2, 0.9], { ...options, sharing: 'none' });
+  const shallow = makePlan({ adjacent: [0.9, 0.1, 0.9, 0.9, 0.2, 0.9] }, { ...options, sharing: 'none' });
   expect(shallow.source.map((_, position) => trainsAt(shallow, position))).toEqual([true, false, true]);
 });
 
 test('without transfer layers every kept layer trains, at its own position only', () => {
   const none = { ...options, transferLayers: { count: 0 } };
-  const plan = makePlan([0.9, 0.1, 0.9, 0.9, 0.2, 0.9], none);
+  const plan = makePlan({ adjacent: [0.9, 0.1, 0.9, 0.9, 0.2, 0.9] }, none);
   expect(plan.source).toEqual([1, 1, 3, 3, 3, 6, 6]);
   expect(trainedLayers(plan)).toEqual([1, 3, 6]);
   const trains = plan.source.flatMap((_, position) => (trainsAt(plan, position) ? [position] : []));
@@ -159,5 +162,35 @@ test('without transfer layers every kept layer trains, at its own position only'
 });
 
 test('more layers than the model has are refused by name', () => {
-  expect(() => makePlan([0.1], options)).toThrow(/spec.layers is 3, but the model has 2 layers/);
+  expect(() => makePlan({ adjacent: [0.1] }, options)).toThrow(
+    /spec.layers is 3, but the model has 2 layers/,
+  );
+});
+
+test('angular keeps the layers of the highest influence, of equal ones the lowest; each takes its neighbours', () => {
+  const found = { adjacent: new Array<number>(5).fill(1), influence: [0.5, 0.1, 0.3, 0.1, 0.3, 0.2] };
+  const plan = makePlan(found, { ...options, strategy: 'angular', layers: 2, transferLayers: { count: 1 } });
+  expect(plan.kept).toEqual([0, 2]);
+  expect(plan.clusters).toEqual([[0], [1, 2, 3, 4, 5]]);
+  const more = makePlan(found, { ...options, strategy: 'angular', layers: 4 });
+  expect(more.kept).toEqual([0, 2, 4, 5]);
+});
+
+test('sleb keeps what was not left out first, and at least two layers', () => {
+  const found = { adjacent: new Array<number>(4).fill(1), removed: [2, 1, 3] };
+  const plan = (layers: number) =>
+    makePlan(found, { ...options, strategy: 'sleb', layers, transferLayers: { count: 1 } });
+  expect(plan(3).kept).toEqual([0, 3, 4]);
+  expect(plan(3).clusters).toEqual([[0, 1], [2, 3], [4]]);
+  expect(plan(2).kept).toEqual([0, 4]);
+  expect(plan(5).kept).toEqual([0, 1, 2, 3, 4]);
+  expect(() => plan(1)).toThrow('spec.layers is 1, and sleb keeps the first and the last layer; use 2 to 5');
+  expect(() => plan(6)).toThrow('the model has 5 layers');
+});
+
+test('all keeps each layer, whose number is asked for by every other strategy', () => {
+  const { layers: _, ...without } = options;
+  const adjacent = [0.5, 0.5];
+  expect(makePlan({ adjacent }, { ...without, strategy: 'all' }).clusters).toEqual([[0], [1], [2]]);
+  expect(() => makePlan({ adjacent }, without)).toThrow('spec.layers: is missing');
 });

@@ -400,3 +400,17 @@ test('a matrix of ones has a scale too', async () => {
   );
   expect(page).not.toMatch(/NaN|Infinity/);
 });
+
+test('what a strategy chose by beside similarities is told', async () => {
+  const shown = async (found: object) => {
+    const similarity = { value: { ...similarityOf(6), ...found } };
+    const page = await renderReport(recordOf({ builds: [buildEntry({ depth: 6, similarity })] }));
+    expect(await faultsOf(page)).toEqual([]);
+    return textOf(page);
+  };
+  expect(await shown({ influence: [0.5, 0.1, 0.2, 0.2, 0.1, 0.4] })).toContain(
+    'Block influence of the 6 layers',
+  );
+  expect(await shown({ removed: [3, 1] })).toContain('rows was lowest: 3, 1.');
+  expect(await shown({})).not.toContain('Block influence');
+});

@@ -58,12 +58,15 @@ export function similarityOf(depth: number, sharing: 'nearest' | 'none' = 'neare
   );
   const adjacent = matrix.slice(1).map((row, j) => row[j] as number);
   const layers = Math.ceil(depth / 2);
-  const plan = makePlan(adjacent, {
-    strategy: 'crash',
-    layers,
-    sharing,
-    transferLayers: { count: Math.min(4, layers) },
-  });
+  const plan = makePlan(
+    { adjacent },
+    {
+      strategy: 'crash',
+      layers,
+      sharing,
+      transferLayers: { count: Math.min(4, layers) },
+    },
+  );
   return { metric: 'linearCKA', adjacent, matrix, ...plan };
 }
 
