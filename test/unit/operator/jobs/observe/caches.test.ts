@@ -43,7 +43,7 @@ it('a list comes in pages that fit into memory, however large each object is', a
   await Promise.all(all.map(({ synced }) => synced));
   ending.abort();
   // Some 10 MB each, all three lists at a time, below a limit of 512Mi.
-  expect(limits).toEqual({ emulatorbuilds: 10, offsitetunes: 10, plugins: 10, jobs: 50, pods: 50 });
+  expect(limits).toEqual({ emulatorbuilds: 5, offsitetunes: 5, plugins: 5, jobs: 50, pods: 50 });
 });
 
 describe('several namespaces, one of which is gone and our rights with it', () => {
