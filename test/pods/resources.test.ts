@@ -8,16 +8,23 @@ import { outcomeOf } from '../support/pods/outcome.ts';
 import { canRunNode, Release } from '../support/pods/release.ts';
 import { shortQuickstart } from '../support/pods/short-quickstart.ts';
 import { TinyTune } from '../support/pods/tiny-tune.ts';
-import { familyManifests, writeTinyData, writeTinyFamily } from '../support/tiny/index.ts';
+import { familyManifests, setField, writeTinyData, writeTinyFamily } from '../support/tiny/index.ts';
 import { besideTests, startBeside } from './beside.ts';
 import { fullStoreTests, smallStore } from './full-store.ts';
 import { replacedTests } from './replaced.ts';
 
 const limitMs = 15 * 60_000;
-/** Small random models of other families, and what is trained of each. */
-const families = {
-  gpt2: { type: 'lora', rank: 2, alpha: 8 },
-  'opt-post-norm-projected': { type: 'layers' },
+const lowRank = { type: 'lowRank', ratio: '0.5' };
+/** Small random models of other families: how each becomes an emulator, and what is trained on it. */
+const families: Record<string, { build: Record<string, unknown>; adapter: object }> = {
+  gpt2: {
+    build: { strategy: 'all', layers: undefined, compression: lowRank, transferLayers: { count: 0 } },
+    adapter: { type: 'lora', rank: 2, alpha: 8 },
+  },
+  'opt-post-norm-projected': {
+    build: { compression: { type: 'quantize', bits: 8 } },
+    adapter: { type: 'layers' },
+  },
 };
 
 describe.skipIf(!canRunNode())('in real pods', () => {
@@ -50,13 +57,15 @@ describe.skipIf(!canRunNode())('in real pods', () => {
       expect(inPods.map(outcomeOf)).toEqual(here.map(outcomeOf));
     });
 
-    it('other families, with LoRA and with the layers themselves, end as `offsite run` does', async () => {
+    it('other families, compressed, with LoRA beside every map and with the layers themselves, end as `offsite run` does', async () => {
       const directory = mkdtempSync(join(tmpdir(), 'offsite-families-'));
       const namespace = 'families';
       writeTinyData(join(directory, 'data'));
-      const manifests = Object.entries(families).flatMap(([family, adapter]) => {
+      const manifests = Object.entries(families).flatMap(([family, { build: fields, adapter }]) => {
         writeTinyFamily(join(directory, 'models', family), family);
-        return familyManifests(family, (place) => uriOf(family, place), adapter);
+        const three = familyManifests(family, (place) => uriOf(family, place), adapter);
+        for (const [field, value] of Object.entries(fields)) setField(three[0]!, `spec.${field}`, value);
+        return three;
       });
       await release.prepare(namespace, {
         data: join(directory, 'data'),
