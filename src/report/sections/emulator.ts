@@ -22,6 +22,7 @@ import { heatMap } from '../plots/heat-map.ts';
 import { anchorOf, type BuildEntry, known } from '../record.ts';
 import { isShallow, positionsOf, type Role, rolesOf, wordsOf } from '../roles.ts';
 import { leakPart } from './leak.ts';
+import { recoveryPart } from './recovery.ts';
 
 /** What one EmulatorBuild found and made: similarities, the plan, which layer each position runs, scores, what it gives away. */
 export async function emulatorSection(entry: BuildEntry): Promise<Html> {
@@ -35,6 +36,7 @@ ${plan && html`<p>${sentence(entry, plan)}</p>`}
 ${status.similarity?.doubts && html`<p><strong>Doubtful</strong>: ${status.similarity.doubts}.</p>`}
 ${keyFacts(entry)}
 ${leakPart(anchor, status.scores)}
+${await recoveryPart(anchor, status.scores?.leakTest)}
 ${await similarityPart(entry, record, plan, anchor)}
 ${plan && positionsPart(resource.spec, plan)}
 ${scores(entry)}

@@ -70,6 +70,52 @@ describe('the leak of a bundle', () => {
   });
 });
 
+describe('a leak test', () => {
+  const cell = (value: string) => ({ value, stderr: '0.0200' });
+  const points = [
+    { tokens: 0, emulator: cell('0.2600'), control: cell('0.2500') },
+    { tokens: 100000, emulator: cell('0.3000'), control: cell('0.2500') },
+    { tokens: 1000000, emulator: cell('0.4400'), control: cell('0.2600') },
+  ];
+  const tested = { metric: 'acc', samples: 500, full: cell('0.6000'), points, halfway: '0.4250' };
+  const pageOf = (leakTest: object) =>
+    renderReport(recordOf({ builds: [buildEntry({ depth: 4, status: { scores: { leakTest } as never } })] }));
+
+  test('has its curve, its points and one sentence', async () => {
+    const page = await pageOf({ ...tested, reachedAt: 1000000 });
+    expect(await faultsOf(page)).toEqual([]);
+    const text = textOf(page);
+    expect(text).toContain('Within 1,000,000 tokens of tuning the emulator reaches half of the model');
+    expect(text).toContain('untuned 26.0% ± 2.0 25.0% ± 2.0 60.0% ± 2.0');
+    expect(text).toContain('1,000,000 44.0% ± 2.0');
+    expect(page).not.toContain('NaN');
+  });
+
+  test.each([
+    [{}, 'Within 1,000,000 tokens of tuning the emulator does not reach half'],
+    [{ reachedAt: 0 }, 'Untuned, the emulator has half'],
+    [{ halfway: undefined }, 'nothing can be told of what tuning recovers'],
+  ])('of %j it says what was found', async (found, words) => {
+    expect(textOf(await pageOf({ ...tested, ...found }))).toContain(words);
+  });
+
+  test('a perplexity beyond all bounds is drawn', async () => {
+    const wild = points.map((point) => ({
+      ...point,
+      control: { value: '1.7976931348623157e+308', stderr: '0.1' },
+    }));
+    const page = await pageOf({
+      ...tested,
+      metric: 'perplexity',
+      full: cell('10.0'),
+      halfway: '100.0',
+      points: wild,
+    });
+    expect(await faultsOf(page)).toEqual([]);
+    expect(page).not.toContain('NaN');
+  });
+});
+
 describe('a whole run', async () => {
   const page = await renderReport(recordOf());
 
