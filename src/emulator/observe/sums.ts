@@ -62,7 +62,9 @@ export class CompensatedSums {
 
   /** Each sum times a factor, rounded to float32. */
   rounded(factor: number): Float32Array {
-    return Float32Array.from(this.high, (value) => value * factor);
+    const values = new Float32Array(this.length);
+    for (let i = 0; i < values.length; i++) values[i] = this.high[i]! * factor;
+    return values;
   }
 }
 
