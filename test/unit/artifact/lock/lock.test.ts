@@ -106,7 +106,7 @@ describe.each(places)('a lock %s', (name, placeOf) => {
     const next = foreign({ owner: 'OffsiteTune data/next' });
     // Its signs of life come in between.
     while ((await place.write(next, (await place.read())?.version)) === undefined);
-    await vi.waitFor(() => expect(lock.lost.aborted).toBe(true));
+    await vi.waitFor(() => expect(lock.lost.aborted).toBe(true), { timeout: 30_000 });
     expect(lock.lost.reason).toBeInstanceOf(TakenOver);
     await expect(lock.check()).rejects.toThrow(/OffsiteTune data\/next has taken the place over/);
     await lock.release();

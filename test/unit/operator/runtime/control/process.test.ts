@@ -55,7 +55,7 @@ describe('the health server', () => {
     const deaf = createConnection(server.port, '127.0.0.1').pause();
     await once(deaf, 'connect');
     deaf.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1800));
-    await vi.waitFor(() => expect(pages).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(pages).toBeGreaterThan(0), { timeout: 30_000 });
     const answers = await Promise.all(
       Array.from({ length: 20 }, async () => (await fetch(`http://127.0.0.1:${server.port}/metrics`)).status),
     );
@@ -89,7 +89,7 @@ describe('connections to the health server', () => {
     }
     const answer = await fetch(`http://127.0.0.1:${server.port}/healthz`);
     expect([answer.status, await answer.text()]).toEqual([200, 'ok\n']);
-    await vi.waitFor(() => expect(closed.length).toBe(100 + 1 - most));
+    await vi.waitFor(() => expect(closed.length).toBe(100 + 1 - most), { timeout: 30_000 });
     expect(closed.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 100 + 1 - most }, (_, i) => i));
     for (const socket of idle) socket.destroy();
     await server.close();
@@ -104,7 +104,7 @@ describe('connections to the health server', () => {
     const answers: number[] = [];
     const ask = async () => answers.push((await fetch(`http://127.0.0.1:${server.port}/metrics`)).status);
     const asked = Array.from({ length: 70 }, ask);
-    await vi.waitFor(() => expect(answers).toEqual(Array(6).fill(503)));
+    await vi.waitFor(() => expect(answers).toEqual(Array(6).fill(503)), { timeout: 30_000 });
     write('a 1');
     await Promise.all([...asked, ...asked.slice(0, 6).map(ask)]);
     expect(answers.slice(6)).toEqual(Array(70).fill(200));
