@@ -52,7 +52,8 @@ for name, to, fro, rank, tokens, dead in [
     cases.append({"name": name, "to": to, "from": fro, "rank": rank, "weight": w.ravel(), "tokens": tokens,
                   "mean": x["mean"], "second": x["second"].ravel(), "sigma": t["sigma"], "error": t["error"]})
 
-# GradOT's score of dropping each component, with H = G (x) A and whole matrices; of components that are well apart.
+# GradOT's score of dropping each component, with H = N^2 G (x) A (G of the mean loss over N tokens) and whole matrices; of
+# components that are well apart.
 w = rounded(random.normal(size=(6, 8)))
 x = moments(8, 300)
 g = random.normal(size=(40, 6)) * 0.3
@@ -60,9 +61,9 @@ outputs = g.T @ g / 40
 slope = rounded(random.normal(size=(6, 8)))
 u = truncated(w, x, 3)["u"]
 scores = {}
-for weight in (0.0, 1.0, 25.0):
+for weight in (0.0, 1.0, 2.5e6):
     scores[str(weight)] = [
-        float(np.abs(outputs @ delta @ x["second"]).sum() - weight * np.sum(slope * delta))
+        float(300 ** 2 * np.abs(outputs @ delta @ x["second"]).sum() - weight * np.sum(slope * delta))
         for delta in (-np.outer(u[:, r], u[:, r] @ w) for r in range(6))]
 gradient = {"to": 6, "from": 8, "weight": w.ravel(), "tokens": 300, "mean": x["mean"], "second": x["second"].ravel(),
             "outputs": outputs.ravel(), "slope": slope.ravel(), "scores": scores}

@@ -10,14 +10,15 @@ const alwaysKept = 0.05;
 /**
  * GradOT's score (gradient-compression sensitivity, arXiv 2507.04455) of dropping each direction u, which changes W by
  * delta = -u a^T with a = W^T u: |H delta|_1 - lambda (dL/dW . delta), the Hessian H by Kronecker factors, so that H delta = G delta A
- * with G = E[g g^T] of the outputs' gradients and A = E[x x^T] of the inputs, and its norm is |G u|_1 |A a|_1. The first term is
+ * with G = E[g g^T] of the outputs' gradients and A = E[x x^T] of the inputs, and its norm is |G u|_1 |A a|_1. The gradients observed
+ * are of the mean loss over N tokens, so that what one token's own would be is N times as much: H is N^2 G (x) A. The first term is
  * what the adapter's gradient loses; the second, times lambda, what the loss of the emulator gains. The least is the best to drop.
  */
 export async function gradientScores(
   engine: Engine,
   w: Matrix,
   directions: Matrix,
-  { second }: InputMoments,
+  { second, tokens }: InputMoments,
   { outputs, weight }: MapGradients,
   lambda: number,
 ): Promise<Float64Array> {
@@ -28,7 +29,7 @@ export async function gradientScores(
   const slopes = await multiply(engine, directions, matrix(to, from, weight));
   return Float64Array.from({ length: directions.rows }, (_, r) => {
     const slope = dot(slopes.data, r * from, a.data, r * from, from);
-    return norm1(ga, r) * norm1(aa, r) + lambda * slope;
+    return tokens ** 2 * norm1(ga, r) * norm1(aa, r) + lambda * slope;
   });
 }
 

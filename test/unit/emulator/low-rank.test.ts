@@ -241,14 +241,14 @@ test('components by gradient: what is kept is the span of those of the highest s
   const all = given([one]);
   const gradients = { outputs: Float64Array.from(outputs), weight: Float64Array.from(slope) };
   const found = { ...all.found, gradients: () => gradients };
-  const chosen: LowRankOptions = { ...options, components: 'gradient', lambda: 25 };
+  const chosen: LowRankOptions = { ...options, components: 'gradient', lambda: 2.5e6 };
   expect(lowRank.needs(chosen)).toEqual(['inputs', 'gradients']);
   expect(lowRank.needs(options)).toEqual(['inputs']);
   const left = (await derive({ ...all, found }, 3, 0, chosen)).get('mapLeft')!;
   const w = matrix(to, from, Float32Array.from(one.weight));
   const moments = momentsOf(one);
   const { directions } = await outputComponents(engine, w, spreadOf(moments), to);
-  const kept = keptByScore(Float64Array.from(fixture.gradient.scores['25.0']!), 3);
+  const kept = keptByScore(Float64Array.from(fixture.gradient.scores['2500000.0']!), 3);
   expect(kept).not.toEqual([0, 1, 2]);
   kept.forEach((r, column) => {
     for (let o = 0; o < to; o++) expect(left[o * 3 + column]).toBeCloseTo(directions.data[r * to + o]!, 5);
