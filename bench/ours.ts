@@ -93,7 +93,8 @@ async function openProbe(samples: number) {
   const { path, format } = settings.build.data;
   const rows = await readRows(path, format, { limit: samples });
   const options = { maxLength: settings.build.probe.maxLength, mode: 'train', file: path } as const;
-  const batches = packForModel(await tokenize(rows, format, model.tokenizer, options), model.architecture);
+  const examples = await tokenize(rows, format, model.tokenizer, options);
+  const batches = packForModel(examples, model.architecture, { memory: 2 ** 32 });
   const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
   return { decoder, batches };
 }

@@ -145,7 +145,7 @@ async function measured(
   try {
     const task = await loadTask(model, engine, {
       ...{ name: 'test', path: rowsPath(experiment, 'test'), format: 'multipleChoice' },
-      ...{ limit: testRows, maxLength: maxLength[experiment.task] },
+      ...{ limit: testRows, maxLength: maxLength[experiment.task], memory: 2 ** 32 },
     });
     const sides = { model, bundle, adapter, plugged: mergedTensors(model, adapter, 1) };
     const rows: [CellName, string][] = [];

@@ -8,7 +8,8 @@ const memory = 2 ** 30;
 const engine = await Engine.create({ provider: 'cpu', threads: 2 });
 const model = openModel(directory);
 const task = await loadTask(model, engine, {
-  ...{ name: path, path, format: 'multipleChoice' as const, limit: Number(limit), maxLength: 512 },
+  ...{ name: path, path, format: 'multipleChoice' as const, limit: Number(limit) },
+  ...{ maxLength: 512, memory },
 });
 const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
 const { cell, loss } = await measure(decoder, task, { memory, stage: 'zero-shot', emit: () => {} });

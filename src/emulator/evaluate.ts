@@ -44,10 +44,10 @@ export async function scoreFull(
   key: ProbeKey,
   input: ScoreInput,
 ): Promise<HeldOut> {
-  const { limit, data, probe } = input;
+  const { limit, data, probe, memory } = input;
   if (limit === 0) return { reason: 'evaluation.limit is 0' };
   const { samples: skip, maxLength } = probe;
-  const task = await loadTask(model, engine, { ...data, name: 'held out', skip, limit, maxLength });
+  const task = await loadTask(model, engine, { ...data, name: 'held out', skip, limit, maxLength, memory });
   if (task.examples.length < 2)
     return {
       reason: `the probe set has ${task.examples.length} rows after the first ${skip}; scores need 2`,
@@ -94,9 +94,9 @@ export async function scoreEmulator(
 }
 
 /** The unigram model of the rows that come before the held-out ones. */
-async function unigramOfProbe(engine: Engine, model: Model, { data, probe }: ScoreInput) {
+async function unigramOfProbe(engine: Engine, model: Model, { data, probe, memory }: ScoreInput) {
   const { samples: limit, maxLength } = probe;
-  const rows = await loadTask(model, engine, { ...data, name: 'probe', limit, maxLength });
+  const rows = await loadTask(model, engine, { ...data, name: 'probe', limit, maxLength, memory });
   return unigramOf(
     [...lossTokens(rows)].map(({ token }) => token),
     model.architecture.vocabulary,

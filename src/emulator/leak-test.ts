@@ -73,7 +73,7 @@ export async function prepareTest(
     const { task, full } = heldOut;
     return { examples, task, full: measurementOf(full.likelihoods, task).cell };
   }
-  const task = await loadTask(model, engine, { ...asked, name: 'leak test', maxLength });
+  const task = await loadTask(model, engine, { ...asked, name: 'leak test', maxLength, memory });
   if (task.examples.length < 2) throw badSpec('spec.leakTest.task: has fewer than 2 rows');
   const weights = holdingLatest(weightsOf(model, { memory: 0 }));
   const decoder = new Decoder(engine, model.architecture, weights);

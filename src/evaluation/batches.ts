@@ -8,7 +8,7 @@ import {
   partsOf,
   type Target,
 } from '../data/index.ts';
-import type { Architecture, Slot } from '../model/index.ts';
+import { type Architecture, checkRowMemory, type Slot } from '../model/index.ts';
 
 /** About how many floating-point operations one call of a block may take, so that cancelling waits about a second. */
 const callOperations = 6e10;
@@ -17,23 +17,34 @@ const mostTokens = 2048;
 const mostScores = 2 ** 27;
 const mostOutputs = 2 ** 26;
 
+export interface PackOptions {
+  /** The most tokens of a row; 2048 when absent. */
+  readonly maxLength?: number;
+  /** Bytes that the stage was given: no batch follows from them, but a sequence that could not fit is refused. */
+  readonly memory: number;
+}
+
 /**
  * Packs examples into batches whose shape follows from the rows and the model alone (never from free memory), so that
  * the same input gives the same numbers anywhere. A row of more tokens than `maxLength` and 2048 is laid into several
  * sequences; the targets are still the row's.
+ * @throws OffsiteError BadModel where one sequence alone takes far more than the memory
  */
 export function packForModel(
   examples: readonly Example[],
   architecture: Architecture,
-  maxLength = 0,
+  { maxLength = 0, memory }: PackOptions,
 ): PackedBatch[] {
   const parts = examples.flatMap((example) => partsOf(example, maxLength));
   const capacity = capacityFor(parts);
+  const { heads } = architecture.widths;
+  const outputs = widestMap(architecture);
+  checkRowMemory({ tokens: capacity, heads, outputs, memory });
   const tokens = Math.min(
     mostTokens,
     callOperations / (2 * largestBlock(architecture)),
-    mostScores / (architecture.widths.heads * capacity),
-    mostOutputs / widestMap(architecture),
+    mostScores / (heads * capacity),
+    mostOutputs / outputs,
   );
   const shape = { capacity, batch: Math.max(1, Math.floor(tokens / capacity)) };
   if (parts.length === examples.length) return pack(examples, shape);

@@ -23,15 +23,17 @@ export interface TaskOptions {
   /** The most rows after those; all when absent. */
   readonly limit?: number | undefined;
   readonly maxLength: number;
+  /** Bytes that the stage was given. */
+  readonly memory: number;
   /** The format's first, when absent. */
   readonly metric?: MetricName | undefined;
 }
 
-/** @throws OffsiteError BadData naming the file and row */
+/** @throws OffsiteError BadData naming the file and row, BadModel where a row takes far more than the memory */
 export async function loadTask(
   model: Model,
   engine: Engine,
-  { name, path, format, skip = 0, limit, maxLength, metric }: TaskOptions,
+  { name, path, format, skip = 0, limit, maxLength, memory, metric }: TaskOptions,
 ): Promise<TaskData> {
   const rows = await readRows(path, format, limit === undefined ? {} : { limit: skip + limit });
   const examples = await tokenize(rows.slice(skip), format, model.tokenizer, {
@@ -45,6 +47,6 @@ export async function loadTask(
     name,
     metric: metric ?? metricsOf[format][0],
     examples,
-    batches: packForModel(examples, model.architecture, maxLength),
+    batches: packForModel(examples, model.architecture, { maxLength, memory }),
   };
 }

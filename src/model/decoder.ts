@@ -4,7 +4,7 @@ import type { PackedBatch, Target } from '../data/index.ts';
 import type { Engine, Tensor } from '../engine/index.ts';
 import { type Differentiated, GraphBuilder, type Split, split, type Value } from '../graph/index.ts';
 import type { Architecture, Slots } from './family.ts';
-import type { HeadProgram } from './head.ts';
+import { type HeadProgram, headStep, statesAtOnce } from './head.ts';
 import { addInputSums, gradientSums, mapInputs, mapSites } from './map-sums.ts';
 import { ResidualPool, type Residuals } from './residuals.ts';
 import type { WeightSource, Weights } from './weights.ts';
@@ -35,11 +35,6 @@ export interface BlockGradients {
   /** Of the linear maps' gradients, when asked for. */
   sums?: Sums;
 }
-
-/** How many states the head takes at once, at most: a chunk of logits is this many rows of the vocabulary. */
-const headChunk = 64;
-/** The last chunk is filled up to a multiple of this. */
-const headStep = 16;
 
 /**
  * Runs a decoder over packed batches, position by position: full model and emulator alike, by the weight source.
@@ -182,8 +177,9 @@ export class Decoder {
     const width = this.config.hidden;
     const weights = weightFeeds(this.config.head, this.#weights.head());
     const run = program.begin({ architecture: this.config, x, targets });
-    for (let start = 0; start < targets.length; start += headChunk) {
-      const count = Math.min(headChunk, targets.length - start);
+    const most = statesAtOnce(this.config.vocabulary);
+    for (let start = 0; start < targets.length; start += most) {
+      const count = Math.min(most, targets.length - start);
       const size = Math.ceil(count / headStep) * headStep;
       const h = new Float32Array(size * width);
       const tokens = new BigInt64Array(size);

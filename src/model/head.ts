@@ -49,6 +49,16 @@ export interface HeadRun<R> {
   readonly result: R;
 }
 
+/** The last chunk of states is filled up to a multiple of this. */
+export const headStep = 16;
+const mostStates = 64;
+/** Of a chunk: only a vocabulary beyond 2^20, larger than any usual one, has fewer than 64 states in it. */
+const mostLogits = 2 ** 26;
+
+/** How many states the head takes at once, at most: a chunk of logits is this many rows of the vocabulary. */
+export const statesAtOnce = (vocabulary: number): number =>
+  Math.min(mostStates, Math.max(1, Math.floor(mostLogits / vocabulary / headStep)) * headStep);
+
 /** The log-probability of each target's token. */
 export const score: HeadProgram<Float32Array> = { name: 'score', build: addScores, begin: scoresTaken };
 

@@ -126,21 +126,29 @@ function parse(config: Readonly<Record<string, unknown>>, { tensors }: Checkpoin
   return architecture;
 }
 
-/** Ten times what the deepest have. */
+/** Several times what the deepest and the widest have: more weights of a map in factors cost next to nothing. */
 const mostLayers = 1024;
+const mostHidden = 65_536;
+const mostTokens = 2 ** 22;
 
-/** Models' heads have 64 to 256 numbers, and their widest maps give 2 to 20 times the hidden state's. */
-const mostHeads = (hidden: number) => Math.max(64, Math.floor(hidden / 8));
-const mostOutputs = (hidden: number) => Math.max(4096, 64 * hidden);
+/** Models' heads have 64 to 256 numbers, and their widest maps give 2 to 20 times the hidden state's; of the largest 128 and 10^5. */
+const mostHeads = (hidden: number) => Math.min(1024, Math.max(64, Math.floor(hidden / 8)));
+const mostOutputs = (hidden: number) => Math.min(2 ** 20, Math.max(4096, 64 * hidden));
 
 /**
  * What a call takes grows with heads and a map's outputs more than with weights, of which a narrow model has few for each: a
  * small file could ask for any memory. A bundle has weights of some layers only, whatever depth it claims.
  */
 function checkSizes(architecture: Architecture): void {
-  const { depth, hidden, widths } = architecture;
-  if (depth > mostLayers)
-    throw badModel(`config.json: ${depth} layers are more than any model has (${mostLayers} at most)`);
+  const { depth, hidden, vocabulary, widths } = architecture;
+  const sizes: [number, string, number][] = [
+    [depth, 'layers', mostLayers],
+    [hidden, 'numbers of a hidden state', mostHidden],
+    [vocabulary, 'tokens of the vocabulary', mostTokens],
+  ];
+  for (const [size, what, most] of sizes)
+    if (size > most)
+      throw badModel(`config.json: ${size} ${what} are more than any model has (${most} at most)`);
   const wrong = (what: string, most: number) =>
     badModel(`config.json: ${what} are more than any model of width ${hidden} has (${most} at most)`);
   const heads = mostHeads(hidden);

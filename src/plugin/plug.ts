@@ -158,7 +158,7 @@ async function analysisOf(
 
 /** The rows of all tasks, or of some and only the first of each. */
 async function loadTasks(
-  { spec, tasks, engine }: PlugOptions,
+  { spec, tasks, engine, memory }: PlugOptions,
   model: Model,
   {
     tasks: names,
@@ -175,6 +175,7 @@ async function loadTasks(
         ...task,
         path: tasks[i] as string,
         maxLength: evaluation?.maxLength as number,
+        memory,
         limit: Number.isFinite(least) ? least : undefined,
       }),
     );

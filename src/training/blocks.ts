@@ -57,6 +57,7 @@ export function trainedBlocks(
     rows: batchSize,
     heads,
     memory: mostResiduals,
+    given: memory,
   });
   const own = parameters * floats * Float32Array.BYTES_PER_ELEMENT;
   const states = residualBytes(slots, plan.shape, heads) / (plan.recompute ? source.depth : 1);

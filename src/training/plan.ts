@@ -1,6 +1,6 @@
 // The batch shape of a training, and whether it recomputes activations to save memory.
 import type { PackShape } from '../data/index.ts';
-import type { Slots } from '../model/index.ts';
+import { checkRowMemory, type Slots } from '../model/index.ts';
 
 /** How a step is computed: from spec and shapes alone, so that the same spec gives the same numbers anywhere. */
 export interface TrainingPlan {
@@ -18,6 +18,8 @@ export interface TrainingSize {
   heads: number;
   /** Bytes that residuals may take. */
   memory: number;
+  /** Bytes that the stage was given. */
+  given: number;
 }
 
 /** Tokens of a sequence, where no row is longer: rows fill long sequences better, and attention still costs little there. */
@@ -25,15 +27,23 @@ const usualCapacity = 256;
 
 /** Tokens of one call: large enough for full speed, small enough that cancelling waits about a second. */
 const callTokens = 1024;
+/** Numbers of a call: attention scores of all heads, or what the widest map gives. No usual model has fewer tokens for these. */
+const callNumbers = 2 ** 26;
 
-/** @param blocks what each position of the emulator runs */
+/**
+ * @param blocks what each position of the emulator runs
+ * @throws OffsiteError BadModel where one sequence alone takes far more than the memory
+ */
 export function planTraining(
   blocks: readonly Slots[],
-  { longest, rows, heads, memory }: TrainingSize,
+  { longest, rows, heads, memory, given }: TrainingSize,
 ): TrainingPlan {
   const capacity = Math.ceil(Math.max(longest, usualCapacity) / 16) * 16;
+  const outputs = Math.max(...blocks.flatMap(mapOutputs));
+  checkRowMemory({ tokens: capacity, heads, outputs, memory: given });
   const needed = Math.ceil((rows * longest) / capacity);
-  const batch = Math.max(1, Math.min(rows, needed, Math.floor(callTokens / capacity)));
+  const tokens = Math.min(callTokens, callNumbers / Math.max(heads * capacity, outputs));
+  const batch = Math.max(1, Math.min(rows, needed, Math.floor(tokens / capacity)));
   const shape = { capacity, batch };
   return { shape, recompute: residualBytes(blocks, shape, heads) > memory };
 }
@@ -44,13 +54,14 @@ export function residualBytes(
   { capacity, batch }: PackShape,
   heads: number,
 ): number {
-  const width = blocks
-    .flatMap((slots) => Object.values(slots))
-    .reduce(
-      (sum, { shape, transposed }) => sum + (shape.length === 2 ? (shape[transposed ? 1 : 0] as number) : 0),
-      0,
-    );
+  const width = blocks.flatMap(mapOutputs).reduce((sum, outputs) => sum + outputs, 0);
   // A block keeps about the output of each of its matrix products, and as much again, or its attention's products and weights.
   const attention = 2 * heads * capacity * blocks.length;
   return 4 * (width + Math.max(width, attention)) * batch * capacity;
 }
+
+/** How many numbers each linear map of a block gives of a token. */
+const mapOutputs = (slots: Slots): number[] =>
+  Object.values(slots).flatMap(({ shape, transposed }) =>
+    shape.length === 2 ? [shape[transposed ? 1 : 0] as number] : [],
+  );

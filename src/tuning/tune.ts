@@ -189,6 +189,7 @@ async function prepare(
     rows: training.microBatchSize ?? training.batchSize,
     heads: model.architecture.widths.heads,
     memory: memory / 2,
+    given: memory,
   });
   const hyperparameters = { adapter: spec.adapter, format, training, engine: spec.engine, plan };
   const decoderOf = (form: 'training' | 'evaluated') => {
@@ -202,7 +203,7 @@ async function prepare(
     validation:
       validation === undefined
         ? undefined
-        : await loadTask(model, engine, { name: 'validation', path: validation, format, maxLength }),
+        : await loadTask(model, engine, { name: 'validation', path: validation, format, maxLength, memory }),
     decoder,
     trainer: adapter.dropout === undefined ? decoder : decoderOf('training'),
     plan,

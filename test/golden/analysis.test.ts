@@ -47,7 +47,7 @@ async function analysed(variant: string, memory: number): Promise<AnalysisRecord
   const model = openModel(path);
   const plugged = pluggedTensors(model, fixture);
   const examples = fixture.rows.map((trunk, row) => ({ row, trunk, branches: [], bytes: [] }));
-  const batches = packForModel(examples, model.architecture);
+  const batches = packForModel(examples, model.architecture, { memory: 2 ** 30 });
   const engine = await Engine.create({ provider: 'cpu', threads: 1 });
   try {
     return await analyse({
@@ -115,7 +115,12 @@ test('a place whose weights do not fit the model is left out, with a warning; th
     at: (coefficient) => mergedTensors(model, new Map([[name, large]]), coefficient),
     plugged: { transferLayers: [0], coefficient: 1 },
     tasks: [
-      { name: 'rows', metric: 'perplexity', examples, batches: packForModel(examples, model.architecture) },
+      {
+        name: 'rows',
+        metric: 'perplexity',
+        examples,
+        batches: packForModel(examples, model.architecture, { memory: 2 ** 30 }),
+      },
     ],
     kept: await KeptWork.open(path, 'f16', inPlace),
     engine,

@@ -53,7 +53,7 @@ test("the published recipe's plan from PyTorch's adjacent values", () => {
 
 test('every pooling gives the adjacent CKA of PyTorch within 1e-4', async () => {
   const examples = reference.ids.map((trunk, row) => ({ row, trunk, branches: [], bytes: [] }));
-  const batches = packForModel(examples, model.architecture);
+  const batches = packForModel(examples, model.architecture, { memory: 2 ** 30 });
   const decoder = new Decoder(engine, model.architecture, weightsOf(model, { memory: 2 ** 30 }));
   for (const [name, expected] of Object.entries(reference.adjacent)) {
     const [pooling, skip] = name.split(' ') as [Pooling, string | undefined];

@@ -54,7 +54,7 @@ test.each<[file: string, format: TaskName]>([
   const examples = await tokenize(rows, format, model.tokenizer, { maxLength: 512, mode: 'score', file });
   const scores = await scoreRows(
     new Decoder(engine, model.architecture, weightsOf(model, { memory: 2 ** 30 })),
-    packForModel(examples, model.architecture),
+    packForModel(examples, model.architecture, { memory: 2 ** 30 }),
     { memory: 256 * 2 ** 20, stage: 'test', emit: () => {}, greedy: true },
   );
   const expected = reference[file]!;

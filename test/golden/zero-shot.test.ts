@@ -53,7 +53,7 @@ test.each([
     branches: choices,
     bytes: [],
   }));
-  const batches = packForModel(examples, model.architecture);
+  const batches = packForModel(examples, model.architecture, { memory: 2 ** 30 });
   const weights = weightsOf(model, {
     memory: 2 ** 30,
     ...(source ? { blocks: exactBlocks(model.architecture, source) } : {}),

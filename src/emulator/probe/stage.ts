@@ -225,7 +225,7 @@ async function pass(
     const { depth: layers, hidden: width } = architecture;
     checkComparable({ samples: examples.length, layers, width }, input.similarity.metric, input.memory);
   }
-  const batches = packForModel(examples, architecture);
+  const batches = packForModel(examples, architecture, { memory: input.memory });
   const share = shareOf(batches, shard);
   const backward = observing !== undefined && includes(observing.observed, 'gradients');
   if (backward && batches.every(({ targets }) => targets.length === 0))
@@ -279,7 +279,7 @@ export function tokenizerDigest(model: Model): string {
 
 /** The probe's rows, as the model is run on them. */
 export const probeBatches = async (model: Model, engine: Engine, input: BuildInput): Promise<PackedBatch[]> =>
-  packForModel(await probeExamples(model, engine, input), model.architecture);
+  packForModel(await probeExamples(model, engine, input), model.architecture, { memory: input.memory });
 
 /** The first `samples` rows; of a choice or completion the prompt with the right answer. */
 export async function probeExamples(

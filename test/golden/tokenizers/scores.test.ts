@@ -46,7 +46,7 @@ describe.each(Object.entries(layouts))('%s', (name, expected) => {
     const decoder = new Decoder(engine, opened.architecture, weightsOf(opened, { memory: 2 ** 28 }));
     const options = { maxLength: 512, mode: 'score', file: 'rows' } as const;
     const score = async (examples: Awaited<ReturnType<typeof tokenize>>) =>
-      scoreRows(decoder, packForModel(examples, opened.architecture), {
+      scoreRows(decoder, packForModel(examples, opened.architecture, { memory: 2 ** 30 }), {
         memory: 2 ** 28,
         stage: 'test',
         emit: () => {},

@@ -24,7 +24,8 @@ const modelOf = (...parameters: number[]) =>
     block: (layer: number) => ({ up: { name: 'up', shape: [1, parameters[layer]!] } }),
   }) as unknown as Architecture;
 
-const sequences = (...parameters: number[]) => packForModel(examples, modelOf(...parameters))[0]!.size;
+const sequences = (...parameters: number[]) =>
+  packForModel(examples, modelOf(...parameters), { memory: 2 ** 30 })[0]!.size;
 
 test('a call of a block takes as many tokens as its largest layer leaves it, 2048 at most', () => {
   expect(sequences(1e6, 1e6)).toBe(16);
@@ -37,10 +38,30 @@ test('a call takes fewer where many heads, or a wide map of few weights, would f
   const sized = (heads: number, outputs: number) => {
     const widths = { heads, groups: heads, inner: 1 };
     const block = () => ({ up: { name: 'up', shape: [outputs, 1] } });
-    return packForModel(examples, { depth: 2, widths, block } as unknown as Architecture)[0]!.size;
+    return packForModel(examples, { depth: 2, widths, block } as unknown as Architecture, {
+      memory: 2 ** 40,
+    })[0]!.size;
   };
   expect([sized(64, 32_768), sized(1024, 1), sized(4096, 1), sized(100_000, 1)]).toEqual([16, 8, 2, 1]);
   expect([sized(4, 65_536), sized(4, 262_144)]).toEqual([8, 2]);
+});
+
+test('a sequence of which one array alone takes more than twice the memory is refused; 256 MiB it may always take', () => {
+  const sized = (heads: number, outputs: number, memory: number) => {
+    const block = () => ({ up: { name: 'up', shape: [outputs, 1] } });
+    const architecture = { depth: 1, widths: { heads, groups: heads, inner: 1 }, block };
+    return packForModel(examples, architecture as unknown as Architecture, { memory })[0]!.size;
+  };
+  const refused = (bytes: number, what: string) =>
+    expect.objectContaining({
+      reason: 'BadModel',
+      message: `config.json: ${what} alone would take ${bytes} bytes for a sequence of 128 tokens, and may take 268435456; lower maxLength or raise spec.engine.memory`,
+    });
+  expect([sized(4096, 1, 0), sized(4097, 1, 2 ** 28)]).toEqual([2, 1]);
+  expect(() => sized(4097, 1, 0)).toThrow(refused(268_500_992, '4097 heads'));
+  expect(() => sized(1, 2 ** 19 + 1, 2 ** 27)).toThrow(
+    refused(268_435_968, 'a linear map of 524289 outputs'),
+  );
 });
 
 const tokens = (length: number, seed: number) =>
@@ -58,7 +79,7 @@ const rows: Example[] = [
 ];
 
 test("choices that take more than 2048 tokens with their prompt share no longer sequence, and are all aimed at as the row's", () => {
-  const batches = packForModel(rows, modelOf(1e6), 512);
+  const batches = packForModel(rows, modelOf(1e6), { maxLength: 512, memory: 2 ** 30 });
   expect(batches.map(({ size, length }) => [size, length])).toEqual([
     [1, 2048],
     [1, 2048],
@@ -68,7 +89,9 @@ test("choices that take more than 2048 tokens with their prompt share no longer 
     return found.filter((target) => target.branch === branch).length;
   });
   expect(counts).toEqual([0, ...Array.from({ length: 20 }, (_, c) => 100 - c)]);
-  expect(packForModel(rows, modelOf(1e6), 4096).map(({ length }) => length)).toEqual([2320, 2320]);
+  expect(
+    packForModel(rows, modelOf(1e6), { maxLength: 4096, memory: 2 ** 30 }).map(({ length }) => length),
+  ).toEqual([2320, 2320]);
 });
 
 test('choices in several sequences score as each of them does alone', async () => {
@@ -78,7 +101,7 @@ test('choices in several sequences score as each of them does alone', async () =
   try {
     const scores = async (examples: readonly Example[]) => {
       const decoder = new Decoder(engine, model.architecture, weightsOf(model, { memory: 1 << 24 }));
-      const batches = packForModel(examples, model.architecture, 512);
+      const batches = packForModel(examples, model.architecture, { maxLength: 512, memory: 2 ** 30 });
       return scoreRows(decoder, batches, { memory: 1 << 24, stage: 'test', emit: () => {} });
     };
     // The second choice has no room beside the first; the third then shares a sequence with the first again.

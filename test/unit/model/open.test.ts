@@ -107,6 +107,22 @@ describe('a model', () => {
   it.each<[object, string]>([
     [{ num_hidden_layers: 1025 }, 'config.json: 1025 layers are more than any model has (1024 at most)'],
     [
+      { vocab_size: 2 ** 22 + 1 },
+      'config.json: 4194305 tokens of the vocabulary are more than any model has (4194304 at most)',
+    ],
+    [
+      { hidden_size: 65_540 },
+      'config.json: 65540 numbers of a hidden state are more than any model has (65536 at most)',
+    ],
+    [
+      { hidden_size: 65_536, num_attention_heads: 1025, num_key_value_heads: 1, head_dim: 64 },
+      'config.json: 1025 heads are more than any model of width 65536 has (1024 at most)',
+    ],
+    [
+      { hidden_size: 65_536, intermediate_size: 2 ** 20 + 1 },
+      'config.json: 1048577 outputs of model.layers.0.mlp.gate_proj.weight are more than any model of width 65536 has (1048576 at most)',
+    ],
+    [
       { num_attention_heads: 65_536, num_key_value_heads: 1, head_dim: 2 },
       'config.json: 65536 heads are more than any model of width 32 has (64 at most)',
     ],

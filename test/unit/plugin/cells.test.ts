@@ -43,7 +43,7 @@ beforeAll(async () => {
     branches: [],
     bytes: [],
   }));
-  const batches = packForModel(examples, full.architecture);
+  const batches = packForModel(examples, full.architecture, { memory: 2 ** 30 });
   task = { name: 'rows', metric: 'perplexity', examples, batches };
 });
 afterAll(async () => {

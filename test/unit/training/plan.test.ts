@@ -7,7 +7,7 @@ const block = (to: number, transposed = false): Slots => ({
   norm: { name: 'norm', shape: [9999] },
   up: transposed ? { name: 'up', shape: [3, to], transposed: true } : { name: 'up', shape: [to, 3] },
 });
-const size = { longest: 100, rows: 4, heads: 1 };
+const size = { longest: 100, rows: 4, heads: 1, given: 2 ** 30 };
 /** What the residuals of a linear map's output take for two sequences of 256 tokens. */
 const bytesOf = (outputs: number) => 2 * 4 * outputs * 2 * 256;
 
@@ -25,4 +25,17 @@ test('so are those whose heads, of a sequence each, take more than their linear 
   const bytes = 2 * 2 * (2 * 64 * 256 ** 2 * 4) + bytesOf(2000) / 2;
   expect(plan(bytes).recompute).toBe(false);
   expect(plan(bytes - 1).recompute).toBe(true);
+});
+
+test('a sequence of which one array alone takes more than twice the memory is refused, whatever few weights the maps have', () => {
+  const plan = (heads: number, to: number, given = 2 ** 28) =>
+    planTraining([block(10), block(to)], { ...size, heads, memory: 0, given });
+  expect([plan(512, 10).shape.batch, plan(1024, 10).shape.batch, plan(2048, 10).shape.batch]).toEqual([
+    2, 1, 1,
+  ]);
+  expect(() => plan(2049, 10)).toThrow(
+    'config.json: 2049 heads alone would take 537133056 bytes for a sequence of 256 tokens, and may take 536870912; lower maxLength or raise spec.engine.memory',
+  );
+  expect(() => plan(1, 2 ** 19 + 1)).toThrow('config.json: a linear map of 524289 outputs alone would take');
+  expect([plan(1, 2 ** 17).shape.batch, plan(1, 2 ** 19 + 1, 2 ** 29).shape.batch]).toEqual([2, 1]);
 });
