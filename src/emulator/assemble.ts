@@ -1,13 +1,10 @@
 // The second half of an emulator's build: from pooled hidden states to a plan, and to a bundle with its scores.
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
-import { CheckedFiles, canonicalJson, doneOrFree, openArtifact, seal, type Work } from '../artifact/index.ts';
-import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
+import { CheckedFiles, doneOrFree, openArtifact, seal, type Work } from '../artifact/index.ts';
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
-import { codedTensors, copyCompanion, type Model, openModel, type Slot } from '../model/index.ts';
-import { openBlocks, readSimilarity, type SimilarityRecord, similarityFile } from './bundle.ts';
+import { type Model, openModel } from '../model/index.ts';
+import { openBlocks, readSimilarity, type SimilarityRecord } from './bundle.ts';
 import type { CompressionOptions } from './compression/index.ts';
 import { clearDerived, type Derived, deriveBlocks, nothingDerived } from './derived.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
@@ -20,17 +17,17 @@ import { type SubspaceShare, subspaceShare } from './leak/subspace.ts';
 import { describeTest, type LeakTest, type PreparedTest, prepareTest } from './leak-test.ts';
 import { nothingObserved } from './observe/observations.ts';
 import { openObservations } from './observe/open.ts';
-import { type Layout, layoutOf, tensorSlots } from './plan/layout.ts';
+import { type Layout, layoutOf } from './plan/layout.ts';
 import type { Plan } from './plan/plan.ts';
 import { leaveOut } from './probe/left-out.ts';
 import { type BuildInput, type CheckedInput, probed, probeExamples, probeKey } from './probe/stage.ts';
 import { type ProbeKey, readStates } from './probe/states.ts';
 import { type RefineOptions, refine } from './refine/refine.ts';
-import { writeShapes } from './shapes.ts';
 import { checkComparable } from './similarity/comparable.ts';
 import { doubtsOf } from './similarity/doubts.ts';
 import { adjacentValues, type SimilarityOptions, similarityMatrix } from './similarity/similarity.ts';
 import { keptCount, leftOut, makePlan, observedBy, type PlanOptions } from './strategies/make-plan.ts';
+import { writeBundle } from './write-bundle.ts';
 
 export interface AssembleInput extends BuildInput {
   readonly similarity: SimilarityOptions;
@@ -97,8 +94,7 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
       const layout = layoutOf(similarity, derived.shapes);
       const checkUnchanged = () => checked.checkUnchanged();
       const fill = async (directory: string) => {
-        const slots = tensorSlots(model.architecture, layout);
-        writeBundle(directory, model, slots, { similarity, derived });
+        writeBundle(directory, model, layout, { similarity, derived });
         const scores = await scoreBundle(engine, model, directory, layout, heldOut, input);
         const attacked = test && { test, work, checkUnchanged };
         const recovery = attacked && (await attackBundle(engine, directory, layout, attacked, input));
@@ -235,26 +231,6 @@ function hyperparametersOf(
   };
 }
 
-function writeBundle(
-  directory: string,
-  model: Model,
-  slots: readonly Slot[],
-  { similarity, derived }: { similarity: SimilarityRecord; derived: Derived },
-): void {
-  writeSafetensors(
-    join(directory, 'model.safetensors'),
-    slots.flatMap((slot) =>
-      derived.names.has(slot.name) ? derivedTensors(model, slot, derived) : [tensorOf(model, slot.name)],
-    ),
-  );
-  writeShapes(directory, derived.shapes);
-  writeFileSync(join(directory, 'config.json'), canonicalJson(model.config));
-  writeFileSync(join(directory, similarityFile), canonicalJson(similarity));
-  for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
-  // Whoever gets weights gets their licence; what the model's card says is for its owner to give.
-  for (const companion of model.companions) if (companion.licence) copyCompanion(companion, directory);
-}
-
 /** Scores what was written, as whoever gets the bundle runs it. */
 async function scoreBundle(
   engine: Engine,
@@ -310,21 +286,4 @@ async function attackBundle(
   } finally {
     model.close();
   }
-}
-
-/** A derived tensor, in codes or rounded to what the model stores; one that the model does not have to what its embedding has. */
-function derivedTensors({ tensors, architecture }: Model, slot: Slot, derived: Derived): TensorToWrite[] {
-  const { name, shape } = slot;
-  if (slot.quantised !== undefined) return codedTensors(slot, () => derived.read(name));
-  const { dtype: stored } = tensors.get(name) ?? tensors.get(architecture.embedding.name)!;
-  const dtype = stored === 'F16' || stored === 'BF16' ? stored : 'F32';
-  return [{ name, dtype, shape, bytes: () => encodeFloats(derived.read(name), dtype) }];
-}
-
-/** The stored bytes for the dtypes that safetensors shares with the model, float32 for all others. */
-function tensorOf(model: Model, name: string): TensorToWrite {
-  const { dtype, shape } = model.tensors.get(name)!;
-  if (dtype === 'F32' || dtype === 'F16' || dtype === 'BF16')
-    return { name, dtype, shape, bytes: () => model.readBytes(name) };
-  return { name, dtype: 'F32', shape, bytes: () => encodeFloats(model.read(name), 'F32') };
 }

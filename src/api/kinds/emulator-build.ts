@@ -205,9 +205,7 @@ const Refine = withRules(
       ),
     steps: integer(1, 1000000)
       .default(200)
-      .describe(
-        'Steps of the optimiser; each is about a step of tuning and a forward pass of the full model.',
-      ),
+      .describe('Steps of the optimiser; each takes about one and a half times what a step of tuning does.'),
     batchSize: integer(1, 65536).default(16).describe('Rows of a step, of the probe set, in a seeded order.'),
     learningRate: decimal({ above: 0 }, '1e-4')
       .optional()

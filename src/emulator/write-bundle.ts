@@ -1,0 +1,48 @@
+// The files of a bundle: its unique tensors, its plan and shapes, and what of the model goes with weights.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { canonicalJson } from '../artifact/index.ts';
+import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
+import { codedTensors, copyCompanion, type Model, type Slot } from '../model/index.ts';
+import { type SimilarityRecord, similarityFile } from './bundle.ts';
+import type { Derived } from './derived.ts';
+import { type Layout, tensorSlots } from './plan/layout.ts';
+import { writeShapes } from './shapes.ts';
+
+/** @param layout with the shapes of what was derived */
+export function writeBundle(
+  directory: string,
+  model: Model,
+  layout: Layout,
+  { similarity, derived }: { similarity: SimilarityRecord; derived: Derived },
+): void {
+  writeSafetensors(
+    join(directory, 'model.safetensors'),
+    tensorSlots(model.architecture, layout).flatMap((slot) =>
+      derived.names.has(slot.name) ? derivedTensors(model, slot, derived) : [tensorOf(model, slot.name)],
+    ),
+  );
+  writeShapes(directory, derived.shapes);
+  writeFileSync(join(directory, 'config.json'), canonicalJson(model.config));
+  writeFileSync(join(directory, similarityFile), canonicalJson(similarity));
+  for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
+  // Whoever gets weights gets their licence; what the model's card says is for its owner to give.
+  for (const companion of model.companions) if (companion.licence) copyCompanion(companion, directory);
+}
+
+/** A derived tensor, in codes or rounded to what the model stores; one that the model does not have to what its embedding has. */
+function derivedTensors({ tensors, architecture }: Model, slot: Slot, derived: Derived): TensorToWrite[] {
+  const { name, shape } = slot;
+  if (slot.quantised !== undefined) return codedTensors(slot, () => derived.read(name));
+  const { dtype: stored } = tensors.get(name) ?? tensors.get(architecture.embedding.name)!;
+  const dtype = stored === 'F16' || stored === 'BF16' ? stored : 'F32';
+  return [{ name, dtype, shape, bytes: () => encodeFloats(derived.read(name), dtype) }];
+}
+
+/** The stored bytes for the dtypes that safetensors shares with the model, float32 for all others. */
+function tensorOf(model: Model, name: string): TensorToWrite {
+  const { dtype, shape } = model.tensors.get(name)!;
+  if (dtype === 'F32' || dtype === 'F16' || dtype === 'BF16')
+    return { name, dtype, shape, bytes: () => model.readBytes(name) };
+  return { name, dtype: 'F32', shape, bytes: () => encodeFloats(model.read(name), 'F32') };
+}
