@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { Engine } from '../../../src/engine/index.ts';
+import { GraphBuilder } from '../../../src/graph/index.ts';
+
+/** Bytes of what a run of each graph makes on its way to one number. */
+const bytes = 16 * 2 ** 20;
+
+/** exp of a row spread over a matrix, and its sum. */
+function wasteful(columns: number): GraphBuilder {
+  const g = new GraphBuilder();
+  const x = g.input('x', 'float32', [1, columns]);
+  const spread = g.exp(g.expand(x, [bytes / 4 / columns, columns]));
+  g.output('sum', g.reduceSum(spread, [0, 1]));
+  return g;
+}
+
+test('graphs of many shapes together take the memory of a few', async () => {
+  const engine = await Engine.create({ provider: 'cpu', threads: 1 });
+  const run = async (columns: number) => {
+    const session = await engine.session(`of ${columns}`, () => wasteful(columns));
+    const x = { dtype: 'float32' as const, shape: [1, columns], data: new Float32Array(columns) };
+    expect((await session.run({ x }))['sum']!.data[0]).toBe(bytes / 4);
+  };
+  const before = process.memoryUsage().rss;
+  const shapes = Array.from({ length: 14 }, (_, i) => 2 ** (i + 4));
+  for (const columns of shapes) await run(columns);
+  const grown = process.memoryUsage().rss - before;
+  // Each that kept its run's memory would hold two matrices: 450 MB in all.
+  expect(grown).toBeLessThan(12 * bytes);
+  await engine.dispose();
+});
