@@ -34,7 +34,7 @@ export interface Session {
 }
 
 /** How many sessions stay ready: an emulator's layers may each have a shape of their own, and three graphs when they train. */
-const sessionLimit = 256;
+const sessionLimit = 96;
 /**
  * How many of them keep the memory of their runs for the next one, which saves some 4 % of the time; a stage uses few graphs and few
  * batch shapes, but for layers of shapes of their own: those beyond give it back, so that memory is bounded by these and one run.
