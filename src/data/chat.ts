@@ -68,7 +68,7 @@ async function answersIn(
     ]);
     if (!after.startsWith(before) || !whole.startsWith(after))
       throw badData(
-        `${where}: the model's chat template writes message ${turn} otherwise when more follows; end the row after its first answer`,
+        `${where}: the model's chat template writes a message otherwise when more follows; end the row after its first answer`,
       );
     spans.push([before.length, before.length + after.slice(before.length).trimEnd().length]);
   }

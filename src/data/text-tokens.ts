@@ -5,7 +5,10 @@ import type { Encoding, RunningTokenizer } from '../tokenizer/index.ts';
 /** Of one text: the tokenizer needs some hundred bytes of memory for each, and what it cannot take is the row's fault. */
 export const mostCharacters = 2 ** 20;
 
-/** A row's texts as a tokenizer has them, with messages that name the row. */
+/**
+ * A row's texts as a tokenizer has them, with messages that name the row. No number that a tokenizer or a template made of a row
+ * is told: both are the model's owner's, and could make any word of a private row a number.
+ */
 export class TextTokens {
   readonly #tokenizer: RunningTokenizer;
   /** File and row, for messages. */
@@ -60,13 +63,12 @@ export class TextTokens {
   async #encode(text: string, options?: Parameters<RunningTokenizer['encode']>[1]): Promise<Encoding> {
     if (text.length > mostCharacters)
       throw badData(
-        `${this.where}: its answer would be cut: its text has ${text.length} characters, and a row may have ${mostCharacters}; shorten the row`,
+        `${this.where}: its answer would be cut: its text has more than ${mostCharacters} characters; shorten the row`,
       );
     const encoding = await this.#tokenizer.encode(text, options);
-    const { beyond } = encoding;
-    if (beyond === undefined) return encoding;
+    if (!encoding.beyond) return encoding;
     throw badData(
-      `${this.where}: a text in it has the special token number ${beyond.id}, for which the model's embedding has no row; remove the token's name from the row`,
+      `${this.where}: a text in it has the name of a special token for which the model's embedding has no row; remove the name from the row`,
     );
   }
 }

@@ -150,8 +150,7 @@ function checkLength(example: Example, { maxLength, where }: TokenizeOptions & {
   const { trunk, branches, starts, spans } = example;
   if (spans !== undefined && trunk.length > maxLength)
     throw badData(
-      `${where}: its answers would be cut: the conversation has ${trunk.length} tokens, more than maxLength ${maxLength};` +
-        ' raise maxLength or shorten the row',
+      `${where}: its answers would be cut: the conversation has more tokens than maxLength ${maxLength}; raise maxLength or shorten the row`,
     );
   if (trunk.length === 0 && branches.length === 0)
     throw badData(`${where}: the tokenizer makes no token of a text in it; remove the row`);
@@ -159,14 +158,13 @@ function checkLength(example: Example, { maxLength, where }: TokenizeOptions & {
   const answer = Math.max(0, ...branches.map((branch) => branch.length)) - (starts?.[0] ?? 0);
   if (branches.length > 0 && prompt + answer > maxLength)
     throw badData(
-      `${where}: its answer would be cut: ${prompt} tokens of prompt and ${answer} of answer are more than` +
-        ` maxLength ${maxLength}; raise maxLength or shorten the row`,
+      `${where}: its answer would be cut: with its prompt it has more tokens than maxLength ${maxLength}; raise maxLength or shorten the row`,
     );
   const parts = partsOf(example, maxLength);
   const count = parts.reduce((sum, part) => sum + tokenCount(part), 0);
   if (count > mostTokens)
     throw badData(
-      `${where}: its ${branches.length} choices take ${parts.length} sequences, each with the prompt: ${count} tokens, and a row` +
-        ` may have ${mostTokens} in all; leave choices out, shorten the prompt or raise maxLength`,
+      `${where}: its ${branches.length} choices take more than ${mostTokens} tokens in all, with the prompt in each sequence of them;` +
+        ' leave choices out, shorten the prompt or raise maxLength',
     );
 }

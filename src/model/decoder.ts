@@ -61,7 +61,9 @@ export class Decoder {
     const { positions = Number.POSITIVE_INFINITY } = this.config;
     const longest = batch.positions.reduce((most, position) => Math.max(most, position + 1), 0);
     if (longest > positions)
-      throw badSpec(`maxLength: a row has ${longest} tokens, the model has positions for ${positions}`);
+      throw badSpec(
+        `maxLength: a row has more tokens than the ${positions} that the model has positions for`,
+      );
     const rows = this.#weights.embed(batch.ids);
     const { embedder, embedding } = this.config;
     if (embedder === undefined) return rows;

@@ -20,7 +20,7 @@ const share = 2;
 /**
  * A batch has one sequence at least, and maps in factors cost next to no weights: so the sizes that config.json states are held
  * against the memory that there is. Looked at is the larger of the attention scores and of the widest map's outputs.
- * @throws OffsiteError BadModel with what takes so much
+ * @throws OffsiteError BadModel with what takes so much; how long the row is follows from what it says, and is not told
  */
 export function checkRowMemory({ tokens, heads, outputs, memory }: RowSize): void {
   const scores = heads * tokens;
@@ -29,6 +29,6 @@ export function checkRowMemory({ tokens, heads, outputs, memory }: RowSize): voi
   if (bytes <= most) return;
   const what = scores > outputs ? `${heads} heads` : `a linear map of ${outputs} outputs`;
   throw badModel(
-    `config.json: ${what} alone would take ${bytes} bytes for a sequence of ${tokens} tokens, and may take ${most}; lower maxLength or raise spec.engine.memory`,
+    `config.json: ${what} alone would take more than ${most} bytes for the longest row; lower maxLength or raise spec.engine.memory`,
   );
 }

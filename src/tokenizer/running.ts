@@ -11,8 +11,8 @@ export interface Encoding {
   readonly trailing: number;
   /** Of each token the part of the text that it is made of, [from, to); empty unless asked for. */
   readonly offsets: readonly (readonly [from: number, to: number])[];
-  /** The first token for which the model has no row in its embedding. */
-  readonly beyond?: { readonly id: number; readonly token: string } | undefined;
+  /** Whether it has a token for which the model has no row in its embedding; of the first such text only. */
+  readonly beyond?: boolean;
 }
 
 export interface EncodeOptions {
@@ -118,7 +118,7 @@ function apart({ ids, lengths, leading, trailing, offsets, beyond }: Encodings):
     const around = { leading: leading[text]!, trailing: trailing[text]! };
     const encoding = { ids: [...ids.subarray(from, to)], ...around, offsets: own };
     from = to;
-    return beyond?.text === text ? { ...encoding, beyond } : encoding;
+    return text === beyond ? { ...encoding, beyond: true } : encoding;
   });
 }
 

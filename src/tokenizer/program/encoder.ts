@@ -35,7 +35,7 @@ export class Encoder {
       const own = encoding.getIds();
       for (const id of own) {
         ids.push(id);
-        if (id >= this.#rows) beyond ??= { text: at, id, token: this.#tokenizer.idToToken(id) ?? '' };
+        if (id >= this.#rows) beyond ??= at;
       }
       lengths.push(own.length);
       const [first, last] = ends(encoding.getSpecialTokensMask());

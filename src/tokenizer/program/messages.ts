@@ -50,6 +50,6 @@ export interface Encodings {
   readonly trailing: Int32Array;
   /** Of each token the part of its text, [from, to) in UTF-16 units, two numbers a token; empty unless asked for. */
   readonly offsets: Int32Array;
-  /** The first token without a row in the embedding, and the text that has it. */
-  readonly beyond?: { readonly text: number; readonly id: number; readonly token: string } | undefined;
+  /** The first text with a token that has no row in the embedding. */
+  readonly beyond?: number | undefined;
 }

@@ -78,7 +78,7 @@ describe('format chat', () => {
           (generationPrompt ? '>' : ''),
       ),
       'BadData',
-      /^chat.jsonl: row 1: the model's chat template writes message 1 otherwise when more follows/,
+      /^chat.jsonl: row 1: the model's chat template writes a message otherwise when more follows/,
     ],
     [
       'a template that leaves the answers out',
@@ -133,7 +133,7 @@ describe('format chat', () => {
     await expect(
       tokenize([{ messages: twoTurns }], 'chat', chatml(), { ...options, maxLength: 20 }),
     ).rejects.toThrow(
-      'chat.jsonl: row 1: its answers would be cut: the conversation has 74 tokens, more than maxLength 20',
+      'chat.jsonl: row 1: its answers would be cut: the conversation has more tokens than maxLength 20; raise',
     );
   });
 
