@@ -32,8 +32,13 @@ export function codedTensors(slot: Slot, values: () => Float32Array): TensorToWr
   }));
 }
 
-/** @throws OffsiteError BadModel where a part is missing, or of another type or shape */
+/** @throws OffsiteError BadModel where a part is missing, or of another type or shape, or the map itself is stored beside them */
 export function checkCoded(path: string, { tensors }: Checkpoint, slot: Slot): void {
+  // The view has what the codes come to under this name: nobody would look at the stored one.
+  if (tensors.has(slot.name))
+    throw badModel(
+      `${path}: holds tensor ${slot.name} beside its codes, and its emulator.json asks for these`,
+    );
   for (const { name, shape, dtype } of partsOf(slot)) {
     const found = tensors.get(name);
     if (found === undefined)

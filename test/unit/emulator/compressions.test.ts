@@ -178,6 +178,11 @@ describe('codes of a bundle that are not as its shapes say', () => {
 
   test.each<[string, TensorToWrite[], string]>([
     ['a part is missing', others('up.scales'), 'has no tensor up.scales'],
+    [
+      'the map is there, too',
+      [...good, floats('up.weight', [9, 9], Number.NaN)],
+      'holds tensor up.weight beside',
+    ],
     ['of another shape', [...others('up.minima'), floats('up.minima', [2, 1], 0)], 'up.minima is F32 [2,1]'],
     ['of another type', [...others('up.codes'), floats('up.codes', [2, 3], 0)], 'up.codes is F32 [2,3]'],
   ])('%s', (_, tensors, message) => {
