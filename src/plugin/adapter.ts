@@ -122,6 +122,7 @@ export function checkedTensors(
     (change) => change.tensors,
   );
   checkTensors(checkpoint, directory, { tensors, plan: bundle.plan, dtypes });
+  for (const [layer, { inBundle }] of layers) checkLeftOut(directory, checkpoint, layer, inBundle);
   checkMagnitude(
     directory,
     [
@@ -219,6 +220,24 @@ function plugged(
   if (!changed.every(Number.isFinite))
     throw badModel(`${directory}: its change of ${name} is not finite; train with a lower learning rate`);
   return changed;
+}
+
+/** What the emulator's block lacks cannot have been trained beside it, and shows nothing there. */
+function checkLeftOut(
+  directory: string,
+  checkpoint: Checkpoint,
+  layer: number,
+  changes: readonly Change[],
+): void {
+  for (const { tensors, leftOut } of changes) {
+    if (leftOut === undefined) continue;
+    const { name } = tensors[0]!;
+    const at = leftOut(checkpoint.read(name));
+    if (at >= 0)
+      throw badModel(
+        `${directory}: tensor ${name} changes heads or channels that the emulator's layer ${layer} lacks (element ${at} is not zero)`,
+      );
+  }
 }
 
 /** Names, shapes, dtypes and values. */

@@ -36,6 +36,11 @@ function partOf(change: Change, axis: 0 | 1, elements: readonly number[]): Chang
     ...change,
     inserted: { ...change.inserted!, shape },
     whole: false,
+    leftOut(values) {
+      const taken = new Uint8Array(values.length);
+      for (const place of places) taken[place] = 1;
+      return values.findIndex((value, i) => value !== 0 && taken[i] === 0);
+    },
     start: (weight, random) => change.start(weight, random).map((values) => put(take(values))),
     weight: (values, full, into) => take(change.weight(values, full), into as Float32Array<ArrayBuffer>),
     gradients: (values, gradient) => change.gradients(values, put(gradient)),

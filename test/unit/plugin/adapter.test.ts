@@ -156,18 +156,22 @@ describe('an adapter', () => {
       );
     });
 
-    it('in a bundle whose narrower blocks do not say what stays is refused by its file', () => {
+    it('in a bundle of narrower blocks is refused where these do not say what stays, or it changes what does not', () => {
       const { plan } = none;
       const narrow = { widths: { inner: 1 } };
       const cuts = { query: { side: 'to', runs: [{ of: 'inner', size: 1 }] } };
       const architecture = { ...model.architecture, widths: { heads: 1, groups: 1, inner: 2 }, cuts };
-      const openNarrow = (kept: object) =>
-        openAdapter(adapterOf({ type: lora, tensors: factors }), {
+      const trained = { ...factors, [path(2, 'B')]: { shape: [2, 1], values: [0, 10] } };
+      const openNarrow = (kept: object, tensors = trained) =>
+        openAdapter(adapterOf({ type: lora, tensors }), {
           model: { ...model, architecture } as unknown as Model,
           emulator,
           bundle: { plan, layout: layoutOf(plan, new Map([[2, { ...narrow, ...kept }]])) },
         });
       expect(() => openNarrow({})).toThrow(/^emulator\.json: does not say which inner/);
+      expect(() => openNarrow({ kept: { inner: [1] } }, factors)).toThrow(
+        `tensor ${path(2, 'B')} changes heads or channels that the emulator's layer 2 lacks (element 0 is not zero)`,
+      );
       const adapter = openNarrow({ kept: { inner: [1] } });
       const inside = adapter.on(model);
       expect(inside.inserted(2)).toMatchObject({ queryB: { shape: [1, 1] } });
