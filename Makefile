@@ -42,7 +42,7 @@ bench: model data ## Benchmarks, with the peer beside them
 	@npm run --silent bench
 
 .PHONY: study
-study: model data ## Emulators compared on real models and tasks; all kept runs as docs/study.md; hours
+study: study-data ## Emulators compared on real models and tasks; all kept runs as docs/study.md; hours
 	@node bench/study/main.ts $(STUDY)
 
 .PHONY: images

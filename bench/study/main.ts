@@ -1,5 +1,5 @@
 // make study: runs what is asked for and was not run yet, then writes docs/study.md of all that was kept.
-// node bench/study/main.ts [--model smollm2,gemma3] [--task words,spam] [--seeds 1,2,3] [--only WORDS] [--tables]
+// node bench/study/main.ts [--model smollm2,gemma3-270m] [--task words,spam] [--seeds 1,2,3] [--only WORDS] [--tables]
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';

@@ -1,7 +1,7 @@
 // What the study compares: ways to make an emulator, what is trained on it, models, tasks and seeds.
 export const models = {
   smollm2: 'SmolLM2-135M-Instruct',
-  gemma3: 'Gemma 3 270M',
+  'gemma3-270m': 'Gemma 3 270M',
 } as const;
 export const tasks = { words: 'WordNet questions, 4 choices', spam: 'spam or not, 2 choices' } as const;
 
