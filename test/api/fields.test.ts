@@ -22,6 +22,7 @@ afterAll(() => server?.stop());
 
 const manifests = tinyManifests((place) => `pvc://claim/${place}`);
 const digest = `sha256:${'0'.repeat(64)}`;
+const texts = { uri: 'pvc://claim/texts.jsonl', format: 'text' };
 
 /** Strings that break some rule of ours: each is tried in every field that has rules. */
 const brokenStrings = [
@@ -50,6 +51,31 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'transferLayers'], { count: 0, placement: 'top' }, 'spec.transferLayers.placement'],
     [['spec', 'transferLayers'], { layers: [0], placement: 'top' }, 'spec.transferLayers.placement'],
     [['spec', 'similarity'], { threshold: '1.0' }, 'spec.similarity.threshold'],
+    [['spec', 'layers'], absent, 'spec.layers'],
+    [['spec', 'strategy'], 'all', 'spec.layers'],
+    [
+      ['spec'],
+      { ...manifests.build.spec, strategy: 'sleb', layers: 1, transferLayers: { count: 1 } },
+      'spec.layers',
+    ],
+    [['spec', 'evaluation'], { limit: 0, leak: true }, 'spec.evaluation.limit'],
+    [['spec', 'compression'], absent, 'spec.refine'],
+    [['spec', 'compression'], { type: 'laco', ratio: '0.35' }, 'spec.compression.ratio'],
+    [['spec', 'compression'], { type: 'lowRank', bits: 8 }, 'spec.compression.bits'],
+    [['spec', 'compression'], { type: 'quantize', bits: 5 }, 'spec.compression.bits'],
+    [['spec', 'compression'], { type: 'width', ratios: 'loss' }, 'spec.compression'],
+    [['spec', 'compression'], { type: 'lowRank', refit: true }, 'spec.compression'],
+    [['spec', 'compression'], { type: 'lowRank', lambda: '1' }, 'spec.compression.lambda'],
+    [['spec', 'refine'], { type: 'distil', margin: '1' }, 'spec.refine.margin'],
+    [['spec', 'refine'], { type: 'distil', lmWeight: '0', kdWeight: '0' }, 'spec.refine'],
+    [['spec', 'refine'], { type: 'elevate', lmWeight: '1' }, 'spec.refine.lmWeight'],
+    [['spec', 'refine'], { type: 'elevate', kdWeight: '1' }, 'spec.refine.kdWeight'],
+    [['spec', 'leakTest', 'tokens'], [3, 2, 1], 'spec.leakTest.tokens'],
+    [
+      ['spec'],
+      { ...manifests.build.spec, evaluation: { limit: 0 }, leakTest: { data: texts, tokens: [1, 2, 3] } },
+      'spec.leakTest',
+    ],
   ],
   OffsiteTune: [
     [['spec', 'emulator'], {}, 'spec.emulator'],
@@ -85,10 +111,17 @@ const tune = withField(
   ['spec', 'adapter'],
   { type: 'lora', rank: 4, alpha: 8, targetModules: ['q_proj'] },
 );
+const build = [
+  ['compression', { type: 'lowRank', ratio: '0.35', components: 'gradient', lambda: '1' }],
+  ['refine', { type: 'distil', learningRate: '1e-4', lmWeight: '1', kdWeight: '30' }],
+  ['leakTest', { data: texts, tokens: [1, 2, 3], task: { data: { uri: texts.uri }, format: 'text' } }],
+].reduce<KubeObject>((object, [field, value]) => withField(object, ['spec', field as string], value), {
+  ...manifests.build,
+});
 const withWork = (manifest: KubeObject) => withField(manifest, ['spec', 'work'], { uri: 'pvc://claim/work' });
 
 const cases: [type: ResourceType, manifest: KubeObject][] = [
-  [emulatorBuilds, withWork({ ...manifests.build })],
+  [emulatorBuilds, withWork(build)],
   [offsiteTunes, withWork(tune)],
   [plugIns, withWork({ ...manifests.plug })],
 ];
