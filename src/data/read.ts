@@ -1,5 +1,6 @@
 // From a data set's files, whatever their container, to validated rows.
 import { badData } from '../api/index.ts';
+import { dataDigest } from './digest.ts';
 import { Expansion } from './expansion.ts';
 import { jsonLines } from './json-lines.ts';
 import { parquetRows } from './parquet.ts';
@@ -35,13 +36,19 @@ export async function* streamRows<F extends Format>(
   }
 }
 
-/** The first `limit` rows (all when absent), checked. Errors as `streamRows`. */
+/**
+ * The first `limit` rows (all when absent), checked.
+ * @param digest of the rows as it was taken before: what was put in their place since is found out
+ * @throws OffsiteError BadData as `streamRows`, and for others than the digest's
+ */
 export async function readRows<F extends Format>(
   path: string,
   format: F,
-  options: { limit?: number } = {},
+  { digest, ...options }: { limit?: number; digest?: string | undefined } = {},
 ): Promise<RowOf[F][]> {
   const rows: RowOf[F][] = [];
   for await (const row of streamRows(path, format, options)) rows.push(row);
+  if (digest !== undefined && dataDigest(path, path) !== digest)
+    throw badData(`${path}: was changed while it was read; nothing was made of it: run again`);
   return rows;
 }

@@ -82,7 +82,7 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
       const found = await probed(engine, model, key, { ...input, checked });
       const similarity = await similarityOf(engine, model, { key, ...found }, input);
       const heldOut = await scoreFull(engine, model, key, input);
-      const test = await preparedTest(engine, model, heldOut, input);
+      const test = await preparedTest(engine, model, { heldOut, work }, input);
       const compressed = await derivedOf(engine, model, key, { plan: similarity, ...found }, input);
       const derived = await refined(
         engine,
@@ -201,7 +201,7 @@ async function refined(
     leak: false,
     leakTest: undefined,
   });
-  const examples = await probeExamples(model, engine, input);
+  const examples = await probeExamples(model, engine, key.data, input);
   const trained = await refine(
     engine,
     {
@@ -259,10 +259,11 @@ async function scoreBundle(
 const preparedTest = async (
   engine: Engine,
   model: Model,
-  heldOut: HeldOut,
-  { leakTest, ...input }: AssembleInput,
+  { heldOut, work }: { heldOut: HeldOut; work: Work },
+  { leakTest: test, ...input }: AssembleInput,
 ): Promise<PreparedTest | undefined> =>
-  leakTest && (await prepareTest(engine, model, leakTest, heldOut, input));
+  test &&
+  (await prepareTest(engine, model, { test, described: work.hyperparameters['leakTest'] }, heldOut, input));
 
 /** Attacks what was written, as whoever gets the bundle could. */
 async function attackBundle(

@@ -47,7 +47,10 @@ export async function scoreFull(
   const { limit, data, probe, memory } = input;
   if (limit === 0) return { reason: 'evaluation.limit is 0' };
   const { samples: skip, maxLength } = probe;
-  const task = await loadTask(model, engine, { ...data, name: 'held out', skip, limit, maxLength, memory });
+  const task = await loadTask(model, engine, {
+    ...{ ...data, name: 'held out', digest: key.data },
+    ...{ skip, limit, maxLength, memory },
+  });
   if (task.examples.length < 2)
     return {
       reason: `the probe set has ${task.examples.length} rows after the first ${skip}; scores need 2`,

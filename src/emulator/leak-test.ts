@@ -1,5 +1,6 @@
 // The leak test of a build: its rows and its task, read before anything is derived, and the attack on what was written.
-import { badSpec, type DataFormat } from '../api/index.ts';
+import { badData, badSpec, type DataFormat } from '../api/index.ts';
+import { canonicalJson } from '../artifact/index.ts';
 import { dataDigest, type Example, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import {
@@ -54,26 +55,32 @@ export function describeTest({ data, task, ...options }: LeakTest): Record<strin
 
 /**
  * Reads the rows, and measures the full model on the task.
+ * @param described the test as it was before, with the digests of its rows
  * @throws OffsiteError BadData naming file and row; BadSpec where there is nothing to measure on
  */
 export async function prepareTest(
   engine: Engine,
   model: Model,
-  { data, task: asked, maxLength }: LeakTest,
+  { test, described }: { test: LeakTest; described: unknown },
   heldOut: HeldOut,
   { memory, emit }: Pick<BuildInput, 'memory' | 'emit'>,
 ): Promise<PreparedTest> {
+  const { data, task: asked, maxLength } = test;
   const examples = await tokenize(await readRows(data.path, data.format), data.format, model.tokenizer, {
     ...{ mode: 'train', maxLength, file: data.path },
     cancelled: () => engine.isCancelled,
   });
-  if (asked === undefined) {
+  const task = asked && (await loadTask(model, engine, { ...asked, name: 'leak test', maxLength, memory }));
+  if (canonicalJson(describeTest(test)) !== canonicalJson(described))
+    throw badData(
+      'spec.leakTest: its rows were changed while they were read; nothing was made of them: run again',
+    );
+  if (task === undefined) {
     if ('reason' in heldOut)
       throw badSpec(`spec.leakTest: has nothing to measure on, since ${heldOut.reason}; add task`);
-    const { task, full } = heldOut;
-    return { examples, task, full: measurementOf(full.likelihoods, task).cell };
+    const { task: own, full } = heldOut;
+    return { examples, task: own, full: measurementOf(full.likelihoods, own).cell };
   }
-  const task = await loadTask(model, engine, { ...asked, name: 'leak test', maxLength, memory });
   if (task.examples.length < 2) throw badSpec('spec.leakTest.task: has fewer than 2 rows');
   const weights = holdingLatest(weightsOf(model, { memory: 0 }));
   const decoder = new Decoder(engine, model.architecture, weights);

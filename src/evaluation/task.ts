@@ -18,6 +18,8 @@ export interface TaskOptions {
   readonly name: string;
   readonly path: string;
   readonly format: DataFormat;
+  /** Of all rows of the file, taken before: others are refused; not looked at when absent. */
+  readonly digest?: string | undefined;
   /** How many of the file's rows are passed over first; none when absent. */
   readonly skip?: number;
   /** The most rows after those; all when absent. */
@@ -33,9 +35,12 @@ export interface TaskOptions {
 export async function loadTask(
   model: Model,
   engine: Engine,
-  { name, path, format, skip = 0, limit, maxLength, memory, metric }: TaskOptions,
+  { name, path, format, digest, skip = 0, limit, maxLength, memory, metric }: TaskOptions,
 ): Promise<TaskData> {
-  const rows = await readRows(path, format, limit === undefined ? {} : { limit: skip + limit });
+  const rows = await readRows(path, format, {
+    digest,
+    ...(limit === undefined ? {} : { limit: skip + limit }),
+  });
   const examples = await tokenize(rows.slice(skip), format, model.tokenizer, {
     mode: 'score',
     maxLength,

@@ -52,7 +52,8 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
   const { model, adapter, checkUnchanged } = opened;
   try {
     checkSave(spec, opened);
-    const work = describe(options, opened);
+    const rows = rowDigests(options);
+    const work = describe(options, opened, rows);
     const done = doneOrFree(output, work, options.mayReplace);
     const before = done?.manifest.scores as Scores | undefined;
 
@@ -61,14 +62,14 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
       spec.analysis && before === undefined
         ? await KeptWork.open(options.work, keptFor(work, spec.analysis), keeper, checkUnchanged)
         : undefined;
-    const measureAll = () => cellsOf(options, sides);
+    const measureAll = () => cellsOf(options, sides, rows);
     const measured = before?.evaluation ?? (kept ? await kept.evaluation(measureAll) : await measureAll());
     checkUnchanged();
     const gates = gatesOf(spec, measured);
     const evaluation = measured.map(({ exact: _, ...task }): TaskResult => task);
     const merge = mergeOf(options, opened);
     report({ evaluation, gates, ...merge });
-    const analysis = before?.analysis ?? (kept && (await analysisOf(options, sides, kept)));
+    const analysis = before?.analysis ?? (kept && (await analysisOf(options, sides, { kept, rows })));
     const found = { evaluation, gates, ...merge, ...(analysis ? { analysis: summaryOf(analysis) } : {}) };
     report(found);
     stopAtFailedGate(spec, gates);
@@ -89,7 +90,11 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
 }
 
 /** All that a release depends on. */
-function describe(options: PlugOptions, { modelDigest, bundle, adapter }: OpenSides): Work {
+function describe(
+  options: PlugOptions,
+  { modelDigest, bundle, adapter }: OpenSides,
+  rows: readonly string[],
+): Work {
   const { spec } = options;
   const { save } = spec.output;
   return {
@@ -100,7 +105,7 @@ function describe(options: PlugOptions, { modelDigest, bundle, adapter }: OpenSi
       save,
       ...(save === 'adapter' ? { adapter: adapter.type } : {}),
       evaluation: evaluationOf(spec),
-      rows: rowDigests(options),
+      rows,
       ...(spec.analysis ? { analysis: spec.analysis } : {}),
     },
   };
@@ -124,12 +129,12 @@ const keptFor = (
 ) => ({ madeFrom, hyperparameters: { ...hyperparameters, analysis: { tasks, limit } } });
 
 /** The cells of every task that the spec names, whatever was kept of them. */
-async function cellsOf(options: PlugOptions, sides: Sides): Promise<MeasuredTask[]> {
+async function cellsOf(options: PlugOptions, sides: Sides, rows: readonly string[]): Promise<MeasuredTask[]> {
   const { spec, engine, memory, emit } = options;
   const { evaluation } = spec;
   if (evaluation === undefined) return [];
   const { bootstrapSamples: resamples, seed } = evaluation;
-  const tasks = await loadTasks(options, sides.model);
+  const tasks = await loadTasks(options, sides.model, { rows });
   return measureCells(tasks, sides, { engine, memory, emit, resamples, seed });
 }
 
@@ -137,7 +142,7 @@ async function cellsOf(options: PlugOptions, sides: Sides): Promise<MeasuredTask
 async function analysisOf(
   options: PlugOptions,
   { model, bundle, adapter, plugged }: Sides,
-  kept: KeptWork,
+  { kept, rows }: { kept: KeptWork; rows: readonly string[] },
 ): Promise<AnalysisRecord | undefined> {
   const { engine, memory, emit } = options;
   const { analysis, evaluation } = options.spec;
@@ -148,7 +153,7 @@ async function analysisOf(
     model,
     at: (c) => (c === coefficient ? plugged : mergedTensors(model, adapter, c)),
     plugged: { transferLayers: trainedLayers(bundle.plan), coefficient },
-    tasks: await loadTasks(options, model, { tasks: analysis.tasks, limit: analysis.limit }),
+    tasks: await loadTasks(options, model, { rows, tasks: analysis.tasks, limit: analysis.limit }),
     kept,
     engine,
     memory,
@@ -156,14 +161,18 @@ async function analysisOf(
   });
 }
 
-/** The rows of all tasks, or of some and only the first of each. */
+/**
+ * The rows of all tasks, or of some and only the first of each.
+ * @param rows their digests, as the release's manifest has them
+ */
 async function loadTasks(
   { spec, tasks, engine, memory }: PlugOptions,
   model: Model,
   {
+    rows,
     tasks: names,
     limit = Number.POSITIVE_INFINITY,
-  }: { tasks?: string[] | undefined; limit?: number | undefined } = {},
+  }: { rows: readonly string[]; tasks?: string[] | undefined; limit?: number | undefined },
 ): Promise<TaskData[]> {
   const { evaluation } = spec;
   const loaded: TaskData[] = [];
@@ -174,6 +183,7 @@ async function loadTasks(
       await loadTask(model, engine, {
         ...task,
         path: tasks[i] as string,
+        digest: rows[i],
         maxLength: evaluation?.maxLength as number,
         memory,
         limit: Number.isFinite(least) ? least : undefined,

@@ -142,19 +142,24 @@ async function prepare(
   const { model, plan: layers, layout } = bundle;
   const { training } = spec;
   const { format } = spec.data;
-  const digests = {
+  const digests: { data: string; validation?: string } = {
     data: dataDigest(data, 'spec.data', spec.data.digest),
     ...(validation === undefined
       ? {}
       : { validation: dataDigest(validation, 'spec.data.validation', spec.data.validation?.digest) }),
   };
   const { maxLength } = training;
-  const examples = await tokenize(await readRows(data, format), format, model.tokenizer, {
-    mode: objective.mode,
-    maxLength,
-    file: data,
-    cancelled: () => engine.isCancelled,
-  });
+  const examples = await tokenize(
+    await readRows(data, format, { digest: digests.data }),
+    format,
+    model.tokenizer,
+    {
+      mode: objective.mode,
+      maxLength,
+      file: data,
+      cancelled: () => engine.isCancelled,
+    },
+  );
   const order = new DataOrder(examples.length, training.seed);
   const steps = training.steps ?? (training.epochs as number) * order.stepsPerEpoch(training.batchSize);
 
@@ -203,7 +208,14 @@ async function prepare(
     validation:
       validation === undefined
         ? undefined
-        : await loadTask(model, engine, { name: 'validation', path: validation, format, maxLength, memory }),
+        : await loadTask(model, engine, {
+            name: 'validation',
+            path: validation,
+            format,
+            digest: digests.validation,
+            maxLength,
+            memory,
+          }),
     decoder,
     trainer: adapter.dropout === undefined ? decoder : decoderOf('training'),
     plan,

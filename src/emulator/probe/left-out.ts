@@ -33,7 +33,7 @@ export async function leaveOut(
   mkdirSync(input.work, { recursive: true });
   await keeper.pull(path, { exact: true });
   const steps = readSteps(path);
-  const batches = await probeBatches(model, engine, input);
+  const batches = await probeBatches(model, engine, key.data, input);
   const decoder = new Decoder(engine, model.architecture, weightsOf(model, { memory: input.memory / 4 }));
   const total = removalBlocks(decoder.depth, count, batches.length);
   return removeGreedily(decoder, batches, {

@@ -188,7 +188,7 @@ async function probeShard(
     const directory = observationsDirectory(input.work, observations);
     const fill = async (temporary: string) => {
       const observing = { observed: observations.observed, directory: temporary };
-      pooled = await pass(engine, model, { shard, observing }, input);
+      pooled = await pass(engine, model, { shard, observing, digest: key.data }, input);
     };
     if (alone) {
       await writeObservations(directory, observations, fill);
@@ -198,7 +198,7 @@ async function probeShard(
   if (!missing.states) return;
   const directory = statesDirectory(input.work, key);
   // Another build may have observed the same meanwhile.
-  pooled ??= await pass(engine, model, { shard }, input);
+  pooled ??= await pass(engine, model, { shard, digest: key.data }, input);
   writeShard(directory, shard, pooled);
   if (alone) {
     await joinShards(directory, shard.count, key);
@@ -208,19 +208,21 @@ async function probeShard(
 
 interface PassOptions {
   readonly shard: Shard;
+  /** Of the rows. */
+  readonly digest: string;
   readonly observing?: { readonly observed: ObservationName; readonly directory: string };
 }
 
 async function pass(
   engine: Engine,
   model: Model,
-  { shard, observing }: PassOptions,
+  { shard, digest, observing }: PassOptions,
   input: CheckedInput,
 ): Promise<PooledRows> {
   const { architecture } = model;
   const decoder = new Decoder(engine, architecture, holdingLatest(weightsOf(model, { memory: 0 })));
   const { pooling, skipFirst } = input.probe;
-  const examples = await probeExamples(model, engine, input);
+  const examples = await probeExamples(model, engine, digest, input);
   if (input.similarity !== undefined) {
     const { depth: layers, hidden: width } = architecture;
     checkComparable({ samples: examples.length, layers, width }, input.similarity.metric, input.memory);
@@ -278,16 +280,24 @@ export function tokenizerDigest(model: Model): string {
 }
 
 /** The probe's rows, as the model is run on them. */
-export const probeBatches = async (model: Model, engine: Engine, input: BuildInput): Promise<PackedBatch[]> =>
-  packForModel(await probeExamples(model, engine, input), model.architecture, { memory: input.memory });
+export const probeBatches = async (
+  model: Model,
+  engine: Engine,
+  digest: string,
+  input: BuildInput,
+): Promise<PackedBatch[]> =>
+  packForModel(await probeExamples(model, engine, digest, input), model.architecture, {
+    memory: input.memory,
+  });
 
 /** The first `samples` rows; of a choice or completion the prompt with the right answer. */
 export async function probeExamples(
   model: Model,
   engine: Engine,
+  digest: string,
   { data, probe: { samples, maxLength } }: BuildInput,
 ): Promise<Example[]> {
-  const rows = await readRows(data.path, data.format, { limit: samples });
+  const rows = await readRows(data.path, data.format, { limit: samples, digest });
   return tokenize(rows, data.format, model.tokenizer, {
     maxLength,
     mode: 'train',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
-import { type Format, readRows, streamRows } from '../../../src/data/index.ts';
+import { dataDigest, type Format, readRows, streamRows } from '../../../src/data/index.ts';
 import { costOf, millionsOf } from '../../support/hostile/index.ts';
 
 let directory: string;
@@ -81,6 +81,17 @@ describe('readRows', () => {
       { question: 'q', choices: ['a', 'b'], answer: 0, context: 'c' },
       { question: 'q', choices: ['a', 'b'], answer: 1 },
     ]);
+  });
+
+  test('finds out that other rows stand where those were whose digest was taken', async () => {
+    const path = file('{"text": "one"}\n{"text": "two"}\n');
+    const digest = dataDigest(path, 'spec.data');
+    expect(await readRows(path, 'text', { digest, limit: 1 })).toEqual([{ text: 'one' }]);
+    writeFileSync(path, '{"text": "one"}\n{"text": "2"}\n');
+    await expect(readRows(path, 'text', { digest, limit: 1 })).rejects.toMatchObject({
+      reason: 'BadData',
+      message: `${path}: was changed while it was read; nothing was made of it: run again`,
+    });
   });
 
   test('stops at the limit, without looking at the rows behind it', async () => {
