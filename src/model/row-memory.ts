@@ -25,10 +25,31 @@ const share = 2;
 export function checkRowMemory({ tokens, heads, outputs, memory }: RowSize): void {
   const scores = heads * tokens;
   const bytes = Float32Array.BYTES_PER_ELEMENT * tokens * Math.max(scores, outputs);
-  const most = Math.max(usual, share * memory);
+  const most = mostBytes(memory);
   if (bytes <= most) return;
   const what = scores > outputs ? `${heads} heads` : `a linear map of ${outputs} outputs`;
   throw badModel(
     `config.json: ${what} alone would take more than ${most} bytes for the longest row; lower maxLength or raise spec.engine.memory`,
   );
 }
+
+export interface StatesSize {
+  /** Of a batch. */
+  readonly tokens: number;
+  readonly hidden: number;
+  /** How many states of a token are kept: one for each position, though all positions may run one small layer. */
+  readonly positions: number;
+  /** Bytes that the stage was given. */
+  readonly memory: number;
+}
+
+/** The same for the states that a training keeps of a batch for its backward pass, where nothing else is kept. @throws OffsiteError BadModel */
+export function checkStatesMemory({ tokens, hidden, positions, memory }: StatesSize): void {
+  const most = mostBytes(memory);
+  if (Float32Array.BYTES_PER_ELEMENT * tokens * hidden * positions <= most) return;
+  throw badModel(
+    `config.json: the states of ${hidden} numbers at ${positions} positions alone would take more than ${most} bytes for a batch of rows; lower maxLength or raise spec.engine.memory`,
+  );
+}
+
+const mostBytes = (memory: number) => Math.max(usual, share * memory);

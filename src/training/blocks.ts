@@ -39,7 +39,7 @@ const floats = 4;
  */
 export function trainedBlocks(
   source: WeightSource,
-  { marks = {}, widths: { heads } }: Pick<Architecture, 'marks' | 'widths'>,
+  { marks = {}, hidden, widths: { heads } }: Pick<Architecture, 'hidden' | 'marks' | 'widths'>,
   positions: readonly number[],
   { examples, batchSize, memory, field }: BlockOptions,
 ): TrainedBlocks {
@@ -56,6 +56,7 @@ export function trainedBlocks(
     longest: examples.reduce((most, example) => Math.max(most, tokenCount(example)), 1),
     rows: batchSize,
     heads,
+    hidden,
     memory: mostResiduals,
     given: memory,
   });

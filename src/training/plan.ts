@@ -1,6 +1,6 @@
 // The batch shape of a training, and whether it recomputes activations to save memory.
 import type { PackShape } from '../data/index.ts';
-import { checkRowMemory, type Slots } from '../model/index.ts';
+import { checkRowMemory, checkStatesMemory, type Slots } from '../model/index.ts';
 
 /** How a step is computed: from spec and shapes alone, so that the same spec gives the same numbers anywhere. */
 export interface TrainingPlan {
@@ -16,6 +16,8 @@ export interface TrainingSize {
   rows: number;
   /** Query heads of a block. */
   heads: number;
+  /** Width of the hidden state. */
+  hidden: number;
   /** Bytes that residuals may take. */
   memory: number;
   /** Bytes that the stage was given. */
@@ -32,11 +34,11 @@ const callNumbers = 2 ** 26;
 
 /**
  * @param blocks what each position of the emulator runs
- * @throws OffsiteError BadModel where one sequence alone takes far more than the memory
+ * @throws OffsiteError BadModel where one sequence, or the states of a batch at all positions, alone take far more than the memory
  */
 export function planTraining(
   blocks: readonly Slots[],
-  { longest, rows, heads, memory, given }: TrainingSize,
+  { longest, rows, heads, hidden, memory, given }: TrainingSize,
 ): TrainingPlan {
   const capacity = Math.ceil(Math.max(longest, usualCapacity) / 16) * 16;
   const outputs = Math.max(...blocks.flatMap(mapOutputs));
@@ -45,6 +47,7 @@ export function planTraining(
   const tokens = Math.min(callTokens, callNumbers / Math.max(heads * capacity, outputs));
   const batch = Math.max(1, Math.min(rows, needed, Math.floor(tokens / capacity)));
   const shape = { capacity, batch };
+  checkStatesMemory({ tokens: batch * capacity, hidden, positions: blocks.length, memory: given });
   return { shape, recompute: residualBytes(blocks, shape, heads) > memory };
 }
 

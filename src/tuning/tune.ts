@@ -193,6 +193,7 @@ async function prepare(
     longest: examples.reduce((most, example) => Math.max(most, tokenCount(example)), 1),
     rows: training.microBatchSize ?? training.batchSize,
     heads: model.architecture.widths.heads,
+    hidden: model.architecture.hidden,
     memory: memory / 2,
     given: memory,
   });

@@ -24,7 +24,7 @@ const states = 4 * (3 * 2 + 2 * 256 * 3) * 256;
 
 test('positions that run the same block train it together, all of it but what is no weight', () => {
   const marks = { slopes: Float32Array.of(1, 2) };
-  const { parts, plan, bytes } = trainedBlocks(source, { marks, widths }, [0, 1, 2], {
+  const { parts, plan, bytes } = trainedBlocks(source, { marks, hidden: 1, widths }, [0, 1, 2], {
     ...{ examples, batchSize: 4, memory: own + states, field: 'spec.refine' },
   });
   expect(parts.get(0)).toBe(parts.get(2));
@@ -38,7 +38,7 @@ test('positions that run the same block train it together, all of it but what is
 
 test('a training that does not fit is refused with the field, and what it takes', () => {
   const options = { examples, batchSize: 4, memory: own + states - 1, field: 'spec.refine' };
-  expect(() => trainedBlocks(source, { widths }, [0, 1], options)).toThrow(
+  expect(() => trainedBlocks(source, { hidden: 1, widths }, [0, 1], options)).toThrow(
     `spec.refine: training 16 parameters takes 256 bytes (weights, gradients and AdamW's moments) and ${states} for the backward pass, and ${own + states - 1} may be used for them; raise spec.engine.memory`,
   );
 });

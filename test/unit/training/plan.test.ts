@@ -7,7 +7,7 @@ const block = (to: number, transposed = false): Slots => ({
   norm: { name: 'norm', shape: [9999] },
   up: transposed ? { name: 'up', shape: [3, to], transposed: true } : { name: 'up', shape: [to, 3] },
 });
-const size = { longest: 100, rows: 4, heads: 1, given: 2 ** 30 };
+const size = { longest: 100, rows: 4, heads: 1, hidden: 1, given: 2 ** 30 };
 /** What the residuals of a linear map's output take for two sequences of 256 tokens. */
 const bytesOf = (outputs: number) => 2 * 4 * outputs * 2 * 256;
 
@@ -38,4 +38,20 @@ test('a sequence of which one array alone takes more than twice the memory is re
   );
   expect(() => plan(1, 2 ** 19 + 1)).toThrow('config.json: a linear map of 524289 outputs alone would take');
   expect([plan(1, 2 ** 17).shape.batch, plan(1, 2 ** 19 + 1, 2 ** 29).shape.batch]).toEqual([2, 1]);
+});
+
+test('a layer that runs at so many positions that the states of a batch take more than twice the memory is refused', () => {
+  const plan = (hidden: number, positions: number, given: number) =>
+    planTraining(Array<Slots>(positions).fill(block(1)), {
+      ...size,
+      longest: 256,
+      rows: 64,
+      hidden,
+      memory: 0,
+      given,
+    });
+  expect(plan(4096, 32, 2 ** 28).shape).toEqual({ capacity: 256, batch: 4 });
+  expect(() => plan(4096, 33, 2 ** 28)).toThrow(
+    'config.json: the states of 4096 numbers at 33 positions alone would take more than 536870912 bytes for a batch of rows; lower maxLength or raise spec.engine.memory',
+  );
 });
