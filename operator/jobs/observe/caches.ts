@@ -133,7 +133,7 @@ export interface Caches {
  * out before they are parsed), and several lists are read at the same time: with more, a tenant's few large objects would
  * fill our memory.
  */
-const pageSizes = { resources: 5, jobs: 50, pods: 50 };
+const pageSizes = { resources: 5, jobs: 10, pods: 10 };
 
 export function openCaches(
   client: ApiClient,

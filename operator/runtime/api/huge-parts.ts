@@ -8,6 +8,8 @@ export const leftOut = 'left out';
 
 /** Of a field of an object's spec, metadata, status, ...: a pod that is large has some hundreds. */
 const mostValues = 20_000;
+/** Of all fields of an object that stay, in the order in which they stand: a pod has a score of fields. */
+const mostOfObject = 3 * mostValues;
 /** With so few characters there cannot be many more values than that. */
 const shortEnough = 3 * mostValues;
 
@@ -16,7 +18,7 @@ export const levels = { object: 1, inEvent: 2, inList: 3 } as const;
 
 /**
  * Parses an answer in which fields of objects' parts (`spec.template`, `metadata.labels`) that are made of more values than any
- * in use are `leftOut`, if they are of the spec, and else missing.
+ * in use, each or together, are `leftOut`, if they are of the spec, and else missing.
  * @throws SyntaxError where it is no JSON
  */
 export function parseWithoutHugeParts(text: string, level: number): unknown {
@@ -29,11 +31,11 @@ export function parseWithoutHugeParts(text: string, level: number): unknown {
 const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
 const [brace, bracket, endOfBrace, endOfBracket] = [0x7b, 0x5b, 0x7d, 0x5d];
 
-/** Replaces each list and mapping at a level that holds too many values, at any level below. */
+/** Replaces each list and mapping at a level that holds too many values, at any level below, alone or with those before it. */
 function withoutHugeParts(text: string, level: number): string {
   if (text.length <= shortEnough) return text;
   const kept: string[] = [];
-  let [done, start, depth, values] = [0, 0, 0, 0];
+  let [done, start, depth, values, ofObject] = [0, 0, 0, 0, 0];
   for (let at = 0; at < text.length; at++) {
     const character = text.charCodeAt(at);
     if (character === quote) {
@@ -43,8 +45,13 @@ function withoutHugeParts(text: string, level: number): string {
     } else if (character === brace || character === bracket) {
       values++;
       if (++depth === level) [start, values] = [at, 0];
+      else if (depth === level - 2) ofObject = 0;
     } else if (character === endOfBrace || character === endOfBracket) {
-      if (depth-- !== level || values <= mostValues) continue;
+      if (depth-- !== level) continue;
+      if (values <= mostValues && ofObject + values <= mostOfObject) {
+        ofObject += values;
+        continue;
+      }
       kept.push(text.slice(done, start), JSON.stringify(leftOut));
       done = at + 1;
     }

@@ -74,6 +74,14 @@ describe('parts of an object with values without end', () => {
     });
   });
 
+  it('end at 60,000 values of an object in all, and each object of a list has as many', () => {
+    const field = Array(19_999).fill('y') as string[];
+    const object = { metadata: {}, spec: { a: field, b: field, c: field, d: field, e: ['z'] } };
+    const page = JSON.stringify({ items: [object, object] });
+    const kept = { ...object, spec: { ...object.spec, d: leftOut } };
+    expect(parseWithoutHugeParts(page, levels.inList)).toEqual({ items: [kept, kept] });
+  });
+
   it.each(['', '{', '"', '"\\', '{"a":"', `{"a":[${'{},'.repeat(100_000)}`, `${'[{},'.repeat(90_000)}`])(
     'are no excuse for what is no JSON (%#)',
     (text) => {
