@@ -22,6 +22,9 @@ const mostValues = 2 ** 24;
 /** Of all columns: a page of some bytes may stand for millions of numbers, which are decoded outside of the heap. */
 const mostCells = 2 ** 26;
 
+/** Of a row's lists and structs in each other: what a thread can still hand on, another may not be able to take. */
+const mostLevels = 64;
+
 /** A row, and the bytes that it comes to. */
 export interface SizedRow {
   row: unknown;
@@ -49,7 +52,9 @@ export async function* readParquet(file: RangedFile, limit: number): AsyncGenera
     if (rowEnd <= rowStart) continue;
     checkGroup(file, group, i);
     for (const [j, row] of (await decoded(file, metadata, rowStart, rowEnd)).entries()) {
-      const own = rowBytes(row);
+      const own = rowBytes(row, mostLevels);
+      if (own === Number.POSITIVE_INFINITY)
+        throw new Error(`row ${rowStart + j + 1}: nests lists or structs more than ${mostLevels} deep`);
       if (own > mostRowBytes)
         throw new Error(`row ${rowStart + j + 1}: has more than ${mostRowMebibytes} MiB`);
       bytes += own;

@@ -13,16 +13,18 @@ const otherBytes = 8;
 /**
  * How many bytes a decoded row comes to where every text in it is a copy, as it is for each row on its way to another thread; a
  * file may name one text again and again.
- * @returns a number over `mostRowBytes` as soon as there are more
+ * @param levels how deep lists and mappings may stand in each other
+ * @returns a number over `mostRowBytes` as soon as there are more; infinity where there are more levels
  */
-export function rowBytes(value: unknown): number {
+export function rowBytes(value: unknown, levels = Number.POSITIVE_INFINITY): number {
   if (typeof value === 'string') return value.length > mostRowBytes ? value.length : Buffer.byteLength(value);
   if (ArrayBuffer.isView(value)) return otherBytes * value.byteLength;
   if (typeof value !== 'object' || value === null) return otherBytes;
+  if (levels === 0) return Number.POSITIVE_INFINITY;
   let bytes = otherBytes;
   const keyed = !Array.isArray(value);
   for (const key in value) {
-    bytes += (keyed ? key.length : 0) + rowBytes((value as Record<string, unknown>)[key]);
+    bytes += (keyed ? key.length : 0) + rowBytes((value as Record<string, unknown>)[key], levels - 1);
     if (bytes > mostRowBytes) break;
   }
   return bytes;

@@ -34,6 +34,9 @@ worker.on('error', (error: NodeJS.ErrnoException) => {
   endWith(full ? { exceeded: 'memory' } : { failed: error.message });
 });
 
+// An answer that is nested too deep for this thread's stack is none: without a word its end would be waited for.
+worker.on('messageerror', () => endWith({ failed: 'its answer cannot be taken' }));
+
 function endWith(message: Message<never>): void {
   clearInterval(watch);
   process.send?.(message, end);

@@ -244,6 +244,15 @@ describe('Parquet', () => {
     expect(await problem(join(fixtures, name))).toMatch(expected);
   });
 
+  test('refuses a value that nests as deep as one thread can write and another cannot read', async () => {
+    const deep = (levels: number) => `${'['.repeat(levels)}1${']'.repeat(levels)}`;
+    const nested = (levels: number) => parquet({ converted: 19, page: plainText(deep(levels)) });
+    expect(await problem(file('deep.parquet', nested(3000)))).toBe(
+      'row 1: nests lists or structs more than 64 deep',
+    );
+    expect(await problem(file('flat.parquet', nested(63)))).toBe('row 1: column "text": must be text');
+  });
+
   const all = async (path: string, limits: Parameters<typeof parquetRows>[2]) => {
     let count = 0;
     for await (const _ of parquetRows(path, Number.POSITIVE_INFINITY, limits)) count++;
