@@ -56,13 +56,16 @@ describe.each(pages)('%s', (page) => {
   });
 });
 
+/** Lies in the package that the study's second model comes in. */
+const ofAPackage = 'NOTICE.md';
+
 it('no source cites a page that is not in the repository', () => {
   for (const folder of ['src', 'operator', 'test', 'scripts', 'bench'])
     for (const name of readdirSync(new URL(`${folder}/`, root), { recursive: true, encoding: 'utf8' })) {
       if (!/\.(ts|py|sh)$/.test(name)) continue;
       const text = read(`${folder}/${name}`);
       for (const [cited] of text.matchAll(/(?<![\w/.-])[A-Z][A-Z-]+\.md\b/g))
-        expect(cited, `${folder}/${name}`).toBe('README.md');
+        expect(['README.md', ofAPackage], `${folder}/${name}`).toContain(cited);
     }
 });
 
