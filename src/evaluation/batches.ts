@@ -8,7 +8,7 @@ import {
   partsOf,
   type Target,
 } from '../data/index.ts';
-import { type Architecture, checkRowMemory, type Slot } from '../model/index.ts';
+import { type Architecture, checkCallMemory, type Slot } from '../model/index.ts';
 
 /** About how many floating-point operations one call of a block may take, so that cancelling waits about a second. */
 const callOperations = 6e10;
@@ -39,7 +39,7 @@ export function packForModel(
   const capacity = capacityFor(parts);
   const { heads } = architecture.widths;
   const outputs = widestMap(architecture);
-  checkRowMemory({ tokens: capacity, heads, outputs, memory });
+  checkCallMemory('forward', { rows: 1, tokens: capacity, heads, outputs, memory });
   const tokens = Math.min(
     mostTokens,
     callOperations / (2 * largestBlock(architecture)),

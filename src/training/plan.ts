@@ -1,6 +1,6 @@
 // The batch shape of a training, and whether it recomputes activations to save memory.
 import type { PackShape } from '../data/index.ts';
-import { checkRowMemory, checkStatesMemory, type Slots } from '../model/index.ts';
+import { checkCallMemory, checkStatesMemory, type Slots } from '../model/index.ts';
 
 /** How a step is computed: from spec and shapes alone, so that the same spec gives the same numbers anywhere. */
 export interface TrainingPlan {
@@ -29,12 +29,10 @@ const usualCapacity = 256;
 
 /** Tokens of one call: large enough for full speed, small enough that cancelling waits about a second. */
 const callTokens = 1024;
-/** Numbers of a call: attention scores of all heads, or what the widest map gives. No usual model has fewer tokens for these. */
-const callNumbers = 2 ** 26;
 
 /**
  * @param blocks what each position of the emulator runs
- * @throws OffsiteError BadModel where one sequence, or the states of a batch at all positions, alone take far more than the memory
+ * @throws OffsiteError BadModel where a call, or the states of a batch at all positions, take far more than the memory
  */
 export function planTraining(
   blocks: readonly Slots[],
@@ -42,11 +40,10 @@ export function planTraining(
 ): TrainingPlan {
   const capacity = Math.ceil(Math.max(longest, usualCapacity) / 16) * 16;
   const outputs = Math.max(...blocks.flatMap(mapOutputs));
-  checkRowMemory({ tokens: capacity, heads, outputs, memory: given });
   const needed = Math.ceil((rows * longest) / capacity);
-  const tokens = Math.min(callTokens, callNumbers / Math.max(heads * capacity, outputs));
-  const batch = Math.max(1, Math.min(rows, needed, Math.floor(tokens / capacity)));
+  const batch = Math.max(1, Math.min(rows, needed, Math.floor(callTokens / capacity)));
   const shape = { capacity, batch };
+  checkCallMemory('training', { rows: batch, tokens: capacity, heads, outputs, memory: given });
   checkStatesMemory({ tokens: batch * capacity, hidden, positions: blocks.length, memory: given });
   return { shape, recompute: residualBytes(blocks, shape, heads) > memory };
 }

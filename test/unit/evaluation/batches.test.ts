@@ -46,7 +46,7 @@ test('a call takes fewer where many heads, or a wide map of few weights, would f
   expect([sized(4, 65_536), sized(4, 262_144)]).toEqual([8, 2]);
 });
 
-test('a sequence of which one array alone takes more than twice the memory is refused; 256 MiB it may always take', () => {
+test('a row that takes far more than the memory by itself is refused; 2 GiB it may always take', () => {
   const sized = (heads: number, outputs: number, memory: number) => {
     const block = () => ({ up: { name: 'up', shape: [outputs, 1] } });
     const architecture = { depth: 1, widths: { heads, groups: heads, inner: 1 }, block };
@@ -55,11 +55,11 @@ test('a sequence of which one array alone takes more than twice the memory is re
   const refused = (what: string) =>
     expect.objectContaining({
       reason: 'BadModel',
-      message: `config.json: ${what} alone would take more than 268435456 bytes for the longest row; lower maxLength or raise spec.engine.memory`,
+      message: `config.json: ${what} would take more than 2147483648 bytes for the longest row; lower maxLength or raise spec.engine.memory`,
     });
-  expect([sized(4096, 1, 0), sized(4097, 1, 2 ** 28)]).toEqual([2, 1]);
-  expect(() => sized(4097, 1, 0)).toThrow(refused('4097 heads'));
-  expect(() => sized(1, 2 ** 19 + 1, 2 ** 27)).toThrow(refused('a linear map of 524289 outputs'));
+  expect([sized(10_922, 1, 0), sized(10_923, 1, 2 ** 31), sized(1, 599_186, 0)]).toEqual([1, 1, 1]);
+  expect(() => sized(10_923, 1, 0)).toThrow(refused('10923 heads'));
+  expect(() => sized(1, 599_187, 2 ** 27)).toThrow(refused('a linear map of 599187 outputs'));
 });
 
 const tokens = (length: number, seed: number) =>

@@ -27,31 +27,29 @@ test('so are those whose heads, of a sequence each, take more than their linear 
   expect(plan(bytes - 1).recompute).toBe(true);
 });
 
-test('a sequence of which one array alone takes more than twice the memory is refused, whatever few weights the maps have', () => {
+test('a model whose heads or maps make a call of far more than the memory is refused, whatever few weights they have', () => {
   const plan = (heads: number, to: number, given = 2 ** 28) =>
-    planTraining([block(10), block(to)], { ...size, heads, memory: 0, given });
-  expect([plan(512, 10).shape.batch, plan(1024, 10).shape.batch, plan(2048, 10).shape.batch]).toEqual([
-    2, 1, 1,
-  ]);
-  expect(() => plan(2049, 10)).toThrow(
-    'config.json: 2049 heads alone would take more than 536870912 bytes for the longest row; lower maxLength or raise spec.engine.memory',
+    planTraining([block(10), block(to)], { ...size, heads, memory: 0, given }).shape;
+  // 64 heads and 28,672 channels are those of a model of 70 billion parameters.
+  expect([plan(64, 28_672), plan(273, 10), plan(1, 37_449)]).toEqual(
+    Array(3).fill({ capacity: 256, batch: 2 }),
   );
-  expect(() => plan(1, 2 ** 19 + 1)).toThrow('config.json: a linear map of 524289 outputs alone would take');
-  expect([plan(1, 2 ** 17).shape.batch, plan(1, 2 ** 19 + 1, 2 ** 29).shape.batch]).toEqual([2, 1]);
+  expect(() => plan(274, 10)).toThrow(
+    'config.json: 274 heads would take more than 2147483648 bytes for the longest row; lower maxLength or raise spec.engine.memory',
+  );
+  expect(() => plan(1, 37_450)).toThrow('config.json: a linear map of 37450 outputs would take more');
+  expect([plan(274, 10, 2 ** 31).batch, plan(1, 37_450, 2 ** 31).batch]).toEqual([2, 2]);
+  const long = { ...size, longest: 2048, heads: 32, memory: 0, given: 2 ** 32 };
+  expect(planTraining([block(11_008)], long).shape).toEqual({ capacity: 2048, batch: 1 });
 });
 
 test('a layer that runs at so many positions that the states of a batch take more than twice the memory is refused', () => {
   const plan = (hidden: number, positions: number, given: number) =>
     planTraining(Array<Slots>(positions).fill(block(1)), {
-      ...size,
-      longest: 256,
-      rows: 64,
-      hidden,
-      memory: 0,
-      given,
+      ...{ ...size, longest: 256, rows: 64, hidden, memory: 0, given },
     });
-  expect(plan(4096, 32, 2 ** 28).shape).toEqual({ capacity: 256, batch: 4 });
-  expect(() => plan(4096, 33, 2 ** 28)).toThrow(
-    'config.json: the states of 4096 numbers at 33 positions alone would take more than 536870912 bytes for a batch of rows; lower maxLength or raise spec.engine.memory',
+  expect(plan(4096, 128, 2 ** 28).shape).toEqual({ capacity: 256, batch: 4 });
+  expect(() => plan(4096, 129, 2 ** 28)).toThrow(
+    'config.json: the states of 4096 numbers at 129 positions would take more than 2147483648 bytes for a batch of rows; lower maxLength or raise spec.engine.memory',
   );
 });
