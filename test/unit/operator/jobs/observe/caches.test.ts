@@ -42,8 +42,8 @@ it('a list comes in pages that fit into memory, however large each object is', a
   for (const cache of all) void cache.start(ending.signal);
   await Promise.all(all.map(({ synced }) => synced));
   ending.abort();
-  // Some 10 MB each, all three lists at a time, below a limit of 512Mi.
-  expect(limits).toEqual({ emulatorbuilds: 5, offsitetunes: 5, plugins: 5, jobs: 50, pods: 50 });
+  // Some 10 MB of resources each, 20 MB of text of Jobs and pods, all lists at a time, below a limit of 512Mi.
+  expect(limits).toEqual({ emulatorbuilds: 5, offsitetunes: 5, plugins: 5, jobs: 10, pods: 10 });
 });
 
 describe('several namespaces, one of which is gone and our rights with it', () => {
