@@ -89,7 +89,7 @@ function otherHeadlines({ plugIns }: ReportRecord): Html | undefined {
 }
 
 /** A hyphen at which no line ends, for exponents. */
-const unbroken = '-\u2060';
+const unbroken = '\u2011';
 
 /** What one resource was to do, in a card that leads to its section. */
 function card(entry: AnyEntry): Html {
@@ -104,7 +104,10 @@ function summaryOf(entry: AnyEntry): string {
     const { spec } = entry.resource;
     const depth = entry.status.plan?.clusters.flat().length;
     const sharing = spec.sharing === 'none' ? 'without sharing' : `sharing ${spec.sharing}`;
-    return `${lastSegment(spec.model.uri)}: ${spec.layers ?? 'all'}${depth ? ` of ${depth}` : ''} layers kept by strategy ${spec.strategy}, ${sharing}`;
+    const chosen = `${spec.layers}${depth ? ` of ${depth}` : ''} layers kept by strategy ${spec.strategy}, ${sharing}`;
+    const kept = spec.layers === undefined ? `all${depth ? ` ${depth}` : ''} layers kept` : chosen;
+    const compressed = spec.compression ? `, compressed by ${spec.compression.type}` : '';
+    return `${lastSegment(spec.model.uri)}: ${kept}${compressed}`;
   }
   if ('history' in entry) {
     const { training, adapter } = entry.resource.spec;

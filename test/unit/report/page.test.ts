@@ -243,6 +243,7 @@ const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> =
     says: [
       'None is a transfer layer: LoRA beside the linear maps of every kept layer can be trained and comes back.',
       'Of the colours, blue is kept, compressed (lowRank), with LoRA trained beside it.',
+      'compressed by lowRank',
     ],
   },
   'a failed training without a history': {
@@ -445,6 +446,12 @@ test('a matrix of ones has a scale too', async () => {
     }),
   );
   expect(page).not.toMatch(/NaN|Infinity/);
+});
+
+test('the exponent of a learning rate is not torn from it, and is no escape', async () => {
+  const page = await renderReport(recordOf({ tunes: [tuneEntry({})] }));
+  expect(page).toMatch(/learning rate [\d.]+e\u2011\d/);
+  expect(page).not.toContain('\\u{');
 });
 
 test('what a strategy chose by beside similarities is told', async () => {
