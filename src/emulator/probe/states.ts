@@ -14,19 +14,12 @@ import {
   writeSharedArtifact,
 } from '../../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../../checkpoint/index.ts';
+import type { RowsKey } from '../observe/files.ts';
 import type { States } from '../similarity/similarity.ts';
 import type { PoolingOptions } from './pooling.ts';
 
 /** All that pooled states depend on; its digest is their address, so that another K, strategy or sharing reuses them. */
-export interface ProbeKey extends Required<PoolingOptions> {
-  /** Digests. */
-  readonly model: string;
-  readonly tokenizer: string;
-  readonly data: string;
-  readonly format: string;
-  readonly samples: number;
-  readonly maxLength: number;
-}
+export type ProbeKey = RowsKey & Required<PoolingOptions>;
 
 /** Pooled vectors of some rows: for each layer a matrix [rows, width], its rows in the order of `rows`. */
 export interface PooledRows {
