@@ -11,7 +11,9 @@ const Results = z.object({
     z.object({
       name: z.string(),
       status: z.string(),
-      assertionResults: z.array(z.object({ fullName: z.string(), status: z.string() })),
+      assertionResults: z.array(
+        z.object({ fullName: z.string(), status: z.string(), failureMessages: z.array(z.string()) }),
+      ),
     }),
   ),
 });
@@ -21,7 +23,9 @@ const failed = results.testResults
   .filter(({ status }) => status === 'failed')
   .map(({ name, assertionResults }) => ({
     file: relative(process.cwd(), name),
-    tests: assertionResults.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName),
+    tests: assertionResults
+      .filter(({ status }) => status === 'failed')
+      .map(({ fullName, failureMessages: [why = ''] }) => `${fullName}: ${beginning(why)}`),
   }));
 // A file that could not be loaded, or whose hook failed, has no failed test to count.
 const broken = failed.filter(({ tests }) => tests.length === 0);
@@ -29,3 +33,8 @@ for (const { file, tests } of failed)
   for (const test of tests.length > 0 ? tests : ['as a whole']) console.log(`failed: ${file}: ${test}`);
 if (results.numPendingTests > 0) console.log(`${results.numPendingTests} skipped`);
 console.log(`${results.numPassedTests} passed, ${results.numFailedTests + broken.length} failed`);
+
+/** A failure's first lines on one line, so that a log's end says what happened. */
+function beginning(message: string): string {
+  return message.replaceAll(/\s+/g, ' ').slice(0, 500);
+}
