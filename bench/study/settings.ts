@@ -26,15 +26,15 @@ export const trainings = {
 
 const noExactLayer = { transferLayers: { count: 0 } };
 const lowRank = (ratio: string, more: object = {}) => ({
-  strategy: 'all',
+  strategy: 'none',
   compression: { type: 'lowRank', ratio, ...more },
 });
 
 export const settings: readonly Setting[] = [
-  { name: 'full model, LoRA', build: { strategy: 'all', ...noExactLayer }, train: 'lora', full: true },
+  { name: 'full model, LoRA', build: { strategy: 'none', ...noExactLayer }, train: 'lora', full: true },
   {
     name: 'full model, four layers',
-    build: { strategy: 'all', transferLayers: { count: 4 } },
+    build: { strategy: 'none', transferLayers: { count: 4 } },
     train: 'layers',
     full: true,
   },
@@ -74,7 +74,7 @@ export const settings: readonly Setting[] = [
   ),
   {
     name: 'low rank 0.35 by gradient, no exact layer',
-    build: { ...lowRank('0.35', { components: 'gradient' }), ...noExactLayer },
+    build: { ...lowRank('0.35', { select: 'gradient' }), ...noExactLayer },
     train: 'lora',
   },
   {

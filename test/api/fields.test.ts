@@ -52,7 +52,7 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'transferLayers'], { layers: [0], placement: 'top' }, 'spec.transferLayers.placement'],
     [['spec', 'similarity'], { threshold: '1.0' }, 'spec.similarity.threshold'],
     [['spec', 'layers'], absent, 'spec.layers'],
-    [['spec', 'strategy'], 'all', 'spec.layers'],
+    [['spec', 'strategy'], 'none', 'spec.layers'],
     [
       ['spec'],
       { ...manifests.build.spec, strategy: 'sleb', layers: 1, transferLayers: { count: 1 } },
@@ -112,7 +112,7 @@ const tune = withField(
   { type: 'lora', rank: 4, alpha: 8, targetModules: ['q_proj'] },
 );
 const build = [
-  ['compression', { type: 'lowRank', ratio: '0.35', components: 'gradient', lambda: '1' }],
+  ['compression', { type: 'lowRank', ratio: '0.35', select: 'gradient', lambda: '1' }],
   ['refine', { type: 'distil', learningRate: '1e-4', lmWeight: '1', kdWeight: '30' }],
   ['leakTest', { data: texts, tokens: [1, 2, 3], task: { data: { uri: texts.uri }, format: 'text' } }],
 ].reduce<KubeObject>((object, [field, value]) => withField(object, ['spec', field as string], value), {

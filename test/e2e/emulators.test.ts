@@ -21,14 +21,14 @@ interface Case {
 
 const cases: Record<string, Case> = {
   all: {
-    build: { strategy: 'all', layers: undefined },
+    build: { strategy: 'none', layers: undefined },
     kept: 5,
     transferLayers: [0, 4],
     exact: true,
   },
   'low-rank': {
     build: {
-      strategy: 'all',
+      strategy: 'none',
       layers: undefined,
       compression: { type: 'lowRank', ratio: '0.35' },
     },
@@ -38,9 +38,9 @@ const cases: Record<string, Case> = {
   },
   'low-rank-lora': {
     build: {
-      strategy: 'all',
+      strategy: 'none',
       layers: undefined,
-      compression: { type: 'lowRank', ratio: '0.5', ratios: 'loss', components: 'gradient' },
+      compression: { type: 'lowRank', ratio: '0.5', ratios: 'loss', select: 'gradient' },
       transferLayers: { count: 0 },
       'probe.shards': 2,
     },
@@ -50,14 +50,14 @@ const cases: Record<string, Case> = {
     exact: false,
   },
   width: {
-    build: { strategy: 'all', layers: undefined, compression: { type: 'width', ratio: '0.5' } },
+    build: { strategy: 'none', layers: undefined, compression: { type: 'width', ratio: '0.5' } },
     kept: 5,
     transferLayers: [0, 4],
     exact: false,
   },
   'width-lora': {
     build: {
-      strategy: 'all',
+      strategy: 'none',
       layers: undefined,
       compression: { type: 'width', ratio: '0.5', score: 'gradient', refit: false, lambda: '2' },
       transferLayers: { count: 0 },
@@ -70,7 +70,7 @@ const cases: Record<string, Case> = {
   },
   'low-rank-refined': {
     build: {
-      strategy: 'all',
+      strategy: 'none',
       layers: undefined,
       compression: { type: 'lowRank', ratio: '0.35' },
       refine: { type: 'distil', steps: 3, batchSize: 4 },
@@ -80,7 +80,7 @@ const cases: Record<string, Case> = {
     exact: false,
   },
   'four-bits': {
-    build: { strategy: 'all', layers: undefined, compression: { type: 'quantize', bits: 4 } },
+    build: { strategy: 'none', layers: undefined, compression: { type: 'quantize', bits: 4 } },
     kept: 5,
     transferLayers: [0, 4],
     exact: false,

@@ -18,7 +18,7 @@ const lowRank = { type: 'lowRank', ratio: '0.5' };
 /** Small random models of other families: how each becomes an emulator, and what is trained on it. */
 const families: Record<string, { build: Record<string, unknown>; adapter: object }> = {
   gpt2: {
-    build: { strategy: 'all', layers: undefined, compression: lowRank, transferLayers: { count: 0 } },
+    build: { strategy: 'none', layers: undefined, compression: lowRank, transferLayers: { count: 0 } },
     adapter: { type: 'lora', rank: 2, alpha: 8 },
   },
   'opt-post-norm-projected': {

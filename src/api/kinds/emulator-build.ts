@@ -134,7 +134,7 @@ const Compression = withRules(
       .describe(
         'uniform: the same share of every map (when absent); loss: more of the maps that would lose more (lowRank only).',
       ),
-    components: z
+    select: z
       .enum(['sigma', 'gradient'])
       .optional()
       .describe(
@@ -155,7 +155,7 @@ const Compression = withRules(
     lambda: decimal({}, '1')
       .optional()
       .describe(
-        'How much a worse emulator counts against a truer gradient (components: gradient or score: gradient only); 1 when absent.',
+        'How much a worse emulator counts against a truer gradient (select: gradient or score: gradient only); 1 when absent.',
       ),
   }),
   {
@@ -177,10 +177,9 @@ const Compression = withRules(
     path: ['bits'],
   },
   {
-    holds: ({ type, ratios, components }) =>
-      type === 'lowRank' || (ratios === undefined && components === undefined),
-    cel: "self.type == 'lowRank' || (!has(self.ratios) && !has(self.components))",
-    message: 'has ratios and components for type lowRank only',
+    holds: ({ type, ratios, select }) => type === 'lowRank' || (ratios === undefined && select === undefined),
+    cel: "self.type == 'lowRank' || (!has(self.ratios) && !has(self.select))",
+    message: 'has ratios and select for type lowRank only',
   },
   {
     holds: ({ type, score, refit }) => type === 'width' || (score === undefined && refit === undefined),
@@ -188,10 +187,10 @@ const Compression = withRules(
     message: 'has score and refit for type width only',
   },
   {
-    holds: ({ components, score, lambda }) =>
-      lambda === undefined || components === 'gradient' || score === 'gradient',
-    cel: "!has(self.lambda) || (has(self.components) && self.components == 'gradient') || (has(self.score) && self.score == 'gradient')",
-    message: 'has lambda for components: gradient or score: gradient only',
+    holds: ({ select, score, lambda }) =>
+      lambda === undefined || select === 'gradient' || score === 'gradient',
+    cel: "!has(self.lambda) || (has(self.select) && self.select == 'gradient') || (has(self.score) && self.score == 'gradient')",
+    message: 'has lambda for select: gradient or score: gradient only',
     path: ['lambda'],
   },
 );
@@ -280,14 +279,14 @@ const EmulatorBuildSpec = withRules(
     probe: Probe.describe('What is run through the model to see which layers do alike.'),
     similarity: Similarity.prefault({}).describe('How layers are compared.'),
     strategy: z
-      .enum(['crash', 'uniform', 'angular', 'sleb', 'all'])
+      .enum(['crash', 'uniform', 'angular', 'sleb', 'none'])
       .default('crash')
       .describe(
-        'crash: clusters of similar layers, the middle of each stays; uniform: evenly spaced layers; angular: those that turn the hidden states most (block influence); sleb: again and again the layer goes without which the loss on the probe rows is lowest, never the first or the last (many passes); all: every layer stays.',
+        'crash: clusters of similar layers, the middle of each stays; uniform: evenly spaced layers; angular: those that turn the hidden states most (block influence); sleb: again and again the layer goes without which the loss on the probe rows is lowest, never the first or the last (many passes); none: no layer is removed.',
       ),
     layers: integer(1, mostLayers)
       .optional()
-      .describe("How many of the model's layers the emulator keeps (K); for all strategies but all."),
+      .describe("How many of the model's layers the emulator keeps (K); for every strategy but none."),
     compression: Compression.optional().describe(
       "What the kept layers become that the data owner does not train; when absent they are the model's own.",
     ),
@@ -312,9 +311,9 @@ const EmulatorBuildSpec = withRules(
     ...jobFields,
   }),
   {
-    holds: ({ strategy, layers }) => (strategy === 'all') === (layers === undefined),
-    cel: "(has(self.strategy) && self.strategy == 'all') != has(self.layers)",
-    message: 'must say how many layers are kept, for every strategy but all, which keeps each',
+    holds: ({ strategy, layers }) => (strategy === 'none') === (layers === undefined),
+    cel: "(has(self.strategy) && self.strategy == 'none') != has(self.layers)",
+    message: 'must say how many layers are kept, for every strategy but none, which removes no layer',
     path: ['layers'],
   },
   {

@@ -23,8 +23,8 @@ export interface ChosenCompression {
 export function compressionOf(options: CompressionOptions): ChosenCompression {
   switch (options.type) {
     case 'lowRank': {
-      const { ratio = '0.35', ratios = 'uniform', components = 'sigma', lambda = '1' } = options;
-      return chosen(lowRank, { ratio: Number(ratio), ratios, components, lambda: Number(lambda) });
+      const { ratio = '0.35', ratios = 'uniform', select = 'sigma', lambda = '1' } = options;
+      return chosen(lowRank, { ratio: Number(ratio), ratios, select, lambda: Number(lambda) });
     }
     case 'width': {
       const { ratio = '0.35', score = 'flap', refit = true, lambda = '1' } = options;

@@ -14,8 +14,8 @@ export interface LowRankOptions {
   /** The same for every map, or more for those that would lose more. */
   readonly ratios: 'uniform' | 'loss';
   /** Kept are the components of the largest outputs, or those that GradOT's score would miss most. */
-  readonly components: 'sigma' | 'gradient';
-  /** Of components by gradient: how much a worse emulator counts against a truer gradient. */
+  readonly select: 'sigma' | 'gradient';
+  /** Of a selection by gradient: how much a worse emulator counts against a truer gradient. */
   readonly lambda: number;
 }
 
@@ -24,7 +24,7 @@ export interface LowRankOptions {
  * U^T W, and its bias takes what is lost on the mean input, so that outputs keep their mean.
  */
 export const lowRank: Compression<LowRankOptions> = {
-  needs: ({ components }) => (components === 'gradient' ? ['inputs', 'gradients'] : ['inputs']),
+  needs: ({ select }) => (select === 'gradient' ? ['inputs', 'gradients'] : ['inputs']),
 
   async plan(layers, given, options) {
     const ranks = await ranksOf(layers, given, options);
@@ -111,9 +111,9 @@ async function basisOf(
   moments: InputMoments,
   rank: number,
   { engine, found }: Given,
-  { components, lambda }: LowRankOptions,
+  { select, lambda }: LowRankOptions,
 ): Promise<Matrix> {
-  const all = components === 'gradient';
+  const all = select === 'gradient';
   const count = all ? Math.min(w.rows, w.columns) : rank;
   const { directions } = await outputComponents(engine, w, spreadOf(moments), count);
   if (!all) return orthonormalBasis(engine, directions, [...Array(directions.rows).keys()], rank);

@@ -3,17 +3,17 @@ import { badSpec } from '../../api/index.ts';
 import { checkKept, type Evidence, type Plan, type Strategy } from '../plan/plan.ts';
 import { type Sharing, shareLayers } from '../plan/share.ts';
 import { type TransferChoice, transferLayers } from '../plan/transfer.ts';
-import { all } from './all.ts';
 import { angular } from './angular.ts';
 import { crash } from './crash.ts';
+import { none } from './none.ts';
 import { sleb } from './sleb.ts';
 import { uniform } from './uniform.ts';
 
-const strategies = { crash, uniform, angular, sleb, all } satisfies Record<string, Strategy>;
+const strategies = { crash, uniform, angular, sleb, none } satisfies Record<string, Strategy>;
 
 export interface PlanOptions {
   readonly strategy: keyof typeof strategies;
-  /** How many layers are kept (K); of no account for `all`. */
+  /** How many layers are kept (K); of no account for `none`. */
   readonly layers?: number | undefined;
   readonly sharing: Sharing;
   readonly transferLayers: TransferChoice;
@@ -29,7 +29,7 @@ export const leftOut = ({ strategy, layers = 0 }: PlanOptions, depth: number): n
 
 /** How many layers stay. @throws OffsiteError BadSpec where the model has too few, or the strategy keeps more */
 export function keptCount({ strategy, layers }: PlanOptions, depth: number): number {
-  if (strategy === 'all') return depth;
+  if (strategy === 'none') return depth;
   if (layers === undefined) throw badSpec(`spec.layers: is missing; ${strategy} keeps as many`);
   checkKept(layers, depth);
   if (strategy === 'sleb' && layers < Math.min(2, depth))

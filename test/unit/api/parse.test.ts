@@ -127,7 +127,7 @@ describe('a wrong manifest', () => {
     [
       'no number of layers',
       withSpec(build, { layers: undefined }),
-      'spec.layers: must say how many layers are kept, for every strategy but all, which keeps each',
+      'spec.layers: must say how many layers are kept, for every strategy but none, which removes no layer',
     ],
     [
       'one layer for sleb',
@@ -136,8 +136,8 @@ describe('a wrong manifest', () => {
     ],
     [
       'a number of layers for all',
-      withSpec(build, { strategy: 'all' }),
-      'spec.layers: must say how many layers are kept, for every strategy but all, which keeps each',
+      withSpec(build, { strategy: 'none' }),
+      'spec.layers: must say how many layers are kept, for every strategy but none, which removes no layer',
     ],
     [
       'an unknown field',
@@ -227,8 +227,8 @@ describe('a wrong manifest', () => {
     ],
     [
       'components of narrower layers',
-      withSpec(build, { compression: { type: 'width', components: 'sigma' } }),
-      'spec.compression: has ratios and components for type lowRank only',
+      withSpec(build, { compression: { type: 'width', select: 'sigma' } }),
+      'spec.compression: has ratios and select for type lowRank only',
     ],
     [
       'a ratio of merged layers',
@@ -238,7 +238,7 @@ describe('a wrong manifest', () => {
     [
       'lambda of another score',
       withSpec(build, { compression: { type: 'width', score: 'taylor', lambda: '1' } }),
-      'spec.compression.lambda: has lambda for components: gradient or score: gradient only',
+      'spec.compression.lambda: has lambda for select: gradient or score: gradient only',
     ],
     [
       'a placement of listed layers',

@@ -5,7 +5,7 @@ const build = (fields: object) => ({
   ...{ apiVersion: 'offsite-tuning.dev/v1alpha1', kind: 'EmulatorBuild', metadata: { name: 'words' } },
   spec: {
     ...{ model: { uri: 'file:m' }, probe: { data: { uri: 'file:p.jsonl', format: 'text' } } },
-    ...{ strategy: 'all', compression: { type: 'lowRank' }, output: { uri: 'file:o' } },
+    ...{ strategy: 'none', compression: { type: 'lowRank' }, output: { uri: 'file:o' } },
     ...fields,
   },
 });

@@ -32,7 +32,7 @@ import { writeTinyFamily } from '../../support/tiny/index.ts';
 const ways: Record<string, CompressionOptions> = {
   'low rank': { type: 'lowRank' },
   'low rank, by loss and gradient': {
-    ...{ type: 'lowRank', ratio: '0.5', ratios: 'loss', components: 'gradient', lambda: '2' },
+    ...{ type: 'lowRank', ratio: '0.5', ratios: 'loss', select: 'gradient', lambda: '2' },
   },
   width: { type: 'width', ratio: '0.6' },
   '8 bits': { type: 'quantize' },

@@ -49,7 +49,7 @@ const momentsOf = ({ tokens, mean, second }: Omit<Case, 'name'> | Fixture['gradi
   mean: Float64Array.from(mean),
   second: Float64Array.from(second),
 });
-const options: LowRankOptions = { ratio: 0.5, ratios: 'uniform', components: 'sigma', lambda: 1 };
+const options: LowRankOptions = { ratio: 0.5, ratios: 'uniform', select: 'sigma', lambda: 1 };
 
 /** A model of one linear map a layer. */
 function given(layers: readonly Case[], { transposed = false, bias = false } = {}): Given {
@@ -241,7 +241,7 @@ test('components by gradient: what is kept is the span of those of the highest s
   const all = given([one]);
   const gradients = { outputs: Float64Array.from(outputs), weight: Float64Array.from(slope) };
   const found = { ...all.found, gradients: () => gradients };
-  const chosen: LowRankOptions = { ...options, components: 'gradient', lambda: 2.5e6 };
+  const chosen: LowRankOptions = { ...options, select: 'gradient', lambda: 2.5e6 };
   expect(lowRank.needs(chosen)).toEqual(['inputs', 'gradients']);
   expect(lowRank.needs(options)).toEqual(['inputs']);
   const left = (await derive({ ...all, found }, 3, 0, chosen)).get('mapLeft')!;

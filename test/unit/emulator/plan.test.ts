@@ -188,9 +188,9 @@ test('sleb keeps what was not left out first, and at least two layers', () => {
   expect(() => plan(6)).toThrow('the model has 5 layers');
 });
 
-test('all keeps each layer, whose number is asked for by every other strategy', () => {
+test('none removes no layer, whose number is asked for by every other strategy', () => {
   const { layers: _, ...without } = options;
   const adjacent = [0.5, 0.5];
-  expect(makePlan({ adjacent }, { ...without, strategy: 'all' }).clusters).toEqual([[0], [1], [2]]);
+  expect(makePlan({ adjacent }, { ...without, strategy: 'none' }).clusters).toEqual([[0], [1], [2]]);
   expect(() => makePlan({ adjacent }, without)).toThrow('spec.layers: is missing');
 });
