@@ -27,6 +27,8 @@ const others = [
 export default defineConfig({
   test: {
     env: { ORT_DISABLE_TELEMETRY: '1' },
+    // What happens soon on a quiet machine takes longer where others work beside.
+    expect: { poll: { timeout: 30_000 } },
     projects: [
       // Files share what they import: half of the time would go into importing it again.
       { ...unit, test: { ...unit.test, ...sideBySide, isolate: false } },
