@@ -22,8 +22,11 @@ interface Bounds {
   readonly atMost?: number;
 }
 
-/** A number with a fraction: a string in YAML, as the Kubernetes API conventions ask. Never negative. */
-export function decimal(bounds: Bounds, example: string) {
+/**
+ * A number with a fraction: a string in YAML, as the Kubernetes API conventions ask. Never negative.
+ * @param word that may stand in its place
+ */
+export function decimal(bounds: Bounds, example: string, word?: string) {
   const { above = -1, below = Number.POSITIVE_INFINITY, atMost = Number.POSITIVE_INFINITY } = bounds;
   const limits = [
     bounds.above === undefined ? undefined : ['above', '>', bounds.above],
@@ -38,13 +41,13 @@ export function decimal(bounds: Bounds, example: string) {
     holds: (value) => {
       const number = Number(value);
       const right = decimalPattern.test(value) && number > above && number < below && number <= atMost;
-      return typeof value !== 'string' || right;
+      return typeof value !== 'string' || value === word || right;
     },
-    cel: [
+    cel: `${word === undefined ? '' : `self == '${word}' || `}${[
       `self.matches(${celString(decimalPattern)})`,
       ...limits.map(([, operator, bound]) => `double(self) ${operator} double(${bound})`),
-    ].join(' && '),
-    message: `must be a number ${words}, in quotes, such as "${example}"`,
+    ].join(' && ')}`,
+    message: `must be a number ${words}, in quotes, such as "${example}"${word === undefined ? '' : `, or "${word}"`}`,
   });
 }
 

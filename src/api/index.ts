@@ -50,6 +50,7 @@ export {
 } from './pod/job.ts';
 export { readTermination, type Success, type Termination, writeTermination } from './pod/termination.ts';
 export * from './printable.ts';
+export type { Audit, AuditStatus, Privacy, PrivacyStatus } from './privacy.ts';
 export type { Problem } from './problems.ts';
 export * from './quantity.ts';
 export * from './resources.ts';

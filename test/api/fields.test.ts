@@ -87,6 +87,10 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'training', 'steps'], absent, 'spec.training'],
     [['spec', 'training', 'microBatchSize'], 5, 'spec.training.microBatchSize'],
     [['spec', 'training', 'warmupSteps'], 9, 'spec.training.warmupSteps'],
+    [['spec', 'privacy'], { noiseMultiplier: '1.1', epsilon: '8' }, 'spec.privacy'],
+    [['spec', 'privacy'], { delta: '1e-5' }, 'spec.privacy'],
+    [['spec', 'audit'], {}, 'spec.audit'],
+    [['spec', 'data', 'validation'], absent, 'spec.audit.membership'],
   ],
   PlugIn: [
     [['spec', 'emulator'], {}, 'spec.emulator'],
@@ -106,11 +110,18 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
 };
 
 /** With the fields that a right manifest may also have, so that each can be broken alone. */
-const tune = withField(
-  withField({ ...manifests.tune }, ['spec', 'training', 'betas'], ['0.9', '0.999']),
-  ['spec', 'adapter'],
-  { type: 'lora', rank: 4, alpha: 8, targetModules: ['q_proj'] },
-);
+const tune = [
+  [
+    ['training', 'betas'],
+    ['0.9', '0.999'],
+  ],
+  [['adapter'], { type: 'lora', rank: 4, alpha: 8, targetModules: ['q_proj'] }],
+  [['data', 'validation'], { uri: 'pvc://claim/validation.jsonl' }],
+  [['privacy'], { epsilon: '8', delta: '1e-5', clipNorm: '1.0' }],
+  [['audit'], { membership: { limit: 10 }, canaries: { count: 4, candidates: 255 } }],
+].reduce<KubeObject>((object, [path, value]) => withField(object, ['spec', ...(path as string[])], value), {
+  ...manifests.tune,
+});
 const build = [
   ['compression', { type: 'lowRank', ratio: '0.35', select: 'gradient', lambda: '1' }],
   ['refine', { type: 'distil', learningRate: '1e-4', lmWeight: '1', kdWeight: '30' }],

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { decimal, integer, matching } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
+import { Audit, AuditStatus, Privacy, PrivacyStatus } from '../privacy.ts';
 import { distinct, withRules } from '../rules.ts';
 import { artifactFrom, Output, TrainingData } from '../sources.ts';
 import { Cell, common, count, figure, name, ReadArtifact } from '../status.ts';
@@ -118,15 +119,29 @@ const Training = withRules(
   },
 );
 
-const OffsiteTuneSpec = z.strictObject({
-  emulator: artifactFrom('EmulatorBuild').describe('The bundle to train on.'),
-  data: TrainingData.describe('The private rows; they never leave.'),
-  adapter: Adapter.prefault({}).describe('What is trained and comes back.'),
-  training: Training.describe('How it is trained.'),
-  output: Output.describe('Where the adapter goes.'),
-  engine: Engine,
-  ...jobFields,
-});
+const OffsiteTuneSpec = withRules(
+  z.strictObject({
+    emulator: artifactFrom('EmulatorBuild').describe('The bundle to train on.'),
+    data: TrainingData.describe('The private rows; they never leave.'),
+    adapter: Adapter.prefault({}).describe('What is trained and comes back.'),
+    training: Training.describe('How it is trained.'),
+    privacy: Privacy.optional().describe(
+      'Trains with row-level differential privacy (docs/privacy.md); without when absent.',
+    ),
+    audit: Audit.optional().describe(
+      'Measures what the tuned emulator tells of the rows (status.audit, the report; in no manifest).',
+    ),
+    output: Output.describe('Where the adapter goes.'),
+    engine: Engine,
+    ...jobFields,
+  }),
+  {
+    holds: ({ data, audit }) => audit?.membership === undefined || data?.validation !== undefined,
+    cel: '!has(self.audit) || !has(self.audit.membership) || has(self.data.validation)',
+    message: 'must have rows in spec.data.validation to compare with, of the same source and not trained on',
+    path: ['audit', 'membership'],
+  },
+);
 
 export type OffsiteTuneSpec = z.output<typeof OffsiteTuneSpec>;
 
@@ -146,8 +161,12 @@ const OffsiteTuneStatus = z.object({
       validationLoss: figure.optional(),
       tokensPerSecond: figure.optional(),
       resumes: count.optional().describe('How often a killed run went on from a checkpoint.'),
+      privacy: PrivacyStatus.optional().describe(
+        'What row-level differential privacy the adapter was trained with.',
+      ),
     })
     .optional(),
+  audit: AuditStatus.optional().describe('What attacks on the tuned emulator found of the private rows.'),
   validation: z
     .object({
       metric: name,
@@ -183,7 +202,7 @@ export const offsiteTune = declare({
     rows('rows', 'spec.data', spec.data),
     ...(spec.data.validation ? [rows('validation', 'spec.data.validation', spec.data.validation)] : []),
   ],
-  results: { fields: ['training', 'validation'], always: ['training'] },
+  results: { fields: ['training', 'validation', 'audit'], always: ['training'] },
   example: `apiVersion: offsite-tuning.dev/v1alpha1
 kind: OffsiteTune
 metadata: {name: words}
