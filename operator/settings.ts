@@ -39,6 +39,8 @@ interface Flags {
   workerImagePullPolicy?: string;
   workerHttpsHosts: string[];
   workerAllowInTemplates: Power[];
+  workerMemoryLimit: number;
+  workerStorageLimit: number;
   workerTemplate?: JobSettings['templates'];
   workerCudaTemplate?: JobSettings['templates'];
 }
@@ -76,6 +78,7 @@ export function readSettings(argv: readonly string[]): Settings {
       imagePullPolicy: given(flags.workerImagePullPolicy),
       httpsHosts: flags.workerHttpsHosts,
       allowInTemplates: flags.workerAllowInTemplates,
+      limitFactors: { memory: flags.workerMemoryLimit, ephemeralStorage: flags.workerStorageLimit },
       templates: flags.workerTemplate,
       cudaTemplates: flags.workerCudaTemplate,
       natsUrl: workerNatsUrl,
@@ -130,6 +133,20 @@ function options(): Option[] {
       .argParser(listOfPowers)
       .default([]),
     option(
+      '--worker-memory-limit <factor>',
+      'the memory limit of pods whose templates state none, as a multiple of what they are given; 0 for none',
+      'OFFSITE_WORKER_MEMORY_LIMIT',
+    )
+      .argParser(limitFactor)
+      .default(2),
+    option(
+      '--worker-storage-limit <factor>',
+      'the same of ephemeral storage, as a multiple of what is expected there',
+      'OFFSITE_WORKER_STORAGE_LIMIT',
+    )
+      .argParser(limitFactor)
+      .default(0),
+    option(
       '--worker-template <json>',
       'pod template under all resources’ own; of a list each over those before it',
       'OFFSITE_WORKER_TEMPLATE',
@@ -177,6 +194,13 @@ const whole = (least: number, most: number) => (value: string) => {
   }
   return number;
 };
+
+function limitFactor(value: string): number {
+  const factor = value === '' ? Number.NaN : Number(value);
+  if (factor !== 0 && !(factor >= 1 && factor <= 64))
+    throw new InvalidArgumentError('must be a number from 1 to 64, or 0 for no limit');
+  return factor;
+}
 
 function podTemplates(value: string): JobSettings['templates'] {
   if (value === '') return [];

@@ -21,6 +21,8 @@ export const annotation = {
   inputs: `${group}/inputs-hash`,
   /** The queue that the resource named when the Job was made. */
   queue: `${group}/queue`,
+  /** On a pod: its memory limit, where that is the installation's and no template's. */
+  defaultMemory: `${group}/default-memory-limit`,
   /** On a resource: how large its model is ("15Gi"), for the pods' requests. */
   modelSize: `${group}/model-size`,
 } as const;

@@ -197,6 +197,16 @@ test("what resources' templates may ask for goes to the operator; nothing where 
   expect(variableOf(standard, 'OFFSITE_WORKER_ALLOW_IN_TEMPLATES')).toBe('');
 });
 
+test('how many times what they are given worker pods may take goes to the operator', () => {
+  const ofBoth = (manifests: Manifest[]) => [
+    variableOf(manifests, 'OFFSITE_WORKER_MEMORY_LIMIT'),
+    variableOf(manifests, 'OFFSITE_WORKER_STORAGE_LIMIT'),
+  ];
+  expect(ofBoth(standard)).toEqual(['2', '0']);
+  const worker = { limitFactors: { memory: 0, ephemeralStorage: 1.5 } };
+  expect(ofBoth(render({ worker }))).toEqual(['0', '1.5']);
+});
+
 test('the defaults of worker pods are pod templates', () => {
   const defaultsIn = (name: string) => JSON.parse(variableOf(everything, name));
   expect(defaultsIn('OFFSITE_WORKER_TEMPLATE').at(-1)).toEqual({
@@ -229,6 +239,7 @@ test.each([
     { worker: { httpsHosts: ['https://data.example.com'] } },
     "at '/worker/httpsHosts/0': 'https://data.example.com' does not match pattern",
   ],
+  [{ worker: { limitFactors: { memory: 0.5 } } }, "at '/worker/limitFactors/memory': 'anyOf' failed"],
   [{ worker: { image: { pullPolicy: 'always' } } }, "at '/worker/image/pullPolicy': value must be one of"],
   [{ nats: { mode: 'external' } }, 'nats.external.url is needed with nats.mode external'],
   [

@@ -62,7 +62,8 @@ function another(
   if (anyOf) return another(anyOf[0]!, value);
   if (choices) return choices.find((choice) => choice !== value);
   if (type === 'boolean') return !value;
-  if (type === 'integer') return (value as number) < maximum ? (value as number) + 1 : (value as number) - 1;
+  if (type === 'integer' || type === 'number')
+    return (value as number) < maximum ? (value as number) + 1 : (value as number) - 1;
   if (type === 'array')
     return [
       ...((value as unknown[]) ?? []),

@@ -17,6 +17,7 @@ import { annotation, credentialsName, jobName, label, ours } from '../names.ts';
 import type { Power } from '../spec/powers.ts';
 import { merge } from '../spec/template.ts';
 import type { Inputs, StageWork } from '../stages.ts';
+import type { LimitFactors } from './limits.ts';
 import { mountsOf } from './mounts.ts';
 import { requestsOf, withTemplate } from './requests.ts';
 
@@ -30,6 +31,8 @@ export interface JobSettings {
   readonly httpsHosts?: readonly string[];
   /** What a resource's template may ask for beyond the objects of its namespace; nothing when absent. */
   readonly allowInTemplates?: readonly Power[];
+  /** The limits of workers that no template limits; none when absent. */
+  readonly limitFactors?: LimitFactors;
   /** Pod templates under every resource's own, each over those before it. */
   readonly templates?: readonly Json[] | undefined;
   /** The same, over `templates`, for provider cuda. */
@@ -199,8 +202,16 @@ function podTemplate(
   const template = theirs.reduce<Json>(merge, defaults);
   const { volumes, volumeMounts } = mountsOf(work);
   const nats = natsOf(settings, job);
+  const { resources, defaultMemory } = withTemplate(
+    requestsOf(engine, work, modelBytes),
+    settings.limitFactors ?? unlimited,
+    { template, worker: workerOf(template) },
+  );
   const must = {
-    metadata: { labels },
+    metadata: {
+      labels,
+      ...(defaultMemory !== undefined && { annotations: { [annotation.defaultMemory]: defaultMemory } }),
+    },
     spec: {
       restartPolicy: 'Never',
       automountServiceAccountToken: false,
@@ -208,7 +219,7 @@ function podTemplate(
       containers: [
         {
           name: workerContainer,
-          resources: withTemplate(requestsOf(engine, work, modelBytes), workerOf(template)['resources']),
+          resources,
           env: environmentOf({
             job: jobText(input),
             graceSeconds: graceOf(template),
@@ -241,6 +252,8 @@ function podTemplate(
   };
   return merge(template, must);
 }
+
+const unlimited: LimitFactors = { memory: 0, ephemeralStorage: 0 };
 
 /** The template's own entry for our container. */
 export function workerOf(template: Json): Json {

@@ -1,7 +1,8 @@
-/** What a worker container asks the scheduler for. */
+/** What a worker container asks the scheduler for, and how much it may take. */
 import { bytesOf, type Engine, isInStore } from '../../../src/api/index.ts';
 import { isMapping, type Json } from '../json.ts';
 import { gigabyte, type StageWork } from '../stages.ts';
+import { defaultLimits, type Given, type LimitFactors } from './limits.ts';
 
 /** What the worker takes for its computation where spec.engine.memory does not say. */
 const usualMemory = 4 * gigabyte;
@@ -13,26 +14,31 @@ const smallDisk = gigabyte;
 export interface Requests {
   readonly requests: Readonly<Record<string, string>>;
   readonly limits: Readonly<Record<string, string>>;
+  readonly given: Given;
 }
 
 /**
- * Requests that fit the stage. Memory is not limited unless the resource's template says so.
+ * Requests that fit the stage.
  * @param modelBytes the model's size, where a resource tells it
  */
 export function requestsOf(engine: Engine, work: StageWork, modelBytes: number | undefined): Requests {
+  const disk = smallDisk + scratchOf(work);
   const requests: Record<string, string> = {
     cpu: String(engine.threads),
     memory: quantityOf(memoryOf(engine, work, modelBytes) + besideComputation),
-    'ephemeral-storage': quantityOf(smallDisk + scratchOf(work)),
+    'ephemeral-storage': quantityOf(disk),
   };
-  if (engine.provider !== 'cuda') return { requests, limits: {} };
-  return { requests: { ...requests, ...oneGpu }, limits: oneGpu };
+  const given = { memory: budgetOf(engine) + besideComputation, disk };
+  if (engine.provider !== 'cuda') return { requests, limits: {}, given };
+  return { requests: { ...requests, ...oneGpu }, limits: oneGpu, given };
 }
 
 const oneGpu = { 'nvidia.com/gpu': '1' };
 
+const budgetOf = ({ memory }: Engine): number => (memory === undefined ? usualMemory : bytesOf(memory));
+
 function memoryOf(engine: Engine, { fillsMemory }: StageWork, modelBytes: number | undefined): number {
-  const budget = engine.memory === undefined ? usualMemory : bytesOf(engine.memory);
+  const budget = budgetOf(engine);
   // A model smaller than the budget is held whole; a larger one is streamed within it.
   return fillsMemory || modelBytes === undefined ? budget : Math.min(budget, modelBytes + gigabyte);
 }
@@ -44,23 +50,47 @@ function scratchOf({ reads, writes, onOwnDisk = 0 }: StageWork): number {
     .reduce((total, { bytes }) => total + bytes, onOwnDisk);
 }
 
+export interface WorkerResources {
+  readonly resources: Json;
+  /** The memory limit, where no template states one. */
+  readonly defaultMemory: string | undefined;
+}
+
 /**
- * Our requests where the template's container states none of its own: its figures win, a limit without a request is the
- * request, and a GPU of any sort (MIG, shared, a resource claim) takes the place of ours.
+ * Our requests and limits where the template's container states none of its own: its figures win, a limit without a request is
+ * the request, and a GPU of any sort (MIG, shared, a resource claim) takes the place of ours.
+ * @param template the merged pod template, @param worker its entry for our container
  */
-export function withTemplate(ours: Requests, template: unknown): Json {
-  const theirs = isMapping(template) ? template : {};
-  const limits = isMapping(theirs['limits']) ? theirs['limits'] : {};
-  const requests = isMapping(theirs['requests']) ? theirs['requests'] : {};
+export function withTemplate(
+  ours: Requests,
+  factors: LimitFactors,
+  { template, worker }: { readonly template: Json; readonly worker: Json },
+): WorkerResources {
+  const theirs = mappingIn(worker, 'resources');
+  const limits = mappingIn(theirs, 'limits');
+  const requests = mappingIn(theirs, 'requests');
   const hasGpu =
     Array.isArray(theirs['claims']) || [...Object.keys(limits), ...Object.keys(requests)].some(isAccelerator);
   const kept = (quantities: Readonly<Record<string, string>>) =>
     Object.fromEntries(Object.entries(quantities).filter(([name]) => !(hasGpu && isAccelerator(name))));
+  const defaults = Object.fromEntries(
+    Object.entries(defaultLimits(factors, ours.given, { template, requests }))
+      .filter(([name]) => limits[name] === undefined)
+      .map(([name, bytes]) => [name, quantityOf(bytes)]),
+  );
   return {
-    ...theirs,
-    requests: { ...kept(ours.requests), ...limits, ...requests },
-    limits: { ...kept(ours.limits), ...limits },
+    resources: {
+      ...theirs,
+      requests: { ...kept(ours.requests), ...limits, ...requests },
+      limits: { ...defaults, ...kept(ours.limits), ...limits },
+    },
+    defaultMemory: defaults['memory'],
   };
+}
+
+function mappingIn(mapping: Json, field: string): Json {
+  const value = mapping[field];
+  return isMapping(value) ? value : {};
 }
 
 /** Resources of device plugins, such as nvidia.com/gpu, nvidia.com/mig-1g.10gb or a vendor's shared GPU. */

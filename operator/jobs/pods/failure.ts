@@ -139,16 +139,21 @@ const lastFailed = (pods: readonly Pod[]): Pod | undefined =>
   failedPods(pods).at(-1);
 
 function outOfMemory(pod: Pod, where: string): Failure {
-  const { request, limit } = memoryOf(pod);
+  const { request, limit, byDefault } = memoryOf(pod);
   const asked = `it had asked for ${request ?? 'none'}`;
-  const help =
-    'raise memory in spec.template.spec.containers[name=worker].resources, or lower spec.engine.memory';
+  const resources = 'spec.template.spec.containers[name=worker].resources';
+  const help = byDefault
+    ? `where it is no model or bundle of others that is made to take so much, raise spec.engine.memory, by which the limit goes, or state a limit in ${resources}`
+    : `raise memory in ${resources}, or lower spec.engine.memory`;
+  const setBy = byDefault
+    ? "that the installation sets where a template states none (the chart's worker.limitFactors.memory)"
+    : 'that a template or the cluster (a LimitRange) sets';
   const node = `node ${nodeOf(pod)} ran out of memory`;
   const killed =
     limit === undefined
       ? `${node} and killed the container; ${asked}, without a limit`
       : limit === request
-        ? `the container was killed at its memory limit of ${limit}; ${asked}`
-        : `the container was killed for memory, at its limit of ${limit} or because ${node}; ${asked}`;
+        ? `the container was killed at its memory limit of ${limit}, ${setBy}; ${asked}`
+        : `the container was killed for memory, at its limit of ${limit}, ${setBy}, or because ${node}; ${asked}`;
   return { reason: 'OutOfMemory', message: `${where}: ${killed}: ${help}` };
 }

@@ -2,6 +2,7 @@
 import { workerContainer } from '../../../src/api/index.ts';
 
 import { isMapping } from '../json.ts';
+import { annotation } from '../names.ts';
 import {
   type ContainerStatus,
   conditionOf,
@@ -167,10 +168,19 @@ export const isLingering = (pod: Pod, now: number): boolean =>
   runningOn(pod).length > 0 &&
   since(workerTerminated(pod)?.finishedAt, now) >= patience.lingering;
 
+export interface Memory {
+  readonly request: string | undefined;
+  readonly limit: string | undefined;
+  /** Whether the limit is the installation's own, and no template's, nor what the cluster made of it. */
+  readonly byDefault: boolean;
+}
+
 /** The memory that a killed container had asked for and its limit. */
-export function memoryOf(pod: Pod): { request: string | undefined; limit: string | undefined } {
-  const resources = pod.spec?.containers?.find(({ name }) => name === workerContainer)?.resources;
-  return { request: quantity(resources?.requests), limit: quantity(resources?.limits) };
+export function memoryOf({ metadata, spec }: Pod): Memory {
+  const resources = spec?.containers?.find(({ name }) => name === workerContainer)?.resources;
+  const limit = quantity(resources?.limits);
+  const byDefault = limit !== undefined && metadata.annotations?.[annotation.defaultMemory] === limit;
+  return { request: quantity(resources?.requests), limit, byDefault };
 }
 
 /** Killed for memory: by its own limit, or because the node had none left. */

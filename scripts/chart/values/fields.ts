@@ -85,6 +85,13 @@ export const resources = (
     .default(standard)
     .describe(description);
 
+/** By how much a limit exceeds what a pod asks for; 0 is no limit. */
+export const limitFactor = (standard: number, description: string) =>
+  z
+    .union([z.number().min(1).max(64), z.literal(0)])
+    .default(standard)
+    .describe(description);
+
 /** Fields that the chart states, each of which can be given another value, or null to leave it out. */
 export const statedFields = (standard: Record<string, unknown>, description: string) =>
   z.record(z.string(), z.unknown()).default(standard).describe(description);

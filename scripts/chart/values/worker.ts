@@ -3,6 +3,7 @@ import {
   hosts,
   image,
   imageBeside,
+  limitFactor,
   listPassedOn,
   objectName,
   passedOn,
@@ -47,6 +48,23 @@ export const worker = z
       })
       .prefault({})
       .describe("What a resource's spec.template may ask for; worker.template may ask for all of it."),
+    limitFactors: z
+      .strictObject({
+        memory: limitFactor(
+          2,
+          'How many times spec.engine.memory and 1Gi the memory limit is (4Gi and 1Gi where a resource does not say), ' +
+            '2Gi above that at least; 1: no more than that; 0: no limit.',
+        ),
+        ephemeralStorage: limitFactor(
+          0,
+          "How many times its request the limit of a pod's own disk is, 2Gi above it at least. Requests guess what " +
+            'nobody tells of models and artifacts in stores, so that large honest ones may need more; 0: no limit.',
+        ),
+      })
+      .prefault({})
+      .describe(
+        'Limits of the container worker where no template states one: what takes more than was reckoned ends its own pod only.',
+      ),
     labels: strings('More labels of worker pods.'),
     annotations: strings('More annotations of worker pods.'),
     ...pods('all worker pods'),

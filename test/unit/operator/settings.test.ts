@@ -26,6 +26,8 @@ it('reads what the chart sets', () => {
     OFFSITE_WORKER_IMAGE_PULL_POLICY: 'Never',
     OFFSITE_WORKER_HTTPS_HOSTS: 'data.example.com,*.hf.co',
     OFFSITE_WORKER_ALLOW_IN_TEMPLATES: 'serviceAccounts,hostPaths',
+    OFFSITE_WORKER_MEMORY_LIMIT: '1.5',
+    OFFSITE_WORKER_STORAGE_LIMIT: '3',
     OFFSITE_WORKER_TEMPLATE: '{"spec":{"priorityClassName":"low"}}',
     OFFSITE_WORKER_CUDA_TEMPLATE: '{}',
   };
@@ -45,6 +47,7 @@ it('reads what the chart sets', () => {
       imagePullPolicy: 'Never',
       httpsHosts: ['data.example.com', '*.hf.co'],
       allowInTemplates: ['serviceAccounts', 'hostPaths'],
+      limitFactors: { memory: 1.5, ephemeralStorage: 3 },
       templates: [{ spec: { priorityClassName: 'low' } }],
       natsUrl: 'nats://nats:4222',
       natsCredentials: true,
@@ -57,6 +60,7 @@ it('has defaults for all but the worker image; an empty variable is none', () =>
   vi.stubEnv('OFFSITE_NAMESPACES', '');
   vi.stubEnv('OFFSITE_NATS_URL', '');
   const { namespaces, natsUrl, metricsPort, job } = readSettings(['--worker-image', 'w']);
+  expect(job.limitFactors).toEqual({ memory: 2, ephemeralStorage: 0 });
   expect({ namespaces, natsUrl, metricsPort, credentials: job.natsCredentials }).toEqual({
     namespaces: [],
     natsUrl: undefined,
@@ -77,6 +81,8 @@ it.each([
   [['--metrics-port', 'x'], /--metrics-port.*must be a whole number/],
   [['--leader-election', 'maybe'], /--leader-election.*must be true or false/],
   [['--worker-allow-in-templates', 'root'], /--worker-allow-in-templates.*root is none of them/],
+  [['--worker-memory-limit', '0.5'], /--worker-memory-limit.*must be a number from 1 to 64, or 0/],
+  [['--worker-storage-limit', ''], /--worker-storage-limit.*must be a number from 1 to 64, or 0/],
   [['--worker-template', '[1]'], /--worker-template.*must be a pod template as a JSON mapping/],
 ])('names what is wrong with %j', (args, message) => {
   expect(quietly(['--worker-image', 'w', ...args])).toThrow(message);

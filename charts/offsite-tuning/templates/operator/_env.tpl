@@ -32,6 +32,10 @@
 {{- range $power, $yes := .Values.worker.allowInTemplates }}{{ if $yes }}{{ $allowed = append $allowed $power }}{{ end }}{{ end }}
 - name: OFFSITE_WORKER_ALLOW_IN_TEMPLATES
   value: {{ join "," $allowed | quote }}
+- name: OFFSITE_WORKER_MEMORY_LIMIT
+  value: {{ .Values.worker.limitFactors.memory | quote }}
+- name: OFFSITE_WORKER_STORAGE_LIMIT
+  value: {{ .Values.worker.limitFactors.ephemeralStorage | quote }}
 {{- /* A $(NAME) in a pod template is the pod's: the kubelet makes $ of $$, and would make the operator's own value of it. */}}
 - name: OFFSITE_WORKER_TEMPLATE
   value: {{ include "offsite.workerTemplates" . | replace "$" "$$" | quote }}

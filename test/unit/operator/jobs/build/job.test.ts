@@ -438,6 +438,82 @@ describe('requests', () => {
   });
 });
 
+describe('limits where no template states one', () => {
+  const factors = { memory: 2, ephemeralStorage: 0 };
+  const made = (
+    spec: object,
+    { annotations = {}, limitFactors = factors, templates = [] as object[], kind = 'PlugIn' as Kind } = {},
+  ) => jobOf(kind, spec, annotations, { limitFactors, templates: templates as JobSettings['templates'] });
+  const limits = (...of: Parameters<typeof made>) => made(...of).worker.resources.limits;
+
+  it.each([
+    ['4Gi and 1Gi by default, twice', {}, factors, { memory: '10Gi' }],
+    ['what the engine is given', { engine: { memory: '16Gi' } }, factors, { memory: '34Gi' }],
+    ['2Gi more at least', { engine: { memory: '256Mi' } }, factors, { memory: '3328Mi' }],
+    ['once', { engine: { memory: '256Mi' } }, { ...factors, memory: 1 }, { memory: '1280Mi' }],
+    ['one and a half times', {}, { ...factors, memory: 1.5 }, { memory: '7680Mi' }],
+    ['none', {}, { memory: 0, ephemeralStorage: 0 }, {}],
+    ['the disk alone', {}, { memory: 0, ephemeralStorage: 3 }, { 'ephemeral-storage': '5Gi' }],
+  ])('are of memory, and of the disk where that is asked: %s', (_, spec, limitFactors, right) => {
+    // What it works with lies in a claim.
+    const work = { work: { uri: 'pvc://work/here' } };
+    expect(limits({ ...work, ...spec }, { limitFactors })).toEqual(right);
+  });
+
+  it('are not lower for a model that is known to be small: the computation may take what it is given', () => {
+    const annotations = { 'offsite-tuning.dev/model-size': '512Mi' };
+    const { requests, limits } = made({}, { annotations }).worker.resources;
+    expect([requests['memory'], limits['memory']]).toEqual(['2560Mi', '10Gi']);
+  });
+
+  it('stand beside a GPU', () => {
+    expect(limits({ engine: { provider: 'cuda' } })).toEqual({ 'nvidia.com/gpu': '1', memory: '10Gi' });
+  });
+
+  it.each([
+    ['a limit', { resources: { limits: { memory: '6Gi' } } }, { memory: '6Gi' }, '6Gi'],
+    ['a smaller request', { resources: { requests: { memory: '2Gi' } } }, { memory: '10Gi' }, '2Gi'],
+    ['a larger request', { resources: { requests: { memory: '64Gi' } } }, { memory: '128Gi' }, '64Gi'],
+    ['a request as no one writes it', { resources: { requests: { memory: '5e9' } } }, {}, '5e9'],
+    [
+      'a limit of something else',
+      { resources: { limits: { cpu: '2' } } },
+      { cpu: '2', memory: '10Gi' },
+      '5Gi',
+    ],
+  ])(
+    'give way to %s of a template, be it the resource’s or the installation’s',
+    (_, worker, right, request) => {
+      for (const [spec, templates] of [
+        [container(worker), []],
+        [{}, [container(worker).template]],
+      ] as const) {
+        const { resources } = made(spec, { templates: [...templates] }).worker;
+        expect(resources.limits).toEqual(right);
+        expect(resources.requests['memory']).toBe(request);
+      }
+    },
+  );
+
+  it('are never above the limit of the pod as a whole', () => {
+    const template = { spec: { resources: { limits: { memory: '8Gi' } } } };
+    expect(limits({ template })).toEqual({});
+  });
+
+  it('are marked as the installation’s on the pod, a template’s are not', () => {
+    const mark = 'offsite-tuning.dev/default-memory-limit';
+    expect(made({}).template.metadata.annotations).toEqual({ [mark]: '10Gi' });
+    const stated = container({ resources: { limits: { memory: '10Gi' } } });
+    expect(made(stated).template.metadata.annotations).toBeUndefined();
+  });
+
+  it('change no name: what an installation limits runs nothing again', () => {
+    const names = [0, 1, 2].map((memory) => made({}, { limitFactors: { ...factors, memory } }).job);
+    expect(new Set(names.map(({ metadata }) => metadata.name)).size).toBe(1);
+    expect(new Set(names.map(({ metadata }) => JSON.stringify(metadata.annotations))).size).toBe(1);
+  });
+});
+
 describe('names', () => {
   it('have at most 52 characters: the name is cut, hash and attempt are kept', () => {
     const name = jobName(`a${'-b'.repeat(19)}`, 'assemble', { specHash: '0123456789', attempt: 12 });

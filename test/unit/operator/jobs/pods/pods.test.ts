@@ -237,8 +237,8 @@ describe('a pod that failed', () => {
       .run();
     expect(world.holding).toEqual(['Failed/OutOfMemory']);
     expect(world.message('Failed')).toBe(
-      'stage tune: the container was killed at its memory limit of 6Gi; it had asked for 6Gi: raise memory in ' +
-        'spec.template.spec.containers[name=worker].resources, or lower spec.engine.memory',
+      'stage tune: the container was killed at its memory limit of 6Gi, that a template or the cluster (a LimitRange) sets; ' +
+        'it had asked for 6Gi: raise memory in spec.template.spec.containers[name=worker].resources, or lower spec.engine.memory',
     );
     expect(world.job('tune').metadata.deletionTimestamp).toBeDefined();
     expect(world.collect().run().status.phase).toBe('Failed');
@@ -250,12 +250,38 @@ describe('a pod that failed', () => {
     const world = tune().podIs('tune', killed('a')).run();
     expect(world.holding).toEqual(['Retrying/OutOfMemory']);
     expect(world.message('Retrying')).toBe(
-      'stage tune: the container was killed for memory, at its limit of 6Gi or because node node-1 ran out of memory; ' +
-        'it had asked for 5Gi: raise memory in spec.template.spec.containers[name=worker].resources, or lower ' +
+      'stage tune: the container was killed for memory, at its limit of 6Gi, that a template or the cluster (a LimitRange) ' +
+        'sets, or because node node-1 ran out of memory; it had asked for 5Gi: raise memory in spec.template.spec.containers[name=worker].resources, or lower ' +
         'spec.engine.memory; it is tried again (spec.backoffLimit 6)',
     );
     world.pods = [...world.pods, killed('b')(pod(world.job('tune')))];
     expect(world.run().holding).toEqual(['Failed/OutOfMemory']);
+  });
+
+  it('at the limit that the installation sets says so, that a model of others may be why, and what to raise', () => {
+    const marked = (own: Pod, name = 'a') => {
+      const metadata = {
+        ...own.metadata,
+        name,
+        uid: name,
+        annotations: { [annotation.defaultMemory]: '6Gi' },
+      };
+      return oom(limited({ ...own, metadata }, '5Gi'));
+    };
+    const world = tune().podIs('tune', marked).run();
+    world.pods = [...world.pods, marked(pod(world.job('tune')), 'b')];
+    expect(world.run().message('Failed')).toBe(
+      'stage tune: the container was killed for memory, at its limit of 6Gi, that the installation sets where a template ' +
+        "states none (the chart's worker.limitFactors.memory), or because node node-1 ran out of memory; it had asked " +
+        'for 5Gi: where it is no model or bundle of others that is made to take so much, raise spec.engine.memory, by ' +
+        'which the limit goes, or state a limit in spec.template.spec.containers[name=worker].resources',
+    );
+    // A LimitRange may have made another limit of it.
+    const other = tune().podIs('tune', (own) => {
+      const metadata = { ...own.metadata, annotations: { [annotation.defaultMemory]: '10Gi' } };
+      return oom(limited({ ...own, metadata }));
+    });
+    expect(other.run().message('Failed')).toContain('that a template or the cluster (a LimitRange) sets');
   });
 
   it('because its node had no memory left is tried again, and says so', () => {
