@@ -7,6 +7,7 @@ export const DataFormat = z.enum([
   'completion',
   'chat',
   'multipleChoice',
+  'preference',
   'openbookqa',
   'arc',
   'webquestions',
@@ -29,6 +30,7 @@ export const metricsOf: Readonly<Record<DataFormat, readonly [Metric, ...Metric[
   completion: likelihood,
   chat: likelihood,
   multipleChoice: choice,
+  preference: choice,
   openbookqa: choice,
   arc: choice,
   webquestions: ['exact_match'],
@@ -49,6 +51,6 @@ export const metricFits = {
     })
     .join(' || ')}`,
   message:
-    'must be acc or acc_norm for questions with choices, exact_match for webquestions, perplexity for text, completion and chat',
+    'must be acc or acc_norm for questions with choices, exact_match for webquestions, perplexity for text, completion and chat, acc or acc_norm for preference',
   path: ['metric'],
 };

@@ -22,7 +22,7 @@ export const Source = z.strictObject(source);
 export type Source = z.output<typeof Source>;
 
 export const dataFormat = DataFormat.describe(
-  'Columns of a row: text {text}; completion {prompt, completion}; chat {messages}; multipleChoice {question, choices, answer, context?}; the others: the published columns of that question-answering set.',
+  'Columns of a row: text {text}; completion {prompt, completion}; chat {messages}; multipleChoice {question, choices, answer, context?}; preference {prompt, chosen, rejected}; the others: the published columns of that question-answering set.',
 );
 
 const data = { ...source, format: dataFormat };

@@ -15,6 +15,7 @@ export interface RowOf extends Record<TaskName, Question> {
   completion: { prompt: string; completion: string };
   chat: { messages: Message[] };
   multipleChoice: { question: string; choices: string[]; answer: number; context?: string | undefined };
+  preference: { prompt: string; chosen: string; rejected: string };
 }
 export type Format = keyof RowOf;
 export type Row = RowOf[Format];
@@ -27,6 +28,17 @@ const multipleChoice = z
         code: 'custom',
         path: ['answer'],
         message: `answer ${answer} is outside the ${length} choices (0 to ${length - 1})`,
+      });
+  });
+
+const preference = z
+  .object({ prompt: words, chosen: words, rejected: words })
+  .superRefine(({ chosen, rejected }, context) => {
+    if (chosen === rejected)
+      context.addIssue({
+        code: 'custom',
+        path: ['rejected'],
+        message: 'is the same as column "chosen"; a pair has two answers',
       });
   });
 
@@ -50,6 +62,7 @@ const formats: { [F in Format]: { schema: z.ZodType<RowOf[F]>; columns: string }
   },
   chat: { schema: chat, columns: '"messages"' },
   multipleChoice: { schema: multipleChoice, columns: '"question", "choices" and "answer"' },
+  preference: { schema: preference, columns: '"prompt", "chosen" and "rejected"' },
   ...tasks,
 };
 

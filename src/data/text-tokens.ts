@@ -56,7 +56,9 @@ export class TextTokens {
   end(): number {
     const { eos } = this.#tokenizer;
     if (eos === undefined)
-      throw badModel('the tokenizer names no end token, which format completion puts after each completion');
+      throw badModel(
+        'the tokenizer names no end token, which formats completion and preference put after each answer',
+      );
     return eos;
   }
 

@@ -1,7 +1,7 @@
 // From validated rows to tokenised examples: one rule for each format, one check of length for all.
 import { badData } from '../api/index.ts';
 import type { RunningTokenizer, Tokenizer } from '../tokenizer/index.ts';
-import { answerTokens } from './answers.ts';
+import { type AnswerTokens, answerTokens } from './answers.ts';
 import { conversationTokens } from './chat.ts';
 import { type Example, tokenCount } from './example.ts';
 import { partsOf } from './parts.ts';
@@ -12,7 +12,7 @@ import { mostCharacters, TextTokens } from './text-tokens.ts';
 export interface TokenizeOptions {
   /** The most tokens of a row: of the text, or of the prompt with any one of its branches. */
   readonly maxLength: number;
-  /** `train` keeps only the right choice, `score` all of them. */
+  /** `train` keeps only the right choice or the chosen answer, `score` all of them. */
   readonly mode: 'train' | 'score';
   /** The rows' file, for messages. */
   readonly file: string;
@@ -105,20 +105,34 @@ const question: Rule<TaskName> = async ({ prompt, choices, answer }, tokens, { m
   };
 };
 
+/** A prompt and its answers as they stand, and the end token behind each. */
+async function endedAnswers(
+  prompt: string,
+  answers: readonly string[],
+  tokens: TextTokens,
+): Promise<AnswerTokens> {
+  const { branches, ...rest } = await answerTokens(prompt, answers, tokens);
+  return { ...rest, branches: branches.map((branch) => [...branch, tokens.end()]) };
+}
+
 const rules: { [F in Format]: Rule<F> } = {
   text: async ({ text }, tokens, { maxLength }) => ({
     trunk: (await tokens.whole(text.slice(0, mostCharacters))).slice(0, maxLength),
     branches: [],
     bytes: [],
   }),
-  completion: async ({ prompt, completion }, tokens) => {
-    const { branches, ...rest } = await answerTokens(prompt, [completion], tokens);
-    return {
-      ...rest,
-      branches: branches.map((branch) => [...branch, tokens.end()]),
-      answer: 0,
-      bytes: [Buffer.byteLength(completion)],
-    };
+  completion: async ({ prompt, completion }, tokens) => ({
+    ...(await endedAnswers(prompt, [completion], tokens)),
+    answer: 0,
+    bytes: [Buffer.byteLength(completion)],
+  }),
+  preference: async ({ prompt, chosen, rejected }, tokens, { mode }) => {
+    const answers = mode === 'train' ? [chosen] : [chosen, rejected];
+    const ended = await endedAnswers(prompt, answers, tokens);
+    const [first, second] = ended.branches;
+    if (second !== undefined && first!.join() === second.join())
+      throw badData(`${tokens.where}: the tokenizer makes the same tokens of both answers; remove the row`);
+    return { ...ended, answer: 0, bytes: answers.map((answer) => Buffer.byteLength(answer.trimStart())) };
   },
   multipleChoice: ({ question: asked, context, choices, answer }, tokens, options) =>
     question(

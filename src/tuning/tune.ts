@@ -1,5 +1,5 @@
 // The fine-tuning stage: from an emulator and private rows to an adapter, resumed from its checkpoints.
-import type { OffsiteTuneSpec } from '../api/index.ts';
+import { badSpec, type OffsiteTuneSpec } from '../api/index.ts';
 import {
   checkpointsOf,
   doneBefore,
@@ -141,6 +141,8 @@ async function prepare(
 ): Promise<Run> {
   const { model, plan: layers, layout } = bundle;
   const { training } = spec;
+  if ((spec.objective?.type ?? 'sft') !== 'sft' || Number(spec.objective?.l1 ?? 0) > 0)
+    throw badSpec('spec.objective: is not trained yet; remove it');
   const { format } = spec.data;
   const digests: { data: string; validation?: string } = {
     data: dataDigest(data, 'spec.data', spec.data.digest),

@@ -91,6 +91,18 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'privacy'], { delta: '1e-5' }, 'spec.privacy'],
     [['spec', 'audit'], {}, 'spec.audit'],
     [['spec', 'data', 'validation'], absent, 'spec.audit.membership'],
+    [['spec', 'objective'], { type: 'dpo' }, 'spec.data.format'],
+    [['spec', 'objective'], { type: 'orpo', beta: '0.1' }, 'spec.objective.beta'],
+    [['spec', 'objective'], { type: 'simpo', loss: 'ipo' }, 'spec.objective.loss'],
+    [['spec', 'objective'], { labelSmoothing: '0.1' }, 'spec.objective.labelSmoothing'],
+    [
+      ['spec', 'objective'],
+      { type: 'dpo', loss: 'hinge', labelSmoothing: '0.1' },
+      'spec.objective.labelSmoothing',
+    ],
+    [['spec', 'objective'], { type: 'dpo', lambda: '0.1' }, 'spec.objective.lambda'],
+    [['spec', 'objective'], { type: 'dpo', gamma: '1' }, 'spec.objective.gamma'],
+    [['spec', 'objective'], { type: 'dpo', l1: '0.1' }, 'spec.objective.l1'],
   ],
   PlugIn: [
     [['spec', 'emulator'], {}, 'spec.emulator'],
@@ -118,6 +130,7 @@ const tune = [
   [['adapter'], { type: 'lora', rank: 4, alpha: 8, targetModules: ['q_proj'] }],
   [['data', 'validation'], { uri: 'pvc://claim/validation.jsonl' }],
   [['privacy'], { epsilon: '8', delta: '1e-5', clipNorm: '1.0' }],
+  [['objective'], { type: 'sft', l1: '0.1' }],
   [['audit'], { membership: { limit: 10 }, canaries: { count: 4, candidates: 255 } }],
 ].reduce<KubeObject>((object, [path, value]) => withField(object, ['spec', ...(path as string[])], value), {
   ...manifests.tune,

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { decimal, integer, matching } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
+import { Objective, objectiveFits } from '../objective.ts';
 import { Audit, AuditStatus, Privacy, PrivacyStatus } from '../privacy.ts';
 import { distinct, withRules } from '../rules.ts';
 import { artifactFrom, Output, TrainingData } from '../sources.ts';
@@ -124,6 +125,7 @@ const OffsiteTuneSpec = withRules(
     emulator: artifactFrom('EmulatorBuild').describe('The bundle to train on.'),
     data: TrainingData.describe('The private rows; they never leave.'),
     adapter: Adapter.prefault({}).describe('What is trained and comes back.'),
+    objective: Objective.optional().describe('What is lowered; type sft when absent.'),
     training: Training.describe('How it is trained.'),
     privacy: Privacy.optional().describe(
       'Trains with row-level differential privacy (docs/privacy.md); without when absent.',
@@ -135,6 +137,7 @@ const OffsiteTuneSpec = withRules(
     engine: Engine,
     ...jobFields,
   }),
+  objectiveFits,
   {
     holds: ({ data, audit }) => audit?.membership === undefined || data?.validation !== undefined,
     cel: '!has(self.audit) || !has(self.audit.membership) || has(self.data.validation)',

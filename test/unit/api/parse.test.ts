@@ -33,6 +33,7 @@ const plug = {
   },
 };
 const task = { name: 'words', data: { uri: 'pvc://data/test.jsonl' }, format: 'multipleChoice' };
+const pairs = { uri: 'pvc://data/pairs.jsonl', format: 'preference' };
 
 function problems(value: unknown): string[] {
   try {
@@ -294,6 +295,31 @@ describe('a wrong manifest', () => {
       'a bundle without digest',
       withSpec(tune, { emulator: { uri: 'pvc://a/b' } }),
       'spec.emulator.digest: must be given with uri',
+    ],
+    [
+      'pairs of what are no pairs',
+      withSpec(tune, { objective: { type: 'dpo' } }),
+      'spec.data.format: must be preference for spec.objective.type dpo, orpo and simpo',
+    ],
+    [
+      'a setting of another objective',
+      withSpec(tune, { data: pairs, objective: { type: 'orpo', gamma: '1' } }),
+      'spec.objective.gamma: is only for type simpo',
+    ],
+    [
+      'a penalty for pairs',
+      withSpec(tune, { data: pairs, objective: { type: 'dpo', l1: '1' } }),
+      'spec.objective.l1: is only for type sft',
+    ],
+    [
+      'smoothed labels of a hinge',
+      withSpec(tune, { data: pairs, objective: { type: 'dpo', loss: 'hinge', labelSmoothing: '0.1' } }),
+      'spec.objective.labelSmoothing: is only for loss sigmoid',
+    ],
+    [
+      'half of the labels smoothed',
+      withSpec(tune, { data: pairs, objective: { type: 'dpo', labelSmoothing: '0.5' } }),
+      'spec.objective.labelSmoothing: must be a number 0 or more and below 0.5',
     ],
     ['a bundle from nowhere', withSpec(tune, { emulator: {} }), 'spec.emulator: must have either ref'],
     [

@@ -37,6 +37,8 @@ async function problem(content: string | Uint8Array, format: Format): Promise<st
 const question = (fields: object) =>
   JSON.stringify({ question: 'q', choices: ['a', 'b'], answer: 0, ...fields });
 
+const pair = (fields: object) => JSON.stringify({ prompt: 'p', chosen: 'a', rejected: 'b', ...fields });
+
 const rowOf = (columns: string, thing: string) => millionsOf(thing, `{${columns}:[`, ']}');
 const oneRow = 'every line holds one JSON object, of one row';
 const tooMany = `row 1: holds more than 1048576 values; ${oneRow}`;
@@ -81,6 +83,11 @@ describe('readRows', () => {
       { question: 'q', choices: ['a', 'b'], answer: 0, context: 'c' },
       { question: 'q', choices: ['a', 'b'], answer: 1 },
     ]);
+  });
+
+  test('takes pairs as they stand, with NUL and surrogates without their half', async () => {
+    const row = { prompt: 'p\0', chosen: ' a\ud800', rejected: 'a ' };
+    expect(await readRows(file(JSON.stringify({ ...row, id: 7 })), 'preference')).toEqual([row]);
   });
 
   test('finds out that other rows stand where those were whose digest was taken', async () => {
@@ -176,6 +183,33 @@ describe('readRows', () => {
       question({ answer: 'a' }),
       'multipleChoice',
       'row 1: column "answer": must be a whole number',
+    ],
+    [
+      'a pair without a rejected answer',
+      '{"prompt": "p", "chosen": "secret"}\n',
+      'preference',
+      'row 1: column "rejected": is missing',
+    ],
+    [
+      'a pair of one answer twice',
+      `${pair({})}\n${pair({ chosen: 'secret', rejected: 'secret' })}`,
+      'preference',
+      'row 2: column "rejected": is the same as column "chosen"; a pair has two answers',
+    ],
+    ['an empty answer', pair({ chosen: '' }), 'preference', 'row 1: column "chosen": is empty'],
+    ['an answer of blanks', pair({ rejected: ' \n' }), 'preference', 'row 1: column "rejected": is empty'],
+    ['a pair without a prompt', pair({ prompt: '' }), 'preference', 'row 1: column "prompt": is empty'],
+    [
+      'answers that are lists of messages',
+      pair({ chosen: [{ role: 'assistant', content: 'secret' }] }),
+      'preference',
+      'row 1: column "chosen": must be text',
+    ],
+    [
+      'a list in the place of a pair',
+      '["secret", "a"]',
+      'preference',
+      'row 1: must be a JSON object with "prompt", "chosen" and "rejected"',
     ],
     [
       'bytes that are not UTF-8',

@@ -48,6 +48,30 @@ describe('tokenize', () => {
     ]);
   });
 
+  test('a pair has one prompt with both answers in scoring, and the chosen one alone in training', async () => {
+    const rows = [{ prompt: 'ab', chosen: ' cé', rejected: ' d' }];
+    const trunk = [1, ...tokensOf('ab')];
+    const [chosen, rejected] = [' cé', ' d'].map((answer) => [...tokensOf(answer), 2]);
+    expect(await tokenize(rows, 'preference', characters, options)).toEqual([
+      { row: 0, trunk, branches: [chosen, rejected], answer: 0, bytes: [3, 1] },
+    ]);
+    const train = { ...options, mode: 'train' } as const;
+    expect(await tokenize(rows, 'preference', characters, train)).toEqual([
+      { row: 0, trunk, branches: [chosen], answer: 0, bytes: [3] },
+    ]);
+  });
+
+  test('a pair whose answers are the same tokens is refused with its row', async () => {
+    const rows = [{ prompt: 'a', chosen: 'b', rejected: 'B' }];
+    const lower = tokenizerOf((text) => tokensOf(text.toLowerCase()));
+    expect(await reason(() => tokenize(rows, 'preference', lower, options))).toEqual([
+      'BadData',
+      'rows.jsonl: row 1: the tokenizer makes the same tokens of both answers; remove the row',
+    ]);
+    const train = { ...options, mode: 'train' } as const;
+    expect(await tokenize(rows, 'preference', lower, train)).toHaveLength(1);
+  });
+
   test('text is cut at maxLength', async () => {
     const cut = { ...options, maxLength: 3 };
     expect(await tokenize([{ text: 'abcdef' }], 'text', characters, cut)).toEqual([
