@@ -1,5 +1,6 @@
 // The API: kinds, specs, statuses and errors, and what passes between operator and pods.
 export type { Analysis } from './analysis.ts';
+export type { AutoFound } from './auto.ts';
 export * from './conditions.ts';
 export * from './crds.ts';
 export * from './entries.ts';
@@ -7,7 +8,12 @@ export * from './errors.ts';
 export * from './hash.ts';
 export type { Engine } from './job.ts';
 export * from './json.ts';
-export type { EmulatorBuildSpec, EmulatorBuildStatus } from './kinds/emulator-build.ts';
+export {
+  type EmulatorBuildSpec,
+  type EmulatorBuildStatus,
+  type Way,
+  wayOf,
+} from './kinds/emulator-build.ts';
 export * from './kinds/index.ts';
 export type { ArtifactInput, Input } from './kinds/inputs.ts';
 export { Adapter, type OffsiteTuneSpec, type OffsiteTuneStatus } from './kinds/offsite-tune.ts';

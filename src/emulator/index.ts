@@ -14,4 +14,4 @@ export { shapeIn, tensorSlots, trainedPosition } from './plan/layout.ts';
 export { type Plan, trainedLayers } from './plan/plan.ts';
 export { type BuildInput, runProbe } from './probe/stage.ts';
 export type { ProbeKey } from './probe/states.ts';
-export type { PlanOptions } from './strategies/make-plan.ts';
+export { type PlanOptions, planOptions } from './strategies/make-plan.ts';

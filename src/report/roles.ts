@@ -1,6 +1,7 @@
 // An emulator's plan in a reader's words: what became of each layer, and what each position runs.
-import type { EmulatorBuildSpec, OffsiteTuneSpec } from '../api/index.ts';
+import { type OffsiteTuneSpec, wayOf } from '../api/index.ts';
 import type { Plan } from '../emulator/index.ts';
+import type { BuildEntry } from './record.ts';
 
 /** What became of a layer of the full model in the emulator. */
 export type Role = 'transfer' | 'kept' | 'shared' | 'removed';
@@ -11,14 +12,25 @@ const roleWords: Readonly<Record<Exclude<Role, 'kept'>, string>> = {
   removed: 'removed, with its position',
 };
 
-/** What each role comes to in an emulator of a spec and a plan. */
-export const wordsOf = (spec: EmulatorBuildSpec, plan: Plan): Readonly<Record<Role, string>> => ({
+/** What a reader is told of the way in which an emulator is made. */
+export interface ShownWay {
+  readonly strategy: string;
+  readonly layers?: number | undefined;
+  readonly compression?: { readonly type: string } | undefined;
+}
+
+/** The way that the spec says, or that was found; undefined where it is still looked for. */
+export const wayIn = ({ resource: { spec }, status }: BuildEntry): ShownWay | undefined =>
+  wayOf(spec) ?? status.auto?.chosen;
+
+/** What each role comes to in an emulator made in a way, by a plan. */
+export const wordsOf = (way: ShownWay | undefined, plan: Plan): Readonly<Record<Role, string>> => ({
   ...roleWords,
-  kept: keptWords(spec, plan),
+  kept: keptWords(way?.compression, plan),
 });
 
 function keptWords(
-  { compression }: Pick<EmulatorBuildSpec, 'compression'>,
+  compression: ShownWay['compression'],
   { transferLayers }: Pick<Plan, 'transferLayers'>,
 ): string {
   const become = compression === undefined ? 'kept as it is' : `kept, compressed (${compression.type})`;

@@ -58,8 +58,16 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
       { ...manifests.build.spec, strategy: 'sleb', layers: 1, transferLayers: { count: 1 } },
       'spec.layers',
     ],
+    [
+      ['spec'],
+      { ...manifests.build.spec, strategy: 'uniform', auto: { leakAtMost: '0.3', sizeAtMost: '0.5' } },
+      'spec.strategy',
+    ],
+    [['spec', 'auto'], { leakAtMost: '0.3', sizeAtMost: '0.5' }, 'spec.compression'],
+    [['spec', 'auto'], { leakAtMost: '0.3', sizeAtMost: '0.5' }, 'spec.layers'],
     [['spec', 'evaluation'], { limit: 0, leak: true }, 'spec.evaluation.limit'],
     [['spec', 'compression'], absent, 'spec.refine'],
+    [['spec', 'compression'], { type: 'none' }, 'spec.refine'],
     [['spec', 'compression'], { type: 'laco', ratio: '0.35' }, 'spec.compression.ratio'],
     [['spec', 'compression'], { type: 'lowRank', bits: 8 }, 'spec.compression.bits'],
     [['spec', 'compression'], { type: 'quantize', bits: 5 }, 'spec.compression.bits'],
@@ -142,7 +150,15 @@ const build = [
 ].reduce<KubeObject>((object, [field, value]) => withField(object, ['spec', field as string], value), {
   ...manifests.build,
 });
+/** The same of a build that finds its own way, in which no field stands that it finds. */
+const auto = ['strategy', 'layers', 'compression', 'transferLayers'].reduce<KubeObject>(
+  (object, field) => withField(object, ['spec', field], absent),
+  withField(build, ['spec', 'auto'], { leakAtMost: '0.3', sizeAtMost: '0.5', exactAtMost: '0.3' }),
+);
 const withWork = (manifest: KubeObject) => withField(manifest, ['spec', 'work'], { uri: 'pvc://claim/work' });
+
+/** A right manifest that has the field. */
+const baseOf = (path: Path, right: KubeObject): KubeObject => (path[1] === 'auto' ? auto : right);
 
 const cases: [type: ResourceType, manifest: KubeObject][] = [
   [emulatorBuilds, withWork(build)],
@@ -172,6 +188,10 @@ describe.each(cases)('$kind', (type, right) => {
     expect(await refusal(type, right)).toBeUndefined();
   });
 
+  it.runIf(type === emulatorBuilds)('a build that finds its own way is accepted', async () => {
+    expect(await refusal(type, auto)).toBeUndefined();
+  });
+
   it.each(fields.map(({ path, schema }) => [nameOf(path), path, schema] as const))(
     '%s: every wrong value is refused with the name of the field',
     async (name, path, schema) => {
@@ -180,14 +200,14 @@ describe.each(cases)('$kind', (type, right) => {
       const wrong = wrongValues(schema);
       if (required) wrong.push({ value: absent, breaks: 'required' });
       for (const { value, breaks } of wrong) {
-        const error = await refusal(type, withField(right, path, value));
+        const error = await refusal(type, withField(baseOf(path, right), path, value));
         expect(error, `${name} with ${breaks} broken was accepted`).toBeDefined();
         complaints.push(error!.message);
         expect(error!.message, breaks).toContain(breaks === 'unknown field' ? `${name}.nonsense` : name);
       }
       if (schema.type === 'string' && schema['x-kubernetes-validations']) {
         for (const value of brokenStrings) {
-          const error = await refusal(type, withField(right, path, value));
+          const error = await refusal(type, withField(baseOf(path, right), path, value));
           if (!error) continue;
           // an entry may be right by itself and break a rule of its list
           expect(error.message, value).toContain(name.replace(/\[0\]$/, ''));

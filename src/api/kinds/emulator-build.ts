@@ -1,5 +1,6 @@
 // The kind that makes an emulator of a model: probe set, similarity, strategy and layers in, bundle and scores out.
 import { z } from 'zod';
+import { Auto, AutoFound } from '../auto.ts';
 import { decimal, integer } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
 import { distinct, withRules } from '../rules.ts';
@@ -51,7 +52,9 @@ const Similarity = withRules(
 );
 
 const mostLayers = 1024;
+/** What a spec that says neither means. */
 const transferDefault = 4;
+const strategyDefault = 'crash';
 
 const TransferLayers = withRules(
   z.strictObject({
@@ -116,9 +119,9 @@ const Evaluation = withRules(
 const Compression = withRules(
   z.strictObject({
     type: z
-      .enum(['lowRank', 'width', 'quantize', 'laco'])
+      .enum(['none', 'lowRank', 'width', 'quantize', 'laco'])
       .describe(
-        'lowRank: each linear map becomes a product of two narrower ones, chosen by what the probe rows feed it; width: fewer heads (key/value heads with their query heads) and channels of the MLP; quantize: the weights of linear maps get fewer bits; laco: to each layer is added what the removed layers of its cluster differ by.',
+        "none: they stay the model's own, as without spec.compression; lowRank: each linear map becomes a product of two narrower ones, chosen by what the probe rows feed it; width: fewer heads (key/value heads with their query heads) and channels of the MLP; quantize: the weights of linear maps get fewer bits; laco: to each layer is added what the removed layers of its cluster differ by.",
       ),
     bits: integer(4, 8)
       .optional()
@@ -280,10 +283,13 @@ const EmulatorBuildSpec = withRules(
     similarity: Similarity.prefault({}).describe('How layers are compared.'),
     strategy: z
       .enum(['crash', 'uniform', 'angular', 'sleb', 'none'])
-      .default('crash')
+      .optional()
       .describe(
-        'crash: clusters of similar layers, the middle of each stays; uniform: evenly spaced layers; angular: those that turn the hidden states most (block influence); sleb: again and again the layer goes without which the loss on the probe rows is lowest, never the first or the last (many passes); none: no layer is removed.',
+        'crash (when absent): clusters of similar layers, the middle of each stays; uniform: evenly spaced layers; angular: those that turn the hidden states most (block influence); sleb: again and again the layer goes without which the loss on the probe rows is lowest, never the first or the last (many passes); none: no layer is removed.',
       ),
+    auto: Auto.optional().describe(
+      'Finds strategy, layers, compression and, unless given, transferLayers, in the place of these fields (status.auto).',
+    ),
     layers: integer(1, mostLayers)
       .optional()
       .describe("How many of the model's layers the emulator keeps (K); for every strategy but none."),
@@ -299,8 +305,8 @@ const EmulatorBuildSpec = withRules(
       .describe(
         "What a removed position runs: the nearest kept layer's weights, those of its cluster's, or nothing (a shallow emulator).",
       ),
-    transferLayers: TransferLayers.default({ count: transferDefault }).describe(
-      'The kept layers that the data owner trains; they are in the bundle as they are in the model.',
+    transferLayers: TransferLayers.optional().describe(
+      `The kept layers that the data owner trains; they are in the bundle as they are in the model. {count: ${transferDefault}} when absent.`,
     ),
     evaluation: Evaluation.prefault({}).describe('How model and emulator are scored.'),
     leakTest: LeakTest.optional().describe(
@@ -310,9 +316,17 @@ const EmulatorBuildSpec = withRules(
     engine: Engine,
     ...jobFields,
   }),
+  ...(['strategy', 'compression', 'layers'] as const).map((field) => ({
+    holds: (spec: { auto?: unknown; strategy?: unknown; compression?: unknown; layers?: unknown }) =>
+      spec.auto === undefined || spec[field] === undefined,
+    cel: `!has(self.auto) || !has(self.${field})`,
+    message: 'is found by spec.auto: remove it, or remove auto',
+    path: [field],
+  })),
   {
-    holds: ({ strategy, layers }) => (strategy === 'none') === (layers === undefined),
-    cel: "(has(self.strategy) && self.strategy == 'none') != has(self.layers)",
+    holds: ({ auto, strategy, layers }) =>
+      auto !== undefined || (strategy === 'none') === (layers === undefined),
+    cel: "has(self.auto) || (has(self.strategy) && self.strategy == 'none') != has(self.layers)",
     message: 'must say how many layers are kept, for every strategy but none, which removes no layer',
     path: ['layers'],
   },
@@ -324,8 +338,11 @@ const EmulatorBuildSpec = withRules(
     path: ['leakTest'],
   },
   {
-    holds: ({ refine, compression }) => refine === undefined || compression !== undefined,
-    cel: '!has(self.refine) || has(self.compression)',
+    holds: ({ refine, compression, auto }) =>
+      refine === undefined ||
+      auto !== undefined ||
+      (compression !== undefined && compression.type !== 'none'),
+    cel: "!has(self.refine) || has(self.auto) || (has(self.compression) && self.compression.type != 'none')",
     message: 'needs spec.compression: only blocks that are not exact are trained; add it, or remove refine',
     path: ['refine'],
   },
@@ -337,7 +354,11 @@ const EmulatorBuildSpec = withRules(
   },
   {
     holds: ({ layers, transferLayers }) =>
-      !((transferLayers?.count ?? transferLayers?.layers?.length ?? 1) > (layers ?? mostLayers)),
+      !(
+        (transferLayers === undefined
+          ? transferDefault
+          : (transferLayers?.count ?? transferLayers?.layers?.length ?? 1)) > (layers ?? mostLayers)
+      ),
     cel: `!has(self.layers) || (!has(self.transferLayers) ? ${transferDefault} : has(self.transferLayers.count) ? self.transferLayers.count : has(self.transferLayers.layers) ? size(self.transferLayers.layers) : 1) <= self.layers`,
     message: `must name no more layers than spec.layers keeps (${transferDefault} when it is not given)`,
     path: ['transferLayers'],
@@ -345,6 +366,37 @@ const EmulatorBuildSpec = withRules(
 );
 
 export type EmulatorBuildSpec = z.output<typeof EmulatorBuildSpec>;
+
+type Compression = NonNullable<EmulatorBuildSpec['compression']>;
+type Compressed = Compression & { readonly type: Exclude<Compression['type'], 'none'> };
+
+/** What makes the emulator of the model: what `auto` finds, and what a spec without it says. */
+export interface Way {
+  readonly strategy: NonNullable<EmulatorBuildSpec['strategy']>;
+  readonly layers?: number | undefined;
+  /** Absent where the kept layers stay as they are. */
+  readonly compression?: Compressed | undefined;
+  readonly transferLayers: NonNullable<EmulatorBuildSpec['transferLayers']>;
+}
+
+/** The way that a spec says; undefined where it is to be found. */
+export function wayOf({
+  auto,
+  strategy,
+  layers,
+  compression,
+  transferLayers,
+}: EmulatorBuildSpec): Way | undefined {
+  if (auto !== undefined) return undefined;
+  return {
+    strategy: strategy ?? strategyDefault,
+    ...(layers === undefined ? {} : { layers }),
+    ...(compression && isCompressed(compression) ? { compression } : {}),
+    transferLayers: transferLayers ?? { count: transferDefault },
+  };
+}
+
+const isCompressed = (compression: Compression): compression is Compressed => compression.type !== 'none';
 
 const Leak = z.object({
   control: Cell.optional().describe(
@@ -406,6 +458,7 @@ const EmulatorBuildStatus = z.object({
       source: layers.describe('Entry i: the layer whose weights position i runs.'),
     })
     .optional(),
+  auto: AutoFound.optional().describe('What spec.auto chose, and of what.'),
   scores: z
     .object({
       metric: name.optional().describe('acc, exact_match or perplexity.'),
@@ -451,7 +504,10 @@ export const emulatorBuild = declare({
     ...(leakTest ? [rows('leakData', 'spec.leakTest.data', leakTest.data)] : []),
     ...(leakTest?.task ? [rows('leakTask', 'spec.leakTest.task.data', leakTest.task.data)] : []),
   ],
-  results: { fields: ['similarity', 'plan', 'scores'], always: ['similarity', 'plan', 'scores'] },
+  results: {
+    fields: ['similarity', 'plan', 'auto', 'scores'],
+    always: ['similarity', 'plan', 'scores'],
+  },
   example: `apiVersion: offsite-tuning.dev/v1alpha1
 kind: EmulatorBuild
 metadata: {name: words}

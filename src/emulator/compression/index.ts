@@ -1,5 +1,5 @@
 // The compressions by spec.compression.type.
-import type { EmulatorBuildSpec } from '../../api/index.ts';
+import type { Way } from '../../api/index.ts';
 import type { ObservationName } from '../observe/observations.ts';
 import type { Compression, Given } from './compression.ts';
 import { laco } from './laco.ts';
@@ -7,7 +7,7 @@ import { lowRank } from './low-rank.ts';
 import { quantize } from './quantize.ts';
 import { width } from './width.ts';
 
-export type CompressionOptions = NonNullable<EmulatorBuildSpec['compression']>;
+export type CompressionOptions = NonNullable<Way['compression']>;
 
 /** A compression with its options: all that `assemble` knows of it. */
 export interface ChosenCompression {

@@ -1,5 +1,5 @@
 // From the similarities of layers to the plan: selection, transfer layers, sharing.
-import { badSpec } from '../../api/index.ts';
+import { badSpec, type Way } from '../../api/index.ts';
 import { checkKept, type Evidence, type Plan, type Strategy } from '../plan/plan.ts';
 import { type Sharing, shareLayers } from '../plan/share.ts';
 import { type TransferChoice, transferLayers } from '../plan/transfer.ts';
@@ -17,6 +17,20 @@ export interface PlanOptions {
   readonly layers?: number | undefined;
   readonly sharing: Sharing;
   readonly transferLayers: TransferChoice;
+}
+
+/** The plan's options of a way. */
+export function planOptions(
+  { strategy, layers, transferLayers: { count, placement, layers: listed } }: Way,
+  sharing: Sharing,
+): PlanOptions {
+  return {
+    strategy,
+    ...(layers === undefined ? {} : { layers }),
+    sharing,
+    transferLayers:
+      listed === undefined ? { count: count as number, ...(placement && { placement }) } : { layers: listed },
+  };
 }
 
 /** What a strategy chooses by beside the similarities. */

@@ -20,7 +20,7 @@ import { adjacentPlot } from '../plots/adjacent.ts';
 import { draw, drawLite } from '../plots/draw.ts';
 import { heatMap } from '../plots/heat-map.ts';
 import { anchorOf, type BuildEntry, known } from '../record.ts';
-import { isShallow, positionsOf, type Role, rolesOf, wordsOf } from '../roles.ts';
+import { isShallow, positionsOf, type Role, rolesOf, type ShownWay, wayIn, wordsOf } from '../roles.ts';
 import { leakPart } from './leak.ts';
 import { recoveryPart } from './recovery.ts';
 
@@ -38,7 +38,7 @@ ${keyFacts(entry)}
 ${leakPart(anchor, status.scores)}
 ${await recoveryPart(anchor, status.scores?.leakTest)}
 ${await similarityPart(entry, record, plan, anchor)}
-${plan && positionsPart(resource.spec, plan)}
+${plan && positionsPart(wayIn(entry), plan)}
 ${scores(entry)}
 </section>`;
 }
@@ -58,11 +58,13 @@ function sentence({ resource: { spec } }: BuildEntry, plan: Plan): string {
   return `${kept}; ${fate}. ${trained}.`;
 }
 
-function keyFacts({ resource: { spec }, status }: BuildEntry): Html {
-  const { artifact, scores: found } = status;
+function keyFacts(entry: BuildEntry): Html {
+  const { spec } = entry.resource;
+  const { artifact, scores: found } = entry.status;
+  const way = wayIn(entry);
   const { probe, similarity } = spec;
   return facts([
-    ['Strategy', `${spec.strategy}${spec.layers === undefined ? '' : `, K = ${spec.layers}`}`],
+    ['Strategy', way && `${way.strategy}${way.layers === undefined ? '' : `, K = ${way.layers}`}`],
     ['Similarity', similarity.metric],
     [
       'Probe',
@@ -76,16 +78,18 @@ function keyFacts({ resource: { spec }, status }: BuildEntry): Html {
 }
 
 async function similarityPart(
-  { similarity, status, resource }: BuildEntry,
+  entry: BuildEntry,
   record: SimilarityRecord | undefined,
   plan: Plan | undefined,
   anchor: string,
 ): Promise<Html> {
+  const { similarity, status } = entry;
+  const way = wayIn(entry);
   const adjacent = record?.adjacent ?? status.similarity?.adjacent.map(Number);
   if (adjacent === undefined) return html`<p>No similarities are known yet.</p>`;
   return html`<h3>How alike the layers are</h3>
-${record ? await matrixFigure(resource.spec, record, anchor) : html`<p class="soft">The whole matrix is not shown: ${'absent' in similarity ? similarity.absent : ''}.</p>`}
-${adjacent.length > 0 && (await adjacentFigure(adjacent, plan, resource.spec.strategy, anchor))}
+${record ? await matrixFigure(way, record, anchor) : html`<p class="soft">The whole matrix is not shown: ${'absent' in similarity ? similarity.absent : ''}.</p>`}
+${adjacent.length > 0 && (await adjacentFigure(adjacent, plan, way?.strategy, anchor))}
 ${record && evidencePart(record)}`;
 }
 
@@ -110,7 +114,7 @@ const roleMarks: Readonly<Record<Role, Omit<LegendEntry, 'text'>>> = {
 };
 
 async function matrixFigure(
-  spec: BuildEntry['resource']['spec'],
+  way: ShownWay | undefined,
   record: SimilarityRecord,
   anchor: string,
 ): Promise<Html> {
@@ -127,7 +131,7 @@ async function matrixFigure(
     }),
   );
   const roles = new Set(rolesOf(record));
-  const words = wordsOf(spec, record);
+  const words = wordsOf(way, record);
   const legend = (Object.keys(roleMarks) as Role[])
     .filter((role) => roles.has(role))
     .map((role) => ({ ...roleMarks[role], text: words[role] }));
@@ -149,7 +153,7 @@ async function matrixFigure(
 async function adjacentFigure(
   adjacent: readonly number[],
   plan: Plan | undefined,
-  strategy: string,
+  strategy: string | undefined,
   anchor: string,
 ): Promise<Html> {
   const lowest = Math.min(...adjacent);
@@ -167,7 +171,7 @@ async function adjacentFigure(
       : ` Strategy ${strategy} does not look at this.`;
   return html`${figure(plot, {
     title: 'Neighbouring layers',
-    caption: `How far each layer is from the next, on a logarithmic scale.${plan ? cut : ''}`,
+    caption: `How far each layer is from the next, on a logarithmic scale.${plan && strategy ? cut : ''}`,
     legend: [
       ...(plan
         ? [{ colour: 'var(--transfer)', shape: 'diamond' as const, text: 'between two clusters' }]
@@ -183,7 +187,7 @@ async function adjacentFigure(
 }
 
 /** The share map: the emulator from input to output. */
-function positionsPart(spec: BuildEntry['resource']['spec'], plan: Plan): Html {
+function positionsPart(way: ShownWay | undefined, plan: Plan): Html {
   const positions = positionsOf(plan);
   const transfer = new Set(plan.transferLayers);
   const words = (role: Role, source: number) =>
@@ -195,7 +199,7 @@ function positionsPart(spec: BuildEntry['resource']['spec'], plan: Plan): Html {
   const roles = new Set(positions.map(({ role }) => role));
   const meanings = listed([
     ...(roles.has('transfer') ? ['orange is trained'] : []),
-    ...(roles.has('kept') ? [`blue is ${wordsOf(spec, plan).kept}`] : []),
+    ...(roles.has('kept') ? [`blue is ${wordsOf(way, plan).kept}`] : []),
     ...(roles.has('shared') ? ['dashed repeats a kept layer, frozen'] : []),
   ]);
   return html`<h3>Which layer each position of the emulator runs</h3>

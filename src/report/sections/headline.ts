@@ -4,7 +4,7 @@ import { counted, lastSegment, listed } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { chip, phaseChip, reasonOf, type Tone } from '../parts.ts';
 import { type AnyEntry, anchorOf, entriesOf, type PlugInEntry, type ReportRecord } from '../record.ts';
-import { trainedWords } from '../roles.ts';
+import { trainedWords, wayIn } from '../roles.ts';
 import { judge, type Outcome } from '../verdict.ts';
 
 /** The top of the page: did it work, what was run, what went wrong. */
@@ -102,11 +102,13 @@ function card(entry: AnyEntry): Html {
 function summaryOf(entry: AnyEntry): string {
   if ('similarity' in entry) {
     const { spec } = entry.resource;
+    const way = wayIn(entry);
+    if (way === undefined) return `${lastSegment(spec.model.uri)}: strategy and compression are to be found`;
     const depth = entry.status.plan?.clusters.flat().length;
     const sharing = spec.sharing === 'none' ? 'without sharing' : `sharing ${spec.sharing}`;
-    const chosen = `${spec.layers}${depth ? ` of ${depth}` : ''} layers kept by strategy ${spec.strategy}, ${sharing}`;
-    const kept = spec.layers === undefined ? `all${depth ? ` ${depth}` : ''} layers kept` : chosen;
-    const compressed = spec.compression ? `, compressed by ${spec.compression.type}` : '';
+    const chosen = `${way.layers}${depth ? ` of ${depth}` : ''} layers kept by strategy ${way.strategy}, ${sharing}`;
+    const kept = way.layers === undefined ? `all${depth ? ` ${depth}` : ''} layers kept` : chosen;
+    const compressed = way.compression ? `, compressed by ${way.compression.type}` : '';
     return `${lastSegment(spec.model.uri)}: ${kept}${compressed}`;
   }
   if ('history' in entry) {

@@ -1,10 +1,13 @@
 // What each stage computes: from its job to the work of emulator, tuning and plug-in, and to its result.
 import {
+  badSpec,
   bytesOf,
   type EmulatorBuild,
   type OffsiteTune,
   type PlugIn,
   type StageName,
+  type Way,
+  wayOf,
 } from '../../api/index.ts';
 import type { Keeper } from '../../artifact/index.ts';
 import {
@@ -13,8 +16,8 @@ import {
   type BuildInput,
   checkBundlePlace,
   observedFor,
-  type PlanOptions,
   type ProbeKey,
+  planOptions,
   runProbe,
 } from '../../emulator/index.ts';
 import { Engine } from '../../engine/index.ts';
@@ -144,7 +147,7 @@ function assembleInput(job: StageJob, context: StageContext): AssembleInput {
   return {
     ...buildInput(job, context, spec.probe.shards),
     own: workOf(job).own,
-    compression: spec.compression,
+    compression: wayIn(spec).compression,
     refine: spec.refine,
     leakTest: leakTestOf(job),
     ...spec.evaluation,
@@ -172,9 +175,9 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
     data: { path: pathOf(job, 'probe'), format: spec.probe.data.format },
     probe: { ...spec.probe, shards },
     expected: { model: spec.model.digest, data: spec.probe.data.digest },
-    plan: planOf(spec),
+    plan: planOptions(wayIn(spec), spec.sharing),
     similarity: similarityOf(spec.similarity),
-    observe: observedFor(spec.compression),
+    observe: observedFor(wayIn(spec).compression),
     output: outputOf(job),
     work: workOf(job).shared,
     memory: memoryOf(spec.engine),
@@ -184,18 +187,12 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
   } satisfies BuildInput;
 }
 
-const planOf = ({ strategy, layers, sharing, transferLayers }: EmulatorBuild['spec']): PlanOptions => ({
-  strategy,
-  ...(layers === undefined ? {} : { layers }),
-  sharing,
-  transferLayers:
-    transferLayers.layers === undefined
-      ? {
-          count: transferLayers.count as number,
-          ...(transferLayers.placement && { placement: transferLayers.placement }),
-        }
-      : { layers: transferLayers.layers },
-});
+/** What makes the emulator. */
+function wayIn(spec: EmulatorBuild['spec']): Way {
+  const way = wayOf(spec);
+  if (way === undefined) throw badSpec('spec.auto: is not built yet; write strategy, compression and layers');
+  return way;
+}
 
 const similarityOf = ({ metric, threshold = '1' }: EmulatorBuild['spec']['similarity']) =>
   metric === 'rbfCKA' ? { metric, threshold: Number(threshold) } : { metric };

@@ -83,7 +83,7 @@ it('rules that repeat a default repeat the right one', () => {
   expect(text).toContain('has(self.batchSize) ? self.batchSize : 16)');
   expect(text).toContain('Rows a step. Default: 16.');
   expect(text).toContain('(!has(self.transferLayers) ? 4 :');
-  expect(text).toContain('Default: {\\"count\\":4}.');
+  expect(text).toContain('{count: 4} when absent.');
 });
 
 describe('docs/reference.md', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { OffsiteError, parseResource } from '../../../src/api/index.ts';
+import { type EmulatorBuildSpec, OffsiteError, parseResource, wayOf } from '../../../src/api/index.ts';
 
 const build = {
   apiVersion: 'offsite-tuning.dev/v1alpha1',
@@ -58,11 +58,14 @@ describe('defaults', () => {
     expect(spec).toMatchObject({
       probe: { samples: 512, maxLength: 512, pooling: 'mean', skipFirst: false, seed: 42, shards: 1 },
       similarity: { metric: 'linearCKA' },
-      strategy: 'crash',
       sharing: 'nearest',
-      transferLayers: { count: 4 },
       engine: { provider: 'cpu', precision: 'float32', threads: 2 },
       suspend: false,
+    });
+    expect(wayOf(spec as EmulatorBuildSpec)).toEqual({
+      strategy: 'crash',
+      layers: build.spec.layers,
+      transferLayers: { count: 4 },
     });
     expect(parseResource(tune, 'words.yaml').spec).toMatchObject({
       adapter: { type: 'layers' },

@@ -1,0 +1,64 @@
+// What is asked of a build that finds its own way: two or three budgets; and what its status says of what was found.
+import { z } from 'zod';
+import { decimal } from './fields.ts';
+import { count, Estimate, figure, name, words } from './status.ts';
+
+export const Auto = z.strictObject({
+  leakAtMost: decimal({ atMost: 1 }, '0.3').describe(
+    'The most bits kept of the untuned emulator, on rows of the probe (docs/leak.md has the measure): 0 is what a unigram model knows, 1 what the model does.',
+  ),
+  sizeAtMost: decimal({ above: 0, atMost: 1 }, '0.5').describe(
+    "The most bytes of the bundle's tensors, as a share of the model's.",
+  ),
+  exactAtMost: decimal({ atMost: 1 }, '0.3')
+    .optional()
+    .describe(
+      "The most of the model's parameters that the bundle may hold bit by bit; embedding and head are among them. No bound when absent.",
+    ),
+});
+
+/** What is counted and measured of a candidate. */
+const figures = {
+  sizeShare: figure.describe("Bytes of its tensors, as a share of the model's."),
+  exactParameterShare: figure.describe("Of the model's parameters, those that it would hold bit by bit."),
+};
+
+const Way = z.object({
+  strategy: name,
+  layers: count.optional(),
+  compression: z.object({ type: name, ratio: figure.optional() }).optional(),
+  transferLayers: z.object({
+    count: count.optional(),
+    placement: name.optional(),
+    layers: z.array(count).max(1024).optional(),
+  }),
+});
+
+const Candidate = Way.extend({
+  ...figures,
+  bitsKept: Estimate.optional().describe(
+    'Untuned, on rows of the probe; absent where size or exact share ruled it out before.',
+  ),
+  agreement: figure
+    .optional()
+    .describe(
+      "The cosine of its gradient and the model's, of what the data owner would train: before any step and after some public ones, the mean.",
+    ),
+  agreementAtStart: figure.optional().describe('The same before any step.'),
+  agreementLater: figure.optional().describe('The same after some public steps.'),
+  verdict: z
+    .enum(['chosen', 'fits', 'overLeak', 'overSize', 'overExact'])
+    .describe('Whether it keeps the budgets, and else the first that it does not.'),
+});
+
+/** What `auto` has found. */
+export const AutoFound = z.object({
+  chosen: Way.describe('The fields of a spec that says the same without auto, and gives the same bundle.'),
+  reason: words.describe('Why it was chosen.'),
+  candidates: z.array(Candidate).max(64).describe('All that were looked at.'),
+  rows: count.describe('Rows of the probe on which they were measured.'),
+  passes: figure.describe(
+    'What measuring them cost, in forward passes of the full model over the rows of the probe.',
+  ),
+});
+export type AutoFound = z.output<typeof AutoFound>;
