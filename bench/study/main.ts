@@ -1,10 +1,12 @@
 // make study: runs what is asked for and was not run yet, then writes docs/study.md of all that was kept.
 // node bench/study/main.ts [--model smollm2,gemma3-270m] [--task words,spam] [--seeds 1,2,3] [--only WORDS] [--tables]
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { keyOf, run } from './experiment.ts';
 import { keep, readFindings } from './findings.ts';
+import { frontier } from './frontier.ts';
 import { type Experiment, type ModelName, models, settings, type TaskName, tasks } from './settings.ts';
 import { studyPage } from './tables.ts';
 
@@ -39,11 +41,24 @@ if (!values.tables)
     console.log(
       `${i + 1}/${experiments.length} ${model}, ${task}, seed ${seed}: ${setting.name}${done ? ' (kept)' : ''}`,
     );
-    if (!done) keep(await run(experiment));
-    writePage();
+    if (!done) keep(await run(experiment, readFindings()));
+    await writePage();
   }
-writePage();
+await writePage();
 
-function writePage(): void {
-  writeFileSync(fileURLToPath(new URL('../../docs/study.md', import.meta.url)), studyPage(readFindings()));
+/** The page, and beside it a figure of each model and task. */
+async function writePage(): Promise<void> {
+  const docs = fileURLToPath(new URL('../../docs/', import.meta.url));
+  const findings = readFindings();
+  const figures = new Map<string, string>();
+  for (const model of Object.keys(models))
+    for (const task of Object.keys(tasks)) {
+      const name = `${model}-${task}`;
+      const own = findings.filter((found) => found.model === model && found.task === task);
+      const drawn = await frontier(own, name);
+      if (drawn === undefined) continue;
+      figures.set(name, `study-${name}.svg`);
+      writeFileSync(join(docs, `study-${name}.svg`), drawn);
+    }
+  writeFileSync(join(docs, 'study.md'), studyPage(findings, figures));
 }

@@ -1,8 +1,7 @@
 // The page's CSS, inlined so that nothing is loaded.
 
-/** The page's style: light and dark by preference, one column on a phone, wide tables scroll within themselves, printable. */
-export const style = `
-:root {
+/** The colours by role, light and dark. */
+export const palette = `:root {
   color-scheme: light dark;
   --page: #f6f7f9; --panel: #ffffff; --text: #1a1f26; --soft: #566070; --line: #e0e4ea; --link: #1d4ed8;
   --transfer: #d9480f; --kept: #2563eb; --shared: #0d9488; --removed: #7b8794;
@@ -16,7 +15,11 @@ export const style = `
     --full: #a9b4c4; --good: #5fd68b; --bad: #ff8f8f; --open: #f0bf5a;
     --good-back: #12291b; --bad-back: #331717; --open-back: #2e2410;
   }
-}
+}`;
+
+/** The page's style: light and dark by preference, one column on a phone, wide tables scroll within themselves, printable. */
+export const style = `
+${palette}
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; scroll-behavior: smooth; }
 body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }

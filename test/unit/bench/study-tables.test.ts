@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest';
+import { recovered } from '../../../bench/study/estimates.ts';
 import type { Finding } from '../../../bench/study/experiment.ts';
+import { frontier } from '../../../bench/study/frontier.ts';
 import { studyPage } from '../../../bench/study/tables.ts';
 
 const finding = (setting: string, full: boolean, rows: Partial<Finding['rows']>): Finding => ({
-  ...{ key: setting, setting, model: 'smollm2', task: 'words', seed: 1, full, build: {} },
+  ...{ key: setting, setting, bundle: 'sha256:0', model: 'smollm2', task: 'words', seed: 1, full, build: {} },
   ...{ exactShare: { tensors: 0.5, parameters: 0.21 }, seconds: { build: 60, tune: 90 } },
   rows: {
     ...{ fullZeroShot: '1100000000', emulatorZeroShot: '0000000000' },
@@ -18,7 +20,7 @@ test('recovered is the plug-in gain as a share of what the same training in the 
   ]);
   // (0.4 - 0.2) / (0.7 - 0.2), and 0.1 - 0.2.
   expect(page).toMatch(
-    /\| low rank 0\.35, no exact layer \| 1 \| 21\.0 % \| 0\.000 ± 0\.000 \| 0\.100 ± 0\.\d+ \| 0\.400 ± 0\.\d+ \| 0\.40 \[0\.\d+, 1\.00\] \| -0\.10 \[-0\.\d+, 0\.00\] \| 60 \| 90 \|/,
+    /\| low rank 0\.35, no exact layer \| 1 \| 21\.0 % \| 0\.000 ± 0\.000 \| 0\.100 ± 0\.\d+ \| 0\.400 ± 0\.\d+ \| 0\.40 \[0\.\d+, 1\.00\] \| -0\.10 \[-0\.\d+, 0\.00\] \| {2}\| {2}\| 60 \+ 90 \|/,
   );
 });
 
@@ -26,4 +28,44 @@ test('a setting whose bound was not run with its seed has no share', () => {
   const page = studyPage([finding('low rank 0.35, no exact layer', false, {})]);
   expect(page).toContain('± 0.');
   expect(page).toMatch(/\| 0\.400 ± 0\.\d+ \|\s+\| -0\.10/);
+});
+
+test('seeds that say the same of every row make no interval narrower; other seeds are left out where one is missing', () => {
+  const bound = finding('full model, LoRA', true, { plugIn: '1111111000' });
+  const run = finding('low rank 0.35, no exact layer', false, {});
+  const again = (found: Finding, seed: number): Finding => ({ ...found, seed });
+  const one = recovered([run], [bound]);
+  expect(one?.value).toBeCloseTo(0.4);
+  expect(recovered([run, again(run, 2)], [bound, again(bound, 2)])).toEqual(one);
+  expect(recovered([run, again({ ...run, rows: bound.rows }, 2)], [bound])).toEqual(one);
+  expect(
+    recovered([run], [{ ...bound, rows: run.rows, setting: 'full model, four layers' }]),
+  ).toBeUndefined();
+});
+
+test('where training in the full model gains nothing, nothing is recovered', () => {
+  const bound = finding('full model, LoRA', true, { plugIn: '1100000000' });
+  expect(recovered([finding('crash, K = 80 %', false, {})], [bound])).toBeUndefined();
+});
+
+test('plug-ins are set beside the finalist by seed', () => {
+  const page = studyPage([
+    finding('low rank 0.35, no exact layer', false, {}),
+    finding('crash, K = 80 %', false, { plugIn: '1110000000' }),
+  ]);
+  expect(page).toMatch(/\| crash, K = 80 % .* \| -0\.10 \[-0\.30, 0\.00\] \| {2}\| 60 \+ 90 \|/);
+});
+
+test('the figure names every setting with both figures, and is an image by itself', async () => {
+  const svg = await frontier(
+    [
+      finding('full model, LoRA', true, { plugIn: '1111111000' }),
+      finding('low rank 0.35, no exact layer', false, {}),
+    ],
+    'words',
+  );
+  expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" [^>]*><style>:root \{/);
+  expect(svg).toContain('low rank 0.35, no exact layer: 0.40 at -0.10</desc>');
+  expect(svg!.length).toBeLessThan(100_000);
+  expect(await frontier([finding('crash, K = 80 %', false, {})], 'words')).toBeUndefined();
 });

@@ -1,0 +1,45 @@
+// What the study's kept rows say: shares, differences and what is recovered, each with the bootstrap over test rows.
+import { bootstrap, type Estimate } from '../../src/evaluation/index.ts';
+import type { Finding } from './experiment.ts';
+import { settings } from './settings.ts';
+
+/** Right answers, one character a test row. */
+type Answers = string;
+
+/** Of right answers; each entry is a run on the same test rows. */
+export const rate = (runs: readonly Answers[]): Estimate | undefined =>
+  bootstrap(
+    summed(runs.map((answers) => [answers])).map((sums) => [...sums, runs.length]),
+    ([right = 0, count = 0]) => share(right, count),
+  );
+
+/** How much more often the first of each pair is right than the second. */
+export const difference = (pairs: readonly (readonly [Answers, Answers])[]): Estimate | undefined =>
+  bootstrap(
+    summed(pairs).map((sums) => [...sums, pairs.length]),
+    ([a = 0, b = 0, count = 0]) => share(a - b, count),
+  );
+
+/**
+ * What runs' plug-ins recover of what LoRA in the full model gains: of those runs whose seed was trained there too;
+ * undefined where none was, or where training in the full model gains nothing.
+ */
+export function recovered(runs: readonly Finding[], all: readonly Finding[]): Estimate | undefined {
+  const bound = settings[0]!.name;
+  const cells = runs.flatMap(({ seed, rows }) => {
+    const tuned = all.find((found) => found.setting === bound && found.seed === seed);
+    return tuned === undefined ? [] : [[rows.plugIn, rows.fullZeroShot, tuned.rows.plugIn]];
+  });
+  return bootstrap(summed(cells), ([plugIn = 0, full = 0, tuned = 0]) => share(plugIn - full, tuned - full));
+}
+
+const share = (part: number, whole: number) => (whole > 0 ? part / whole : undefined);
+
+/** For each test row, what all runs add to each column: a row is drawn with all that was said of it. */
+function summed(runs: readonly (readonly Answers[])[]): number[][] {
+  const [first] = runs;
+  if (first === undefined) return [];
+  return [...first[0]!].map((_, row) =>
+    first.map((_, column) => runs.reduce((sum, run) => sum + Number(run[column]![row]), 0)),
+  );
+}
