@@ -5,7 +5,7 @@ export { Decoder, type Saved, type Sums } from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';
 export { greedyScore, greedyTokens, type HeadGradient, headGradient, score, scoreGradient } from './head.ts';
 export { type Model, openModel } from './model.ts';
-export { checkCallMemory, checkStatesMemory } from './row-memory.ts';
+export { checkCallMemory, checkStatesMemory, checkTrainedMemory } from './row-memory.ts';
 export {
   type BlockShape,
   linearMaps,

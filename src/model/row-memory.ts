@@ -1,5 +1,5 @@
-// What one call takes of memory in a block, however small the model's files are.
-import { badModel } from '../api/index.ts';
+// What calls and trainings take of memory, however small the model's files are.
+import { badModel, badSpec } from '../api/index.ts';
 
 export interface CallSize {
   /** Sequences of a call. */
@@ -56,6 +56,32 @@ export function checkStatesMemory({ tokens, hidden, positions, memory }: StatesS
   if (Float32Array.BYTES_PER_ELEMENT * tokens * hidden * positions <= most) return;
   throw badModel(
     `config.json: the states of ${hidden} numbers at ${positions} positions would take more than ${most} bytes for a batch of rows; lower maxLength or raise spec.engine.memory`,
+  );
+}
+
+export interface TrainedSize {
+  /** Numbers of all tensors that train. */
+  readonly numbers: number;
+  /** Bytes of the emulator's files. */
+  readonly stored: number;
+  /** Bytes that the stage was given. */
+  readonly memory: number;
+}
+
+/** Of a number that trains: its value, gradient, two moments and best value, and what runs because of it. */
+const trainedBytes = 6 * Float32Array.BYTES_PER_ELEMENT;
+/** Who brings the weights that train pays for them: so many bytes may be taken for one of the emulator's files (bfloat16: 2 a number). */
+const trainedShare = 12;
+
+/**
+ * The same for what trains: beside narrow or factored maps it has the shape of the whole ones, for which a bundle pays nothing.
+ * @throws OffsiteError BadSpec
+ */
+export function checkTrainedMemory({ numbers, stored, memory }: TrainedSize): void {
+  const most = Math.max(mostBytes(memory), trainedShare * stored);
+  if (numbers * trainedBytes <= most) return;
+  throw badSpec(
+    `spec.adapter: training its ${numbers} numbers in this emulator of ${stored} bytes would take ${numbers * trainedBytes} bytes (values, gradients, AdamW's moments), more than ${most}; lower spec.adapter.rank or size, or raise spec.engine.memory`,
   );
 }
 

@@ -16,6 +16,21 @@ export interface TrainedPart extends Trainable {
   readonly evaluated: Form;
 }
 
+/** How many numbers train in these layers and the head: from shapes alone, before anything is made. */
+export function trainedNumbers(
+  architecture: Architecture,
+  kind: AdapterKind,
+  layers: readonly number[],
+): number {
+  const changes = [
+    ...layers.flatMap((layer) => kind.changes(architecture, layer)),
+    ...(kind.head?.(architecture) ?? []),
+  ];
+  return changes
+    .flatMap(({ tensors }) => tensors)
+    .reduce((sum, { shape }) => sum + shape.reduce((x, y) => x * y, 1), 0);
+}
+
 /**
  * A layer whose own weights are the full model's.
  * @param now what dropout hangs on

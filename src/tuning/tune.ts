@@ -29,7 +29,14 @@ import {
 } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { loadTask, measure } from '../evaluation/index.ts';
-import { Decoder, type HeadGradient, headGradient, type Site, withReplaced } from '../model/index.ts';
+import {
+  checkTrainedMemory,
+  Decoder,
+  type HeadGradient,
+  headGradient,
+  type Site,
+  withReplaced,
+} from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import {
   checkpointsOfTraining,
@@ -47,7 +54,7 @@ import {
 import { adapterOf } from './adapters/index.ts';
 import { hasMade, historyOf, restoreRecord, writeHistory } from './history.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
-import { type TrainedPart, trainedBeside, trainedHead, trainedLayer } from './trained.ts';
+import { type TrainedPart, trainedBeside, trainedHead, trainedLayer, trainedNumbers } from './trained.ts';
 
 export interface TuneOptions {
   spec: OffsiteTuneSpec;
@@ -184,6 +191,13 @@ async function prepare(
       ? trainedLayer(model, layer, adapter, randomAt(layer), now)
       : trainedBeside(model, layer, adapter, randomAt(layer), now, shapeIn(layout, layer));
   const trained = trainedLayers(layers);
+  // A kind that needs the layers' own weights is refused by its name.
+  const fits = isExact || adapter.beside !== undefined;
+  checkTrainedMemory({
+    numbers: fits ? trainedNumbers(model.architecture, adapter, trained) : 0,
+    stored: bundle.artifact.manifest.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    memory,
+  });
   for (const layer of trained) parts.set(trainedPosition(layout, layer), partOf(layer));
   if (adapter.head !== undefined)
     parts.set('head', trainedHead(model, adapter.head, randomAt(model.architecture.depth)));
