@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { digest, inputUri, objectName, outputUri, resourceName } from './fields.ts';
 import { DataFormat } from './metrics.ts';
 import { withRules } from './rules.ts';
+import { signer, signingKeyRef } from './signing.ts';
 
 const secretRef = z
   .strictObject({
@@ -41,16 +42,27 @@ export const TrainingData = z.strictObject({
 export type TrainingData = z.output<typeof TrainingData>;
 
 /** An artifact that another resource made: by its name in this namespace, or by address and digest. */
-export function artifactFrom(kind: string) {
+export const artifactFrom = (kind: string) =>
+  referred(kind, z.strictObject({ name: resourceName.describe(`Name of the ${kind}.`) }));
+
+/** The same, where resources of several kinds make such artifacts: of the first kind when none is named. */
+export const artifactFromAny = (...kinds: readonly [string, ...string[]]) =>
+  referred(
+    kinds.join(' or '),
+    z.strictObject({
+      kind: z.enum(kinds).optional().describe(`Of what kind it is; ${kinds[0]} when absent.`),
+      name: resourceName.describe('Name of the resource.'),
+    }),
+  );
+
+function referred<S extends z.ZodType>(kind: string, ref: S) {
   return withRules(
     z.strictObject({
-      ref: z
-        .strictObject({ name: resourceName.describe(`Name of the ${kind}.`) })
-        .optional()
-        .describe(`An ${kind} in the same namespace; it is waited for.`),
+      ref: ref.optional().describe(`An ${kind} in the same namespace; it is waited for.`),
       uri: inputUri.optional().describe('Where the artifact lies, when it was made elsewhere.'),
       digest: digest.optional().describe("The artifact's digest; required with uri."),
       secretRef,
+      signer,
     }),
     {
       holds: (value) => (value.ref === undefined) !== (value.uri === undefined),
@@ -76,6 +88,7 @@ const output = {
     .describe(
       "Whether another resource's artifact that lies there may be replaced; it is refused when absent. A resource always replaces its own.",
     ),
+  signingKeyRef,
 };
 export const Output = z.strictObject(output);
 export type Output = z.output<typeof Output>;

@@ -22,6 +22,8 @@ afterAll(() => server?.stop());
 
 const manifests = tinyManifests((place) => `pvc://claim/${place}`);
 const digest = `sha256:${'0'.repeat(64)}`;
+const publicKey = '-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n';
+const signers = [{ name: 'owner', publicKeyRef: { name: 'owner-key' } }];
 const texts = { uri: 'pvc://claim/texts.jsonl', format: 'text' };
 
 /** Strings that break some rule of ours: each is tried in every field that has rules. */
@@ -111,6 +113,15 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'objective'], { type: 'dpo', lambda: '0.1' }, 'spec.objective.lambda'],
     [['spec', 'objective'], { type: 'dpo', gamma: '1' }, 'spec.objective.gamma'],
     [['spec', 'objective'], { type: 'dpo', l1: '0.1' }, 'spec.objective.l1'],
+    [['spec', 'start'], {}, 'spec.start'],
+    [['spec', 'start'], { uri: 'pvc://claim/a', signer: 'owner' }, 'spec.start.digest'],
+    [['spec', 'start', 'signer'], 'nobody', 'spec.start.signer'],
+    [['spec', 'emulator', 'signer'], 'nobody', 'spec.emulator.signer'],
+    [['spec', 'start'], absent, 'spec.signers'],
+    [['spec', 'signers'], absent, 'spec.start.signer'],
+    [['spec', 'signers', 0, 'publicKeyRef'], absent, 'spec.signers[0]'],
+    [['spec', 'signers', 0, 'publicKey'], publicKey, 'spec.signers[0]'],
+    [['spec', 'signers', 0, 'publicKey'], `${publicKey}PRIVATE`, 'spec.signers[0].publicKey'],
   ],
   PlugIn: [
     [['spec', 'emulator'], {}, 'spec.emulator'],
@@ -124,6 +135,11 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
       { ...manifests.plug.spec, evaluation: undefined, analysis: { interpolation: {} } },
       'spec.analysis',
     ],
+    [['spec', 'adapter', 'signer'], 'nobody', 'spec.adapter.signer'],
+    [['spec', 'emulator', 'signer'], 'nobody', 'spec.emulator.signer'],
+    [['spec', 'signers', 1], { name: 'other', publicKeyRef: { name: 'key' } }, 'spec.signers'],
+    [['spec', 'signers', 0, 'publicKey'], publicKey, 'spec.signers[0]'],
+    [['spec', 'signers', 0, 'publicKey'], `${publicKey}PRIVATE`, 'spec.signers[0].publicKey'],
     [['spec', 'analysis'], {}, 'spec.analysis'],
     [['spec', 'analysis'], { interpolation: {}, tasks: ['tiny', 'other'] }, 'spec.analysis.tasks'],
   ],
@@ -140,8 +156,17 @@ const tune = [
   [['privacy'], { epsilon: '8', delta: '1e-5', clipNorm: '1.0' }],
   [['objective'], { type: 'sft', l1: '0.1' }],
   [['audit'], { membership: { limit: 10 }, canaries: { count: 4, candidates: 255 } }],
-].reduce<KubeObject>((object, [path, value]) => withField(object, ['spec', ...(path as string[])], value), {
+  [['start'], { ref: { kind: 'PlugIn', name: 'earlier' }, signer: 'owner' }],
+  [['signers'], signers],
+  [['output', 'signingKeyRef'], { name: 'own-key' }],
+].reduce<KubeObject>((object, [path, value]) => withField(object, ['spec', ...(path as Path)], value), {
   ...manifests.tune,
+});
+const plug = [
+  [['adapter', 'signer'], 'owner'],
+  [['signers'], signers],
+].reduce<KubeObject>((object, [path, value]) => withField(object, ['spec', ...(path as Path)], value), {
+  ...manifests.plug,
 });
 const build = [
   ['compression', { type: 'lowRank', ratio: '0.35', select: 'gradient', lambda: '1' }],
@@ -163,7 +188,7 @@ const baseOf = (path: Path, right: KubeObject): KubeObject => (path[1] === 'auto
 const cases: [type: ResourceType, manifest: KubeObject][] = [
   [emulatorBuilds, withWork(build)],
   [offsiteTunes, withWork(tune)],
-  [plugIns, withWork({ ...manifests.plug })],
+  [plugIns, withWork(plug)],
 ];
 
 /** The API server's refusal; undefined if it accepts. Nothing is stored either way. */
@@ -209,8 +234,8 @@ describe.each(cases)('$kind', (type, right) => {
         for (const value of brokenStrings) {
           const error = await refusal(type, withField(baseOf(path, right), path, value));
           if (!error) continue;
-          // an entry may be right by itself and break a rule of its list
-          expect(error.message, value).toContain(name.replace(/\[0\]$/, ''));
+          // an entry, or a signer's name, may be right by itself and break a rule of its list
+          expect(error.message, value).toContain(name.replace(/\[0\]$|(?<=signers)\[0\]\.name$/, ''));
           complaints.push(error.message);
         }
       }

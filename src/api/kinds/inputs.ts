@@ -20,6 +20,8 @@ export interface ArtifactInput extends Input {
   readonly kind: string;
   /** The resource of that kind, in the same namespace. */
   readonly name?: string | undefined;
+  /** Who must have signed it: a name of `spec.signers`. */
+  readonly signer?: string | undefined;
 }
 
 /** Something as it is stored: all of it may be wrong. */
@@ -37,15 +39,20 @@ export const model = (field: string, source: Source): Input =>
 export const rows = (role: string, field: string, source: Source): Input =>
   named({ role, is: 'rows', field }, source);
 
-/** What a field of artifactFrom() names; also where something there is wrong. */
+/**
+ * What a field of artifactFrom() names; also where something there is wrong.
+ * @param place with the other kinds that make such artifacts, which a reference may name
+ */
 export function artifact(
-  place: { role: string; field: string; kind: string },
+  { others = [], ...place }: { role: string; field: string; kind: string; others?: readonly string[] },
   source: unknown,
 ): ArtifactInput {
-  const { ref, uri, digest, secretRef } = mapping(source);
+  const { ref, uri, digest, secretRef, signer } = mapping(source);
   return {
     ...place,
     is: 'artifact',
+    kind: others.find((kind) => kind === mapping(ref)['kind']) ?? place.kind,
+    signer: text(signer),
     name: text(mapping(ref)['name']),
     uri: text(uri),
     digest: text(digest),

@@ -5,7 +5,8 @@ import { Engine, jobFields } from '../job.ts';
 import { Objective, objectiveFits } from '../objective.ts';
 import { Audit, AuditStatus, Privacy, PrivacyStatus } from '../privacy.ts';
 import { distinct, withRules } from '../rules.ts';
-import { artifactFrom, Output, TrainingData } from '../sources.ts';
+import { Signers, signerRules } from '../signing.ts';
+import { artifactFrom, artifactFromAny, Output, TrainingData } from '../sources.ts';
 import { Cell, common, count, figure, name, ReadArtifact } from '../status.ts';
 import { declare, wide } from './declare.ts';
 import { artifact, rows, type Unchecked } from './inputs.ts';
@@ -123,6 +124,11 @@ const Training = withRules(
 const OffsiteTuneSpec = withRules(
   z.strictObject({
     emulator: artifactFrom('EmulatorBuild').describe('The bundle to train on.'),
+    start: artifactFromAny('OffsiteTune', 'PlugIn')
+      .optional()
+      .describe(
+        'An adapter of the same bundle and of the same spec.adapter to go on from: that of an OffsiteTune, or of a PlugIn with save: adapter. Its values are the first ones, and the optimiser begins anew.',
+      ),
     data: TrainingData.describe('The private rows; they never leave.'),
     adapter: Adapter.prefault({}).describe('What is trained and comes back.'),
     objective: Objective.optional().describe('What is lowered; type sft when absent.'),
@@ -133,6 +139,7 @@ const OffsiteTuneSpec = withRules(
     audit: Audit.optional().describe(
       'Measures what the tuned emulator tells of the rows (status.audit, the report; in no manifest).',
     ),
+    signers: Signers,
     output: Output.describe('Where the adapter goes.'),
     engine: Engine,
     ...jobFields,
@@ -144,6 +151,7 @@ const OffsiteTuneSpec = withRules(
     message: 'must have rows in spec.data.validation to compare with, of the same source and not trained on',
     path: ['audit', 'membership'],
   },
+  ...signerRules('emulator', 'start'),
 );
 
 export type OffsiteTuneSpec = z.output<typeof OffsiteTuneSpec>;
@@ -151,7 +159,7 @@ export type OffsiteTuneSpec = z.output<typeof OffsiteTuneSpec>;
 const OffsiteTuneStatus = z.object({
   ...common,
   inputs: z
-    .object({ emulator: ReadArtifact })
+    .object({ emulator: ReadArtifact, start: ReadArtifact })
     .optional()
     .describe('What the latest attempt reads, by digest.'),
   training: z
@@ -183,8 +191,11 @@ const OffsiteTuneStatus = z.object({
 });
 export type OffsiteTuneStatus = z.output<typeof OffsiteTuneStatus>;
 
-const references = ({ emulator }: Unchecked) => [
+const references = ({ emulator, start }: Unchecked) => [
   artifact({ role: 'emulator', field: 'spec.emulator', kind: 'EmulatorBuild' }, emulator),
+  ...(start === undefined
+    ? []
+    : [artifact({ role: 'start', field: 'spec.start', kind: 'OffsiteTune', others: ['PlugIn'] }, start)]),
 ];
 
 export const offsiteTune = declare({

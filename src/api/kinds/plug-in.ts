@@ -5,6 +5,7 @@ import { decimal, integer, resourceName } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
 import { Metric, metricFits } from '../metrics.ts';
 import { distinct, withRules } from '../rules.ts';
+import { Signers, signerRules } from '../signing.ts';
 import { artifactFrom, dataFormat, PlugInOutput, Source } from '../sources.ts';
 import { Cell, common, count, figure, layer, name, ReadArtifact, words } from '../status.ts';
 import { declare, wide } from './declare.ts';
@@ -69,10 +70,12 @@ const PlugInSpec = withRules(
     analysis: Analysis.optional().describe(
       'What is measured after the evaluation, to explain it; it changes and stops nothing.',
     ),
+    signers: Signers,
     output: PlugInOutput.describe('Where the result goes.'),
     engine: Engine,
     ...jobFields,
   }),
+  ...signerRules('emulator', 'adapter'),
   {
     holds: ({ gates, evaluation }) => gates === undefined || evaluation !== undefined,
     cel: '!has(self.gates) || has(self.evaluation)',

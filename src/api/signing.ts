@@ -1,0 +1,97 @@
+// Signatures in a spec: the key that signs what a resource makes, and the keys whose signatures are taken.
+import { z } from 'zod';
+import { matching, objectName, resourceName } from './fields.ts';
+import { distinct, type Rule, withRules } from './rules.ts';
+
+/** What a Secret calls its keys: PEM files, of which a pod sees the one that it needs. */
+export const keyFiles = { private: 'private.pem', public: 'public.pem' } as const;
+
+export const signingKeyRef = z
+  .strictObject({
+    name: objectName.describe(
+      `Name of a Secret in the same namespace with the key ${keyFiles.private}: PKCS#8 in PEM, ECDSA P-256 or Ed25519, not encrypted.`,
+    ),
+  })
+  .optional()
+  .describe(
+    'Signs the artifact: its signature, manifest.dsse.json, lies beside manifest.json and changes no digest.',
+  );
+
+/** The name of one of `spec.signers`, beside a reference to an artifact. */
+export const signer = resourceName
+  .optional()
+  .describe(
+    'Who must have signed it: a name of spec.signers. When absent no signature is asked for, and one that is there is not read.',
+  );
+
+const pem = /^\s*-----BEGIN PUBLIC KEY-----[\sA-Za-z0-9+/=]+-----END PUBLIC KEY-----[\s\S]*$/;
+
+const publicKey = withRules(
+  matching(
+    pem,
+    8192,
+    'must be a public key in PEM, from "-----BEGIN PUBLIC KEY-----" to "-----END PUBLIC KEY-----"',
+  ),
+  {
+    holds: (value) => typeof value !== 'string' || !value.includes('PRIVATE'),
+    cel: "!self.contains('PRIVATE')",
+    message: 'must hold no private key: take that away from here, and use it no more',
+  },
+);
+
+const Signer = withRules(
+  z.strictObject({
+    name: resourceName.describe('By which artifacts name it.'),
+    publicKeyRef: z
+      .strictObject({ name: objectName.describe('Name of a Secret in the same namespace.') })
+      .optional()
+      .describe(
+        `A Secret with the key ${keyFiles.public}: one or more public keys in PEM, ECDSA P-256 or Ed25519; a signature by any of them is taken.`,
+      ),
+    publicKey: publicKey.optional().describe('The same text, in place of a Secret.'),
+  }),
+  {
+    holds: (value) => (value.publicKeyRef === undefined) !== (value.publicKey === undefined),
+    cel: 'has(self.publicKeyRef) != has(self.publicKey)',
+    message: 'must have either publicKeyRef (a Secret) or publicKey (the PEM text)',
+  },
+);
+export type Signer = z.output<typeof Signer>;
+
+export const Signers = distinct(z.array(Signer).min(1).max(32), 'name')
+  .optional()
+  .describe(
+    'Whose signatures are taken: each under the name by which references to artifacts ask for it (signer).',
+  );
+
+interface Signed {
+  readonly signers?: readonly { readonly name?: string }[] | undefined;
+}
+
+/**
+ * Rules over the references of a spec: each names a signer that there is, and each signer is named.
+ * @param fields of the spec that refer to one artifact each
+ */
+export function signerRules(...fields: readonly string[]): Rule<Signed>[] {
+  const signerIn = (spec: Signed, field: string) =>
+    (spec as Record<string, { readonly signer?: string } | null | undefined>)[field]?.signer;
+  const known = ({ signers }: Signed) =>
+    Array.isArray(signers) ? signers.map((entry: Signer | null) => entry?.name) : [];
+  return [
+    ...fields.map((field) => ({
+      holds: (spec: Signed) =>
+        signerIn(spec, field) === undefined || known(spec).includes(signerIn(spec, field)),
+      cel: `!has(self.${field}) || !has(self.${field}.signer) || (has(self.signers) && self.signers.exists(s, s.name == self.${field}.signer))`,
+      message: 'must be a name of spec.signers',
+      path: [field, 'signer'],
+    })),
+    {
+      holds: (spec) => known(spec).every((name) => fields.some((field) => signerIn(spec, field) === name)),
+      cel: `!has(self.signers) || self.signers.all(s, ${fields
+        .map((field) => `(has(self.${field}) && has(self.${field}.signer) && self.${field}.signer == s.name)`)
+        .join(' || ')})`,
+      message: 'must each be the signer of an artifact that is read: name it there, or take it away',
+      path: ['signers'],
+    },
+  ];
+}
