@@ -46,6 +46,10 @@ const kueuesWord: Wanted = {
     /kueue/.test(reportingController || (deprecatedSource?.component ?? '')),
 };
 
+/** Honest events about an object are a few; of thousands, or of huge ones, as many pages are read as this. */
+const mostPages = 10;
+const pageSize = 50;
+
 const freshMilliseconds = 15_000;
 const mostNotes = 5000;
 
@@ -102,13 +106,19 @@ export class Notes {
   }
 
   async #read(namespace: string, uid: string, { fields, isWanted }: Wanted): Promise<string | undefined> {
-    const { items } = await this.#client.list<EventObject>(events, {
-      namespace,
-      fieldSelector: `regarding.uid=${uid}${fields}`,
-      limit: 100,
-      signal: AbortSignal.timeout(this.#patienceMilliseconds),
-    });
-    return newestOf(items.filter(isWanted));
+    const signal = AbortSignal.timeout(this.#patienceMilliseconds);
+    let newest: EventObject | undefined;
+    let next: string | undefined;
+    for (let page = 0; page < mostPages; page++) {
+      const { items, metadata } = await this.#client.list<EventObject>(events, {
+        ...{ namespace, fieldSelector: `regarding.uid=${uid}${fields}`, signal },
+        ...{ limit: pageSize, continue: next },
+      });
+      newest = newestOf([...(newest ? [newest] : []), ...items.filter(isWanted)]);
+      next = metadata.continue;
+      if (!next) break;
+    }
+    return newest && toldBy(newest);
   }
 
   #remember(uid: string, text: string | undefined): void {
@@ -118,9 +128,14 @@ export class Notes {
   }
 }
 
-function newestOf(items: readonly EventObject[]): string | undefined {
+function newestOf(items: readonly EventObject[]): EventObject | undefined {
   const timeOf = ({ series, deprecatedLastTimestamp, eventTime }: EventObject) =>
     series?.lastObservedTime ?? deprecatedLastTimestamp ?? eventTime ?? '';
-  const newest = items.toSorted((a, b) => (timeOf(a) < timeOf(b) ? -1 : 1)).at(-1);
-  return newest && [newest.reason, newest.note].filter(Boolean).join(': ');
+  return items.toSorted((a, b) => (timeOf(a) < timeOf(b) ? -1 : 1)).at(-1);
 }
+
+/** A note has a kilobyte at most where the API server looked at it; what came by its older API may be longer. */
+const mostOfNote = 2048;
+
+const toldBy = ({ reason, note }: EventObject): string =>
+  [reason, note].filter(Boolean).join(': ').slice(0, mostOfNote);

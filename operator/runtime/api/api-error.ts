@@ -9,7 +9,7 @@ export interface Status {
 
 /**
  * A request that did not succeed. `status` is the HTTP status, or 0 when no answer came; `reason` is the API server's
- * word (NotFound, Conflict, Invalid, ...) or one of ours: Unreachable, Timeout, BadAnswer, NotLeading.
+ * word (NotFound, Conflict, Invalid, ...) or one of ours: Unreachable, Timeout, BadAnswer, TooLarge, NotLeading.
  */
 export class ApiError extends Error {
   readonly status: number;

@@ -62,12 +62,29 @@ export class ApiClient {
     });
   }
 
-  /** One page of a list, with `limit` and `continue`; the whole list without them. */
+  /**
+   * One page of a list, with `limit` and `continue`; the whole list without them. A page of more than 4 MiB is asked for again by
+   * half of its objects: `limit` bounds their number only.
+   */
   async list<T extends KubeObject>(type: ResourceType, options: ListOptions = {}): Promise<ObjectList<T>> {
-    const { namespace, labelSelector, fieldSelector, limit, signal } = options;
-    const query = queryOf({ labelSelector, fieldSelector, limit, continue: options.continue });
+    for (let limit = options.limit; ; limit = Math.floor(limit / 2)) {
+      try {
+        return await this.#page<T>(type, { ...options, ...(limit !== undefined && { limit }) });
+      } catch (error) {
+        const isTooLarge = error instanceof ApiError && error.reason === 'TooLarge';
+        if (!isTooLarge || limit === undefined || limit <= 1) throw error;
+      }
+    }
+  }
+
+  async #page<T extends KubeObject>(type: ResourceType, options: ListOptions): Promise<ObjectList<T>> {
+    const { namespace, labelSelector, fieldSelector, limit = 0, signal } = options;
+    const query = queryOf({
+      ...{ labelSelector, fieldSelector, continue: options.continue },
+      ...(limit > 0 && { limit }),
+    });
     const path = pathOf(type, namespace) + query;
-    const request = { method: 'GET', path, signal } as const;
+    const request = { method: 'GET', path, signal, ...(limit > 1 && { mostBytes: mostOfPage }) } as const;
     const list = await this.#json<ObjectList<T>>('list', type, namespace ?? '', request, levels.inList);
     // The items of a list carry neither apiVersion nor kind.
     const apiVersion = apiVersionOf(type);
@@ -261,6 +278,9 @@ export class ApiClient {
     this.#options.metrics?.requests.labels(verb, kind, String(code)).inc();
   }
 }
+
+/** Ten objects of 400 kB; what is usual has some 10 kB. Several lists are read at the same time. */
+const mostOfPage = 4 * 2 ** 20;
 
 function needed(type: ResourceType, namespace: string | undefined, name: string): string | undefined {
   if (type.namespaced && !namespace) throw new Error(`${type.kind} ${name}: no namespace`);

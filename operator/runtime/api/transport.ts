@@ -17,6 +17,8 @@ export interface Request {
   beforeSend?: (() => void) | undefined;
   /** Until the whole answer is there; for a stream, until its headers are. */
   timeoutMilliseconds: number;
+  /** Of the answer's body; a longer one is broken off. */
+  mostBytes?: number;
 }
 
 export interface Answer {
@@ -27,9 +29,15 @@ export interface Answer {
   body: string;
 }
 
+/** An object has some 2 MB in etcd at most; written as JSON, a control character of a text has six. */
+const longestAnswer = 32 * 2 ** 20;
+
 /** HTTP to one API server, as a kubeconfig describes it. */
 export interface Transport {
-  /** @throws ApiError with status 0 (Unreachable, Timeout) when no answer comes; the signal's reason when it aborts */
+  /**
+   * @throws ApiError with status 0 (Unreachable, Timeout) when no answer comes, with TooLarge when it is longer than it may be;
+   *   the signal's reason when it aborts
+   */
   send(request: Request): Promise<Answer>;
   /** Resolves with the headers; the body is the caller's to read and to destroy. */
   stream(request: Request): Promise<IncomingMessage>;
@@ -66,9 +74,20 @@ export class KubeTransport implements Transport {
     return this.#within(request, async (deadline) => {
       const response = await this.#open(request, deadline);
       deadline.whenLate((late) => response.destroy(late));
-      const chunks: Buffer[] = [];
-      for await (const chunk of response) chunks.push(chunk as Buffer);
       const status = response.statusCode ?? 0;
+      const { what, mostBytes = longestAnswer } = request;
+      const chunks: Buffer[] = [];
+      let length = 0;
+      for await (const chunk of response as AsyncIterable<Buffer>) {
+        chunks.push(chunk);
+        length += chunk.length;
+        // Leaving the loop ends the connection, too.
+        if (length > mostBytes)
+          throw new ApiError(`${what}: the answer has more than ${mostBytes} bytes`, {
+            status,
+            reason: 'TooLarge',
+          });
+      }
       if (status === 401) this.#credentials = undefined;
       return {
         status,

@@ -31,6 +31,8 @@ type Listener<T> = (object: T | undefined, old: T | undefined) => void;
 
 /** So many failed watches in a row, and the list is read again: the version may be one that the server never had. */
 const failuresBeforeList = 3;
+/** How many times fewer pages a list is read by whose pages expired meanwhile. */
+const fewerPages = 20;
 /** A watch that ends sooner than this and said nothing counts as failed. */
 const shortestWatchMilliseconds = 1000;
 
@@ -185,27 +187,28 @@ export class Informer<T extends KubeObject> {
   }
 
   async #pages(signal: AbortSignal): Promise<{ items: T[]; version: string }> {
-    const { namespace, labelSelector, pageSize = 500 } = this.#options;
-    const scope = { namespace, labelSelector, signal };
-    const items: T[] = [];
-    let next: string | undefined;
+    const { pageSize = 500 } = this.#options;
     try {
-      do {
-        const page = await this.#client.list<T>(this.#type, { ...scope, limit: pageSize, continue: next });
-        for (const item of page.items) items.push(this.#shortened(item));
-        next = page.metadata.continue;
-        if (!next) return { items, version: page.metadata.resourceVersion };
-      } while (!signal.aborted);
-      throw signal.reason;
+      return await this.#read(pageSize, signal);
     } catch (error) {
       if (!isGone(error)) throw error;
-      // The list changed too much while its pages were read: all of it in one answer.
-      const whole = await this.#client.list<T>(this.#type, scope);
-      return {
-        items: whole.items.map((item) => this.#shortened(item)),
-        version: whole.metadata.resourceVersion,
-      };
+      // The list changed too much while its pages were read: by fewer ones, never by one answer of any size.
+      return await this.#read(pageSize * fewerPages, signal);
     }
+  }
+
+  async #read(limit: number, signal: AbortSignal): Promise<{ items: T[]; version: string }> {
+    const { namespace, labelSelector } = this.#options;
+    const items: T[] = [];
+    let next: string | undefined;
+    do {
+      const scope = { namespace, labelSelector, signal, limit, continue: next };
+      const page = await this.#client.list<T>(this.#type, scope);
+      for (const item of page.items) items.push(this.#shortened(item));
+      next = page.metadata.continue;
+      if (!next) return { items, version: page.metadata.resourceVersion };
+    } while (!signal.aborted);
+    throw signal.reason;
   }
 
   /** Follows one watch to its end. @returns the version to resume from; undefined to read the list again */

@@ -61,6 +61,30 @@ it('of a Job in a queue, what Kueue said last is its note', async () => {
   );
 });
 
+it('of events that fill pages, the newest of all is the note; of those without end, ten pages are read, one in memory', async () => {
+  const asked: unknown[] = [];
+  let last = 3;
+  const client = {
+    list: async (_: unknown, options: { limit: number; continue?: string }) => {
+      asked.push([options.limit, options.continue]);
+      const page = asked.length;
+      const time = new Date(Date.UTC(2026, 0, page === 2 ? 20 : page)).toISOString();
+      const items = [event('Page', `${page} ${'x'.repeat(100_000)}`, time)];
+      return { items, metadata: page < last ? { continue: `${page}` } : {} };
+    },
+  } as unknown as ApiClient;
+  const note = (await new Notes(client).about([object('a')])).get('a')!;
+  expect([note.slice(0, 10), note.length]).toEqual(['Page: 2 xx', 2048]);
+  expect(asked).toEqual([
+    [50, undefined],
+    [50, '1'],
+    [50, '2'],
+  ]);
+  [asked.length, last] = [0, Number.POSITIVE_INFINITY];
+  await new Notes(client).about([object('a')]);
+  expect(asked).toHaveLength(10);
+});
+
 it('when many are stuck at once, few are asked about, and what is known stays', async () => {
   const many = Array.from({ length: 100 }, (_, i) => object(`p${i}`));
   const { asked, notes, pass } = setUp({ p0: [event('A', 'b', '2026-01-01T00:00:00Z')] });
@@ -76,6 +100,7 @@ it('an events API that is down or hangs fails nothing and is asked seldom; what 
   let asked = 0;
   let list: (signal: AbortSignal) => Promise<unknown> = async () => ({
     items: [event('Late', 'no claim', '2026-01-02T00:00:00Z')],
+    metadata: {},
   });
   const client = {
     list: (_: unknown, { signal }: { signal: AbortSignal }) => {

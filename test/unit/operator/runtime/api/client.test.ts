@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { KubeTransport } from '../../../../../operator/runtime/api/transport.ts';
 import {
   ApiClient,
   ApiError,
@@ -227,6 +228,30 @@ describe('the API client', () => {
     answers.push(() => {});
     expect((await failureOf(own.get(jobs, 'default', 'a'))).reason).toBe('Timeout');
     own.close();
+  });
+
+  it('breaks off a page of more than 4 MiB and asks for half of it, down to single objects', async () => {
+    const items = (megabytes: number) => [{ metadata: { name: 'x', note: 'x'.repeat(megabytes * 2 ** 20) } }];
+    const answer = (megabytes: number) => ok({ items: items(megabytes), metadata: { continue: 'more' } });
+    answers = [answer(5), answer(4), answer(3.9)];
+    const page = await client.list(jobs, { namespace: 'a', limit: 10, continue: 'here' });
+    expect([page.items.length, page.metadata.continue]).toEqual([1, 'more']);
+    const asked = () => seen.map(({ url }) => new URL(url, 'http://x').searchParams);
+    expect(asked().map((query) => [query.get('limit'), query.get('continue')])).toEqual([
+      ['10', 'here'],
+      ['5', 'here'],
+      ['2', 'here'],
+    ]);
+    answers = [answer(5), answer(5)];
+    expect((await client.list(jobs, { namespace: 'a', limit: 2 })).items).toHaveLength(1);
+    expect(asked().at(-1)?.get('limit')).toBe('1');
+    // Of other answers nobody asks for a part.
+    const small = await failureOf(
+      new KubeTransport(configFor(port())).send({
+        ...{ method: 'GET', path: '/', what: 'get x', timeoutMilliseconds: 10_000, mostBytes: 1 },
+      }),
+    );
+    expect([small.reason, small.message]).toEqual(['TooLarge', 'get x: the answer has more than 1 bytes']);
   });
 
   it('ends a request when its signal aborts', async () => {
