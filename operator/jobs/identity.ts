@@ -1,5 +1,5 @@
 /** By what it is told whether something is still the same: a spec, an attempt, what it reads, its queue, its owner. */
-import { fingerprint, hashOfSpec, type Kind } from '../../src/api/index.ts';
+import { fingerprint, hashOfSpec, inLists, type Kind } from '../../src/api/index.ts';
 import type { KubeObject } from '../runtime/index.ts';
 import type { Json } from './json.ts';
 import type { Inputs, ReadArtifact } from './stages.ts';
@@ -18,9 +18,11 @@ export function runHashOf({ kind, spec }: KubeObject): string {
 
 export const inputsHashOf = (inputs: Inputs): string => fingerprint(addressesOf(inputs)).slice(0, 16);
 
-/** The inputs as the status and the worker see them: address and digest. */
-export function addressesOf(inputs: Inputs): Record<string, ReadArtifact> {
-  return Object.fromEntries(Object.entries(inputs).map(([name, { uri, digest }]) => [name, { uri, digest }]));
+/** The inputs as the status has them: address and digest, by role, several of one kind in a list. */
+export function addressesOf(inputs: Inputs): Record<string, ReadArtifact | ReadArtifact[]> {
+  return inLists(
+    Object.fromEntries(Object.entries(inputs).map(([role, { uri, digest }]) => [role, { uri, digest }])),
+  );
 }
 
 export function ownerReference({ apiVersion, kind, metadata: { name, uid = '' } }: KubeObject) {

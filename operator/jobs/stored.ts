@@ -1,6 +1,7 @@
 /** What the operator itself wrote into a resource earlier: its status, as it is stored. */
 import type { Condition } from '../../src/api/index.ts';
 import type { KubeObject } from '../runtime/index.ts';
+import type { ReadArtifact } from './stages.ts';
 
 interface StoredArtifact {
   readonly uri: string;
@@ -16,7 +17,8 @@ export interface StoredStatus {
   readonly completionTime?: string;
   readonly attempt?: number;
   readonly specHash?: string;
-  readonly inputs?: Readonly<Record<string, { uri: string; digest: string }>>;
+  /** By role, several of one kind in a list. */
+  readonly inputs?: Readonly<Record<string, ReadArtifact | readonly ReadArtifact[]>>;
   readonly artifact?: StoredArtifact;
   readonly progress?: unknown;
   readonly [field: string]: unknown;

@@ -1,4 +1,13 @@
 // The API: kinds, specs, statuses and errors, and what passes between operator and pods.
+export {
+  type Aggregate,
+  type Aggregation,
+  type AggregationMethod,
+  aggregationMethods,
+  type LayerVerdict,
+  mostLayersInStatus,
+  type PartyVerdict,
+} from './aggregation.ts';
 export type { Analysis } from './analysis.ts';
 export type { AutoFound } from './auto.ts';
 export * from './conditions.ts';
@@ -15,7 +24,7 @@ export {
   wayOf,
 } from './kinds/emulator-build.ts';
 export * from './kinds/index.ts';
-export type { ArtifactInput, Input } from './kinds/inputs.ts';
+export { type ArtifactInput, type Input, inLists, inRole } from './kinds/inputs.ts';
 export { Adapter, type OffsiteTuneSpec, type OffsiteTuneStatus } from './kinds/offsite-tune.ts';
 export type { AnalysisSummary, PlugInSpec, PlugInStatus, TaskResult } from './kinds/plug-in.ts';
 export { type DataFormat, type Metric, metricsOf } from './metrics.ts';

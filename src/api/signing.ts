@@ -58,7 +58,7 @@ const Signer = withRules(
 );
 export type Signer = z.output<typeof Signer>;
 
-export const Signers = distinct(z.array(Signer).min(1).max(32), 'name')
+export const Signers = distinct(z.array(Signer).min(1).max(64), 'name')
   .optional()
   .describe(
     'Whose signatures are taken: each under the name by which references to artifacts ask for it (signer).',
@@ -68,28 +68,51 @@ interface Signed {
   readonly signers?: readonly { readonly name?: string }[] | undefined;
 }
 
-/**
- * Rules over the references of a spec: each names a signer that there is, and each signer is named.
- * @param fields of the spec that refer to one artifact each
- */
-export function signerRules(...fields: readonly string[]): Rule<Signed>[] {
-  const signerIn = (spec: Signed, field: string) =>
-    (spec as Record<string, { readonly signer?: string } | null | undefined>)[field]?.signer;
+/** The fields of a spec that refer to artifacts. */
+export interface ReferenceFields {
+  /** To one each. */
+  readonly single: readonly string[];
+  /** To a list of them each. */
+  readonly lists?: readonly string[];
+}
+
+/** Rules over the references of a spec: each names a signer that there is, and each signer is named. */
+export function signerRules({ single, lists = [] }: ReferenceFields): Rule<Signed>[] {
+  const signersIn = (spec: Signed, field: string): (string | undefined)[] => {
+    const value: unknown = (spec as Record<string, unknown>)[field];
+    const sources = Array.isArray(value) ? value : [value];
+    return sources.map((source) => (source as { readonly signer?: string } | null | undefined)?.signer);
+  };
   const known = ({ signers }: Signed) =>
     Array.isArray(signers) ? signers.map((entry: Signer | null) => entry?.name) : [];
+  const isIn = (name: string) => `(has(self.signers) && self.signers.exists(s, s.name == ${name}))`;
+  const allKnown = (field: string) => (spec: Signed) =>
+    signersIn(spec, field).every((name) => name === undefined || known(spec).includes(name));
+  const fields = [...single, ...lists];
   return [
-    ...fields.map((field) => ({
-      holds: (spec: Signed) =>
-        signerIn(spec, field) === undefined || known(spec).includes(signerIn(spec, field)),
-      cel: `!has(self.${field}) || !has(self.${field}.signer) || (has(self.signers) && self.signers.exists(s, s.name == self.${field}.signer))`,
+    ...single.map((field) => ({
+      holds: allKnown(field),
+      cel: `!has(self.${field}) || !has(self.${field}.signer) || ${isIn(`self.${field}.signer`)}`,
       message: 'must be a name of spec.signers',
       path: [field, 'signer'],
     })),
+    ...lists.map((field) => ({
+      holds: allKnown(field),
+      cel: `!has(self.${field}) || self.${field}.all(a, !has(a.signer) || ${isIn('a.signer')})`,
+      message: 'must have names of spec.signers for signer',
+      path: [field],
+    })),
     {
-      holds: (spec) => known(spec).every((name) => fields.some((field) => signerIn(spec, field) === name)),
-      cel: `!has(self.signers) || self.signers.all(s, ${fields
-        .map((field) => `(has(self.${field}) && has(self.${field}.signer) && self.${field}.signer == s.name)`)
-        .join(' || ')})`,
+      holds: (spec) =>
+        known(spec).every((name) => fields.some((field) => signersIn(spec, field).includes(name))),
+      cel: `!has(self.signers) || self.signers.all(s, ${[
+        ...single.map(
+          (field) => `(has(self.${field}) && has(self.${field}.signer) && self.${field}.signer == s.name)`,
+        ),
+        ...lists.map(
+          (field) => `(has(self.${field}) && self.${field}.exists(a, has(a.signer) && a.signer == s.name))`,
+        ),
+      ].join(' || ')})`,
       message: 'must each be the signer of an artifact that is read: name it there, or take it away',
       path: ['signers'],
     },

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { digest, inputUri, objectName, outputUri, resourceName } from './fields.ts';
 import { DataFormat } from './metrics.ts';
-import { withRules } from './rules.ts';
+import { type Rule, withRules } from './rules.ts';
 import { signer, signingKeyRef } from './signing.ts';
 
 const secretRef = z
@@ -55,28 +55,37 @@ export const artifactFromAny = (...kinds: readonly [string, ...string[]]) =>
     }),
   );
 
-function referred<S extends z.ZodType>(kind: string, ref: S) {
-  return withRules(
-    z.strictObject({
-      ref: ref.optional().describe(`An ${kind} in the same namespace; it is waited for.`),
-      uri: inputUri.optional().describe('Where the artifact lies, when it was made elsewhere.'),
-      digest: digest.optional().describe("The artifact's digest; required with uri."),
-      secretRef,
-      signer,
-    }),
-    {
-      holds: (value) => (value.ref === undefined) !== (value.uri === undefined),
-      cel: 'has(self.ref) != has(self.uri)',
-      message: `must have either ref (the name of an ${kind}) or uri with digest`,
-    },
-    {
-      holds: (value) => value.uri === undefined || value.digest !== undefined,
-      cel: '!has(self.uri) || has(self.digest)',
-      message: 'must be given with uri: the digest that the other party named',
-      path: ['digest'],
-    },
-  );
-}
+const referred = <S extends z.ZodType>(kind: string, ref: S) =>
+  withRules(z.strictObject(fieldsWith(kind, ref)), ...artifactRules(kind));
+
+/** The fields that name an artifact of a kind. */
+export const artifactFields = (kind: string) =>
+  fieldsWith(kind, z.strictObject({ name: resourceName.describe(`Name of the ${kind}.`) }));
+
+const fieldsWith = <S extends z.ZodType>(kind: string, ref: S) => ({
+  ref: ref.optional().describe(`An ${kind} in the same namespace; it is waited for.`),
+  uri: inputUri.optional().describe('Where the artifact lies, when it was made elsewhere.'),
+  digest: digest.optional().describe("The artifact's digest; required with uri."),
+  secretRef,
+  signer,
+});
+
+/** What holds of these fields together. */
+export const artifactRules = (
+  kind: string,
+): readonly Rule<{ ref?: unknown; uri?: unknown; digest?: unknown }>[] => [
+  {
+    holds: (value) => (value.ref === undefined) !== (value.uri === undefined),
+    cel: 'has(self.ref) != has(self.uri)',
+    message: `must have either ref (the name of an ${kind}) or uri with digest`,
+  },
+  {
+    holds: (value) => value.uri === undefined || value.digest !== undefined,
+    cel: '!has(self.uri) || has(self.digest)',
+    message: 'must be given with uri: the digest that the other party named',
+    path: ['digest'],
+  },
+];
 export type ArtifactSource = z.output<ReturnType<typeof artifactFrom>>;
 
 const output = {

@@ -1,5 +1,5 @@
 /** The stage `plug`: an adapter on its full model, measured, and released where its gates hold. */
-import type { PlugIn, PlugInStatus, TaskResult } from '../api/index.ts';
+import { badSpec, type PlugIn, type PlugInStatus, type TaskResult } from '../api/index.ts';
 import { doneOrFree, inPlace, type Keeper, openArtifact, seal, type Work } from '../artifact/index.ts';
 import { dataDigest } from '../data/index.ts';
 import { trainedLayers } from '../emulator/index.ts';
@@ -7,6 +7,7 @@ import type { Engine } from '../engine/index.ts';
 import { loadTask, type TaskData } from '../evaluation/index.ts';
 import type { Model } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
+import type { Adapter } from './adapter.ts';
 import { type AnalysisRecord, analyse, KeptWork, summaryOf } from './analysis/index.ts';
 import { measureCells, type Sides } from './cells.ts';
 import type { MeasuredTask } from './measured.ts';
@@ -18,7 +19,8 @@ export interface PlugOptions {
   spec: PlugIn['spec'];
   model: string;
   emulator: Given;
-  adapter: Given;
+  /** One, or the several that become one. */
+  adapters: readonly Given[];
   /** The file of each task's rows, in the order of the spec. */
   tasks: readonly string[];
   output: string;
@@ -48,9 +50,13 @@ type Scores = { evaluation: MeasuredTask[]; analysis?: AnalysisRecord };
  */
 export async function plug(options: PlugOptions, report: (result: PlugResult) => void): Promise<PlugResult> {
   const { spec, output, keeper = inPlace } = options;
-  const opened = openSides(spec, options);
-  const { model, adapter, checkUnchanged } = opened;
+  const both = openSides(spec, options);
+  const { model, checkUnchanged } = both;
   try {
+    const [adapter, ...others] = both.parties as [Adapter, ...Adapter[]];
+    if (others.length > 0)
+      throw badSpec('spec.adapters: several adapters cannot be plugged in yet; name one');
+    const opened = { ...both, adapter };
     checkSave(spec, opened);
     const rows = rowDigests(options);
     const work = describe(options, opened, rows);
@@ -77,7 +83,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
 
     if (done === undefined) {
       const fill = (directory: string): Scores => {
-        writeRelease(directory, options, sides);
+        writeRelease(directory, { spec, from: options.adapters[0]!.directory }, sides);
         return { evaluation: measured, ...(analysis ? { analysis } : {}) };
       };
       await seal(output, work, { fill, checkUnchanged, keeper });
@@ -85,14 +91,14 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     const { digest, sizeBytes } = openArtifact(output);
     return { ...found, artifact: { digest, sizeBytes } };
   } finally {
-    opened.close();
+    both.close();
   }
 }
 
 /** All that a release depends on. */
 function describe(
   options: PlugOptions,
-  { modelDigest, bundle, adapter }: OpenSides,
+  { modelDigest, bundle, adapter }: Pick<OpenSides, 'modelDigest' | 'bundle'> & Pick<Sides, 'adapter'>,
   rows: readonly string[],
 ): Work {
   const { spec } = options;

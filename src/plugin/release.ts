@@ -70,7 +70,7 @@ export function mergeOf(
 /** Writes what spec.output.save asks for: the plugged-in model, or the adapter as it came. */
 export function writeRelease(
   directory: string,
-  { spec, adapter: { directory: from } }: { spec: PlugIn['spec']; adapter: { directory: string } },
+  { spec, from }: { spec: PlugIn['spec']; from: string },
   { model, adapter, plugged }: Sides,
 ): void {
   if (spec.output.save === 'model') savePluggedIn(directory, model, plugged);

@@ -15,7 +15,8 @@ export interface OpenSides {
   readonly model: Model;
   readonly modelDigest: string;
   readonly bundle: Bundle;
-  readonly adapter: Adapter;
+  /** In the order of their digests, so that nothing hangs on the order in which they are named. */
+  readonly parties: readonly Adapter[];
   /** Throws BadModel where a file that was read has been changed since. */
   checkUnchanged(): void;
   close(): void;
@@ -24,14 +25,14 @@ export interface OpenSides {
 /** @throws OffsiteError BadModel where one is damaged, not the one that is asked for, or made from another */
 export function openSides(
   spec: PlugIn['spec'],
-  given: { readonly model: string; readonly emulator: Given; readonly adapter: Given },
+  given: { readonly model: string; readonly emulator: Given; readonly adapters: readonly Given[] },
 ): OpenSides {
-  const opened: { close(): void }[] = [];
+  const toClose: { close(): void }[] = [];
   const close = () => {
-    for (const open of opened) open.close();
+    for (const one of toClose) one.close();
   };
   const open = <T extends { close(): void }>(one: T): T => {
-    opened.push(one);
+    toClose.push(one);
     return one;
   };
   try {
@@ -46,19 +47,16 @@ export function openSides(
     const from = bundle.artifact.manifest.madeFrom['model'];
     if (from !== modelDigest)
       throw badModel(`spec.emulator: the bundle was made from model ${from}, not from ${modelDigest}`);
-    const adapter = open(
-      openAdapter(given.adapter.directory, {
-        model,
-        emulator: bundle.artifact.digest,
-        bundle,
-        digest: given.adapter.digest,
-      }),
+    const emulator = bundle.artifact.digest;
+    const opened = given.adapters.map(({ directory, digest }) =>
+      open(openAdapter(directory, { model, emulator, bundle, digest })),
     );
-    const read = [checked, bundle.artifact.checked, adapter.checked];
+    const parties = opened.toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
+    const read = [checked, bundle.artifact.checked, ...parties.map((adapter) => adapter.checked)];
     const checkUnchanged = () => {
       for (const files of read) files.checkUnchanged();
     };
-    return { model, modelDigest, bundle, adapter, checkUnchanged, close };
+    return { model, modelDigest, bundle, parties, checkUnchanged, close };
   } catch (error) {
     close();
     throw error;

@@ -44,6 +44,21 @@ const brokenStrings = [
   '-a-',
 ];
 
+const { adapter: _, ...onePlugIn } = manifests.plug.spec as Record<string, unknown>;
+const [task] = (onePlugIn['evaluation'] as { tasks: object[] }).tasks;
+
+/** A PlugIn of several adapters, with every field that its method may have. */
+const several = {
+  ...onePlugIn,
+  adapters: [
+    { ref: { name: 'tiny' }, weight: '2', signer: 'owner' },
+    { ref: { name: 'other' }, signer: 'north' },
+    { uri: 'pvc://claim/a', digest, signer: 'south' },
+  ],
+  signers: [...signers, ...['north', 'south'].map((name) => ({ name, publicKeyRef: { name } }))],
+  aggregation: { method: 'lasa', sparsity: '0.3', normBound: '1', signBound: '1', spread: 'mad' },
+};
+
 /** Combinations of right values that break a rule over several fields: the rule's message, and the field it names. */
 const combinations: Record<string, [path: Path, value: unknown, field: string][]> = {
   EmulatorBuild: [
@@ -142,6 +157,64 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'signers', 0, 'publicKey'], `${publicKey}PRIVATE`, 'spec.signers[0].publicKey'],
     [['spec', 'analysis'], {}, 'spec.analysis'],
     [['spec', 'analysis'], { interpolation: {}, tasks: ['tiny', 'other'] }, 'spec.analysis.tasks'],
+    [['spec', 'adapter'], { ref: { name: 'tiny' } }, 'spec.adapter'],
+    [['spec', 'adapters'], absent, 'spec.adapter'],
+    [['spec', 'aggregation'], absent, 'spec.aggregation'],
+    [['spec', 'adapters', 0], { weight: '1' }, 'spec.adapters[0]'],
+    [['spec', 'adapters', 0], { uri: 'pvc://claim/a' }, 'spec.adapters[0].digest'],
+    [['spec', 'adapters', 0], { ref: { name: 'other' } }, 'spec.adapters'],
+    [['spec', 'adapters', 0], { uri: 'pvc://claim/b', digest }, 'spec.adapters'],
+    [['spec', 'adapters', 0], { ref: { name: 'third' }, signer: 'north' }, 'spec.adapters'],
+    [['spec', 'aggregation'], { method: 'median' }, 'spec.adapters'],
+    [['spec', 'adapters'], ['a', 'b'].map((name) => ({ ref: { name }, weight: '0' })), 'spec.adapters'],
+    [['spec', 'aggregation'], { method: 'krum' }, 'spec.aggregation.attackers'],
+    [['spec', 'aggregation'], { method: 'krum', attackers: 1 }, 'spec.aggregation.attackers'],
+    [['spec', 'aggregation'], { method: 'bulyan', attackers: 1 }, 'spec.aggregation.attackers'],
+    [['spec', 'aggregation'], { method: 'trimmedMean' }, 'spec.aggregation.trim'],
+    [['spec', 'aggregation'], { method: 'trimmedMean', trim: 2 }, 'spec.aggregation.trim'],
+    [['spec', 'aggregation'], { method: 'multiKrum', attackers: 0, keep: 4 }, 'spec.aggregation.keep'],
+    ...(
+      [
+        ['attackers', 0],
+        ['keep', 1],
+        ['trim', 1],
+        ['iterations', 3],
+        ['clipNorm', '1'],
+        ['density', '0.5'],
+        ['scale', '1'],
+        ['seed', 1],
+      ] as const
+    ).map(([field, value]): [Path, unknown, string] => [
+      ['spec', 'aggregation', field],
+      value,
+      `spec.aggregation.${field}`,
+    ]),
+    ...(['sparsity', 'normBound', 'signBound'] as const).map((field): [Path, unknown, string] => [
+      ['spec', 'aggregation'],
+      { method: 'mean', [field]: '0.5' },
+      `spec.aggregation.${field}`,
+    ]),
+    [['spec', 'aggregation'], { method: 'mean', spread: 'mad' }, 'spec.aggregation.spread'],
+    [
+      ['spec'],
+      {
+        ...several,
+        evaluation: undefined,
+        gates: undefined,
+        aggregation: { method: 'mean', leaveOneOut: true },
+      },
+      'spec.aggregation.leaveOneOut',
+    ],
+    [
+      ['spec'],
+      {
+        ...several,
+        adapters: Array.from({ length: 64 }, (_, i) => ({ ref: { name: `tiny-${i}` } })),
+        evaluation: { tasks: Array.from({ length: 5 }, (_, i) => ({ ...task, name: `tiny-${i}` })) },
+        aggregation: { method: 'mean', leaveOneOut: true },
+      },
+      'spec.aggregation.leaveOneOut',
+    ],
   ],
 };
 
@@ -183,12 +256,13 @@ const auto = ['strategy', 'layers', 'compression', 'transferLayers'].reduce<Kube
 const withWork = (manifest: KubeObject) => withField(manifest, ['spec', 'work'], { uri: 'pvc://claim/work' });
 
 /** A right manifest that has the field. */
-const baseOf = (path: Path, right: KubeObject): KubeObject => (path[1] === 'auto' ? auto : right);
+const baseOf = (path: Path, right: KubeObject): KubeObject =>
+  path[1] === 'auto' ? auto : path[1] === 'adapter' && right.kind === plugIns.kind ? plug : right;
 
 const cases: [type: ResourceType, manifest: KubeObject][] = [
   [emulatorBuilds, withWork(build)],
   [offsiteTunes, withWork(tune)],
-  [plugIns, withWork(plug)],
+  [plugIns, withWork({ ...manifests.plug, spec: several })],
 ];
 
 /** The API server's refusal; undefined if it accepts. Nothing is stored either way. */
@@ -235,7 +309,9 @@ describe.each(cases)('$kind', (type, right) => {
           const error = await refusal(type, withField(baseOf(path, right), path, value));
           if (!error) continue;
           // an entry, or a signer's name, may be right by itself and break a rule of its list
-          expect(error.message, value).toContain(name.replace(/\[0\]$|(?<=signers)\[0\]\.name$/, ''));
+          expect(error.message, value).toContain(
+            name.replace(/\[0\]$|(?<=signers)\[0\]\.name$|(?<=adapters)\[0\]\.signer$/, ''),
+          );
           complaints.push(error.message);
         }
       }

@@ -1,8 +1,7 @@
 /** The state machine that the three kinds share: pure, from what was observed to what is to be done. */
-import { artifactsOf, isTrue, type Problem, type Resource } from '../../../src/api/index.ts';
+import { artifactsOf, inRole, isTrue, type Problem, type Resource } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
 import { installedTemplates, type JobSettings } from '../build/job.ts';
-import { addressesOf } from '../identity.ts';
 import type { Json } from '../json.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from '../objects.ts';
 import { patience } from '../patience.ts';
@@ -78,11 +77,10 @@ function complete<R extends Resource>(context: Context<R>): Ruling | undefined {
   if (!isTrue(status.conditions, 'Complete') || status.specHash !== specHash) return undefined;
   const { reason, message } = status.conditions!.find(({ type }) => type === 'Complete')!;
   const resolved = 'resource' in checked ? resolve(checked.resource, observed.dependencies) : undefined;
+  const was = (role: string) => inRole(status.inputs ?? {}, role)?.digest;
   const changed =
     resolved && 'inputs' in resolved
-      ? Object.entries(addressesOf(resolved.inputs)).find(
-          ([input, { digest }]) => (status.inputs?.[input]?.digest ?? digest) !== digest,
-        )
+      ? Object.entries(resolved.inputs).find(([role, { digest }]) => (was(role) ?? digest) !== digest)
       : undefined;
   const last = rules.stages.at(-1)!;
   const { name, namespace } = observed.object.metadata;
@@ -98,7 +96,7 @@ function complete<R extends Resource>(context: Context<R>): Ruling | undefined {
               reason: 'DependencyChanged',
               message:
                 `${fieldOf(observed.object, changed[0])}.ref: is ${changed[1].digest} now; this was made from ` +
-                `${status.inputs?.[changed[0]]?.digest}: to make it again, delete it in the foreground ` +
+                `${was(changed[0])}: to make it again, delete it in the foreground ` +
                 `(kubectl delete ${rules.kind.toLowerCase()} ${name} --namespace ${namespace} ` +
                 '--cascade=foreground), so that nothing of it is left, and create it again',
             },

@@ -2,7 +2,7 @@
 
 /** One thing that a stage reads, as the spec names it. */
 export interface Input {
-  /** What it is to the stage; several may be the same to it. */
+  /** What it is to the stage; several may be the same to it, but each artifact has a role of its own. */
   readonly role: string;
   readonly is: 'model' | 'rows' | 'artifact';
   /** The field that names it. */
@@ -58,6 +58,45 @@ export function artifact(
     digest: text(digest),
     secret: text(mapping(secretRef)['name']),
   };
+}
+
+/** The entries of a list of such fields, with the roles `role[0]`, `role[1]`, ...; no more than `most`. */
+export const artifacts = (
+  { role, field, kind }: { role: string; field: string; kind: string },
+  sources: unknown,
+  most: number,
+): ArtifactInput[] =>
+  (Array.isArray(sources) ? sources.slice(0, most) : []).map((source, i) =>
+    artifact({ role: `${role}[${i}]`, field: `${field}[${i}]`, kind }, source),
+  );
+
+/** By role as a status has it: what `artifacts` gave roles to stands in one list. */
+export function inLists<T>(byRole: Readonly<Record<string, T>>): Record<string, T | T[]> {
+  const lists: Record<string, T | T[]> = {};
+  for (const [role, value] of Object.entries(byRole)) {
+    const list = entryOf(role);
+    if (list === undefined) {
+      lists[role] = value;
+      continue;
+    }
+    const entries = (lists[list.role] ?? []) as T[];
+    entries[list.index] = value;
+    lists[list.role] = entries;
+  }
+  return lists;
+}
+
+/** What a status has in a role. */
+export function inRole<T>(lists: Readonly<Record<string, T | readonly T[]>>, role: string): T | undefined {
+  const list = entryOf(role);
+  if (list === undefined) return lists[role] as T | undefined;
+  const entries = lists[list.role];
+  return Array.isArray(entries) ? entries[list.index] : undefined;
+}
+
+function entryOf(role: string): { role: string; index: number } | undefined {
+  const [, list, index] = /^(.+)\[(\d+)\]$/.exec(role) ?? [];
+  return list === undefined ? undefined : { role: list, index: Number(index) };
 }
 
 const named = (place: Pick<Input, 'role' | 'is' | 'field'>, { uri, digest, secretRef }: Source): Input => ({

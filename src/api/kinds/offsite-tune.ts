@@ -151,7 +151,7 @@ const OffsiteTuneSpec = withRules(
     message: 'must have rows in spec.data.validation to compare with, of the same source and not trained on',
     path: ['audit', 'membership'],
   },
-  ...signerRules('emulator', 'start'),
+  ...signerRules({ single: ['emulator', 'start'] }),
 );
 
 export type OffsiteTuneSpec = z.output<typeof OffsiteTuneSpec>;

@@ -1,5 +1,13 @@
 // The kind that puts an adapter into the full model and measures it: evaluation, gates, analysis and release.
 import { z } from 'zod';
+import {
+  Aggregate,
+  Aggregation,
+  aggregationRules,
+  mostParties,
+  PartyVerdict,
+  partyAdapter,
+} from '../aggregation.ts';
 import { Analysis } from '../analysis.ts';
 import { decimal, integer, resourceName } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
@@ -9,7 +17,7 @@ import { Signers, signerRules } from '../signing.ts';
 import { artifactFrom, dataFormat, PlugInOutput, Source } from '../sources.ts';
 import { Cell, common, count, figure, layer, name, ReadArtifact, words } from '../status.ts';
 import { declare, wide } from './declare.ts';
-import { artifact, model, rows, type Unchecked } from './inputs.ts';
+import { artifact, artifacts, model, rows, type Unchecked } from './inputs.ts';
 
 const Task = withRules(
   z.strictObject({
@@ -59,7 +67,16 @@ const PlugInSpec = withRules(
   z.strictObject({
     model: Source.describe('The full model.'),
     emulator: artifactFrom('EmulatorBuild').describe('The bundle that the adapter was trained on.'),
-    adapter: artifactFrom('OffsiteTune').describe('The adapter that came back.'),
+    adapter: artifactFrom('OffsiteTune').optional().describe('The adapter that came back.'),
+    adapters: z
+      .array(partyAdapter('OffsiteTune'))
+      .min(2)
+      .max(mostParties)
+      .optional()
+      .describe(
+        'Several, all trained on this bundle and of one type, in the place of adapter; their order changes nothing.',
+      ),
+    aggregation: Aggregation.optional().describe('How the changes of adapters become one.'),
     coefficient: decimal({ atMost: 10 }, '1.0')
       .default('1.0')
       .describe('How much of the change is plugged in: (1-c) full + c plugged.'),
@@ -75,7 +92,7 @@ const PlugInSpec = withRules(
     engine: Engine,
     ...jobFields,
   }),
-  ...signerRules('emulator', 'adapter'),
+  ...signerRules({ single: ['emulator', 'adapter'], lists: ['adapters'] }),
   {
     holds: ({ gates, evaluation }) => gates === undefined || evaluation !== undefined,
     cel: '!has(self.gates) || has(self.evaluation)',
@@ -97,6 +114,7 @@ const PlugInSpec = withRules(
     message: 'must be names of tasks of spec.evaluation.tasks',
     path: ['analysis', 'tasks'],
   },
+  ...aggregationRules,
 );
 
 export type PlugInSpec = z.output<typeof PlugInSpec>;
@@ -152,7 +170,11 @@ export type AnalysisSummary = z.output<typeof AnalysisSummary>;
 const PlugInStatus = z.object({
   ...common,
   inputs: z
-    .object({ emulator: ReadArtifact, adapter: ReadArtifact })
+    .object({
+      emulator: ReadArtifact,
+      adapter: ReadArtifact,
+      adapters: z.array(ReadArtifact.unwrap()).max(mostParties).optional(),
+    })
     .optional()
     .describe('What the latest attempt reads, by digest.'),
   evaluation: distinct(z.array(TaskResult).max(32), 'task').optional(),
@@ -173,12 +195,20 @@ const PlugInStatus = z.object({
   analysis: distinct(z.array(AnalysisSummary).max(32), 'task')
     .optional()
     .describe('The analyses in short; all of them are in the manifest and in the report.'),
+  aggregate: Aggregate.optional().describe('What several adapters came to.'),
+  parties: z
+    .array(PartyVerdict)
+    .max(mostParties)
+    .optional()
+    .describe('What became of each of several adapters, in the order of their digests.'),
 });
 export type PlugInStatus = z.output<typeof PlugInStatus>;
 
-const references = ({ emulator, adapter }: Unchecked) => [
+const references = ({ emulator, adapter, adapters }: Unchecked) => [
   artifact({ role: 'emulator', field: 'spec.emulator', kind: 'EmulatorBuild' }, emulator),
-  artifact({ role: 'adapter', field: 'spec.adapter', kind: 'OffsiteTune' }, adapter),
+  ...(adapters === undefined
+    ? [artifact({ role: 'adapter', field: 'spec.adapter', kind: 'OffsiteTune' }, adapter)]
+    : artifacts({ role: 'adapters', field: 'spec.adapters', kind: 'OffsiteTune' }, adapters, mostParties)),
 ];
 
 export const plugIn = declare({
@@ -191,6 +221,7 @@ export const plugIn = declare({
     wide('Model', '.spec.model.uri'),
     wide('Emulator', '.spec.emulator.ref.name'),
     wide('Adapter', '.spec.adapter.ref.name'),
+    wide('Aggregation', '.spec.aggregation.method'),
   ],
   spec: PlugInSpec,
   status: PlugInStatus,
@@ -205,7 +236,10 @@ export const plugIn = declare({
       rows('task', `spec.evaluation.tasks[${i}].data`, data),
     ),
   ],
-  results: { fields: ['evaluation', 'gates', 'merge', 'analysis'], always: ['evaluation', 'gates'] },
+  results: {
+    fields: ['evaluation', 'gates', 'merge', 'analysis', 'aggregate', 'parties'],
+    always: ['evaluation', 'gates'],
+  },
   example: `apiVersion: offsite-tuning.dev/v1alpha1
 kind: PlugIn
 metadata: {name: words}

@@ -110,7 +110,10 @@ export const stages: Readonly<Record<StageName, Stage>> = {
           spec,
           model: pathOf(job, 'model'),
           emulator: artifactOf(job, 'emulator'),
-          adapter: artifactOf(job, 'adapter'),
+          adapters:
+            spec.adapters === undefined
+              ? [artifactOf(job, 'adapter')]
+              : spec.adapters.map((_, i) => artifactOf(job, `adapters[${i}]`)),
           tasks: pathsOf(job, 'task'),
           output: outputOf(job),
           work: workOf(job).own,

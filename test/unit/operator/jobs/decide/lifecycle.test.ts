@@ -154,6 +154,60 @@ describe('a reference', () => {
     expect(world.message('Waiting')).toContain('spec.adapter.ref: waits for OffsiteTune words');
   });
 
+  describe('among several', () => {
+    const several = () => {
+      const adapters = [
+        { uri: 's3://b/south', digest: digestOf('d'), secretRef: { name: 'south' } },
+        { ref: { name: 'north' }, secretRef: { name: 'north' } },
+        { ref: { name: 'west' } },
+      ];
+      const spec = { adapter: undefined, adapters, aggregation: { method: 'median' } };
+      const world = new World(resource('PlugIn', { spec }));
+      world.dependencies = {
+        emulator: completed('EmulatorBuild', 'e'),
+        'adapters[1]': completed('OffsiteTune', 'a', { name: 'north' }),
+        'adapters[2]': completed('OffsiteTune', 'b', { name: 'west' }),
+      };
+      return world;
+    };
+
+    it('is waited for, each of them', () => {
+      const world = several();
+      world.dependencies = { ...world.dependencies, 'adapters[2]': undefined };
+      world.run();
+      expect(world.message('Waiting')).toContain('spec.adapters[2].ref: waits for OffsiteTune west');
+      expect(world.jobs).toEqual([]);
+    });
+
+    it('is told to the pod and to the status in the order of the spec, with the Secrets of all', () => {
+      const world = several().run();
+      const { inputs } = world.status;
+      expect(inputs).toMatchObject({
+        emulator: { digest: digestOf('e') },
+        adapters: [{ digest: digestOf('d') }, { digest: digestOf('a') }, { digest: digestOf('b') }],
+      });
+      const template = JSON.stringify(world.job('plug').spec?.['template']);
+      expect(template).toContain('{"secretName":"south","defaultMode":288}');
+      expect(template).toContain('{"secretName":"north","defaultMode":288}');
+      expect(template).toContain('adapters[2]');
+    });
+
+    it('is another after the end: the condition names which', () => {
+      const world = several().run().start('plug').run().done('plug', 'c');
+      world.results = { plug: { artifact: artifact('c', world.output), evaluation: [], gates: [] } };
+      world.run();
+      expect(world.status.phase).toBe('Complete');
+      world.dependencies = {
+        ...world.dependencies,
+        'adapters[2]': completed('OffsiteTune', 'f', { name: 'west', generation: 2 }),
+      };
+      world.run();
+      expect(world.message('Outdated')).toContain(
+        `spec.adapters[2].ref: is ${digestOf('f')} now; this was made from ${digestOf('b')}`,
+      );
+    });
+  });
+
   it('whose artifact is another now: the run starts again with the new one', () => {
     const world = tune().run().start('tune').run();
     world.dependencies = { emulator: completed('EmulatorBuild', 'f', { generation: 2 }) };
