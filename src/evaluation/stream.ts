@@ -3,7 +3,7 @@ import type { PackedBatch } from '../data/index.ts';
 import type { Architecture, Decoder, WeightSource, Weights } from '../model/index.ts';
 
 export interface StreamOptions {
-  /** Bytes that hidden states and masks of the batches in flight may take; at least one batch is in flight. */
+  /** Bytes that hidden states of the batches in flight, and what blocks take beside them, may take; at least one batch is in flight. */
   readonly memory: number;
   /** Called with every block's output, [batch * length, hidden], before the final norm. */
   readonly eachBlock?: (position: number, batch: PackedBatch, hidden: Float32Array) => void;
@@ -79,20 +79,19 @@ export function holdingLatest(source: WeightSource): WeightSource {
   };
 }
 
-/** Batches in groups whose states and masks fit into the memory; a batch that does not is a group. @param states of each token */
+/** Batches in groups whose states, masks and tables fit into the memory; a batch that does not is a group. @param states of each token */
 export function* groupsWithin(
   memory: number,
   batches: readonly PackedBatch[],
-  { hidden, depth, kind }: Architecture,
+  architecture: Pick<Architecture, 'hidden' | 'depth' | 'kind' | 'side'>,
   states = 1,
 ): Generator<PackedBatch[]> {
-  // layers that see a window have a mask of their own
-  const masks = new Set(Array.from({ length: depth }, (_, layer) => kind?.(layer))).size;
+  const sides = sideBytes(architecture);
   let group: PackedBatch[] = [];
   let bytes = 0;
   for (const batch of batches) {
-    const numbers = batch.size * batch.length * (states * hidden + masks * batch.length);
-    const size = numbers * Float32Array.BYTES_PER_ELEMENT;
+    const numbers = batch.size * batch.length * states * architecture.hidden;
+    const size = numbers * Float32Array.BYTES_PER_ELEMENT + sides(batch);
     if (group.length > 0 && bytes + size > memory) {
       yield group;
       group = [];
@@ -102,4 +101,23 @@ export function* groupsWithin(
     bytes += size;
   }
   if (group.length > 0) yield group;
+}
+
+/** Bytes of what blocks take beside states and weights: they follow from a batch's shape, and every kind of layer has its own. */
+function sideBytes(
+  architecture: Pick<Architecture, 'depth' | 'kind' | 'side'>,
+): (batch: PackedBatch) => number {
+  const layers = Array.from({ length: architecture.depth }, (_, layer) => layer);
+  const kinds = new Set(layers.map((layer) => architecture.kind?.(layer) ?? ''));
+  const known = new Map<string, number>();
+  return (batch) => {
+    const shape = `${batch.size}x${batch.length}`;
+    const bytes =
+      known.get(shape) ??
+      [...kinds]
+        .flatMap((name) => Object.values(architecture.side(batch, name)))
+        .reduce((sum, { data }) => sum + data.byteLength, 0);
+    known.set(shape, bytes);
+    return bytes;
+  };
 }

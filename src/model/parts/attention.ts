@@ -10,6 +10,9 @@ interface Heads extends Pick<Widths, 'heads' | 'groups'> {
   size: number;
 }
 
+/** The largest heads in use have 512 numbers or 576; a table of angles takes as many for each position, and hardly a weight. */
+const largestHead = 1024;
+
 /** @throws OffsiteError BadModel where the numbers of a configuration do not fit */
 export function headsOf(
   hidden: number,
@@ -21,6 +24,10 @@ export function headsOf(
   if (!Number.isInteger(size) || heads % (groups ?? heads) !== 0)
     throw badModel(
       `config.json: ${hidden} wide, ${heads} heads and ${groups ?? heads} key-value heads do not fit`,
+    );
+  if (size > largestHead)
+    throw badModel(
+      `config.json: heads of ${size} numbers are larger than any model has (${largestHead} at most)`,
     );
   return { heads, groups: groups ?? heads, size };
 }

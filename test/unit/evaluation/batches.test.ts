@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Example } from '../../../src/data/index.ts';
 import { Engine } from '../../../src/engine/index.ts';
-import { packForModel } from '../../../src/evaluation/index.ts';
+import { groupsWithin, packForModel } from '../../../src/evaluation/index.ts';
 import { scoreRows } from '../../../src/evaluation/score.ts';
 import { type Architecture, Decoder, openModel, weightsOf } from '../../../src/model/index.ts';
 import { writeTinyModel } from '../../support/tiny/index.ts';
@@ -44,6 +44,29 @@ test('a call takes fewer where many heads, or a wide map of few weights, would f
   };
   expect([sized(64, 32_768), sized(1024, 1), sized(4096, 1), sized(100_000, 1)]).toEqual([16, 8, 2, 1]);
   expect([sized(4, 65_536), sized(4, 262_144)]).toEqual([8, 2]);
+});
+
+test('batches in flight are as many as their states, and what blocks take beside them, leave room for', () => {
+  const asked: string[] = [];
+  const numbers = (count: number) => ({ dtype: 'float32', shape: [count], data: new Float32Array(count) });
+  const architecture = {
+    ...{ ...modelOf(1, 1, 1), hidden: 10 },
+    kind: (layer: number) => (layer === 1 ? 'sliding' : 'full'),
+    side: ({ size, length }: { size: number; length: number }, kind: string) => {
+      asked.push(kind);
+      return { mask: numbers(size * length ** 2), table: numbers(length * 1000) };
+    },
+  } as unknown as Architecture;
+  const batches = packForModel(examples, architecture, { memory: 2 ** 30 });
+  const { size, length } = batches[0]!;
+  // Two kinds of layers, each with a mask and a table of its own, beside two states.
+  const bytes = 4 * (2 * size * length * 10 + 2 * (size * length ** 2 + length * 1000));
+  const groups = (memory: number) => [...groupsWithin(memory, batches, architecture, 2)].map((g) => g.length);
+  expect(batches).toHaveLength(4);
+  expect(groups(2 * bytes)).toEqual([2, 2]);
+  expect(groups(2 * bytes - 1)).toEqual([1, 1, 1, 1]);
+  // Equal shapes are asked about once in a pass.
+  expect(asked).toEqual(['full', 'sliding', 'full', 'sliding']);
 });
 
 test('a row that takes far more than the memory by itself is refused; 2 GiB it may always take', () => {

@@ -111,7 +111,7 @@ describe('a model', () => {
       'config.json: 4194305 tokens of the vocabulary are more than any model has (4194304 at most)',
     ],
     [
-      { hidden_size: 65_540 },
+      { hidden_size: 65_540, head_dim: 64 },
       'config.json: 65540 numbers of a hidden state are more than any model has (65536 at most)',
     ],
     [
@@ -119,7 +119,7 @@ describe('a model', () => {
       'config.json: 1025 heads are more than any model of width 65536 has (1024 at most)',
     ],
     [
-      { hidden_size: 65_536, intermediate_size: 2 ** 20 + 1 },
+      { hidden_size: 65_536, head_dim: 64, intermediate_size: 2 ** 20 + 1 },
       'config.json: 1048577 outputs of model.layers.0.mlp.gate_proj.weight are more than any model of width 65536 has (1048576 at most)',
     ],
     [
@@ -131,9 +131,10 @@ describe('a model', () => {
       'config.json: 10000000 outputs of model.layers.0.mlp.gate_proj.weight are more than any model of width 32 has (4096 at most)',
     ],
     [
-      { head_dim: 10 ** 6 },
-      'config.json: 4000000 outputs of model.layers.0.self_attn.q_proj.weight are more than any model of width 32 has (4096 at most)',
+      { num_attention_heads: 8, head_dim: 1024 },
+      'config.json: 8192 outputs of model.layers.0.self_attn.q_proj.weight are more than any model of width 32 has (4096 at most)',
     ],
+    [{ head_dim: 1026 }, 'config.json: heads of 1026 numbers are larger than any model has (1024 at most)'],
   ])(
     'of layers, heads or channels without number, %j, is refused: they cost memory and few weights',
     (change, message) => {
