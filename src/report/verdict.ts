@@ -37,6 +37,8 @@ export interface Verdict {
   readonly emulatorBelowFull: Comparison;
   readonly plugInAboveFull: Comparison;
   readonly plugInAboveEmulator: Comparison;
+  /** What the bundle gives away once it is tuned; no inequality of the paper's, and no part of the outcome. */
+  readonly tunedEmulatorBelowFull: Comparison;
 }
 
 /**
@@ -54,7 +56,9 @@ export function judge(result: TaskResult): Verdict {
     : certainties.every((certainty) => certainty === 'holds')
       ? 'worked'
       : 'undecided';
-  return { outcome, headline: headlineOf(result, comparisons, outcome), ...comparisons };
+  const tunedEmulatorBelowFull = compare(result, 'fullZeroShot', 'emulatorFineTuned');
+  const headline = headlineOf(result, comparisons, outcome);
+  return { outcome, headline, ...comparisons, tunedEmulatorBelowFull };
 }
 
 /** Compares two cells, with the paired bootstrap where the status has it. */

@@ -6,6 +6,7 @@ import { chip, phaseChip, reasonOf, type Tone } from '../parts.ts';
 import { type AnyEntry, anchorOf, entriesOf, type PlugInEntry, type ReportRecord } from '../record.ts';
 import { trainedWords, wayIn } from '../roles.ts';
 import { judge, type Outcome } from '../verdict.ts';
+import { balance } from './balance.ts';
 
 /** The top of the page: did it work, what was run, what went wrong. */
 export function headline(record: ReportRecord): Html {
@@ -15,6 +16,7 @@ export function headline(record: ReportRecord): Html {
 <h1>${text}</h1>
 <p>${chip(word, tone)}</p>
 ${otherHeadlines(record)}
+${balance(record)}
 <ul class="cards">${entriesOf(record).map(card)}</ul>
 ${problems(record)}`;
 }

@@ -35,7 +35,8 @@ async function taskPart(result: TaskResult, id: string): Promise<Html> {
   return html`<h3 id="${id}">Task ${task}: ${metricTitle(metric)} on ${samples} rows</h3>
 <ul class="checks">${check('The emulator is worse than the full model', 'so it gives away less than the model', metric, verdict.emulatorBelowFull)}
 ${check('Plugged in, the adapter helps the full model', 'it must not fall below what the model did before', metric, verdict.plugInAboveFull)}
-${check('The plugged-in model beats the fine-tuned emulator', 'the reason to send the adapter back', metric, verdict.plugInAboveEmulator)}</ul>
+${check('The plugged-in model beats the fine-tuned emulator', 'the reason to send the adapter back', metric, verdict.plugInAboveEmulator)}
+${check('Tuned, the emulator stays below the untuned full model', 'or the data owner has a better model without giving anything back', metric, verdict.tunedEmulatorBelowFull)}</ul>
 <div class="pair">${await cellsFigure(result, id)}${await differencesFigure(result, id)}</div>
 <div class="pair tables">${cellsTable(result)}${differencesTable(result)}</div>`;
 }

@@ -2,6 +2,7 @@ import { HtmlValidate } from 'html-validate';
 import { describe, expect, test } from 'vitest';
 import { renderReport } from '../../../src/report/page.ts';
 import type { ReportRecord } from '../../../src/report/record.ts';
+import { balance } from '../../../src/report/sections/balance.ts';
 import {
   analysisOf,
   buildEntry,
@@ -31,6 +32,54 @@ const textOf = (page: string) =>
 
 const matches = (page: string, pattern: RegExp) =>
   [...page.matchAll(pattern)].map(([, group]) => group as string);
+
+describe('where a reader looks first', () => {
+  const status = { scores: { exactTensorShare: '0.8020', cpl: '0.9000' } as never };
+  const firstOf = (parts: Partial<ReportRecord>) => textOf(balance(recordOf(parts))?.text ?? '');
+
+  test('in the page, before the cards of the resources', async () => {
+    const page = await renderReport(recordOf({ builds: [buildEntry({ status })] }));
+    expect(await faultsOf(page)).toEqual([]);
+    expect(page.indexOf('<div id="balance">')).toBeGreaterThan(page.indexOf('<h1>'));
+    expect(page.indexOf('<div id="balance">')).toBeLessThan(page.indexOf('<ul class="cards">'));
+  });
+
+  test('stands what the adapter did, what the tuned emulator is able to and what the bundle holds', () => {
+    const text = firstOf({ builds: [buildEntry({ status })] });
+    expect(text).toContain('Full model on words 64.6%, with the adapter 78.6%');
+    expect(text).toContain('Emulator, tuned on the same rows 72.6% (+8.0 to the untuned full model)');
+    expect(text).toContain('the bundle holds exactly 80.2% of its tensors');
+    expect(text).not.toContain('Bits kept');
+  });
+
+  test('stand the leak measures where they were asked for, and what an attack reached', () => {
+    const bitsKept = { value: '0.1297', stderr: '0.0174', low: '0.0945', high: '0.1617' };
+    const leak = { exactParameterShare: '0.2107', subspaceShare: '0.5', layerSubspaceShare: '0.4', bitsKept };
+    const point = { tokens: 30_000, emulator: bitsKept, control: bitsKept };
+    const leakTest = { metric: 'acc', samples: 8, full: bitsKept, halfway: '0.5000', points: [point] };
+    const of = (test: object) =>
+      firstOf({
+        builds: [
+          buildEntry({ status: { scores: { exactTensorShare: '0.2', leak, leakTest: test } as never } }),
+        ],
+      });
+    const text = of(leakTest);
+    expect(text).toContain('the bundle holds exactly 21.1% of its parameters');
+    expect(text).toContain('Bits kept, untuned 13.0%');
+    expect(text).toContain('Half of the model, by an attack not within 30,000 tokens');
+    expect(of({ ...leakTest, reachedAt: 10_000 })).toContain('by an attack within 10,000 tokens');
+    expect(of({ ...leakTest, reachedAt: 0 })).toContain('by an attack without any tuning');
+    expect(of({ ...leakTest, halfway: undefined })).not.toContain('by an attack');
+  });
+
+  test('stands nothing of the kind where there are several, or none yet', () => {
+    const two = firstOf({ plugIns: [plugInEntry(), plugInEntry({ name: 'other' })], builds: [] });
+    expect(two).not.toContain('Emulator, tuned');
+    expect(
+      firstOf({ plugIns: [], builds: [buildEntry({ status: { scores: undefined } as never })] }),
+    ).not.toContain('exactly');
+  });
+});
 
 describe('the leak of a bundle', () => {
   const scores = {

@@ -1,0 +1,55 @@
+// What was gained and what was given away, in a few figures where a reader looks first.
+import type { EmulatorBuildStatus, TaskResult } from '../../api/index.ts';
+import { grouped, quality, share, signed } from '../figures.ts';
+import { type Html, html } from '../html.ts';
+import { facts } from '../parts.ts';
+import type { BuildEntry, ReportRecord } from '../record.ts';
+import { compare } from '../verdict.ts';
+
+/** Of a run with one evaluation, or one bundle; of several each section says its own. */
+export function balance({ plugIns, builds }: ReportRecord): Html | undefined {
+  const results = plugIns.flatMap(({ status }) => status.evaluation ?? []);
+  const pairs = [
+    ...(results.length === 1 ? gained(results[0]!) : []),
+    ...(builds.length === 1 ? given(builds[0]!) : []),
+  ];
+  return pairs.length === 0 ? undefined : html`<div id="balance">${facts(pairs)}</div>`;
+}
+
+type LeakTest = NonNullable<NonNullable<EmulatorBuildStatus['scores']>['leakTest']>;
+type Fact = readonly [string, string | undefined];
+
+function gained(result: TaskResult): Fact[] {
+  const { task, metric, cells } = result;
+  const { lead } = compare(result, 'emulatorFineTuned', 'fullZeroShot');
+  const tuned = quality(metric, cells.emulatorFineTuned.value);
+  return [
+    [
+      `Full model on ${task}`,
+      `${quality(metric, cells.fullZeroShot.value)}, with the adapter ${quality(metric, cells.plugIn.value)}`,
+    ],
+    ['Emulator, tuned on the same rows', `${tuned} (${signed(metric, lead)} to the untuned full model)`],
+  ];
+}
+
+/** Before anybody tunes it; the leak measures where they were asked for. */
+function given({ status: { scores } }: BuildEntry): Fact[] {
+  const { leak, leakTest } = scores ?? {};
+  const exact =
+    leak === undefined
+      ? scores?.exactTensorShare && `${share(scores.exactTensorShare)} of its tensors`
+      : `${share(leak.exactParameterShare)} of its parameters`;
+  return [
+    ['Of the model, the bundle holds exactly', exact],
+    ['Bits kept, untuned', leak?.bitsKept && share(leak.bitsKept.value)],
+    ['Half of the model, by an attack', leakTest?.halfway && reached(leakTest)],
+  ];
+}
+
+/** By how many tokens of tuning, or that the budgets did not suffice. */
+function reached({ points, reachedAt }: LeakTest): string {
+  if (reachedAt === 0) return 'without any tuning';
+  return reachedAt === undefined
+    ? `not within ${grouped(points.at(-1)?.tokens ?? 0)} tokens`
+    : `within ${grouped(reachedAt)} tokens`;
+}
