@@ -6,7 +6,9 @@ RESULTS := .offsite/test/results.json
 FAULT_RUNS ?= 1
 # After which of its writes the operator is killed: `some`, or every `write`.
 CRASH_EVERY ?= some
-export FAULT_RUNS CRASH_EVERY
+# Whether all variants of the families are tried on a GPU in software.
+EVERY_FAMILY ?= 0
+export FAULT_RUNS CRASH_EVERY EVERY_FAMILY
 
 .PHONY: help
 help: ## Show this list
@@ -28,8 +30,9 @@ test-unit: modules ## The fast tests
 .PHONY: test-faults
 test-faults: FAULT_RUNS := 10
 test-faults: CRASH_EVERY := write
-test-faults: model data programs ## Runs that are killed again and again and must end the same
-	@$(call vitest,--project faults --project api --project pod-faults test/faults test/api/crash test/pod-faults)
+test-faults: EVERY_FAMILY := 1
+test-faults: model data programs ## Runs that are killed again and again and must end the same; every family on a GPU in software
+	@$(call vitest,--project faults --project api --project pod-faults --project golden test/faults test/api/crash test/pod-faults test/golden/webgpu)
 
 .PHONY: check
 check: modules ## Generated files, lint, imports, types

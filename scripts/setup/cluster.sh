@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure that everything that the tests' clusters run is there, so that no test waits for a build; on a machine that
+# Makes sure that everything that the tests run beside Node is there, so that no test waits for a build; on a machine that
 # has none of it that takes about ten minutes on two processors.
 set -eu
 cd "$(dirname "$0")"
@@ -10,6 +10,7 @@ cd "$(dirname "$0")"
   ./helm.sh
   ./nats-server.sh
   ./promtool.sh
+  ./software-gpu.sh
   # A real node needs root on Linux; without it the tests that need one are skipped and say so.
   if [ "$(uname -s)" = Linux ] && [ "$(id -u)" -eq 0 ]; then
     ./node-packages.sh

@@ -6,9 +6,11 @@ import { Work } from './sources.ts';
 export const Engine = z
   .strictObject({
     provider: z
-      .enum(['cpu', 'cuda'])
+      .enum(['cpu', 'cuda', 'webgpu'])
       .default('cpu')
-      .describe('What computes: cpu, or cuda for an NVIDIA GPU.'),
+      .describe(
+        'What computes: cpu; cuda for an NVIDIA GPU; webgpu for a GPU of any vendor that has Vulkan.',
+      ),
     precision: z.enum(['float32']).default('float32').describe('Precision of the computation.'),
     threads: integer(1, 256)
       .default(2)

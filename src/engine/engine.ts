@@ -1,8 +1,9 @@
 // The engine that runs graphs: cached onnxruntime sessions, on the CPU or a GPU, which can be cancelled.
 import type * as Ort from 'onnxruntime-node';
 import { cancelled, engineUnavailable } from '../api/index.ts';
-import type { GraphBuilder } from '../graph/index.ts';
+import { GraphBuilder, rewrite } from '../graph/index.ts';
 import { silence } from './silence.ts';
+import { webgpuReplacements } from './webgpu.ts';
 
 /** A tensor of the host; `data` has product(shape) elements, row-major. */
 export interface Tensor {
@@ -12,7 +13,7 @@ export interface Tensor {
 }
 
 export interface EngineOptions {
-  provider: 'cpu' | 'cuda';
+  provider: 'cpu' | 'cuda' | 'webgpu';
   /** Threads of one operator; equal threads give equal digests. */
   threads: number;
   /** One int32 that becomes 1 when the stage is to stop. */
@@ -73,7 +74,10 @@ export class Engine {
         `spec.engine.provider: this onnxruntime has no ${options.provider} (it has ${names.join(', ')}); use the image that has it`,
       );
     }
-    return new Engine(ort, options);
+    const engine = new Engine(ort, options);
+    // A driver that is missing is told before anything is read.
+    if (options.provider !== 'cpu') await engine.session('trial', trial);
+    return engine;
   }
 
   /** True once the stage was asked to stop. */
@@ -114,23 +118,24 @@ export class Engine {
 
   async #create(graph: GraphBuilder, keepsMemory: boolean): Promise<Ort.InferenceSession> {
     const { provider, threads, trace } = this.#options;
+    const runnable = provider === 'webgpu' ? rewrite(graph, webgpuReplacements) : graph;
     try {
-      return await this.#ort.InferenceSession.create(graph.serialize(), {
+      return await this.#ort.InferenceSession.create(runnable.serialize(), {
         executionProviders: [provider],
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         executionMode: 'sequential',
         graphOptimizationLevel: 'all',
         enableCpuMemArena: keepsMemory,
+        // It warns of each shape that it leaves to the CPU.
+        ...(provider === 'webgpu' && { logSeverityLevel: 3 }),
         ...(trace !== undefined && { enableProfiling: true, profileFilePrefix: trace }),
         // Each session has threads of its own: those that idle must not take the cores of the next session's run.
         extra: { session: { force_spinning_stop: '1' } },
       });
     } catch (error) {
       if (provider === 'cpu') throw error;
-      throw engineUnavailable(
-        `provider ${provider} cannot start: ${(error as Error).message.split('\n')[0]}`,
-      );
+      throw engineUnavailable(`provider ${provider} cannot start: ${saidBy(error)}${needs[provider]}`);
     }
   }
 
@@ -171,3 +176,21 @@ export class Engine {
     return new this.#ort.Tensor(dtype as 'float32', data as Float32Array, shape);
   }
 }
+
+/** One product, as a provider's first graph. */
+function trial(): GraphBuilder {
+  const g = new GraphBuilder();
+  const x = g.input('x', 'float32', [1, 1]);
+  g.output('y', g.matmul(x, x));
+  return g;
+}
+
+/** What the library says without its own source's places and conditions: what a driver answered stands last. */
+const saidBy = (error: unknown): string =>
+  ((error as Error).message.split('\n')[0] as string).replace(/^\/\S+:\d+ .* was false\. /, '');
+
+/** What a provider's own words leave out. */
+const needs = {
+  cuda: '',
+  webgpu: '; it needs a GPU whose driver has Vulkan, and libvulkan.so.1',
+} as const;

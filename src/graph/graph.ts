@@ -62,6 +62,11 @@ export class Graph {
     return this.#store({ name: this.#name('integers'), dtype: 'int64', shape: [values.length], data });
   }
 
+  /** A tensor that another graph stores, under a name of this one's. */
+  stored({ dtype, shape, data }: Initializer): Value {
+    return this.#store({ name: this.#name('stored'), dtype, shape, data });
+  }
+
   output(name: string, value: Value): void {
     this.outputs.push({ name, value });
   }
@@ -71,12 +76,25 @@ export class Graph {
     operator: string,
     inputs: readonly Value[],
     shape: readonly number[],
-    { domain = '', attributes = {}, dtype = (inputs[0] as Value).dtype, more = [] }: Application = {},
+    application: Application = {},
   ): Value {
+    return this.applied(operator, inputs, shape, application)[0];
+  }
+
+  /** Adds one operator and returns its outputs. */
+  applied(
+    operator: string,
+    inputs: readonly Value[],
+    shape: readonly number[],
+    { domain = '', attributes = {}, dtype = (inputs[0] as Value).dtype, more = [] }: Application = {},
+  ): [Value, ...Value[]] {
     const output: Value = { name: this.#name(operator), dtype, shape };
-    const others = more.map((other) => ({ name: this.#name(operator), dtype, shape: other }));
-    this.operations.push({ operator, domain, inputs, outputs: [output, ...others], attributes });
-    return output;
+    const outputs: [Value, ...Value[]] = [
+      output,
+      ...more.map((other) => ({ name: this.#name(operator), dtype, shape: other })),
+    ];
+    this.operations.push({ operator, domain, inputs, outputs, attributes });
+    return outputs;
   }
 
   /** The graph as an ONNX ModelProto. */
@@ -115,7 +133,9 @@ export class Graph {
     return initializer;
   }
 
+  /** A name that no input has. */
   #name(of: string): string {
-    return `${of}_${this.#count++}`;
+    const name = `${of}_${this.#count++}`;
+    return this.inputs.some((input) => input.name === name) ? this.#name(of) : name;
   }
 }

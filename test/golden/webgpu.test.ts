@@ -1,0 +1,69 @@
+// Provider webgpu on a device in software: operators beside the CPU's, families beside transformers.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { rules } from '../../src/graph/rules.ts';
+import { fixtureOf, variants } from '../support/golden/families/fixture.ts';
+import type { Measured } from '../support/golden/families/table.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
+import { onSoftwareGpu } from '../support/gpu/software.ts';
+
+const work = workDirectory();
+afterAll(work.remove);
+
+const directory = (name: string): string => {
+  const path = join(work.path, name);
+  mkdirSync(path);
+  return path;
+};
+
+interface Operator {
+  name: string;
+  operators: string[];
+  difference: number;
+  onCpu: string[];
+}
+
+test('every operator gives all its outputs as the CPU does, and none of floats runs there', async () => {
+  const found = await onSoftwareGpu<Operator>('operators.ts', 'webgpu', directory('operators'));
+  const tried = new Set(found.flatMap(({ operators }) => operators));
+  const forwardOnly = ['ArgMax', 'Cast', 'OneHot', 'ReduceMax', 'ScatterElements', 'Sign'];
+  expect([...Object.keys(rules), ...forwardOnly].filter((operator) => !tried.has(operator))).toEqual([]);
+  expect(found.filter(({ difference }) => !(difference < 1e-5))).toEqual([]);
+  expect(found.filter(({ onCpu }) => onCpu.length > 0)).toEqual([]);
+});
+
+/** `make test-faults` tries all variants; else one of each family. */
+const every = process.env['EVERY_FAMILY'] === '1';
+const families = variants().filter((variant) => every || fixtureOf(variant).emulator);
+/** Which of them also train, with every adapter. */
+const trained = every ? families : ['llama'];
+
+type Family = Measured & { variant: string; onCpu: string[] };
+
+test('every family gives the logits, loss and gradients of transformers, all of it on the device', async () => {
+  const found = await onSoftwareGpu<Family>('families.ts', 'webgpu', directory('families'), ...families);
+  expect(found.map(({ variant }) => variant)).toEqual(families);
+  for (const { variant, logits, loss, gradients, onCpu } of found) {
+    expect(Math.max(logits, loss, gradients), variant).toBeLessThan(1e-3);
+    expect(onCpu, variant).toEqual([]);
+  }
+});
+
+test('five steps of every adapter, and what is plugged in, are those of transformers', async () => {
+  const found = await onSoftwareGpu<Family>(
+    ...(['families.ts', 'webgpu', directory('trained'), '--tuned', ...trained] as const),
+  );
+  expect(found.map(({ variant }) => variant)).toEqual(trained);
+  for (const { variant, emulator, onCpu } of found) {
+    expect(onCpu, variant).toEqual([]);
+    if (emulator === undefined) continue;
+    const { lora, dropout, beside, droppedBeside, head, bottleneck } = emulator;
+    for (const run of [emulator, lora, dropout, beside, droppedBeside, head, bottleneck]) {
+      expect(run.losses, variant).toBeLessThan(1e-3);
+      expect(run.changes, variant).toBeLessThan(1e-2);
+      // A gradient of the head that is nothing but rounding still moves its weight by a whole step of AdamW.
+      expect(run.plugIn, variant).toBeLessThan(run === head ? 1e-2 : 1e-3);
+    }
+  }
+});
