@@ -1,7 +1,7 @@
 // What is asked of a build that finds its own way: two or three budgets; and what its status says of what was found.
 import { z } from 'zod';
 import { decimal } from './fields.ts';
-import { count, Estimate, figure, name, words } from './status.ts';
+import { count, figure, name, words } from './status.ts';
 
 export const Auto = z.strictObject({
   leakAtMost: decimal({ atMost: 1 }, '0.3').describe(
@@ -36,16 +36,18 @@ const Way = z.object({
 
 const Candidate = Way.extend({
   ...figures,
-  bitsKept: Estimate.optional().describe(
-    'Untuned, on rows of the probe; absent where size or exact share ruled it out before.',
-  ),
+  bitsKept: z
+    .object({ value: figure, stderr: figure.optional().describe('Standard error over rows.') })
+    .optional()
+    .describe(
+      'Untuned, on rows of the probe; absent, as what follows, where size or exact share ruled it out before.',
+    ),
   agreement: figure
     .optional()
     .describe(
-      "The cosine of its gradient and the model's, of what the data owner would train: before any step and after some public ones, the mean.",
+      "The cosine of its gradient and the model's, of what the data owner would train, after some public steps.",
     ),
   agreementAtStart: figure.optional().describe('The same before any step.'),
-  agreementLater: figure.optional().describe('The same after some public steps.'),
   verdict: z
     .enum(['chosen', 'fits', 'overLeak', 'overSize', 'overExact'])
     .describe('Whether it keeps the budgets, and else the first that it does not.'),

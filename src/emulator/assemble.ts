@@ -1,9 +1,18 @@
 // The second half of an emulator's build: from pooled hidden states to a plan, and to a bundle with its scores.
 import { badModel } from '../api/index.ts';
-import { CheckedFiles, doneOrFree, openArtifact, seal, type Work } from '../artifact/index.ts';
+import {
+  CheckedFiles,
+  canonicalJson,
+  doneOrFree,
+  openArtifact,
+  peekManifest,
+  seal,
+  type Work,
+} from '../artifact/index.ts';
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { type Model, openModel } from '../model/index.ts';
+import { type AutoOptions, type Found, findWay } from './auto/find.ts';
 import { openBlocks, readSimilarity, type SimilarityRecord } from './bundle.ts';
 import type { CompressionOptions } from './compression/index.ts';
 import { clearDerived, type Derived, deriveBlocks, nothingDerived } from './derived.ts';
@@ -26,12 +35,22 @@ import { type RefineOptions, refine } from './refine/refine.ts';
 import { checkComparable } from './similarity/comparable.ts';
 import { doubtsOf } from './similarity/doubts.ts';
 import { adjacentValues, type SimilarityOptions, similarityMatrix } from './similarity/similarity.ts';
-import { keptCount, leftOut, makePlan, observedBy, type PlanOptions } from './strategies/make-plan.ts';
+import {
+  keptCount,
+  leftOut,
+  makePlan,
+  observedBy,
+  type PlanOptions,
+  planOptions,
+} from './strategies/make-plan.ts';
 import { writeBundle } from './write-bundle.ts';
 
 export interface AssembleInput extends BuildInput {
   readonly similarity: SimilarityOptions;
-  readonly plan: PlanOptions;
+  /** Which layers are kept, and where they run; found, with the compression, when absent. */
+  readonly plan?: PlanOptions;
+  /** What the way is found within; there when no plan is. */
+  readonly auto?: AutoOptions | undefined;
   /** What the kept layers become that do not train; exact when absent. */
   readonly compression?: CompressionOptions | undefined;
   /** How those are trained before the bundle is sealed; they are not when absent. */
@@ -45,6 +64,9 @@ export interface AssembleInput extends BuildInput {
   /** How the bundle is attacked before it is sealed; it is not when absent. */
   readonly leakTest?: LeakTest | undefined;
 }
+
+/** An input that says its way, or whose way was found. */
+type Said = AssembleInput & { readonly plan: PlanOptions };
 
 /** What the manifest keeps of the scores. */
 interface Scores {
@@ -61,6 +83,8 @@ export type Leak = Partial<RowLeak> & { readonly subspaceShare: SubspaceShare };
 
 export interface Assembled extends Scores {
   readonly similarity: SimilarityRecord;
+  /** Of what the way was chosen, where it was not given. */
+  readonly auto?: Found | undefined;
   /** Why the similarities say little, where they do. */
   readonly doubts?: string | undefined;
   readonly artifact: { readonly digest: string; readonly sizeBytes: number };
@@ -71,12 +95,13 @@ export interface Assembled extends Scores {
  * first. A bundle of the same inputs that is there already is checked and returned.
  * @throws OffsiteError BadSpec where the model has too few layers
  */
-export async function assemble(engine: Engine, input: AssembleInput): Promise<Assembled> {
-  const model = openModel(input.model);
+export async function assemble(engine: Engine, asked: AssembleInput): Promise<Assembled> {
+  const model = openModel(asked.model);
   try {
-    keptCount(input.plan, model.architecture.depth);
+    if (asked.plan !== undefined) keptCount(asked.plan, model.architecture.depth);
     const checked = new CheckedFiles();
-    const key = probeKey(model, input, checked);
+    const key = probeKey(model, asked, checked);
+    const { input, found: auto } = await saidOrFound(engine, model, key, { ...asked, checked });
     const work = describe(key, input);
     if (doneOrFree(input.output, work, input.mayReplace) === undefined) {
       const found = await probed(engine, model, key, { ...input, checked });
@@ -105,7 +130,7 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
     clearDerived(input.own);
     const made = readAssembled(input.output);
     const rows = await readRows(input.data.path, input.data.format, { limit: input.probe.samples });
-    return { ...made, doubts: doubtsOf(rows, made.similarity.matrix) };
+    return { ...made, auto, doubts: doubtsOf(rows, made.similarity.matrix) };
   } finally {
     model.close();
   }
@@ -116,14 +141,25 @@ export async function assemble(engine: Engine, input: AssembleInput): Promise<As
  * @throws OffsiteError BadSpec
  */
 export function checkBundlePlace(key: ProbeKey, input: AssembleInput): void {
-  doneOrFree(input.output, describe(key, input), input.mayReplace);
+  const { plan, output, mayReplace } = input;
+  if (plan !== undefined) doneOrFree(output, describe(key, { ...input, plan }), mayReplace);
+  else if (!isMadeFrom(output, madeFromOf(key)))
+    doneOrFree(output, { kind: 'Emulator', madeFrom: madeFromOf(key), hyperparameters: {} }, mayReplace);
 }
 
+/** Whether a bundle of these inputs is there, which may be the one that will be asked for. */
+function isMadeFrom(output: string, madeFrom: Work['madeFrom']): boolean {
+  const there = peekManifest(output)?.manifest;
+  return there?.kind === 'Emulator' && canonicalJson(there.madeFrom) === canonicalJson(madeFrom);
+}
+
+const madeFromOf = ({ model, data, tokenizer }: ProbeKey) => ({ model, probe: data, tokenizer });
+
 /** All that a bundle depends on. */
-function describe(key: ProbeKey, input: AssembleInput): Work {
+function describe(key: ProbeKey, input: Said): Work {
   return {
     kind: 'Emulator',
-    madeFrom: { model: key.model, probe: key.data, tokenizer: key.tokenizer },
+    madeFrom: madeFromOf(key),
     hyperparameters: hyperparametersOf(key, input),
   };
 }
@@ -134,19 +170,43 @@ function readAssembled(directory: string): Assembled {
   return { similarity: readSimilarity(directory), ...scores, artifact: { digest, sizeBytes } };
 }
 
-async function similarityOf(
+/** The input with its way; where it says none, the one that is found. */
+async function saidOrFound(
   engine: Engine,
   model: Model,
-  found: Probed,
-  input: AssembleInput,
-): Promise<SimilarityRecord> {
+  key: ProbeKey,
+  input: AssembleInput & CheckedInput,
+): Promise<{ input: Said; found?: Found }> {
+  const { plan, auto } = input;
+  if (plan !== undefined) return { input: { ...input, plan } };
+  if (auto === undefined) throw new Error('neither a plan nor what it is found within');
+  const { states, observations } = await probed(engine, model, key, input);
+  const observed = openObservations(observations!);
+  const matrix = matrixOf(engine, { key, states }, input);
+  const evidence = { adjacent: adjacentValues(matrix), influence: observed.influence };
+  const found = await findWay(engine, model, { key, evidence, found: observed }, { ...input, auto });
+  const { compression } = found.way;
+  return { input: { ...input, compression, plan: planOptions(found.way, auto.sharing) }, found };
+}
+
+/** How alike every two layers are. */
+function matrixOf(engine: Engine, found: Probed, { similarity, memory }: AssembleInput): number[][] {
   const states = readStates(found.states);
   if (states === undefined)
     throw badModel(`${found.states}: the pooled states are gone again; run once more`);
   const { samples, width } = states[0]!;
-  checkComparable({ samples, layers: states.length, width }, input.similarity.metric, input.memory);
+  checkComparable({ samples, layers: states.length, width }, similarity.metric, memory);
   const stopIfAsked = () => engine.throwIfCancelled();
-  const matrix = similarityMatrix(states, input.similarity, stopIfAsked).map((row) => [...row]);
+  return similarityMatrix(states, similarity, stopIfAsked).map((row) => [...row]);
+}
+
+async function similarityOf(
+  engine: Engine,
+  model: Model,
+  found: Probed,
+  input: Said,
+): Promise<SimilarityRecord> {
+  const matrix = matrixOf(engine, found, input);
   const adjacent = adjacentValues(matrix);
   const evidence = { adjacent, ...(await evidenceOf(engine, model, found, input)) };
   return { ...input.similarity, matrix, ...evidence, ...makePlan(evidence, input.plan) };
@@ -164,7 +224,7 @@ async function evidenceOf(
   engine: Engine,
   model: Model,
   { key, observations }: Probed,
-  input: AssembleInput,
+  input: Said,
 ): Promise<Pick<SimilarityRecord, 'influence' | 'removed'>> {
   const count = leftOut(input.plan, model.architecture.depth);
   if (count > 0) return { removed: await leaveOut(engine, model, { key, count }, input) };
@@ -191,7 +251,7 @@ async function refined(
   model: Model,
   derived: Derived,
   { plan, key }: { plan: Plan; key: ProbeKey },
-  { refine: options, checked, ...input }: AssembleInput & CheckedInput,
+  { refine: options, checked, ...input }: Said & CheckedInput,
 ): Promise<Derived> {
   if (options === undefined) return derived;
   // Neither scores nor a test of the bundle change what is trained.
@@ -217,7 +277,7 @@ async function refined(
 
 function hyperparametersOf(
   key: ProbeKey,
-  { similarity, plan, compression, refine, limit, leak, leakTest }: AssembleInput,
+  { similarity, plan, compression, refine, limit, leak, leakTest }: Said,
 ) {
   const { format, samples, maxLength, pooling, skipFirst } = key;
   return {

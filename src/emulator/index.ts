@@ -1,5 +1,6 @@
 // The emulator: a compressed model that stands in for the full one where adapters are trained.
 export { type AssembleInput, assemble, checkBundlePlace } from './assemble.ts';
+export { type Found, observedForAuto } from './auto/find.ts';
 export {
   type Bundle,
   bundleSlots,

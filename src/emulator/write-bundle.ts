@@ -30,13 +30,18 @@ export function writeBundle(
   for (const companion of model.companions) if (companion.licence) copyCompanion(companion, directory);
 }
 
-/** A derived tensor, in codes or rounded to what the model stores; one that the model does not have to what its embedding has. */
-function derivedTensors({ tensors, architecture }: Model, slot: Slot, derived: Derived): TensorToWrite[] {
+/** A derived tensor, in codes or rounded to what the model stores. */
+function derivedTensors(model: Model, slot: Slot, derived: Derived): TensorToWrite[] {
   const { name, shape } = slot;
   if (slot.quantised !== undefined) return codedTensors(slot, () => derived.read(name));
-  const { dtype: stored } = tensors.get(name) ?? tensors.get(architecture.embedding.name)!;
-  const dtype = stored === 'F16' || stored === 'BF16' ? stored : 'F32';
+  const dtype = storedDtype(model, name);
   return [{ name, dtype, shape, bytes: () => encodeFloats(derived.read(name), dtype) }];
+}
+
+/** The number format of a bundle's tensor: the model's own, of one that the model does not have its embedding's; float32 for all others. */
+export function storedDtype({ tensors, architecture }: Model, name: string): 'F32' | 'F16' | 'BF16' {
+  const { dtype } = tensors.get(name) ?? tensors.get(architecture.embedding.name)!;
+  return dtype === 'F16' || dtype === 'BF16' ? dtype : 'F32';
 }
 
 /** The stored bytes for the dtypes that safetensors shares with the model, float32 for all others. */

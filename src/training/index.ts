@@ -1,6 +1,8 @@
 // Training: optimiser steps, learning rate schedules, the training loop and its checkpoints.
 export { type BlockOptions, type TrainedBlock, type TrainedBlocks, trainedBlocks } from './blocks.ts';
+export { gradientStep } from './gradient-step.ts';
 export { crossEntropy, type Objective, type StatesLoss } from './objective.ts';
+export { adamW } from './optimiser.ts';
 export { optimiserStep, type Trainable } from './optimiser-step.ts';
 export { planTraining, type TrainingPlan } from './plan.ts';
 export { runTraining } from './run.ts';

@@ -1,12 +1,11 @@
 // What each stage computes: from its job to the work of emulator, tuning and plug-in, and to its result.
 import {
-  badSpec,
+  type AutoFound,
   bytesOf,
   type EmulatorBuild,
   type OffsiteTune,
   type PlugIn,
   type StageName,
-  type Way,
   wayOf,
 } from '../../api/index.ts';
 import type { Keeper } from '../../artifact/index.ts';
@@ -15,7 +14,9 @@ import {
   assemble,
   type BuildInput,
   checkBundlePlace,
+  type Found,
   observedFor,
+  observedForAuto,
   type ProbeKey,
   planOptions,
   runProbe,
@@ -64,6 +65,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     const result = {
       similarity: { adjacent: adjacent.map((value) => value.toFixed(6)), ...(doubts ? { doubts } : {}) },
       plan: { clusters, kept, transferLayers: transfer, source },
+      ...(made.auto && { auto: autoOf(made.auto) }),
       scores: scoresOf(made),
       artifact: { uri: spec.output.uri, ...made.artifact },
     };
@@ -150,7 +152,6 @@ function assembleInput(job: StageJob, context: StageContext): AssembleInput {
   return {
     ...buildInput(job, context, spec.probe.shards),
     own: workOf(job).own,
-    compression: wayIn(spec).compression,
     refine: spec.refine,
     leakTest: leakTestOf(job),
     ...spec.evaluation,
@@ -178,9 +179,8 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
     data: { path: pathOf(job, 'probe'), format: spec.probe.data.format },
     probe: { ...spec.probe, shards },
     expected: { model: spec.model.digest, data: spec.probe.data.digest },
-    plan: planOptions(wayIn(spec), spec.sharing),
+    ...wayIn(spec),
     similarity: similarityOf(spec.similarity),
-    observe: observedFor(wayIn(spec).compression),
     output: outputOf(job),
     work: workOf(job).shared,
     memory: memoryOf(spec.engine),
@@ -190,11 +190,27 @@ function buildInput(job: StageJob, { emit, keeper }: StageContext, shards: numbe
   } satisfies BuildInput;
 }
 
-/** What makes the emulator. */
-function wayIn(spec: EmulatorBuild['spec']): Way {
+/** What makes the emulator; or what it is to be found within. */
+function wayIn(
+  spec: EmulatorBuild['spec'],
+): Pick<AssembleInput, 'plan' | 'compression' | 'auto' | 'observe'> {
+  const { auto, sharing, transferLayers, refine } = spec;
   const way = wayOf(spec);
-  if (way === undefined) throw badSpec('spec.auto: is not built yet; write strategy, compression and layers');
-  return way;
+  if (way !== undefined)
+    return {
+      plan: planOptions(way, sharing),
+      compression: way.compression,
+      observe: observedFor(way.compression),
+    };
+  const { leakAtMost, sizeAtMost, exactAtMost } = auto!;
+  return {
+    auto: {
+      ...{ leakAtMost: Number(leakAtMost), sizeAtMost: Number(sizeAtMost) },
+      ...(exactAtMost === undefined ? {} : { exactAtMost: Number(exactAtMost) }),
+      ...{ sharing, transferLayers, compressedOnly: refine !== undefined },
+    },
+    observe: observedForAuto,
+  };
 }
 
 const similarityOf = ({ metric, threshold = '1' }: EmulatorBuild['spec']['similarity']) =>
@@ -216,6 +232,33 @@ function scoresOf(made: Awaited<ReturnType<typeof assemble>>) {
     ...(cpl === undefined ? {} : { cpl: figure(cpl) }),
   };
 }
+
+function autoOf({ way, reason, candidates, rows, passes }: Found): AutoFound {
+  return {
+    ...{ chosen: shownWay(way), reason, rows, passes: passes.toFixed(2) },
+    candidates: candidates.map(({ way, sizeShare, exactParameterShare, figures, verdict }) => ({
+      ...shownWay(way),
+      ...{ sizeShare: figure(sizeShare), exactParameterShare: figure(exactParameterShare), verdict },
+      ...(figures && {
+        bitsKept: {
+          value: figure(figures.bitsKept.value),
+          ...(figures.bitsKept.stderr === undefined ? {} : { stderr: figure(figures.bitsKept.stderr) }),
+        },
+        agreement: figure(figures.agreement),
+        agreementAtStart: figure(figures.agreementAtStart),
+      }),
+    })),
+  };
+}
+
+const shownWay = ({ strategy, layers, compression, transferLayers }: Found['way']): AutoFound['chosen'] => ({
+  strategy,
+  ...(layers === undefined ? {} : { layers }),
+  ...(compression && {
+    compression: { type: compression.type, ...(compression.ratio && { ratio: compression.ratio }) },
+  }),
+  transferLayers,
+});
 
 function leakOf({ leak, exactShare }: Awaited<ReturnType<typeof assemble>>) {
   if (leak === undefined) return {};

@@ -1,0 +1,109 @@
+// The choice among candidates: within the budgets, the one whose gradient agrees most with the full model's.
+import { badSpec, type Way } from '../../api/index.ts';
+
+/** What may be given away at most. */
+export interface Budgets {
+  /** Bits kept of the untuned emulator. */
+  readonly leakAtMost: number;
+  /** Bytes of the bundle's tensors, of the model's. */
+  readonly sizeAtMost: number;
+  /** Parameters held bit by bit, of the model's; no bound when absent. */
+  readonly exactAtMost?: number | undefined;
+}
+
+/** What is counted of a candidate before anything is run. */
+export interface Counted {
+  readonly way: Way;
+  readonly sizeShare: number;
+  readonly exactParameterShare: number;
+}
+
+/** What a candidate gives away and what it teaches. */
+export interface Figures {
+  /** With its standard error over rows, where there is one. */
+  readonly bitsKept: { readonly value: number; readonly stderr?: number | undefined };
+  /** The cosine of its gradient and the full model's before any step. */
+  readonly agreementAtStart: number;
+  /** The same after some public steps, by which the choice is made. */
+  readonly agreement: number;
+}
+
+/** The figures are missing where the candidate was ruled out before. */
+export type Candidate = Counted & { readonly figures?: Figures | undefined };
+
+export type Verdict = 'fits' | 'overSize' | 'overExact' | 'overLeak';
+
+/** Whether a candidate keeps the budgets that need no measurement. */
+export function countedVerdict(
+  { sizeShare, exactParameterShare }: Counted,
+  { sizeAtMost, exactAtMost = 1 }: Budgets,
+): Verdict {
+  if (sizeShare > sizeAtMost) return 'overSize';
+  return exactParameterShare > exactAtMost ? 'overExact' : 'fits';
+}
+
+/** Whether a candidate keeps the budgets, and else the first that it does not. */
+export function verdictOf(candidate: Candidate, budgets: Budgets): Verdict {
+  const counted = countedVerdict(candidate, budgets);
+  if (counted !== 'fits') return counted;
+  const { figures } = candidate;
+  if (figures === undefined) throw new Error(`${wordsOf(candidate.way)} was not measured`);
+  return figures.bitsKept.value > budgets.leakAtMost ? 'overLeak' : 'fits';
+}
+
+/**
+ * Of those that keep all budgets the one of the greatest agreement; of equal ones that which gives least away, by bits, then by size,
+ * then the earliest.
+ * @throws OffsiteError BadSpec with the nearest candidate's figures where none does
+ */
+export function choose(candidates: readonly Candidate[], budgets: Budgets): Candidate & { figures: Figures } {
+  const fitting = candidates.filter(
+    (candidate): candidate is Candidate & { figures: Figures } => verdictOf(candidate, budgets) === 'fits',
+  );
+  const [best] = fitting.toSorted(
+    ({ figures: a, ...one }, { figures: b, ...other }) =>
+      b.agreement - a.agreement || a.bitsKept.value - b.bitsKept.value || one.sizeShare - other.sizeShare,
+  );
+  if (best !== undefined) return best;
+  const nearest = candidates.toSorted((a, b) => excess(a, budgets) - excess(b, budgets))[0];
+  if (nearest === undefined) throw badSpec('spec.auto: the model has too few layers for any candidate');
+  throw badSpec(
+    `spec.auto: no candidate has ${wordsOfBudgets(budgets)}; the nearest, ${wordsOf(nearest.way)}, has ${wordsOfFigures(nearest)}; allow as much, or build without auto`,
+  );
+}
+
+/** By how much the budgets are exceeded, together; who was not measured, for size or exact share, is farther than all that were. */
+function excess(candidate: Candidate, { leakAtMost, sizeAtMost, exactAtMost = 1 }: Budgets): number {
+  const over = (value: number, most: number) => Math.max(0, value - most);
+  const { sizeShare, exactParameterShare, figures } = candidate;
+  return (
+    over(sizeShare, sizeAtMost) +
+    over(exactParameterShare, exactAtMost) +
+    (figures === undefined ? Number.MAX_SAFE_INTEGER : over(figures.bitsKept.value, leakAtMost))
+  );
+}
+
+const wordsOfBudgets = ({ leakAtMost, sizeAtMost, exactAtMost }: Budgets): string =>
+  [
+    `at most ${leakAtMost} of the bits (leakAtMost)`,
+    `${sizeAtMost} of the size (sizeAtMost)`,
+    ...(exactAtMost === undefined ? [] : [`${exactAtMost} of the parameters exactly (exactAtMost)`]),
+  ].join(', ');
+
+const wordsOfFigures = ({ sizeShare, exactParameterShare, figures }: Candidate): string =>
+  [
+    figures === undefined ? 'bits that were not measured' : `${shown(figures.bitsKept.value)} of the bits`,
+    `${shown(sizeShare)} of the size`,
+    `${shown(exactParameterShare)} of the parameters exactly`,
+  ].join(', ');
+
+/** Rounded up, so that what is allowed as it is written suffices. */
+const shown = (value: number): string => (Math.ceil(value * 1e4) / 1e4).toFixed(4);
+
+/** A way in a reader's words. */
+export function wordsOf({ strategy, layers, compression, transferLayers }: Way): string {
+  const depth = layers === undefined ? 'all layers' : `${layers} layers by ${strategy}`;
+  const become = compression === undefined ? 'exact' : `${compression.type} ${compression.ratio}`;
+  const trained = transferLayers.layers?.length ?? transferLayers.count;
+  return `${depth}, ${become}, ${trained === 0 ? 'LoRA beside every map' : `${trained} transfer layers`}`;
+}

@@ -1,0 +1,138 @@
+// Finds the way to make an emulator: candidates are counted, those within size and exact share are looked at, and one is chosen.
+import type { Way } from '../../api/index.ts';
+import { inPlace } from '../../artifact/index.ts';
+import type { Engine } from '../../engine/index.ts';
+import type { Model } from '../../model/index.ts';
+import { progressOf } from '../../progress/index.ts';
+import type { ObservationName, Observations } from '../observe/observations.ts';
+import type { Evidence } from '../plan/plan.ts';
+import { type BuildInput, probeExamples } from '../probe/stage.ts';
+import type { ProbeKey } from '../probe/states.ts';
+import type { SimilarityOptions } from '../similarity/similarity.ts';
+import { lowRankRatios } from './candidates.ts';
+import {
+  type Budgets,
+  type Candidate,
+  choose,
+  countedVerdict,
+  type Figures,
+  type Verdict,
+  verdictOf,
+  wordsOf,
+} from './choose.ts';
+import { nestedFactors } from './factors.ts';
+import { KeptFile } from './kept.ts';
+import { measure } from './measure.ts';
+import { type Planned, type PlanningOptions, plannedWays } from './planned.ts';
+import { type Rows, rowsToLook } from './rows.ts';
+
+/** What a build is to find, and how much it may give away. */
+export interface AutoOptions extends PlanningOptions, Budgets {}
+
+export interface FindInput extends BuildInput {
+  readonly auto: AutoOptions;
+  readonly similarity: SimilarityOptions;
+  /** A directory of this resource alone: what is kept of unfinished work. */
+  readonly own: string;
+}
+
+/** What the probe's pass has found. */
+export interface ProbeFindings {
+  readonly key: ProbeKey;
+  readonly evidence: Evidence;
+  readonly found: Observations;
+}
+
+export interface Found {
+  readonly way: Way;
+  /** Why it was chosen. */
+  readonly reason: string;
+  readonly candidates: readonly (Candidate & { readonly verdict: Verdict | 'chosen' })[];
+  /** How many of the probe's rows were looked at. */
+  readonly rows: number;
+  /** What looking cost, in forward passes of the full model's blocks over the probe's rows. */
+  readonly passes: number;
+}
+
+/** Of how candidates are measured: what was measured in another way is not gone on with. */
+const method = 1;
+
+/** What must be observed beforehand. */
+export const observedForAuto: readonly ObservationName[] = ['inputs'];
+
+/**
+ * The way within the budgets whose emulator's gradient agrees most with the full model's. What it takes is told before it begins:
+ * candidates, rows, and passes over the probe's rows.
+ * @throws OffsiteError BadSpec with the nearest candidate's figures where none keeps the budgets; BadData where the rows tell no leak; Cancelled
+ */
+export async function findWay(
+  engine: Engine,
+  model: Model,
+  findings: ProbeFindings,
+  input: FindInput,
+): Promise<Found> {
+  const { auto } = input;
+  const planned = await plannedWays(engine, model, findings, auto);
+  const examples = await probeExamples(model, engine, findings.key.data, input);
+  const rows = rowsToLook(model, examples, planned, input.memory);
+  const within = planned.filter((candidate) => countedVerdict(candidate, auto) === 'fits');
+  const measured =
+    within.length === 0 ? [] : await figuresOf(engine, model, findings, { rows, within }, input);
+  const figures = new Map(within.map((candidate, i) => [candidate, measured[i]!]));
+  const candidates = planned.map((candidate): Candidate => {
+    const { way, sizeShare, exactParameterShare } = candidate;
+    return { way, sizeShare, exactParameterShare, figures: figures.get(candidate) };
+  });
+  const chosen = choose(candidates, auto);
+  return {
+    way: chosen.way,
+    reason: reasonOf(candidates, chosen, auto),
+    candidates: candidates.map((candidate) => ({
+      ...candidate,
+      verdict: candidate === chosen ? 'chosen' : verdictOf(candidate, auto),
+    })),
+    rows: rows.looked.length,
+    passes: passesOf(rows, within),
+  };
+}
+
+async function figuresOf(
+  engine: Engine,
+  model: Model,
+  { key, found }: ProbeFindings,
+  { rows, within }: { rows: Rows; within: readonly Planned[] },
+  { work, own, auto, similarity, memory, emit, keeper = inPlace }: FindInput,
+): Promise<Figures[]> {
+  const { sharing } = auto;
+  const address = { method, key, similarity, sharing, rows: rows.looked.length };
+  const kept = await KeptFile.open(work, address, keeper);
+  const passes = passesOf(rows, within);
+  const progress = progressOf('assemble: auto', passes, emit);
+  progress(0, [
+    { name: 'candidates', value: String(within.length) },
+    { name: 'rows', value: String(rows.looked.length) },
+    { name: 'passes', value: passes.toFixed(2) },
+  ]);
+  return measure(engine, model, {
+    ...{ rows, candidates: within, kept, memory, progress },
+    factors: () => nestedFactors(own, { engine, model, found }, lowRankRatios.at(-1)!, { probed: key, emit }),
+  });
+}
+
+const passesOf = ({ passes }: Rows, within: readonly Planned[]): number =>
+  within.reduce((sum, candidate) => sum + passes.of(candidate), within.length === 0 ? 0 : passes.full);
+
+/** Why a candidate was chosen, as a sentence. */
+function reasonOf(
+  candidates: readonly Candidate[],
+  chosen: Candidate & { figures: Figures },
+  budgets: Budgets,
+): string {
+  const fitting = candidates.filter((candidate) => verdictOf(candidate, budgets) === 'fits');
+  const begin = `Of ${candidates.length} candidates ${fitting.length} ${fitting.length === 1 ? 'keeps' : 'keep'} the budgets`;
+  const best = `${wordsOf(chosen.way)}: its gradient agrees most with the full model's (cosine ${chosen.figures.agreement.toFixed(2)})`;
+  const others = fitting.filter((candidate) => candidate !== chosen);
+  const next = others.toSorted((a, b) => b.figures!.agreement - a.figures!.agreement)[0];
+  const beside = next && `; next, ${next.figures!.agreement.toFixed(2)}, is ${wordsOf(next.way)}`;
+  return `${begin}. Chosen is ${best}${beside ?? ''}.`;
+}

@@ -1,0 +1,175 @@
+// What the looks at full model and candidates say: bits kept, and how well gradients agree at the start and after some steps.
+import { badData } from '../../api/index.ts';
+import { canonicalJson } from '../../artifact/index.ts';
+import type { Engine } from '../../engine/index.ts';
+import { bootstrap } from '../../evaluation/index.ts';
+import { exactBlocks, type Model, weightsOf } from '../../model/index.ts';
+import { adamW } from '../../training/index.ts';
+import { shareOfGain } from '../leak/ability.ts';
+import { unigramOf } from '../leak/unigram.ts';
+import { placedBlocks, type Shapes } from '../plan/layout.ts';
+import { trainedLayers } from '../plan/plan.ts';
+import type { Figures } from './choose.ts';
+import type { NestedFactors } from './factors.ts';
+import type { KeptFile } from './kept.ts';
+import { type Look, type Looked, lookAt } from './look.ts';
+import type { Planned } from './planned.ts';
+import { cosine, type Gradient, type LayerProbes, layerProbes } from './probes.ts';
+import type { Rows } from './rows.ts';
+
+export interface MeasureInput {
+  readonly rows: Rows;
+  /** Those that are looked at. */
+  readonly candidates: readonly Planned[];
+  /** Derived where a candidate needs them. */
+  readonly factors: () => Promise<NestedFactors>;
+  readonly kept: KeptFile;
+  /** Bytes for weights and states. */
+  readonly memory: number;
+  /** Told of passes over the probe's rows that were done. */
+  readonly progress: (passes: number) => void;
+}
+
+/** Of the full model's own training before the second look. */
+const steps = 4;
+const learningRate = 2e-3;
+const adam = { betas: [0.9, 0.999], weightDecay: 0 } as const;
+/** Fewer bits kept than these are told as these. */
+const leastBits = -1e6;
+/** Of the memory, what a model's weights may take; the rest is for states. */
+const shareOfWeights = 1 / 4;
+
+/**
+ * The figures of each candidate, in their order; those that are kept from before are not measured again.
+ * @throws OffsiteError BadData where the full model is no better than the unigram model, so that no share of it can be told; Cancelled
+ */
+export async function measure(engine: Engine, model: Model, input: MeasureInput): Promise<Figures[]> {
+  const { rows, candidates, kept, progress } = input;
+  const found = candidates.map((candidate) => kept.of(keyOf(candidate)));
+  if (found.every((figures) => figures !== undefined)) return found;
+  const factors = await input.factors();
+  const full = await lookAtFull(engine, model, input);
+  for (const [i, candidate] of candidates.entries()) {
+    if (found[i] === undefined) {
+      found[i] = await figuresOf(engine, model, { candidate, factors, full }, input);
+      await kept.add(keyOf(candidate), found[i]);
+    }
+    progress(rows.passes.of(candidate));
+  }
+  return found as Figures[];
+}
+
+const keyOf = ({ way }: Planned) => canonicalJson(way);
+
+/** The full model's two looks. */
+interface Full {
+  readonly start: Look;
+  readonly later: Gradient;
+  /** The modules at the start, and as they were trained. */
+  readonly probes: { readonly start: readonly LayerProbes[]; readonly later: readonly LayerProbes[] };
+  /** Of each row the negative log-likelihood by the unigram model, in nats. */
+  readonly unigram: ReadonlyMap<number, number>;
+}
+
+async function lookAtFull(
+  engine: Engine,
+  model: Model,
+  { rows: { looked, others, training, passes }, memory, progress }: MeasureInput,
+): Promise<Full> {
+  const { architecture } = model;
+  const layers = Array.from({ length: architecture.depth }, (_, layer) => layer);
+  const source = weightsOf(model, {
+    blocks: exactBlocks(architecture, layers),
+    memory: memory * shareOfWeights,
+  });
+  const full: Looked = { source, places: new Map(layers.map((layer) => [layer, layer])), trained: layers };
+  const at = (probes: readonly LayerProbes[], examples = looked) =>
+    lookAt(engine, full, probes, { architecture, examples, plan: training });
+  const probes = { start: layerProbes(architecture), later: layerProbes(architecture) };
+  const start = await at(probes.start);
+  const tokens = others.flatMap(({ targets }) => targets.map(({ token }) => token));
+  const ofToken = unigramOf(tokens, architecture.vocabulary);
+  const unigram = new Map<number, number>();
+  for (const { row, token } of start.targets) unigram.set(row, (unigram.get(row) ?? 0) + ofToken(token));
+  if (sum(start.losses) >= sum(unigram))
+    throw badData(
+      `spec.auto: on ${looked.length} rows of the probe the model is no better than a unigram model of the others, so that no leak can be told; use a probe set of what the model knows, or more of it`,
+    );
+  await train(probes.later, (step) => at(probes.later, halfOf(looked, step)));
+  const later = await at(probes.later);
+  progress(passes.full);
+  return { start, later: later.gradient, probes, unigram };
+}
+
+/** Every other row; all of them where there is only one. */
+const halfOf = <T>(rows: readonly T[], step: number): readonly T[] =>
+  rows.length < 2 ? rows : rows.filter((_, place) => place % 2 === step % 2);
+
+/** A few steps of AdamW on the modules' Bs, in place. */
+async function train(probes: readonly LayerProbes[], look: (step: number) => Promise<Look>): Promise<void> {
+  const moments = probes.map(({ weights, trained }) =>
+    trained.map((slot) => {
+      const zeros = () => new Float32Array(weights[slot]!.length);
+      return { first: zeros(), second: zeros() };
+    }),
+  );
+  for (let step = 0; step < steps; step++) {
+    const { gradient } = await look(step);
+    probes.forEach(({ weights, trained }, layer) => {
+      trained.forEach((slot, i) => {
+        const own = gradient.get(layer)![slot]!;
+        adamW(weights[slot]!, own, moments[layer]![i]!, step + 1, learningRate, 1, adam);
+      });
+    });
+  }
+}
+
+async function figuresOf(
+  engine: Engine,
+  model: Model,
+  { candidate, factors, full }: { candidate: Planned; factors: NestedFactors; full: Full },
+  { rows: { looked, training }, memory }: MeasureInput,
+): Promise<Figures> {
+  const { architecture } = model;
+  const { layout, plan } = candidate;
+  const source = weightsOf(model, {
+    blocks: placedBlocks(architecture, layout),
+    overlay: factors.tensorsOf(shapesIn(candidate)),
+    memory: memory * shareOfWeights,
+  });
+  const trained = trainedLayers(plan);
+  const emulator: Looked = { source, places: ownPlaces(candidate), trained };
+  const at = (probes: readonly LayerProbes[]) =>
+    lookAt(engine, emulator, probes, { architecture, examples: looked, plan: training });
+  const start = await at(full.probes.start);
+  const later = await at(full.probes.later);
+  return {
+    bitsKept: bitsKept(full, start),
+    agreementAtStart: cosine(start.gradient, full.start.gradient, trained),
+    agreement: cosine(later.gradient, full.later, trained),
+  };
+}
+
+function bitsKept({ start, unigram }: Full, emulator: Look): Figures['bitsKept'] {
+  const rows = [...start.losses].map(([row, loss]) => [loss, emulator.losses.get(row)!, unigram.get(row)!]);
+  const share = ([full, own, nothing]: readonly number[]) =>
+    shareOfGain({ full: -full!, emulator: -own!, nothing: -nothing! });
+  const value = share([start.losses, emulator.losses, unigram].map(sum))!;
+  // An emulator may be surer of what is wrong than a float can say.
+  if (!(value > leastBits)) return { value: leastBits };
+  const stderr = bootstrap(rows, share)?.stderr;
+  return { value, ...(stderr === undefined ? {} : { stderr }) };
+}
+
+/** The position of each kept layer that is its own and no copy's, by layer. */
+function ownPlaces({ plan: { kept, source } }: Planned): ReadonlyMap<number, number> {
+  const shallow = source.length === kept.length;
+  return new Map(kept.map((layer) => [layer, shallow ? source.indexOf(layer) : layer]));
+}
+
+const shapesIn = ({ layout: { blocks } }: Planned): Shapes =>
+  new Map(
+    Object.values(blocks).flatMap(({ of, shape }) => (shape === undefined ? [] : [[of, shape] as const])),
+  );
+
+const sum = (values: ReadonlyMap<number, number>): number => [...values.values()].reduce((a, b) => a + b, 0);

@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest';
+import { Random } from '../../../../src/data/index.ts';
+import { type Budgets, type Candidate, choose, verdictOf } from '../../../../src/emulator/auto/choose.ts';
+
+const loose: Budgets = { leakAtMost: 1, sizeAtMost: 1 };
+const candidate = (
+  ratio: string,
+  [sizeShare, exactParameterShare]: readonly [number, number],
+  figures?: readonly [bits: number, agreement: number],
+): Candidate => ({
+  way: { strategy: 'none', compression: { type: 'lowRank', ratio }, transferLayers: { count: 0 } },
+  ...{ sizeShare, exactParameterShare },
+  figures: figures && { bitsKept: { value: figures[0] }, agreement: figures[1], agreementAtStart: 0 },
+});
+const ratioOf = ({ way }: Candidate) => way.compression?.ratio;
+const few = [
+  candidate('0.2', [0.4, 0.2], [-0.5, 0.1]),
+  candidate('0.35', [0.5, 0.2], [0.2, 0.4]),
+  candidate('0.5', [0.6, 0.2], [0.4, 0.6]),
+  candidate('0.7', [0.8, 0.5], [0.7, 0.9]),
+];
+
+test.each([
+  [loose, '0.7'],
+  [{ ...loose, leakAtMost: 0.4 }, '0.5'],
+  [{ ...loose, leakAtMost: 0.3999 }, '0.35'],
+  [{ ...loose, sizeAtMost: 0.55 }, '0.35'],
+  [{ ...loose, exactAtMost: 0.2 }, '0.5'],
+  [{ leakAtMost: 0, sizeAtMost: 0.4 }, '0.2'],
+])('within %j the greatest agreement is chosen', (budgets, ratio) => {
+  expect(ratioOf(choose(few, budgets))).toBe(ratio);
+});
+
+test('of equal agreements the one that gives least away is chosen, and of equals the first', () => {
+  const leaky = candidate('0.7', [0.5, 0.2], [0.3, 0.5]);
+  const large = candidate('0.5', [0.6, 0.2], [0.2, 0.5]);
+  const small = candidate('0.35', [0.5, 0.2], [0.2, 0.5]);
+  const later = candidate('0.2', [0.5, 0.2], [0.2, 0.5]);
+  expect(ratioOf(choose([leaky, large, small, later], loose))).toBe('0.35');
+});
+
+test('a verdict names the first budget that is not kept', () => {
+  const budgets = { leakAtMost: 0.3, sizeAtMost: 0.6, exactAtMost: 0.4 };
+  const verdicts = [
+    candidate('1', [0.7, 0.5]),
+    candidate('1', [0.6, 0.5]),
+    candidate('1', [0.6, 0.4], [0.31, 1]),
+    candidate('1', [0.6, 0.4], [0.3, 1]),
+  ].map((one) => verdictOf(one, budgets));
+  expect(verdicts).toEqual(['overSize', 'overExact', 'overLeak', 'fits']);
+});
+
+test('where nothing fits, the nearest is told with what it has, which then fits', () => {
+  const budgets = { leakAtMost: 0.1, sizeAtMost: 0.45 };
+  const measured = [candidate('0.35', [0.5, 0.2]), candidate('0.2', [0.4, 0.2], [0.25123, 0.1])];
+  expect(() => choose(measured, budgets)).toThrow(
+    'spec.auto: no candidate has at most 0.1 of the bits (leakAtMost), 0.45 of the size (sizeAtMost); the nearest, all layers, lowRank 0.2, LoRA beside every map, has 0.2513 of the bits, 0.4000 of the size, 0.2000 of the parameters exactly; allow as much',
+  );
+  expect(ratioOf(choose(measured, { ...budgets, leakAtMost: 0.2513 }))).toBe('0.2');
+  expect(() => choose([candidate('0.35', [0.5, 0.2])], budgets)).toThrow('has bits that were not measured');
+  expect(() => choose([], budgets)).toThrow('the model has too few layers');
+});
+
+test('a larger budget never gives less agreement', () => {
+  const random = new Random(7);
+  const draw = () => random.next() / 2 ** 32;
+  for (let round = 0; round < 300; round++) {
+    const all = Array.from({ length: 12 }, () =>
+      candidate('1', [draw(), draw()], [2 * draw() - 1, 2 * draw() - 1]),
+    );
+    const budgets = { leakAtMost: draw(), sizeAtMost: draw(), exactAtMost: draw() };
+    if (all.every((one) => verdictOf(one, budgets) !== 'fits')) continue;
+    const { figures } = choose(all, budgets);
+    for (const field of ['leakAtMost', 'sizeAtMost', 'exactAtMost'] as const) {
+      const larger = { ...budgets, [field]: budgets[field] + (1 - budgets[field]) * draw() };
+      expect(choose(all, larger).figures.agreement).toBeGreaterThanOrEqual(figures.agreement);
+    }
+  }
+});
