@@ -8,6 +8,8 @@ FAULT_RUNS ?= 1
 CRASH_EVERY ?= some
 # Whether all variants of the families are tried on a GPU in software.
 EVERY_FAMILY ?= 0
+# Which of examples/ `make quickstart` runs: quickstart, or crash.
+EXAMPLE ?= quickstart
 export FAULT_RUNS CRASH_EVERY EVERY_FAMILY
 
 .PHONY: help
@@ -16,8 +18,8 @@ help: ## Show this list
 
 .PHONY: quickstart
 quickstart: model data ## From nothing to a plugged-in SmolLM2 on this machine: table and report in .offsite/quickstart
-	@node bin/offsite.js run -f examples/quickstart --work-dir .offsite/quickstart \
-	  --mount models=.offsite/models --mount data=.offsite/data --mount artifacts=.offsite/quickstart/artifacts
+	@node bin/offsite.js run -f examples/$(EXAMPLE) --work-dir .offsite/$(EXAMPLE) \
+	  --mount models=.offsite/models --mount data=.offsite/data --mount artifacts=.offsite/$(EXAMPLE)/artifacts
 
 .PHONY: test
 test: check model data programs ## Everything that is checked before a change goes in; ends with one line of counts

@@ -100,7 +100,7 @@ writeFileSync(settings.results, `${JSON.stringify(results, null, 2)}\n`);
 print(results);
 process.exit(0);
 
-/** What both sides need, made once: the quickstart's emulator, and the weights as a float32 checkpoint. */
+/** What both sides need, made once: the emulator of examples/crash, and the weights as a float32 checkpoint. */
 async function prepare(): Promise<void> {
   const engine = await Engine.create({ provider: 'cpu', threads: settings.threads });
   await runProbe(engine, settings.build);

@@ -21,7 +21,7 @@ const { task, trace } = JSON.parse(await text(process.stdin)) as { task: string;
 const engine = await Engine.create({ provider: 'cpu', threads: settings.threads, trace });
 
 const tasks: Record<string, () => Promise<Record<string, number>>> = {
-  /** The probe pass of the quickstart, weights streamed from the checkpoint. */
+  /** The probe pass of examples/crash, weights streamed from the checkpoint. */
   async probe() {
     const { decoder, batches } = await openProbe(settings.build.probe.samples);
     for (const batch of new Map(batches.map((batch) => [batch.size, batch])).values())
@@ -36,7 +36,7 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
     };
   },
 
-  /** Optimiser steps of the quickstart's training; the first one warms up. */
+  /** Optimiser steps of examples/crash's training; the first one warms up. */
   async train() {
     for (const path of [settings.adapter, checkpointsOf(settings.work)])
       rmSync(path, { recursive: true, force: true });

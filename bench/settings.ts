@@ -24,7 +24,7 @@ export const trainSteps = 9;
 export const batchSize = 16;
 export const memory = 2 * 2 ** 30;
 
-/** The quickstart's emulator. */
+/** The emulator of examples/crash. */
 export const build: AssembleInput = {
   model,
   data: { path: probeData, format: 'text' },

@@ -4,11 +4,11 @@ import { conditionsText, isComplete, offsiteResources, untilEnded } from '../sup
 import { runLocally } from '../support/pods/local-run.ts';
 import { type Outcome, outcomeOf } from '../support/pods/outcome.ts';
 import { canRunNode, Release } from '../support/pods/release.ts';
-import { shortQuickstart } from '../support/pods/short-quickstart.ts';
+import { shortExample } from '../support/pods/short-example.ts';
 
 const limitMs = 20 * 60_000;
 /** So many steps that there is time to disturb them. */
-const manifests = shortQuickstart({ steps: 24 });
+const manifests = shortExample({ steps: 24 });
 
 describe.skipIf(!canRunNode())('disturbed runs in real pods end as the undisturbed run', () => {
   let release: Release;

@@ -6,7 +6,7 @@ import { conditionsText, isComplete, type LiveResource, untilEnded } from '../su
 import { runLocally } from '../support/pods/local-run.ts';
 import { outcomeOf } from '../support/pods/outcome.ts';
 import { canRunNode, Release } from '../support/pods/release.ts';
-import { shortQuickstart } from '../support/pods/short-quickstart.ts';
+import { shortExample } from '../support/pods/short-example.ts';
 import { TinyTune } from '../support/pods/tiny-tune.ts';
 import { familyManifests, setField, writeTinyData, writeTinyFamily } from '../support/tiny/index.ts';
 import { besideTests, startBeside } from './beside.ts';
@@ -40,9 +40,9 @@ describe.skipIf(!canRunNode())('in real pods', () => {
 
   describe('the three resources', () => {
     it('two probe pods, then assemble, tune and plug end as `offsite run` of one shard does', async () => {
-      const namespace = 'quickstart';
+      const namespace = 'example';
       await release.prepare(namespace);
-      release.apply(namespace, shortQuickstart({ shards: 2 }));
+      release.apply(namespace, shortExample({ shards: 2 }));
       const progress = new Set<string>();
       const inPods = await untilEnded(release.cluster.kubeconfig, namespace, {
         limitMs,
@@ -53,7 +53,7 @@ describe.skipIf(!canRunNode())('in real pods', () => {
       // Only NATS leads to status.progress.
       expect([...progress].sort()).toEqual(['EmulatorBuild', 'OffsiteTune', 'PlugIn']);
 
-      const here = await runLocally(release.directory, shortQuickstart());
+      const here = await runLocally(release.directory, shortExample());
       expect(inPods.map(outcomeOf)).toEqual(here.map(outcomeOf));
     });
 
@@ -83,8 +83,8 @@ describe.skipIf(!canRunNode())('in real pods', () => {
     it('a pod asks for a GPU, waits while no node has one, lands on one, and says that its engine is not there', async () => {
       const namespace = 'gpu';
       await release.prepare(namespace);
-      const [emulatorBuild] = shortQuickstart();
-      if (emulatorBuild === undefined) throw new Error('the quickstart has no EmulatorBuild');
+      const [emulatorBuild] = shortExample();
+      if (emulatorBuild === undefined) throw new Error('the example has no EmulatorBuild');
       const engine = { provider: 'cuda' };
       release.apply(namespace, [{ ...emulatorBuild, spec: { ...emulatorBuild.spec, engine } }]);
       await until(() => conditionOf(release, namespace, 'Waiting').includes('Insufficient nvidia.com/gpu'));

@@ -6,7 +6,7 @@ import { fillClaims } from '../cluster/claims.ts';
 import { type Cluster, startTestCluster } from '../cluster/node.ts';
 import { images } from '../cluster/programs.ts';
 import type { Manifest } from '../tiny/index.ts';
-import { shortData } from './short-quickstart.ts';
+import { shortData } from './short-example.ts';
 
 const examples = join(import.meta.dirname, '../../../examples/cluster');
 
@@ -17,7 +17,7 @@ export function canRunNode(): boolean {
   return can;
 }
 
-/** A test cluster with the chart installed, and the short quickstart's data. */
+/** A test cluster with the chart installed, and the short example's data. */
 export class Release {
   readonly cluster: Cluster;
   /** Holds data/ and models/. */
@@ -45,7 +45,7 @@ export class Release {
 
   /**
    * A new namespace with the quickstart's claims.
-   * @param folders claim/path -> what comes there; the quickstart's model and data when absent; without any, no loader
+   * @param folders claim/path -> what comes there; the short example's model and data when absent; without any, no loader
    */
   async prepare(namespace: string, folders = this.#folders): Promise<void> {
     const loader = Object.keys(folders).length > 0 ? ['3-loader.yaml'] : [];

@@ -8,7 +8,7 @@ import { writeData } from '../../../examples/quickstart/build-data.ts';
 import { parseResource } from '../../../src/api/index.ts';
 import { readRows } from '../../../src/data/index.ts';
 
-const examples = join(import.meta.dirname, '../../../examples/quickstart');
+const examples = join(import.meta.dirname, '../../../examples');
 const names = ['probe.jsonl', 'test.jsonl', 'train.jsonl', 'validation.jsonl'];
 let directory: string;
 let digests: string[];
@@ -61,11 +61,12 @@ describe('the quickstart data', () => {
   });
 });
 
-test('every manifest of the quickstart is a valid resource', () => {
-  const kinds = readdirSync(examples)
-    .filter((name) => name.endsWith('.yaml'))
+test.each(['quickstart', 'crash'])('every manifest of examples/%s is a valid resource', (name) => {
+  const folder = join(examples, name);
+  const kinds = readdirSync(folder)
+    .filter((file) => file.endsWith('.yaml'))
     .sort()
-    .flatMap((name) => parseAllDocuments(readFileSync(join(examples, name), 'utf8')))
-    .map((document) => parseResource(document.toJS(), 'quickstart').kind);
+    .flatMap((file) => parseAllDocuments(readFileSync(join(folder, file), 'utf8')))
+    .map((document) => parseResource(document.toJS(), name).kind);
   expect(kinds).toEqual(['EmulatorBuild', 'OffsiteTune', 'PlugIn']);
 });

@@ -6,7 +6,7 @@ import type { Manifest } from '../tiny/index.ts';
 
 const root = join(import.meta.dirname, '../../..');
 
-/** How many rows of each of the quickstart's files are kept. */
+/** How many rows of each of the example's files are kept. */
 const rows = { probe: 24, train: 64, validation: 8, test: 12 };
 
 export interface ShortOptions {
@@ -16,9 +16,9 @@ export interface ShortOptions {
   readonly steps?: number;
 }
 
-/** The quickstart's three manifests with the real model and few rows and steps: minutes in all. */
-export function shortQuickstart({ shards = 1, steps = 4 }: ShortOptions = {}): Manifest[] {
-  const folder = join(root, 'examples/quickstart');
+/** The three manifests of examples/crash, which is quicker built than the quickstart, with the real model and few rows and steps: minutes in all. */
+export function shortExample({ shards = 1, steps = 4 }: ShortOptions = {}): Manifest[] {
+  const folder = join(root, 'examples/crash');
   const files = readdirSync(folder).filter((file) => file.endsWith('.yaml'));
   const changes: Record<Resource['kind'], (spec: Record<string, unknown>) => object> = {
     EmulatorBuild: ({ probe }) => ({ probe: { ...(probe as object), samples: 16, shards } }),
