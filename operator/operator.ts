@@ -225,15 +225,16 @@ export class Operator {
     });
     pods.onChange((pod, old) => this.#enqueue(routesOfRun([pod, old], this.#caches)));
     const { reports } = this.#options;
-    reports?.onReport((subject) => {
+    reports?.onReport((subject, heard) => {
       const { namespace, kind, name, uid } = subject;
       const object = this.#find(subject);
       // Of a resource that is gone, or never was ours: what it says would be kept for good.
       if (object === undefined) return reports.forget(uid);
-      this.#progress.mark({ namespace, kind, name, uid });
-      this.#warnings?.tell(object);
+      if (heard === 'progress') this.#progress.mark({ namespace, kind, name, uid });
+      if (heard === 'warning') this.#warnings?.tell(object);
       const last = stagesOf(kind as Kind).at(-1)!;
-      if (reports.resultOf(uid, last, this.#attemptOf(object)) === undefined) return;
+      // Nothing else that a run says changes what is decided: whoever says it a thousand times a second costs little.
+      if (heard !== 'result' || !reports.hasResult(uid, last, this.#attemptOf(object))) return;
       this.#enqueue([{ kind: kind as Kind, key: keyFrom(namespace, name) }]);
     });
   }

@@ -19,11 +19,14 @@ export interface Reports {
   progressOf(uid: string, attempt: number): Progress | undefined;
   /** The whole result of a stage of this attempt, if it came. */
   resultOf(uid: string, stage: string, attempt: number): unknown;
+  /** Whether it came; nothing of it is read. */
+  hasResult(uid: string, stage: string, attempt: number): boolean;
   /** The latest, oldest first. */
   warningsOf(uid: string): readonly Warning[];
   /** The resource is gone. */
   forget(uid: string): void;
-  onReport(listener: (about: RunAddress) => void): void;
+  /** What was heard is the latest of its sort, however much of the run is known already. */
+  onReport(listener: (about: RunAddress, heard: 'progress' | 'warning' | 'result') => void): void;
 }
 
 /** Credentials by which the pods of one run may publish that run's subjects and nothing else. */

@@ -51,6 +51,8 @@ interface Known {
   /** By stage, then by the share's number. */
   readonly progress: Map<string, Map<number, Heard>>;
   warnings: HeardWarning[];
+  /** What it takes, about, as it was kept last. */
+  bytes: number;
   latest: {
     readonly stage: string;
     readonly count: number;
@@ -66,17 +68,24 @@ const mostWarningCharacters = 1024;
 const mostStages = 8;
 /** Of all stages together; a stage is divided among 1,024 at most. */
 const mostShares = 2048;
+/** Of all runs together, about. */
+const mostBytes = 32 * 2 ** 20;
+
+type Listener = (run: RunAddress, heard: StageEvent['type']) => void;
 
 export class Reports {
   readonly #options: ReportsOptions;
   readonly #known = new Map<string, Known>();
   readonly #results = new Results();
-  readonly #listeners: ((run: RunAddress) => void)[] = [];
+  readonly #listeners: Listener[] = [];
+  readonly #mostBytes: number;
+  #bytes = 0;
   #connected = false;
   #store: StoreState | undefined;
 
-  constructor(options: ReportsOptions) {
+  constructor(options: ReportsOptions, bytes = mostBytes) {
     this.#options = options;
+    this.#mostBytes = bytes;
   }
 
   /** Listens until `signal` is aborted. @throws BadSpec for an unusable URL or credentials */
@@ -136,18 +145,24 @@ export class Reports {
     return this.#of(uid, attempt) && this.#results.get(uid, stage);
   }
 
+  /** Whether it came; nothing of it is read. */
+  hasResult(uid: string, stage: string, attempt?: number): boolean {
+    return this.#of(uid, attempt) !== undefined && this.#results.has(uid, stage);
+  }
+
   /** The latest warnings, oldest first. */
   warningsOf(uid: string): readonly Warning[] {
     const known = this.#known.get(uid)?.warnings ?? [];
     return known.map(({ reason, message, time }) => ({ reason, message, time }));
   }
 
-  onReport(listener: (run: RunAddress) => void): void {
+  onReport(listener: Listener): void {
     this.#listeners.push(listener);
   }
 
   /** Of a resource that is gone. */
   forget(uid: string): void {
+    this.#bytes -= this.#known.get(uid)?.bytes ?? 0;
     this.#known.delete(uid);
     this.#results.forget(uid);
   }
@@ -169,8 +184,21 @@ export class Reports {
           : this.#acceptResult(event, delivered);
     // What is no news leaves nothing: of a resource that is gone, nobody is told to forget it.
     if (!isNews) return;
+    this.#keep(uid, known);
+    for (const listener of this.#listeners) listener({ namespace, kind, name, uid }, event.type);
+  }
+
+  /** Where there is no more room, the runs that were silent for longest are forgotten: their next message, or their pod's end, has it. */
+  #keep(uid: string, known: Known): void {
+    this.#bytes -= this.#known.get(uid)?.bytes ?? 0;
+    known.bytes = bytesOf(known);
+    this.#bytes += known.bytes;
+    this.#known.delete(uid);
     this.#known.set(uid, known);
-    for (const listener of this.#listeners) listener({ namespace, kind, name, uid });
+    for (const oldest of this.#known.keys()) {
+      if (this.#bytes <= this.#mostBytes) break;
+      this.forget(oldest);
+    }
   }
 
   #acceptResult(
@@ -193,6 +221,7 @@ const nothingKnown = (attempt: number): Known => ({
   attempt,
   progress: new Map(),
   warnings: [],
+  bytes: 0,
   latest: { stage: '', count: 1, metrics: [], order: 0, time: new Date(0) },
 });
 
@@ -215,6 +244,20 @@ function acceptProgress(
     known.progress.delete(known.progress.keys().next().value as string);
   if (order > known.latest.order) known.latest = { stage, count, metrics, order, time };
   return true;
+}
+
+/** Measured, about: of a share, of a warning beside its text, of a metric with its name and value. */
+const bytesEach = { run: 1024, share: 160, warning: 320, metric: 256 };
+
+function bytesOf(known: Known): number {
+  const texts = known.warnings.reduce((sum, { message, reason }) => sum + message.length + reason.length, 0);
+  return (
+    bytesEach.run +
+    bytesEach.share * sharesIn(known) +
+    bytesEach.warning * known.warnings.length +
+    2 * texts +
+    bytesEach.metric * known.latest.metrics.length
+  );
 }
 
 const sharesIn = ({ progress }: Known): number =>

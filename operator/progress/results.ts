@@ -24,6 +24,10 @@ export class Results {
     return kept && JSON.parse(kept.json.toString());
   }
 
+  has(uid: string, stage: string): boolean {
+    return this.#kept.get(uid)?.has(stage) ?? false;
+  }
+
   /** Of what came later it is higher; 0 where nothing is kept. */
   orderOf(uid: string, stage: string): number {
     return this.#kept.get(uid)?.get(stage)?.order ?? 0;

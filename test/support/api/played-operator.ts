@@ -5,7 +5,7 @@ import { type ApiClient, EventRecorder, RuntimeMetrics } from '../../../operator
 import type { Progress } from '../../../src/api/index.ts';
 import type { Publisher } from '../../../src/progress/index.ts';
 
-type Subject = Parameters<Parameters<Reports['onReport']>[0]>[0];
+type Listener = Parameters<Reports['onReport']>[0];
 
 /** What came over NATS, without NATS: `publisher` takes what pods publish. */
 export class PlayedReports implements Reports {
@@ -13,7 +13,7 @@ export class PlayedReports implements Reports {
   readonly publisher: Publisher;
   readonly #progress = new Map<string, Progress>();
   readonly #results = new Map<string, unknown>();
-  readonly #listeners: ((about: Subject) => void)[] = [];
+  readonly #listeners: Listener[] = [];
 
   constructor() {
     this.publisher = {
@@ -26,7 +26,7 @@ export class PlayedReports implements Reports {
           const { type: _, ...progress } = event;
           this.#progress.set(uid, progress);
         }
-        for (const listener of this.#listeners) listener({ namespace, kind, name, uid });
+        for (const listener of this.#listeners) listener({ namespace, kind, name, uid }, event.type);
       },
       close: async () => 0,
     };
@@ -50,7 +50,11 @@ export class PlayedReports implements Reports {
     return this.#results.get(`${uid}/${stage}`);
   }
 
-  onReport(listener: (about: Subject) => void): void {
+  hasResult(uid: string, stage: string): boolean {
+    return this.#results.has(`${uid}/${stage}`);
+  }
+
+  onReport(listener: Listener): void {
     this.#listeners.push(listener);
   }
 }

@@ -1,10 +1,11 @@
 /** What pods report late (of an earlier attempt, a resource that is gone, another uid, again) changes nothing. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { label } from '../../../operator/jobs/index.ts';
 import { Operator } from '../../../operator/operator.ts';
 import { Reports } from '../../../operator/progress/index.ts';
 import { EventRecorder, RuntimeMetrics } from '../../../operator/runtime/index.ts';
 import { type Kind, stagesOf } from '../../../src/api/index.ts';
+import type { StageEvent } from '../../../src/progress/index.ts';
 import {
   artifact,
   completed,
@@ -160,6 +161,49 @@ describe('a tune that is Complete by its second attempt', () => {
       artifact: { digest: digestOf('a') },
     });
   });
+});
+
+it('of what a run says its last result alone is decided on, however often it says the rest', async () => {
+  const { world, reports } = start('OffsiteTune');
+  const { kind, metadata } = world.object;
+  const metrics = new RuntimeMetrics();
+  const api = new MemoryApi();
+  const lists = {
+    '/apis/offsite-tuning.dev/v1alpha1/emulatorbuilds': [],
+    '/apis/offsite-tuning.dev/v1alpha1/offsitetunes': [world.object],
+    '/apis/offsite-tuning.dev/v1alpha1/plugins': [],
+    '/apis/batch/v1/jobs': [],
+    '/api/v1/pods': [],
+  };
+  for (const [path, items] of Object.entries(lists))
+    api.objects.set(path, { items, metadata: { name: '', resourceVersion: '1' } });
+  const events = new EventRecorder({
+    ...{ client: api.client(), metrics },
+    ...{ reportingController: 'test', reportingInstance: 'test' },
+  });
+  const operator = new Operator({
+    ...{ client: api.client(), events, metrics, reports, job: world.settings },
+    ...{ namespaces: [], concurrency: 1 },
+  });
+  const stop = new AbortController();
+  await operator.follow(stop.signal);
+  stop.abort();
+  const asked = vi.spyOn(reports, 'hasResult');
+  const made = vi.spyOn(reports, 'resultOf');
+  let order = 0;
+  const say = (event: StageEvent) =>
+    reports.accept({
+      message: {
+        ...{ namespace: metadata.namespace!, kind, name: metadata.name, uid: metadata.uid!, attempt: 1 },
+        ...{ publisher: 'a', sequence: ++order, event },
+      },
+      ...{ order, time: new Date(0) },
+    });
+  say({ type: 'result', stage: 'tune', result: {} });
+  expect(asked).toHaveBeenCalledTimes(1);
+  for (let i = 0; i < 3; i++) say({ type: 'progress', stage: 'tune', progressPercentage: i, metrics: [] });
+  say({ type: 'warning', reason: 'R', message: 'w' });
+  expect([asked.mock.calls.length, made.mock.calls.length]).toEqual([1, 0]);
 });
 
 it('what pods of a resource report that is not there is not kept', () => {

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, it, test, vi } from 'vitest';
 import { Reports } from '../../../../operator/progress/index.ts';
 import { Results } from '../../../../operator/progress/results.ts';
 import type { StageEvent } from '../../../../src/progress/index.ts';
@@ -228,6 +228,42 @@ describe('what a tenant may say of its own run is bounded', () => {
       deliver(known, { publisher: 'a', sequence: 1, event: { type: 'result', stage, result: {} }, at: 1 });
     for (const stage of ['tune', 'probe: fetch', '__proto__', 'toString', 'x'])
       expect(known.resultOf('u', stage)).toBeUndefined();
+  });
+
+  it('each message is told by its sort, and whether there is a result without its being made again', () => {
+    const known = reports();
+    const heard: string[] = [];
+    known.onReport((_, sort) => heard.push(sort));
+    deliver(known, { publisher: 'a', sequence: 1, event: progress('probe', 5), at: 1, attempt: 2 });
+    expect(known.hasResult('u', 'probe', 2)).toBe(false);
+    const result = { type: 'result', stage: 'probe', result: { a: 1 } } as const;
+    deliver(known, { publisher: 'a', sequence: 2, event: result, at: 2, attempt: 2 });
+    deliver(known, { publisher: 'a', sequence: 3, event: warning('w'), at: 3, attempt: 2 });
+    expect(heard).toEqual(['progress', 'result', 'warning']);
+    const parse = vi.spyOn(JSON, 'parse');
+    expect([1, 2].map((attempt) => known.hasResult('u', 'probe', attempt))).toEqual([false, true]);
+    expect(parse).not.toHaveBeenCalled();
+    parse.mockRestore();
+  });
+
+  it('what is kept of all runs together is bounded: those that were silent for longest are forgotten', () => {
+    const known = new Reports({ url: 'nats://127.0.0.1:1' }, 5 * 2 ** 20);
+    let at = 0;
+    const give = (uid: string, event: StageEvent, index = 0) =>
+      known.accept({
+        ...{ order: ++at, time: new Date(0) },
+        message: { ...run, uid, publisher: 'a', sequence: at, event, shard: { index, count: 1024 } },
+      });
+    // Some 165 kB each.
+    for (let r = 0; r < 50; r++) for (let i = 0; i < 1024; i++) give(`u${r}`, progress('probe', 50), i);
+    give('u0', { type: 'result', stage: 'probe', result: 1 });
+    const kept = Array.from({ length: 50 }, (_, r) => r).filter((r) => known.progressOf(`u${r}`));
+    expect(kept.at(-1)).toBe(49);
+    expect(kept.length).toBeGreaterThan(25);
+    expect(kept.length).toBeLessThan(33);
+    expect(kept).toEqual(kept.map((_, i) => 50 - kept.length + i));
+    // What was forgotten begins anew; what is heard now is kept.
+    expect([known.hasResult('u0', 'probe'), known.progressOf('u0')]).toEqual([true, undefined]);
   });
 
   it('a warning is cut to what an event can tell', () => {
