@@ -21,6 +21,7 @@ import { draw, drawLite } from '../plots/draw.ts';
 import { heatMap } from '../plots/heat-map.ts';
 import { anchorOf, type BuildEntry, known } from '../record.ts';
 import { isShallow, positionsOf, type Role, rolesOf, type ShownWay, wayIn, wordsOf } from '../roles.ts';
+import { frontierPart } from './frontier.ts';
 import { leakPart } from './leak.ts';
 import { recoveryPart } from './recovery.ts';
 
@@ -35,6 +36,7 @@ export async function emulatorSection(entry: BuildEntry): Promise<Html> {
 ${plan && html`<p>${sentence(entry, plan)}</p>`}
 ${status.similarity?.doubts && html`<p><strong>Doubtful</strong>: ${status.similarity.doubts}.</p>`}
 ${keyFacts(entry)}
+${await frontierPart(anchor, status.auto, resource.spec.auto?.leakAtMost)}
 ${leakPart(anchor, status.scores)}
 ${await recoveryPart(anchor, status.scores?.leakTest)}
 ${await similarityPart(entry, record, plan, anchor)}

@@ -119,6 +119,63 @@ describe('the leak of a bundle', () => {
   });
 });
 
+describe('a build that finds its own way', () => {
+  const lowRank = (ratio: string) => ({
+    ...{ strategy: 'none', compression: { type: 'lowRank', ratio }, transferLayers: { count: 0 } },
+    ...{ sizeShare: '0.5000', exactParameterShare: '0.2100' },
+  });
+  const measured = (value: string, agreement: string) => ({
+    bitsKept: { value, stderr: '0.0200' },
+    ...{ agreement, agreementAtStart: '0.1000' },
+  });
+  const candidates = [
+    { ...lowRank('0.2'), ...measured('-1000000.0000', '0.2000'), verdict: 'fits' },
+    { ...lowRank('0.35'), ...measured('0.1300', '0.4000'), verdict: 'chosen' },
+    { ...lowRank('0.5'), ...measured('0.4500', '0.6000'), verdict: 'overLeak' },
+    {
+      ...{ strategy: 'crash', layers: 3, transferLayers: { count: 2 }, verdict: 'overSize' },
+      ...{ sizeShare: '0.8000', exactParameterShare: '0.8000' },
+    },
+  ];
+  const reason = 'Of 4 candidates 2 keep the budgets. Chosen is all layers, lowRank 0.35.';
+  const [, chosen] = candidates;
+  const auto = { chosen, reason, candidates, rows: 13, passes: '1.48' };
+  const pageOf = (status: object) =>
+    renderReport(
+      recordOf({
+        builds: [
+          buildEntry({
+            ...{ depth: 4, status: status as never },
+            spec: { strategy: undefined, layers: undefined, auto: { leakAtMost: '0.3', sizeAtMost: '0.7' } },
+          }),
+        ],
+      }),
+    );
+
+  test('has its frontier, every candidate, and why one was chosen', async () => {
+    const page = await pageOf({ auto });
+    expect(await faultsOf(page)).toEqual([]);
+    const text = textOf(page);
+    expect(text).toContain(reason);
+    expect(text).toContain('on 13 rows of the probe');
+    expect(text).toContain(
+      'all layers, lowRank 0.35, LoRA beside every map 13.0% ± 2.0 50.0% 21.0% 0.4000 0.1000 chosen',
+    );
+    expect(text).toContain('lowRank 0.2, LoRA beside every map below -100% 50.0%');
+    expect(text).toContain('3 layers by crash, exact, 2 transfer layers 80.0% 80.0% too large');
+    expect(text).toContain('Strategy none');
+    expect(text).toContain('compressed by lowRank');
+    expect(page).not.toContain('NaN');
+  });
+
+  test('before it was found, says so', async () => {
+    const page = await pageOf({});
+    expect(await faultsOf(page)).toEqual([]);
+    expect(textOf(page)).toContain('strategy and compression are to be found');
+    expect(textOf(page)).not.toContain('How it was chosen');
+  });
+});
+
 describe('a leak test', () => {
   const cell = (value: string) => ({ value, stderr: '0.0200' });
   const points = [

@@ -75,12 +75,15 @@ export function buildEntry({
   depth = 30,
   sharing = 'nearest' as 'nearest' | 'none',
   status = {} as Partial<EmulatorBuildStatus>,
+  spec = {},
   ...found
 }: {
   name?: string;
   depth?: number;
   sharing?: 'nearest' | 'none';
   status?: Partial<EmulatorBuildStatus>;
+  /** Fields that are other than here. */
+  spec?: object;
 } & Partial<Pick<BuildEntry, 'similarity'>> = {}): BuildEntry {
   const similarity = similarityOf(depth, sharing);
   const { clusters, kept, transferLayers, source, adjacent } = similarity;
@@ -92,6 +95,7 @@ export function buildEntry({
       sharing,
       transferLayers: { count: transferLayers.length },
       output: { uri: `pvc://artifacts/${name}-emulator` },
+      ...spec,
     }),
     status: {
       ...complete(`${name}-emulator`),
