@@ -265,11 +265,20 @@ function checkTensors(
         `${directory}: tensor ${name} is ${dtype}; an adapter's tensors are ${dtypes.join(', ')}`,
       );
   }
-  const largest = Math.max(...[...wanted.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1)));
-  const buffer = new Float32Array(largest);
-  for (const [name, { shape }] of wanted) {
+  for (const name of wanted.keys())
     if (!checkpoint.tensors.has(name))
       throw badModel(`${directory}: lacks tensor ${name}, which its type of adapter has`);
+  // Only now is it as large as the file: what its manifest says costs nothing before.
+  const largest = tensors.reduce(
+    (most, { shape }) =>
+      Math.max(
+        most,
+        shape.reduce((a, b) => a * b, 1),
+      ),
+    0,
+  );
+  const buffer = new Float32Array(largest);
+  for (const [name, { shape }] of wanted) {
     const into = buffer.subarray(
       0,
       shape.reduce((a, b) => a * b, 1),

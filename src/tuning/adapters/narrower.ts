@@ -17,19 +17,26 @@ export function inNarrower(
   return side === 'from' ? [partOf(a, 1, elements), b] : [a, partOf(b, 0, elements)];
 }
 
-/** The change of which a block has some rows (axis 0) or columns (axis 1). */
+/** The change of which a block has some rows (axis 0) or columns (axis 1). Nothing is made of its size before its values are there. */
 function partOf(change: Change, axis: 0 | 1, elements: readonly number[]): Change {
   const [tensor] = change.tensors;
   const [rows, columns] = tensor!.shape as [number, number];
   const shape = axis === 0 ? [elements.length, columns] : [rows, elements.length];
-  const places = placesOf(shape as [number, number], columns, axis, elements);
-  const take = (whole: Float32Array, into = new Float32Array(places.length)) => {
-    for (let i = 0; i < places.length; i++) into[i] = whole[places[i]!]!;
+  const take = (whole: Float32Array, into = new Float32Array(shape[0]! * shape[1]!)) => {
+    if (axis === 0)
+      for (const [i, row] of elements.entries()) into.set(rowOf(whole, row, columns), i * columns);
+    else
+      for (let row = 0, at = 0; row < rows; row++)
+        for (const column of elements) into[at++] = whole[row * columns + column]!;
     return into;
   };
   const put = (part: Float32Array) => {
     const whole = new Float32Array(rows * columns);
-    for (let i = 0; i < places.length; i++) whole[places[i]!] = part[i]!;
+    if (axis === 0)
+      for (const [i, row] of elements.entries()) whole.set(rowOf(part, i, columns), row * columns);
+    else
+      for (let row = 0, at = 0; row < rows; row++)
+        for (const column of elements) whole[row * columns + column] = part[at++]!;
     return whole;
   };
   return {
@@ -37,9 +44,10 @@ function partOf(change: Change, axis: 0 | 1, elements: readonly number[]): Chang
     inserted: { ...change.inserted!, shape },
     whole: false,
     leftOut(values) {
-      const taken = new Uint8Array(values.length);
-      for (const place of places) taken[place] = 1;
-      return values.findIndex((value, i) => value !== 0 && taken[i] === 0);
+      const stays = new Set(elements);
+      return values.findIndex(
+        (value, i) => value !== 0 && !stays.has(axis === 0 ? Math.floor(i / columns) : i % columns),
+      );
     },
     start: (weight, random) => change.start(weight, random).map((values) => put(take(values))),
     weight: (values, full, into) => take(change.weight(values, full), into as Float32Array<ArrayBuffer>),
@@ -47,15 +55,5 @@ function partOf(change: Change, axis: 0 | 1, elements: readonly number[]): Chang
   };
 }
 
-/** Where each element of the part lies in the whole, row-major. */
-function placesOf(
-  [rows, width]: [number, number],
-  columns: number,
-  axis: 0 | 1,
-  elements: readonly number[],
-): Uint32Array {
-  return Uint32Array.from({ length: rows * width }, (_, i) => {
-    const [row, column] = [Math.floor(i / width), i % width];
-    return axis === 0 ? elements[row]! * columns + column : row * columns + elements[column]!;
-  });
-}
+const rowOf = (matrix: Float32Array, row: number, columns: number) =>
+  matrix.subarray(row * columns, (row + 1) * columns);

@@ -24,6 +24,23 @@ test.each([
   },
 );
 
+it('of a change beside a narrower map nothing is made before its values are there, whatever its rank', () => {
+  const narrower = {
+    widths: { heads: 1, groups: 1, inner: 20_000 },
+    kept: { inner: Array.from({ length: 20_000 }, (_, i) => i) },
+  };
+  const model = {
+    ...architecture,
+    widths: { heads: 1, groups: 1, inner: 262_144 },
+    cuts: { up: { side: 'to', runs: [{ of: 'inner', size: 1 }] } },
+  } as unknown as Architecture;
+  const before = process.memoryUsage().arrayBuffers;
+  const changes = adapterOf({ type: 'lora', rank: 1024 }).beside!(model, 0, narrower);
+  expect(changes[1]!.inserted?.shape).toEqual([20_000, 1024]);
+  // Before: 82 MB of places.
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 20);
+});
+
 it('what trains may take 24 bytes a number, of 2 GiB or twice the memory, and twelve for each of the emulator that is paid for', () => {
   const check = (numbers: number, stored: number, memory: number) => () =>
     checkTrainedMemory({ numbers, stored, memory });
