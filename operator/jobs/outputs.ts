@@ -14,12 +14,18 @@ export function addressOf(uri: string): string {
   return `${scheme.toLowerCase()}://${authority.toLowerCase()}${place}`;
 }
 
+/** A longer one is no address of any resource that was taken. */
+const longestAddress = 1024;
+
 /** The output of a resource as it is stored; its spec may be wrong. */
 export function outputOf({ spec }: KubeObject): string | undefined {
   const output = isMapping(spec) ? spec['output'] : undefined;
   const uri = isMapping(output) ? output['uri'] : undefined;
-  return typeof uri === 'string' ? addressOf(uri) : undefined;
+  return typeof uri === 'string' && uri.length <= longestAddress ? addressOf(uri) : undefined;
 }
+
+/** No process is started with a longer variable; `$$` stands for one character of it. */
+const longestTold = 2 * 131_072;
 
 /**
  * The output that a Job or a pod of ours works for. It stands in what the worker is told, which nobody changes afterwards,
@@ -31,7 +37,8 @@ export function writesOf({ spec }: Job | Pod): string | undefined {
   const containers: unknown = isMapping(template) ? template['containers'] : undefined;
   const worker = named(containers, workerContainer);
   const told = named(worker?.['env'], variables.job)?.['value'];
-  const resource = resourceIn(handedOn(String(told)));
+  if (typeof told !== 'string' || told.length > longestTold) return undefined;
+  const resource = resourceIn(handedOn(told));
   return isMapping(resource) ? outputOf(resource as KubeObject) : undefined;
 }
 

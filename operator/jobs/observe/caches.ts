@@ -23,7 +23,7 @@ import { label, ours } from '../names.ts';
 import { type Container, type Job, ownerResource, ownerUidOf, type Pod } from '../objects.ts';
 import { outputKey, outputOf, writesOf } from '../outputs.ts';
 import { withoutHugeTemplate } from '../spec/template-form.ts';
-import { withoutHugeMetadata } from './metadata.ts';
+import { metadataRead, withoutHugeMetadata } from './metadata.ts';
 
 export const typeOf = (kind: Kind): ResourceType => ({
   group,
@@ -154,13 +154,13 @@ export function openCaches(
     jobs: new Cache<Job>(client, jobs, namespaces, {
       ...selected,
       indexes: { ...labelled, [byOwner]: ownerKeys(ownerResource) },
-      shorten: withoutTemplate,
+      shorten: (job) => bounded(withoutTemplate(job)),
       pageSize: pageSizes.jobs,
     }),
     pods: new Cache<Pod>(client, pods, namespaces, {
       ...selected,
       indexes: { ...labelled, [byOwner]: ownerKeys(ownerUidOf) },
-      shorten: withoutPlan,
+      shorten: (pod) => bounded(withoutPlan(pod)),
       pageSize: pageSizes.pods,
     }),
   };
@@ -188,6 +188,22 @@ export function labelKeys({ metadata: { namespace, labels = {} } }: KubeObject):
     ...(uid === undefined ? [] : [ownerKey(namespace, uid)]),
     ...(kind === undefined || name === undefined ? [] : [referenceKey(kind, namespace ?? '', name)]),
   ];
+}
+
+/** As JSON, of a Job or a pod as it is kept: some kilobytes are usual, and a pod's last words have twelve at most. */
+const mostOfObject = 32_768;
+
+/**
+ * Whoever may make pods anywhere may label them as ours, and write texts of a megabyte into any field. Such an object is known by
+ * what the operator reads of its metadata; and where the rest alone is too large, that is none of ours.
+ */
+function bounded<T extends Job | Pod>(object: T): T {
+  const isBounded = (one: T) => JSON.stringify(one).length <= mostOfObject;
+  if (isBounded(object)) return object;
+  const known = { ...object, metadata: metadataRead(object.metadata) };
+  if (isBounded(known)) return known;
+  const { apiVersion, kind, metadata } = known;
+  return { apiVersion, kind, metadata, spec: written(object), status: {} } as T;
 }
 
 /** Jobs and pods are only read, and most of their bytes are what their pods are to be. */

@@ -8,6 +8,8 @@ import { annotation, completionIndex, label } from '../names.ts';
 const mostCharacters = 65_536;
 /** No object needs as many of one sort. */
 const mostKept = 64;
+/** An object of ours has one. */
+const mostOwners = 8;
 /** Of a name or a value that is kept. */
 const longestKept = 1024;
 
@@ -17,10 +19,13 @@ const annotationsRead: ReadonlySet<string> = new Set([...Object.values(annotatio
 /** An object whose metadata, where that is huge, is only what the operator reads of it; any other object as it is. */
 export function withoutHugeMetadata<T extends KubeObject>(object: T): T {
   const { metadata } = object;
-  return JSON.stringify(metadata).length <= mostCharacters ? object : { ...object, metadata: read(metadata) };
+  return JSON.stringify(metadata).length <= mostCharacters
+    ? object
+    : { ...object, metadata: metadataRead(metadata) };
 }
 
-function read(metadata: ObjectMeta): ObjectMeta {
+/** What the operator reads of an object's metadata. */
+export function metadataRead(metadata: ObjectMeta): ObjectMeta {
   const { name, namespace, uid, resourceVersion, generation, creationTimestamp, deletionTimestamp } =
     metadata;
   const { labels = {}, annotations = {}, ownerReferences = [] } = metadata;
@@ -49,7 +54,7 @@ const some = (words: Readonly<Record<string, string>>, isRead: (key: string) => 
 
 /** In their order: the first of a kind counts. Of controllers there is one at most. */
 function ownersAmong(owners: readonly OwnerReference[]): OwnerReference[] {
-  const ofOurs = owners.filter(({ kind }) => kind === 'Job' || isKind(kind)).slice(0, mostKept);
+  const ofOurs = owners.filter(({ kind }) => kind === 'Job' || isKind(kind)).slice(0, mostOwners);
   const kept = new Set([...ofOurs, ...owners.filter(({ controller }) => controller)]);
   return owners.filter(
     (owner) => kept.has(owner) && Object.values(owner).every((value) => String(value).length <= longestKept),

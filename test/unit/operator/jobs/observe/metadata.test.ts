@@ -1,7 +1,9 @@
 /** Metadata that only fills memory: the API server bounds labels and owner references by the object's size alone. */
 import { describe, expect, it } from 'vitest';
 import { byOwner, isOwnJob, ownerKey } from '../../../../../operator/jobs/index.ts';
+import type { Job } from '../../../../../operator/jobs/objects.ts';
 import { withoutHugeMetadata } from '../../../../../operator/jobs/observe/metadata.ts';
+import { writesOf } from '../../../../../operator/jobs/outputs.ts';
 import { sizeProblems } from '../../../../../operator/jobs/spec/check.ts';
 import type { KubeObject, ObjectMeta } from '../../../../../operator/runtime/index.ts';
 import { resource, World } from '../../../../support/unit/operator/fixtures.ts';
@@ -99,7 +101,7 @@ describe('metadata with labels by the thousand', () => {
     const { labels = {}, ownerReferences = [] } = withoutHugeMetadata(object).metadata;
     expect(Object.keys(labels)).toHaveLength(65);
     expect(labels['kueue.x-k8s.io/queue-name']).toBe('gpus');
-    expect(ownerReferences).toHaveLength(65);
+    expect(ownerReferences).toHaveLength(9);
     expect(ownerReferences[0]?.uid).toBe('0');
     expect(ownerReferences.at(-1)).toMatchObject({ name: 'its', controller: true });
   });
@@ -112,6 +114,37 @@ it('metadata of normal size is kept as it is, with what only people read', () =>
   });
   expect(withoutHugeMetadata(usual)).toBe(usual);
 });
+
+it.each(['Job', 'Pod'])(
+  'of a %s any long text, in whatever field, costs no more than a short one',
+  async (kind) => {
+    const own = new World(resource('EmulatorBuild')).run().start('probe');
+    const usual = structuredClone(kind === 'Job' ? own.jobs[0]! : own.pods[0]!);
+    const long = 'x'.repeat(1_000_000);
+    const told = JSON.stringify({ resource: { spec: { output: { uri: `pvc://c/${long}` } } } });
+    const worker = { name: 'worker', env: [{ name: 'OFFSITE_JOB', value: told }] };
+    const podSpec = (more: object) => (kind === 'Job' ? { template: { spec: more } } : more);
+    const changed: [string, KubeObject][] = [
+      ['output', { ...usual, spec: podSpec({ containers: [worker] }) }],
+      ['image', { ...usual, spec: podSpec({ containers: [{ name: 'worker', image: long }] }) }],
+      ['node', { ...usual, spec: { nodeName: long } }],
+      ['status', { ...usual, status: { message: long, conditions: [{ type: 'Failed', status: long }] } }],
+      ['annotation', having(usual, { annotations: { a: long } })],
+      ['owner', having(usual, { ownerReferences: [{ apiVersion: long, kind: 'Job', name: 'a', uid: 'b' }] })],
+      ['field', { ...usual, anything: long }],
+    ];
+    for (const [what, object] of changed) {
+      const ending = new AbortController();
+      const caches = await cachesOf([object], ending.signal);
+      ending.abort();
+      const [kept] = kind === 'Job' ? caches.jobs.list() : caches.pods.list();
+      expect(kept?.metadata.name, what).toBe(usual.metadata.name);
+      expect(JSON.stringify(kept).length, what).toBeLessThan(40_000);
+      expect(writesOf(kept!), what).toBeUndefined();
+      expect(writesOf(object as Job), what).toBeUndefined();
+    }
+  },
+);
 
 it('containers of a pod cost no more than a few do, however many quantities and names they have', async () => {
   const own = new World(resource('EmulatorBuild')).run().start('probe');
