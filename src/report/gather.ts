@@ -12,7 +12,7 @@ import {
 } from '../artifact/index.ts';
 import { readSimilarity, type SimilarityRecord } from '../emulator/index.ts';
 import { type AnalysisRecord, analysisSchema, readAnalysis, summaryOf } from '../plugin/index.ts';
-import { historyOf, type LossHistory, readHistory } from '../tuning/index.ts';
+import { historyOf, type LossHistory, lossesOfRows, readHistory } from '../tuning/index.ts';
 import {
   type AnyEntry,
   type BuildEntry,
@@ -168,7 +168,7 @@ function ownHistory(work: string, status: TuneEntry['status']): LossHistory | un
   const history = readHistory(files, { finished });
   if (history === undefined || !finished) return history;
   const { steps, lastLoss } = status.training ?? {};
-  return history.losses.length === steps && history.losses.at(-1)?.toFixed(4) === lastLoss
+  return history.losses.length === steps && lossesOfRows(history.losses).at(-1)?.toFixed(4) === lastLoss
     ? history
     : undefined;
 }

@@ -5,6 +5,7 @@ export { crossEntropy, type Objective, type StatesLoss } from './objective.ts';
 export { adamW } from './optimiser.ts';
 export { optimiserStep, type Trainable } from './optimiser-step.ts';
 export { planTraining, type TrainingPlan } from './plan.ts';
+export type { HiddenRows } from './private-gradients.ts';
 export { runTraining } from './run.ts';
 export { learningRateFactor } from './schedule.ts';
 export {

@@ -4,6 +4,7 @@ import type { PackedBatch } from '../data/index.ts';
 import type { Decoder, Site, Weights } from '../model/index.ts';
 import { type GradientOptions, gradientStep } from './gradient-step.ts';
 import { type AdamWOptions, adamW, clipScale, globalNorm } from './optimiser.ts';
+import { type HiddenRows, type PartGradients, privateGradients } from './private-gradients.ts';
 import type { TrainedTensor, TrainingState } from './state.ts';
 
 /** What trains at one site of a decoder. */
@@ -28,41 +29,65 @@ export interface OptimiserStep extends Omit<GradientOptions, 'sumAt'> {
   readonly rateField: string;
   readonly clipNorm: number;
   readonly adam: AdamWOptions;
+  /** Hides the rows; the batches are then of one row each, and `clipNorm` counts for nothing. */
+  readonly hidden?: HiddenRows | undefined;
 }
 
 /**
  * One step of the optimiser. The state changes only after all gradients are there, so that a stop leaves it whole.
- * @returns the loss before it
+ * @returns the loss before it; NaN of a step without rows
  * @throws OffsiteError BadModel where loss or gradient is not finite
  */
 export async function optimiserStep(
   decoder: Decoder,
   batches: readonly PackedBatch[],
   { record }: TrainingState,
-  { parts, learningRate, rateField, clipNorm, adam, ...options }: OptimiserStep,
+  { parts, learningRate, rateField, clipNorm, adam, hidden, ...options }: OptimiserStep,
 ): Promise<number> {
   const trained = new Map(
     [...parts].flatMap(([site, { training }]) => (site === 'head' ? [] : [[site, training.slots] as const])),
   );
   const firstSites = new Map<Trainable, Site>();
   for (const [site, part] of parts) if (!firstSites.has(part)) firstSites.set(part, site);
-  const { loss, gradients: bySlot } = await gradientStep(decoder, batches, trained, {
-    ...options,
-    sumAt: (position) => firstSites.get(parts.get(position)!) as number,
-  });
-  const gradients = new Map(
-    [...bySlot].map(([site, weights]) => [site, parts.get(site)!.training.gradients(weights)]),
-  );
-  const norm = globalNorm([...gradients.values()].flat());
-  if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-    throw badModel(
-      `step ${record.step + 1}: the ${Number.isFinite(loss) ? 'gradient' : 'loss'} is not finite; lower ${rateField}`,
+  const gradientsOf = async (of: readonly PackedBatch[]) => {
+    const { loss, gradients: bySlot } = await gradientStep(decoder, of, trained, {
+      ...options,
+      sumAt: (position) => firstSites.get(parts.get(position)!) as number,
+    });
+    const gradients: PartGradients<Trainable> = new Map(
+      [...bySlot].map(([site, weights]) => {
+        const part = parts.get(site)!;
+        return [part, part.training.gradients(weights)];
+      }),
     );
+    return { loss, gradients };
+  };
+  const check = (loss: number, norm: number) => {
+    if (!Number.isFinite(loss) || !Number.isFinite(norm))
+      throw badModel(
+        `step ${record.step + 1}: the ${Number.isFinite(loss) ? 'gradient' : 'loss'} is not finite; lower ${rateField}`,
+      );
+  };
+  let [loss, scale] = [Number.NaN, 1];
+  let gradients: PartGradients<Trainable>;
+  if (hidden === undefined) {
+    ({ loss, gradients } = await gradientsOf(batches));
+    const norm = globalNorm([...gradients.values()].flat());
+    check(loss, norm);
+    scale = clipScale(norm, clipNorm);
+  } else {
+    const found = await privateGradients(batches, firstSites.keys(), record.step, {
+      ...{ hidden, check },
+      gradientsOf: (row) => gradientsOf([row]),
+    });
+    ({ loss, gradients } = found);
+    const { taken, clipped } = record.rows ?? { taken: 0, clipped: 0 };
+    record.rows = { taken: taken + batches.length, clipped: clipped + found.clipped };
   }
-  const scale = clipScale(norm, clipNorm);
-  for (const [{ tensors, training }, site] of firstSites) {
+  for (const [part] of firstSites) {
+    const { tensors, training } = part;
     tensors.forEach((tensor, i) => {
-      const gradient = gradients.get(site)![i]!;
+      const gradient = gradients.get(part)![i]!;
       adamW(tensor.values, gradient, tensor, record.step + 1, learningRate, scale, adam);
     });
     training.update();

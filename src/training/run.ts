@@ -11,8 +11,10 @@ export interface Training {
   readonly checkpointSteps: number;
   /** One step of the optimiser, which changes the state as a whole; its loss. */
   step(): Promise<number>;
-  /** What the weights are worth as they are; absent where there is nothing to evaluate on, and the last step's are the best. */
+  /** What the weights are worth as they are; absent where there is nothing to evaluate on. */
   evaluate?: (() => Promise<Omit<Evaluation, 'step'>>) | undefined;
+  /** Whether evaluations choose the best step; true when absent. The last step's weights are the best where nothing chooses. */
+  chooses?: boolean;
   save(): Promise<void>;
   /** Told of each step, and of what the latest evaluation found. */
   progress(loss: number, evaluated: Evaluation | undefined): void;
@@ -42,17 +44,22 @@ export async function runTraining(training: Training): Promise<void> {
   }
 }
 
-async function evaluateWhenDue({ state, steps, evalSteps, evaluate }: Training): Promise<void> {
+async function evaluateWhenDue({
+  state,
+  steps,
+  evalSteps,
+  evaluate,
+  chooses = true,
+}: Training): Promise<void> {
   const { record } = state;
   const last = record.step === steps;
-  if (evaluate === undefined) {
-    if (last) keepBest(state);
-    return;
-  }
+  const isChosen = evaluate !== undefined && chooses;
+  if (!isChosen && last) keepBest(state);
+  if (evaluate === undefined) return;
   const isDue = last || record.step % evalSteps === 0;
   if (!isDue || record.evaluations.at(-1)?.step === record.step) return;
   const found = { step: record.step, ...(await evaluate()) };
-  if (record.step > 0 && isBest(record.evaluations, found)) keepBest(state);
+  if (isChosen && record.step > 0 && isBest(record.evaluations, found)) keepBest(state);
   record.evaluations.push(found);
 }
 

@@ -16,6 +16,8 @@ export interface TrainedTensor extends Moments {
   shape: readonly number[];
   values: Float32Array;
   best: Float32Array;
+  /** The elements that train, where the others stay as they are; all when absent. */
+  trainedPlaces?: Uint32Array;
 }
 
 /** What the model is worth on the validation rows after some steps. */
@@ -33,10 +35,12 @@ export interface TrainingRecord {
   /** Answer tokens trained on so far. */
   tokens: number;
   resumes: number;
-  /** Training loss of each step, and what each evaluation found. */
+  /** Training loss of each step, NaN of one without rows, and what each evaluation found. */
   losses: number[];
   evaluations: Evaluation[];
   bestStep: number;
+  /** Of a training that hides its rows: how many gradients of rows it has computed, and how many of these were clipped. */
+  rows?: { taken: number; clipped: number };
 }
 
 /** Everything that training needs to go on exactly where it was. */
@@ -150,7 +154,7 @@ function sealed(stored: StoredState): string {
 function unsealed(value: unknown): StoredState {
   const { seal, ...stored } = value as StoredState & { seal: string };
   if (seal !== sha256(canonicalJson(stored))) throw new Error('state.json is not what was written');
-  // The standard error of a single row is NaN, which JSON writes as null.
+  // The standard error of a single row is NaN, and so is the loss of a step without rows, which JSON writes as null.
   const record = JSON.stringify(stored.record);
   const asNumber = (_: string, value: unknown) => (value === null ? Number.NaN : value);
   return { ...stored, record: JSON.parse(record, asNumber) as TrainingRecord };

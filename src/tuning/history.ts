@@ -7,16 +7,16 @@ import { readKeptJson, writeWhole } from '../artifact/index.ts';
 import type { TrainingRecord } from '../training/index.ts';
 
 const cell = z.object({ value: z.number().nullable(), stderr: z.number().nullable() });
-const historySchema = z.object({
-  losses: listOf(z.number()),
-  evaluations: listOf(z.object({ step: z.int().nonnegative(), loss: z.number(), cell })),
-  bestStep: z.int().nonnegative(),
-});
-/** The standard error of a single row is NaN, which JSON writes as null. */
+/** The standard error of a single row is NaN, and so is the loss of a step without rows, which JSON writes as null. */
 const number = z
   .number()
   .nullable()
   .transform((value) => value ?? Number.NaN);
+const historySchema = z.object({
+  losses: listOf(number),
+  evaluations: listOf(z.object({ step: z.int().nonnegative(), loss: z.number(), cell })),
+  bestStep: z.int().nonnegative(),
+});
 const finishedSchema = historySchema.extend({
   identity: z.string(),
   /** The digest of the adapter that was made. */
@@ -30,10 +30,15 @@ const finishedSchema = historySchema.extend({
   ),
   tokens: z.int().nonnegative(),
   resumes: z.int().nonnegative(),
+  rows: z.object({ taken: z.int().nonnegative(), clipped: z.int().nonnegative() }).optional(),
 });
 
 /** The training loss of each step and what each evaluation found: the data owner's, so it lies where the work does and does not travel. */
 export type LossHistory = z.output<typeof historySchema>;
+
+/** The losses of the steps that had rows: one that hides its rows may have had none. */
+export const lossesOfRows = (losses: readonly number[]): number[] =>
+  losses.filter((loss) => !Number.isNaN(loss));
 
 /** @param work the resource's own directory */
 export const historyOf = (work: string): string => join(work, 'history.json');
@@ -46,9 +51,9 @@ interface Finished {
 
 /** Writes down the record of finished work: what is left of it when its checkpoints are cleared away. */
 export function writeHistory(file: string, { identity, adapter }: Finished, record: TrainingRecord): void {
-  const { losses, evaluations, bestStep, tokens, resumes } = record;
+  const { losses, evaluations, bestStep, tokens, resumes, rows } = record;
   mkdirSync(dirname(file), { recursive: true });
-  const written = { identity, adapter, losses, evaluations, bestStep, tokens, resumes };
+  const written = { identity, adapter, losses, evaluations, bestStep, tokens, resumes, rows };
   writeWhole(file, JSON.stringify(written));
 }
 
@@ -62,8 +67,8 @@ export function hasMade(file: string, { identity, adapter }: Finished): boolean 
 export function restoreRecord(file: string, identity: string, record: TrainingRecord): boolean {
   const found = readFinished(file);
   if (found?.identity !== identity) return false;
-  const { losses, evaluations, bestStep, tokens, resumes } = found;
-  Object.assign(record, { losses, evaluations, bestStep, tokens, resumes });
+  const { losses, evaluations, bestStep, tokens, resumes, rows } = found;
+  Object.assign(record, { losses, evaluations, bestStep, tokens, resumes, ...(rows && { rows }) });
   return true;
 }
 

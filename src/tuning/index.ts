@@ -9,5 +9,5 @@ export {
   loraOptionsOf,
   peftConfigOf,
 } from './adapters/index.ts';
-export { historyOf, type LossHistory, readHistory } from './history.ts';
+export { historyOf, type LossHistory, lossesOfRows, readHistory } from './history.ts';
 export { tune } from './tune.ts';

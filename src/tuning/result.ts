@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { openArtifact, type Sealing, seal, type Work } from '../artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
-import type { Evaluation, TrainingState } from '../training/index.ts';
+import type { Evaluation, TrainingRecord, TrainingState } from '../training/index.ts';
+import { lossesOfRows } from './history.ts';
+import { figuresOf, type PrivacyPlan } from './privacy/index.ts';
 
 export interface TuneResult {
   artifact: { digest: string; sizeBytes: number };
-  training: Record<string, number | string>;
+  training: Record<string, number | string | Record<string, string>>;
   validation?: Validation;
 }
 
@@ -19,7 +21,7 @@ interface Validation {
 }
 
 /** What an adapter's manifest says of it. */
-type Scores = { bestStep: number } & (Validation | Record<never, never>);
+type Scores = { bestStep: number } & Partial<Validation>;
 
 /** A training that has come to its end. */
 export interface TrainedAdapter {
@@ -30,6 +32,8 @@ export interface TrainedAdapter {
   /** What the adapter holds beside its tensors, by file name. */
   adapterFiles: Record<string, string>;
   work: Work;
+  /** What hides the rows; undefined where nothing does. */
+  privacy?: PrivacyPlan | undefined;
 }
 
 /**
@@ -39,7 +43,7 @@ export interface TrainedAdapter {
  */
 export async function writeAdapter(
   output: string,
-  { state, work, validation, adapterFiles }: TrainedAdapter,
+  { state, work, validation, adapterFiles, privacy }: TrainedAdapter,
   sealing: Omit<Sealing, 'fill'>,
 ): Promise<string> {
   const { record, tensors } = state;
@@ -54,17 +58,23 @@ export async function writeAdapter(
       })),
     );
     for (const [name, text] of Object.entries(adapterFiles)) writeFileSync(join(directory, name), text);
-    const cells = cellsOf(record.evaluations, record.bestStep);
+    // Nothing hides what was measured on private rows: an adapter that hides its rows says none of it.
     const scores: Scores = {
       bestStep: record.bestStep,
-      ...(validation && cells
-        ? { metric: validation.metric, samples: validation.examples.length, cells }
-        : {}),
+      ...(privacy === undefined ? validationOf(record, validation) : {}),
     };
     return scores;
   };
   const { digest } = await seal(output, work, { ...sealing, fill });
   return digest;
+}
+
+function validationOf(
+  { evaluations, bestStep }: TrainingRecord,
+  validation: TaskData | undefined,
+): Validation | undefined {
+  const cells = cellsOf(evaluations, bestStep);
+  return validation && cells && { metric: validation.metric, samples: validation.examples.length, cells };
 }
 
 function cellsOf(evaluations: readonly Evaluation[], bestStep: number) {
@@ -82,12 +92,14 @@ function cellsOf(evaluations: readonly Evaluation[], bestStep: number) {
  */
 export function resultOf(
   output: string,
-  { state: { record }, steps }: TrainedAdapter,
+  { state: { record }, steps, validation: task, privacy }: TrainedAdapter,
   tokensPerSecond: number,
 ): TuneResult {
   const { digest, sizeBytes, manifest } = openArtifact(output, { kind: 'Adapter' });
-  const { bestStep, ...validation } = manifest.scores as unknown as Scores;
+  const { bestStep, ...said } = manifest.scores as unknown as Scores;
+  const validation = privacy === undefined ? said : validationOf(record, task);
   const best = record.evaluations.find(({ step }) => step === bestStep && step > 0);
+  const losses = lossesOfRows(record.losses);
   return {
     artifact: { digest, sizeBytes },
     training: {
@@ -96,17 +108,25 @@ export function resultOf(
       ...(record.losses.length > 0
         ? {
             tokens: record.tokens,
-            firstLoss: (record.losses[0] as number).toFixed(4),
-            lastLoss: (record.losses.at(-1) as number).toFixed(4),
+            ...(losses.length > 0
+              ? { firstLoss: losses[0]!.toFixed(4), lastLoss: losses.at(-1)!.toFixed(4) }
+              : {}),
           }
         : {}),
       ...(best ? { validationLoss: best.loss.toFixed(4) } : {}),
       ...(tokensPerSecond > 0 ? { tokensPerSecond: tokensPerSecond.toFixed(0) } : {}),
       ...(record.losses.length > 0 ? { resumes: record.resumes } : {}),
+      ...(privacy && { privacy: { ...figuresOf(privacy), ...clippedShare(record) } }),
     },
-    ...('cells' in validation ? { validation: inOrder(validation) } : {}),
+    ...(isWhole(validation) && { validation: inOrder(validation) }),
   };
 }
+
+const clippedShare = ({ rows }: TrainingRecord) =>
+  rows !== undefined && rows.taken > 0 ? { clipped: (rows.clipped / rows.taken).toFixed(4) } : undefined;
+
+const isWhole = (validation: Partial<Validation> | undefined): validation is Validation =>
+  validation?.cells !== undefined;
 
 /** As people read it; a manifest's keys are sorted. */
 const inOrder = ({

@@ -150,10 +150,15 @@ function formOf(full: Weights, changes: readonly Change[], tensors: readonly Tra
   };
 }
 
-function startedTensors({ tensors, start }: Change, full: Float32Array, random: Random): TrainedTensor[] {
+function startedTensors(
+  { tensors, start, taken }: Change,
+  full: Float32Array,
+  random: Random,
+): TrainedTensor[] {
   return start(full, random).map((values, i) => {
     const { name, shape } = tensors[i]!;
     const zeros = () => new Float32Array(values.length);
-    return { name, shape, values, first: zeros(), second: zeros(), best: values.slice() };
+    const tensor = { name, shape, values, first: zeros(), second: zeros(), best: values.slice() };
+    return taken === undefined ? tensor : { ...tensor, trainedPlaces: taken };
   });
 }

@@ -42,6 +42,7 @@ import {
   checkpointsOfTraining,
   clearOthers,
   crossEntropy,
+  type HiddenRows,
   learningRateFactor,
   optimiserStep,
   planTraining,
@@ -53,6 +54,14 @@ import {
 } from '../training/index.ts';
 import { adapterOf } from './adapters/index.ts';
 import { hasMade, historyOf, restoreRecord, writeHistory } from './history.ts';
+import {
+  figuresOf,
+  noiseKey,
+  type PrivacyPlan,
+  planPrivacy,
+  poissonSample,
+  SecretRandom,
+} from './privacy/index.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
 import { type TrainedPart, trainedBeside, trainedHead, trainedLayer, trainedNumbers } from './trained.ts';
 
@@ -102,6 +111,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
       if (restoreState(ownCheckpoints(work, run), run.identity, state, emit)) state.record.resumes += 1;
       for (const { training } of run.parts.values()) training.update();
+      warnOfHead(run, options);
       trained = await train(run, options);
       const checkUnchanged = () => bundle.artifact.checked.checkUnchanged();
       const adapter = await writeAdapter(output, run, { checkUnchanged, keeper });
@@ -171,6 +181,8 @@ async function prepare(
   );
   const order = new DataOrder(examples.length, training.seed);
   const steps = training.steps ?? (training.epochs as number) * order.stepsPerEpoch(training.batchSize);
+  const { batchSize } = training;
+  const privacy = planPrivacy(spec.privacy, { rows: examples.length, batchSize, steps });
 
   const adapter = adapterOf(spec.adapter);
   const record: TrainingRecord = {
@@ -207,13 +219,17 @@ async function prepare(
   const blocks = Array.from({ length: weights.depth }, (_, position) => weights.slots(position));
   const plan = planTraining(blocks, {
     longest: examples.reduce((most, example) => Math.max(most, tokenCount(example)), 1),
-    rows: training.microBatchSize ?? training.batchSize,
+    // Whose gradients are clipped one by one is computed one by one.
+    rows: privacy ? 1 : (training.microBatchSize ?? batchSize),
     heads: model.architecture.widths.heads,
     hidden: model.architecture.hidden,
     memory: memory / 2,
     given: memory,
   });
-  const hyperparameters = { adapter: spec.adapter, format, training, engine: spec.engine, plan };
+  const hyperparameters = {
+    ...{ adapter: spec.adapter, format, training, engine: spec.engine, plan },
+    ...(privacy && { privacy: figuresOf(privacy) }),
+  };
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([site, part]) => [site, part[form]]));
     return new Decoder(engine, model.architecture, withReplaced(weights, forms));
@@ -238,6 +254,7 @@ async function prepare(
     plan,
     steps,
     order,
+    privacy,
     parts,
     ...headRoom(parts.get('head')),
     adapterFiles: adapter.files(model.architecture, trained),
@@ -257,11 +274,14 @@ async function train(run: Run, options: TuneOptions): Promise<number> {
   const { state, steps, validation, decoder, bundle, parts } = run;
   const { evalSteps, checkpointSteps } = spec.training;
   const checkpoints = ownCheckpoints(work, run);
+  const nextStep = run.privacy === undefined ? () => step(run, spec) : hiddenSteps(run, run.privacy, options);
   const progress = progressOf('tune', steps, emit, state.record.step);
   const before = state.record.tokens;
   await runTraining({
     ...{ state, steps, evalSteps, checkpointSteps },
-    step: () => step(run, spec),
+    step: nextStep,
+    // What validation rows choose would tell of them, and nothing hides them.
+    chooses: run.privacy === undefined,
     evaluate:
       validation &&
       (async () => {
@@ -283,7 +303,7 @@ async function train(run: Run, options: TuneOptions): Promise<number> {
     },
     progress: (loss, evaluated) =>
       progress(1, [
-        { name: 'loss', value: loss.toFixed(4) },
+        ...(Number.isNaN(loss) ? [] : [{ name: 'loss', value: loss.toFixed(4) }]),
         ...(evaluated === undefined ? [] : [{ name: 'validationLoss', value: evaluated.loss.toFixed(4) }]),
       ]),
   });
@@ -292,17 +312,44 @@ async function train(run: Run, options: TuneOptions): Promise<number> {
 }
 
 /** One step of the optimiser on the next rows. */
-async function step(
-  { state, examples, order, plan, trainer, parts, steps, headGradient: head }: Run,
-  { training }: OffsiteTuneSpec,
-): Promise<number> {
-  const { record } = state;
-  const { places, cursor } = order.take(record.cursor, training.batchSize);
-  const factor = learningRateFactor(training.schedule, record.step, steps, training.warmupSteps);
-  const loss = await optimiserStep(trainer, packStep(examples, places, plan.shape), state, {
-    parts,
-    objective,
-    recompute: plan.recompute,
+async function step(run: Run, spec: OffsiteTuneSpec): Promise<number> {
+  const { state, examples, order, plan } = run;
+  const { places, cursor } = order.take(state.record.cursor, spec.training.batchSize);
+  const loss = await optimiserStep(
+    run.trainer,
+    packStep(examples, places, plan.shape),
+    state,
+    stepOptions(run, spec),
+  );
+  state.record.cursor = cursor;
+  return loss;
+}
+
+/** Steps on rows that are drawn and hidden by a key of this training's own; each row is a batch. */
+function hiddenSteps(run: Run, privacy: PrivacyPlan, { spec, work, keeper = inPlace }: TuneOptions) {
+  const { state, examples, plan, identity } = run;
+  const key = noiseKey(ownCheckpoints(work, run));
+  keeper.pushLater(checkpointsOf(work), { exact: true });
+  const { clipNorm, expectedRows, noiseMultiplier, samplingRate } = privacy;
+  const randomOf = (what: string) => new SecretRandom(key, `${identity} ${what}`);
+  const hidden: HiddenRows = {
+    ...{ clipNorm, expectedRows, deviation: noiseMultiplier * clipNorm },
+    normal(tensor, step) {
+      const random = randomOf(`noise ${step} ${tensor}`);
+      return () => random.normal();
+    },
+  };
+  return async (): Promise<number> => {
+    const places = poissonSample(randomOf(`rows ${state.record.step}`), examples.length, samplingRate);
+    const rows = places.flatMap((place) => packStep(examples, [place], plan.shape));
+    return await optimiserStep(run.trainer, rows, state, { ...stepOptions(run, spec), hidden });
+  };
+}
+
+function stepOptions({ state, steps, parts, plan, headGradient: head }: Run, { training }: OffsiteTuneSpec) {
+  const factor = learningRateFactor(training.schedule, state.record.step, steps, training.warmupSteps);
+  return {
+    ...{ parts, objective, recompute: plan.recompute },
     ...(head && { head }),
     learningRate: Number(training.learningRate) * factor,
     rateField: 'spec.training.learningRate',
@@ -311,9 +358,18 @@ async function step(
       betas: training.betas.map(Number) as [number, number],
       weightDecay: Number(training.weightDecay),
     },
+  };
+}
+
+/** A head's rows are the vocabulary's: those that answers hold change in a way of their own. */
+function warnOfHead({ privacy }: Run, { spec, emit }: TuneOptions): void {
+  if (spec.adapter.head !== true || privacy !== undefined) return;
+  emit({
+    type: 'warning',
+    reason: 'RowsTold',
+    message:
+      "spec.adapter.head: a head that is trained tells which tokens the rows' answers hold; leave it out, or train with spec.privacy (docs/privacy.md)",
   });
-  record.cursor = cursor;
-  return loss;
 }
 
 const headRoom = (head: TrainedPart | undefined) =>

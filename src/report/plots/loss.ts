@@ -1,6 +1,6 @@
 // The plot of training and validation loss by step.
 import type { TopLevelSpec } from 'vega-lite';
-import type { LossHistory } from '../../tuning/index.ts';
+import { type LossHistory, lossesOfRows } from '../../tuning/index.ts';
 import { colours } from './theme.ts';
 
 const mostPoints = 400;
@@ -16,12 +16,14 @@ export function lossPoints(losses: readonly number[]): { points: LossPoint[]; st
   const stepsAPoint = Math.max(1, Math.ceil(losses.length / mostPoints));
   const points = Array.from({ length: Math.ceil(losses.length / stepsAPoint) }, (_, i) => {
     const part = losses.slice(i * stepsAPoint, (i + 1) * stepsAPoint);
+    const known = lossesOfRows(part);
     return {
       step: i * stepsAPoint + part.length,
-      loss: part.reduce((sum, loss) => sum + loss, 0) / part.length,
+      loss: known.reduce((sum, loss) => sum + loss, 0) / known.length,
     };
   });
-  return { points, stepsAPoint };
+  // Steps that hide their rows may have had none.
+  return { points: points.filter(({ loss }) => !Number.isNaN(loss)), stepsAPoint };
 }
 
 /** Training loss by step, validation loss at the evaluations, and the step whose weights the adapter holds. */

@@ -1,5 +1,5 @@
 // The report's section on a training.
-import type { LossHistory } from '../../tuning/index.ts';
+import { type LossHistory, lossesOfRows } from '../../tuning/index.ts';
 import { bytes, counted, grouped, metricTitle, quality, shortDigest, signed, spread } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { facts, figure, phaseChip, responsive, table } from '../parts.ts';
@@ -76,7 +76,11 @@ ${validated && evaluationsTable(entry, history)}`;
 }
 
 function lossWords({ losses, evaluations, bestStep }: LossHistory): string {
-  const training = `Training loss from ${losses[0]?.toFixed(4)} at step 1 to ${losses.at(-1)?.toFixed(4)} at step ${losses.length}.`;
+  const known = lossesOfRows(losses);
+  const training =
+    known.length === 0
+      ? 'No step had rows.'
+      : `Training loss from ${known[0]!.toFixed(4)} at step ${losses.indexOf(known[0]!) + 1} to ${known.at(-1)!.toFixed(4)} at step ${losses.lastIndexOf(known.at(-1)!) + 1}.`;
   const [first, last] = [evaluations[0], evaluations.at(-1)];
   if (first === undefined || last === undefined) return training;
   const validation = `Validation loss from ${first.loss.toFixed(4)} at step ${first.step} to ${last.loss.toFixed(4)} at step ${last.step}.`;

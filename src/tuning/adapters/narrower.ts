@@ -43,6 +43,7 @@ function partOf(change: Change, axis: 0 | 1, elements: readonly number[]): Chang
     ...change,
     inserted: { ...change.inserted!, shape },
     whole: false,
+    taken: places,
     leftOut(values) {
       const stays = new Set(elements);
       return values.findIndex(

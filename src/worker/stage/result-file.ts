@@ -46,11 +46,17 @@ async function writeKept(file: string, content: object, mirror: Mirror): Promise
   await mirror.push(file, { exact: true });
 }
 
-/** Of a training only what its adapter's manifest says too: losses and counts are of the private rows. */
-function withoutPrivate({ training, ...rest }: Record<string, unknown>): Record<string, unknown> {
+/**
+ * Of a training only what its adapter's manifest says too: losses and counts are of the private rows, and so is an audit; of
+ * one that hides its rows the private cells too.
+ */
+function withoutPrivate({ training, audit: _, ...rest }: Record<string, unknown>): Record<string, unknown> {
   if (training === undefined) return rest;
-  const { steps, bestStep } = training as Record<string, unknown>;
-  return { ...rest, training: { steps, bestStep } };
+  const { steps, bestStep, privacy } = training as Record<string, unknown>;
+  if (privacy === undefined) return { ...rest, training: { steps, bestStep } };
+  const { validation: __, ...told } = rest;
+  const { clipped: ___, ...promised } = privacy as Record<string, unknown>;
+  return { ...told, training: { steps, bestStep, privacy: promised } };
 }
 
 /** The result of this very work, where it was done before and its artifact is still there. */

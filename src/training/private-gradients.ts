@@ -1,0 +1,86 @@
+// The gradient of a step that hides its rows: each row's is clipped, the sum gets noise (DP-SGD, arXiv 1607.00133).
+import type { PackedBatch } from '../data/index.ts';
+import { clipScale, globalNorm } from './optimiser.ts';
+import type { TrainedTensor } from './state.ts';
+
+/** How rows are hidden. */
+export interface HiddenRows {
+  /** Largest norm of a row's gradient over all that is trained. */
+  readonly clipNorm: number;
+  /** What the sum of the rows' gradients is divided by: how many rows a step has in the mean, never how many this one has. */
+  readonly expectedRows: number;
+  /** Standard deviation of what is added to each element of the sum. */
+  readonly deviation: number;
+  /** A source of standard normal numbers for one tensor and step; from a secret: who can draw it again can take it away. */
+  normal(tensor: string, step: number): () => number;
+}
+
+/** The gradients of tensors, by the part that they belong to. */
+export type PartGradients<Part> = ReadonlyMap<Part, readonly Float32Array[]>;
+
+export interface PrivateGradients<Part> {
+  /** The mean over the step's rows of each row's own loss; NaN of a step without rows. */
+  readonly loss: number;
+  readonly gradients: PartGradients<Part>;
+  /** How many rows' gradients were clipped. */
+  readonly clipped: number;
+}
+
+/**
+ * (sum over rows of g min(1, clipNorm / |g|) + noise) / expectedRows. The unit is the row: its loss is its own, over its own
+ * targets. Rows are computed one after the other, so that no more than one row's gradient and the sum are held. A step
+ * without rows is noise alone.
+ * @param rows batches of one row each
+ * @param gradientsOf the objective's loss and gradients of one row as a whole step
+ * @throws what `refuse` makes where a loss or gradient is not finite
+ */
+export async function privateGradients<Part extends { readonly tensors: readonly TrainedTensor[] }>(
+  rows: readonly PackedBatch[],
+  parts: Iterable<Part>,
+  step: number,
+  {
+    hidden: { clipNorm, expectedRows, deviation, normal },
+    gradientsOf,
+    check,
+  }: {
+    hidden: HiddenRows;
+    gradientsOf(row: PackedBatch): Promise<{ loss: number; gradients: PartGradients<Part> }>;
+    /** Throws where a row's loss or the norm of its gradient is not finite. */
+    check(loss: number, norm: number): void;
+  },
+): Promise<PrivateGradients<Part>> {
+  const sums = new Map(
+    [...parts].map((part) => [part, part.tensors.map(({ values }) => new Float32Array(values.length))]),
+  );
+  let [loss, clipped] = [0, 0];
+  for (const row of rows) {
+    const found = await gradientsOf(row);
+    const norm = globalNorm([...found.gradients.values()].flat());
+    check(found.loss, norm);
+    const scale = clipScale(norm, clipNorm);
+    if (scale < 1) clipped += 1;
+    loss += found.loss;
+    for (const [part, own] of found.gradients)
+      for (const [i, of] of own.entries()) addScaled(sums.get(part)![i]!, of, scale);
+  }
+  for (const [{ tensors }, own] of sums)
+    own.forEach((sum, i) => {
+      const { name, trainedPlaces } = tensors[i]!;
+      addNoise(sum, deviation, normal(name, step), trainedPlaces);
+      for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] as number) / expectedRows;
+    });
+  return { loss: loss / rows.length, gradients: sums, clipped };
+}
+
+function addScaled(sum: Float32Array, more: Float32Array, scale: number): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (more[i] as number) * scale;
+}
+
+/** @param places the elements that train; all when absent */
+function addNoise(sum: Float32Array, deviation: number, normal: () => number, places?: Uint32Array): void {
+  const count = places?.length ?? sum.length;
+  for (let i = 0; i < count; i++) {
+    const at = places === undefined ? i : (places[i] as number);
+    sum[at] = (sum[at] as number) + deviation * normal();
+  }
+}
