@@ -1,6 +1,7 @@
 // The outcome of a training: the adapter as an artifact, and what the stage reports of it.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AuditStatus } from '../api/index.ts';
 import { openArtifact, type Sealing, seal, type Work } from '../artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
@@ -12,6 +13,7 @@ export interface TuneResult {
   artifact: { digest: string; sizeBytes: number };
   training: Record<string, number | string | Record<string, string>>;
   validation?: Validation;
+  audit?: AuditStatus;
 }
 
 interface Validation {

@@ -1,5 +1,5 @@
 // The fine-tuning stage: from an emulator and private rows to an adapter, resumed from its checkpoints.
-import { badSpec, type OffsiteTuneSpec } from '../api/index.ts';
+import { type Audit, badSpec, type OffsiteTuneSpec } from '../api/index.ts';
 import {
   checkpointsOf,
   doneBefore,
@@ -53,6 +53,7 @@ import {
   type TrainingRecord,
 } from '../training/index.ts';
 import { adapterOf } from './adapters/index.ts';
+import { audit, canaries, takeSealed } from './audit/index.ts';
 import { hasMade, historyOf, restoreRecord, writeHistory } from './history.ts';
 import {
   figuresOf,
@@ -124,7 +125,10 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     }
     keeper.pushLater(history, { exact: true });
     const seconds = (performance.now() - started) / 1000;
-    return resultOf(output, run, trained / seconds);
+    const result = resultOf(output, run, trained / seconds);
+    return options.spec.audit === undefined
+      ? result
+      : { ...result, audit: await auditOf(options.spec.audit, run, options) };
   } finally {
     bundle.close();
   }
@@ -133,10 +137,28 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
 const ownCheckpoints = (work: string, { identity }: Run) =>
   checkpointsOfTraining(checkpointsOf(work), identity);
 
+/** What attacks find on the adapter as it was sealed. */
+async function auditOf(asked: Audit, run: Run, { spec, output, memory, emit }: TuneOptions) {
+  const { state, parts, untuned, decoder, rows, validation, bundle } = run;
+  takeSealed(output, state.tensors);
+  for (const { evaluated } of parts.values()) evaluated.update();
+  const { seed, maxLength } = spec.training;
+  return await audit(asked, {
+    ...{ untuned, tuned: decoder, seed, maxLength, memory, emit },
+    architecture: bundle.model.architecture,
+    rows,
+    validation: validation?.examples,
+  });
+}
+
 /** One tuning run: what it reads, and the state that it changes. */
 interface Run extends TrainedAdapter {
   bundle: Bundle;
-  examples: Example[];
+  /** The data's own rows, and all that are trained on: with canaries, where an audit asks for them. */
+  rows: readonly Example[];
+  examples: readonly Example[];
+  /** The emulator as it came. */
+  untuned: Decoder;
   /** The emulator while it trains, and as it runs afterwards. */
   trainer: Decoder;
   decoder: Decoder;
@@ -168,7 +190,7 @@ async function prepare(
       : { validation: dataDigest(validation, 'spec.data.validation', spec.data.validation?.digest) }),
   };
   const { maxLength } = training;
-  const examples = await tokenize(
+  const rows = await tokenize(
     await readRows(data, format, { digest: digests.data }),
     format,
     model.tokenizer,
@@ -179,6 +201,11 @@ async function prepare(
       cancelled: () => engine.isCancelled,
     },
   );
+  const strange = spec.audit?.canaries && { count: spec.audit.canaries.count };
+  const { vocabulary } = model.architecture;
+  const examples = strange
+    ? [...rows, ...canaries({ ...strange, seed: training.seed, vocabulary }, rows.length)]
+    : rows;
   const order = new DataOrder(examples.length, training.seed);
   const steps = training.steps ?? (training.epochs as number) * order.stepsPerEpoch(training.batchSize);
   const { batchSize } = training;
@@ -229,6 +256,7 @@ async function prepare(
   const hyperparameters = {
     ...{ adapter: spec.adapter, format, training, engine: spec.engine, plan },
     ...(privacy && { privacy: figuresOf(privacy) }),
+    ...(strange && { canaries: strange }),
   };
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([site, part]) => [site, part[form]]));
@@ -237,7 +265,9 @@ async function prepare(
   const decoder = decoderOf('evaluated');
   return {
     bundle,
+    rows,
     examples,
+    untuned: new Decoder(engine, model.architecture, weights),
     validation:
       validation === undefined
         ? undefined

@@ -12,6 +12,7 @@ export interface Mechanism {
 
 /** The orders that are tried. */
 const [leastOrder, mostOrder] = [2, 255];
+const logs = Float64Array.from({ length: mostOrder + 2 }, (_, k) => Math.log(k));
 
 /** Noise multipliers are looked for in steps of this, up to the largest. */
 const noiseStep = 1e-4;
@@ -33,7 +34,7 @@ export function renyiOf(
   let binomial = 0;
   for (let k = 0; k <= order; k++) {
     terms[k] = binomial + (order - k) * outside + k * inside + pairs(k);
-    binomial += Math.log((order - k) / (k + 1));
+    binomial += logs[order - k]! - logs[k + 1]!;
   }
   return logSum(terms) / (order - 1);
 }

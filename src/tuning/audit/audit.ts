@@ -1,0 +1,99 @@
+// The audit of an adapter: what the tuned emulator tells of the rows, by the attacks that the spec asks for.
+import { join } from 'node:path';
+import type { Audit, AuditStatus } from '../../api/index.ts';
+import { openCheckpoint } from '../../checkpoint/index.ts';
+import type { Example } from '../../data/index.ts';
+import { likelihoodsOf, packForModel, rowLosses } from '../../evaluation/index.ts';
+import type { Architecture, Decoder } from '../../model/index.ts';
+import type { Emit } from '../../progress/index.ts';
+import type { TrainedTensor } from '../../training/index.ts';
+import { exposureOf, ranked } from './canaries.ts';
+import { membershipOf, someRows } from './membership.ts';
+import type { Interval } from './statistics.ts';
+
+export interface Audited {
+  readonly architecture: Architecture;
+  /** The emulator without and with what the adapter holds. */
+  readonly untuned: Decoder;
+  readonly tuned: Decoder;
+  /** The data's own rows, and the validation rows. */
+  readonly rows: readonly Example[];
+  readonly validation: readonly Example[] | undefined;
+  /** `training.seed` and `training.maxLength`. */
+  readonly seed: number;
+  readonly maxLength: number;
+  /** Bytes that the stage was given. */
+  readonly memory: number;
+  readonly emit: Emit;
+}
+
+/** Puts what a sealed adapter holds into the tensors that train. */
+export function takeSealed(output: string, tensors: readonly TrainedTensor[]): void {
+  const checkpoint = openCheckpoint(join(output, 'adapter.safetensors'));
+  try {
+    for (const { name, values } of tensors) checkpoint.read(name, { into: values });
+  } finally {
+    checkpoint.close();
+  }
+}
+
+/**
+ * Runs the attacks: each compares the emulator as it came with the tuned one, as its maker could.
+ * @throws OffsiteError Cancelled between two blocks
+ */
+export async function audit({ membership, canaries }: Audit, audited: Audited): Promise<AuditStatus> {
+  const { rows, validation, seed, architecture } = audited;
+  const found: AuditStatus = {};
+  if (membership !== undefined && validation !== undefined) {
+    const { limit } = membership;
+    const members = await lowered(someRows(rows, { limit, seed, set: 0 }), audited);
+    const others = await lowered(someRows(validation, { limit, seed, set: 1 }), audited);
+    const { auc, tpr, ...rest } = membershipOf(members, others);
+    found.membership = { ...rest, auc: figures(auc), tpr: figures(tpr) };
+  }
+  if (canaries !== undefined) {
+    const { vocabulary } = architecture;
+    const gains = await gained(ranked({ ...canaries, seed, vocabulary }), audited);
+    const { exposure, chance, most, ...rest } = exposureOf(gains);
+    found.canaries = {
+      ...rest,
+      exposure: figures(exposure),
+      chance: chance.toFixed(4),
+      most: most.toFixed(4),
+    };
+  }
+  return found;
+}
+
+/** How much tuning lowered the mean loss of each row's answer, in nats. */
+async function lowered(examples: readonly Example[], audited: Audited): Promise<number[]> {
+  const [before, after] = await bothLikelihoods(examples, audited);
+  const losses = rowLosses(before, examples);
+  return rowLosses(after, examples).map(({ loss, tokens }, i) =>
+    tokens === 0 ? 0 : (losses[i]!.loss - loss) / tokens,
+  );
+}
+
+/** How much likelier tuning made each of a row's branches, in nats. */
+async function gained(examples: readonly Example[], audited: Audited): Promise<number[][]> {
+  const [before, after] = await bothLikelihoods(examples, audited);
+  return after.map(({ logLikelihood }, i) =>
+    logLikelihood.slice(1).map((value, branch) => value - before[i]!.logLikelihood[branch + 1]!),
+  );
+}
+
+async function bothLikelihoods(
+  examples: readonly Example[],
+  { architecture, untuned, tuned, maxLength, memory, emit }: Audited,
+) {
+  const batches = packForModel(examples, architecture, { maxLength, memory });
+  const of = (decoder: Decoder) =>
+    likelihoodsOf(decoder, { batches, metric: 'perplexity' }, { memory: memory / 2, stage: 'audit', emit });
+  return [await of(untuned), await of(tuned)] as const;
+}
+
+const figures = ({ value, low, high }: Interval) => ({
+  value: value.toFixed(4),
+  low: low.toFixed(4),
+  high: high.toFixed(4),
+});

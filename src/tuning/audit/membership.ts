@@ -1,0 +1,57 @@
+// Membership inference: training rows are told from others by how much tuning lowered their loss.
+import { type Example, Random } from '../../data/index.ts';
+import { areaUnderCurve, type Interval, truePositives } from './statistics.ts';
+
+/** Streams of the seed that draw which training rows, and which validation rows, are compared. */
+const memberStream = 3_000_000;
+
+export interface Membership {
+  members: number;
+  nonMembers: number;
+  auc: Interval;
+  /** At most 1 % of the non-members are taken for members. */
+  tpr: Interval;
+  doubts?: string;
+}
+
+const falsePositives = 0.01;
+/** Fewer of them do not tell what one in a hundred is. */
+const enough = 100;
+
+/** Up to `limit` rows by chance, each with its right answer alone, in their order. */
+export function someRows(
+  examples: readonly Example[],
+  { limit, seed, set }: { limit: number; seed: number; set: 0 | 1 },
+): Example[] {
+  const places = Array.from(examples.keys());
+  new Random(seed, memberStream + set).shuffle(places);
+  return places
+    .slice(0, limit)
+    .sort((a, b) => a - b)
+    .map((place) => withAnswerAlone(examples[place]!));
+}
+
+function withAnswerAlone(example: Example): Example {
+  const { answer, branches, starts, bytes } = example;
+  if (answer === undefined || branches.length < 2) return example;
+  return {
+    ...example,
+    branches: [branches[answer]!],
+    ...(starts && { starts: [starts[answer]!] }),
+    answer: 0,
+    bytes: [bytes[answer]!],
+  };
+}
+
+/** @param members how much tuning lowered the loss of an answer's token of each training row; @param others of validation rows */
+export function membershipOf(members: readonly number[], others: readonly number[]): Membership {
+  return {
+    members: members.length,
+    nonMembers: others.length,
+    auc: areaUnderCurve(members, others),
+    tpr: truePositives(members, others, falsePositives),
+    ...(others.length < enough && {
+      doubts: `of fewer than ${enough} validation rows none may be taken for a training row here: what 1 % of them is, more rows must tell`,
+    }),
+  };
+}
