@@ -7,6 +7,7 @@ import { drawLite } from '../plots/draw.ts';
 import { lossPlot, lossPoints } from '../plots/loss.ts';
 import { anchorOf, known, type TuneEntry } from '../record.ts';
 import { trainedWords } from '../roles.ts';
+import { privacyPart } from './privacy.ts';
 
 /** What one OffsiteTune did: the loss curve, the private cells, figures of the training. */
 export async function tuningSection(entry: TuneEntry): Promise<Html> {
@@ -17,6 +18,7 @@ export async function tuningSection(entry: TuneEntry): Promise<Html> {
 ${keyFacts(entry)}
 ${await lossPart(entry, anchor)}
 ${privateCells(entry)}
+${privacyPart(entry)}
 </section>`;
 }
 
@@ -117,7 +119,7 @@ function evaluationsTable({ status }: TuneEntry, { evaluations, bestStep }: Loss
   })}</details>`;
 }
 
-function privateCells({ status: { validation }, resource }: TuneEntry): Html | undefined {
+function privateCells({ status: { validation, training }, resource }: TuneEntry): Html | undefined {
   if (validation === undefined) {
     return resource.spec.data.validation === undefined
       ? html`<h3>Private cells</h3><p>There are no validation rows, so what the emulator is worth on private data is not measured.</p>`
@@ -136,5 +138,9 @@ ${table({
   rows: [['emulator, zero-shot', before] as const, ['emulator, fine-tuned (best step)', after] as const].map(
     ([name, { value, stderr }]) => [name, quality(metric, value), spread(metric, stderr, true)],
   ),
-})}<p class="soft">The best step was chosen on these rows, so the second value is a little too good.</p>`;
+})}<p class="soft">${
+    training?.privacy === undefined
+      ? 'The best step was chosen on these rows, so the second value is a little too good.'
+      : 'No step was chosen on these rows: nothing hides them in the adapter.'
+  }</p>`;
 }

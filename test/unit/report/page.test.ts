@@ -81,6 +81,34 @@ describe('where a reader looks first', () => {
   });
 });
 
+/** Four steps, the first and the last without rows. */
+function hiddenEntry() {
+  const losses = [Number.NaN, 1.5, 0.5, Number.NaN];
+  const interval = (value: string, low: string, high: string) => ({ value, low, high });
+  return tuneEntry({
+    history: { value: { losses, evaluations: [], bestStep: 4 } },
+    status: {
+      training: {
+        ...{ steps: 4, bestStep: 4 },
+        privacy: {
+          ...{ epsilon: '2.0000', delta: '0.001', noiseMultiplier: '3.3767', clipNorm: '1' },
+          ...{ samplingRate: '0.2222222222222222', clipped: '0.2500' },
+        },
+      },
+      audit: {
+        membership: {
+          ...{ members: 64, nonMembers: 200, auc: interval('0.5346', '0.4535', '0.6157') },
+          tpr: interval('0.0469', '0.0098', '0.1309'),
+        },
+        canaries: {
+          ...{ canaries: 8, candidates: 63, exposure: interval('2.1457', '0.6299', '3.6616') },
+          ...{ chance: '1.3751', most: '6.0000' },
+        },
+      },
+    },
+  });
+}
+
 describe('the leak of a bundle', () => {
   const scores = {
     ...{ metric: 'acc', samples: 200, exactTensorShare: '0.8020', cpl: '0.9000' },
@@ -426,6 +454,21 @@ const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> =
   'modules and a head': {
     record: { tunes: [tuneEntry({ adapter: { type: 'bottleneck', size: 8, head: true } })] },
     says: ['Trained bottleneck and the head', 'Trains bottleneck and the head for 120 steps'],
+  },
+  'rows that are hidden, some steps without any, and what attacks found': {
+    record: { tunes: [hiddenEntry()] },
+    says: [
+      'Trained with row-level DP-SGD, epsilon = 2.0000 at delta = 0.001 under Poisson sampling, RDP accountant; tuning runs not included.',
+      'who has k rows in the data has about k times epsilon',
+      'Rows clipped 25.0%',
+      'No step was chosen on these rows',
+      'Training loss from 1.5000 at step 2 to 0.5000 at step 3.',
+      'area under the curve 0.535 0.454 to 0.616 0.500',
+      'at 1% false positives 4.7% 1.0% to 13.1% 1.0%',
+      'of at most 6.000 2.146 0.630 to 3.662 1.375',
+      '64 training rows against 200 validation rows',
+      'another attack may find more',
+    ],
   },
   'one step': { record: { tunes: [tuneEntry({ steps: 1, validation: false })] }, says: ['Loss by step'] },
   'no step yet': {

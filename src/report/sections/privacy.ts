@@ -1,0 +1,61 @@
+// The report's words on what an adapter may tell of its rows: what is promised of it, and what attacks found.
+import type { AuditStatus, PrivacyStatus } from '../../api/index.ts';
+import { grouped, share, significant } from '../figures.ts';
+import { type Html, html } from '../html.ts';
+import { facts, table } from '../parts.ts';
+import type { TuneEntry } from '../record.ts';
+
+/** Guarantee and audit; nothing where neither was asked for. */
+export function privacyPart({ status: { training, audit } }: TuneEntry): Html | undefined {
+  const privacy = training?.privacy;
+  if (privacy === undefined && audit === undefined) return undefined;
+  return html`<h3>Privacy of rows</h3>
+${privacy && promise(privacy)}${audit && found(audit)}`;
+}
+
+function promise({ epsilon, delta, noiseMultiplier, clipNorm, samplingRate, clipped }: PrivacyStatus): Html {
+  return html`<p>Trained with row-level DP-SGD, epsilon = ${epsilon} at delta = ${delta} under Poisson sampling, RDP accountant; tuning runs not included.</p>
+${facts([
+  ['Noise multiplier', noiseMultiplier],
+  ['Largest norm of a row', clipNorm],
+  ['Sampling rate', significant(Number(samplingRate))],
+  ['Rows clipped', clipped && share(clipped)],
+])}<p class="soft">It is of this one run and of one row: who has k rows in the data has about k times epsilon, and another run on the same rows costs its own. It holds for the adapter; losses, cells, the share of clipped rows and the audit on this page are of the private rows, and nothing hides them.</p>`;
+}
+
+function found({ membership, canaries }: AuditStatus): Html {
+  const row = (
+    what: string,
+    { value, low, high }: { value: string; low: string; high: string },
+    chance: string,
+    write: (value: string) => string,
+  ) => [what, write(value), `${write(low)} to ${write(high)}`, chance];
+  const fraction = (value: string) => Number(value).toFixed(3);
+  return html`${table({
+    caption: 'What attacks on the tuned emulator find of the rows',
+    columns: [
+      { title: 'attack' },
+      { title: 'value', number: true },
+      { title: '95% interval', number: true },
+      { title: 'chance', number: true },
+    ],
+    rows: [
+      ...(membership
+        ? [
+            row('membership: area under the curve', membership.auc, '0.500', fraction),
+            row('membership: training rows recognised at 1% false positives', membership.tpr, '1.0%', share),
+          ]
+        : []),
+      ...(canaries
+        ? [
+            row(
+              `canaries: exposure in bits, of at most ${fraction(canaries.most)}`,
+              canaries.exposure,
+              fraction(canaries.chance),
+              fraction,
+            ),
+          ]
+        : []),
+    ],
+  })}<p class="soft">${membership && html`Membership: ${grouped(membership.members)} training rows against ${grouped(membership.nonMembers)} validation rows, told apart by how much tuning lowered the loss of their answers${membership.doubts && html`; ${membership.doubts}`}. `}${canaries && html`Canaries: ${grouped(canaries.canaries)} rows of random tokens that were trained on, each ranked among ${grouped(canaries.candidates)} that were not. `}These attacks with this emulator found this much; another attack may find more.</p>`;
+}
