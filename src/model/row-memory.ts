@@ -66,6 +66,8 @@ export interface TrainedSize {
   readonly stored: number;
   /** Bytes that the stage was given. */
   readonly memory: number;
+  /** Whether rows' gradients are summed one by one, beside the one that is computed. */
+  readonly byRow?: boolean;
 }
 
 /** Of a number that trains: its value, gradient, two moments and best value, and what runs because of it. */
@@ -77,11 +79,12 @@ const trainedShare = 12;
  * The same for what trains: beside narrow or factored maps it has the shape of the whole ones, for which a bundle pays nothing.
  * @throws OffsiteError BadSpec
  */
-export function checkTrainedMemory({ numbers, stored, memory }: TrainedSize): void {
+export function checkTrainedMemory({ numbers, stored, memory, byRow = false }: TrainedSize): void {
   const most = Math.max(mostBytes(memory), trainedShare * stored);
-  if (numbers * trainedBytes <= most) return;
+  const needed = numbers * (trainedBytes + (byRow ? Float32Array.BYTES_PER_ELEMENT : 0));
+  if (needed <= most) return;
   throw badSpec(
-    `spec.adapter: training its ${numbers} numbers in this emulator of ${stored} bytes would take ${numbers * trainedBytes} bytes (values, gradients, AdamW's moments), more than ${most}; lower spec.adapter.rank or size, or raise spec.engine.memory`,
+    `spec.adapter: training its ${numbers} numbers in this emulator of ${stored} bytes would take ${needed} bytes (values, gradients, AdamW's moments), more than ${most}; lower spec.adapter.rank or size, or raise spec.engine.memory`,
   );
 }
 

@@ -236,6 +236,7 @@ async function prepare(
     numbers: fits ? trainedNumbers(model.architecture, adapter, trained) : 0,
     stored: bundle.artifact.manifest.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     memory,
+    byRow: privacy !== undefined,
   });
   for (const layer of trained) parts.set(trainedPosition(layout, layer), partOf(layer));
   if (adapter.head !== undefined)
