@@ -65,8 +65,8 @@ export async function privateGradients<Part extends { readonly tensors: readonly
   }
   for (const [{ tensors }, own] of sums)
     own.forEach((sum, i) => {
-      const { name, trainedPlaces } = tensors[i]!;
-      addNoise(sum, deviation, normal(name, step), trainedPlaces);
+      const { name, trains } = tensors[i]!;
+      addNoise(sum, deviation, normal(name, step), trains);
       for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] as number) / expectedRows;
     });
   return { loss: loss / rows.length, gradients: sums, clipped };
@@ -76,11 +76,13 @@ function addScaled(sum: Float32Array, more: Float32Array, scale: number): void {
   for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (more[i] as number) * scale;
 }
 
-/** @param places the elements that train; all when absent */
-function addNoise(sum: Float32Array, deviation: number, normal: () => number, places?: Uint32Array): void {
-  const count = places?.length ?? sum.length;
-  for (let i = 0; i < count; i++) {
-    const at = places === undefined ? i : (places[i] as number);
-    sum[at] = (sum[at] as number) + deviation * normal();
-  }
+/** To what trains alone: an element that stays as it is tells nothing, and must stay so. */
+function addNoise(
+  sum: Float32Array,
+  deviation: number,
+  normal: () => number,
+  trains: (place: number) => boolean = () => true,
+): void {
+  for (let at = 0; at < sum.length; at++)
+    if (trains(at)) sum[at] = (sum[at] as number) + deviation * normal();
 }

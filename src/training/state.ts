@@ -16,8 +16,8 @@ export interface TrainedTensor extends Moments {
   shape: readonly number[];
   values: Float32Array;
   best: Float32Array;
-  /** The elements that train, where the others stay as they are; all when absent. */
-  trainedPlaces?: Uint32Array;
+  /** Whether the element at a place trains, where others stay as they are; all when absent. */
+  trains?: (place: number) => boolean;
 }
 
 /** What the model is worth on the validation rows after some steps. */

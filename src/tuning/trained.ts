@@ -151,7 +151,7 @@ function formOf(full: Weights, changes: readonly Change[], tensors: readonly Tra
 }
 
 function startedTensors(
-  { tensors, start, taken }: Change,
+  { tensors, start, isTaken }: Change,
   full: Float32Array,
   random: Random,
 ): TrainedTensor[] {
@@ -159,6 +159,6 @@ function startedTensors(
     const { name, shape } = tensors[i]!;
     const zeros = () => new Float32Array(values.length);
     const tensor = { name, shape, values, first: zeros(), second: zeros(), best: values.slice() };
-    return taken === undefined ? tensor : { ...tensor, trainedPlaces: taken };
+    return isTaken === undefined ? tensor : { ...tensor, trains: isTaken };
   });
 }

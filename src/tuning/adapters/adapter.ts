@@ -23,8 +23,8 @@ export interface Change {
    * that is not its tensor's.
    */
   inserted?: { scaled: boolean; shape?: readonly number[] };
-  /** The elements of a tensor that a block takes, where that is a part of them. */
-  taken?: Uint32Array;
+  /** Of a tensor that a block takes in part: whether it takes the element at a place. */
+  isTaken?(place: number): boolean;
   /** Of a tensor that a block takes in part: the first of its elements that are left out and not zero; -1 where there is none. */
   leftOut?(values: Float32Array): number;
   /** First values of the tensors; `weight` itself may be one of them. It is empty where the change is inserted. */

@@ -39,17 +39,14 @@ function partOf(change: Change, axis: 0 | 1, elements: readonly number[]): Chang
         for (const column of elements) whole[row * columns + column] = part[at++]!;
     return whole;
   };
+  const stays = new Set(elements);
+  const isTaken = (place: number) => stays.has(axis === 0 ? Math.floor(place / columns) : place % columns);
   return {
     ...change,
     inserted: { ...change.inserted!, shape },
     whole: false,
-    taken: places,
-    leftOut(values) {
-      const stays = new Set(elements);
-      return values.findIndex(
-        (value, i) => value !== 0 && !stays.has(axis === 0 ? Math.floor(i / columns) : i % columns),
-      );
-    },
+    isTaken,
+    leftOut: (values) => values.findIndex((value, place) => value !== 0 && !isTaken(place)),
     start: (weight, random) => change.start(weight, random).map((values) => put(take(values))),
     weight: (values, full, into) => take(change.weight(values, full), into as Float32Array<ArrayBuffer>),
     gradients: (values, gradient) => change.gradients(values, put(gradient)),

@@ -201,6 +201,7 @@ describe('LoRA beside the maps of a narrower block', () => {
     expect([...a.gradients([numbers(5)], numbers(3))[0]!]).toEqual([0, 1, 2, 0, 3]);
     expect([a.leftOut!(numbers(5)), a.leftOut!(Float32Array.of(0, 1, 1, -2, 0))]).toEqual([0, 3]);
     expect(a.leftOut!(Float32Array.of(-0, 1, 0, 0, 3))).toBe(-1);
+    expect([0, 1, 2, 3, 4].map((place) => a.isTaken!(place))).toEqual([false, true, true, false, true]);
     const b = of('queryB');
     expect([b.leftOut!(numbers(6)), b.leftOut!(Float32Array.of(1, 2, 0, 0, 5, 6))]).toEqual([2, -1]);
     expect([...b.weight([numbers(6)], new Float32Array())]).toEqual([2, 4, 10, 12]);
