@@ -46,7 +46,7 @@ const digest = (content: unknown) =>
 
 /** Knows a run again: what it is made of, and of which program. */
 export const keyOf = ({ setting: { build, train, full }, model, task, seed }: Experiment): string =>
-  digest([{ build, full }, trainings[train], model, task, seed, courses[task], probeRows, testRows]);
+  digest([{ build, full }, trainings[train], model, task, seed, courses[task], probeRows, testRows[task]]);
 
 /** All runs share a work place, so that probe states and bundles are made once; what was begun of it goes on. */
 const work = join(root, '.offsite/study');
@@ -184,7 +184,7 @@ async function measured(
   try {
     const task = await loadTask(model, engine, {
       ...{ name: 'test', path: rowsPath(experiment, 'test'), format: 'multipleChoice' },
-      ...{ limit: testRows, maxLength: courses[experiment.task].maxLength, memory: 2 ** 32 },
+      ...{ limit: testRows[experiment.task], maxLength: courses[experiment.task].maxLength, memory: 2 ** 32 },
     });
     const sides = { model, bundle, adapter, plugged: mergedTensors(model, adapter, 1) };
     const of = async (cell: CellName) => known[cell] ?? (await rightRows(cell, { engine, sides, task }));

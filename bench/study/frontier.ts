@@ -6,7 +6,7 @@ import { colours } from '../../src/report/plots/theme.ts';
 import { palette } from '../../src/report/style.ts';
 import { difference, recovered } from './estimates.ts';
 import type { Finding } from './experiment.ts';
-import { settings } from './settings.ts';
+import { aim, settings } from './settings.ts';
 
 interface Point {
   readonly setting: string;
@@ -15,16 +15,13 @@ interface Point {
   readonly gain: Estimate;
 }
 
-/** The aim: as much recovered, while the tuned emulator is no better than the untuned model. */
-const aim = { gain: 0.8, leak: 0 };
-
 /** An SVG of its own, or undefined where no setting has both figures. @param findings of one model and task */
 export async function frontier(findings: readonly Finding[], id: string): Promise<string | undefined> {
   const points = settings.flatMap(({ name, full }): Point[] => {
     const runs = findings.filter(({ setting }) => setting === name);
     const gain = recovered(runs, findings);
     const leak = difference(runs.map(({ rows }) => [rows.emulatorFineTuned, rows.fullZeroShot]));
-    const exact = runs.some(({ exactShare }) => exactShare.parameters > 0.3);
+    const exact = runs.some(({ exactShare }) => exactShare.parameters > aim.exact);
     return full || gain === undefined || leak === undefined ? [] : [{ setting: name, exact, leak, gain }];
   });
   if (points.length === 0) return undefined;
@@ -38,15 +35,16 @@ export async function frontier(findings: readonly Finding[], id: string): Promis
   return `${text.replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ').replace('<title', `<style>${palette}svg{background:var(--panel)}</style><title`)}\n`;
 }
 
+const kinds = [`at most ${100 * aim.exact} % exact`, `more than ${100 * aim.exact} % exact`];
+
 function plot(points: readonly Point[]): TopLevelSpec {
   const values = points.map(({ setting, exact, leak, gain }) => ({
     setting,
-    kind: exact ? 'more than 30 % exact' : 'at most 30 % exact',
+    kind: kinds[exact ? 1 : 0],
     ...{ x: leak.value, xLow: leak.low, xHigh: leak.high, y: gain.value, yLow: gain.low, yHigh: gain.high },
   }));
   const quantitative = { type: 'quantitative' as const };
   const at = { x: { field: 'x', ...quantitative }, y: { field: 'y', ...quantitative } };
-  const kinds = ['at most 30 % exact', 'more than 30 % exact'];
   const color = {
     field: 'kind',
     type: 'nominal' as const,
@@ -55,7 +53,7 @@ function plot(points: readonly Point[]): TopLevelSpec {
     legend: { orient: 'bottom' as const, labelLimit: 0 },
   };
   const aimed = (encoding: object) => ({
-    data: { values: [aim] },
+    data: { values: [{ leak: 0, gain: aim.recovered }] },
     mark: { type: 'rule' as const, color: colours.soft, strokeDash: [4, 4] },
     encoding,
   });

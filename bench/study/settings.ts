@@ -58,6 +58,16 @@ export const settings: readonly Setting[] = [
     build: { strategy: 'uniform', layers: 4, sharing: 'none' },
     train: 'layers',
   },
+  {
+    name: 'crash, four layers only, LoRA',
+    build: { strategy: 'crash', layers: 4, sharing: 'none' },
+    train: 'lora',
+  },
+  {
+    name: 'crash, K = 80 %, LoRA',
+    build: { strategy: 'crash', layers: 'share 0.8', sharing: 'none' },
+    train: 'lora',
+  },
   ...['0.2', '0.35', '0.5'].map(
     (ratio): Setting => ({
       name: `low rank ${ratio}, no exact layer`,
@@ -79,7 +89,7 @@ export const settings: readonly Setting[] = [
   },
   {
     name: 'low rank 0.35, distilled, no exact layer',
-    build: { ...lowRank('0.35'), ...noExactLayer, refine: { type: 'distil', steps: 200 } },
+    build: { ...lowRank('0.35'), ...noExactLayer, refine: { type: 'distil', steps: 30 } },
     train: 'lora',
   },
 ];
@@ -87,13 +97,19 @@ export const settings: readonly Setting[] = [
 /** What the tables set all others beside. */
 export const finalist = 'low rank 0.35, no exact layer';
 
-/** How long a training is, and where rows are cut, in tokens: a mail is four times as long as a question about a word. */
+/** Of the finalist, so that a seed does not decide. */
+export const wantedSeeds = 3;
+
+/** What a setting is to reach: so much recovered, no more than this share exact, and a tuned emulator no better than the full model untuned. */
+export const aim = { recovered: 0.8, exact: 0.3 };
+
+/** How long a training is and where rows are cut, in tokens: a mail is four times as long as a question about a word. */
 export const courses = {
   words: { steps: 80, batchSize: 8, maxLength: 128 },
   spam: { steps: 40, batchSize: 8, maxLength: 256 },
 } as const satisfies Record<TaskName, object>;
 /** Test rows that each cell is measured on. */
-export const testRows = 250;
+export const testRows = { words: 250, spam: 100 } as const satisfies Record<TaskName, number>;
 /** Probe rows that are observed, and rows after them that the leak measures are of. */
 export const probeRows = { samples: 128, scored: 64 };
 

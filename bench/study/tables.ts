@@ -4,6 +4,7 @@ import type { CellName } from '../../src/plugin/measured.ts';
 import { difference, rate, recovered } from './estimates.ts';
 import type { Finding } from './experiment.ts';
 import {
+  aim,
   courses,
   finalist,
   models,
@@ -12,14 +13,18 @@ import {
   type TaskName,
   tasks,
   testRows,
+  wantedSeeds,
 } from './settings.ts';
 
 const head = `# Study: what an emulator teaches, and what it gives away
 
 Made by \`make study\` of \`bench/study/findings.json\`, in which every run is. One run: an emulator is built of what ${probeRows.samples} probe
-rows observe, an adapter is trained on it, and ${testRows} test rows are answered by each of the four cells. Trainings are short, so that
+rows observe, an adapter is trained on it, and test rows are answered by each of the four cells. Trainings are short, so that
 the study ends: ${Object.entries(courses)
-  .map(([task, { steps, batchSize }]) => `${steps} steps of ${batchSize} rows on \`${task}\``)
+  .map(
+    ([task, { steps, batchSize }]) =>
+      `${steps} steps of ${batchSize} rows and ${testRows[task as TaskName]} test rows on \`${task}\``,
+  )
   .join(', ')}. Rows and models: [study-data.md](study-data.md).
 
 - **exact**: share of the model's parameters that the bundle holds bit by bit (embedding, head and norms are always among them).
@@ -49,11 +54,51 @@ export function studyPage(
         figure === undefined
           ? ''
           : `![What is recovered against what the tuned emulator is able to](${figure})\n\n`;
-      return [`## ${modelTitle}: ${taskTitle}\n\n${picture}${table(own, task as TaskName)}`];
+      return [`## ${modelTitle}: ${taskTitle}\n\n${picture}${table(own)}`];
     }),
   );
-  const none = findings.length === 0 ? ['No run was kept yet.\n'] : [];
-  return `${[head, ...none, ...parts].join('\n')}`;
+  return `${[head, ...parts, missing(findings)].join('\n')}`;
+}
+
+/** What the study is to answer and does not yet. */
+function missing(findings: readonly Finding[]): string {
+  if (findings.length === 0) return 'No run was kept yet.\n';
+  const pairs = Object.keys(models).flatMap((model) =>
+    Object.keys(tasks).map((task) => ({
+      name: `${model} on ${task}`,
+      own: findings.filter((found) => found.model === model && found.task === task),
+    })),
+  );
+  const gaps = pairs.flatMap(({ name, own }) => {
+    if (own.length === 0) return [`- ${name}: no run`];
+    const left = settings.filter((each) => !own.some(({ setting }) => setting === each.name));
+    const seeds = new Set(own.filter(({ setting }) => setting === finalist).map(({ seed }) => seed));
+    return [
+      ...(left.length === 0 ? [] : [`- ${name}, without a run: ${left.map((each) => each.name).join('; ')}`]),
+      ...(seeds.size >= wantedSeeds
+        ? []
+        : [`- ${name}: ${seeds.size} of ${wantedSeeds} seeds of the finalist`]),
+    ];
+  });
+  return gaps.length === 0 ? '' : `## Not run yet\n\n${gaps.join('\n')}\n`;
+}
+
+/** Which settings do what is aimed at, by their mean, and how sure that is. */
+function aimLine(findings: readonly Finding[]): string {
+  const reached = settings.flatMap(({ name, full }) => {
+    const runs = findings.filter(({ setting }) => setting === name);
+    const gain = recovered(runs, findings);
+    const leak = difference(runs.map(({ rows }) => [rows.emulatorFineTuned, rows.fullZeroShot]));
+    if (full || gain === undefined || leak === undefined) return [];
+    const exact = runs[0]!.exactShare.parameters;
+    if (gain.value < aim.recovered || leak.value > 0 || exact > aim.exact) return [];
+    const sure = gain.low >= aim.recovered && leak.high <= 0;
+    return [`\`${name}\` (${sure ? 'its intervals too' : 'by its means; an interval crosses'})`];
+  });
+  const what = `Aim: recovered at least ${aim.recovered}, tuned not above full, at most ${100 * aim.exact} % exact`;
+  const bound = findings.some(({ setting }) => setting === settings[0]!.name);
+  if (!bound) return `${what}: not told before \`${settings[0]!.name}\` was run.\n`;
+  return `${what}: reached by ${reached.length === 0 ? 'none' : reached.join(', ')}.\n`;
 }
 
 const columns = [
@@ -71,7 +116,7 @@ const columns = [
   ...['bits kept', 'CPU s'],
 ];
 
-function table(findings: readonly Finding[], _task: TaskName): string {
+function table(findings: readonly Finding[]): string {
   const lines = settings.flatMap(({ name }) => {
     const runs = findings.filter(({ setting }) => setting === name);
     return runs.length === 0 ? [] : [line(name, runs, findings)];
@@ -82,6 +127,7 @@ function table(findings: readonly Finding[], _task: TaskName): string {
     `| ${columns.map(() => '---').join(' | ')} |`,
     ...lines,
     '',
+    aimLine(findings),
   ].join('\n');
 }
 

@@ -69,3 +69,18 @@ test('the figure names every setting with both figures, and is an image by itsel
   expect(svg!.length).toBeLessThan(100_000);
   expect(await frontier([finding('crash, K = 80 %', false, {})], 'words')).toBeUndefined();
 });
+
+test('the aim is told of means and intervals, and what was not run stands at the end', () => {
+  const bound = finding('full model, LoRA', true, { plugIn: '1111111000' });
+  const most = finding('low rank 0.35, no exact layer', false, { plugIn: '1111110000' });
+  const page = studyPage([bound, most]);
+  expect(page).toContain(
+    'at most 30 % exact: reached by `low rank 0.35, no exact layer` (by its means; an interval crosses).',
+  );
+  expect(studyPage([bound, finding('crash, K = 80 %', false, {})])).toContain('30 % exact: reached by none.');
+  const sharing = { ...most, exactShare: { tensors: 0.5, parameters: 0.31 } };
+  expect(studyPage([bound, sharing])).toContain('reached by none.');
+  expect(studyPage([most])).toContain('not told before `full model, LoRA` was run.');
+  expect(page).toContain('- smollm2 on words: 1 of 3 seeds of the finalist');
+  expect(page).toContain('- gemma3-270m on spam: no run');
+});
