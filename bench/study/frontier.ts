@@ -32,7 +32,10 @@ export async function frontier(findings: readonly Finding[], id: string): Promis
       .map(({ setting, leak, gain }) => `${setting}: ${gain.value.toFixed(2)} at ${leak.value.toFixed(2)}`)
       .join('; '),
   });
-  return `${text.replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ').replace('<title', `<style>${palette}svg{background:var(--panel)}</style><title`)}\n`;
+  const standalone = text
+    .replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ')
+    .replace('</desc>', `</desc><style>${palette}svg{background:var(--panel)}</style>`);
+  return `${standalone}\n`;
 }
 
 const kinds = [`at most ${100 * aim.exact} % exact`, `more than ${100 * aim.exact} % exact`];

@@ -64,8 +64,8 @@ test('the figure names every setting with both figures, and is an image by itsel
     ],
     'words',
   );
-  expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" [^>]*><style>:root \{/);
-  expect(svg).toContain('low rank 0.35, no exact layer: 0.40 at -0.10</desc>');
+  expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" [^>]*><title /);
+  expect(svg).toContain('low rank 0.35, no exact layer: 0.40 at -0.10</desc><style>:root {');
   expect(svg!.length).toBeLessThan(100_000);
   expect(await frontier([finding('crash, K = 80 %', false, {})], 'words')).toBeUndefined();
 });
