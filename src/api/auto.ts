@@ -45,9 +45,12 @@ const Candidate = Way.extend({
   agreement: figure
     .optional()
     .describe(
-      "The cosine of its gradient and the model's, of what the data owner would train, after some public steps.",
+      "The cosine, after some public steps, of its gradient of what the data owner would train and the model's gradient of all maps.",
     ),
   agreementAtStart: figure.optional().describe('The same before any step.'),
+  agreementTrained: figure
+    .optional()
+    .describe('The cosine, after these steps, over what the data owner would train alone.'),
   verdict: z
     .enum(['chosen', 'fits', 'overLeak', 'overSize', 'overExact'])
     .describe('Whether it keeps the budgets, and else the first that it does not.'),
@@ -64,3 +67,16 @@ export const AutoFound = z.object({
   ),
 });
 export type AutoFound = z.output<typeof AutoFound>;
+
+/** A way in a reader's words. */
+export function wordsOfWay({
+  strategy,
+  layers,
+  compression,
+  transferLayers,
+}: Readonly<z.output<typeof Way>>): string {
+  const depth = layers === undefined ? 'all layers' : `${layers} layers by ${strategy}`;
+  const become = compression === undefined ? 'exact' : `${compression.type} ${compression.ratio}`;
+  const trained = transferLayers.layers?.length ?? transferLayers.count;
+  return `${depth}, ${become}, ${trained === 0 ? 'LoRA beside every map' : `${trained} transfer layers`}`;
+}

@@ -9,7 +9,7 @@ export {
   type PartyVerdict,
 } from './aggregation.ts';
 export type { Analysis } from './analysis.ts';
-export type { AutoFound } from './auto.ts';
+export { type AutoFound, wordsOfWay } from './auto.ts';
 export * from './conditions.ts';
 export * from './crds.ts';
 export * from './entries.ts';

@@ -21,7 +21,7 @@ const at = (...parts: string[]) => join(work.path, ...parts);
 let engine: Engine;
 let first: Awaited<ReturnType<typeof assemble>> & { auto: Found };
 
-const budgets = { leakAtMost: 0.9, sizeAtMost: 0.95 };
+const budgets = { leakAtMost: 0.9, sizeAtMost: 0.72 };
 const auto = { ...budgets, sharing: 'none', transferLayers: undefined, compressedOnly: false } as const;
 
 const input = (name: string, change: Partial<AssembleInput> = {}): AssembleInput => ({
@@ -56,6 +56,7 @@ beforeAll(async () => {
   setField(tune, 'spec.data', { uri: 'file:data/probe.jsonl', format: 'text' });
   setField(tune, 'spec.training', { steps: 30, batchSize: 8, learningRate: '1e-2', maxLength: 64 });
   setField(plug, 'spec.evaluation', undefined);
+  for (const one of [build, tune, plug]) setField(one, 'spec.engine', { threads: 1 });
   writeManifests(at('learn.yaml'), [build, tune, plug]);
   const learnt = await offsite(['run', '-f', at('learn.yaml'), '--work-dir', at('learning')]);
   expect(learnt.code, learnt.stderr).toBe(0);
@@ -178,7 +179,7 @@ test('killed between two candidates it goes on to the same bundle', async () => 
   await killed.dispose();
   const done = Object.keys(keptFiles('killed')[0]![1]).length;
   expect(done).toBeGreaterThanOrEqual(2);
-  expect(done).toBeLessThan(first.auto.candidates.length);
+  expect(done).toBeLessThan(first.auto.candidates.filter(({ figures }) => figures).length);
   const made = await found('killed');
   expect(made.auto).toEqual(first.auto);
   expect(made.artifact.digest).toBe(first.artifact.digest);

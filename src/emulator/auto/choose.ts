@@ -1,5 +1,5 @@
 // The choice among candidates: within the budgets, the one whose gradient agrees most with the full model's.
-import { badSpec, type Way } from '../../api/index.ts';
+import { badSpec, type Way, wordsOfWay } from '../../api/index.ts';
 
 /** What may be given away at most. */
 export interface Budgets {
@@ -22,10 +22,15 @@ export interface Counted {
 export interface Figures {
   /** With its standard error over rows, where there is one. */
   readonly bitsKept: { readonly value: number; readonly stderr?: number | undefined };
-  /** The cosine of its gradient and the full model's before any step. */
-  readonly agreementAtStart: number;
-  /** The same after some public steps, by which the choice is made. */
+  /**
+   * The cosine, after some public steps, of its gradient of what the data owner would train and the full model's gradient of all maps: how
+   * truly it points, and how much of what the full model would change it can.
+   */
   readonly agreement: number;
+  /** The same before any step. */
+  readonly agreementAtStart: number;
+  /** The cosine, after these steps, over what the data owner would train alone. */
+  readonly agreementTrained: number;
 }
 
 /** The figures are missing where the candidate was ruled out before. */
@@ -47,7 +52,7 @@ export function verdictOf(candidate: Candidate, budgets: Budgets): Verdict {
   const counted = countedVerdict(candidate, budgets);
   if (counted !== 'fits') return counted;
   const { figures } = candidate;
-  if (figures === undefined) throw new Error(`${wordsOf(candidate.way)} was not measured`);
+  if (figures === undefined) throw new Error(`${wordsOfWay(candidate.way)} was not measured`);
   return figures.bitsKept.value > budgets.leakAtMost ? 'overLeak' : 'fits';
 }
 
@@ -68,7 +73,7 @@ export function choose(candidates: readonly Candidate[], budgets: Budgets): Cand
   const nearest = candidates.toSorted((a, b) => excess(a, budgets) - excess(b, budgets))[0];
   if (nearest === undefined) throw badSpec('spec.auto: the model has too few layers for any candidate');
   throw badSpec(
-    `spec.auto: no candidate has ${wordsOfBudgets(budgets)}; the nearest, ${wordsOf(nearest.way)}, has ${wordsOfFigures(nearest)}; allow as much, or build without auto`,
+    `spec.auto: no candidate has ${wordsOfBudgets(budgets)}; the nearest, ${wordsOfWay(nearest.way)}, has ${wordsOfFigures(nearest)}; allow as much, or build without auto`,
   );
 }
 
@@ -99,11 +104,3 @@ const wordsOfFigures = ({ sizeShare, exactParameterShare, figures }: Candidate):
 
 /** Rounded up, so that what is allowed as it is written suffices. */
 const shown = (value: number): string => (Math.ceil(value * 1e4) / 1e4).toFixed(4);
-
-/** A way in a reader's words. */
-export function wordsOf({ strategy, layers, compression, transferLayers }: Way): string {
-  const depth = layers === undefined ? 'all layers' : `${layers} layers by ${strategy}`;
-  const become = compression === undefined ? 'exact' : `${compression.type} ${compression.ratio}`;
-  const trained = transferLayers.layers?.length ?? transferLayers.count;
-  return `${depth}, ${become}, ${trained === 0 ? 'LoRA beside every map' : `${trained} transfer layers`}`;
-}

@@ -1,5 +1,5 @@
 // Finds the way to make an emulator: candidates are counted, those within size and exact share are looked at, and one is chosen.
-import type { Way } from '../../api/index.ts';
+import { type Way, wordsOfWay } from '../../api/index.ts';
 import { inPlace } from '../../artifact/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import type { Model } from '../../model/index.ts';
@@ -18,7 +18,6 @@ import {
   type Figures,
   type Verdict,
   verdictOf,
-  wordsOf,
 } from './choose.ts';
 import { nestedFactors } from './factors.ts';
 import { KeptFile } from './kept.ts';
@@ -55,7 +54,7 @@ export interface Found {
 }
 
 /** Of how candidates are measured: what was measured in another way is not gone on with. */
-const method = 1;
+const method = 2;
 
 /** What must be observed beforehand. */
 export const observedForAuto: readonly ObservationName[] = ['inputs'];
@@ -107,15 +106,23 @@ async function figuresOf(
   const address = { method, key, similarity, sharing, rows: rows.looked.length };
   const kept = await KeptFile.open(work, address, keeper);
   const passes = passesOf(rows, within);
-  const progress = progressOf('assemble: auto', passes, emit);
+  const begin = () => progressOf('assemble: auto', passes, emit);
+  let progress = begin();
   progress(0, [
     { name: 'candidates', value: String(within.length) },
     { name: 'rows', value: String(rows.looked.length) },
     { name: 'passes', value: passes.toFixed(2) },
   ]);
   return measure(engine, model, {
-    ...{ rows, candidates: within, kept, memory, progress },
-    factors: () => nestedFactors(own, { engine, model, found }, lowRankRatios.at(-1)!, { probed: key, emit }),
+    ...{ rows, candidates: within, kept, memory },
+    progress: (passes) => progress(passes),
+    async factors() {
+      const given = { engine, model, found };
+      const factors = await nestedFactors(own, given, lowRankRatios.at(-1)!, { probed: key, emit });
+      // The derivation tells of itself; the time that is left is counted from here.
+      progress = begin();
+      return factors;
+    },
   });
 }
 
@@ -130,9 +137,9 @@ function reasonOf(
 ): string {
   const fitting = candidates.filter((candidate) => verdictOf(candidate, budgets) === 'fits');
   const begin = `Of ${candidates.length} candidates ${fitting.length} ${fitting.length === 1 ? 'keeps' : 'keep'} the budgets`;
-  const best = `${wordsOf(chosen.way)}: its gradient agrees most with the full model's (cosine ${chosen.figures.agreement.toFixed(2)})`;
+  const best = `${wordsOfWay(chosen.way)}: its gradient agrees most with the full model's (cosine ${chosen.figures.agreement.toFixed(2)})`;
   const others = fitting.filter((candidate) => candidate !== chosen);
   const next = others.toSorted((a, b) => b.figures!.agreement - a.figures!.agreement)[0];
-  const beside = next && `; next, ${next.figures!.agreement.toFixed(2)}, is ${wordsOf(next.way)}`;
+  const beside = next && `; next, ${next.figures!.agreement.toFixed(2)}, is ${wordsOfWay(next.way)}`;
   return `${begin}. Chosen is ${best}${beside ?? ''}.`;
 }

@@ -6,8 +6,9 @@ import { canonicalJson, type Keeper, readKeptJson, sha256, writeWhole } from '..
 
 const measured = z.strictObject({
   bitsKept: z.strictObject({ value: z.number(), stderr: z.number().optional() }),
-  agreementAtStart: z.number(),
   agreement: z.number(),
+  agreementAtStart: z.number(),
+  agreementTrained: z.number(),
 });
 
 const keptSchema = z.record(z.string(), measured);

@@ -145,8 +145,9 @@ async function figuresOf(
   const later = await at(full.probes.later);
   return {
     bitsKept: bitsKept(full, start),
-    agreementAtStart: cosine(start.gradient, full.start.gradient, trained),
-    agreement: cosine(later.gradient, full.later, trained),
+    agreement: cosine(later.gradient, full.later),
+    agreementAtStart: cosine(start.gradient, full.start.gradient),
+    agreementTrained: cosine(later.gradient, only(full.later, trained)),
   };
 }
 
@@ -160,6 +161,10 @@ function bitsKept({ start, unigram }: Full, emulator: Look): Figures['bitsKept']
   const stderr = bootstrap(rows, share)?.stderr;
   return { value, ...(stderr === undefined ? {} : { stderr }) };
 }
+
+/** A gradient of some layers alone. */
+const only = (gradient: Gradient, layers: readonly number[]): Gradient =>
+  new Map(layers.map((layer) => [layer, gradient.get(layer)!]));
 
 /** The position of each kept layer that is its own and no copy's, by layer. */
 function ownPlaces({ plan: { kept, source } }: Planned): ReadonlyMap<number, number> {

@@ -43,14 +43,14 @@ export function layerProbes(architecture: Architecture): LayerProbes[] {
 /** A gradient: by layer the Bs' of its maps. */
 export type Gradient = ReadonlyMap<number, Weights>;
 
-/** The cosine of two gradients over some layers; 0 where one has none there, or none that is finite. */
-export function cosine(a: Gradient, b: Gradient, layers: readonly number[]): number {
+/** The cosine of a gradient of some layers, zero elsewhere, and of one of all; 0 where one has none, or none that is finite. */
+export function cosine(some: Gradient, all: Gradient): number {
   let [product, ofA, ofB] = [0, 0, 0];
-  for (const layer of layers)
-    for (const [slot, values] of Object.entries(a.get(layer)!)) {
-      const others = b.get(layer)![slot]!;
+  for (const [layer, weights] of all)
+    for (const [slot, values] of Object.entries(weights)) {
+      const own = some.get(layer)?.[slot];
       for (let i = 0; i < values.length; i++) {
-        const [x, y] = [values[i]!, others[i]!];
+        const [x, y] = [own?.[i] ?? 0, values[i]!];
         product += x * y;
         ofA += x * x;
         ofB += y * y;

@@ -1,5 +1,5 @@
 // The report's part on a build that found its own way: each candidate with what it gives and gives away, and why one was chosen.
-import type { AutoFound } from '../../api/index.ts';
+import { type AutoFound, wordsOfWay } from '../../api/index.ts';
 import { share } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { figure, responsive, table } from '../parts.ts';
@@ -35,7 +35,7 @@ export async function frontierPart(
     plot,
     {
       title: 'Candidates',
-      caption: `Each candidate that size and exact share allow, on ${rows} rows of the probe: to the right it gives more away, further up its gradient points more nearly where the full model's does. Chosen is the highest left of the dashed budget. It took ${passes} passes over the probe's rows.`,
+      caption: `Each candidate that size and exact share allow, on ${rows} rows of the probe: to the right it gives more away, further up its gradient is more nearly the full model's of all maps. Chosen is the highest left of the dashed budget. It took ${passes} passes over the probe's rows.`,
       legend: [
         { colour: frontierColours.chosen, shape: 'diamond', text: 'chosen' },
         { colour: frontierColours.fits, shape: 'circle', text: 'within the budgets' },
@@ -51,19 +51,21 @@ export async function frontierPart(
       { title: 'exact', number: true },
       { title: 'agreement', number: true },
       { title: 'at the start', number: true },
+      { title: 'of what trains', number: true },
       { title: '' },
     ],
     rows: candidates.map((candidate) => [
-      wordsOf(candidate),
+      wordsOfWay(candidate),
       candidate.bitsKept && bitsOf(candidate.bitsKept),
       share(candidate.sizeShare),
       share(candidate.exactParameterShare),
       candidate.agreement,
       candidate.agreementAtStart,
+      candidate.agreementTrained,
       verdicts[candidate.verdict],
     ]),
   })}</details>
-<p class="soft">Bits kept are of the untuned emulator; what tuning it recovers, a leak test tells. Agreement is a cosine on a few public rows and no promise of what an adapter gains.</p>`;
+<p class="soft">Bits kept are of the untuned emulator; what tuning it recovers, a leak test tells. Agreement is the cosine of its gradient of what trains and the full model's of all maps, on a few public rows, after a few steps: no promise of what an adapter gains.</p>`;
 }
 
 /** Nothing of a candidate that was ruled out before it was measured. */
@@ -78,11 +80,3 @@ const bitsOf = ({ value, stderr }: NonNullable<Candidate['bitsKept']>): string =
   Number(value) < -1
     ? 'below -100%'
     : `${share(value)}${stderr === undefined ? '' : ` ± ${(100 * Number(stderr)).toFixed(1)}`}`;
-
-function wordsOf({ strategy, layers, compression, transferLayers }: Candidate): string {
-  const depth = layers === undefined ? 'all layers' : `${layers} layers by ${strategy}`;
-  const become =
-    compression === undefined ? 'exact' : `${compression.type} ${compression.ratio ?? ''}`.trim();
-  const trained = transferLayers.layers?.length ?? transferLayers.count;
-  return `${depth}, ${become}, ${trained === 0 ? 'LoRA beside every map' : `${trained} transfer layers`}`;
-}

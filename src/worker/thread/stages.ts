@@ -246,6 +246,7 @@ function autoOf({ way, reason, candidates, rows, passes }: Found): AutoFound {
         },
         agreement: figure(figures.agreement),
         agreementAtStart: figure(figures.agreementAtStart),
+        agreementTrained: figure(figures.agreementTrained),
       }),
     })),
   };

@@ -154,7 +154,7 @@ describe('a build that finds its own way', () => {
   });
   const measured = (value: string, agreement: string) => ({
     bitsKept: { value, stderr: '0.0200' },
-    ...{ agreement, agreementAtStart: '0.1000' },
+    ...{ agreement, agreementAtStart: '0.1000', agreementTrained: '0.9000' },
   });
   const candidates = [
     { ...lowRank('0.2'), ...measured('-1000000.0000', '0.2000'), verdict: 'fits' },
@@ -187,7 +187,7 @@ describe('a build that finds its own way', () => {
     expect(text).toContain(reason);
     expect(text).toContain('on 13 rows of the probe');
     expect(text).toContain(
-      'all layers, lowRank 0.35, LoRA beside every map 13.0% ± 2.0 50.0% 21.0% 0.4000 0.1000 chosen',
+      'all layers, lowRank 0.35, LoRA beside every map 13.0% ± 2.0 50.0% 21.0% 0.4000 0.1000 0.9000 chosen',
     );
     expect(text).toContain('lowRank 0.2, LoRA beside every map below -100% 50.0%');
     expect(text).toContain('3 layers by crash, exact, 2 transfer layers 80.0% 80.0% too large');

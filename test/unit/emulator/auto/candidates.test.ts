@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
+import { wordsOfWay } from '../../../../src/api/index.ts';
 import { candidateWays } from '../../../../src/emulator/auto/candidates.ts';
-import { wordsOf } from '../../../../src/emulator/auto/choose.ts';
 import { lookCost, rowsFor } from '../../../../src/emulator/auto/cost.ts';
 
-const words = (options: Parameters<typeof candidateWays>[0]) => candidateWays(options).map(wordsOf);
+const words = (options: Parameters<typeof candidateWays>[0]) => candidateWays(options).map(wordsOfWay);
 
 test('of a model of 30 layers, each way is there once', () => {
   const ways = words({ depth: 30, compressedOnly: false });
@@ -24,7 +24,7 @@ test('where the spec says what trains, every way trains that and none stands twi
   const given = { count: 2, placement: 'top' as const };
   const ways = candidateWays({ depth: 30, compressedOnly: false, transferLayers: given });
   expect(ways.every(({ transferLayers }) => transferLayers === given)).toBe(true);
-  expect(new Set(ways.map(wordsOf)).size).toBe(ways.length);
+  expect(new Set(ways.map(wordsOfWay)).size).toBe(ways.length);
   expect(ways).toHaveLength(12);
 });
 

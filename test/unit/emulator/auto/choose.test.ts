@@ -10,7 +10,10 @@ const candidate = (
 ): Candidate => ({
   way: { strategy: 'none', compression: { type: 'lowRank', ratio }, transferLayers: { count: 0 } },
   ...{ sizeShare, exactParameterShare },
-  figures: figures && { bitsKept: { value: figures[0] }, agreement: figures[1], agreementAtStart: 0 },
+  figures: figures && {
+    ...{ bitsKept: { value: figures[0] }, agreement: figures[1] },
+    ...{ agreementAtStart: 0, agreementTrained: 0 },
+  },
 });
 const ratioOf = ({ way }: Candidate) => way.compression?.ratio;
 const few = [
