@@ -4,28 +4,77 @@ import { PassThrough, pipeline, type Readable } from 'node:stream';
 /** What an answer that is no object may come to: a page of a list has a thousand keys of a kilobyte, in XML. */
 export interface AnswerLimits {
   readonly bytes: number;
-  /** Tags and entities, of which a parser makes values. */
+  /** Tags, entities and attributes, of which a parser makes values. */
   readonly marks: number;
+  /** Bytes of one text or tag: a key has a kilobyte. */
+  readonly text: number;
   /** Of the body, blanks included that say that the server is still at work. */
   readonly milliseconds: number;
+  /** Of the headers to a question; to what is sent it takes as long as the body, and a second for every 16 KiB. */
+  readonly headers: number;
 }
 
-export const answerLimits: AnswerLimits = { bytes: 16 * 2 ** 20, marks: 2 * 131_072, milliseconds: 600_000 };
+export const answerLimits: AnswerLimits = {
+  bytes: 16 * 2 ** 20,
+  marks: 2 * 131_072,
+  text: 65_536,
+  milliseconds: 600_000,
+  headers: 60_000,
+};
 
-const [tag, entity] = [0x3c, 0x26];
+const tag = 0x3c;
+const marked: ReadonlySet<number> = new Set(Buffer.from('<&="\''));
 
 /** An answer's body, broken off where it is longer or later than any list or error: the SDK reads it whole. */
-export function boundedBody(body: Readable, { bytes, marks, milliseconds }: AnswerLimits): Readable {
+export function boundedBody(body: Readable, { bytes, marks, text, milliseconds }: AnswerLimits): Readable {
   const bounded = new PassThrough();
-  let [bytesLeft, marksLeft] = [bytes, marks];
+  let [bytesLeft, marksLeft, textLeft] = [bytes, marks, text];
   body.on('data', (chunk: Buffer) => {
     bytesLeft -= chunk.length;
-    for (const byte of chunk) if (byte === tag || byte === entity) marksLeft--;
-    if (bytesLeft < 0 || marksLeft < 0) body.destroy(new Error('its answer is too long'));
+    for (const byte of chunk) {
+      if (marked.has(byte)) marksLeft--;
+      textLeft = byte === tag ? text : textLeft - 1;
+      if (textLeft < 0) break;
+    }
+    if (bytesLeft < 0 || marksLeft < 0 || textLeft < 0) body.destroy(new Error('its answer is too long'));
   });
   const timer = setTimeout(() => body.destroy(new Error('its answer takes too long')), milliseconds);
   pipeline(body, bounded, () => clearTimeout(timer));
   return bounded;
+}
+
+interface Asked {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+type Handle<Answer> = (asked: Asked, options?: object) => Promise<Answer>;
+
+/**
+ * A handler whose answers' headers come in time: a server that sends one letter now and then is not silent.
+ * @returns it throws TimeoutError, which the SDK tries again
+ */
+export function withinTime<Answer>(
+  handle: Handle<Answer>,
+  { headers, milliseconds }: AnswerLimits,
+): Handle<Answer> {
+  return async (asked, options = {}) => {
+    const { method, headers: told } = asked;
+    const isQuestion = method === 'GET' || method === 'HEAD';
+    const sent = Number(told['content-length'] ?? 0);
+    const within = isQuestion ? headers : milliseconds + (1000 * sent) / 2 ** 14;
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), within);
+    const { abortSignal: stop } = options as { abortSignal?: AbortSignal };
+    try {
+      const abortSignal = stop === undefined ? late.signal : AbortSignal.any([stop, late.signal]);
+      return await handle(asked, { ...options, abortSignal });
+    } catch (error) {
+      if (!late.signal.aborted || stop?.aborted) throw error;
+      throw Object.assign(new Error('its answer takes too long'), { name: 'TimeoutError' });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
 }
 
 /** The keys that a wrong Secret shows itself by. */

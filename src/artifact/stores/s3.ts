@@ -16,7 +16,7 @@ import { badSpec } from '../../api/index.ts';
 import { checkCount } from '../inner-path.ts';
 import type { StoreCredentials } from './credentials.ts';
 import { type Proxies, proxiesOf, whyUnreached } from './proxies.ts';
-import { answerLimits, boundedBody, knownCode, wrongKeys } from './s3-answers.ts';
+import { answerLimits, boundedBody, knownCode, withinTime, wrongKeys } from './s3-answers.ts';
 import {
   isStoreError,
   type Outgoing,
@@ -76,6 +76,8 @@ export class S3Store implements WritableStore {
       responseChecksumValidation: 'WHEN_REQUIRED',
       requestHandler: { connectionTimeout: 10_000, socketTimeout: 60_000, ...agentsFor(proxies) },
     });
+    const { requestHandler } = this.#client.config;
+    requestHandler.handle = withinTime(requestHandler.handle.bind(requestHandler), limits.answers);
     this.#client.middlewareStack.add(
       (next, { commandName }) =>
         async (request) => {

@@ -119,6 +119,41 @@ describe('what an S3 server answers', () => {
     await expect(slow.remove(['team/out'], never)).rejects.toMatchObject(expected);
   });
 
+  test('whose headers come letter by letter is given up in time, whatever is asked or sent', async () => {
+    server.answer = (_, response) => {
+      const { socket } = response;
+      socket?.write('HTTP/1.1 200 OK\r\nx-letters: ');
+      const timer = setInterval(() => socket?.write('a'), 5);
+      socket?.on('close', () => clearInterval(timer));
+    };
+    const slow = store(30_000, { ...answerLimits, headers: 20, milliseconds: 20 });
+    const expected = {
+      reason: 'StoreUnavailable',
+      message: expect.stringMatching(/^s3:\/\/team\/out: its server does not answer as it should/),
+    };
+    const reading = slow.read('team/out', { from: 4, version: '"v"', signal: never });
+    const outgoing = { body: Readable.from(['mine']), sizeBytes: 4, sha256: 'a'.repeat(64) };
+    await Promise.all([
+      expect(reading).rejects.toMatchObject(expected),
+      expect(slow.write('team/out', outgoing, never)).rejects.toMatchObject(expected),
+      expect(slow.remove(['team/out'], never)).rejects.toMatchObject(expected),
+    ]);
+    const stop = new AbortController();
+    const patient = store().read('team/out', { from: 4, version: '"v"', signal: stop.signal });
+    setTimeout(() => stop.abort(), 20);
+    await expect(patient).rejects.toMatchObject({ name: 'AbortError' });
+  });
+
+  test.each([
+    ['attributes', () => `<a>${'<b c="d"/>'.repeat(80_000)}</a>`],
+    ['one text', () => `<a><Key>${'1'.repeat(65_537)}</Key></a>`],
+    ['one tag', () => `<${'a'.repeat(65_537)}/>`],
+  ])('in a list of %s without end costs neither time nor memory', async (_, page) => {
+    server.answer = (_, response) =>
+      response.writeHead(200, { 'content-type': 'application/xml' }).end(page());
+    await expect(store().list('team/words', never)).rejects.toMatchObject({ reason: 'StoreUnavailable' });
+  });
+
   test('in a list of millions of entries or entities costs neither time nor memory', async () => {
     for (const page of [`<a>${'<b/>'.repeat(4e6)}</a>`, `<a>${'&amp;'.repeat(3e6)}</a>`]) {
       server.answer = (_, response) =>
