@@ -1,0 +1,22 @@
+// Fields that the API has and no stage computes yet: refused, so that nobody believes that they were heeded.
+import { badSpec } from '../../api/index.ts';
+
+/** @throws OffsiteError BadSpec naming the first such field that a resource's spec sets */
+export function refuseUnbuilt(spec: Readonly<Record<string, unknown>>): void {
+  const { signers, start, adapters, objective, output } = spec as {
+    signers?: readonly unknown[];
+    start?: unknown;
+    adapters?: unknown;
+    objective?: { type?: string; l1?: string };
+    output?: { signingKeyRef?: unknown };
+  };
+  const set = {
+    'spec.signers': signers !== undefined && signers.length > 0,
+    'spec.start': start !== undefined,
+    'spec.adapters': adapters !== undefined,
+    'spec.objective': objective !== undefined && (objective.type !== 'sft' || objective.l1 !== undefined),
+    'spec.output.signingKeyRef': output?.signingKeyRef !== undefined,
+  };
+  const field = Object.entries(set).find(([, isSet]) => isSet)?.[0];
+  if (field !== undefined) throw badSpec(`${field}: is not computed by this version; remove it`);
+}

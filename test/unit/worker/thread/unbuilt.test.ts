@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest';
+import { refuseUnbuilt } from '../../../../src/worker/thread/unbuilt.ts';
+
+test.each([
+  [{ signers: [{ name: 'bank' }] }, 'spec.signers'],
+  [{ start: { ref: { name: 'a' } } }, 'spec.start'],
+  [{ adapters: [{ ref: { name: 'a' } }] }, 'spec.adapters'],
+  [{ objective: { type: 'dpo' } }, 'spec.objective'],
+  [{ objective: { type: 'sft', l1: '0.1' } }, 'spec.objective'],
+  [{ output: { uri: 'file:a', signingKeyRef: { name: 'key' } } }, 'spec.output.signingKeyRef'],
+])('%o is refused by its field', (spec, field) => {
+  expect(() => refuseUnbuilt(spec)).toThrow(`${field}: is not computed by this version; remove it`);
+});
+
+test('what is computed is not', () => {
+  refuseUnbuilt({ signers: [], objective: { type: 'sft' }, output: { uri: 'file:a' } });
+});
