@@ -18,7 +18,7 @@ export const DataFormat = z.enum([
 ]);
 export type DataFormat = z.output<typeof DataFormat>;
 
-export const Metric = z.enum(['acc', 'acc_norm', 'exact_match', 'perplexity']);
+export const Metric = z.enum(['acc', 'acc_norm', 'pair_acc', 'exact_match', 'perplexity']);
 export type Metric = z.output<typeof Metric>;
 
 const likelihood = ['perplexity'] as const;
@@ -30,7 +30,7 @@ export const metricsOf: Readonly<Record<DataFormat, readonly [Metric, ...Metric[
   completion: likelihood,
   chat: likelihood,
   multipleChoice: choice,
-  preference: choice,
+  preference: [...choice, 'pair_acc'],
   openbookqa: choice,
   arc: choice,
   webquestions: ['exact_match'],
@@ -51,6 +51,6 @@ export const metricFits = {
     })
     .join(' || ')}`,
   message:
-    'must be acc or acc_norm for questions with choices, exact_match for webquestions, perplexity for text, completion and chat, acc or acc_norm for preference',
+    'must be acc or acc_norm for questions with choices, exact_match for webquestions, perplexity for text, completion and chat, acc, acc_norm or pair_acc for preference',
   path: ['metric'],
 };

@@ -91,3 +91,17 @@ export const objectiveFits = {
     'must be preference for spec.objective.type dpo, orpo and simpo, which learn from pairs of answers',
   path: ['data', 'format'],
 };
+
+/** The rule that canaries, which are no pairs, are trained on by no objective of pairs. */
+export const canariesFit = {
+  holds: ({
+    objective,
+    audit,
+  }: {
+    objective?: Objective | undefined;
+    audit?: { canaries?: object | undefined } | undefined;
+  }) => (objective?.type ?? 'sft') === 'sft' || audit?.canaries === undefined,
+  cel: "!has(self.objective) || !has(self.objective.type) || self.objective.type == 'sft' || !has(self.audit) || !has(self.audit.canaries)",
+  message: 'are rows of one answer, for spec.objective.type sft only: remove canaries, or the type',
+  path: ['audit', 'canaries'],
+};

@@ -26,3 +26,9 @@ export function tokenCount({ trunk, branches }: Example): number {
 /** Whether there is a token to predict in a row that is trained on; a text of one token has none. */
 export const hasTargets = ({ trunk, branches, spans }: Example): boolean =>
   branches.some(({ length }) => length > 0) || (spans?.some(([from, to]) => to > from) ?? trunk.length > 1);
+
+/**
+ * Where the answers of a preference pair stand among a target's branches. The rejected one is the first, since of equal
+ * likelihoods the first choice is taken: a model that cannot tell them apart is not right.
+ */
+export const pairBranches = { rejected: 1, chosen: 2 } as const;

@@ -127,12 +127,13 @@ const rules: { [F in Format]: Rule<F> } = {
     bytes: [Buffer.byteLength(completion)],
   }),
   preference: async ({ prompt, chosen, rejected }, tokens, { mode }) => {
-    const answers = mode === 'train' ? [chosen] : [chosen, rejected];
+    const answers = mode === 'train' ? [chosen] : [rejected, chosen];
     const ended = await endedAnswers(prompt, answers, tokens);
     const [first, second] = ended.branches;
     if (second !== undefined && first!.join() === second.join())
       throw badData(`${tokens.where}: the tokenizer makes the same tokens of both answers; remove the row`);
-    return { ...ended, answer: 0, bytes: answers.map((answer) => Buffer.byteLength(answer.trimStart())) };
+    const bytes = answers.map((answer) => Buffer.byteLength(answer.trimStart()));
+    return { ...ended, answer: answers.length - 1, bytes };
   },
   multipleChoice: ({ question: asked, context, choices, answer }, tokens, options) =>
     question(

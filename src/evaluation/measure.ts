@@ -2,6 +2,7 @@
 import type { Decoder } from '../model/index.ts';
 import { type Cell, cellOf, type RowScore, rowScores } from './cells.ts';
 import { lossOf } from './loss.ts';
+import { pairLikelihood } from './pairs.ts';
 import { type RowLikelihood, type ScoreOptions, scoreRows } from './score.ts';
 import type { TaskData } from './task.ts';
 
@@ -34,10 +35,16 @@ export const likelihoodsOf = (
   options: MeasureOptions,
 ): Promise<RowLikelihood[]> => scoreRows(decoder, batches, { ...options, greedy: metric === 'exact_match' });
 
+/** The task with a model's answers to be compared with, where its metric asks for that. */
+export const comparedWith = (task: TaskData, likelihoods: readonly RowLikelihood[]): TaskData =>
+  task.metric === 'pair_acc'
+    ? { ...task, reference: new Map(likelihoods.map((found) => [found.row, pairLikelihood(found)])) }
+    : task;
+
 export function measurementOf(
   likelihoods: readonly RowLikelihood[],
-  { examples, metric }: Pick<TaskData, 'examples' | 'metric'>,
+  { examples, metric, reference }: Pick<TaskData, 'examples' | 'metric' | 'reference'>,
 ): Measurement {
-  const scores = rowScores(likelihoods, examples, metric);
+  const scores = rowScores(likelihoods, examples, metric, reference);
   return { scores, cell: cellOf(scores, metric), loss: lossOf(likelihoods, examples) };
 }

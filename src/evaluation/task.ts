@@ -5,6 +5,7 @@ import type { Engine } from '../engine/index.ts';
 import type { Model } from '../model/index.ts';
 import { packForModel } from './batches.ts';
 import type { MetricName } from './cells.ts';
+import type { PairLikelihood } from './pairs.ts';
 
 /** Rows to be scored, tokenised and packed once for all that is measured on them. */
 export interface TaskData {
@@ -12,6 +13,8 @@ export interface TaskData {
   readonly metric: MetricName;
   readonly examples: readonly Example[];
   readonly batches: readonly PackedBatch[];
+  /** Of pair_acc: what the model that pairs are compared with says of each row. */
+  readonly reference?: ReadonlyMap<number, PairLikelihood>;
 }
 
 export interface TaskOptions {

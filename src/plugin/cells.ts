@@ -2,7 +2,15 @@
 import type { TaskResult } from '../api/index.ts';
 import { type Bundle, emulatorWeights } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
-import { type Cell, type Measurement, measure, pairedBootstrap, type TaskData } from '../evaluation/index.ts';
+import {
+  type Cell,
+  comparedWith,
+  likelihoodsOf,
+  type Measurement,
+  measurementOf,
+  pairedBootstrap,
+  type TaskData,
+} from '../evaluation/index.ts';
 import { Decoder, type Model, type Overlay, weightsOf } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
 import type { Adapter } from './adapter.ts';
@@ -38,16 +46,39 @@ export async function measureCells(
 ): Promise<MeasuredTask[]> {
   const memory = options.memory / 2;
   const measured = tasks.map(() => ({}) as Record<CellName, Measurement>);
+  const compared = [...tasks];
   for (const cell of cellNames) {
     const decoder = decoders[cell](sides, { ...options, memory });
-    for (const [i, task] of tasks.entries())
-      measured[i]![cell] = await measure(decoder, task, {
+    for (const [i, task] of compared.entries()) {
+      const likelihoods = await likelihoodsOf(decoder, task, {
         memory,
         stage: `plug: ${cell}`,
         emit: options.emit,
       });
+      if (cell === reference) compared[i] = comparedWith(task, likelihoods);
+      measured[i]![cell] = measurementOf(likelihoods, compared[i]!);
+    }
   }
   return tasks.map((task, i) => resultOf(task, measured[i]!, options));
+}
+
+/**
+ * The tasks, those whose metric compares pairs with what it compares them with.
+ * @throws OffsiteError BadModel where a score is not a number, Cancelled between two blocks
+ */
+export async function withReferences(
+  tasks: readonly TaskData[],
+  sides: Sides,
+  { engine, memory, emit }: Pick<CellOptions, 'engine' | 'memory' | 'emit'>,
+): Promise<TaskData[]> {
+  const decoder = decoders[reference](sides, { engine, memory: memory / 2 });
+  const options = { memory: memory / 2, stage: `plug: ${reference}`, emit };
+  const compared: TaskData[] = [];
+  for (const task of tasks)
+    compared.push(
+      task.metric === 'pair_acc' ? comparedWith(task, await likelihoodsOf(decoder, task, options)) : task,
+    );
+  return compared;
 }
 
 /** What runs in each cell; `memory` is for decoded weights. */
@@ -65,6 +96,9 @@ export const decoders: Readonly<
   plugIn: ({ model, plugged }, { engine, memory }) =>
     new Decoder(engine, model.architecture, weightsOf(model, { memory, overlay: plugged })),
 };
+
+/** The cell that preference pairs are compared with; it is measured first. */
+const reference: CellName = 'fullZeroShot';
 
 /** The differences that say whether it was worth it: plug-in against each other cell, what the tuning did to the emulator, and what it lacks. */
 const differences: readonly [CellName, CellName][] = [

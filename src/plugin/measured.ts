@@ -13,15 +13,16 @@ export interface MeasuredTask extends TaskResult {
   exact?: Record<CellName, string>;
 }
 
-/** Below so many rows four decimals tell how many were right. */
+/** Below so many rows four decimals tell how many were right, where each is or is not. */
 const countedBelow = 5000;
+const isCounted = (metric: string) => metric !== 'perplexity' && metric !== 'pair_acc';
 
 /** What a task's result must keep beside the rounded cells so that `valuesOf` finds the values again. */
 export function exactOf(
   { metric, samples }: Pick<TaskResult, 'metric' | 'samples'>,
   values: CellValues,
 ): Pick<MeasuredTask, 'exact'> {
-  if (metric !== 'perplexity' && samples < countedBelow) return {};
+  if (isCounted(metric) && samples < countedBelow) return {};
   const { fullZeroShot, emulatorZeroShot, emulatorFineTuned, plugIn } = values;
   return {
     exact: {
@@ -38,7 +39,7 @@ export function valuesOf({ metric, samples, cells, exact }: MeasuredTask): CellV
   const value = (name: CellName) => {
     if (exact !== undefined) return Number(exact[name]);
     const rounded = Number(cells[name].value);
-    return metric === 'perplexity' ? rounded : Math.round(rounded * samples) / samples;
+    return isCounted(metric) ? Math.round(rounded * samples) / samples : rounded;
   };
   return {
     fullZeroShot: value('fullZeroShot'),

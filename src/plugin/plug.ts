@@ -9,7 +9,7 @@ import type { Model } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
 import type { Adapter } from './adapter.ts';
 import { type AnalysisRecord, analyse, KeptWork, summaryOf } from './analysis/index.ts';
-import { measureCells, type Sides } from './cells.ts';
+import { measureCells, type Sides, withReferences } from './cells.ts';
 import type { MeasuredTask } from './measured.ts';
 import { mergedTensors } from './merge.ts';
 import { checkSave, gatesOf, mergeOf, stopAtFailedGate, writeRelease } from './release.ts';
@@ -147,19 +147,21 @@ async function cellsOf(options: PlugOptions, sides: Sides, rows: readonly string
 /** The analyses that the spec asks for, on the tasks and rows that it names. */
 async function analysisOf(
   options: PlugOptions,
-  { model, bundle, adapter, plugged }: Sides,
+  sides: Sides,
   { kept, rows }: { kept: KeptWork; rows: readonly string[] },
 ): Promise<AnalysisRecord | undefined> {
   const { engine, memory, emit } = options;
   const { analysis, evaluation } = options.spec;
   if (analysis === undefined || evaluation === undefined) return undefined;
+  const { model, bundle, adapter, plugged } = sides;
+  const tasks = await loadTasks(options, model, { rows, tasks: analysis.tasks, limit: analysis.limit });
   const coefficient = Number(options.spec.coefficient);
   return analyse({
     analysis,
     model,
     at: (c) => (c === coefficient ? plugged : mergedTensors(model, adapter, c)),
     plugged: { transferLayers: trainedLayers(bundle.plan), coefficient },
-    tasks: await loadTasks(options, model, { rows, tasks: analysis.tasks, limit: analysis.limit }),
+    tasks: await withReferences(tasks, sides, { engine, memory, emit }),
     kept,
     engine,
     memory,

@@ -6,11 +6,16 @@ export const isPerplexity = (metric: string): boolean => metric === 'perplexity'
 export const metricTitles: Readonly<Record<string, string>> = {
   acc: 'accuracy',
   acc_norm: 'accuracy, by length in bytes',
+  pair_acc: 'pair accuracy',
   exact_match: 'exact match',
   perplexity: 'perplexity (lower is better)',
 };
 
 export const metricTitle = (metric: string): string => metricTitles[metric] ?? metric;
+
+/** What a pair accuracy says. @param reference the model that it is against */
+export const pairNote = (reference: string): string =>
+  `Pair accuracy is how often the chosen answer stands higher against the rejected one than in ${reference}, whose own is 50% by definition.`;
 
 /** `78.6%`, or a perplexity `12.34`; a dash for what is not a number. */
 export function quality(metric: string, value: string | number): string {

@@ -5,10 +5,11 @@ import {
   type HeadGradient,
   type Saved,
   type Site,
+  score,
   scoreGradient,
   type Weights,
 } from '../model/index.ts';
-import type { Objective } from './objective.ts';
+import type { Objective, StepSize } from './objective.ts';
 
 export interface StepGradients {
   /** The objective's, over the whole step. */
@@ -39,7 +40,7 @@ export async function gradientStep(
   trained: ReadonlyMap<number, readonly string[] | true>,
   { objective, recompute, sumAt = (position) => position, head }: GradientOptions,
 ): Promise<StepGradients> {
-  const tokens = batches.reduce((sum, { targets }) => sum + targets.length, 0);
+  const size = stepSize(batches);
   const lowest = Math.min(...trained.keys());
   const gradients = new Map<Site, Weights>();
   if (head !== undefined) gradients.set('head', { head: head.sum.fill(0) });
@@ -66,9 +67,11 @@ export async function gradientStep(
       sum += found.loss;
       fromStates = found.gradient;
     }
-    const weights = objective.weigh(batch.targets, tokens);
-    const end = await decoder.head(x, batch.targets, scoreGradient(weights, head));
-    sum += objective.loss(end.scores, tokens);
+    const { targets } = batch;
+    const last = x;
+    const weights = await objective.weigh(targets, size, () => decoder.head(last, targets, score));
+    const end = await decoder.head(x, targets, scoreGradient(weights, head));
+    sum += objective.loss(end.scores, size, targets);
     let dy = end.dx;
     for (let position = decoder.depth - 1; position >= lowest; position--) {
       if (position === objective.states?.position) addTo(dy, fromStates!);
@@ -87,6 +90,11 @@ export async function gradientStep(
   if (slope !== 1) for (const values of gradients.values()) multiply(values, slope);
   return { loss, gradients };
 }
+
+const stepSize = (batches: readonly PackedBatch[]): StepSize => ({
+  tokens: batches.reduce((sum, { targets }) => sum + targets.length, 0),
+  rows: batches.reduce((sum, { targets }) => sum + new Set(targets.map(({ row }) => row)).size, 0),
+});
 
 function accumulate(gradients: Map<Site, Weights>, site: Site, more: Weights): void {
   const sum = gradients.get(site);

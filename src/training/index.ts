@@ -4,10 +4,13 @@ export { gradientStep } from './gradient-step.ts';
 export { crossEntropy, type Objective, type StatesLoss } from './objective.ts';
 export { adamW } from './optimiser.ts';
 export { optimiserStep, type Trainable } from './optimiser-step.ts';
+export { dpo, orpo, type PairLoss, simpo } from './pair-losses.ts';
+export { meanPairLoss, pairObjective } from './pair-objective.ts';
 export { planTraining, type TrainingPlan } from './plan.ts';
 export type { HiddenRows } from './private-gradients.ts';
 export { runTraining } from './run.ts';
 export { learningRateFactor } from './schedule.ts';
+export { SparseChange } from './sparse-change.ts';
 export {
   checkpointsOfTraining,
   clearOthers,

@@ -7,15 +7,27 @@ export interface Objective {
   readonly mode: TokenizeOptions['mode'];
   /**
    * dL/d(log p) of each of a batch's targets.
-   * @param tokens all targets of the step
+   * @param scores computes the targets' log-probabilities, for a loss whose slope depends on them: once more through the head
    */
-  weigh(targets: readonly Target[], tokens: number): Float32Array;
+  weigh(
+    targets: readonly Target[],
+    step: StepSize,
+    scores: () => Promise<Float32Array>,
+  ): Float32Array | Promise<Float32Array>;
   /** What the batch adds to the loss. */
-  loss(scores: Float32Array, tokens: number): number;
+  loss(scores: Float32Array, step: StepSize, targets: readonly Target[]): number;
   /** What hidden states add to it. */
   readonly states?: StatesLoss;
   /** What is lowered in the place of the sum over the step: its value, and its derivative by the sum. */
   of?(sum: number): { loss: number; slope: number };
+}
+
+/** What an optimiser's step is a mean over. */
+export interface StepSize {
+  /** All targets of the step. */
+  readonly tokens: number;
+  /** The rows that these are of. */
+  readonly rows: number;
 }
 
 /** A loss of the states behind a position, which joins the others in the backward pass. */
@@ -26,8 +38,10 @@ export interface StatesLoss {
 }
 
 /** The mean negative log-likelihood of the answers' tokens. */
-export const crossEntropy: Objective = {
+export const crossEntropy = {
   mode: 'train',
-  weigh: (targets, tokens) => new Float32Array(targets.length).fill(-1 / tokens),
-  loss: (scores, tokens) => scores.reduce((loss, score) => loss - score / tokens, 0),
-};
+  weigh: (targets: readonly Target[], { tokens }: Pick<StepSize, 'tokens'>): Float32Array =>
+    new Float32Array(targets.length).fill(-1 / tokens),
+  loss: (scores: Float32Array, { tokens }: Pick<StepSize, 'tokens'>): number =>
+    scores.reduce((loss, score) => loss - score / tokens, 0),
+} satisfies Objective;

@@ -5,6 +5,7 @@ import type { Decoder, Site, Weights } from '../model/index.ts';
 import { type GradientOptions, gradientStep } from './gradient-step.ts';
 import { type AdamWOptions, adamW, clipScale, globalNorm } from './optimiser.ts';
 import { type HiddenRows, type PartGradients, privateGradients } from './private-gradients.ts';
+import type { SparseChange } from './sparse-change.ts';
 import type { TrainedTensor, TrainingState } from './state.ts';
 
 /** What trains at one site of a decoder. */
@@ -31,6 +32,8 @@ export interface OptimiserStep extends Omit<GradientOptions, 'sumAt'> {
   readonly adam: AdamWOptions;
   /** Hides the rows; the batches are then of one row each, and `clipNorm` counts for nothing. */
   readonly hidden?: HiddenRows | undefined;
+  /** Draws what trains to where it changes nothing; absent where nothing does. */
+  readonly sparse?: SparseChange | undefined;
 }
 
 /**
@@ -42,7 +45,7 @@ export async function optimiserStep(
   decoder: Decoder,
   batches: readonly PackedBatch[],
   { record }: TrainingState,
-  { parts, learningRate, rateField, clipNorm, adam, hidden, ...options }: OptimiserStep,
+  { parts, learningRate, rateField, clipNorm, adam, hidden, sparse, ...options }: OptimiserStep,
 ): Promise<number> {
   const trained = new Map(
     [...parts].flatMap(([site, { training }]) => (site === 'head' ? [] : [[site, training.slots] as const])),
@@ -89,6 +92,7 @@ export async function optimiserStep(
     tensors.forEach((tensor, i) => {
       const gradient = gradients.get(part)![i]!;
       adamW(tensor.values, gradient, tensor, record.step + 1, learningRate, scale, adam);
+      sparse?.draw(tensor, learningRate);
     });
     training.update();
   }

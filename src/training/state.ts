@@ -18,6 +18,8 @@ export interface TrainedTensor extends Moments {
   best: Float32Array;
   /** Whether the element at a place trains, where others stay as they are; all when absent. */
   trains?: (place: number) => boolean;
+  /** Whether it is a weight that the model has: its change is what it is away from where it started. */
+  isWeight?: boolean;
 }
 
 /** What the model is worth on the validation rows after some steps. */

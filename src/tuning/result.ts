@@ -5,7 +5,7 @@ import type { AuditStatus } from '../api/index.ts';
 import { openArtifact, type Sealing, seal, type Work } from '../artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
-import type { Evaluation, TrainingRecord, TrainingState } from '../training/index.ts';
+import type { Evaluation, SparseChange, TrainingRecord, TrainingState } from '../training/index.ts';
 import { lossesOfRows } from './history.ts';
 import { figuresOf, type PrivacyPlan } from './privacy/index.ts';
 
@@ -23,7 +23,7 @@ interface Validation {
 }
 
 /** What an adapter's manifest says of it. */
-type Scores = { bestStep: number } & Partial<Validation>;
+type Scores = { bestStep: number; unchanged?: string } & Partial<Validation>;
 
 /** A training that has come to its end. */
 export interface TrainedAdapter {
@@ -36,6 +36,8 @@ export interface TrainedAdapter {
   work: Work;
   /** What hides the rows; undefined where nothing does. */
   privacy?: PrivacyPlan | undefined;
+  /** What drew the change to zero. */
+  sparse?: SparseChange;
 }
 
 /**
@@ -45,7 +47,7 @@ export interface TrainedAdapter {
  */
 export async function writeAdapter(
   output: string,
-  { state, work, validation, adapterFiles, privacy }: TrainedAdapter,
+  { state, work, validation, adapterFiles, privacy, sparse }: TrainedAdapter,
   sealing: Omit<Sealing, 'fill'>,
 ): Promise<string> {
   const { record, tensors } = state;
@@ -63,6 +65,7 @@ export async function writeAdapter(
     // Nothing hides what was measured on private rows: an adapter that hides its rows says none of it.
     const scores: Scores = {
       bestStep: record.bestStep,
+      ...(sparse && { unchanged: sparse.unchangedShare(tensors).toFixed(4) }),
       ...(privacy === undefined ? validationOf(record, validation) : {}),
     };
     return scores;
@@ -98,7 +101,7 @@ export function resultOf(
   tokensPerSecond: number,
 ): TuneResult {
   const { digest, sizeBytes, manifest } = openArtifact(output, { kind: 'Adapter' });
-  const { bestStep, ...said } = manifest.scores as unknown as Scores;
+  const { bestStep, unchanged, ...said } = manifest.scores as unknown as Scores;
   const validation = privacy === undefined ? said : validationOf(record, task);
   const best = record.evaluations.find(({ step }) => step === bestStep && step > 0);
   const losses = lossesOfRows(record.losses);
@@ -107,6 +110,7 @@ export function resultOf(
     training: {
       steps,
       bestStep,
+      ...(unchanged === undefined ? {} : { unchanged }),
       ...(record.losses.length > 0
         ? {
             tokens: record.tokens,

@@ -151,14 +151,16 @@ function formOf(full: Weights, changes: readonly Change[], tensors: readonly Tra
 }
 
 function startedTensors(
-  { tensors, start, isTaken }: Change,
+  { tensors, start, whole, inserted, isTaken }: Change,
   full: Float32Array,
   random: Random,
 ): TrainedTensor[] {
+  const isWeight = whole && inserted === undefined;
   return start(full, random).map((values, i) => {
     const { name, shape } = tensors[i]!;
     const zeros = () => new Float32Array(values.length);
-    const tensor = { name, shape, values, first: zeros(), second: zeros(), best: values.slice() };
+    const moments = { first: zeros(), second: zeros() };
+    const tensor = { name, shape, values, ...moments, best: values.slice(), isWeight };
     return isTaken === undefined ? tensor : { ...tensor, trains: isTaken };
   });
 }

@@ -1,5 +1,5 @@
 // The fine-tuning stage: from an emulator and private rows to an adapter, resumed from its checkpoints.
-import { type Audit, badSpec, type OffsiteTuneSpec } from '../api/index.ts';
+import type { Audit, OffsiteTuneSpec } from '../api/index.ts';
 import {
   checkpointsOf,
   doneBefore,
@@ -28,7 +28,7 @@ import {
   trainedPosition,
 } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
-import { loadTask, measure } from '../evaluation/index.ts';
+import { likelihoodsOf, loadTask, measurementOf, packForModel } from '../evaluation/index.ts';
 import {
   checkTrainedMemory,
   Decoder,
@@ -44,10 +44,14 @@ import {
   crossEntropy,
   type HiddenRows,
   learningRateFactor,
+  meanPairLoss,
+  type Objective,
   optimiserStep,
+  pairObjective,
   planTraining,
   restoreState,
   runTraining,
+  SparseChange,
   saveState,
   type TrainingPlan,
   type TrainingRecord,
@@ -55,6 +59,7 @@ import {
 import { adapterOf } from './adapters/index.ts';
 import { audit, canaries, takeSealed } from './audit/index.ts';
 import { hasMade, historyOf, restoreRecord, writeHistory } from './history.ts';
+import { type Aim, aimOf, objectiveOf } from './objective.ts';
 import {
   figuresOf,
   noiseKey,
@@ -63,6 +68,7 @@ import {
   poissonSample,
   SecretRandom,
 } from './privacy/index.ts';
+import { keptReference, type Reference } from './reference.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
 import { type TrainedPart, trainedBeside, trainedHead, trainedLayer, trainedNumbers } from './trained.ts';
 
@@ -84,9 +90,6 @@ export interface TuneOptions {
   /** Whether another artifact at the output may be replaced. */
   mayReplace?: boolean | undefined;
 }
-
-/** What tuning lowers. */
-const objective = crossEntropy;
 
 /** Streams of the seed from here on start the adapters of the layers; the rows' order has those before. */
 const startStream = 1_000_000;
@@ -110,10 +113,12 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     if (done === undefined) {
       refuseUnknown(output, options.mayReplace ?? true);
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
+      // Before anything is trained, and before what was trained earlier is put in place.
+      const references = await referencesOf(run, options);
       if (restoreState(ownCheckpoints(work, run), run.identity, state, emit)) state.record.resumes += 1;
       for (const { training } of run.parts.values()) training.update();
       warnOfHead(run, options);
-      trained = await train(run, options);
+      trained = await train(run, references, options);
       const checkUnchanged = () => bundle.artifact.checked.checkUnchanged();
       const adapter = await writeAdapter(output, run, { checkUnchanged, keeper });
       writeHistory(history, { identity: run.identity, adapter }, state.record);
@@ -166,6 +171,8 @@ interface Run extends TrainedAdapter {
   order: DataOrder;
   /** What is trained at each site. */
   parts: Map<Site, TrainedPart>;
+  aim: Aim;
+  sparse?: SparseChange;
   /** Room for the gradient of a trained head. */
   headGradient?: HeadGradient;
   /** What the adapter depends on beside its hyperparameters; the digests of the rows are the data owner's and do not travel. */
@@ -180,8 +187,7 @@ async function prepare(
 ): Promise<Run> {
   const { model, plan: layers, layout } = bundle;
   const { training } = spec;
-  if ((spec.objective?.type ?? 'sft') !== 'sft' || Number(spec.objective?.l1 ?? 0) > 0)
-    throw badSpec('spec.objective: is not trained yet; remove it');
+  const aim = aimOf(spec);
   const { format } = spec.data;
   const digests: { data: string; validation?: string } = {
     data: dataDigest(data, 'spec.data', spec.data.digest),
@@ -195,7 +201,7 @@ async function prepare(
     format,
     model.tokenizer,
     {
-      mode: objective.mode,
+      mode: aim.pairs === undefined ? 'train' : 'score',
       maxLength,
       file: data,
       cancelled: () => engine.isCancelled,
@@ -256,6 +262,7 @@ async function prepare(
   });
   const hyperparameters = {
     ...{ adapter: spec.adapter, format, training, engine: spec.engine, plan },
+    ...objectiveOf(spec),
     ...(privacy && { privacy: figuresOf(privacy) }),
     ...(strange && { canaries: strange }),
   };
@@ -264,6 +271,7 @@ async function prepare(
     return new Decoder(engine, model.architecture, withReplaced(weights, forms));
   };
   const decoder = decoderOf('evaluated');
+  const tensors = [...parts.values()].flatMap((part) => part.tensors);
   return {
     bundle,
     rows,
@@ -279,7 +287,9 @@ async function prepare(
             digest: digests.validation,
             maxLength,
             memory,
+            metric: aim.hasReference ? 'pair_acc' : undefined,
           }),
+    aim,
     decoder,
     trainer: adapter.dropout === undefined ? decoder : decoderOf('training'),
     plan,
@@ -289,23 +299,48 @@ async function prepare(
     parts,
     ...headRoom(parts.get('head')),
     adapterFiles: adapter.files(model.architecture, trained),
-    state: {
-      tensors: [...parts.values()].flatMap(({ tensors }) => tensors),
-      record,
-    },
+    state: { tensors, record },
+    ...(aim.l1 > 0 && { sparse: new SparseChange(aim.l1, tensors) }),
     work: { kind: 'Adapter', madeFrom, hyperparameters },
     origin,
     identity: identityOf({ madeFrom: origin, hyperparameters }),
   };
 }
 
+/** What the emulator says of the rows before it is tuned, where the aim is against that. */
+interface References {
+  rows?: Reference;
+  validation?: Reference;
+}
+
+async function referencesOf(run: Run, { work, memory, emit }: TuneOptions): Promise<References> {
+  const { aim, identity, examples, validation, decoder, bundle } = run;
+  if (!aim.hasReference) return {};
+  const kept = { directory: ownCheckpoints(work, run), identity };
+  const options = { memory: memory / 2, stage: 'tune: reference', emit };
+  const { architecture } = bundle.model;
+  const rows = await keptReference({ ...kept, name: 'rows' }, examples, () => {
+    const batches = packForModel(examples, architecture, { memory });
+    return likelihoodsOf(decoder, { batches, metric: 'pair_acc' }, options);
+  });
+  if (validation === undefined) return { rows };
+  const score = () => likelihoodsOf(decoder, validation, options);
+  const ofValidation = await keptReference({ ...kept, name: 'validation' }, validation.examples, score);
+  return { rows, validation: ofValidation };
+}
+
 /** Trains to the last step; tokens computed by this process. */
-async function train(run: Run, options: TuneOptions): Promise<number> {
+async function train(run: Run, references: References, options: TuneOptions): Promise<number> {
   const { spec, work, engine, memory, emit, keeper = inPlace } = options;
-  const { state, steps, validation, decoder, bundle, parts } = run;
+  const { state, steps, decoder, bundle, parts, aim } = run;
+  const validation = run.validation && { ...run.validation, ...compared(references.validation) };
+  const objective = aim.pairs === undefined ? crossEntropy : pairObjective(aim.pairs, references.rows);
   const { evalSteps, checkpointSteps } = spec.training;
   const checkpoints = ownCheckpoints(work, run);
-  const nextStep = run.privacy === undefined ? () => step(run, spec) : hiddenSteps(run, run.privacy, options);
+  const nextStep =
+    run.privacy === undefined
+      ? () => step(run, objective, spec)
+      : hiddenSteps(run, run.privacy, objective, options);
   const progress = progressOf('tune', steps, emit, state.record.step);
   const before = state.record.tokens;
   await runTraining({
@@ -317,12 +352,14 @@ async function train(run: Run, options: TuneOptions): Promise<number> {
       validation &&
       (async () => {
         for (const { training, evaluated } of parts.values()) if (evaluated !== training) evaluated.update();
-        const { loss, cell } = await measure(decoder, validation, {
+        const likelihoods = await likelihoodsOf(decoder, validation, {
           memory: memory / 2,
           stage: 'evaluate',
           emit,
         });
-        return { loss, cell };
+        const { loss, cell } = measurementOf(likelihoods, validation);
+        if (aim.pairs === undefined) return { loss, cell };
+        return { loss: meanPairLoss(likelihoods, aim.pairs, references.validation), cell };
       }),
     async save() {
       await keeper.held();
@@ -342,22 +379,29 @@ async function train(run: Run, options: TuneOptions): Promise<number> {
   return state.record.tokens - before;
 }
 
+const compared = (reference: Reference | undefined) => (reference === undefined ? {} : { reference });
+
 /** One step of the optimiser on the next rows. */
-async function step(run: Run, spec: OffsiteTuneSpec): Promise<number> {
+async function step(run: Run, objective: Objective, spec: OffsiteTuneSpec): Promise<number> {
   const { state, examples, order, plan } = run;
   const { places, cursor } = order.take(state.record.cursor, spec.training.batchSize);
   const loss = await optimiserStep(
     run.trainer,
     packStep(examples, places, plan.shape),
     state,
-    stepOptions(run, spec),
+    stepOptions(run, objective, spec),
   );
   state.record.cursor = cursor;
   return loss;
 }
 
 /** Steps on rows that are drawn and hidden by a key of this training's own; each row is a batch. */
-function hiddenSteps(run: Run, privacy: PrivacyPlan, { spec, work, keeper = inPlace }: TuneOptions) {
+function hiddenSteps(
+  run: Run,
+  privacy: PrivacyPlan,
+  objective: Objective,
+  { spec, work, keeper = inPlace }: TuneOptions,
+) {
   const { state, examples, plan, identity } = run;
   const key = noiseKey(ownCheckpoints(work, run));
   keeper.pushLater(checkpointsOf(work), { exact: true });
@@ -373,14 +417,18 @@ function hiddenSteps(run: Run, privacy: PrivacyPlan, { spec, work, keeper = inPl
   return async (): Promise<number> => {
     const places = poissonSample(randomOf(`rows ${state.record.step}`), examples.length, samplingRate);
     const rows = places.flatMap((place) => packStep(examples, [place], plan.shape));
-    return await optimiserStep(run.trainer, rows, state, { ...stepOptions(run, spec), hidden });
+    return await optimiserStep(run.trainer, rows, state, { ...stepOptions(run, objective, spec), hidden });
   };
 }
 
-function stepOptions({ state, steps, parts, plan, headGradient: head }: Run, { training }: OffsiteTuneSpec) {
+function stepOptions(
+  { state, steps, parts, plan, headGradient: head, sparse }: Run,
+  objective: Objective,
+  { training }: OffsiteTuneSpec,
+) {
   const factor = learningRateFactor(training.schedule, state.record.step, steps, training.warmupSteps);
   return {
-    ...{ parts, objective, recompute: plan.recompute },
+    ...{ parts, objective, sparse, recompute: plan.recompute },
     ...(head && { head }),
     learningRate: Number(training.learningRate) * factor,
     rateField: 'spec.training.learningRate',

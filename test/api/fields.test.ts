@@ -117,6 +117,7 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'audit'], {}, 'spec.audit'],
     [['spec', 'data', 'validation'], absent, 'spec.audit.membership'],
     [['spec', 'objective'], { type: 'dpo' }, 'spec.data.format'],
+    [['spec', 'objective'], { type: 'simpo' }, 'spec.audit.canaries'],
     [['spec', 'objective'], { type: 'orpo', beta: '0.1' }, 'spec.objective.beta'],
     [['spec', 'objective'], { type: 'simpo', loss: 'ipo' }, 'spec.objective.loss'],
     [['spec', 'objective'], { labelSmoothing: '0.1' }, 'spec.objective.labelSmoothing'],

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { decimal, integer, matching } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
-import { Objective, objectiveFits } from '../objective.ts';
+import { canariesFit, Objective, objectiveFits } from '../objective.ts';
 import { Audit, AuditStatus, Privacy, PrivacyStatus } from '../privacy.ts';
 import { distinct, withRules } from '../rules.ts';
 import { Signers, signerRules } from '../signing.ts';
@@ -145,6 +145,7 @@ const OffsiteTuneSpec = withRules(
     ...jobFields,
   }),
   objectiveFits,
+  canariesFit,
   {
     holds: ({ data, audit }) => audit?.membership === undefined || data?.validation !== undefined,
     cel: '!has(self.audit) || !has(self.audit.membership) || has(self.data.validation)',
@@ -170,6 +171,11 @@ const OffsiteTuneStatus = z.object({
       firstLoss: figure.optional(),
       lastLoss: figure.optional(),
       validationLoss: figure.optional(),
+      unchanged: figure
+        .optional()
+        .describe(
+          'With objective.l1: the share of what was trained that is as it was, or zero, in the adapter.',
+        ),
       tokensPerSecond: figure.optional(),
       resumes: count.optional().describe('How often a killed run went on from a checkpoint.'),
       privacy: PrivacyStatus.optional().describe(
@@ -180,7 +186,9 @@ const OffsiteTuneStatus = z.object({
   audit: AuditStatus.optional().describe('What attacks on the tuned emulator found of the private rows.'),
   validation: z
     .object({
-      metric: name,
+      metric: name.describe(
+        "The format's own; with objective.type dpo pair_acc, against the emulator before it was tuned, whose own is one half by definition.",
+      ),
       samples: count,
       cells: z.object({ emulatorZeroShot: Cell, emulatorFineTuned: Cell }),
     })

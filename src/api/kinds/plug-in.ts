@@ -26,7 +26,7 @@ const Task = withRules(
     format: dataFormat,
     limit: integer(1, 1000000).optional().describe('How many of the first rows; all when absent.'),
     metric: Metric.optional().describe(
-      'acc: the choice with the highest summed log-likelihood; acc_norm: divided by its bytes; exact_match: greedy decoding gives one of the accepted answers; perplexity. When absent: exact_match for webquestions, acc for the other questions and preference, else perplexity.',
+      'acc: the choice with the highest summed log-likelihood; acc_norm: divided by its bytes; exact_match: greedy decoding gives one of the accepted answers; pair_acc: the chosen answer stands higher against the rejected one than in the full model, whose own is one half by definition; perplexity. When absent: exact_match for webquestions, acc for the other questions and preference, else perplexity.',
     ),
   }),
   metricFits,

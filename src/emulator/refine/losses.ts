@@ -36,8 +36,8 @@ export function distillation(
   };
   return {
     mode: crossEntropy.mode,
-    weigh: (targets, count) => crossEntropy.weigh(targets, count).map((weight) => lm * weight),
-    loss: (scores, count) => lm * crossEntropy.loss(scores, count),
+    weigh: (targets, step) => crossEntropy.weigh(targets, step).map((weight) => lm * weight),
+    loss: (scores, step) => lm * crossEntropy.loss(scores, step),
     ...(kd === 0 ? {} : { states }),
   };
 }

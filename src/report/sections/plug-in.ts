@@ -1,6 +1,6 @@
 // The report's section on a plug-in and its evaluation.
 import type { Cell, TaskResult } from '../../api/index.ts';
-import { isPerplexity, metricTitle, quality, signed, spread } from '../figures.ts';
+import { isPerplexity, metricTitle, pairNote, quality, signed, spread } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { chip, figure, phaseChip, table } from '../parts.ts';
 import { type Bar, barsPlot } from '../plots/cells.ts';
@@ -33,6 +33,7 @@ async function taskPart(result: TaskResult, id: string): Promise<Html> {
   const { task, metric, samples } = result;
   const verdict = judge(result);
   return html`<h3 id="${id}">Task ${task}: ${metricTitle(metric)} on ${samples} rows</h3>
+${metric === 'pair_acc' && html`<p>${pairNote('the full model')}</p>`}
 <ul class="checks">${check('The emulator is worse than the full model', 'so it gives away less than the model', metric, verdict.emulatorBelowFull)}
 ${check('Plugged in, the adapter helps the full model', 'it must not fall below what the model did before', metric, verdict.plugInAboveFull)}
 ${check('The plugged-in model beats the fine-tuned emulator', 'the reason to send the adapter back', metric, verdict.plugInAboveEmulator)}

@@ -1,7 +1,19 @@
 // The report's section on a training.
 import { type LossHistory, lossesOfRows } from '../../tuning/index.ts';
-import { bytes, counted, grouped, metricTitle, quality, shortDigest, signed, spread } from '../figures.ts';
+import {
+  bytes,
+  counted,
+  grouped,
+  metricTitle,
+  pairNote,
+  quality,
+  share,
+  shortDigest,
+  signed,
+  spread,
+} from '../figures.ts';
 import { type Html, html } from '../html.ts';
+import { lossMeaning, objectiveWords } from '../objective.ts';
 import { facts, figure, phaseChip, responsive, table } from '../parts.ts';
 import { drawLite } from '../plots/draw.ts';
 import { lossPlot, lossPoints } from '../plots/loss.ts';
@@ -26,9 +38,11 @@ function keyFacts({ resource: { spec }, status: { training, artifact } }: TuneEn
   const rate = `${spec.training.learningRate}, ${spec.training.schedule}`;
   return facts([
     ['Trained', trainedWords(spec.adapter)],
+    ['Objective', objectiveWords(spec.objective)],
     ['Steps done', training?.steps === undefined ? undefined : grouped(training.steps)],
     ['Rows a step', grouped(spec.training.batchSize)],
     ['Learning rate', rate],
+    ['Left as it was', training?.unchanged === undefined ? undefined : share(training.unchanged)],
     ['Adapter holds step', training?.bestStep ? grouped(training.bestStep) : undefined],
     ['Tokens', training?.tokens === undefined ? undefined : grouped(training.tokens)],
     ['Tokens a second', training?.tokensPerSecond],
@@ -55,7 +69,7 @@ async function lossPart(entry: TuneEntry, anchor: string): Promise<Html> {
       : '';
   return html`<h3>Loss</h3>${figure(plot, {
     title: 'Loss by step',
-    caption: `Mean negative log-likelihood of an answer's token, in nats.${stepsAPoint > 1 ? ` Training: means of ${stepsAPoint} steps.` : ''}${
+    caption: `${lossMeaning(entry.resource.spec.objective)}${stepsAPoint > 1 ? ` Training: means of ${stepsAPoint} steps.` : ''}${
       validated ? '' : ' There are no validation rows: the adapter is the last step.'
     }${unfinished}`,
     legend: [
@@ -138,7 +152,7 @@ ${table({
   rows: [['emulator, zero-shot', before] as const, ['emulator, fine-tuned (best step)', after] as const].map(
     ([name, { value, stderr }]) => [name, quality(metric, value), spread(metric, stderr, true)],
   ),
-})}<p class="soft">${
+})}<p class="soft">${metric === 'pair_acc' && `${pairNote('the emulator before it was tuned')} `}${
     training?.privacy === undefined
       ? 'The best step was chosen on these rows, so the second value is a little too good.'
       : 'No step was chosen on these rows: nothing hides them in the adapter.'

@@ -305,6 +305,11 @@ describe('a wrong manifest', () => {
       'spec.data.format: must be preference for spec.objective.type dpo, orpo and simpo',
     ],
     [
+      'canaries among pairs',
+      withSpec(tune, { data: pairs, objective: { type: 'orpo' }, audit: { canaries: {} } }),
+      'spec.audit.canaries: are rows of one answer, for spec.objective.type sft only',
+    ],
+    [
       'a setting of another objective',
       withSpec(tune, { data: pairs, objective: { type: 'orpo', gamma: '1' } }),
       'spec.objective.gamma: is only for type simpo',

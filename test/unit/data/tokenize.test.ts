@@ -53,7 +53,7 @@ describe('tokenize', () => {
     const trunk = [1, ...tokensOf('ab')];
     const [chosen, rejected] = [' cé', ' d'].map((answer) => [...tokensOf(answer), 2]);
     expect(await tokenize(rows, 'preference', characters, options)).toEqual([
-      { row: 0, trunk, branches: [chosen, rejected], answer: 0, bytes: [3, 1] },
+      { row: 0, trunk, branches: [rejected, chosen], answer: 1, bytes: [1, 3] },
     ]);
     const train = { ...options, mode: 'train' } as const;
     expect(await tokenize(rows, 'preference', characters, train)).toEqual([

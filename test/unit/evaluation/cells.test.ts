@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { pairBranches } from '../../../src/data/index.ts';
 import { cellOf, rowScores } from '../../../src/evaluation/cells.ts';
 
 const likelihood = (row: number, logLikelihood: number[], greedy?: boolean[]) => ({
@@ -36,4 +37,35 @@ test('exact_match asks for any accepted answer that greedy decoding gives, not f
   const { value, stderr } = cellOf(rows, 'exact_match');
   expect(value).toBeCloseTo(2 / 3);
   expect(stderr).toBeCloseTo(Math.sqrt(((2 / 3) * (1 / 3)) / 2));
+});
+
+test('pair_acc asks whether a pair stands better than in the reference; as there it counts half', () => {
+  // rejected, then chosen
+  const likelihoods = [likelihood(0, [-4, -9]), likelihood(1, [-4, -1]), likelihood(2, [-4, -9])];
+  const reference = new Map([
+    [0, { rejected: -3, chosen: -9 }],
+    [1, { rejected: -5, chosen: -1 }],
+    [2, { rejected: -4, chosen: -9 }],
+  ]);
+  const examples = [0, 1, 2].map((row) => example(row, 1, [1, 1]));
+  const rows = rowScores(likelihoods, examples, 'pair_acc', reference);
+  expect(rows.map(({ value }) => value)).toEqual([1, 0, 0.5]);
+  const { value, stderr } = cellOf(rows, 'pair_acc');
+  expect(value).toBe(0.5);
+  // the standard deviation of 1, 0 and 0.5 is 0.5
+  expect(stderr).toBeCloseTo(0.5 / Math.sqrt(3));
+  const own = rows.map(({ row }) => ({ row, value: 0.5, weight: 1 }));
+  expect(cellOf(own, 'pair_acc')).toEqual({ value: 0.5, stderr: 0 });
+});
+
+test('of ones and zeros the error of pair_acc is that of acc', () => {
+  const rows = [1, 0, 1, 1, 0].map((value, row) => ({ row, value, weight: 1 }));
+  expect(cellOf(rows, 'pair_acc').stderr).toBeCloseTo(cellOf(rows, 'acc').stderr, 12);
+});
+
+test('a model that gives both answers the same has no pair right', () => {
+  const pairs = [0, 1].map((row) => likelihood(row, [-4, -4]));
+  const examples = [0, 1].map((row) => example(row, pairBranches.chosen - 1, [2, 2]));
+  for (const metric of ['acc', 'acc_norm'] as const)
+    expect(rowScores(pairs, examples, metric).map(({ value }) => value)).toEqual([0, 0]);
 });

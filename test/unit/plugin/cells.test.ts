@@ -13,7 +13,8 @@ import {
   openModel,
   weightsOf,
 } from '../../../src/model/index.ts';
-import { measureCells, type Sides } from '../../../src/plugin/cells.ts';
+import { measureCells, type Sides, withReferences } from '../../../src/plugin/cells.ts';
+import { valuesOf } from '../../../src/plugin/measured.ts';
 import { writeTinyModel } from '../../support/tiny/index.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'offsite-cells-'));
@@ -80,4 +81,34 @@ test("an emulator's cells are those of the weights in its bundle, with the adapt
   });
   expect(new Set(values.map(([, value]) => value)).size).toBe(4);
   expect(await cell(full, { blocks })).not.toBe(measured!.cells['emulatorZeroShot']?.value);
+});
+
+test('pairs are compared with the full model in every cell, whose own are one half', async () => {
+  const examples = [3, 4, 5, 6].map((length, row) => ({
+    row,
+    trunk: Array.from({ length }, (_, i) => i + row + 1),
+    ...{ branches: [[7], [8, 9]], answer: 1, bytes: [1, 1] },
+  }));
+  const batches = packForModel(examples, full.architecture, { memory: 2 ** 30 });
+  const pairs: TaskData = { name: 'pairs', metric: 'pair_acc', examples, batches };
+  const adapter = { on: doubled } as unknown as Sides['adapter'];
+  const bundle = { model: own, layout: layoutOf(plan), plan };
+  const sides = { model: full, bundle, adapter, plugged: doubled(full) };
+  const options = { engine, memory, emit, resamples: 100, seed: 1 };
+  const [task] = await withReferences([pairs], sides, options);
+  const [measured] = await measureCells([pairs], sides, options);
+  expect(measured!.cells.fullZeroShot).toEqual({ value: '0.5000', stderr: '0.0000' });
+  const decoder = new Decoder(
+    engine,
+    own.architecture,
+    weightsOf(own, { blocks: exactBlocks(own.architecture, plan.source), memory }),
+  );
+  const { cell } = await measure(decoder, task!, { memory, stage: 'test', emit });
+  expect(measured!.cells.emulatorZeroShot.value).toBe(cell.value.toFixed(4));
+  // halves are not told by the rounded cells
+  expect(
+    valuesOf({ ...measured!, cells: { ...measured!.cells, plugIn: { value: '9', stderr: '9' } } })
+      .fullZeroShot,
+  ).toBe(0.5);
+  expect(measured!.exact).toMatchObject({ fullZeroShot: '0.5' });
 });

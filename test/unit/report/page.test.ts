@@ -380,6 +380,44 @@ const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> =
       'compressed by lowRank',
     ],
   },
+  'preference pairs': {
+    record: {
+      tunes: [
+        tuneEntry({
+          objective: { type: 'dpo', beta: '0.2' },
+          status: {
+            validation: {
+              metric: 'pair_acc',
+              samples: 200,
+              cells: {
+                emulatorZeroShot: { value: '0.5000', stderr: '0.0000' },
+                emulatorFineTuned: { value: '0.7000', stderr: '0.0325' },
+              },
+            },
+          },
+        }),
+      ],
+      plugIns: [plugInEntry({ tasks: [taskResult({ metric: 'pair_acc', full: 0.5 })] })],
+    },
+    says: [
+      'dpo, beta 0.2',
+      'Mean of the pairs&#39; loss (dpo).',
+      'pair accuracy on 200 validation rows',
+      'than in the emulator before it was tuned, whose own is 50% by definition. The best step',
+      'than in the full model, whose own is 50% by definition.',
+    ],
+  },
+  'a sparse adapter': {
+    record: {
+      tunes: [
+        tuneEntry({
+          objective: { type: 'sft', l1: '0.3' },
+          status: { training: { steps: 120, bestStep: 120, unchanged: '0.8125' } },
+        }),
+      ],
+    },
+    says: ['sft, l1 0.3', 'Left as it was 81.3%', 'answer&#39;s token, in nats.'],
+  },
   'a failed training without a history': {
     record: {
       tunes: [

@@ -69,9 +69,9 @@ export async function measure(engine: Engine, model: Model, fixture: Fixture): P
   const { head } = model.architecture.head;
   const ofHead = headGradient(head!.shape.reduce((a, b) => a * b, 1));
   const count = batch.targets.length;
-  const weights = crossEntropy.weigh(batch.targets, count);
+  const weights = crossEntropy.weigh(batch.targets, { tokens: count });
   const { scores, dx } = await decoder.head(x, batch.targets, scoreGradient(weights, ofHead));
-  const loss = crossEntropy.loss(scores, count);
+  const loss = crossEntropy.loss(scores, { tokens: count });
 
   const found = new Map(await headGradients(engine, model, x, batch));
   found.set(head!.name, ofHead.sum);

@@ -123,6 +123,7 @@ export function tuneEntry({
   validation = true,
   status = {} as Partial<OffsiteTuneStatus>,
   adapter = { type: 'layers' } as OffsiteTune['spec']['adapter'],
+  objective,
   ...found
 }: {
   name?: string;
@@ -130,6 +131,7 @@ export function tuneEntry({
   validation?: boolean;
   status?: Partial<OffsiteTuneStatus>;
   adapter?: OffsiteTune['spec']['adapter'];
+  objective?: OffsiteTune['spec']['objective'];
 } & Partial<Pick<TuneEntry, 'history' | 'manifest'>> = {}): TuneEntry {
   const losses = Array.from({ length: steps }, (_, i) => 3 * Math.exp(-i / 60) + 0.2 * Math.sin(i));
   const cell = { value: 0.5, stderr: 0.03 };
@@ -141,10 +143,11 @@ export function tuneEntry({
       emulator: { ref: { name: 'words' } },
       data: {
         uri: 'pvc://data/train.jsonl',
-        format: 'multipleChoice',
+        format: objective === undefined ? 'multipleChoice' : 'preference',
         ...(validation ? { validation: { uri: 'pvc://data/validation.jsonl' } } : {}),
       },
       adapter,
+      ...(objective && { objective }),
       training: { steps },
       output: { uri: `pvc://artifacts/${name}-adapter` },
     }),

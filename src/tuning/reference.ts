@@ -1,0 +1,70 @@
+// What the emulator says of preference pairs before it is tuned: computed once, and kept with the checkpoints.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { badModel } from '../api/index.ts';
+import { canonicalJson, readKeptJson, sha256, writeWhole } from '../artifact/index.ts';
+import type { Example } from '../data/index.ts';
+import { type PairLikelihood, pairLikelihood, type RowLikelihood } from '../evaluation/index.ts';
+
+/** By row. */
+export type Reference = ReadonlyMap<number, PairLikelihood>;
+
+const keptSchema = z.object({ identity: z.string(), likelihoods: z.string(), seal: z.string() });
+
+/**
+ * The reference of some rows, from the file of an earlier process or computed and written there.
+ * @param directory of the checkpoints of this very training
+ * @param identity digest of all that the training depends on
+ * @param score what the untrained emulator says of the rows
+ * @throws OffsiteError BadModel where it gives an answer no probability at all
+ */
+export async function keptReference(
+  { directory, name, identity }: { directory: string; name: string; identity: string },
+  examples: readonly Example[],
+  score: () => Promise<readonly RowLikelihood[]>,
+): Promise<Reference> {
+  const path = join(directory, `reference-${name}.json`);
+  const kept = readKept(path, identity, examples);
+  if (kept !== undefined) return kept;
+  const found = new Map((await score()).map((likelihood) => [likelihood.row, pairLikelihood(likelihood)]));
+  for (const [row, { chosen, rejected }] of found)
+    if (!Number.isFinite(chosen) || !Number.isFinite(rejected))
+      throw badModel(
+        `the emulator gives an answer of row ${row + 1} (${name}) no probability to compare with`,
+      );
+  mkdirSync(directory, { recursive: true });
+  writeWhole(path, JSON.stringify(sealed(identity, examples, found)));
+  return found;
+}
+
+const sealOf = (stored: { identity: string; likelihoods: string }) => sha256(canonicalJson(stored));
+
+function sealed(identity: string, examples: readonly Example[], found: Reference) {
+  const numbers = Float64Array.from(
+    examples.flatMap(({ row }) => {
+      const { chosen, rejected } = found.get(row)!;
+      return [chosen, rejected];
+    }),
+  );
+  const likelihoods = Buffer.from(numbers.buffer).toString('base64');
+  return { identity, likelihoods, seal: sealOf({ identity, likelihoods }) };
+}
+
+/** A damaged file, and one of other work, is as good as none: the emulator is not tuned yet when it is asked. */
+function readKept(path: string, identity: string, examples: readonly Example[]): Reference | undefined {
+  let stored: z.output<typeof keptSchema>;
+  try {
+    stored = keptSchema.parse(readKeptJson(path));
+  } catch {
+    return undefined;
+  }
+  const { seal, ...rest } = stored;
+  if (seal !== sealOf(rest) || stored.identity !== identity) return undefined;
+  const { buffer } = Uint8Array.from(Buffer.from(stored.likelihoods, 'base64'));
+  if (buffer.byteLength !== 2 * examples.length * Float64Array.BYTES_PER_ELEMENT) return undefined;
+  const numbers = new Float64Array(buffer);
+  return new Map(
+    examples.map(({ row }, i) => [row, { chosen: numbers[2 * i]!, rejected: numbers[2 * i + 1]! }]),
+  );
+}
