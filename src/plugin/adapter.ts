@@ -2,19 +2,42 @@
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
 import { type CheckedFiles, openArtifact } from '../artifact/index.ts';
-import { type Checkpoint, type DType, openCheckpoint } from '../checkpoint/index.ts';
+import { type Checkpoint, type DType, openCheckpoint, type ReadOptions } from '../checkpoint/index.ts';
 import { type Bundle, shapeIn, trainedLayers } from '../emulator/index.ts';
 import type { Model, Overlay, Slot, Slots } from '../model/index.ts';
-import { type AdapterKind, type AdapterTensor, adapterOf, type Change, insertedBy } from '../tuning/index.ts';
+import {
+  type AdapterKind,
+  type AdapterTensor,
+  adapterOf,
+  type Change,
+  direct,
+  insertedBy,
+} from '../tuning/index.ts';
 import { checkMagnitude } from './magnitude.ts';
 
-/** An adapter that passed every check; as an overlay it gives the full model's tensors with it, made when asked for. */
-export interface Adapter extends Overlay {
+/** An adapter that came back and passed every check. */
+export interface Adapter extends PluggableAdapter {
   readonly digest: string;
+  /** The digest of its tensors' file alone. */
+  readonly tensorsDigest: string;
   /** Its files, which must still be these when all has been read of them. */
   readonly checked: CheckedFiles;
+}
+
+/** What an adapter changes at one place: of a layer, or of the head where that is absent. */
+export interface PlacedChange {
+  readonly layer?: number;
+  readonly change: Change;
+}
+
+/** As an overlay it gives the full model's tensors with the adapter, made when asked for. */
+export interface PluggableAdapter extends Overlay {
   /** `spec.adapter` of what trained it. */
   readonly type: OffsiteTuneSpec['adapter'];
+  /** All that it changes in the full model, layer by layer. */
+  readonly changes: readonly PlacedChange[];
+  /** The values of its own tensors. */
+  read(tensor: string, options?: ReadOptions): Float32Array;
   /** Of its own tensors. */
   readonly names: readonly string[];
   /** The weights of the full model that it changes, by the names that `get` takes. */
@@ -75,8 +98,8 @@ export function openAdapter(
     const checked = checkedTensors(directory, checkpoint, { type, model, slots, bundle, dtypes: ['F32'] });
     return {
       digest: artifact.digest,
+      tensorsDigest: artifact.manifest.files.find(({ path }) => path === adapterFile)?.sha256 ?? '',
       checked: artifact.checked,
-      type,
       ...overlayOf(directory, checkpoint, checked, { type, model, bundle }),
     };
   } catch (error) {
@@ -85,8 +108,36 @@ export function openAdapter(
   }
 }
 
+/**
+ * Opens tensors that were made here, with the same checks, in the form of an adapter's type, or, `dense`, as the weights that
+ * they come to.
+ * @param file in `directory`, which names it in errors
+ */
+export function openTensors(
+  directory: string,
+  file: string,
+  description: AdapterDescription & { dense: boolean },
+): PluggableAdapter {
+  const checkpoint = openCheckpoint(file);
+  try {
+    const checked = checkedTensors(directory, checkpoint, { ...description, dtypes: ['F32'] });
+    return overlayOf(directory, checkpoint, checked, description);
+  } catch (error) {
+    checkpoint.close();
+    throw error;
+  }
+}
+
 interface AdapterDescription extends Pick<Expected, 'model' | 'slots' | 'bundle'> {
   type: Adapter['type'];
+  /** Whether the tensors are the weights that the changes come to, by their names in the full model. */
+  dense?: boolean;
+}
+
+/** The weights that changes of a layer come to, each a tensor of its own. */
+function wholeOf({ inModel }: Changes, slots: Slots): Changes {
+  const whole = inModel.map(({ slot, name }) => direct(slot, { name, shape: slots[slot]!.shape }));
+  return { inModel: whole, inBundle: whole };
 }
 
 /** What the tensors of an adapter change. */
@@ -112,12 +163,18 @@ interface Changes {
 export function checkedTensors(
   directory: string,
   checkpoint: Checkpoint,
-  { type, model, slots, bundle, dtypes }: AdapterDescription & { dtypes: readonly DType[] },
+  { dtypes, ...description }: AdapterDescription & { dtypes: readonly DType[] },
 ): CheckedTensors {
+  const { type, model, slots, bundle, dense = false } = description;
   const { architecture } = model;
   const kind = adapterOf(type);
-  const layers = changesOf(directory, kind, { type, model, bundle });
-  const head = kind.head?.(architecture) ?? [];
+  const asWritten = changesOf(directory, kind, description);
+  const layers = dense
+    ? new Map([...asWritten].map(([layer, changes]) => [layer, wholeOf(changes, architecture.block(layer))]))
+    : asWritten;
+  const head = (kind.head?.(architecture) ?? []).map((change) =>
+    dense ? direct(change.slot, { name: change.name, shape: change.tensors[0]!.shape }) : change,
+  );
   const tensors = [...[...layers.values()].flatMap(({ inModel }) => inModel), ...head].flatMap(
     (change) => change.tensors,
   );
@@ -145,7 +202,7 @@ function overlayOf(
   checkpoint: Checkpoint,
   { tensors, layers, head }: CheckedTensors,
   { type, model, bundle: { plan } }: AdapterDescription,
-): Omit<Adapter, 'digest' | 'type' | 'checked'> {
+): PluggableAdapter {
   const overlay = (where: keyof Changes, of: Pick<Model, 'read'>) => {
     const changes = [...[...layers.values()].flatMap((layer) => layer[where]), ...head];
     const byName = new Map(changes.map((change) => [change.name, change]));
@@ -158,8 +215,15 @@ function overlayOf(
       },
     };
   };
-  const changes = [...[...layers.values()].flatMap(({ inModel }) => inModel), ...head];
+  const placed: PlacedChange[] = [
+    ...[...layers].flatMap(([layer, { inModel }]) => inModel.map((change) => ({ layer, change }))),
+    ...head.map((change) => ({ change })),
+  ];
+  const changes = placed.map(({ change }) => change);
   return {
+    type,
+    changes: placed,
+    read: (tensor, options) => checkpoint.read(tensor, options),
     names: tensors.map(({ name }) => name),
     changed: changes.filter(({ inserted }) => !inserted).map(({ name }) => name),
     files: adapterOf(type).files(model.architecture, trainedLayers(plan)),

@@ -13,14 +13,14 @@ import {
 } from '../evaluation/index.ts';
 import { Decoder, type Model, type Overlay, weightsOf } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
-import type { Adapter } from './adapter.ts';
+import type { PluggableAdapter } from './adapter.ts';
 import { type CellName, type CellValues, cellNames, exactOf, type MeasuredTask } from './measured.ts';
 
 /** What the cells are measured of. */
 export interface Sides {
   readonly model: Model;
   readonly bundle: Pick<Bundle, 'model' | 'layout' | 'plan'>;
-  readonly adapter: Adapter;
+  readonly adapter: PluggableAdapter;
   /** The adapter on the full model. */
   readonly plugged: Overlay;
 }

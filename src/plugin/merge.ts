@@ -12,7 +12,7 @@ import {
   writeSafetensors,
 } from '../checkpoint/index.ts';
 import { copyCompanion, type Model, type Overlay } from '../model/index.ts';
-import type { Adapter } from './adapter.ts';
+import type { PluggableAdapter } from './adapter.ts';
 
 /**
  * theta = (1 - c) full + c plugged for every tensor of the adapter, rounded to the dtype that the model stores, so that
@@ -22,7 +22,7 @@ import type { Adapter } from './adapter.ts';
  */
 export function mergedTensors(
   model: Model,
-  adapter: Overlay & Partial<Pick<Adapter, 'scaled'>>,
+  adapter: Overlay & Partial<Pick<PluggableAdapter, 'scaled'>>,
   coefficient: number,
 ): Overlay {
   return {

@@ -1,17 +1,22 @@
 /** The stage `plug`: an adapter on its full model, measured, and released where its gates hold. */
-import { badSpec, type PlugIn, type PlugInStatus, type TaskResult } from '../api/index.ts';
+import { join } from 'node:path';
+import type { Aggregate, Aggregation, PartyVerdict, PlugIn, PlugInStatus, TaskResult } from '../api/index.ts';
 import { doneOrFree, inPlace, type Keeper, openArtifact, seal, type Work } from '../artifact/index.ts';
 import { dataDigest } from '../data/index.ts';
 import { trainedLayers } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { loadTask, type TaskData } from '../evaluation/index.ts';
 import type { Model } from '../model/index.ts';
-import type { Emit } from '../progress/index.ts';
-import type { Adapter } from './adapter.ts';
+import { type Emit, progressOf } from '../progress/index.ts';
+import { adapterFile, type PluggableAdapter } from './adapter.ts';
+import { type Aggregated, aggregateAdapters, inStatus, type Party } from './aggregate.ts';
+import { passesOf } from './aggregation/index.ts';
 import { type AnalysisRecord, analyse, KeptWork, summaryOf } from './analysis/index.ts';
 import { measureCells, type Sides, withReferences } from './cells.ts';
+import { leaveOneOut } from './leave-one-out.ts';
 import type { MeasuredTask } from './measured.ts';
 import { mergedTensors } from './merge.ts';
+import { changedElements } from './party-changes.ts';
 import { checkSave, gatesOf, mergeOf, stopAtFailedGate, writeRelease } from './release.ts';
 import { type Given, type OpenSides, openSides } from './sides.ts';
 
@@ -36,36 +41,45 @@ export interface PlugOptions {
   mayReplace?: boolean | undefined;
 }
 
-export type PlugResult = Pick<PlugInStatus, 'evaluation' | 'gates' | 'analysis' | 'merge'> & {
+export type PlugResult = Pick<
+  PlugInStatus,
+  'evaluation' | 'gates' | 'analysis' | 'merge' | 'aggregate' | 'parties'
+> & {
   artifact?: { digest: string; sizeBytes: number };
 };
 
 /** What the manifest of a release says of it, from which a run that finds it reports the same. */
-type Scores = { evaluation: MeasuredTask[]; analysis?: AnalysisRecord };
+type Scores = { evaluation: MeasuredTask[]; analysis?: AnalysisRecord } & Partial<FoundOfSeveral>;
+
+/** What else is said where several adapters became one: all verdicts, and what the saved model keeps of what came of them. */
+interface FoundOfSeveral extends Pick<PlugInStatus, 'merge'> {
+  readonly aggregate: Aggregate;
+  readonly parties: readonly PartyVerdict[];
+}
 
 /**
- * Checks the adapter, plugs it in, measures the cells, analyses, checks the gates and saves what was asked for.
+ * Checks the adapter, plugs it in, measures the cells, analyses, checks the gates and saves what was asked for. Several
+ * adapters are made one first.
  * @param report called with evaluation, gates and analysis before a failed gate stops the release
  * @throws OffsiteError BadModel, BadData, GateFailed, Cancelled
  */
 export async function plug(options: PlugOptions, report: (result: PlugResult) => void): Promise<PlugResult> {
   const { spec, output, keeper = inPlace } = options;
-  const both = openSides(spec, options);
-  const { model, checkUnchanged } = both;
+  const opened = openSides(spec, options);
+  const { checkUnchanged } = opened;
+  let aggregated: Aggregated | undefined;
   try {
-    const [adapter, ...others] = both.parties as [Adapter, ...Adapter[]];
-    if (others.length > 0)
-      throw badSpec('spec.adapters: several adapters cannot be plugged in yet; name one');
-    const opened = { ...both, adapter };
     checkSave(spec, opened);
     const rows = rowDigests(options);
     const work = describe(options, opened, rows);
     const done = doneOrFree(output, work, options.mayReplace);
     const before = done?.manifest.scores as Scores | undefined;
+    if (spec.aggregation !== undefined && before === undefined)
+      aggregated = aggregatedOf(options, opened, opened.parties);
 
-    const sides = { ...opened, plugged: mergedTensors(model, adapter, Number(spec.coefficient)) };
+    const sides = sidesOf(options, opened, aggregated?.adapter);
     const kept =
-      spec.analysis && before === undefined
+      (spec.analysis || spec.aggregation?.leaveOneOut) && before === undefined
         ? await KeptWork.open(options.work, keptFor(work, spec.analysis), keeper, checkUnchanged)
         : undefined;
     const measureAll = () => cellsOf(options, sides, rows);
@@ -73,46 +87,149 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     checkUnchanged();
     const gates = gatesOf(spec, measured);
     const evaluation = measured.map(({ exact: _, ...task }): TaskResult => task);
-    const merge = mergeOf(options, opened);
-    report({ evaluation, gates, ...merge });
+    let several = before === undefined ? severalOf(options, sides, aggregated) : foundBefore(before);
+    const merge = several === undefined ? mergeOf(options, sides) : mergeIn(several);
+    report({ evaluation, gates, ...merge, ...statusOf(several) });
+    if (several !== undefined && kept !== undefined && spec.aggregation?.leaveOneOut)
+      several = {
+        ...several,
+        parties: await partiesLeftOut(options, sides, { several, opened, kept, rows }),
+      };
     const analysis = before?.analysis ?? (kept && (await analysisOf(options, sides, { kept, rows })));
-    const found = { evaluation, gates, ...merge, ...(analysis ? { analysis: summaryOf(analysis) } : {}) };
+    const found = {
+      ...{ evaluation, gates, ...merge, ...statusOf(several) },
+      ...(analysis ? { analysis: summaryOf(analysis) } : {}),
+    };
     report(found);
     stopAtFailedGate(spec, gates);
     if (spec.output.save === 'none') return found;
 
     if (done === undefined) {
+      const from = aggregated?.file ?? join(options.adapters[0]!.directory, adapterFile);
       const fill = (directory: string): Scores => {
-        writeRelease(directory, { spec, from: options.adapters[0]!.directory }, sides);
-        return { evaluation: measured, ...(analysis ? { analysis } : {}) };
+        writeRelease(directory, { spec, from }, sides);
+        return { evaluation: measured, ...(analysis ? { analysis } : {}), ...several };
       };
       await seal(output, work, { fill, checkUnchanged, keeper });
     }
     const { digest, sizeBytes } = openArtifact(output);
     return { ...found, artifact: { digest, sizeBytes } };
   } finally {
-    both.close();
+    aggregated?.close();
+    opened.close();
   }
+}
+
+/** @param adapter what came of several; else the one that there is */
+function sidesOf(
+  { spec }: PlugOptions,
+  { model, bundle, parties }: OpenSides,
+  adapter: PluggableAdapter = parties[0]!.adapter,
+): Sides {
+  return { model, bundle, adapter, plugged: mergedTensors(model, adapter, Number(spec.coefficient)) };
+}
+
+/** Makes one adapter of some of the parties'. */
+function aggregatedOf(
+  { spec, work, engine, emit }: PlugOptions,
+  { model, bundle }: OpenSides,
+  parties: readonly Party[],
+  place = 'aggregate',
+): Aggregated {
+  const aggregation = spec.aggregation as Aggregation;
+  const elements = changedElements(parties[0]!.adapter, model);
+  const progress = progressOf('plug: aggregation', elements * passesOf(aggregation), emit);
+  return aggregateAdapters(parties, {
+    ...{ model, bundle, aggregation },
+    asAdapter: spec.output.save === 'adapter',
+    directory: join(work, place),
+    beforeEach(count) {
+      engine.throwIfCancelled();
+      progress(count);
+    },
+  });
+}
+
+const severalOf = (
+  options: PlugOptions,
+  sides: Sides,
+  aggregated: Aggregated | undefined,
+): FoundOfSeveral | undefined =>
+  aggregated && {
+    aggregate: aggregated.aggregate,
+    parties: aggregated.parties,
+    ...mergeOf(options, sides),
+  };
+
+const foundBefore = ({ aggregate, parties, merge }: Scores): FoundOfSeveral | undefined =>
+  aggregate && parties && { aggregate, parties, ...(merge && { merge }) };
+
+const mergeIn = ({ merge }: FoundOfSeveral) => (merge === undefined ? {} : { merge });
+
+const statusOf = (several: FoundOfSeveral | undefined): Pick<PlugResult, 'aggregate' | 'parties'> =>
+  several === undefined ? {} : { aggregate: several.aggregate, parties: inStatus(several.parties) };
+
+/** The verdicts, each with what the plug-in is without that party. */
+async function partiesLeftOut(
+  options: PlugOptions,
+  sides: Sides,
+  {
+    several,
+    opened,
+    kept,
+    rows,
+  }: { several: FoundOfSeveral; opened: OpenSides; kept: KeptWork; rows: readonly string[] },
+): Promise<PartyVerdict[]> {
+  const { spec, engine, memory, emit } = options;
+  const { bootstrapSamples: resamples, seed } = spec.evaluation as NonNullable<typeof spec.evaluation>;
+  const others = (digest: string) => opened.parties.filter(({ adapter }) => adapter.digest !== digest);
+  const without = await leaveOneOut(
+    opened.parties.map(({ adapter }) => adapter.digest),
+    sides,
+    {
+      tasks: await loadTasks(options, sides.model, { rows }),
+      withoutOne(digest) {
+        // Beside the first, which stays open: it is saved in the end.
+        const made = aggregatedOf(options, opened, others(digest), 'aggregate-without');
+        return { plugged: sidesOf(options, opened, made.adapter).plugged, close: made.close };
+      },
+      ...{ kept, engine, memory, emit, resamples, seed },
+    },
+  );
+  return several.parties.map((party) => {
+    const found = without.get(party.digest);
+    return { ...party, ...(found && { without: found }) };
+  });
 }
 
 /** All that a release depends on. */
 function describe(
   options: PlugOptions,
-  { modelDigest, bundle, adapter }: Pick<OpenSides, 'modelDigest' | 'bundle'> & Pick<Sides, 'adapter'>,
+  { modelDigest, bundle, parties }: OpenSides,
   rows: readonly string[],
 ): Work {
   const { spec } = options;
   const { save } = spec.output;
+  const digests = parties.map(({ adapter }) => adapter.digest);
   return {
     kind: save === 'adapter' ? 'Adapter' : 'Model',
-    madeFrom: { model: modelDigest, emulator: bundle.artifact.digest, adapter: adapter.digest },
+    madeFrom: {
+      ...{ model: modelDigest, emulator: bundle.artifact.digest },
+      ...(spec.aggregation === undefined
+        ? { adapter: digests[0]! }
+        : Object.fromEntries(digests.map((digest, i) => [`adapters[${i}]`, digest]))),
+    },
     hyperparameters: {
       coefficient: spec.coefficient,
       save,
-      ...(save === 'adapter' ? { adapter: adapter.type } : {}),
+      ...(save === 'adapter' ? { adapter: parties[0]!.adapter.type } : {}),
       evaluation: evaluationOf(spec),
       rows,
       ...(spec.analysis ? { analysis: spec.analysis } : {}),
+      ...(spec.aggregation && {
+        aggregation: spec.aggregation,
+        parties: parties.map(({ weight, signer }) => ({ weight, ...(signer && { signer }) })),
+      }),
     },
   };
 }
@@ -129,10 +246,13 @@ const rowDigests = ({ spec, tasks }: PlugOptions) =>
   );
 
 /** What kept work depends on: each variant is kept by itself, so that others may be asked for without losing it. */
-const keptFor = (
-  { madeFrom, hyperparameters }: Work,
-  { tasks, limit }: NonNullable<PlugIn['spec']['analysis']>,
-) => ({ madeFrom, hyperparameters: { ...hyperparameters, analysis: { tasks, limit } } });
+const keptFor = ({ madeFrom, hyperparameters }: Work, analysis: PlugIn['spec']['analysis']) => ({
+  madeFrom,
+  hyperparameters: {
+    ...hyperparameters,
+    ...(analysis && { analysis: { tasks: analysis.tasks, limit: analysis.limit } }),
+  },
+});
 
 /** The cells of every task that the spec names, whatever was kept of them. */
 async function cellsOf(options: PlugOptions, sides: Sides, rows: readonly string[]): Promise<MeasuredTask[]> {

@@ -7,7 +7,7 @@ import { type Bundle, trainedLayers } from '../emulator/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
 import type { Model } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
-import { type Adapter, adapterFile } from './adapter.ts';
+import { adapterFile, type PluggableAdapter } from './adapter.ts';
 import type { Sides } from './cells.ts';
 import { checkGates, type GateName, type GateResult } from './gates.ts';
 import { type MeasuredTask, valuesOf } from './measured.ts';
@@ -17,8 +17,12 @@ import { roundedAway, roundingOf } from './rounding.ts';
 /** @throws OffsiteError BadSpec where the plugged-in model is to be saved and is none that others could load */
 export function checkSave(
   { output }: PlugIn['spec'],
-  { adapter, bundle: { plan } }: { adapter: Adapter; bundle: Pick<Bundle, 'plan'> },
+  {
+    parties,
+    bundle: { plan },
+  }: { parties: readonly { adapter: PluggableAdapter }[]; bundle: Pick<Bundle, 'plan'> },
 ): void {
+  const { adapter } = parties[0]!;
   const inserts = trainedLayers(plan).some((layer) => Object.keys(adapter.inserted(layer)).length > 0);
   if (inserts && output.save === 'model')
     throw badSpec(
@@ -56,7 +60,7 @@ export function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResul
 /** How much of the change the saved model's type keeps; a warning where that is the lesser part. */
 export function mergeOf(
   { spec, emit }: { spec: PlugIn['spec']; emit: Emit },
-  { model, adapter }: { model: Model; adapter: Adapter },
+  { model, adapter }: { model: Model; adapter: PluggableAdapter },
 ): Pick<PlugInStatus, 'merge'> {
   if (spec.output.save !== 'model') return {};
   const rounding = roundingOf(model, adapter, Number(spec.coefficient));
@@ -67,7 +71,10 @@ export function mergeOf(
   return { merge: { dtype, changedWeights: changed, keptShare: kept.toFixed(4) } };
 }
 
-/** Writes what spec.output.save asks for: the plugged-in model, or the adapter as it came. */
+/**
+ * Writes what spec.output.save asks for: the plugged-in model, or the adapter as it came, or as it came of several.
+ * @param from the file of its tensors
+ */
 export function writeRelease(
   directory: string,
   { spec, from }: { spec: PlugIn['spec']; from: string },
@@ -75,7 +82,7 @@ export function writeRelease(
 ): void {
   if (spec.output.save === 'model') savePluggedIn(directory, model, plugged);
   else {
-    copyModelFile(join(from, adapterFile), join(directory, adapterFile));
+    copyModelFile(from, join(directory, adapterFile));
     for (const [name, text] of Object.entries(adapter.files)) writeFileSync(join(directory, name), text);
   }
 }

@@ -1,7 +1,7 @@
 // The loss of a trained change in half precision.
 import { decodeFloats, encodeFloats } from '../checkpoint/index.ts';
 import type { Model } from '../model/index.ts';
-import type { Adapter } from './adapter.ts';
+import type { PluggableAdapter } from './adapter.ts';
 import { storedFor } from './merge.ts';
 
 /** What becomes of an adapter's change in the model's own type. */
@@ -24,7 +24,11 @@ const least = 0.5;
  * How much of what was trained is still there in the type that the model stores: a change below half a unit in the last place
  * is rounded away. Nothing for a model in float32.
  */
-export function roundingOf(model: Model, adapter: Adapter, coefficient: number): Rounding | undefined {
+export function roundingOf(
+  model: Model,
+  adapter: PluggableAdapter,
+  coefficient: number,
+): Rounding | undefined {
   let [changed, kept] = [0, 0];
   let dtype: Rounding['dtype'] | undefined;
   for (const name of adapter.changed) {

@@ -3,7 +3,8 @@ import { badModel, type PlugIn } from '../api/index.ts';
 import { CheckedFiles, digestOf } from '../artifact/index.ts';
 import { type Bundle, openBundle } from '../emulator/index.ts';
 import { type Model, openModel } from '../model/index.ts';
-import { type Adapter, openAdapter } from './adapter.ts';
+import { openAdapter } from './adapter.ts';
+import { checkParties, type Party } from './aggregate.ts';
 
 /** A directory, and the digest that it must have. */
 export interface Given {
@@ -15,8 +16,8 @@ export interface OpenSides {
   readonly model: Model;
   readonly modelDigest: string;
   readonly bundle: Bundle;
-  /** In the order of their digests, so that nothing hangs on the order in which they are named. */
-  readonly parties: readonly Adapter[];
+  /** Whose adapters are plugged in: one, or several in the order of their digests, so that nothing hangs on the order in which they are named. */
+  readonly parties: readonly Party[];
   /** Throws BadModel where a file that was read has been changed since. */
   checkUnchanged(): void;
   close(): void;
@@ -48,11 +49,15 @@ export function openSides(
     if (from !== modelDigest)
       throw badModel(`spec.emulator: the bundle was made from model ${from}, not from ${modelDigest}`);
     const emulator = bundle.artifact.digest;
-    const opened = given.adapters.map(({ directory, digest }) =>
-      open(openAdapter(directory, { model, emulator, bundle, digest })),
-    );
-    const parties = opened.toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
-    const read = [checked, bundle.artifact.checked, ...parties.map((adapter) => adapter.checked)];
+    const parties = given.adapters
+      .map(({ directory, digest }, i): Party => {
+        const { weight = '1', signer } = spec.adapters?.[i] ?? {};
+        const adapter = open(openAdapter(directory, { model, emulator, bundle, digest }));
+        return { adapter, directory, weight, signer };
+      })
+      .sort((a, b) => (a.adapter.digest < b.adapter.digest ? -1 : 1));
+    checkParties(parties);
+    const read = [checked, bundle.artifact.checked, ...parties.map(({ adapter }) => adapter.checked)];
     const checkUnchanged = () => {
       for (const files of read) files.checkUnchanged();
     };

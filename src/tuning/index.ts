@@ -4,6 +4,7 @@ export {
   type AdapterTensor,
   adapterOf,
   type Change,
+  direct,
   insertedBy,
   linearModules,
   loraOptionsOf,

@@ -2,9 +2,13 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import type { PartyVerdict } from '../../api/index.ts';
 import { canonicalJson, type Keeper, readKeptJson, sha256, writeWhole } from '../../artifact/index.ts';
 import type { MeasuredTask } from '../measured.ts';
 import { type AnalysisRecord, analysisSchema, type Figures, figuresList } from './record.ts';
+
+/** A task's plug-in without one of several adapters. */
+export type Without = NonNullable<PartyVerdict['without']>[number];
 
 const schema = z.object({
   /** Of what is plugged in, how, and of the rows. */
@@ -12,6 +16,8 @@ const schema = z.object({
   evaluation: z.array(z.custom<MeasuredTask>()).optional(),
   /** By the variant's key. */
   measured: z.record(z.string(), figuresList),
+  /** By the digest of the adapter that was left out. */
+  without: z.record(z.string(), z.array(z.custom<Without>())).optional(),
   /** Once all is measured. */
   analysis: analysisSchema.optional(),
 });
@@ -64,6 +70,14 @@ export class KeptWork {
 
   async addFigures(key: string, figures: Figures[]): Promise<void> {
     await this.#keep({ measured: { ...this.#kept.measured, [key]: figures } });
+  }
+
+  without(digest: string): Without[] | undefined {
+    return this.#kept.without?.[digest];
+  }
+
+  async addWithout(digest: string, found: Without[]): Promise<void> {
+    await this.#keep({ without: { ...this.#kept.without, [digest]: found } });
   }
 
   async finish(analysis: AnalysisRecord): Promise<void> {

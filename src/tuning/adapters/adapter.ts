@@ -27,12 +27,24 @@ export interface Change {
   isTaken?(place: number): boolean;
   /** Of a tensor that a block takes in part: the first of its elements that are left out and not zero; -1 where there is none. */
   leftOut?(values: Float32Array): number;
+  /** Set where the tensors are the factors of a product that is added to the weight. */
+  factors?: Factors;
   /** First values of the tensors; `weight` itself may be one of them. It is empty where the change is inserted. */
   start(weight: Float32Array, random: Random): Float32Array[];
   /** The weight that `values` come to: one of them, or `into` filled with another one (a new array when absent). */
   weight(values: readonly Float32Array[], full: Float32Array, into?: Float32Array): Float32Array;
   /** dL/d(values) out of dL/d(weight). */
   gradients(values: readonly Float32Array[], weight: Float32Array): Float32Array[];
+}
+
+/** How a low-rank change is made of tensors, and tensors of it. */
+export interface Factors {
+  readonly rank: number;
+  /** scale * left right is what the tensors add to the weight, as that lies: left [rows, rank], right [rank, columns]. */
+  product(values: readonly Float32Array[]): { left: Float32Array; right: Float32Array };
+  readonly scale: number;
+  /** The tensors with that left and right. */
+  tensors(left: Float32Array, right: Float32Array): Float32Array[];
 }
 
 /** What a data owner trains on the transfer layers and sends back. */

@@ -7,6 +7,7 @@ import { lora } from './lora.ts';
 import type { LoraOptions } from './peft.ts';
 
 export { type AdapterKind, type AdapterTensor, type Change, insertedBy, type Moment } from './adapter.ts';
+export { direct } from './direct.ts';
 export { linearModules, peftConfigOf } from './peft.ts';
 
 /** What spec.adapter asks for; rank 4, alpha 32 and size 64 are the published setting (CRaSh, arXiv 2310.15477). */

@@ -2,7 +2,7 @@
 import { badSpec } from '../../api/index.ts';
 import type { Random } from '../../data/index.ts';
 import { type Architecture, type Slot, stayingIn } from '../../model/index.ts';
-import type { AdapterKind, Change } from './adapter.ts';
+import type { AdapterKind, Change, Factors } from './adapter.ts';
 import { direct } from './direct.ts';
 import { droppedOut } from './dropout.ts';
 import { addProduct, type LowRank, productGradients, transpose } from './low-rank.ts';
@@ -80,6 +80,13 @@ function factored(slot: string, weight: Slot, path: string, rank: number, alpha:
     columns,
     rank,
   });
+  const factors: Factors = {
+    rank,
+    scale,
+    product,
+    tensors: (left, right) =>
+      weight.transposed ? [transpose(left, from, rank), transpose(right, rank, to)] : [right, left],
+  };
   return {
     slot,
     name: weight.name,
@@ -88,6 +95,7 @@ function factored(slot: string, weight: Slot, path: string, rank: number, alpha:
       { name: `${path}.lora_B.weight`, shape: [to, rank] },
     ],
     whole: false,
+    factors,
     // As PEFT starts: one factor random, the other zero, so that the first weight is the model's own.
     start: (_, random) => [firstA(random, [rank, from]), new Float32Array(to * rank)],
     weight(values, full, into = new Float32Array(full.length)) {
@@ -97,7 +105,7 @@ function factored(slot: string, weight: Slot, path: string, rank: number, alpha:
     },
     gradients(values, gradient) {
       const { left, right } = productGradients(gradient, product(values), scale);
-      return weight.transposed ? [transpose(left, from, rank), transpose(right, rank, to)] : [right, left];
+      return factors.tensors(left, right);
     },
   };
 }
