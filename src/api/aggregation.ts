@@ -319,6 +319,9 @@ export const PartyVerdict = z.object({
 });
 export type PartyVerdict = z.output<typeof PartyVerdict>;
 
+/** What became of all parties, in the order of their digests. */
+export const partyVerdicts = z.array(PartyVerdict).max(mostParties);
+
 export const Aggregate = z.object({
   method: name,
   norm: figure.describe('Of the change that came of all.'),

@@ -7,6 +7,7 @@ export {
   type LayerVerdict,
   mostLayersInStatus,
   type PartyVerdict,
+  partyVerdicts,
 } from './aggregation.ts';
 export type { Analysis } from './analysis.ts';
 export { type AutoFound, wordsOfWay } from './auto.ts';

@@ -5,8 +5,8 @@ import {
   Aggregation,
   aggregationRules,
   mostParties,
-  PartyVerdict,
   partyAdapter,
+  partyVerdicts,
 } from '../aggregation.ts';
 import { Analysis } from '../analysis.ts';
 import { decimal, integer, resourceName } from '../fields.ts';
@@ -196,9 +196,7 @@ const PlugInStatus = z.object({
     .optional()
     .describe('The analyses in short; all of them are in the manifest and in the report.'),
   aggregate: Aggregate.optional().describe('What several adapters came to.'),
-  parties: z
-    .array(PartyVerdict)
-    .max(mostParties)
+  parties: partyVerdicts
     .optional()
     .describe('What became of each of several adapters, in the order of their digests.'),
 });

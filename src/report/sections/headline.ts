@@ -126,7 +126,7 @@ function summaryOf(entry: AnyEntry): string {
 function plugInSummary({ resource: { spec } }: PlugInEntry): string {
   const tasks = spec.evaluation?.tasks.map(({ name }) => name) ?? [];
   const where = tasks.length === 0 ? 'no evaluation' : `evaluated on ${listed(tasks)}`;
-  return `${lastSegment(spec.model.uri)} with the adapter plugged in, coefficient ${spec.coefficient}; ${where}`;
+  return `${lastSegment(spec.model.uri)} with ${spec.adapters === undefined ? 'the adapter' : `${spec.adapters.length} adapters made one (${spec.aggregation?.method})`} plugged in, coefficient ${spec.coefficient}; ${where}`;
 }
 
 /** Everything that did not end well, first things first. */

@@ -8,6 +8,7 @@ import { drawLite } from '../plots/draw.ts';
 import { anchorOf, type PlugInEntry } from '../record.ts';
 import { type CellName, type Comparison, cellTitles, certaintySentence, judge } from '../verdict.ts';
 import { analysisPart } from './analysis.ts';
+import { partiesPart } from './parties.ts';
 
 const plotWidth = 360;
 
@@ -25,6 +26,7 @@ ${tasks}
 ${results.length === 0 && html`<p>Nothing was evaluated${resource.spec.evaluation ? ' yet' : ': the resource names no tasks'}.</p>`}
 ${gates(entry)}
 ${merge(entry)}
+${partiesPart(entry)}
 ${await analysisPart(entry)}
 </section>`;
 }

@@ -1,0 +1,178 @@
+// Several data owners, one of them an attacker, through `offsite run`: what is taken, what each is worth, and what is released.
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { PartyVerdict, PlugInStatus } from '../../src/api/index.ts';
+import { peekManifest, sealArtifact } from '../../src/artifact/index.ts';
+import { encodeFloats, openCheckpoint, writeSafetensors } from '../../src/checkpoint/index.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
+import { digestIn, type Ended, offsite, savedStatus } from '../support/offsite/index.ts';
+import { type Manifest, setField, writeManifests, writeTinyProject } from '../support/tiny/index.ts';
+
+const work = workDirectory();
+afterAll(work.remove);
+const at = (...parts: string[]) => join(work.path, ...parts);
+const run = (file: string) => offsite(['run', '-f', at(file), '--work-dir', at('work')]);
+const statusOf = () => savedStatus(at('work'), 'PlugIn') as unknown as PlugInStatus;
+const sha = (directory: string, file: string) =>
+  peekManifest(directory)?.manifest.files.find(({ path }) => path === file)?.sha256;
+
+const names = ['north', 'south', 'west'];
+let made: Manifest[];
+let plug: Manifest;
+let hostile: string;
+let ended: Ended;
+let parties: PartyVerdict[];
+
+beforeAll(async () => {
+  const { build, tune, plug: one } = writeTinyProject(work.path);
+  const tunes = names.map((name, i) => {
+    const own = structuredClone(tune);
+    own.metadata.name = name;
+    setField(own, 'spec.training.seed', i);
+    setField(own, 'spec.training.steps', 4);
+    setField(own, 'spec.output.uri', `file:out/${name}`);
+    return own;
+  });
+  made = [build, ...tunes];
+  plug = one;
+  writeManifests(at('made.yaml'), made);
+  const first = await run('made.yaml');
+  expect(first.code, first.stderr).toBe(0);
+  hostile = flipped(at('out', 'north'), at('out', 'hostile'), 10);
+  setField(plug, 'spec.adapter', undefined);
+  setField(plug, 'spec.adapters', [
+    ...names.map((name) => ({ ref: { name } })),
+    { uri: 'file:out/hostile', digest: hostile },
+  ]);
+  setField(plug, 'spec.aggregation', { method: 'multiKrum', attackers: 0, keep: 3, leaveOneOut: true });
+  writeManifests(at('plug.yaml'), [...made, plug]);
+  // keep 3 of 4 without one is 3 of 3
+  ended = await run('plug.yaml');
+  parties = (statusOf().parties ?? []) as PartyVerdict[];
+});
+
+/** An adapter of full layers whose change is another's, turned round and `times` as long. */
+function flipped(from: string, directory: string, times: number): string {
+  const trained = openCheckpoint(join(from, 'adapter.safetensors'));
+  const model = openCheckpoint(at('model', 'model.safetensors'));
+  mkdirSync(directory, { recursive: true });
+  writeSafetensors(
+    join(directory, 'adapter.safetensors'),
+    [...trained.tensors.values()].map(({ name, shape }) => {
+      const full = model.read(name);
+      const values = trained.read(name).map((value, i) => full[i]! - times * (value - full[i]!));
+      return { name, shape, dtype: 'F32', bytes: () => encodeFloats(values, 'F32') };
+    }),
+  );
+  trained.close();
+  model.close();
+  const { madeFrom, hyperparameters } = peekManifest(from)!.manifest;
+  return sealArtifact(directory, { kind: 'Adapter', madeFrom, hyperparameters }).digest;
+}
+
+test('the hostile one is left out at every layer, the others are taken, in the order of their digests', () => {
+  expect(ended.code, ended.stderr).toBe(0);
+  expect(parties.map(({ digest }) => digest)).toEqual(
+    [...names.map((name) => digestIn(at('out', name))), hostile].sort(),
+  );
+  for (const { digest, taken, leftOut, layers, norm } of parties) {
+    expect([taken, leftOut]).toEqual(digest === hostile ? [0, 2] : [2, 0]);
+    expect(layers.map(({ layer }) => layer)).toEqual([0, 4]);
+    if (digest !== hostile) continue;
+    expect(layers[0]?.reason).toMatch(/^its squared distances to its nearest come to/);
+    const others = parties.filter((party) => party.digest !== hostile).map((party) => Number(party.norm));
+    expect(Number(norm)).toBeGreaterThan(5 * Math.max(...others));
+  }
+  expect(statusOf().aggregate).toMatchObject({ method: 'multiKrum' });
+});
+
+test('each party has a cell without it, and the hostile one makes no difference', () => {
+  const [all] = statusOf().evaluation ?? [];
+  for (const { digest, without } of parties) {
+    expect(without?.map(({ task }) => task)).toEqual(['tiny']);
+    const [{ plugIn, difference }] = without as NonNullable<typeof without> as [
+      NonNullable<typeof without>[0],
+    ];
+    expect(Number(all?.cells.plugIn.value) - Number(plugIn.value)).toBeCloseTo(Number(difference.value), 3);
+    expect(Number(difference.low)).toBeLessThanOrEqual(Number(difference.value));
+    if (digest === hostile)
+      expect(difference).toEqual({ value: '0.0000', stderr: '0.0000', low: '0.0000', high: '0.0000' });
+  }
+});
+
+test('the manifest and the report say the same', () => {
+  const { manifest } = peekManifest(at('out', 'model'))!;
+  expect(manifest.scores?.['parties']).toEqual(parties);
+  expect(manifest.madeFrom).toMatchObject(
+    Object.fromEntries(parties.map(({ digest }, i) => [`adapters[${i}]`, digest])),
+  );
+  const page = readFileSync(at('work', 'report.html'), 'utf8');
+  expect(page).toContain('Parties');
+  expect(page).toContain('left out');
+});
+
+test('named in another order it is the same work, and elsewhere the same model', async () => {
+  const before = digestIn(at('out', 'model'));
+  const turned = structuredClone(plug);
+  setField(turned, 'spec.adapters', (plug.spec['adapters'] as unknown[]).toReversed());
+  writeManifests(at('turned.yaml'), [...made, turned]);
+  const again = await run('turned.yaml');
+  expect(again.code, again.stderr).toBe(0);
+  expect(again.stderr).not.toMatch(/plug: (?!done)/);
+  expect(statusOf().parties).toEqual(parties);
+  // As after a pod that died while it left the parties out: what is kept of them is not measured again.
+  const file = at('work', 'work', 'plugin', 'default', 'tiny', 'analysis.json');
+  const kept = JSON.parse(readFileSync(file, 'utf8')) as { without: Record<string, PartyVerdict['without']> };
+  const [first, second, ...others] = parties.map(({ digest }) => digest) as [string, string];
+  for (const digest of others) delete kept.without[digest];
+  kept.without[second]![0]!.difference.value = '0.7777';
+  writeFileSync(file, JSON.stringify(kept));
+  rmSync(at('out', 'model'), { recursive: true });
+  const resumed = await run('turned.yaml');
+  expect(resumed.code, resumed.stderr).toBe(0);
+  const found = new Map(statusOf().parties?.map((party) => [party.digest, party.without]));
+  for (const { digest, without } of parties)
+    if (digest !== second) expect(found.get(digest)).toEqual(without);
+  expect(found.get(second)?.[0]?.difference.value).toBe('0.7777');
+  expect(found.get(first)).toBeDefined();
+  rmSync(at('out', 'model'), { recursive: true });
+  rmSync(file);
+  expect((await run('turned.yaml')).code).toBe(0);
+  expect(digestIn(at('out', 'model'))).toBe(before);
+});
+
+describe('saved as an adapter', () => {
+  test('it is one of the parties’ type, and plugged in alone the same model', async () => {
+    const weights = sha(at('out', 'model'), 'model.safetensors');
+    const saved = structuredClone(plug);
+    setField(saved, 'spec.aggregation.leaveOneOut', undefined);
+    setField(saved, 'spec.output', { uri: 'file:out/aggregate', save: 'adapter' });
+    writeManifests(at('saved.yaml'), [...made, saved]);
+    const first = await run('saved.yaml');
+    expect(first.code, first.stderr).toBe(0);
+    const alone = structuredClone(plug);
+    setField(alone, 'spec.adapters', undefined);
+    setField(alone, 'spec.aggregation', undefined);
+    setField(alone, 'spec.adapter', { uri: 'file:out/aggregate', digest: digestIn(at('out', 'aggregate')) });
+    setField(alone, 'spec.output.uri', 'file:out/alone');
+    writeManifests(at('alone.yaml'), [...made, alone]);
+    const second = await run('alone.yaml');
+    expect(second.code, second.stderr).toBe(0);
+    expect(sha(at('out', 'alone'), 'model.safetensors')).toBe(weights);
+  });
+});
+
+test('one adapter twice is refused, under whatever name', async () => {
+  const twice = structuredClone(plug);
+  setField(twice, 'spec.adapters', [
+    { ref: { name: 'north' } },
+    { uri: 'file:out/north', digest: digestIn(at('out', 'north')) },
+  ]);
+  setField(twice, 'spec.aggregation', { method: 'mean' });
+  setField(twice, 'spec.output', { uri: 'file:out/twice', save: 'none' });
+  writeManifests(at('twice.yaml'), [...made, twice]);
+  const { code, stderr } = await run('twice.yaml');
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/spec\.adapters: .*north.* is named twice/);
+});
