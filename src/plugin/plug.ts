@@ -183,11 +183,12 @@ async function partiesLeftOut(
   const { spec, engine, memory, emit } = options;
   const { bootstrapSamples: resamples, seed } = spec.evaluation as NonNullable<typeof spec.evaluation>;
   const others = (digest: string) => opened.parties.filter(({ adapter }) => adapter.digest !== digest);
+  const tasks = await loadTasks(options, sides.model, { rows });
   const without = await leaveOneOut(
     opened.parties.map(({ adapter }) => adapter.digest),
     sides,
     {
-      tasks: await loadTasks(options, sides.model, { rows }),
+      tasks: await withReferences(tasks, sides, { engine, memory, emit }),
       withoutOne(digest) {
         // Beside the first, which stays open: it is saved in the end.
         const made = aggregatedOf(options, opened, others(digest), 'aggregate-without');

@@ -4,7 +4,6 @@ import { refuseUnbuilt } from '../../../../src/worker/thread/unbuilt.ts';
 test.each([
   [{ signers: [{ name: 'bank' }] }, 'spec.signers'],
   [{ start: { ref: { name: 'a' } } }, 'spec.start'],
-  [{ adapters: [{ ref: { name: 'a' } }] }, 'spec.adapters'],
   [{ objective: { type: 'dpo' } }, 'spec.objective'],
   [{ objective: { type: 'sft', l1: '0.1' } }, 'spec.objective'],
   [{ output: { uri: 'file:a', signingKeyRef: { name: 'key' } } }, 'spec.output.signingKeyRef'],
