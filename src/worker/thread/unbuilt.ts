@@ -3,16 +3,14 @@ import { badSpec } from '../../api/index.ts';
 
 /** @throws OffsiteError BadSpec naming the first such field that a resource's spec sets */
 export function refuseUnbuilt(spec: Readonly<Record<string, unknown>>): void {
-  const { signers, start, objective, output } = spec as {
+  const { signers, start, output } = spec as {
     signers?: readonly unknown[];
     start?: unknown;
-    objective?: { type?: string; l1?: string };
     output?: { signingKeyRef?: unknown };
   };
   const set = {
     'spec.signers': signers !== undefined && signers.length > 0,
     'spec.start': start !== undefined,
-    'spec.objective': objective !== undefined && (objective.type !== 'sft' || objective.l1 !== undefined),
     'spec.output.signingKeyRef': output?.signingKeyRef !== undefined,
   };
   const field = Object.entries(set).find(([, isSet]) => isSet)?.[0];

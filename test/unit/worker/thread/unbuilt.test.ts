@@ -4,13 +4,11 @@ import { refuseUnbuilt } from '../../../../src/worker/thread/unbuilt.ts';
 test.each([
   [{ signers: [{ name: 'bank' }] }, 'spec.signers'],
   [{ start: { ref: { name: 'a' } } }, 'spec.start'],
-  [{ objective: { type: 'dpo' } }, 'spec.objective'],
-  [{ objective: { type: 'sft', l1: '0.1' } }, 'spec.objective'],
   [{ output: { uri: 'file:a', signingKeyRef: { name: 'key' } } }, 'spec.output.signingKeyRef'],
 ])('%o is refused by its field', (spec, field) => {
   expect(() => refuseUnbuilt(spec)).toThrow(`${field}: is not computed by this version; remove it`);
 });
 
 test('what is computed is not', () => {
-  refuseUnbuilt({ signers: [], objective: { type: 'sft' }, output: { uri: 'file:a' } });
+  refuseUnbuilt({ signers: [], objective: { type: 'dpo' }, output: { uri: 'file:a' } });
 });
