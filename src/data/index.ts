@@ -2,6 +2,7 @@
 export * from './digest.ts';
 export * from './example.ts';
 export * from './mask.ts';
+export * from './mixing.ts';
 export * from './order.ts';
 export * from './pack.ts';
 export * from './parts.ts';

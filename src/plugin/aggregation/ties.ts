@@ -1,5 +1,5 @@
 // TIES and DARE-TIES: of each weight the sign that most of the sparse changes agree on, and the mean of those that have it.
-
+import { hashOf, mix } from '../../data/index.ts';
 import type { Changes, Merging, Method, Piece } from './changes.ts';
 import { byWeight } from './combination.ts';
 import { isKept, Largest } from './largest.ts';
@@ -72,20 +72,4 @@ function elected(changes: Changes, scale: number, sparse: (piece: Piece) => Spar
     },
     verdict: byWeight(changes),
   };
-}
-
-/** FNV-1a. */
-function hashOf(name: string): number {
-  let hash = 0x811c9dc5;
-  for (const byte of Buffer.from(name)) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash;
-}
-
-/** murmur3's finaliser. */
-function mix(x: number): number {
-  let y = x ^ (x >>> 16);
-  y = Math.imul(y, 0x85ebca6b);
-  y ^= y >>> 13;
-  y = Math.imul(y, 0xc2b2ae35);
-  return y ^ (y >>> 16);
 }

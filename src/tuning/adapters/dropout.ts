@@ -1,5 +1,5 @@
 // LoRA dropout whose masks are reproducible under any packing and after a resume.
-import type { PackedBatch } from '../../data/index.ts';
+import { hashOf, mix, type PackedBatch } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
 import { stayingIn } from '../../model/index.ts';
 import type { AdapterKind, Dropout, Moment } from './adapter.ts';
@@ -80,19 +80,4 @@ function maskFor(
   const buffer = found !== undefined && found.length >= count ? found : new Float32Array(count);
   buffers.set(slot, buffer);
   return { dtype: 'float32', shape: [size, length, width], data: buffer.subarray(0, count) };
-}
-
-/** FNV-1a. */
-function hashOf(name: string): number {
-  let hash = 0x811c9dc5;
-  for (const byte of Buffer.from(name)) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash;
-}
-
-function mix(x: number): number {
-  let y = x ^ (x >>> 16);
-  y = Math.imul(y, 0x85ebca6b);
-  y ^= y >>> 13;
-  y = Math.imul(y, 0xc2b2ae35);
-  return y ^ (y >>> 16);
 }
