@@ -14,7 +14,7 @@ export const signingKeyRef = z
   })
   .optional()
   .describe(
-    'Signs the artifact: its signature, manifest.dsse.json, lies beside manifest.json and changes no digest.',
+    'Signs the artifact: its signature, manifest.dsse.json, lies beside manifest.json and changes no digest. Refused by this version, which signs nothing yet.',
   );
 
 /** The name of one of `spec.signers`, beside a reference to an artifact. */
@@ -61,7 +61,7 @@ export type Signer = z.output<typeof Signer>;
 export const Signers = distinct(z.array(Signer).min(1).max(64), 'name')
   .optional()
   .describe(
-    'Whose signatures are taken: each under the name by which references to artifacts ask for it (signer).',
+    'Whose signatures are taken: each under the name by which references to artifacts ask for it (signer). Refused by this version, which checks no signature yet.',
   );
 
 interface Signed {

@@ -127,7 +127,7 @@ const OffsiteTuneSpec = withRules(
     start: artifactFromAny('OffsiteTune', 'PlugIn')
       .optional()
       .describe(
-        'An adapter of the same bundle and of the same spec.adapter to go on from: that of an OffsiteTune, or of a PlugIn with save: adapter. Its values are the first ones, and the optimiser begins anew.',
+        'An adapter of the same bundle and of the same spec.adapter to go on from: that of an OffsiteTune, or of a PlugIn with save: adapter. Its values are the first ones, and the optimiser begins anew. Refused by this version, which always begins anew.',
       ),
     data: TrainingData.describe('The private rows; they never leave.'),
     adapter: Adapter.prefault({}).describe('What is trained and comes back.'),
