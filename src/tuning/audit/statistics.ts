@@ -40,9 +40,10 @@ export function truePositives(members: readonly number[], others: readonly numbe
 
 /** The interval of Clopper and Pearson for `found` of `count`. */
 export function exactInterval(found: number, count: number): Omit<Interval, 'value'> {
+  const upperTail = upperTailOf(count);
   return {
-    low: found === 0 ? 0 : root((p) => upperTail(found, count, p) - tail),
-    high: found === count ? 1 : root((p) => tail - upperTail(count - found, count, 1 - p)),
+    low: found === 0 ? 0 : root((p) => upperTail(found, p) - tail),
+    high: found === count ? 1 : root((p) => tail - upperTail(count - found, 1 - p)),
   };
 }
 
@@ -57,17 +58,38 @@ const around = (value: number, by: number, most: number): Interval => ({
   high: Math.min(most, value + by),
 });
 
-/** P(X >= found) of a binomial, summed upwards from `found`, where the terms fall for every p that is asked about in the end. */
-function upperTail(found: number, count: number, p: number): number {
-  let log = found * Math.log(p) + (count - found) * Math.log1p(-p);
-  for (let i = 1; i <= found; i++) log += Math.log((count - found + i) / i);
-  let term = Math.exp(log);
-  let sum = 0;
-  for (let k = found; k <= count && (term > sum * 1e-17 || k < count * p); k++) {
-    sum += term;
-    term *= ((count - k) / (k + 1)) * (p / (1 - p));
-  }
-  return Math.min(1, sum);
+/**
+ * P(X >= found) of a binomial of `count`, summed both ways from the largest of its terms: that of `found` alone is below any
+ * float64 where thousands are counted and p lies far above.
+ */
+function upperTailOf(count: number): (found: number, p: number) => number {
+  const factorials = logFactorials(count);
+  const logTerm = (k: number, p: number) =>
+    factorials[count]! -
+    (factorials[k]! + factorials[count - k]!) +
+    (k * Math.log(p) + (count - k) * Math.log1p(-p));
+  return (found, p) => {
+    const peak = Math.max(found, Math.floor(count * p));
+    const odds = p / (1 - p);
+    const largest = Math.exp(logTerm(peak, p));
+    let sum = 0;
+    for (let k = peak, term = largest; k <= count && term > sum * 1e-17; k++) {
+      sum += term;
+      term *= ((count - k) / (k + 1)) * odds;
+    }
+    for (let k = peak, term = largest; k > found && term > sum * 1e-17; k--) {
+      term *= k / (count - k + 1) / odds;
+      sum += term;
+    }
+    return Math.min(1, sum);
+  };
+}
+
+/** ln k! of all k up to `most`. */
+function logFactorials(most: number): Float64Array {
+  const logs = new Float64Array(most + 1);
+  for (let k = 1; k <= most; k++) logs[k] = logs[k - 1]! + Math.log(k);
+  return logs;
 }
 
 /** Where a rising function of (0, 1) is 0. */
