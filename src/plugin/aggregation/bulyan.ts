@@ -62,10 +62,11 @@ function nearestRun(values: Float64Array, count: number): number {
   const half = values.length >> 1;
   const middle = values.length % 2 === 1 ? values[half]! : (values[half - 1]! + values[half]!) / 2;
   let from = 0;
-  // A run moves on while what it gains is nearer than what it leaves.
+  // A run moves on while what it gains is nearer than what it leaves; of equal values, whatever is beyond them.
   while (
     from + count < values.length &&
-    Math.abs(values[from + count]! - middle) < Math.abs(values[from]! - middle)
+    (values[from + count] === values[from] ||
+      Math.abs(values[from + count]! - middle) < Math.abs(values[from]! - middle))
   )
     from++;
   return from;

@@ -1,7 +1,7 @@
 // Krum and multi-Krum: whole changes that lie near most others.
 
 import type { Changes, Merging, Method } from './changes.ts';
-import { combination, shares, taken } from './combination.ts';
+import { byWeight, combination, shares, taken } from './combination.ts';
 import { Distances } from './distances.ts';
 import { short } from './statistics.ts';
 
@@ -10,7 +10,10 @@ import { short } from './statistics.ts';
  */
 export const krum = (changes: Changes, attackers: number): Method => nearest(changes, attackers, 1);
 
-/** The same paper's multi-Krum: the mean, by weight, of the `keep` changes with the least sums. */
+/**
+ * The same paper's multi-Krum: the mean, by weight, of the `keep` changes with the least sums. One whose weight is 0 is near or
+ * far to the others as ever, and is never one of these.
+ */
 export const multiKrum = (
   changes: Changes,
   attackers: number,
@@ -24,12 +27,10 @@ function nearest({ parties, weights }: Changes, attackers: number, keep: number)
     prepare() {
       const all = parties.map((_, party) => party);
       const sums = krumScores(all, distances, attackers);
-      const selected = new Set(bySum(sums).slice(0, keep));
-      const coefficients =
-        keep === 1
-          ? parties.map((_, party) => Number(selected.has(party)))
-          : shares(weights, (party) => selected.has(party));
-      return combination(() => coefficients, verdictOf(selected, sums, keep));
+      const counted = bySum(sums).filter((party) => weights[party]! > 0);
+      const selected = new Set(counted.slice(0, keep));
+      const coefficients = shares(weights, (party) => selected.has(party));
+      return combination(() => coefficients, byWeight({ weights }, verdictOf(selected, sums, keep)));
     },
   };
 }

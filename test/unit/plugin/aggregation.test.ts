@@ -120,6 +120,34 @@ describe('every method', () => {
     }
   });
 
+  it('multiKrum chooses among those that have a weight: its best may have none', () => {
+    const near = updates.map((update, i) => (i === 5 ? common : update));
+    for (const keep of [1, 3, 9]) {
+      const weights = near.map((_, i) => Number(i !== 5));
+      const { values, found } = aggregated(changesOf(near, { weights }), {
+        ...{ method: 'multiKrum', attackers: 2, keep },
+      });
+      expect(found[5]!.places[0]).toMatchObject({ taken: false, reason: 'its weight is 0' });
+      const chosen = near.filter((_, i) => found[i]!.places[0]!.taken);
+      expect(chosen).toHaveLength(keep);
+      const mean = times(
+        chosen.reduce((sum, one) => plus(sum, one)),
+        1 / keep,
+      );
+      expect(distance(values, mean)).toBeLessThan(1e-12);
+    }
+  });
+
+  it('bulyan takes the values nearest to the median also where more are equal far off than it takes', () => {
+    // The first nine of fifteen are selected, since the others are far from everybody; three of their values count.
+    const tied = Array.from({ length: 15 }, (_, i) => [
+      ...Array.from({ length: 6 }, (_, axis) => (i - 9 === axis ? 1000 : 0)),
+      i < 4 ? 0 : 1,
+    ]);
+    const { values } = aggregated(changesOf(tied), { method: 'bulyan', attackers: 3 });
+    expect(values.at(-1)).toBe(1);
+  });
+
   it('dareTies drops by seed, party and place: another seed another change, about as much of it', () => {
     const one = [vector(4000)];
     const at = (seed: number, pieceSize = 64) =>
