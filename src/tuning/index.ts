@@ -11,4 +11,5 @@ export {
   peftConfigOf,
 } from './adapters/index.ts';
 export { historyOf, type LossHistory, lossesOfRows, readHistory } from './history.ts';
+export type { Start } from './start.ts';
 export { tune } from './tune.ts';

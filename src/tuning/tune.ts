@@ -70,11 +70,14 @@ import {
 } from './privacy/index.ts';
 import { keptReference, type Reference } from './reference.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
+import { checkStart, type Start, startFrom } from './start.ts';
 import { type TrainedPart, trainedBeside, trainedHead, trainedLayer, trainedNumbers } from './trained.ts';
 
 export interface TuneOptions {
   spec: OffsiteTuneSpec;
   emulator: { directory: string; digest?: string | undefined };
+  /** Opens the adapter to go on from, with every check of one that comes back; absent for the beginning of its own kind. */
+  start?: ((bundle: Bundle) => Start) | undefined;
   /** Files of rows. */
   data: string;
   validation?: string | undefined;
@@ -102,8 +105,10 @@ const startStream = 1_000_000;
 export async function tune(options: TuneOptions): Promise<TuneResult> {
   const { output, work, emit, keeper = inPlace } = options;
   const bundle = openBundle(options.emulator.directory, options.emulator.digest);
+  let start: Start | undefined;
   try {
-    const run = await prepare(options, bundle);
+    start = options.start?.(bundle);
+    const run = await prepare(options, bundle, start);
     const started = performance.now();
     const { state } = run;
     let trained = 0;
@@ -119,8 +124,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       for (const { training } of run.parts.values()) training.update();
       warnOfHead(run, options);
       trained = await train(run, references, options);
-      const checkUnchanged = () => bundle.artifact.checked.checkUnchanged();
-      const adapter = await writeAdapter(output, run, { checkUnchanged, keeper });
+      const adapter = await writeAdapter(output, run, { checkUnchanged: run.checkUnchanged, keeper });
       writeHistory(history, { identity: run.identity, adapter }, state.record);
     } else if (!restoreRecord(history, run.identity, state.record)) {
       // An adapter of an earlier version, which needs no history to be known.
@@ -135,6 +139,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       ? result
       : { ...result, audit: await auditOf(options.spec.audit, run, options) };
   } finally {
+    start?.close();
     bundle.close();
   }
 }
@@ -159,6 +164,8 @@ async function auditOf(asked: Audit, run: Run, { spec, output, memory, emit }: T
 /** One tuning run: what it reads, and the state that it changes. */
 interface Run extends TrainedAdapter {
   bundle: Bundle;
+  /** Throws where bundle or start are others now than those that were opened. */
+  checkUnchanged: () => void;
   /** The data's own rows, and all that are trained on: with canaries, where an audit asks for them. */
   rows: readonly Example[];
   examples: readonly Example[];
@@ -184,6 +191,7 @@ interface Run extends TrainedAdapter {
 async function prepare(
   { spec, data, validation, engine, memory }: TuneOptions,
   bundle: Bundle,
+  start: Start | undefined,
 ): Promise<Run> {
   const { model, plan: layers, layout } = bundle;
   const { training } = spec;
@@ -247,7 +255,14 @@ async function prepare(
   for (const layer of trained) parts.set(trainedPosition(layout, layer), partOf(layer));
   if (adapter.head !== undefined)
     parts.set('head', trainedHead(model, adapter.head, randomAt(model.architecture.depth)));
-  const madeFrom = { emulator: bundle.artifact.digest };
+  const tensors = [...parts.values()].flatMap((part) => part.tensors);
+  if (start !== undefined) {
+    checkStart(start, spec.adapter);
+    startFrom(start, tensors);
+    // What is asked before the first step is asked of these.
+    for (const part of parts.values()) for (const form of [part.training, part.evaluated]) form.update();
+  }
+  const madeFrom = { emulator: bundle.artifact.digest, ...(start && { start: start.digest }) };
   const origin = { ...madeFrom, ...digests };
   const weights = emulatorWeights(bundle, { memory: memory / 2 });
   const blocks = Array.from({ length: weights.depth }, (_, position) => weights.slots(position));
@@ -271,10 +286,13 @@ async function prepare(
     return new Decoder(engine, model.architecture, withReplaced(weights, forms));
   };
   const decoder = decoderOf('evaluated');
-  const tensors = [...parts.values()].flatMap((part) => part.tensors);
   return {
     bundle,
     rows,
+    checkUnchanged() {
+      bundle.artifact.checked.checkUnchanged();
+      start?.checked.checkUnchanged();
+    },
     examples,
     untuned: new Decoder(engine, model.architecture, weights),
     validation:
@@ -332,7 +350,7 @@ async function referencesOf(run: Run, { work, memory, emit }: TuneOptions): Prom
 /** Trains to the last step; tokens computed by this process. */
 async function train(run: Run, references: References, options: TuneOptions): Promise<number> {
   const { spec, work, engine, memory, emit, keeper = inPlace } = options;
-  const { state, steps, decoder, bundle, parts, aim } = run;
+  const { state, steps, decoder, checkUnchanged, parts, aim } = run;
   const validation = run.validation && { ...run.validation, ...compared(references.validation) };
   const objective = aim.pairs === undefined ? crossEntropy : pairObjective(aim.pairs, references.rows);
   const { evalSteps, checkpointSteps } = spec.training;
@@ -364,7 +382,7 @@ async function train(run: Run, references: References, options: TuneOptions): Pr
     async save() {
       await keeper.held();
       // What was computed on other weights is gone on from by nobody.
-      bundle.artifact.checked.checkUnchanged();
+      checkUnchanged();
       saveState(checkpoints, run.identity, state);
       clearOthers(checkpoints);
       keeper.pushLater(checkpointsOf(work), { exact: true });

@@ -127,7 +127,7 @@ const OffsiteTuneSpec = withRules(
     start: artifactFromAny('OffsiteTune', 'PlugIn')
       .optional()
       .describe(
-        'An adapter of the same bundle and of the same spec.adapter to go on from: that of an OffsiteTune, or of a PlugIn with save: adapter. Its values are the first ones, and the optimiser begins anew. Refused by this version, which always begins anew.',
+        'An adapter of the same bundle and of the same spec.adapter to go on from: that of an OffsiteTune, or of a PlugIn with save: adapter. Its values are the first ones, and the optimiser begins anew.',
       ),
     data: TrainingData.describe('The private rows; they never leave.'),
     adapter: Adapter.prefault({}).describe('What is trained and comes back.'),
@@ -194,7 +194,7 @@ const OffsiteTuneStatus = z.object({
     })
     .optional()
     .describe(
-      "The private cells, on the data owner's validation rows: of the step that was chosen on these very rows, so a little too good; for an unbiased figure hold rows back.",
+      "The private cells, on the data owner's validation rows: of the step that was chosen on these very rows, so a little too good; for an unbiased figure hold rows back. With spec.start, emulatorZeroShot is of the emulator with the adapter that was gone on from.",
     ),
 });
 export type OffsiteTuneStatus = z.output<typeof OffsiteTuneStatus>;

@@ -39,6 +39,10 @@ function keyFacts({ resource: { spec }, status: { training, artifact } }: TuneEn
   return facts([
     ['Trained', trainedWords(spec.adapter)],
     ['Objective', objectiveWords(spec.objective)],
+    [
+      'Went on from',
+      spec.start && (spec.start.ref?.name ?? html`<code>${shortDigest(spec.start.digest ?? '')}</code>`),
+    ],
     ['Steps done', training?.steps === undefined ? undefined : grouped(training.steps)],
     ['Rows a step', grouped(spec.training.batchSize)],
     ['Learning rate', rate],

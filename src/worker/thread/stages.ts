@@ -3,6 +3,7 @@ import {
   type AutoFound,
   bytesOf,
   type EmulatorBuild,
+  OffsiteError,
   type OffsiteTune,
   type PlugIn,
   type StageName,
@@ -13,6 +14,8 @@ import {
   type AssembleInput,
   assemble,
   type BuildInput,
+  type Bundle,
+  bundleSlots,
   checkBundlePlace,
   type Found,
   observedFor,
@@ -22,9 +25,9 @@ import {
   runProbe,
 } from '../../emulator/index.ts';
 import { Engine } from '../../engine/index.ts';
-import { type PlugResult, plug } from '../../plugin/index.ts';
+import { openAdapter, type PlugResult, plug } from '../../plugin/index.ts';
 import type { Emit } from '../../progress/index.ts';
-import { tune } from '../../tuning/index.ts';
+import { type Start, tune } from '../../tuning/index.ts';
 import type { StageJob } from '../job.ts';
 import { artifactOf, outputOf, pathOf, pathsOf, workOf } from '../places.ts';
 
@@ -79,6 +82,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
       tune({
         spec,
         emulator: artifactOf(job, 'emulator'),
+        start: spec.start && startOf(artifactOf(job, 'start')),
         data: pathOf(job, 'rows'),
         validation,
         output: outputOf(job),
@@ -131,6 +135,22 @@ export const stages: Readonly<Record<StageName, Stage>> = {
     report(made);
   },
 };
+
+/** The adapter that a training goes on from, checked as one that comes back. */
+const startOf =
+  ({ directory, digest }: ReturnType<typeof artifactOf>) =>
+  (bundle: Bundle): Start => {
+    const emulator = bundle.artifact.digest;
+    try {
+      return openAdapter(directory, {
+        ...{ model: bundle.model, slots: bundleSlots(bundle), emulator, bundle, digest },
+      });
+    } catch (error) {
+      throw error instanceof OffsiteError
+        ? new OffsiteError(error.reason, `spec.start: ${error.message}`)
+        : error;
+    }
+  };
 
 type EngineSpec = EmulatorBuild['spec']['engine'];
 

@@ -3,14 +3,12 @@ import { badSpec } from '../../api/index.ts';
 
 /** @throws OffsiteError BadSpec naming the first such field that a resource's spec sets */
 export function refuseUnbuilt(spec: Readonly<Record<string, unknown>>): void {
-  const { signers, start, output } = spec as {
+  const { signers, output } = spec as {
     signers?: readonly unknown[];
-    start?: unknown;
     output?: { signingKeyRef?: unknown };
   };
   const set = {
     'spec.signers': signers !== undefined && signers.length > 0,
-    'spec.start': start !== undefined,
     'spec.output.signingKeyRef': output?.signingKeyRef !== undefined,
   };
   const field = Object.entries(set).find(([, isSet]) => isSet)?.[0];

@@ -54,6 +54,21 @@ it('leads from a resource to itself and to all that refer to it, in its namespac
   expect(told(routesOfResource(resource('PlugIn'), caches))).toEqual(['PlugIn team/words']);
 });
 
+it('leads to trainings that go on from an adapter, of either kind that makes such, and of the one that they name', async () => {
+  const caches = await known(
+    named('OffsiteTune', 'a', { start: { ref: { name: 'words' } } }),
+    named('OffsiteTune', 'b', { start: { ref: { kind: 'PlugIn', name: 'words' } } }),
+  );
+  expect(told(routesOfResource(resource('OffsiteTune'), caches))).toEqual([
+    'OffsiteTune team/a',
+    'OffsiteTune team/words',
+  ]);
+  expect(told(routesOfResource(resource('PlugIn'), caches))).toEqual([
+    'OffsiteTune team/b',
+    'PlugIn team/words',
+  ]);
+});
+
 it('leads from a Job and a pod to their resource, by owner or by label', async () => {
   const tune = resource('OffsiteTune');
   const job = jobOf(tune);

@@ -3,7 +3,6 @@ import { refuseUnbuilt } from '../../../../src/worker/thread/unbuilt.ts';
 
 test.each([
   [{ signers: [{ name: 'bank' }] }, 'spec.signers'],
-  [{ start: { ref: { name: 'a' } } }, 'spec.start'],
   [{ output: { uri: 'file:a', signingKeyRef: { name: 'key' } } }, 'spec.output.signingKeyRef'],
 ])('%o is refused by its field', (spec, field) => {
   expect(() => refuseUnbuilt(spec)).toThrow(`${field}: is not computed by this version; remove it`);

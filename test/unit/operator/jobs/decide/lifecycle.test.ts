@@ -154,6 +154,20 @@ describe('a reference', () => {
     expect(world.message('Waiting')).toContain('spec.adapter.ref: waits for OffsiteTune words');
   });
 
+  it.each([
+    ['OffsiteTune', { name: 'earlier' }],
+    ['PlugIn', { kind: 'PlugIn', name: 'earlier' }],
+  ] as const)('to the adapter of an %s to go on from is waited for, and read', (kind, ref) => {
+    const world = new World(resource('OffsiteTune', { spec: { start: { ref } } }));
+    world.dependencies = { emulator: completed('EmulatorBuild', 'e') };
+    world.run();
+    expect(world.message('Waiting')).toContain(`spec.start.ref: waits for ${kind} earlier`);
+    world.dependencies = { ...world.dependencies, start: completed(kind, 's') };
+    const [job] = world.run().jobs;
+    expect(JSON.stringify(job)).toContain(digestOf('s'));
+    expect(world.status['inputs']).toMatchObject({ start: { digest: digestOf('s') } });
+  });
+
   describe('among several', () => {
     const several = () => {
       const adapters = [

@@ -1,0 +1,41 @@
+// An adapter that a training goes on from: its values are the first ones, and everything else begins anew.
+import { badSpec, type OffsiteTuneSpec } from '../api/index.ts';
+import { type CheckedFiles, canonicalJson } from '../artifact/index.ts';
+import type { TrainedTensor } from '../training/index.ts';
+import { loraOptionsOf } from './adapters/index.ts';
+
+type AdapterSpec = OffsiteTuneSpec['adapter'];
+
+/** An adapter of the same bundle that passed every check of one that comes back. */
+export interface Start {
+  readonly digest: string;
+  /** `spec.adapter` of what trained it. */
+  readonly type: AdapterSpec;
+  /** Its files, which must still be these when all has been read of them. */
+  readonly checked: CheckedFiles;
+  read(tensor: string, options: { into: Float32Array }): Float32Array;
+  close(): void;
+}
+
+/** @throws OffsiteError BadSpec where the tensors of the two adapters mean other things */
+export function checkStart(start: Start, adapter: AdapterSpec): void {
+  const [theirs, ours] = [start.type, adapter].map(formOf);
+  if (canonicalJson(theirs) !== canonicalJson(ours))
+    throw badSpec(
+      `spec.adapter: is ${canonicalJson(ours)}, and the adapter of spec.start is ${canonicalJson(theirs)}; they must be the same`,
+    );
+}
+
+/** What an adapter's tensors mean, defaults written out; dropout changes how they train, and nothing that they are. */
+function formOf(adapter: AdapterSpec): object {
+  const { type, size = 64, head = false } = adapter;
+  if (type === 'bottleneck') return { type, size, head };
+  if (type !== 'lora') return { type, head };
+  const { rank, alpha, targetModules } = loraOptionsOf(adapter);
+  return { type, rank, alpha, head, ...(targetModules && { targetModules: [...targetModules].sort() }) };
+}
+
+/** Puts the values of an adapter in the place of those that its kind begins with. */
+export function startFrom({ read }: Start, tensors: readonly TrainedTensor[]): void {
+  for (const { name, values, best } of tensors) best.set(read(name, { into: values }));
+}

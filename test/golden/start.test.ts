@@ -1,0 +1,183 @@
+// A training that goes on from an adapter: from one of no steps it is the plain training, bit for bit.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type OffsiteTuneSpec, parseResource } from '../../src/api/index.ts';
+import { openArtifact } from '../../src/artifact/index.ts';
+import { Random } from '../../src/data/index.ts';
+import {
+  assemble,
+  type Bundle,
+  bundleSlots,
+  openBundle,
+  runProbe,
+  trainedLayers,
+} from '../../src/emulator/index.ts';
+import { Engine } from '../../src/engine/index.ts';
+import { openAdapter } from '../../src/plugin/index.ts';
+import { adapterOf, historyOf, tune } from '../../src/tuning/index.ts';
+import { writeAdapter } from '../../src/tuning/result.ts';
+import { trainedHead, trainedLayer } from '../../src/tuning/trained.ts';
+import { workDirectory } from '../support/golden/smollm2.ts';
+import { tinyManifests, writeTinyData, writeTinyModel } from '../support/tiny/index.ts';
+
+const work = workDirectory();
+const at = (...parts: string[]) => join(work.path, ...parts);
+const memory = 2 ** 30;
+const emulator = { directory: at('emulator') };
+const seed = 42;
+const cancel = new SharedArrayBuffer(4);
+let engine: Engine;
+let bundle: Bundle;
+
+beforeAll(async () => {
+  engine = await Engine.create({ provider: 'cpu', threads: 1, cancel });
+  writeTinyModel(at('model'));
+  writeTinyData(at('data'));
+  const input = {
+    model: at('model'),
+    data: { path: at('data/probe.jsonl'), format: 'text' as const },
+    probe: { samples: 16, maxLength: 64, pooling: 'mean' as const, skipFirst: false, shards: 1 },
+    ...{ output: emulator.directory, work: at('states'), own: at('states'), memory, emit() {}, limit: 0 },
+    similarity: { metric: 'linearCKA' as const },
+    plan: {
+      ...{ strategy: 'uniform' as const, layers: 4, sharing: 'nearest' as const },
+      transferLayers: { count: 2 },
+    },
+  };
+  await runProbe(engine, input);
+  await assemble(engine, input);
+  bundle = openBundle(emulator.directory);
+});
+afterAll(async () => {
+  bundle.close();
+  await engine.dispose();
+  work.remove();
+});
+
+type AdapterSpec = OffsiteTuneSpec['adapter'];
+
+function specOf(adapter: AdapterSpec): OffsiteTuneSpec {
+  const { tune: manifest } = tinyManifests((place) => `pvc://team/${place}`);
+  const training = { steps: 2, batchSize: 4, learningRate: '1e-2', maxLength: 128, checkpointSteps: 1, seed };
+  const resource = parseResource({ ...manifest, spec: { ...manifest.spec, adapter, training } }, 'test');
+  return resource.spec as OffsiteTuneSpec;
+}
+
+/** @param start the directory of the adapter to go on from; @param stopped after the first step */
+async function tuned(name: string, adapter: AdapterSpec, start?: string, stopped = false) {
+  Atomics.store(new Int32Array(cancel), 0, 0);
+  await tune({
+    spec: specOf(adapter),
+    emulator,
+    start:
+      start === undefined
+        ? undefined
+        : (opened) => openAdapter(start, { model: opened.model, slots: bundleSlots(opened), ...own(opened) }),
+    ...{ data: at('data/train.jsonl'), validation: at('data/validation.jsonl') },
+    ...{ output: at(name), work: at('work', name), engine, memory },
+    emit(event) {
+      if (stopped && event.type === 'progress' && event.stage === 'tune')
+        Atomics.store(new Int32Array(cancel), 0, 1);
+    },
+  });
+  return { ...openArtifact(at(name)), bytes: readFileSync(at(name, 'adapter.safetensors')) };
+}
+
+const own = (opened: Bundle) => ({ emulator: opened.artifact.digest, bundle: opened });
+
+/** What a training of this seed begins with, as an adapter. */
+async function ofNoSteps(adapter: AdapterSpec, directory: string): Promise<void> {
+  const { model, plan } = bundle;
+  const kind = adapterOf(adapter);
+  const randomAt = (layer: number) => new Random(seed, 1_000_000 + layer);
+  const now = () => ({ seed, step: 0 });
+  const layers = trainedLayers(plan);
+  const parts = [
+    ...layers.map((layer) => trainedLayer(model, layer, kind, randomAt(layer), now)),
+    ...(kind.head ? [trainedHead(model, kind.head, randomAt(model.architecture.depth))] : []),
+  ];
+  const record = { step: 0, cursor: { epoch: 0, index: 0 }, tokens: 0, resumes: 0 };
+  await writeAdapter(
+    directory,
+    {
+      state: {
+        tensors: parts.flatMap(({ tensors }) => tensors),
+        record: { ...record, losses: [], evaluations: [], bestStep: 0 },
+      },
+      ...{ steps: 0, validation: undefined, privacy: undefined },
+      adapterFiles: kind.files(model.architecture, layers),
+      work: {
+        kind: 'Adapter',
+        madeFrom: { emulator: bundle.artifact.digest },
+        hyperparameters: { adapter },
+      },
+    },
+    { checkUnchanged() {} },
+  );
+}
+
+describe.each<AdapterSpec>([
+  { type: 'layers' },
+  { type: 'lora', rank: 2, head: true },
+  { type: 'bottleneck', size: 4 },
+])('%j', (adapter) => {
+  const name = adapter.type;
+
+  it('from an adapter of no steps it is the plain training; from that one it goes on', async () => {
+    const plain = await tuned(name, adapter);
+    expect(plain.manifest.madeFrom).toEqual({ emulator: bundle.artifact.digest });
+    await ofNoSteps(adapter, at(`${name}-none`));
+    const none = openArtifact(at(`${name}-none`)).digest;
+
+    const same = await tuned(`${name}-same`, adapter, at(`${name}-none`));
+    expect(same.bytes.equals(plain.bytes)).toBe(true);
+    expect(same.manifest).toEqual({
+      ...plain.manifest,
+      madeFrom: { ...plain.manifest.madeFrom, start: none },
+    });
+
+    const further = await tuned(`${name}-further`, adapter, at(name));
+    const [before, after] = [name, `${name}-further`].map((of) => evaluationsOf(of));
+    // The weights that it begins with are those that the other ended with, in what they score to the last bit.
+    expect(after![0]).toEqual({ ...before!.find(({ step }) => step === 2), step: 0 });
+    expect(further.bytes.equals(plain.bytes)).toBe(false);
+
+    if (name !== 'lora') return;
+    // Stopped and run again it comes to the same.
+    await expect(tuned(`${name}-stopped`, adapter, at(name), true)).rejects.toThrow(
+      expect.objectContaining({ reason: 'Cancelled' }),
+    );
+    expect((await tuned(`${name}-stopped`, adapter, at(name))).digest).toBe(further.digest);
+  });
+});
+
+const evaluationsOf = (name: string) =>
+  (JSON.parse(readFileSync(historyOf(at('work', name)), 'utf8')) as { evaluations: { step: number }[] })
+    .evaluations;
+
+it.each<[string, AdapterSpec, string]>([
+  [
+    'another type',
+    { type: 'layers' },
+    'spec.adapter: is {"head":false,"type":"layers"}, and the adapter of spec.start is {',
+  ],
+  [
+    'another rank',
+    { type: 'lora', rank: 3, head: true },
+    'spec.adapter: is {"alpha":32,"head":true,"rank":3,',
+  ],
+  ['another scale', { type: 'lora', rank: 2, alpha: 2, head: true }, 'they must be the same'],
+  ['no head', { type: 'lora', rank: 2 }, 'they must be the same'],
+  ['fewer maps', { type: 'lora', rank: 2, head: true, targetModules: ['q_proj'] }, 'they must be the same'],
+])('%s than the adapter it is to go on from is refused with the field', async (_, adapter, words) => {
+  await expect(tuned('refused', adapter, at('lora'))).rejects.toThrow(
+    expect.objectContaining({ reason: 'BadSpec', message: expect.stringContaining(words) }),
+  );
+});
+
+it('dropout, and a default that is written out, make no other adapter', async () => {
+  const adapter: AdapterSpec = { type: 'lora', rank: 2, alpha: 32, head: true, dropout: '0.1' };
+  const { manifest } = await tuned('dropout', adapter, at('lora'));
+  expect(manifest.madeFrom['start']).toBe(openArtifact(at('lora')).digest);
+});
