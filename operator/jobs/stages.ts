@@ -2,7 +2,9 @@
 import {
   declaredStage,
   type Input,
+  type Key,
   type Kind,
+  keysOf,
   kinds,
   type Resource,
   readsOf,
@@ -41,6 +43,8 @@ export interface StageWork {
   readonly stage: StageName;
   readonly reads: readonly Place[];
   readonly writes: readonly Place[];
+  /** By which it signs what it makes, and checks who signed what it reads; none when absent. */
+  readonly keys?: readonly Key[];
   /** What of its work has no place but the pod's own disk, in bytes. */
   readonly onOwnDisk?: number;
   /** Whether the computation fills its whole memory budget, whatever the model's size. */
@@ -109,7 +113,14 @@ function workOf(
   };
   if (!prepares) {
     const bytes = footprint.outputBytes?.(spec, modelBytes) ?? usual.artifact;
-    return { ...common, reads, writes: [place(spec.output, bytes), ...writes], ...disk };
+    const keys = keysOf(spec);
+    return {
+      ...common,
+      reads,
+      writes: [place(spec.output, bytes), ...writes],
+      ...(keys.length > 0 && { keys }),
+      ...disk,
+    };
   }
   // It only looks whether the output is free, and writes there where that is also the work's claim.
   const output = place(spec.output, 0);

@@ -38,6 +38,7 @@ export {
   handedOn,
   heardIn,
   httpsHostsIn,
+  keyAt,
   mounted,
   natsFiles,
   podGraceSeconds,
@@ -71,6 +72,7 @@ export type { Problem } from './problems.ts';
 export * from './quantity.ts';
 export * from './resources.ts';
 export type { Validation } from './rules.ts';
+export { type Key, keyFiles, keysOf, type Signer } from './signing.ts';
 export type { ArtifactSource, DataSource, Output, Source, TrainingData } from './sources.ts';
 export type {
   Artifact,

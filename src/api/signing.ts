@@ -14,7 +14,7 @@ export const signingKeyRef = z
   })
   .optional()
   .describe(
-    'Signs the artifact: its signature, manifest.dsse.json, lies beside manifest.json and changes no digest. Refused by this version, which signs nothing yet.',
+    'Signs the artifact: its signature, manifest.dsse.json, lies beside manifest.json and changes no digest.',
   );
 
 /** The name of one of `spec.signers`, beside a reference to an artifact. */
@@ -61,8 +61,29 @@ export type Signer = z.output<typeof Signer>;
 export const Signers = distinct(z.array(Signer).min(1).max(64), 'name')
   .optional()
   .describe(
-    'Whose signatures are taken: each under the name by which references to artifacts ask for it (signer). Refused by this version, which checks no signature yet.',
+    'Whose signatures are taken: each under the name by which references to artifacts ask for it (signer).',
   );
+
+/** A key that a stage needs: the Secret that has it, and which of the Secret's keys it is. */
+export interface Key {
+  readonly kind: keyof typeof keyFiles;
+  readonly secret: string;
+}
+
+interface Keyed {
+  readonly output: { readonly signingKeyRef?: { readonly name: string } | undefined };
+  readonly signers?: readonly Signer[] | undefined;
+}
+
+/** The keys that who makes and seals a resource's artifact needs, each once. */
+export function keysOf({ output, signers = [] }: Keyed): Key[] {
+  const own = output.signingKeyRef?.name;
+  const others = new Set(signers.flatMap(({ publicKeyRef }) => publicKeyRef?.name ?? []));
+  return [
+    ...(own === undefined ? [] : [{ kind: 'private' as const, secret: own }]),
+    ...[...others].map((secret) => ({ kind: 'public' as const, secret })),
+  ];
+}
 
 interface Signed {
   readonly signers?: readonly { readonly name?: string }[] | undefined;

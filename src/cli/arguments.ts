@@ -1,19 +1,33 @@
-// Command-line options that several commands share: the directories that stand for claims.
+// Command-line options that name directories: those that stand for claims, and for Secrets with keys.
 import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { badSpec } from '../api/index.ts';
+import { join, resolve } from 'node:path';
+import { badSpec, keyFiles } from '../api/index.ts';
+import type { KeyPlace } from '../worker/index.ts';
 
 /** Reads repeated `--mount CLAIM=DIR` options into a table from claim to absolute directory. */
 export function parseMounts(options: readonly string[]): Record<string, string> {
-  return Object.fromEntries(options.map(parseMount));
+  return Object.fromEntries(options.map((option) => parseDirectory(option, '--mount', 'CLAIM')));
 }
 
-function parseMount(option: string): [claim: string, directory: string] {
-  const [claim, written] = splitOnce(option, '=');
-  if (!claim || !written) throw badSpec(`--mount ${option}: write --mount CLAIM=DIR`);
+/** Reads repeated `--keys SECRET=DIR` options: where a Secret's private.pem and public.pem lie. */
+export function parseKeys(options: readonly string[]): KeyPlace {
+  const directories = new Map(options.map((option) => parseDirectory(option, '--keys', 'SECRET')));
+  return ({ kind, secret }, field) => {
+    const directory = directories.get(secret);
+    if (directory === undefined)
+      throw badSpec(
+        `${field}: add --keys ${secret}=DIR, where DIR holds ${keyFiles[kind]} of Secret ${secret}`,
+      );
+    return join(directory, keyFiles[kind]);
+  };
+}
+
+function parseDirectory(option: string, flag: string, of: string): [name: string, directory: string] {
+  const [name, written] = splitOnce(option, '=');
+  if (!name || !written) throw badSpec(`${flag} ${option}: write ${flag} ${of}=DIR`);
   const directory = resolve(written);
-  if (isFile(directory)) throw badSpec(`--mount ${option}: DIR is a file; it must be a directory`);
-  return [claim, directory];
+  if (isFile(directory)) throw badSpec(`${flag} ${option}: DIR is a file; it must be a directory`);
+  return [name, directory];
 }
 
 function isFile(path: string): boolean {

@@ -9,6 +9,7 @@ import { endWithParent } from './parent.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run-command.ts';
 import { exportCommand, sealCommand } from './seal.ts';
+import { signCommand } from './sign.ts';
 import { verifyCommand } from './verify/command.ts';
 import { watchCommand } from './watch.ts';
 
@@ -46,6 +47,12 @@ program
   )
   .option('--work-dir <dir>', 'where resource.yaml of each resource goes', '.offsite/run')
   .option('--mount <claim=dir>', 'let pvc://CLAIM/... be DIR; may be given more than once', collect, [])
+  .option(
+    '--keys <secret=dir>',
+    "let the keys of Secret SECRET (signingKeyRef's private.pem, publicKeyRef's public.pem) be the files of DIR; may be given more than once",
+    collect,
+    [],
+  )
   .option(
     '--nats <url>',
     'send progress, warnings and results there too: nats://host:4222 or tls://host:4222; NATS away is no failure',
@@ -121,6 +128,7 @@ program
   )
   .option('--emulator <dir>', 'for an adapter: the bundle that it must have been trained on')
   .option('--digest <sha256:...>', 'the digest that it must have')
+  .option('--key <file>', 'a public key (or several) in PEM: one of them must have signed it')
   .addOption(json())
   .addHelpText(
     'after',
@@ -151,6 +159,23 @@ was trained in full (modules_to_save); float16 and bfloat16 are widened to float
 change what factors mean are refused by name. The digest that is printed goes to the model owner, with the directory.`,
   )
   .action(sealCommand);
+
+program
+  .command('sign')
+  .description('sign an artifact that lies here, as spec.output.signingKeyRef does where it is made')
+  .argument('<dir>', 'a bundle, an adapter or a released model')
+  .requiredOption(
+    '--key <file>',
+    'a private key in PEM: PKCS#8, ECDSA P-256 or Ed25519, not encrypted (openssl genpkey -algorithm ed25519)',
+  )
+  .addOption(json())
+  .addHelpText(
+    'after',
+    `
+Every file is checked against the manifest first. The signature is manifest.dsse.json beside manifest.json, a DSSE envelope of an in-toto
+statement; the digest stays what it was. offsite verify --key checks it, and so does cosign verify-blob-attestation.`,
+  )
+  .action(signCommand);
 
 program
   .command('export')

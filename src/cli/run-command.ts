@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { badSpec, printable, printableJson } from '../api/index.ts';
 import { openTerminal } from '../progress/index.ts';
-import { parseMounts } from './arguments.ts';
+import { parseKeys, parseMounts } from './arguments.ts';
 import { holdWorkDir } from './hold-work-dir.ts';
 import { inOrder, loadManifests } from './manifests.ts';
 import { listenTogether, natsListener } from './nats-listener.ts';
@@ -16,6 +16,7 @@ interface RunFlags {
   filename: string[];
   workDir: string;
   mount: string[];
+  keys: string[];
   nats?: string;
   natsCredentials?: string;
   json?: boolean;
@@ -25,6 +26,7 @@ interface RunFlags {
 export async function runCommand(flags: RunFlags): Promise<void> {
   const loaded = inOrder(loadManifests(flags.filename));
   const claims = parseMounts(flags.mount);
+  const keyPlace = parseKeys(flags.keys);
   makeWorkDir(flags.workDir);
   const held = await holdWorkDir(flags.workDir);
   keepRun(flags.workDir, claims, loaded);
@@ -36,6 +38,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   const runs = await runResources(loaded, {
     workDir: flags.workDir,
     claims,
+    keyPlace,
     signal: stop,
     atOnce: atOnce.signal,
     listener: listenTogether(listeners),

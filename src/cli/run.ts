@@ -15,7 +15,7 @@ import {
 } from '../api/index.ts';
 import { writeWhole } from '../artifact/index.ts';
 import type { StageEvent } from '../progress/index.ts';
-import { runStage, type StageJob } from '../worker/index.ts';
+import { type KeyPlace, runStage, type StageJob } from '../worker/index.ts';
 import { key, type LoadedResource } from './manifests.ts';
 
 /** A resource with the status that the operator would have written. */
@@ -35,6 +35,7 @@ export interface RunListener {
 export interface RunOptions {
   workDir: string;
   claims: Record<string, string>;
+  keyPlace: KeyPlace;
   listener: RunListener;
   signal: AbortSignal;
   /** Aborted just before the process ends whatever it is at: what runs is written down as stopped. */
@@ -84,7 +85,7 @@ async function runOne(
   run: RunResource,
   { base }: LoadedResource,
   runs: ReadonlyMap<string, RunResource>,
-  { workDir, claims, listener, signal }: RunOptions,
+  { workDir, claims, keyPlace, listener, signal }: RunOptions,
 ): Promise<void> {
   const { resource, status } = run;
   if (resource.spec.suspend) {
@@ -104,7 +105,7 @@ async function runOne(
   for (const stage of stagesOf(resource.kind)) {
     const mounts = { claims, base, scratch: storesOf(workDir), work: workOf(workDir) };
     const job: StageJob = { stage, resource, mounts, inputs };
-    const outcome = await runStage(job, (event) => listener.event(resource, event), signal);
+    const outcome = await runStage(job, (event) => listener.event(resource, event), signal, { keyPlace });
     Object.assign(status, outcome.status);
     if (!outcome.ok) {
       const message =

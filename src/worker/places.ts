@@ -1,10 +1,12 @@
 // The paths of a stage: what it reads, where its output and work go, and that these do not overlap.
 import { join } from 'node:path';
 import {
+  type ArtifactInput,
   type ArtifactReference,
   badData,
   badModel,
   badSpec,
+  type Input,
   type OffsiteError,
   readsOf,
 } from '../api/index.ts';
@@ -27,6 +29,8 @@ export interface InputPlace {
   path: string;
   /** What it must be. */
   digest?: string | undefined;
+  /** Who must have signed it. */
+  signer?: string | undefined;
   /** What it is when nothing lies there. */
   missing: (message: string) => OffsiteError;
 }
@@ -34,15 +38,18 @@ export interface InputPlace {
 /** Every place that a stage reads. @throws OffsiteError BadSpec naming the field */
 export function inputsOf(job: StageJob): InputPlace[] {
   return readsOf(job.resource, job.stage).flatMap((input) => {
-    const isArtifact = input.is === 'artifact';
+    const isArtifact = isArtifactInput(input);
     const { uri, digest, secret } = isArtifact ? resolved(job.inputs[input.role]) : input;
     if (uri === undefined) return [];
     const field = isArtifact ? input.field : `${input.field}.uri`;
     const path = resolveUri(uri, job.mounts, field, secret);
     const missing = input.is === 'rows' ? badData : badModel;
-    return [{ role: input.role, uri, field, path, digest, missing }];
+    const signer = isArtifact ? input.signer : undefined;
+    return [{ role: input.role, uri, field, path, digest, signer, missing }];
   });
 }
+
+const isArtifactInput = (input: Input): input is ArtifactInput => input.is === 'artifact';
 
 const resolved = (reference: ArtifactReference | undefined) => ({
   ...{ uri: reference?.uri, digest: reference?.digest },

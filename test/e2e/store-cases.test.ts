@@ -1,10 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import { sealArtifact } from '../../src/artifact/index.ts';
+import { sealArtifact, signArtifact } from '../../src/artifact/index.ts';
 import { HubStore } from '../../src/artifact/stores/hf.ts';
 import { HttpClient } from '../../src/artifact/stores/http.ts';
 import { HttpsStore } from '../../src/artifact/stores/https.ts';
@@ -18,7 +18,9 @@ const proxies = { httpProxy: undefined, httpsProxy: undefined, noProxy: undefine
 const token = 'never-to-be-shown';
 const signal = new AbortController().signal;
 
-/** An artifact on disk, and what a test needs of it whatever serves it. */
+const owner = generateKeyPairSync('ed25519');
+
+/** A signed artifact on disk, and what a test needs of it whatever serves it. */
 function artifact() {
   const root = mkdtempSync(join(tmpdir(), 'offsite-store-cases-'));
   const directory = join(root, 'artifact');
@@ -26,7 +28,8 @@ function artifact() {
   writeFileSync(join(directory, 'model.safetensors'), randomBytes(100_000));
   writeFileSync(join(directory, 'config.json'), '{"a": 1}');
   writeFileSync(join(directory, 'tokenizer.json'), '{}');
-  sealArtifact(directory, { kind: 'Model', madeFrom: {}, hyperparameters: {} });
+  const { digest } = sealArtifact(directory, { kind: 'Model', madeFrom: {}, hyperparameters: {} });
+  signArtifact(directory, { digest, kind: 'Model' }, owner.privateKey);
   const files = new Map(readdirSync(directory).map((path) => [path, readFileSync(join(directory, path))]));
   const change = (path: string, bytes: Buffer | undefined) =>
     bytes === undefined ? rmSync(join(directory, path)) : writeFileSync(join(directory, path), bytes);
@@ -48,10 +51,11 @@ storeCases('S3', async (): Promise<PlacedStore> => {
     scheme: 's3://',
     place: 'models/team/words',
     files,
+    key: owner.publicKey,
     secret: server.secretKey,
     change(path, bytes) {
       const file = server.fileOf('models', `team/words/${path}`);
-      rmSync(file);
+      rmSync(file, { force: true });
       if (bytes === undefined) return;
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, bytes);
@@ -81,6 +85,7 @@ storeCases('the web', async (): Promise<PlacedStore> => {
     // The server's root is the artifact.
     place: `127.0.0.1:${server.port}`,
     files,
+    key: owner.publicKey,
     secret: token,
     change,
     stop,
@@ -105,6 +110,7 @@ storeCases('the hub', async (): Promise<PlacedStore> => {
     scheme: 'hf://',
     place: 'team/tiny@v1',
     files,
+    key: owner.publicKey,
     secret: token,
     change,
     stop,

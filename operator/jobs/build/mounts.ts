@@ -1,5 +1,5 @@
-/** Which claims and Secrets a stage's pod sees: those of its own places, read-only unless it writes there. */
-import { claimAt, secretAt } from '../../../src/api/index.ts';
+/** Which claims and Secrets a stage's pod sees: those of its own places, read-only unless it writes there, and its keys. */
+import { claimAt, keyAt, keyFiles, secretAt } from '../../../src/api/index.ts';
 import { claimOf } from '../addresses.ts';
 import type { Json } from '../json.ts';
 import type { Place, StageWork } from '../stages.ts';
@@ -9,8 +9,8 @@ export interface Mounts {
   readonly volumeMounts: readonly Json[];
 }
 
-/** Volumes and mounts: each claim and each Secret where the worker looks for it. */
-export function mountsOf({ reads, writes }: StageWork): Mounts {
+/** Volumes and mounts: each claim, each Secret and each key where the worker looks for it. */
+export function mountsOf({ reads, writes, keys = [] }: StageWork): Mounts {
   const written = new Set(claimsOf(writes));
   const claims = claimsOf([...reads, ...writes]);
   const secrets = [
@@ -22,6 +22,11 @@ export function mountsOf({ reads, writes }: StageWork): Mounts {
       ...secrets.map((secretName, i) => ({
         name: secretVolume(i),
         secret: { secretName, defaultMode: 0o440 },
+      })),
+      // Nothing else of the Secret: who may check signatures is not to sign.
+      ...keys.map(({ kind, secret: secretName }, i) => ({
+        name: keyVolume(i),
+        secret: { secretName, items: [{ key: keyFiles[kind], path: keyFiles[kind] }], defaultMode: 0o440 },
       })),
     ],
     volumeMounts: [
@@ -35,6 +40,7 @@ export function mountsOf({ reads, writes }: StageWork): Mounts {
         mountPath: secretAt(secret),
         readOnly: true,
       })),
+      ...keys.map((key, i) => ({ name: keyVolume(i), mountPath: keyAt(key), readOnly: true })),
     ],
   };
 }
@@ -47,3 +53,4 @@ export function claimsOf(places: readonly Place[]): string[] {
 // A claim's name may be longer than a volume's, so volumes are counted.
 const claimVolume = (i: number) => `offsite-claim-${i}`;
 const secretVolume = (i: number) => `offsite-secret-${i}`;
+const keyVolume = (i: number) => `offsite-key-${i}`;

@@ -1,4 +1,5 @@
 // What a worker's environment tells it, and where in its container its things lie: as the operator says it, and as it is heard.
+import type { Key } from '../signing.ts';
 
 /** The container that does the work; others come from templates. */
 export const workerContainer = 'worker';
@@ -10,6 +11,7 @@ export const variables = {
   scratch: 'OFFSITE_SCRATCH',
   claims: 'OFFSITE_CLAIMS',
   secrets: 'OFFSITE_SECRETS',
+  keys: 'OFFSITE_KEYS',
   nats: 'OFFSITE_NATS',
   natsUrl: 'OFFSITE_NATS_URL',
   terminationLog: 'OFFSITE_TERMINATION_LOG',
@@ -27,12 +29,17 @@ export const mounted = {
   claims: '/mnt/claims',
   /** Of each Secret, by its name. */
   secrets: '/etc/offsite/secrets',
+  /** Of each Secret with a key that signs, or with keys whose signatures are taken: that file of it alone. */
+  keys: '/etc/offsite/keys',
   nats: '/etc/offsite/nats',
   terminationLog: '/dev/termination-log',
 } as const;
 
 export const claimAt = (name: string): string => `${mounted.claims}/${name}`;
 export const secretAt = (name: string): string => `${mounted.secrets}/${name}`;
+
+/** One Secret may have both. */
+export const keyAt = ({ kind, secret }: Key): string => `${mounted.keys}/${kind}/${secret}`;
 
 /** What lies in `nats`, where the run has credentials. */
 export const natsFiles = { credentials: 'nats.creds', authority: 'ca.crt' } as const;
@@ -64,7 +71,7 @@ interface Variable {
 /** The variables of a worker's container. What nothing in a cluster may change is set, too: to nothing, which means as usual. */
 export function environmentOf({ job, graceSeconds, httpsHosts, natsUrl }: Told): Variable[] {
   const set = (name: string, value: string | undefined) => (value === undefined ? [] : [{ name, value }]);
-  const { claims, secrets, nats, terminationLog, lockSeconds } = variables;
+  const { claims, secrets, keys, nats, terminationLog, lockSeconds } = variables;
   return [
     ...set(variables.job, job),
     ...set(variables.scratch, mounted.scratch),
@@ -74,7 +81,7 @@ export function environmentOf({ job, graceSeconds, httpsHosts, natsUrl }: Told):
     ...set(variables.graceSeconds, graceSeconds?.toString()),
     ...set(variables.httpsHosts, httpsHosts.length === 0 ? undefined : httpsHosts.join(',')),
     ...set(variables.natsUrl, natsUrl),
-    ...[claims, secrets, nats, terminationLog, lockSeconds].flatMap((name) => set(name, '')),
+    ...[claims, secrets, keys, nats, terminationLog, lockSeconds].flatMap((name) => set(name, '')),
   ].map(literal);
 }
 
@@ -90,6 +97,7 @@ export interface Heard {
   readonly scratch: string;
   readonly claims: string;
   readonly secrets: string;
+  readonly keys: string;
   readonly nats: string;
   readonly natsUrl: string | undefined;
   readonly terminationLog: string;
@@ -101,7 +109,7 @@ export interface Heard {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export function heardIn(environment: Environment): Heard {
-  const at = (name: 'scratch' | 'claims' | 'secrets' | 'nats' | 'terminationLog') =>
+  const at = (name: keyof typeof mounted & keyof typeof variables) =>
     environment[variables[name]] || mounted[name];
   return {
     job: environment[variables.job],
@@ -109,6 +117,7 @@ export function heardIn(environment: Environment): Heard {
     scratch: at('scratch'),
     claims: at('claims'),
     secrets: at('secrets'),
+    keys: at('keys'),
     nats: at('nats'),
     natsUrl: environment[variables.natsUrl] || undefined,
     terminationLog: at('terminationLog'),

@@ -4,6 +4,7 @@ import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { badModel } from '../../api/index.ts';
 import { innerPath, innerPaths } from '../inner-path.ts';
+import { signatureName } from '../signature/signature.ts';
 import { CheckedFiles } from './checked-files.ts';
 import { hashFile } from './hash-file.ts';
 
@@ -26,7 +27,8 @@ export const fileDigest = (path: string): string => hashFile(path).sha256;
 
 /**
  * A model's digest: the sha256 of its sorted `sha256  path` lines, as `sha256sum` prints them. A single file is a directory
- * that holds only it. Names that could stand for another line are refused.
+ * that holds only it. Names that could stand for another line are refused. The signature of a released model is none of its
+ * files: who signs it anew changes no digest.
  * @param checked remembers the files, for a look at the end
  * @throws OffsiteError BadModel when there is nothing there, or for a file's name
  */
@@ -35,7 +37,7 @@ export function digestOf(path: string, checked = new CheckedFiles()): string {
   if (stat === undefined) throw badModel(`${path}: there is no such file or directory`);
   const files = stat.isFile()
     ? [{ path: innerPath(basename(path), dirname(path)), file: path }]
-    : innerPaths(filesIn(path, { followed: true }), path).map((name) => ({
+    : innerPaths(withoutSignature(filesIn(path, { followed: true })), path).map((name) => ({
         path: name,
         file: join(path, name),
       }));
@@ -45,6 +47,9 @@ export function digestOf(path: string, checked = new CheckedFiles()): string {
     .sort();
   return sha256(lines.join(''));
 }
+
+const withoutSignature = (files: readonly string[]): string[] =>
+  files.filter((path) => path !== signatureName || !files.includes('manifest.json'));
 
 /**
  * Every file below a directory, by its path from there with forward slashes, sorted. Symbolic links count as files; where they

@@ -5,11 +5,14 @@ import { z } from 'zod';
 import { badModel, listingBounds, listOf, mapOf, parseJson } from '../../api/index.ts';
 import { boundedBytes } from '../bounded-file.ts';
 import { type InnerPath, innerPaths } from '../inner-path.ts';
+import { signatureName } from '../signature/signature.ts';
 import { writeWhole } from '../write-whole.ts';
 import { CheckedFiles } from './checked-files.ts';
 import { canonicalJson, filesIn, sha256 } from './digest.ts';
 
 const manifestName = 'manifest.json';
+/** What lies in an artifact's directory and is no file of it. */
+const beside = [manifestName, signatureName];
 
 const manifestSchema = z.object({
   kind: z.enum(['Emulator', 'Adapter', 'Model', 'PooledStates', 'Observations']),
@@ -34,7 +37,7 @@ export interface OpenedArtifact {
   manifest: Manifest;
   /** The sha256 of manifest.json. */
   digest: string;
-  /** Of all files, the manifest included. */
+  /** Of all files, the manifest included and a signature not. */
   sizeBytes: number;
   /** Its files, which must still be these when all has been read of them. */
   checked: CheckedFiles;
@@ -47,7 +50,7 @@ export interface OpenedArtifact {
 export function sealArtifact(directory: string, description: Omit<Manifest, 'files'>): OpenedArtifact {
   const checked = new CheckedFiles();
   const files = innerPaths(filesIn(directory), directory)
-    .filter((path) => path !== manifestName)
+    .filter((path) => !beside.includes(path))
     .map((path) => ({
       path,
       sizeBytes: statSync(join(directory, path)).size,
@@ -61,7 +64,8 @@ export function sealArtifact(directory: string, description: Omit<Manifest, 'fil
 }
 
 /**
- * Opens an artifact and checks that every file is what the manifest says, and that no other file lies there.
+ * Opens an artifact and checks that every file is what the manifest says, and that no other file lies there but a signature,
+ * which is looked at where one is asked for.
  * @throws OffsiteError BadModel naming the file, or the digest that was expected
  */
 export function openArtifact(
@@ -72,7 +76,7 @@ export function openArtifact(
   if (expected.kind !== undefined && manifest.kind !== expected.kind) {
     throw badModel(`${directory}: is an artifact of kind ${manifest.kind}, expected ${expected.kind}`);
   }
-  const listed = new Set<string>([manifestName, ...manifest.files.map(({ path }) => path)]);
+  const listed = new Set<string>([...beside, ...manifest.files.map(({ path }) => path)]);
   const foreign = filesIn(directory).find((path) => !listed.has(path));
   if (foreign !== undefined) throw badModel(`${join(directory, foreign)}: is not in the manifest`);
   const checked = new CheckedFiles();
@@ -98,7 +102,7 @@ function readManifest(directory: string, expected?: string): { manifest: Manifes
   if (expected !== undefined && sha256(bytes) !== expected)
     throw badModel(`${directory}: its digest is ${sha256(bytes)}, expected ${expected}`);
   const manifest = parsed(bytes, path);
-  innerPaths([manifestName, ...manifest.files.map((file) => file.path)], path);
+  innerPaths([...beside, ...manifest.files.map((file) => file.path)], path);
   return { manifest, bytes };
 }
 

@@ -17,6 +17,7 @@ import { realPlace } from '../address/address.ts';
 import { lockDirectoryOf } from '../lock/on-disk.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { peekManifest } from '../manifest/manifest.ts';
+import { signatureName } from '../signature/signature.ts';
 
 const outputField = 'spec.output.uri';
 
@@ -33,10 +34,12 @@ export function checkReplaceable(directory: string, field: string): void {
   refuseOthers(filesIn(directory), listedIn(directory), { place: directory, field });
 }
 
-/** The files of the artifact that lies in a directory, manifest.json with them; none where there is no artifact. */
+/** The files of the artifact that lies in a directory, its manifest and signature with them; none where there is no artifact. */
 export function listedIn(directory: string): string[] {
   const manifest = peekManifest(directory)?.manifest;
-  return manifest === undefined ? [] : ['manifest.json', ...manifest.files.map(({ path }) => path)];
+  return manifest === undefined
+    ? []
+    : ['manifest.json', signatureName, ...manifest.files.map(({ path }) => path)];
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Response } from 'undici';
 import { z } from 'zod';
 import { badModel, listingBounds, listOf, parseJson } from '../../api/index.ts';
 import { innerPaths } from '../inner-path.ts';
+import { signatureName } from '../signature/signature.ts';
 import { environmentSource, type StoreCredentials } from './credentials.ts';
 import { bodyOf, checkRange, documentOf, type HttpClient, httpClientFor, rangeHeaders } from './http.ts';
 import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
@@ -89,7 +90,7 @@ export class HttpsStore implements Store {
     if (!parsed.success) return undefined;
     const named = parsed.data.files;
     // Before any of them becomes part of an address.
-    innerPaths(['manifest.json', ...named.map(({ path }) => path)], `https://${object}`);
+    innerPaths(['manifest.json', signatureName, ...named.map(({ path }) => path)], `https://${object}`);
     const files = named.map(({ path, sizeBytes, sha256 }) => {
       this.#digests.set(`${place}/${path}`, sha256);
       return { path, sizeBytes, version: sha256 };

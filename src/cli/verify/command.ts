@@ -2,7 +2,15 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, printable, printableJson } from '../../api/index.ts';
-import { digestOf, type OpenedArtifact, openArtifact } from '../../artifact/index.ts';
+import {
+  checkSignature,
+  digestOf,
+  type OpenedArtifact,
+  openArtifact,
+  publicKeysOf,
+} from '../../artifact/index.ts';
+import { fingerprintOf } from '../fingerprint.ts';
+import { keyIn } from '../key-file.ts';
 import { checkAdapter } from './adapter.ts';
 import { checkBundle } from './bundle.ts';
 import { checkFileNames } from './file-names.ts';
@@ -13,12 +21,15 @@ import { checkTensorFiles } from './tensors.ts';
 export interface VerifyFlags {
   emulator?: string;
   digest?: string;
+  key?: string;
   json?: boolean;
 }
 
 interface Verified extends Found {
   kind: string;
   digest: string;
+  /** The key that signed it, where one was asked for. */
+  key?: string;
   sizeBytes?: number;
 }
 
@@ -33,21 +44,24 @@ export async function verifyCommand(directory: string, flags: VerifyFlags): Prom
     console.log(printableJson({ path: directory, ...verified }));
     return;
   }
-  const { kind, digest, sizeBytes, tensors, detail } = verified;
+  const { kind, digest, key, sizeBytes, tensors, detail } = verified;
   const size = sizeBytes === undefined ? '' : `${sizeBytes} bytes, `;
   const lines = [`${kind} ${directory}: good`, `  ${digest}`, `  ${size}${tensors} tensors; ${detail}`];
+  if (key !== undefined) lines.push(`  signed by key ${key}`);
   console.log(lines.map(printable).join('\n'));
 }
 
 async function verify(directory: string, flags: VerifyFlags): Promise<Verified> {
+  const keys = flags.key === undefined ? undefined : keyIn(flags.key, publicKeysOf);
   if (!existsSync(join(directory, 'manifest.json'))) return verifyPlain(directory, flags);
   const artifact = openArtifact(directory, { digest: flags.digest });
+  const { manifest, digest, sizeBytes } = artifact;
+  const key = keys && fingerprintOf(checkSignature(directory, { digest, kind: manifest.kind }, keys));
   checkFileNames(artifact);
   const found = await checks[artifact.manifest.kind](artifact, flags);
   // What was read last is what was checked first.
   artifact.checked.checkUnchanged();
-  const { manifest, digest, sizeBytes } = artifact;
-  return { kind: manifest.kind, digest, sizeBytes, ...found };
+  return { kind: manifest.kind, digest, ...(key && { key }), sizeBytes, ...found };
 }
 
 const checks: Readonly<
@@ -69,11 +83,13 @@ const checkFinite = (directory: string): Found => ({
 });
 
 /** A model as it comes from elsewhere, without a manifest; or what else lies there, by its name. */
-async function verifyPlain(directory: string, { digest: expected }: VerifyFlags): Promise<Verified> {
+async function verifyPlain(directory: string, { digest: expected, key }: VerifyFlags): Promise<Verified> {
   const stat = statSync(directory, { throwIfNoEntry: false });
   if (stat === undefined) throw badModel(`${directory}: there is no such file or directory`);
   if (existsSync(join(directory, 'adapter_config.json')))
     throw badModel(`${directory}: is an adapter of PEFT and no artifact yet; offsite seal makes it one`);
+  if (key !== undefined)
+    throw badModel(`${directory}: holds no manifest.json, and only artifacts are signed; leave out --key`);
   const isModel = !stat.isDirectory() || existsSync(join(directory, 'config.json'));
   if (!isModel && !holdsGguf(directory))
     throw badModel(

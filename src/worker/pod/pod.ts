@@ -1,7 +1,8 @@
 // A pod from start to end: its stage, events, termination message and exit code.
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { exitCodeOf, stoppedExit, writeTermination } from '../../api/index.ts';
+import { exitCodeOf, keyFiles, stoppedExit, writeTermination } from '../../api/index.ts';
 import { lockTimes } from '../../artifact/index.ts';
 import { openPublisher, type Publisher, type StageEvent } from '../../progress/index.ts';
 import { endAtOnce } from '../end-at-once.ts';
@@ -44,6 +45,7 @@ export async function runPod(environment: NodeJS.ProcessEnv, stop: AbortSignal):
   const outcome = inPodWords(
     await runStage(job, emit, stop, {
       ...{ secrets: settings.secrets, identity },
+      keyPlace: ({ kind, secret }) => join(settings.keys, kind, secret, keyFiles[kind]),
       run: job.resource.metadata.uid,
       lockTimes: lockTimes(settings.lockSeconds * 1000),
     }),

@@ -19,10 +19,13 @@ import { checkConfined } from './confined.ts';
 import { HeldPlaces } from './locks.ts';
 import { examineOutput, type FoundOutput, markOutput, ownerOf, tidyOutput } from './owner.ts';
 import { findResult, keepResult } from './result-file.ts';
+import { checkSigned, type KeyPlace, openKeys, type StageKeys, signOutput } from './signing.ts';
 
 export interface StageOptions {
   /** Where Secrets are mounted; without it the environment opens every store. */
   secrets?: string | undefined;
+  /** Where the files of keys lie; a spec that names a key is refused when absent. */
+  keyPlace?: KeyPlace | undefined;
   /** What makes this very work itself: its result is kept under it, and found there the next time. */
   identity?: string | undefined;
   /** The resource's uid in a cluster, where its pods follow each other. */
@@ -57,13 +60,14 @@ export async function runStage(
     checkConfined(job);
     const known = identity && (await findResult(job, identity, mirror));
     if (known) return told(known, emit);
+    const keys = openKeys(job, options.keyPlace);
     if (!prepares(job))
       held = await HeldPlaces.take(job, {
         ...{ mirror, emit, signal },
         run: options.run,
         times: options.lockTimes,
       });
-    return await runHeld(job, { emit, signal, mirror, held, identity });
+    return await runHeld(job, { emit, signal, mirror, held, identity, keys });
   } catch (error) {
     await mirror.settled();
     const failure = failureOf(signal.aborted ? cancelled('stopped before it computed') : error);
@@ -79,11 +83,12 @@ interface Running {
   mirror: Mirror;
   held: HeldPlaces | undefined;
   identity: string | undefined;
+  keys: StageKeys;
 }
 
 /** What is done while nobody else writes to the output; one that only prepares another writes to none. */
 async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
-  const { emit, signal, mirror, held, identity } = running;
+  const { emit, signal, mirror, held, identity, keys } = running;
   if (held !== undefined) {
     // A link may have come while another process was waited for.
     checkConfined(job);
@@ -95,6 +100,7 @@ async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
   const found = await examineOutput(job, mirror);
   tellWhatIsNotKept(job, emit);
   await bringInputs(job, mirror, emit);
+  const signed = await checkSigned(job, keys, mirror);
   let result: Result | undefined;
   const holdResult: Emit = (event) => {
     if (event.type === 'result') result = event;
@@ -102,7 +108,7 @@ async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
   };
   const lost = held?.lost;
   const outcome = await runOnThread(
-    { ...job, mayReplace: found.mayReplace },
+    { ...signed, mayReplace: found.mayReplace },
     {
       emit: holdResult,
       signal: lost === undefined ? signal : AbortSignal.any([signal, lost]),
@@ -172,12 +178,23 @@ function fetchProgress({ stage }: StageJob, emit: Emit): (done: number, total: n
 
 async function takeOutput(
   job: StageJob,
-  { result, found, mirror, identity }: Running & { result: Result | undefined; found: FoundOutput },
+  {
+    result,
+    found,
+    mirror,
+    held,
+    identity,
+    keys,
+  }: Running & { result: Result | undefined; found: FoundOutput },
 ): Promise<void> {
   if (prepares(job)) return;
   const output = outputOf(job);
-  const hasArtifact = (result?.result as { artifact?: unknown } | undefined)?.artifact !== undefined;
-  if (hasArtifact && mirror.mirrors(output)) {
+  const { artifact } = (result?.result ?? {}) as { artifact?: { digest: string } };
+  if (artifact !== undefined && keys.signing !== undefined) {
+    await held?.check();
+    signOutput(job, artifact.digest, keys.signing);
+  }
+  if (artifact !== undefined && mirror.mirrors(output)) {
     const files = [...found.files, ...listedIn(output)];
     const { uri } = job.resource.spec.output;
     refuseOthers(await mirror.namesAt(output), files, { place: uri, field: 'spec.output.uri' });

@@ -6,7 +6,6 @@ import { failureOf } from '../outcome.ts';
 import { AskingKeeper } from './asking-keeper.ts';
 import type { ThreadMessage } from './messages.ts';
 import { stages } from './stages.ts';
-import { refuseUnbuilt } from './unbuilt.ts';
 
 const { job, cancel } = workerData as { job: StageJob; cancel: SharedArrayBuffer };
 const post = (message: ThreadMessage) => parentPort?.postMessage(message);
@@ -19,7 +18,6 @@ const emit: Emit = (event) => {
 };
 
 try {
-  refuseUnbuilt(job.resource.spec);
   await stages[job.stage](job, { emit, cancel, keeper });
   post({ outcome: { ok: true, status } });
 } catch (error) {

@@ -1,15 +1,25 @@
 /** What every kind of store does, whatever it speaks: a new one brings a place to try it at, and no cases of its own. */
-import { createHash } from 'node:crypto';
+import { createHash, type KeyObject } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { StoreScheme } from '../../../src/api/index.ts';
+import { checkSignature, openArtifact, signatureName } from '../../../src/artifact/index.ts';
+import { itself } from '../../../src/artifact/inner-path.ts';
+import { pull } from '../../../src/artifact/mirror/pull.ts';
+import { StoreCopy } from '../../../src/artifact/mirror/store-copy.ts';
 import { type Store, StoreError } from '../../../src/artifact/stores/store.ts';
 
-/** A sealed artifact in a store of its own. */
+/** A sealed and signed artifact in a store of its own. */
 export interface PlacedStore {
   readonly store: Store;
   /** As messages name the place, such as `s3://`. */
   readonly scheme: string;
   readonly place: string;
+  /** By which it was signed. */
+  readonly key: KeyObject;
   /** What lies below the place, by path. */
   readonly files: ReadonlyMap<string, Buffer>;
   /** Another file takes the place of one, behind the store's back; undefined takes it away. */
@@ -50,7 +60,7 @@ export function storeCases(name: string, open: () => Promise<PlacedStore>): void
       const { store, place, files } = placed;
       const listed = await store.list(place, never);
       const sizes = (all: Iterable<readonly [string, number]>) =>
-        [...all].filter(([path]) => path !== manifest).sort();
+        [...all].filter(([path]) => path !== manifest && path !== signatureName).sort();
       expect(sizes(listed.map(({ path, sizeBytes }) => [path, sizeBytes]))).toEqual(
         sizes([...files].map(([path, { length }]) => [path, length])),
       );
@@ -102,6 +112,40 @@ export function storeCases(name: string, open: () => Promise<PlacedStore>): void
       expect(failure).toBeInstanceOf(StoreError);
       expect(failure).toMatchObject({ reason: expect.stringMatching(/^(Missing|Changed)$/) });
       expect(failure.message).toContain(`${placed.scheme}${object}`);
+    });
+
+    it('brings the signature where it is asked for: its owner’s is taken; another, a damaged one or none is not', async () => {
+      const { store, place, scheme, key, files } = placed;
+      // Behind the back of a store that knows checksums, it does not come at all.
+      const refusal = (words: string) => new RegExp(`${words}|came with another (sha256|git blob id)`);
+      const scratch = mkdtempSync(join(tmpdir(), 'offsite-signed-'));
+      const copyOf = (path: string) =>
+        new StoreCopy(scratch, {
+          scheme: scheme.replace('://', '') as StoreScheme,
+          place: `${place}${path}`,
+          secret: undefined,
+        });
+      const checked = async () => {
+        for (const path of ['', `/${signatureName}`])
+          await pull(store, copyOf(path), { signal: never, exact: true });
+        const directory = copyOf('').fileOf(itself);
+        const { digest, manifest } = openArtifact(directory);
+        return checkSignature(directory, { digest, kind: manifest.kind }, [key]);
+      };
+      try {
+        expect(await checked()).toBe(key);
+        const own = files.get(signatureName)!;
+        placed.change(signatureName, Buffer.from(own.toString().replace('"sig":"', '"sig":"AAAA')));
+        await expect(checked()).rejects.toThrow(refusal('no signature in it is by this key'));
+        placed.change(signatureName, Buffer.alloc(1 << 17, 0x20));
+        await expect(checked()).rejects.toThrow(refusal('is longer than 65536 bytes'));
+        placed.change(signatureName, undefined);
+        await expect(checked()).rejects.toThrow('is not signed');
+        placed.change(signatureName, own);
+        expect(await checked()).toBe(key);
+      } finally {
+        rmSync(scratch, { recursive: true, force: true });
+      }
     });
 
     it('stops when it is told to', async () => {

@@ -45,6 +45,13 @@ export class Namespace {
     for (const [key, value] of Object.entries(values)) writeFileSync(join(path, key), value);
   }
 
+  /** The file of a Secret that a pod sees of a key. */
+  key(kind: 'private' | 'public', secret: string, text: string): void {
+    const path = join(this.directory, 'keys', kind, secret);
+    mkdirSync(path, { recursive: true });
+    writeFileSync(join(path, `${kind}.pem`), text);
+  }
+
   /** Runs a pod with a scratch directory of its own to its end. */
   async run(job: unknown, { environment = {}, through = [], onLine }: PodOptions = {}): Promise<PodEnd> {
     const own = join(this.directory, `pod-${this.#pods++}`);
@@ -60,6 +67,7 @@ export class Namespace {
         OFFSITE_SCRATCH: join(own, 'scratch'),
         OFFSITE_CLAIMS: join(this.directory, 'claims'),
         OFFSITE_SECRETS: join(this.directory, 'secrets'),
+        OFFSITE_KEYS: join(this.directory, 'keys'),
         OFFSITE_NATS: join(this.directory, 'nats'),
         OFFSITE_TERMINATION_LOG: terminationLog,
         ...environment,

@@ -31,7 +31,11 @@ function jobOf(
 ) {
   const world = new World(resource(kind, { spec, annotations }));
   world.settings = { ...world.settings, ...settings };
-  world.dependencies = { emulator: completed('EmulatorBuild', 'e'), adapter: completed('OffsiteTune', 'a') };
+  world.dependencies = {
+    emulator: completed('EmulatorBuild', 'e'),
+    adapter: completed('OffsiteTune', 'a'),
+    start: completed('OffsiteTune', 's'),
+  };
   const [job] = world.run().jobs;
   if (!job) throw new Error(world.message('Failed') ?? world.message('Waiting') ?? 'no Job');
   const template = job.spec?.['template'] as Template;
@@ -41,6 +45,12 @@ function jobOf(
   const text = worker.env.find(({ name }) => name === 'OFFSITE_JOB')?.value ?? '';
   return { job, template, pod: template.spec, worker, mounts, input: JSON.parse(text) };
 }
+
+/** As pods see a key: that file of its Secret and no other. */
+const keyVolume = (i: number, file: string) => ({
+  name: `offsite-key-${i}`,
+  secret: { secretName: 'own', items: [{ key: file, path: file }], defaultMode: 0o440 },
+});
 
 const container = (worker: object) => ({
   template: { spec: { containers: [{ name: 'worker', ...worker }] } },
@@ -111,6 +121,27 @@ describe('a stage sees its own places and nothing else', () => {
       mountPath: '/etc/offsite/secrets/bundles.s3',
       readOnly: true,
     });
+  });
+
+  it('keys that sign and that check: one file of each Secret, in the stage that seals, and nothing in one that prepares', () => {
+    const output = { uri: 'pvc://artifacts/out', signingKeyRef: { name: 'own' } };
+    const work = { uri: 'pvc://work/here' };
+    const keysIn = ({ template }: ReturnType<typeof jobOf>) =>
+      (template as Template).spec.volumes.filter(({ name }) => name.startsWith('offsite-key-'));
+    expect(keysIn(jobOf('EmulatorBuild', { output, work }))).toEqual([]);
+    expect(keysIn(jobOf('EmulatorBuild', { output: { ...output, uri: 's3://a/b' } }))).toHaveLength(1);
+    const signers = [
+      { name: 'owner', publicKeyRef: { name: 'own' } },
+      { name: 'other', publicKey: '-----BEGIN PUBLIC KEY-----AA-----END PUBLIC KEY-----' },
+    ];
+    const emulator = { ref: { name: 'words' }, signer: 'owner' };
+    const start = { ref: { name: 'words' }, signer: 'other' };
+    const made = jobOf('OffsiteTune', { output, work, signers, emulator, start });
+    expect(keysIn(made)).toEqual([keyVolume(0, 'private.pem'), keyVolume(1, 'public.pem')]);
+    expect(made.mounts).toEqual(
+      expect.arrayContaining(['/etc/offsite/keys/private/own ro', '/etc/offsite/keys/public/own ro']),
+    );
+    expect(made.mounts).not.toContain('/etc/offsite/secrets/own ro');
   });
 
   it('and is told what to do, without the template', () => {

@@ -1,0 +1,59 @@
+// The signature beside an artifact's manifest: written, and checked before anything is made of the artifact.
+import type { KeyObject } from 'node:crypto';
+import { join } from 'node:path';
+import { badModel, OffsiteError } from '../../api/index.ts';
+import { boundedBytes } from '../bounded-file.ts';
+import { writeWhole } from '../write-whole.ts';
+import { envelopeBounds, envelopeOf, openEnvelope } from './dsse.ts';
+import { publicKeyOf } from './keys.ts';
+import { checkStatement, type Subject, statementOf } from './statement.ts';
+
+/** Beside manifest.json, and in no manifest: an artifact has the same digest with and without it. */
+export const signatureName = 'manifest.dsse.json';
+
+/** Signs an artifact; one that this key has signed before stays as it is, since each ECDSA signature has other bytes. */
+export function signArtifact(directory: string, subject: Subject, key: KeyObject): void {
+  const path = join(directory, signatureName);
+  try {
+    checkSignature(directory, subject, [publicKeyOf(key)]);
+  } catch {
+    writeWhole(path, envelopeOf(statementOf(subject), key));
+  }
+}
+
+/**
+ * Whether an artifact was signed by one of these keys.
+ * @returns the key
+ * @throws OffsiteError BadModel: not signed, signed by others, or the signature of something else
+ */
+export function checkSignature(directory: string, subject: Subject, keys: readonly KeyObject[]): KeyObject {
+  const path = join(directory, signatureName);
+  const opened = wordsOf(path, () => openEnvelope(bytesOf(directory, path), keys));
+  if (opened === undefined)
+    throw badModel(`${path}: no signature in it is by this key: it was signed by another, or was changed`);
+  wordsOf(path, () => checkStatement(opened.payload, subject));
+  return opened.key;
+}
+
+function bytesOf(directory: string, path: string): Uint8Array {
+  let bytes: ReturnType<typeof boundedBytes>;
+  try {
+    bytes = boundedBytes(path, envelopeBounds.bytes);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw badModel(`${directory}: is not signed: it holds no ${signatureName}`);
+  }
+  if (bytes === 'too long') throw new Error(`is longer than ${envelopeBounds.bytes} bytes`);
+  if (bytes === 'no file') throw new Error('is no plain file');
+  return bytes;
+}
+
+/** What is wrong with the file's content, with its name. */
+function wordsOf<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof OffsiteError || (error as NodeJS.ErrnoException).code !== undefined) throw error;
+    throw badModel(`${path}: ${(error as Error).message}`);
+  }
+}
