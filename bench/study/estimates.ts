@@ -33,13 +33,18 @@ export function recovered(runs: readonly Finding[], all: readonly Finding[]): Es
   return bootstrap(summed(cells), ([plugIn = 0, full = 0, tuned = 0]) => share(plugIn - full, tuned - full));
 }
 
+/** What a cell said in the run that asked most rows; empty where there is none. */
+export const longest = (runs: readonly Finding[], cell: keyof Finding['rows']): Answers =>
+  runs.map(({ rows }) => rows[cell]).reduce((most, each) => (each.length > most.length ? each : most), '');
+
 const share = (part: number, whole: number) => (whole > 0 ? part / whole : undefined);
 
-/** For each test row, what all runs add to each column: a row is drawn with all that was said of it. */
+/** For each test row that all runs have, what they add to each column: a row is drawn with all that was said of it. */
 function summed(runs: readonly (readonly Answers[])[]): number[][] {
   const [first] = runs;
   if (first === undefined) return [];
-  return [...first[0]!].map((_, row) =>
+  const rows = Math.min(...runs.flat().map(({ length }) => length));
+  return Array.from({ length: rows }, (_, row) =>
     first.map((_, column) => runs.reduce((sum, run) => sum + Number(run[column]![row]), 0)),
   );
 }

@@ -1,7 +1,7 @@
 // One run of the study: builds, tunes and measures by the program itself, and keeps what every test row said.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
@@ -14,7 +14,8 @@ import { openAdapter } from '../../src/plugin/adapter.ts';
 import { decoders, type Sides } from '../../src/plugin/cells.ts';
 import type { CellName } from '../../src/plugin/measured.ts';
 import { mergedTensors } from '../../src/plugin/merge.ts';
-import { courses, type Experiment, probeRows, testRows, trainings } from './settings.ts';
+import { longest } from './estimates.ts';
+import { courses, type Experiment, probeRows, rowsOf, testRows, trainings } from './settings.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const memory = 2 ** 30;
@@ -33,6 +34,8 @@ export interface Finding {
   readonly build: unknown;
   /** The bundle's digest. */
   readonly bundle: string;
+  /** The adapter's. */
+  readonly adapter: string;
   readonly exactShare: { readonly tensors: number; readonly parameters: number };
   /** The leak measures, as a status has them. */
   readonly leak?: Leak;
@@ -41,7 +44,7 @@ export interface Finding {
   readonly rows: Readonly<Record<CellName, string>>;
 }
 
-const digest = (content: unknown) =>
+export const digest = (content: unknown) =>
   createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
 
 /** Knows a run again: what it is made of, and of which program. */
@@ -49,30 +52,41 @@ export const keyOf = ({ setting: { build, train, full }, model, task, seed }: Ex
   digest([{ build, full }, trainings[train], model, task, seed, courses[task], probeRows, testRows[task]]);
 
 /** All runs share a work place, so that probe states and bundles are made once; what was begun of it goes on. */
-const work = join(root, '.offsite/study');
+export const work = join(root, '.offsite/study');
 
 /**
- * Runs an experiment. @param kept what was found before: the same model's, or the same bundle's, answers are not asked for
- * again
+ * Runs an experiment. @param kept what was found before: the same model's, bundle's or adapter's answers are not asked for again
+ * @throws Error where the same training gives another adapter than it gave before
  */
 export async function run(experiment: Experiment, kept: readonly Finding[]): Promise<Finding> {
   const { setting, model, task, seed } = experiment;
   const key = keyOf(experiment);
   const build = buildOf(experiment);
   const names = { build: `build-${digest([build, model, task, courses[task].maxLength, probeRows])}`, key };
-  mkdirSync(work, { recursive: true });
-  const manifests = [buildManifest(experiment, build, names.build), tuneManifest(experiment, names)];
+  // the model itself gives all of it away
+  const asked = setting.full ? { evaluation: { limit: 2 } } : {};
+  const manifests = [buildManifest(experiment, build, names.build, asked), tuneManifest(experiment, names)];
   const seconds = { build: offsite(manifests.slice(0, 1)), tune: offsite(manifests) };
   const { scores, artifact } = statusOf('EmulatorBuild', names.build) as Built;
-  const known = {
-    fullZeroShot: kept.find((found) => found.model === model && found.task === task)?.rows.fullZeroShot,
-    emulatorZeroShot: kept.find(({ bundle }) => bundle === artifact.digest)?.rows.emulatorZeroShot,
-  };
-  const rows = await measured(experiment, names, known);
-  rmSync(join(work, 'adapters', key), { recursive: true, force: true });
+  const adapter = (statusOf('OffsiteTune', `tune-${key}`) as Pick<Built, 'artifact'>).artifact.digest;
+  const before = kept.find((found) => found.key === key);
+  if (before !== undefined && before.adapter !== adapter)
+    throw new Error(`${key}: its adapter was ${before.adapter} and is ${adapter} now`);
+  const rows = await measured(experiment, names, {
+    fullZeroShot: longest(
+      kept.filter((found) => found.model === model && found.task === task),
+      'fullZeroShot',
+    ),
+    emulatorZeroShot: longest(
+      kept.filter(({ bundle }) => bundle === artifact.digest),
+      'emulatorZeroShot',
+    ),
+    ...(before && { emulatorFineTuned: before.rows.emulatorFineTuned, plugIn: before.rows.plugIn }),
+  });
   return {
     ...{ key, setting: setting.name, model, task, seed, full: setting.full ?? false, build },
-    ...{ bundle: artifact.digest, exactShare: exactShareOf(scores), seconds, rows },
+    ...{ bundle: artifact.digest, adapter, exactShare: exactShareOf(scores), rows },
+    seconds: before?.seconds ?? seconds,
     ...(scores.leak === undefined ? {} : { leak: scores.leak }),
   };
 }
@@ -94,11 +108,13 @@ const exactShareOf = ({ exactTensorShare, leak }: Built['scores']) => ({
   parameters: Number(leak?.exactParameterShare ?? exactTensorShare),
 });
 
-const modelPath = ({ model }: Experiment) => join(root, '.offsite/models', model);
-const rowsPath = ({ task }: Experiment, split: string) => join(root, '.offsite/data', task, `${split}.jsonl`);
+type On = Pick<Experiment, 'model' | 'task'>;
+
+const modelPath = ({ model }: On) => join(root, '.offsite/models', model);
+export const rowsPath = ({ task }: On, split: string) => join(root, '.offsite/data', task, `${split}.jsonl`);
 
 /** The build's fields, with shares of the model's layers as numbers. */
-function buildOf(experiment: Experiment): Record<string, unknown> {
+export function buildOf(experiment: Experiment): Record<string, unknown> {
   const { build } = experiment.setting;
   const share = /^share ([\d.]+)$/.exec(String(build['layers']))?.[1];
   if (share === undefined) return { ...build };
@@ -108,20 +124,26 @@ function buildOf(experiment: Experiment): Record<string, unknown> {
   return { ...build, layers: Math.round(Number(share) * depth) };
 }
 
-function buildManifest(experiment: Experiment, build: Record<string, unknown>, name: string): unknown {
+/** @param more fields beside the build's own, or instead of them */
+export function buildManifest(
+  on: On,
+  build: Record<string, unknown>,
+  name: string,
+  more: object = {},
+): unknown {
   return manifest('EmulatorBuild', name, {
-    model: { uri: `file:${modelPath(experiment)}` },
+    model: { uri: `file:${modelPath(on)}` },
     probe: {
-      data: { uri: `file:${rowsPath(experiment, 'probe')}`, format: 'text' },
+      data: { uri: `file:${rowsPath(on, 'probe')}`, format: 'text' },
       samples: probeRows.samples,
-      maxLength: courses[experiment.task].maxLength,
+      maxLength: courses[on.task].maxLength,
       skipFirst: true,
     },
     ...build,
-    // the model itself gives all of it away
-    evaluation: experiment.setting.full ? { limit: 2 } : { limit: probeRows.scored, leak: true },
+    evaluation: { limit: probeRows.scored, leak: true },
     engine: { threads },
     output: { uri: `file:${join(work, 'emulators', name)}` },
+    ...more,
   });
 }
 
@@ -144,12 +166,16 @@ const manifest = (kind: string, name: string, spec: object) => ({
   spec,
 });
 
-/** Runs manifests as a user does, and returns the processor seconds that it took. @throws Error where it does not end well */
-function offsite(manifests: readonly unknown[]): number {
-  const file = join(work, 'resources.yaml');
+/**
+ * Runs manifests as a user does, and returns the processor seconds that it took. @param place a work place, of a process at a time
+ * @throws Error where it does not end well
+ */
+export function offsite(manifests: readonly unknown[], place = 'work'): number {
+  mkdirSync(work, { recursive: true });
+  const file = join(work, place === 'work' ? 'resources.yaml' : `${place}.yaml`);
   writeFileSync(file, manifests.map((each) => stringify(each)).join('---\n'));
   const start = processorSeconds();
-  execFileSync(process.execPath, ['bin/offsite.js', 'run', '-f', file, '--work-dir', join(work, 'work')], {
+  execFileSync(process.execPath, ['bin/offsite.js', 'run', '-f', file, '--work-dir', join(work, place)], {
     cwd: root,
     stdio: ['ignore', 2, 2],
   });
@@ -164,16 +190,16 @@ function processorSeconds(): number {
   return (user! + system!) / 100;
 }
 
-function statusOf(kind: string, name: string): unknown {
-  const path = join(work, 'work', kind.toLowerCase(), name, 'resource.yaml');
+export function statusOf(kind: string, name: string, place = 'work'): unknown {
+  const path = join(work, place, kind.toLowerCase(), name, 'resource.yaml');
   return (parse(readFileSync(path, 'utf8')) as { status: unknown }).status;
 }
 
-/** Which test rows each cell answers rightly; those of a cell that is known are not asked for. */
+/** Which test rows each cell answers rightly; of a cell that is known only the rows after those are asked for. */
 async function measured(
   experiment: Experiment,
   names: Names,
-  known: Partial<Record<CellName, string | undefined>>,
+  known: Partial<Record<CellName, string>>,
 ): Promise<Finding['rows']> {
   const engine = await Engine.create({ provider: 'cpu', threads });
   const model = openModel(modelPath(experiment));
@@ -182,12 +208,18 @@ async function measured(
     ...{ model, emulator: bundle.artifact.digest, bundle },
   });
   try {
-    const task = await loadTask(model, engine, {
-      ...{ name: 'test', path: rowsPath(experiment, 'test'), format: 'multipleChoice' },
-      ...{ limit: testRows[experiment.task], maxLength: courses[experiment.task].maxLength, memory: 2 ** 32 },
-    });
+    const wanted = rowsOf(experiment);
     const sides = { model, bundle, adapter, plugged: mergedTensors(model, adapter, 1) };
-    const of = async (cell: CellName) => known[cell] ?? (await rightRows(cell, { engine, sides, task }));
+    const of = async (cell: CellName) => {
+      const before = (known[cell] ?? '').slice(0, wanted);
+      if (before.length === wanted) return before;
+      const task = await loadTask(model, engine, {
+        ...{ name: 'test', path: rowsPath(experiment, 'test'), format: 'multipleChoice' },
+        ...{ skip: before.length, limit: wanted - before.length },
+        ...{ maxLength: courses[experiment.task].maxLength, memory: 2 ** 32 },
+      });
+      return before + (await rightRows(cell, { engine, sides, task }));
+    };
     const fullZeroShot = await of('fullZeroShot');
     const plugIn = await of('plugIn');
     // where the emulator is the model itself, so are its answers

@@ -3,15 +3,19 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Finding } from './experiment.ts';
 
-const path = fileURLToPath(new URL('findings.json', import.meta.url));
-
-export function readFindings(): Finding[] {
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Finding[]) : [];
+/** Results in a file beside this one. */
+export function keptIn<T extends { readonly key: string }>(name: string) {
+  const path = fileURLToPath(new URL(name, import.meta.url));
+  const read = (): T[] => (existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as T[]) : []);
+  return {
+    read,
+    /** Adds a result; one of the same run takes its place. */
+    keep(result: T): void {
+      const others = read().filter(({ key }) => key !== result.key);
+      writeFileSync(`${path}.part`, `${JSON.stringify([...others, result], null, 1)}\n`);
+      renameSync(`${path}.part`, path);
+    },
+  };
 }
 
-/** Adds a finding; one of the same run takes its place. */
-export function keep(finding: Finding): void {
-  const others = readFindings().filter(({ key }) => key !== finding.key);
-  writeFileSync(`${path}.part`, `${JSON.stringify([...others, finding], null, 1)}\n`);
-  renameSync(`${path}.part`, path);
-}
+export const findings = keptIn<Finding>('findings.json');

@@ -1,11 +1,10 @@
 // The study's figure: what a setting teaches over what its tuned emulator is able to, one point a setting.
 import type { TopLevelSpec } from 'vega-lite';
 import type { Estimate } from '../../src/evaluation/index.ts';
-import { drawLite } from '../../src/report/plots/draw.ts';
 import { colours } from '../../src/report/plots/theme.ts';
-import { palette } from '../../src/report/style.ts';
 import { difference, recovered } from './estimates.ts';
 import type { Finding } from './experiment.ts';
+import { picture } from './picture.ts';
 import { aim, settings } from './settings.ts';
 
 interface Point {
@@ -25,17 +24,13 @@ export async function frontier(findings: readonly Finding[], id: string): Promis
     return full || gain === undefined || leak === undefined ? [] : [{ setting: name, exact, leak, gain }];
   });
   if (points.length === 0) return undefined;
-  const { text } = await drawLite(plot(points), {
+  return picture(plot(points), {
     id,
     title: 'What is recovered against what the tuned emulator is able to',
     text: points
       .map(({ setting, leak, gain }) => `${setting}: ${gain.value.toFixed(2)} at ${leak.value.toFixed(2)}`)
       .join('; '),
   });
-  const standalone = text
-    .replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" ')
-    .replace('</desc>', `</desc><style>${palette}svg{background:var(--panel)}</style>`);
-  return `${standalone}\n`;
 }
 
 const kinds = [`at most ${100 * aim.exact} % exact`, `more than ${100 * aim.exact} % exact`];

@@ -3,7 +3,11 @@ export const models = {
   smollm2: 'SmolLM2-135M-Instruct',
   'gemma3-270m': 'Gemma 3 270M',
 } as const;
-export const tasks = { words: 'WordNet questions, 4 choices', spam: 'spam or not, 2 choices' } as const;
+export const tasks = {
+  words: 'WordNet questions, 4 choices',
+  spam: 'spam or not, 2 choices',
+  speeches: 'the year of a speech, 4 choices',
+} as const;
 
 export type ModelName = keyof typeof models;
 export type TaskName = keyof typeof tasks;
@@ -107,11 +111,32 @@ export const aim = { recovered: 0.8, exact: 0.3 };
 export const courses = {
   words: { steps: 80, batchSize: 8, maxLength: 128 },
   spam: { steps: 40, batchSize: 8, maxLength: 256 },
+  speeches: { steps: 40, batchSize: 8, maxLength: 192 },
 } as const satisfies Record<TaskName, object>;
 /** Test rows that each cell is measured on. */
-export const testRows = { words: 250, spam: 100 } as const satisfies Record<TaskName, number>;
+export const testRows = { words: 250, spam: 100, speeches: 150 } as const satisfies Record<TaskName, number>;
+/** All test rows: of what the aim is told of, so that its intervals are as narrow as the rows allow. */
+const allTestRows = { words: 500, spam: 400, speeches: 400 } as const satisfies Record<TaskName, number>;
 /** Probe rows that are observed, and rows after them that the leak measures are of. */
 export const probeRows = { samples: 128, scored: 64 };
+
+/** How many test rows a run's cells are measured on: the first of them where others have more. */
+export const rowsOf = ({ setting, model, task }: Experiment): number =>
+  model === 'smollm2' && task === 'words' && (setting.name === finalist || setting.name === settings[0]!.name)
+    ? allTestRows[task]
+    : testRows[task];
+
+/** On a task on which nothing was chosen: what `auto` finds within each of these leaks, beside the settings that are likely best there. */
+export const autoTask = 'speeches' satisfies TaskName;
+export const autoBudgets = ['0.3', '0.5'].map((leakAtMost) => ({
+  leakAtMost,
+  sizeAtMost: '0.6',
+  exactAtMost: '0.3',
+}));
+
+/** Whose bundles are attacked, and how: budgets of the test's own kind of public rows, and how many test rows are asked at each. */
+export const attacked = [finalist, 'crash, four layers only', 'crash, K = 80 %'];
+export const attacks = { tokens: [4_000, 13_000, 40_000], testRows: 120 };
 
 /** One run of the study. */
 export interface Experiment {

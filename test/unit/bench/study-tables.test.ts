@@ -1,11 +1,23 @@
 import { expect, test } from 'vitest';
+import type { Attack } from '../../../bench/study/attacks.ts';
+import { curvesFigure, curvesPart } from '../../../bench/study/curves.ts';
 import { recovered } from '../../../bench/study/estimates.ts';
 import type { Finding } from '../../../bench/study/experiment.ts';
 import { frontier } from '../../../bench/study/frontier.ts';
 import { studyPage } from '../../../bench/study/tables.ts';
 
 const finding = (setting: string, full: boolean, rows: Partial<Finding['rows']>): Finding => ({
-  ...{ key: setting, setting, bundle: 'sha256:0', model: 'smollm2', task: 'words', seed: 1, full, build: {} },
+  ...{
+    key: setting,
+    setting,
+    bundle: 'sha256:0',
+    adapter: 'sha256:1',
+    model: 'smollm2',
+    task: 'words',
+    seed: 1,
+    full,
+    build: {},
+  },
   ...{ exactShare: { tensors: 0.5, parameters: 0.21 }, seconds: { build: 60, tune: 90 } },
   rows: {
     ...{ fullZeroShot: '1100000000', emulatorZeroShot: '0000000000' },
@@ -20,7 +32,7 @@ test('recovered is the plug-in gain as a share of what the same training in the 
   ]);
   // (0.4 - 0.2) / (0.7 - 0.2), and 0.1 - 0.2.
   expect(page).toMatch(
-    /\| low rank 0\.35, no exact layer \| 1 \| 21\.0 % \| 0\.000 ± 0\.000 \| 0\.100 ± 0\.\d+ \| 0\.400 ± 0\.\d+ \| 0\.40 \[0\.\d+, 1\.00\] \| -0\.10 \[-0\.\d+, 0\.00\] \| {2}\| {2}\| 60 \+ 90 \|/,
+    /\| low rank 0\.35, no exact layer \| 1 \| 10 \| 21\.0 % \| 0\.000 ± 0\.000 \| 0\.100 ± 0\.\d+ \| 0\.400 ± 0\.\d+ \| 0\.40 \[0\.\d+, 1\.00\] \| -0\.10 \[-0\.\d+, 0\.00\] \| {2}\| {2}\| 60 \+ 90 \|/,
   );
 });
 
@@ -46,6 +58,23 @@ test('seeds that say the same of every row make no interval narrower; other seed
 test('where training in the full model gains nothing, nothing is recovered', () => {
   const bound = finding('full model, LoRA', true, { plugIn: '1100000000' });
   expect(recovered([finding('crash, K = 80 %', false, {})], [bound])).toBeUndefined();
+});
+
+test('settings that were asked different numbers of rows are compared by the rows that both have', () => {
+  const asked = (found: Finding, rows: number): Finding => ({
+    ...found,
+    rows: Object.fromEntries(
+      Object.entries(found.rows).map(([cell, answers]) => [cell, answers.slice(0, rows)]),
+    ) as Finding['rows'],
+  });
+  const bound = finding('full model, LoRA', true, { plugIn: '1111111000' });
+  const run = finding('low rank 0.35, no exact layer', false, { plugIn: '1110001111' });
+  // of the first five rows (3 - 2) / (5 - 2), of all (7 - 2) / (7 - 2)
+  expect(recovered([asked(run, 5)], [bound])?.value).toBeCloseTo(1 / 3);
+  expect(recovered([run], [bound])?.value).toBeCloseTo(1);
+  const page = studyPage([asked(finding('crash, K = 80 %', false, {}), 5), run, bound]);
+  expect(page).toContain('Full model, untuned: 0.200 ± ');
+  expect(page).toMatch(/\| crash, K = 80 % \| 1 \| 5 \| 21\.0 % .* \| 0\.20 \[/);
 });
 
 test('plug-ins are set beside the finalist by seed', () => {
@@ -83,4 +112,33 @@ test('the aim is told of means and intervals, and what was not run stands at the
   expect(studyPage([most])).toContain('not told before `full model, LoRA` was run.');
   expect(page).toContain('- smollm2 on words: 1 of 3 seeds of the finalist');
   expect(page).toContain('- gemma3-270m on spam: no run');
+  expect(page).not.toContain('speeches: no run');
+});
+
+const cell = (value: string) => ({ value, stderr: '0.04' });
+
+test('recovery curves are told and drawn of every bundle that was attacked, and those that were not are named', async () => {
+  const attack: Attack = {
+    ...{ key: 'a', setting: 'crash, four layers only', model: 'smollm2', task: 'words' },
+    ...{ bundle: 'sha256:0', seconds: 500 },
+    found: {
+      ...{ metric: 'acc', samples: 120, full: cell('0.65'), halfway: '0.45', reachedAt: 13000 },
+      points: [0, 4000, 13000].map((tokens) => ({
+        tokens,
+        emulator: cell(tokens === 13000 ? '0.46' : '0.26'),
+        control: cell('0.25'),
+      })),
+    },
+  };
+  const page = curvesPart([attack], 'curves.svg').join('\n');
+  expect(page).toContain('| | untuned | 4,000 tokens | 13,000 tokens | halfway | reached at | CPU s |');
+  expect(page).toContain(
+    '| crash, four layers only | 0.260 ± 0.040 | 0.260 ± 0.040 | 0.460 ± 0.040 | 0.450 | 13,000 tokens | 500 |',
+  );
+  expect(page).toContain('Not attacked yet: low rank 0.35, no exact layer; crash, K = 80 %.');
+  const { reachedAt: _, ...never } = attack.found;
+  expect(curvesPart([{ ...attack, found: never }], '').join('\n')).toContain('| not within these | 500 |');
+  expect(await curvesFigure([attack])).toContain('crash, four layers only: 0.26, 0.26, 0.46</desc>');
+  expect(curvesPart([], '')).toEqual([]);
+  expect(await curvesFigure([])).toBeUndefined();
 });

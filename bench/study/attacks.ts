@@ -1,0 +1,54 @@
+// The study's recovery curves: leak tests of some settings' bundles: node bench/study/attacks.ts [SETTING]; kept in attacks.json.
+import type { EmulatorBuildStatus } from '../../src/api/index.ts';
+import { buildManifest, buildOf, digest, offsite, rowsPath, statusOf } from './experiment.ts';
+import { keptIn } from './findings.ts';
+import { attacked, attacks, courses, probeRows, settings } from './settings.ts';
+
+type Scores = NonNullable<EmulatorBuildStatus['scores']>;
+
+/** What tuning made of a setting's emulator. */
+export interface Attack {
+  readonly key: string;
+  readonly setting: string;
+  readonly model: string;
+  readonly task: string;
+  readonly bundle: string;
+  /** As a status has it. */
+  readonly found: NonNullable<Scores['leakTest']>;
+  /** Processor seconds, of which building the bundle is a part. */
+  readonly seconds: number;
+}
+
+export const attacksKept = keptIn<Attack>('attacks.json');
+
+function attack(setting: string): Attack {
+  const [model, task] = ['smollm2', 'words'] as const;
+  const experiment = { setting: settings.find((each) => each.name === setting)!, model, task, seed: 1 };
+  const build = buildOf(experiment);
+  const { maxLength } = courses[task];
+  const key = digest([build, model, task, maxLength, probeRows, attacks]);
+  // a work place of its own, so that it goes on beside other runs
+  const name = `attack-${key}`;
+  const manifest = buildManifest(experiment, build, name, {
+    evaluation: { limit: 2 },
+    engine: { threads: 1, memory: '4Gi' },
+    leakTest: {
+      data: { uri: `file:${rowsPath(experiment, 'probe')}`, format: 'text' },
+      tokens: attacks.tokens,
+      maxLength,
+      task: {
+        data: { uri: `file:${rowsPath(experiment, 'test')}` },
+        ...{ format: 'multipleChoice', limit: attacks.testRows },
+      },
+    },
+  });
+  const seconds = offsite([manifest], name);
+  const { artifact, scores } = statusOf('EmulatorBuild', name, name) as {
+    artifact: { digest: string };
+    scores: Scores;
+  };
+  return { key, setting, model, task, bundle: artifact.digest, found: scores.leakTest!, seconds };
+}
+
+if (import.meta.main)
+  for (const setting of process.argv[2] ? [process.argv[2]] : attacked) attacksKept.keep(attack(setting));
