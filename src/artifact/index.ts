@@ -33,5 +33,13 @@ export { copyModelFile, NotPlain, openPlain } from './plain-file.ts';
 export { mostKeyBytes, nameOf, privateKeyOf, publicKeyOf, publicKeysOf } from './signature/keys.ts';
 export { checkSignature, signArtifact, signatureName } from './signature/signature.ts';
 export { StoreError } from './stores/store.ts';
-export { doneBefore, doneOrFree, identityOf, type Made, type Sealing, seal, type Work } from './work.ts';
+export {
+  checkFree,
+  type Destination,
+  doneOrFree,
+  identityOf,
+  type Sealing,
+  seal,
+  type Work,
+} from './work.ts';
 export { writeWhole } from './write-whole.ts';

@@ -1,14 +1,29 @@
 /** A stage's work in one shape: described, looked for at its output, and, where it is not there, computed and sealed. */
+import { badSpec } from '../api/index.ts';
 import { inPlace, type Keeper } from './keeper.ts';
+import { digestMade, writeMade } from './made.ts';
 import { canonicalJson, sha256 } from './manifest/digest.ts';
 import { type ArtifactKind, type Manifest, peekManifest, sealArtifact } from './manifest/manifest.ts';
 import { refuseUnknown, writeArtifact } from './output/replace-directory.ts';
 
-/** Of what an artifact is made, and how. Equal work makes the same artifact, so what lies there already is not made again. */
+/** Of what an artifact is made, and how. Equal work makes the same artifact, so what was made already is not made again. */
 export interface Work {
   readonly kind: ArtifactKind;
   readonly madeFrom: Record<string, string>;
   readonly hyperparameters: Record<string, unknown>;
+  /** By what its resource knows it again, where it depends on more than the manifest may tell: on private rows. */
+  readonly identity?: string;
+}
+
+/** Where a stage's artifact goes, and where its resource says what it has made. */
+export interface Destination {
+  readonly output: string;
+  /** The resource's own directory in its work place, to which its owner alone writes. */
+  readonly own: string;
+  /** Brings what the own directory holds from its store and there, and knows whether the output is still ours; in place when absent. */
+  readonly keeper?: Keeper | undefined;
+  /** Whether another artifact at the output may be replaced. */
+  readonly mayReplace?: boolean | undefined;
 }
 
 /** The artifact at an output, as far as its manifest tells. */
@@ -18,26 +33,60 @@ export interface Made {
 }
 
 /** A name for all that work depends on, by which what is kept of it while it is unfinished is known again. */
-export const identityOf = ({ madeFrom, hyperparameters }: Omit<Work, 'kind'>): string =>
+export const identityOf = ({
+  madeFrom,
+  hyperparameters,
+}: Pick<Work, 'madeFrom' | 'hyperparameters'>): string =>
   sha256(canonicalJson({ madeFrom, hyperparameters }));
 
-/** The artifact at the output, where it is of this very work. */
-export function doneBefore(output: string, work: Work): Made | undefined {
+const identityIn = (work: Work): string => work.identity ?? identityOf(work);
+
+/**
+ * Looks whether the work's artifact may go to its output: nothing lies there, or what may be replaced, or what says that it is
+ * of this very work, which remains to be seen.
+ * @throws OffsiteError BadSpec where another artifact lies there, which may not be replaced
+ */
+export function checkFree({ output, mayReplace = true }: Destination, work: Work): void {
+  if (saidToBe(output, work) === undefined) refuseUnknown(output, mayReplace);
+}
+
+/** What lies at an output, where its manifest says that it is of this work: whoever laid it there may have written so. */
+function saidToBe(output: string, work: Work): Made | undefined {
   const there = peekManifest(output);
   return there !== undefined && written(there.manifest) === written(work) ? there : undefined;
 }
 
-const written = ({ kind, madeFrom, hyperparameters }: Work) =>
+const written = ({ kind, madeFrom, hyperparameters }: Pick<Work, 'kind' | 'madeFrom' | 'hyperparameters'>) =>
   canonicalJson({ kind, madeFrom, hyperparameters });
 
 /**
- * The same, asked before anything is computed.
+ * The artifact of this very work that the resource has made and that is still at the output; asked before anything is
+ * computed. The resource's own word counts and no manifest's, since anybody can write a manifest.
+ * @param earlier the digest of what the work came to in the words of an earlier version, where it left any
  * @throws OffsiteError BadSpec where another artifact lies there, which may not be replaced
  */
-export function doneOrFree(output: string, work: Work, mayReplace = true): Made | undefined {
-  const done = doneBefore(output, work);
-  if (done === undefined) refuseUnknown(output, mayReplace);
-  return done;
+export async function doneOrFree(
+  destination: Destination,
+  work: Work,
+  earlier?: string,
+): Promise<Made | undefined> {
+  const { output, own, keeper = inPlace } = destination;
+  checkFree(destination, work);
+  const there = saidToBe(output, work);
+  if (there === undefined) return undefined;
+  const made = (await digestMade(own, identityIn(work), keeper)) ?? earlier;
+  if (there.digest === made) return there;
+  if (made !== undefined) refuseOther(destination, made);
+  return undefined;
+}
+
+/** What lies at the output is of this work and has this digest, or may be replaced. @throws OffsiteError BadSpec */
+function refuseOther({ output, mayReplace = true }: Destination, digest: string): void {
+  const there = mayReplace ? undefined : peekManifest(output);
+  if (there === undefined || there.digest === digest) return;
+  throw badSpec(
+    `spec.output.uri: ${output} holds an artifact (${there.digest}) whose manifest says that it is of this very work, but this work came to ${digest}, and nothing says that this resource made the other: look who put it there, and choose another place, or write spec.output.replace: true to replace it`,
+  );
 }
 
 export interface Sealing {
@@ -45,27 +94,33 @@ export interface Sealing {
   readonly fill: (directory: string) => Scores | Promise<Scores>;
   /** Throws where what was read has been changed since: the artifact would be of other things than it says. */
   readonly checkUnchanged: () => void;
-  /** Knows whether the output is still ours. */
-  readonly keeper?: Keeper | undefined;
 }
 
 type Scores = Record<string, unknown>;
 
 /**
- * Writes the work's artifact, whole or not at all.
+ * Writes the work's artifact, whole or not at all, and first where its resource says what it has made.
  * @throws OffsiteError BadSpec where something else lies there; what `fill`, `checkUnchanged` and the keeper throw
  */
 export async function seal(
-  output: string,
+  destination: Destination,
   work: Work,
-  { fill, checkUnchanged, keeper = inPlace }: Sealing,
+  { fill, checkUnchanged }: Sealing,
 ): Promise<{ digest: string; sizeBytes: number }> {
+  const { output, own, keeper = inPlace } = destination;
   let sealed = { digest: '', sizeBytes: 0 };
   const write = async (directory: string) => {
     const scores = await fill(directory);
     checkUnchanged();
     sealed = sealArtifact(directory, { ...work, scores });
   };
-  await writeArtifact(output, write, () => keeper.claim());
+  const ready = async () => {
+    const { digest } = sealed;
+    refuseOther(destination, digest);
+    await keeper.held();
+    await writeMade(own, { identity: identityIn(work), digest }, keeper);
+    await keeper.claim();
+  };
+  await writeArtifact(output, write, ready);
   return sealed;
 }

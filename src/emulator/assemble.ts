@@ -3,6 +3,7 @@ import { badModel } from '../api/index.ts';
 import {
   CheckedFiles,
   canonicalJson,
+  checkFree,
   doneOrFree,
   openArtifact,
   peekManifest,
@@ -92,7 +93,7 @@ export interface Assembled extends Scores {
 
 /**
  * The stage `assemble`: pooled states to similarity, plan, scores and bundle. States that are not all there are computed
- * first. A bundle of the same inputs that is there already is checked and returned.
+ * first. A bundle of the same inputs that this resource has made before is checked and returned.
  * @throws OffsiteError BadSpec where the model has too few layers
  */
 export async function assemble(engine: Engine, asked: AssembleInput): Promise<Assembled> {
@@ -103,7 +104,7 @@ export async function assemble(engine: Engine, asked: AssembleInput): Promise<As
     const key = probeKey(model, asked, checked);
     const { input, found: auto } = await saidOrFound(engine, model, key, { ...asked, checked });
     const work = describe(key, input);
-    if (doneOrFree(input.output, work, input.mayReplace) === undefined) {
+    if ((await doneOrFree(input, work)) === undefined) {
       const found = await probed(engine, model, key, { ...input, checked });
       const similarity = await similarityOf(engine, model, { key, ...found }, input);
       const heldOut = await scoreFull(engine, model, key, input);
@@ -125,7 +126,7 @@ export async function assemble(engine: Engine, asked: AssembleInput): Promise<As
         const recovery = attacked && (await attackBundle(engine, directory, layout, attacked, input));
         return { ...scores, ...(recovery && { leakTest: recovery }) };
       };
-      await seal(input.output, work, { fill, checkUnchanged, keeper: input.keeper });
+      await seal(input, work, { fill, checkUnchanged });
     }
     clearDerived(input.own);
     const made = readAssembled(input.output);
@@ -141,10 +142,10 @@ export async function assemble(engine: Engine, asked: AssembleInput): Promise<As
  * @throws OffsiteError BadSpec
  */
 export function checkBundlePlace(key: ProbeKey, input: AssembleInput): void {
-  const { plan, output, mayReplace } = input;
-  if (plan !== undefined) doneOrFree(output, describe(key, { ...input, plan }), mayReplace);
+  const { plan, output } = input;
+  if (plan !== undefined) checkFree(input, describe(key, { ...input, plan }));
   else if (!isMadeFrom(output, madeFromOf(key)))
-    doneOrFree(output, { kind: 'Emulator', madeFrom: madeFromOf(key), hyperparameters: {} }, mayReplace);
+    checkFree(input, { kind: 'Emulator', madeFrom: madeFromOf(key), hyperparameters: {} });
 }
 
 /** Whether a bundle of these inputs is there, which may be the one that will be asked for. */

@@ -72,7 +72,8 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     checkSave(spec, opened);
     const rows = rowDigests(options);
     const work = describe(options, opened, rows);
-    const done = doneOrFree(output, work, options.mayReplace);
+    const destination = { output, own: options.work, keeper, mayReplace: options.mayReplace };
+    const done = await doneOrFree(destination, work);
     const before = done?.manifest.scores as Scores | undefined;
     if (spec.aggregation !== undefined && before === undefined)
       aggregated = aggregatedOf(options, opened, opened.parties);
@@ -110,7 +111,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
         writeRelease(directory, { spec, from }, sides);
         return { evaluation: measured, ...(analysis ? { analysis } : {}), ...several };
       };
-      await seal(output, work, { fill, checkUnchanged, keeper });
+      await seal(destination, work, { fill, checkUnchanged });
     }
     const { digest, sizeBytes } = openArtifact(output);
     return { ...found, artifact: { digest, sizeBytes } };

@@ -19,7 +19,7 @@ const historySchema = z.object({
 });
 const finishedSchema = historySchema.extend({
   identity: z.string(),
-  /** The digest of the adapter that was made. */
+  /** The digest of the adapter that was made: in the words of versions that said it nowhere else. */
   adapter: z.string().optional(),
   evaluations: listOf(
     z.object({
@@ -43,24 +43,20 @@ export const lossesOfRows = (losses: readonly number[]): number[] =>
 /** @param work the resource's own directory */
 export const historyOf = (work: string): string => join(work, 'history.json');
 
-/** Whose a history is: the work's identity, with the digests of the private rows in it, and the adapter that it made. */
-interface Finished {
-  identity: string;
-  adapter: string;
-}
-
-/** Writes down the record of finished work: what is left of it when its checkpoints are cleared away. */
-export function writeHistory(file: string, { identity, adapter }: Finished, record: TrainingRecord): void {
+/**
+ * Writes down the record of finished work: what is left of it when its checkpoints are cleared away.
+ * @param identity the work's, with the digests of the private rows in it
+ */
+export function writeHistory(file: string, identity: string, record: TrainingRecord): void {
   const { losses, evaluations, bestStep, tokens, resumes, rows } = record;
   mkdirSync(dirname(file), { recursive: true });
-  const written = { identity, adapter, losses, evaluations, bestStep, tokens, resumes, rows };
-  writeWhole(file, JSON.stringify(written));
+  writeWhole(file, JSON.stringify({ identity, losses, evaluations, bestStep, tokens, resumes, rows }));
 }
 
-/** Whether this very work has made this adapter. */
-export function hasMade(file: string, { identity, adapter }: Finished): boolean {
+/** The digest of the adapter that this very work came to, where an earlier version did it. */
+export function madeEarlier(file: string, identity: string): string | undefined {
   const found = readFinished(file);
-  return found?.identity === identity && found.adapter === adapter;
+  return found?.identity === identity ? found.adapter : undefined;
 }
 
 /** Fills `record` with that of finished work; false where there is none of this very work. */

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AuditStatus } from '../api/index.ts';
-import { openArtifact, type Sealing, seal, type Work } from '../artifact/index.ts';
+import { type Destination, openArtifact, type Sealing, seal, type Work } from '../artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
 import type { Evaluation, SparseChange, TrainingRecord, TrainingState } from '../training/index.ts';
@@ -42,14 +42,13 @@ export interface TrainedAdapter {
 
 /**
  * Writes the adapter whole or not at all: its tensors at the best step, and what other tools want beside them.
- * @param sealing what holds while it is sealed
- * @returns its digest
+ * @param checkUnchanged throws where what was read has been changed since
  */
 export async function writeAdapter(
-  output: string,
+  destination: Destination,
   { state, work, validation, adapterFiles, privacy, sparse }: TrainedAdapter,
-  sealing: Omit<Sealing, 'fill'>,
-): Promise<string> {
+  checkUnchanged: Sealing['checkUnchanged'],
+): Promise<void> {
   const { record, tensors } = state;
   const fill = (directory: string) => {
     writeSafetensors(
@@ -70,8 +69,7 @@ export async function writeAdapter(
     };
     return scores;
   };
-  const { digest } = await seal(output, work, { ...sealing, fill });
-  return digest;
+  await seal(destination, work, { fill, checkUnchanged });
 }
 
 function validationOf(

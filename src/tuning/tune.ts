@@ -1,14 +1,6 @@
 // The fine-tuning stage: from an emulator and private rows to an adapter, resumed from its checkpoints.
 import type { Audit, OffsiteTuneSpec } from '../api/index.ts';
-import {
-  checkpointsOf,
-  doneBefore,
-  identityOf,
-  inPlace,
-  type Keeper,
-  type Made,
-  refuseUnknown,
-} from '../artifact/index.ts';
+import { checkpointsOf, doneOrFree, identityOf, inPlace, type Keeper } from '../artifact/index.ts';
 import {
   DataOrder,
   dataDigest,
@@ -58,7 +50,7 @@ import {
 } from '../training/index.ts';
 import { adapterOf } from './adapters/index.ts';
 import { audit, canaries, takeSealed } from './audit/index.ts';
-import { hasMade, historyOf, restoreRecord, writeHistory } from './history.ts';
+import { historyOf, madeEarlier, restoreRecord, writeHistory } from './history.ts';
 import { type Aim, aimOf, objectiveOf } from './objective.ts';
 import {
   figuresOf,
@@ -99,7 +91,7 @@ const startStream = 1_000_000;
 
 /**
  * Trains inside the emulator, its transfer layers or beside all of its layers, and writes the adapter. Goes on from the newest checkpoint of the same
- * work, to the same adapter; returns a finished adapter of the same work at once.
+ * work, to the same adapter; returns a finished adapter of the same work at once, where this resource has made it.
  * @throws OffsiteError BadModel, BadData, and Cancelled after a checkpoint
  */
 export async function tune(options: TuneOptions): Promise<TuneResult> {
@@ -114,9 +106,8 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     let trained = 0;
     const history = historyOf(work);
     await keeper.pull(history, { exact: false });
-    const done = madeBefore(output, run, history);
-    if (done === undefined) {
-      refuseUnknown(output, options.mayReplace ?? true);
+    const destination = { output, own: work, keeper, mayReplace: options.mayReplace };
+    if ((await doneOrFree(destination, run.work, madeEarlier(history, run.identity))) === undefined) {
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
       // Before anything is trained, and before what was trained earlier is put in place.
       const references = await referencesOf(run, options);
@@ -124,13 +115,13 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       for (const { training } of run.parts.values()) training.update();
       warnOfHead(run, options);
       trained = await train(run, references, options);
-      const adapter = await writeAdapter(output, run, { checkUnchanged: run.checkUnchanged, keeper });
-      writeHistory(history, { identity: run.identity, adapter }, state.record);
+      await writeAdapter(destination, run, run.checkUnchanged);
+      writeHistory(history, run.identity, state.record);
     } else if (!restoreRecord(history, run.identity, state.record)) {
-      // An adapter of an earlier version, which needs no history to be known.
+      // Killed between the adapter and its history.
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
       if (restoreState(ownCheckpoints(work, run), run.identity, state, () => {}))
-        writeHistory(history, { identity: run.identity, adapter: done.digest }, state.record);
+        writeHistory(history, run.identity, state.record);
     }
     keeper.pushLater(history, { exact: true });
     const seconds = (performance.now() - started) / 1000;
@@ -182,8 +173,6 @@ interface Run extends TrainedAdapter {
   sparse?: SparseChange;
   /** Room for the gradient of a trained head. */
   headGradient?: HeadGradient;
-  /** What the adapter depends on beside its hyperparameters; the digests of the rows are the data owner's and do not travel. */
-  origin: Record<string, string>;
   /** Digest of all that the adapter depends on. */
   identity: string;
 }
@@ -263,7 +252,6 @@ async function prepare(
     for (const part of parts.values()) for (const form of [part.training, part.evaluated]) form.update();
   }
   const madeFrom = { emulator: bundle.artifact.digest, ...(start && { start: start.digest }) };
-  const origin = { ...madeFrom, ...digests };
   const weights = emulatorWeights(bundle, { memory: memory / 2 });
   const blocks = Array.from({ length: weights.depth }, (_, position) => weights.slots(position));
   const plan = planTraining(blocks, {
@@ -281,6 +269,8 @@ async function prepare(
     ...(privacy && { privacy: figuresOf(privacy) }),
     ...(strange && { canaries: strange }),
   };
+  // The manifest says nothing of the rows: who guesses a file could confirm it by its digest.
+  const identity = identityOf({ madeFrom: { ...madeFrom, ...digests }, hyperparameters });
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([site, part]) => [site, part[form]]));
     return new Decoder(engine, model.architecture, withReplaced(weights, forms));
@@ -319,9 +309,8 @@ async function prepare(
     adapterFiles: adapter.files(model.architecture, trained),
     state: { tensors, record },
     ...(aim.l1 > 0 && { sparse: new SparseChange(aim.l1, tensors) }),
-    work: { kind: 'Adapter', madeFrom, hyperparameters },
-    origin,
-    identity: identityOf({ madeFrom: origin, hyperparameters }),
+    work: { kind: 'Adapter', madeFrom, hyperparameters, identity },
+    identity,
   };
 }
 
@@ -471,14 +460,3 @@ function warnOfHead({ privacy }: Run, { spec, emit }: TuneOptions): void {
 
 const headRoom = (head: TrainedPart | undefined) =>
   head === undefined ? {} : { headGradient: headGradient(head.tensors[0]!.values.length) };
-
-/**
- * The adapter that this very work has made before. Its manifest says nothing of the rows: who guesses a file could confirm it
- * by its digest. The history says whose it is; adapters of earlier versions name the rows.
- */
-function madeBefore(output: string, { work, origin, identity }: Run, history: string): Made | undefined {
-  const named = doneBefore(output, { ...work, madeFrom: origin });
-  if (named !== undefined) return named;
-  const made = doneBefore(output, work);
-  return made && hasMade(history, { identity, adapter: made.digest }) ? made : undefined;
-}

@@ -151,16 +151,17 @@ describe.each(kinds)('%s', (_, uriOf, seen) => {
     expectRefused(await namespace.run(job({ output, uid: 'uid-3', steps: 3 })), /OffsiteTune data\/other/);
   });
 
-  test('an artifact that an earlier version made is taken as it is, and replaced only when that is said', async () => {
+  test('an artifact that an earlier version made, of which no work place tells, is replaced only when that is said', async () => {
     const output = uriOf('earlier');
-    await namespace.run(job({ output }));
-    const first = await asEarlier(output, join(seen('earlier'), 'out'));
+    const first = digestOf(await namespace.run(job({ output })));
+    const earlier = await asEarlier(output, join(seen('earlier'), 'out'));
     rmSync(join(seen('earlier'), 'out.result.json'));
     expectRefused(
-      await namespace.run(job({ output, steps: 3 })),
+      await namespace.run(job({ output, name: 'other' })),
       /out holds an artifact of kind Adapter .* that is not what this resource makes/,
     );
-    expect(digestOf(await namespace.run(job({ output, name: 'other' })))).toBe(first);
+    expect(digestIn(join(seen('earlier'), 'out'))).toBe(earlier);
+    expect(digestOf(await namespace.run(job({ output, name: 'other', replace: true })))).toBe(first);
   });
 
   test("other people's files are never lost: without an artifact, and among an artifact's", async () => {

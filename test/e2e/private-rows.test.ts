@@ -64,7 +64,22 @@ test('the same work is done once, other rows are other work, and the same rows m
   expect(digestOfAdapter()).toBe(digest);
 });
 
-test('an adapter of an earlier version, whose manifest names the rows, is still this work, also without a history', async () => {
+test('an adapter that an earlier version made is known by its history; without it, it is made anew', async () => {
+  const [digest, written] = [digestOfAdapter(), writing()];
+  const own = at('work/work/offsitetune/default/tiny');
+  const history = JSON.parse(readFileSync(join(own, 'history.json'), 'utf8')) as object;
+  rmSync(join(own, 'made.json'));
+  writeFileSync(join(own, 'history.json'), JSON.stringify({ ...history, adapter: digest }));
+  await run(build, tune);
+  expect([digestOfAdapter(), writing()]).toEqual([digest, written]);
+  rmSync(join(own, 'history.json'));
+  await run(build, tune);
+  expect(digestOfAdapter()).toBe(digest);
+  expect(writing()).not.toBe(written);
+});
+
+test('an adapter whose manifest names the rows is not taken for one that this resource made', async () => {
+  const digest = digestOfAdapter();
   const { manifest } = peekManifest(adapter)!;
   const sha256 = (name: string) =>
     `sha256:${createHash('sha256')
@@ -73,12 +88,15 @@ test('an adapter of an earlier version, whose manifest names the rows, is still 
   const rows = { data: sha256('train.jsonl'), validation: sha256('validation.jsonl') };
   const { files: _, ...description } = manifest;
   const madeFrom = { ...manifest.madeFrom, ...rows };
-  const { digest } = sealArtifact(adapter, { ...description, madeFrom });
-  for (const name of readdirSync(at('work'), { recursive: true, encoding: 'utf8' }))
-    if (name.endsWith('history.json')) rmSync(at('work', name));
-  const written = writing();
-  await run(build, tune);
-  expect([digestOfAdapter(), writing()]).toEqual([digest, written]);
+  sealArtifact(adapter, { ...description, madeFrom });
+  rmSync(`${adapter}.result.json`);
+  const ended = await offsite(['run', '-f', at('resources.yaml'), '--work-dir', at('work')]);
+  expect(ended.code, ended.stderr).toBe(1);
+  expect(failureOf(at('work'), 'OffsiteTune').message).toContain('that is not what this resource makes');
+  const replacing = structuredClone(tune);
+  setField(replacing, 'spec.output.replace', true);
+  await run(build, replacing);
+  expect(digestOfAdapter()).toBe(digest);
 });
 
 test('an emulator that is changed while it is trained on: no adapter, no checkpoint, and the file is named', async () => {

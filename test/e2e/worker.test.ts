@@ -1,9 +1,19 @@
-import { cpSync, existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Reports } from '../../operator/progress/index.ts';
-import { Mirror, resolveUri } from '../../src/artifact/index.ts';
+import { Mirror, peekManifest, resolveUri, sealArtifact } from '../../src/artifact/index.ts';
 import { freePort } from '../support/cluster/ports.ts';
 import { digestIn, offsite, savedStatus } from '../support/offsite/index.ts';
 import { Namespace, type PodEnd, type PodOptions } from '../support/processes/pod.ts';
@@ -141,7 +151,7 @@ test('SIGTERM in training: a checkpoint and exit 143; the next pod goes on from 
   const adapter = join(claim, 'out/adapter');
   const work = workIn(claim, 'OffsiteTune');
   // The optimiser's state is gone once the adapter is there; the losses stay.
-  expect(readdirSync(work).sort()).toEqual(['history.json', 'result.json']);
+  expect(readdirSync(work).sort()).toEqual(['history.json', 'made.json', 'result.json']);
   for (const path of [adapter, work, `${adapter}.result.json`]) rmSync(path, { recursive: true });
 
   const emulator = { uri: 'pvc://team/out/emulator', digest: digests[0] };
@@ -157,34 +167,38 @@ test('SIGTERM in training: a checkpoint and exit 143; the next pod goes on from 
   expect(artifactOf(next).digest).toBe(digests[1]);
 });
 
-test('a stage that was done returns its whole result at once, without its inputs; a new resource looks at the artifact', async () => {
+test('a stage that was done returns its whole result at once, without its inputs; only the word of its work place is believed', async () => {
   const { claim, manifests } = inClaims();
   await runAll(manifests);
   const emulator = { uri: 'pvc://team/out/emulator', digest: digestIn(join(claim, 'out/emulator')) };
+  const job = { stage: 'tune', resource: stored(manifests.tune), emulator };
   const kept = resultIn(join(workIn(claim, 'OffsiteTune'), 'result.json'));
   expect(Object.keys(kept.result['training'] as object)).toContain('lastLoss');
-  rmSync(join(claim, 'data'), { recursive: true });
-  const again = await namespace.run({ stage: 'tune', resource: stored(manifests.tune), emulator });
+  renameSync(join(claim, 'data'), join(claim, 'away'));
+  const again = await namespace.run(job);
   expect(again.code).toBe(0);
   const { artifact, ...summary } = kept.result;
   expect(again.termination).toEqual({ ok: true, stage: 'tune', artifact, summary });
 
-  // Where the work is not at hand any more, what lies beside the artifact is the result: nothing of the rows.
-  rmSync(join(claim, '.offsite-work'), { recursive: true });
-  const beside = await namespace.run({ stage: 'tune', resource: stored(manifests.tune), emulator });
-  expect(beside.termination).toEqual({
-    ok: true,
-    stage: 'tune',
-    artifact,
-    summary: { training: { steps: 8, bestStep: expect.any(Number) }, validation: summary['validation'] },
-  });
-
   const changed = stored(manifests.tune);
   Object.assign(changed.spec['training'] as object, { steps: 9 });
-  const other = await namespace.run({ stage: 'tune', resource: changed, emulator });
+  const other = await namespace.run({ ...job, resource: changed });
   expect(other.code).toBe(11);
   expect(other.termination).toMatchObject({ ok: false, reason: 'BadData' });
   expect(other.termination?.['message']).toContain('pvc://team/data/train.jsonl');
+
+  // Who may write beside the artifact writes both anew; what lies there says that it is this resource's.
+  renameSync(join(claim, 'away'), join(claim, 'data'));
+  const adapter = join(claim, 'out/adapter');
+  const { kind, madeFrom, hyperparameters } = peekManifest(adapter)!.manifest;
+  const { digest } = sealArtifact(adapter, { kind, madeFrom, hyperparameters, scores: { bestStep: 1 } });
+  const beside = resultIn(`${adapter}.result.json`);
+  const { identity } = kept;
+  const result = { ...beside.result, artifact: { ...(artifact as object), digest } };
+  writeFileSync(`${adapter}.result.json`, JSON.stringify({ ...beside, identity, result }));
+  const undeceived = await namespace.run(job);
+  expect(undeceived.termination).toMatchObject({ ok: true, artifact, summary: { training: { steps: 8 } } });
+  expect(digestIn(adapter)).toBe((artifact as { digest: string }).digest);
 });
 
 test('what OFFSITE_JOB lacks: exit 10 and the field, and nothing of what stands there', async () => {
@@ -291,7 +305,7 @@ const workIn = (claim: string, kind: string) =>
   join(claim, '.offsite-work', kind.toLowerCase(), 'data', 'tiny');
 
 const resultIn = (file: string) =>
-  JSON.parse(readFileSync(file, 'utf8')) as { result: Record<string, unknown> };
+  JSON.parse(readFileSync(file, 'utf8')) as { identity?: string; result: Record<string, unknown> };
 
 /** Does something once training has begun. */
 function atFirstStep(

@@ -99,7 +99,7 @@ async function ofNoSteps(adapter: AdapterSpec, directory: string): Promise<void>
   ];
   const record = { step: 0, cursor: { epoch: 0, index: 0 }, tokens: 0, resumes: 0 };
   await writeAdapter(
-    directory,
+    { output: directory, own: `${directory}-work` },
     {
       state: {
         tensors: parts.flatMap(({ tensors }) => tensors),
@@ -113,7 +113,7 @@ async function ofNoSteps(adapter: AdapterSpec, directory: string): Promise<void>
         hyperparameters: { adapter },
       },
     },
-    { checkUnchanged() {} },
+    () => {},
   );
 }
 

@@ -175,5 +175,5 @@ function lostAmong(
 
 export const resultLost = (attempt: number) => ({
   reason: 'ResultLost',
-  message: `the result of attempt ${attempt} did not arrive; the next attempt finds what is done and returns it at once`,
+  message: `the result of attempt ${attempt} did not arrive; the next attempt returns it, at once where its work place is kept`,
 });

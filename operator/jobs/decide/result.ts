@@ -31,7 +31,7 @@ export const reportPatience = 10_000;
 /**
  * A pod leaves behind as much of its result as there is room for; where that is all of it, nothing is waited for. Else
  * the report is: one that contradicts the pod's own word is an older run's, or a forgery, and counts as none. A result
- * that is only known in short is fetched by another attempt, once: the artifact is there, and it returns at once.
+ * that is only known in short is fetched by another attempt, once: what its work place says to be done returns at once.
  */
 export function settle(rules: ResultRules, input: ResultInput): Settled {
   const { reported, success, connected, age, recovering, output } = input;

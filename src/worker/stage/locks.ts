@@ -91,8 +91,5 @@ async function take(
   return lock;
 }
 
-/**
- * A lock beside a shared output is read by the other party too. A uid is what only the owner's cluster knows: it keys the
- * identity in the result file, by which else a guessed digest of private rows could be tried.
- */
+/** A lock beside a shared output is read by the other party too, and a uid is what only the owner's cluster knows. */
 const secretly = (uid: string): string => fingerprint({ lockOf: uid });

@@ -1,4 +1,4 @@
-// Results that are kept beside the artifact and in the work place, so that finished work is not done again.
+// Results: whole in the work place, so that finished work is not done again, and beside the artifact what its readers may know.
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -37,7 +37,7 @@ export async function keepResult(
 ): Promise<void> {
   if (identity !== undefined) await writeKept(wholeResultOf(job), { identity, stage, result }, mirror);
   const shown = withoutPrivate(result as Record<string, unknown>);
-  await writeResultFile(job, { ...(identity && { identity }), owner, stage, result: shown }, mirror);
+  await writeResultFile(job, { owner, stage, result: shown }, mirror);
 }
 
 async function writeKept(file: string, content: object, mirror: Mirror): Promise<void> {
@@ -59,7 +59,10 @@ function withoutPrivate({ training, audit: _, ...rest }: Record<string, unknown>
   return { ...told, training: { steps, bestStep, privacy: promised } };
 }
 
-/** The result of this very work, where it was done before and its artifact is still there. */
+/**
+ * The result of this very work, where this resource has done it before and its artifact is still there. Only what lies where
+ * its work does is believed: who may write beside the artifact could have changed both.
+ */
 export async function findResult(
   job: StageJob,
   identity: string,
@@ -67,23 +70,17 @@ export async function findResult(
 ): Promise<Result | undefined> {
   // Pooled states lie elsewhere and are found by the stage itself.
   if (prepares(job)) return undefined;
-  const output = outputOf(job);
-  const kept = await keptAt(resultFileOf(output), identity, job, mirror);
-  if (kept === undefined) return undefined;
-  const { artifact } = kept.result;
-  if (artifact !== undefined) {
-    await mirror.pull(join(output, 'manifest.json'), { exact: true });
-    if (digestAt(output) !== artifact.digest) return undefined;
-  }
-  const whole = await keptAt(wholeResultOf(job), identity, job, mirror);
-  const same = whole?.result.artifact?.digest === artifact?.digest;
-  return { type: 'result', stage: kept.stage, result: same && whole ? whole.result : kept.result };
-}
-
-async function keptAt(file: string, identity: string, job: StageJob, mirror: Mirror) {
+  const file = wholeResultOf(job);
   await mirror.pull(file, { exact: true });
   const kept = read(file);
-  return kept?.identity === identity && kept.stage === job.stage ? kept : undefined;
+  if (kept?.identity !== identity || kept.stage !== job.stage) return undefined;
+  const { stage, result } = kept;
+  if (result.artifact !== undefined) {
+    const output = outputOf(job);
+    await mirror.pull(join(output, 'manifest.json'), { exact: true });
+    if (digestAt(output) !== result.artifact.digest) return undefined;
+  }
+  return { type: 'result', stage, result };
 }
 
 function read(file: string): z.output<typeof schema> | undefined {

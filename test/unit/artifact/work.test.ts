@@ -1,24 +1,33 @@
-/** A stage's work: known again by what it is made of and how, and made whole or not at all. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+/** A stage's work: known again by what its resource says it has made, and made whole or not at all. */
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import {
-  doneBefore,
+  checkFree,
+  type Destination,
   doneOrFree,
   identityOf,
   inPlace,
+  type Keeper,
   openArtifact,
   type Sealing,
   seal,
+  sealArtifact,
   type Work,
 } from '../../../src/artifact/index.ts';
 
+let root: string;
 let output: string;
+let own: string;
+let place: Destination;
 beforeEach(() => {
-  output = join(mkdtempSync(join(tmpdir(), 'offsite-work-')), 'out');
+  root = mkdtempSync(join(tmpdir(), 'offsite-work-'));
+  output = join(root, 'out');
+  own = join(root, 'work/offsitetune/default/words');
+  place = { output, own, mayReplace: false };
 });
-afterEach(() => rmSync(join(output, '..'), { recursive: true, force: true }));
+afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const work: Work = {
   kind: 'Adapter',
@@ -26,22 +35,104 @@ const work: Work = {
   hyperparameters: { steps: 3, adapter: { type: 'lora', rank: 4 } },
 };
 
-const sealing: Sealing = {
-  fill(directory) {
-    writeFileSync(join(directory, 'adapter.safetensors'), 'bytes');
-    return { bestStep: 2 };
-  },
-  checkUnchanged() {},
+/** What the work comes to; or, with other bytes, what somebody else says that it came to. */
+const filling = (bytes: string) => (directory: string) => {
+  writeFileSync(join(directory, 'adapter.safetensors'), bytes);
+  return { bestStep: 2 };
 };
+const sealing: Sealing = { fill: filling('bytes'), checkUnchanged() {} };
+
+/** The artifact of a work, laid at the output by somebody else. @returns its digest */
+async function lay(bytes: string, of: Work = work): Promise<string> {
+  const elsewhere = join(root, 'elsewhere');
+  const { digest } = await seal({ output: elsewhere, own: join(root, 'work of another') }, of, {
+    ...sealing,
+    fill: filling(bytes),
+  });
+  rmSync(output, { recursive: true, force: true });
+  cpSync(elsewhere, output, { recursive: true });
+  return digest;
+}
 
 it('is found again where it was sealed, however its fields are ordered, with what was said of it', async () => {
-  expect(doneBefore(output, work)).toBeUndefined();
-  const { digest, sizeBytes } = await seal(output, work, sealing);
-  const { hyperparameters, madeFrom, kind } = work;
+  expect(await doneOrFree(place, work)).toBeUndefined();
+  const { digest, sizeBytes } = await seal(place, work, sealing);
+  const { madeFrom, kind } = work;
   const turned = { hyperparameters: { adapter: { rank: 4, type: 'lora' }, steps: 3 }, kind, madeFrom };
-  expect(doneBefore(output, turned)).toMatchObject({ digest, manifest: { scores: { bestStep: 2 } } });
-  expect(doneOrFree(output, { ...turned, hyperparameters }, false)?.digest).toBe(digest);
+  expect(await doneOrFree(place, turned)).toMatchObject({ digest, manifest: { scores: { bestStep: 2 } } });
   expect(openArtifact(output, { kind: 'Adapter', digest })).toMatchObject({ digest, sizeBytes });
+});
+
+it('is not done where somebody else laid an artifact that says so: it is done, and the other refused or replaced', async () => {
+  const forged = await lay('forged');
+  expect(await doneOrFree(place, work)).toBeUndefined();
+  const refusal = new RegExp(
+    `^spec\\.output\\.uri: .*out holds an artifact \\(${forged}\\) whose manifest says that it is of this very work, but this work came to sha256:`,
+  );
+  await expect(seal(place, work, sealing)).rejects.toThrow(refusal);
+  expect(openArtifact(output).digest).toBe(forged);
+  // Of a refused one nothing is said to be made, so that it is refused again, for the same reason.
+  expect(existsSync(own)).toBe(false);
+
+  const replacing = { ...place, mayReplace: true };
+  expect(await doneOrFree(replacing, work)).toBeUndefined();
+  const { digest } = await seal(replacing, work, sealing);
+  expect(openArtifact(output).digest).toBe(digest);
+  // Who comes later is told at once, before anything is computed.
+  await lay('forged');
+  await expect(doneOrFree(place, work)).rejects.toThrow(refusal);
+  expect(await doneOrFree(replacing, work)).toBeUndefined();
+});
+
+it('is done anew where nothing says that this resource made it, to the same bytes', async () => {
+  const digest = await lay('bytes');
+  expect(await doneOrFree(place, work)).toBeUndefined();
+  expect((await seal(place, work, sealing)).digest).toBe(digest);
+  expect((await doneOrFree(place, work))?.digest).toBe(digest);
+});
+
+it('is known by more than its manifest tells where it depends on more, and by the word of an earlier version', async () => {
+  const { digest } = await seal(place, { ...work, identity: 'rows' }, sealing);
+  expect((await doneOrFree(place, { ...work, identity: 'rows' }))?.digest).toBe(digest);
+  const others = { ...place, mayReplace: true };
+  expect(await doneOrFree(others, { ...work, identity: 'other rows' })).toBeUndefined();
+  rmSync(own, { recursive: true });
+  expect(await doneOrFree(others, { ...work, identity: 'rows' })).toBeUndefined();
+  expect((await doneOrFree(others, { ...work, identity: 'rows' }, digest))?.digest).toBe(digest);
+});
+
+it.each([
+  ['damaged', 'not JSON'],
+  ['of another shape', '{"identity": 1}'],
+  ['empty', ''],
+])('a word of what was made that is %s says nothing', async (_, text) => {
+  await seal(place, work, sealing);
+  for (const name of readdirSync(own)) writeFileSync(join(own, name), text);
+  expect(await doneOrFree(place, work)).toBeUndefined();
+});
+
+it('the word comes from its store, and goes there before the artifact takes its place', async () => {
+  const calls: string[] = [];
+  const keeper: Keeper = {
+    ...inPlace,
+    async pull(path) {
+      calls.push(`pull ${path.slice(own.length)}`);
+    },
+    async push(path) {
+      calls.push(`push ${path.slice(own.length)} ${readFileSync(path, 'utf8')} ${existsSync(output)}`);
+    },
+    async held() {
+      calls.push('held');
+    },
+    async claim() {
+      calls.push(`claim ${existsSync(output)}`);
+    },
+  };
+  const { digest } = await seal({ ...place, keeper }, work, sealing);
+  const said = JSON.stringify({ identity: identityOf(work), digest });
+  expect(calls.splice(0)).toEqual(['held', `push /made.json ${said} false`, 'claim false']);
+  expect((await doneOrFree({ ...place, keeper }, work))?.digest).toBe(digest);
+  expect(calls).toEqual(['pull /made.json']);
 });
 
 it.each<[string, Partial<Work>]>([
@@ -50,16 +141,18 @@ it.each<[string, Partial<Work>]>([
   ['made in another way', { hyperparameters: { ...work.hyperparameters, steps: 4 } }],
   ['with a setting more', { hyperparameters: { ...work.hyperparameters, seed: 1 } }],
 ])('is not done where the artifact is %s, which is replaced only where it may be', async (_, other) => {
-  const { digest } = await seal(output, { ...work, ...other }, sealing);
-  expect(doneBefore(output, work)).toBeUndefined();
-  expect(doneOrFree(output, work)).toBeUndefined();
-  expect(() => doneOrFree(output, work, false)).toThrow(
-    `spec.output.uri: ${output} holds an artifact of kind ${other.kind ?? 'Adapter'} (${digest}) that is not what this resource makes`,
-  );
+  const { digest } = await seal(place, { ...work, ...other }, sealing);
+  expect(await doneOrFree({ ...place, mayReplace: true }, work)).toBeUndefined();
+  const refusal = `spec.output.uri: ${output} holds an artifact of kind ${other.kind ?? 'Adapter'} (${digest}) that is not what this resource makes`;
+  await expect(doneOrFree(place, work)).rejects.toThrow(refusal);
+  expect(() => checkFree(place, work)).toThrow(refusal);
+  expect(() => checkFree(place, { ...work, ...other })).not.toThrow();
 });
 
-it.each<[string, Partial<Sealing>]>([
-  ['writing it fails', { fill: () => Promise.reject(new Error('stopped')) }],
+const stopping = () => Promise.reject(new Error('stopped'));
+
+it.each<[string, Partial<Sealing>, Partial<Keeper>]>([
+  ['writing it fails', { fill: stopping }, {}],
   [
     'what it was made from was changed',
     {
@@ -67,18 +160,33 @@ it.each<[string, Partial<Sealing>]>([
         throw new Error('stopped');
       },
     },
+    {},
   ],
-  [
-    'the output is no longer ours',
-    { keeper: { ...inPlace, claim: () => Promise.reject(new Error('stopped')) } },
-  ],
-])('leaves no artifact where %s, and what lay there before', async (_, wrong) => {
-  await expect(seal(output, work, { ...sealing, ...wrong })).rejects.toThrow('stopped');
-  expect(existsSync(output)).toBe(false);
-  const { digest } = await seal(output, { ...work, madeFrom: {} }, sealing);
-  await expect(seal(output, work, { ...sealing, ...wrong })).rejects.toThrow('stopped');
-  expect(openArtifact(output).digest).toBe(digest);
-});
+  ['the output is no longer ours', {}, { held: stopping }],
+  ['the word of it does not get to its store', {}, { push: stopping }],
+  ['the output is lost at the end', {}, { claim: stopping }],
+])(
+  'leaves no artifact where %s, and what lay there before; the next try ends the same',
+  async (_, wrong, lost) => {
+    const reference = digestOf('bytes');
+    const broken = { output, own, keeper: { ...inPlace, ...lost } };
+    await expect(seal(broken, work, { ...sealing, ...wrong })).rejects.toThrow('stopped');
+    expect(existsSync(output)).toBe(false);
+    expect(await doneOrFree(place, work)).toBeUndefined();
+    const { digest } = await seal({ output, own }, { ...work, madeFrom: {} }, sealing);
+    await expect(seal(broken, work, { ...sealing, ...wrong })).rejects.toThrow('stopped');
+    expect(openArtifact(output).digest).toBe(digest);
+    expect(await doneOrFree({ output, own }, work)).toBeUndefined();
+    expect((await seal({ output, own }, work, sealing)).digest).toBe(reference);
+    expect((await doneOrFree(place, work))?.digest).toBe(reference);
+  },
+);
+
+/** The digest of the work's artifact with these bytes. */
+function digestOf(bytes: string): string {
+  const directory = mkdtempSync(join(root, 'reference-'));
+  return sealArtifact(directory, { ...work, scores: filling(bytes)(directory) }).digest;
+}
 
 it('has the identity by which earlier versions kept what is unfinished', () => {
   expect(identityOf({ madeFrom: { a: 'b' }, hyperparameters: { c: 1 } })).toBe(

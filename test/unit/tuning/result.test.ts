@@ -35,7 +35,7 @@ test('a finished adapter without its checkpoints is reported with what its manif
   const output = join(directory, 'adapter');
   const evaluations = [0, 3, 6].map((step) => ({ step, loss: 2 - step / 4, cell: cell(step / 10) }));
   const whole = trained({ step: 6, tokens: 60, losses: [2, 1], evaluations, bestStep: 3 });
-  await writeAdapter(output, whole, { checkUnchanged() {} });
+  await writeAdapter({ output, own: join(directory, 'own') }, whole, () => {});
   const cells = {
     emulatorZeroShot: { value: '0.0000', stderr: '0.1000' },
     emulatorFineTuned: { value: '0.3000', stderr: '0.1000' },
@@ -52,7 +52,7 @@ test('a finished adapter without its checkpoints is reported with what its manif
 test('without validation rows there are no cells', async () => {
   const output = join(directory, 'adapter');
   const whole = trained({ step: 6, losses: [1], bestStep: 6 }, { validation: undefined });
-  await writeAdapter(output, whole, { checkUnchanged() {} });
+  await writeAdapter({ output, own: join(directory, 'own') }, whole, () => {});
   const { training, validation: none } = resultOf(output, whole, 10);
   expect([training['bestStep'], training['tokensPerSecond'], none]).toEqual([6, '10', undefined]);
 });
