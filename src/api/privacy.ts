@@ -37,6 +37,9 @@ export const Privacy = withRules(
 );
 export type Privacy = z.output<typeof Privacy>;
 
+/** The most answers that all canaries are ranked among together: each is scored twice. */
+const mostAnswers = 2 ** 18;
+
 /** Attacks on the tuned emulator by whoever has it, run by the data owner before the adapter is handed over. */
 export const Audit = withRules(
   z.strictObject({
@@ -50,15 +53,24 @@ export const Audit = withRules(
       .describe(
         'Tells training rows from validation rows by how much tuning lowered their loss (area under the curve, true positives at 1 % false ones).',
       ),
-    canaries: z
-      .strictObject({
+    canaries: withRules(
+      z.strictObject({
         count: integer(2, 1000)
           .default(16)
           .describe('How many rows of random tokens are trained on beside the data.'),
         candidates: integer(15, 65535)
           .default(255)
-          .describe('Among how many others that were not trained on each is ranked.'),
-      })
+          .describe(
+            `Among how many others that were not trained on each is ranked; count x (candidates + 1) is at most ${mostAnswers}.`,
+          ),
+      }),
+      {
+        holds: ({ count, candidates }) => !(count * (candidates + 1) > mostAnswers),
+        cel: `(has(self.count) ? self.count : 16) * ((has(self.candidates) ? self.candidates : 255) + 1) <= ${mostAnswers}`,
+        message: `must be so few that count x (candidates + 1) is at most ${mostAnswers}`,
+        path: ['candidates'],
+      },
+    )
       .optional()
       .describe(
         'Trains on rows of random tokens too, which changes the adapter, and measures how far they stand out (exposure, arXiv 1802.08232).',

@@ -115,6 +115,7 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'privacy'], { noiseMultiplier: '1.1', epsilon: '8' }, 'spec.privacy'],
     [['spec', 'privacy'], { delta: '1e-5' }, 'spec.privacy'],
     [['spec', 'audit'], {}, 'spec.audit'],
+    [['spec', 'audit'], { canaries: { candidates: 16384 } }, 'spec.audit.canaries.candidates'],
     [['spec', 'data', 'validation'], absent, 'spec.audit.membership'],
     [['spec', 'objective'], { type: 'dpo' }, 'spec.data.format'],
     [['spec', 'objective'], { type: 'simpo' }, 'spec.audit.canaries'],

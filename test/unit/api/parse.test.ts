@@ -310,6 +310,11 @@ describe('a wrong manifest', () => {
       'spec.audit.canaries: are rows of one answer, for spec.objective.type sft only',
     ],
     [
+      'canaries among more others than could be scored',
+      withSpec(tune, { audit: { canaries: { count: 1000, candidates: 65535 } } }),
+      'spec.audit.canaries.candidates: must be so few that count x (candidates + 1) is at most 262144',
+    ],
+    [
       'a setting of another objective',
       withSpec(tune, { data: pairs, objective: { type: 'orpo', gamma: '1' } }),
       'spec.objective.gamma: is only for type simpo',
