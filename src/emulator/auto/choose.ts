@@ -77,6 +77,19 @@ export function choose(candidates: readonly Candidate[], budgets: Budgets): Cand
   );
 }
 
+/**
+ * Why a chosen candidate may give away more than it was allowed: it was told by few rows. Undefined where two standard errors
+ * more would be within the budget too.
+ */
+export function doubtOf(
+  { bitsKept: { value, stderr = 0 } }: Pick<Figures, 'bitsKept'>,
+  { leakAtMost }: Pick<Budgets, 'leakAtMost'>,
+  rows: number,
+): string | undefined {
+  if (value + 2 * stderr <= leakAtMost) return undefined;
+  return `spec.auto.leakAtMost: what was chosen keeps ${value.toFixed(2)} ± ${stderr.toFixed(2)} of the bits on ${rows} rows, so it may keep more than ${leakAtMost}; a larger probe tells it better`;
+}
+
 /** By how much the budgets are exceeded, together; who was not measured, for size or exact share, is farther than all that were. */
 function excess(candidate: Candidate, { leakAtMost, sizeAtMost, exactAtMost = 1 }: Budgets): number {
   const over = (value: number, most: number) => Math.max(0, value - most);

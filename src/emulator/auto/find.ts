@@ -15,6 +15,7 @@ import {
   type Candidate,
   choose,
   countedVerdict,
+  doubtOf,
   type Figures,
   type Verdict,
   verdictOf,
@@ -83,6 +84,8 @@ export async function findWay(
     return { way, sizeShare, exactParameterShare, figures: figures.get(candidate) };
   });
   const chosen = choose(candidates, auto);
+  const doubt = doubtOf(chosen.figures, auto, rows.looked.length);
+  if (doubt !== undefined) input.emit({ type: 'warning', reason: 'LeakDoubtful', message: doubt });
   return {
     way: chosen.way,
     reason: reasonOf(candidates, chosen, auto),

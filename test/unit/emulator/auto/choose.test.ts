@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest';
 import { Random } from '../../../../src/data/index.ts';
-import { type Budgets, type Candidate, choose, verdictOf } from '../../../../src/emulator/auto/choose.ts';
+import {
+  type Budgets,
+  type Candidate,
+  choose,
+  doubtOf,
+  verdictOf,
+} from '../../../../src/emulator/auto/choose.ts';
 
 const loose: Budgets = { leakAtMost: 1, sizeAtMost: 1 };
 const candidate = (
@@ -51,6 +57,16 @@ test('a verdict names the first budget that is not kept', () => {
     candidate('1', [0.6, 0.4], [0.3, 1]),
   ].map((one) => verdictOf(one, budgets));
   expect(verdicts).toEqual(['overSize', 'overExact', 'overLeak', 'fits']);
+});
+
+test('a leak within the budget by less than two standard errors is doubted', () => {
+  const doubt = (value: number, stderr?: number) =>
+    doubtOf({ bitsKept: { value, stderr } }, { leakAtMost: 0.3 }, 6);
+  expect(doubt(0.25, 0.12)).toBe(
+    'spec.auto.leakAtMost: what was chosen keeps 0.25 ± 0.12 of the bits on 6 rows, so it may keep more than 0.3; a larger probe tells it better',
+  );
+  expect(doubt(0.1, 0.09)).toBeUndefined();
+  expect(doubt(-1e6)).toBeUndefined();
 });
 
 test('where nothing fits, the nearest is told with what it has, which then fits', () => {
