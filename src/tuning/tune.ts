@@ -264,13 +264,18 @@ async function prepare(
     given: memory,
   });
   const hyperparameters = {
-    ...{ adapter: spec.adapter, format, training, engine: spec.engine, plan },
+    ...{ adapter: spec.adapter, format, training, engine: spec.engine },
+    // It follows from the longest row: an adapter that hides its rows does not say it.
+    ...(privacy === undefined && { plan }),
     ...objectiveOf(spec),
     ...(privacy && { privacy: figuresOf(privacy) }),
     ...(strange && { canaries: strange }),
   };
   // The manifest says nothing of the rows: who guesses a file could confirm it by its digest.
-  const identity = identityOf({ madeFrom: { ...madeFrom, ...digests }, hyperparameters });
+  const identity = identityOf({
+    madeFrom: { ...madeFrom, ...digests },
+    hyperparameters: { ...hyperparameters, plan },
+  });
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([site, part]) => [site, part[form]]));
     return new Decoder(engine, model.architecture, withReplaced(weights, forms));

@@ -95,6 +95,8 @@ test('what crosses says what is promised, and nothing that was measured on priva
   expect(validation!.samples).toBe(120);
   const { hyperparameters, scores } = read('hidden/manifest.json');
   expect(hyperparameters).toMatchObject({ privacy: promised, canaries: { count: 8 } });
+  // How batches are shaped follows from the longest row.
+  expect(hyperparameters).not.toHaveProperty('plan');
   // The last step: none was chosen on rows that nothing hides.
   expect(scores).toEqual({ bestStep: 40 });
   const { result } = read('hidden.result.json');
