@@ -1,4 +1,5 @@
 // The adapter that the data owner sends back: verified as untrusted input, then laid over the full model's weights.
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
 import { type CheckedFiles, openArtifact } from '../artifact/index.ts';
@@ -13,12 +14,12 @@ import {
   direct,
   insertedBy,
 } from '../tuning/index.ts';
-import { checkMagnitude } from './magnitude.ts';
+import { checkMagnitude, type Origin, trainedIn } from './magnitude.ts';
 
 /** An adapter that came back and passed every check. */
 export interface Adapter extends PluggableAdapter {
   readonly digest: string;
-  /** The digest of its tensors' file alone. */
+  /** Of its tensors' values alone, whatever holds them: who sends another's adapter again sends the same. */
   readonly tensorsDigest: string;
   /** Its files, which must still be these when all has been read of them. */
   readonly checked: CheckedFiles;
@@ -95,12 +96,13 @@ export function openAdapter(
   const type = typeOf(directory, artifact.manifest.hyperparameters['adapter']);
   const checkpoint = openCheckpoint(join(directory, adapterFile));
   try {
-    const checked = checkedTensors(directory, checkpoint, { type, model, slots, bundle, dtypes: ['F32'] });
+    const origin = trainedIn(directory);
+    const checked = checkedTensors(origin, checkpoint, { type, model, slots, bundle, dtypes: ['F32'] });
     return {
       digest: artifact.digest,
-      tensorsDigest: artifact.manifest.files.find(({ path }) => path === adapterFile)?.sha256 ?? '',
+      tensorsDigest: checked.digest,
       checked: artifact.checked,
-      ...overlayOf(directory, checkpoint, checked, { type, model, bundle }),
+      ...overlayOf(origin, checkpoint, checked, { type, model, bundle }),
     };
   } catch (error) {
     checkpoint.close();
@@ -111,17 +113,17 @@ export function openAdapter(
 /**
  * Opens tensors that were made here, with the same checks, in the form of an adapter's type, or, `dense`, as the weights that
  * they come to.
- * @param file in `directory`, which names it in errors
+ * @param origin names them in errors
  */
 export function openTensors(
-  directory: string,
+  origin: Origin,
   file: string,
   description: AdapterDescription & { dense: boolean },
 ): PluggableAdapter {
   const checkpoint = openCheckpoint(file);
   try {
-    const checked = checkedTensors(directory, checkpoint, { ...description, dtypes: ['F32'] });
-    return overlayOf(directory, checkpoint, checked, description);
+    const checked = checkedTensors(origin, checkpoint, { ...description, dtypes: ['F32'] });
+    return overlayOf(origin, checkpoint, checked, description);
   } catch (error) {
     checkpoint.close();
     throw error;
@@ -143,6 +145,8 @@ function wholeOf({ inModel }: Changes, slots: Slots): Changes {
 /** What the tensors of an adapter change. */
 interface CheckedTensors {
   readonly tensors: readonly AdapterTensor[];
+  /** Of their values, in this order. */
+  readonly digest: string;
   readonly layers: ReadonlyMap<number, Changes>;
   readonly head: readonly Change[];
 }
@@ -156,15 +160,16 @@ interface Changes {
 /**
  * Checks names, shapes, types and values of exactly the tensors that an adapter of a type has, and that its changes could have
  * been trained.
- * @param directory names it in errors
+ * @param origin names it in errors
  * @param dtypes in which its tensors may be
  * @throws OffsiteError BadModel naming the tensor
  */
 export function checkedTensors(
-  directory: string,
+  origin: Origin,
   checkpoint: Checkpoint,
   { dtypes, ...description }: AdapterDescription & { dtypes: readonly DType[] },
 ): CheckedTensors {
+  const { name: directory } = origin;
   const { type, model, slots, bundle, dense = false } = description;
   const { architecture } = model;
   const kind = adapterOf(type);
@@ -178,10 +183,10 @@ export function checkedTensors(
   const tensors = [...[...layers.values()].flatMap(({ inModel }) => inModel), ...head].flatMap(
     (change) => change.tensors,
   );
-  checkTensors(checkpoint, directory, { tensors, plan: bundle.plan, dtypes });
+  const digest = checkTensors(checkpoint, directory, { tensors, plan: bundle.plan, dtypes });
   for (const [layer, { inBundle }] of layers) checkLeftOut(directory, checkpoint, layer, inBundle);
   checkMagnitude(
-    directory,
+    origin,
     [
       ...[...layers].map(([layer, { inModel }]) => {
         const full = architecture.block(layer);
@@ -189,16 +194,16 @@ export function checkedTensors(
       }),
       ...(head.length > 0 ? [headPlace(architecture.head['head']!, head)] : []),
     ],
-    (change, of) => plugged(directory, change, checkpoint, of),
+    (change, of) => plugged(origin, change, checkpoint, of),
     model,
   );
-  return { tensors, layers, head };
+  return { tensors, digest, layers, head };
 }
 
 const headPlace = (head: Slot, changes: readonly Change[]) => ({ slots: { head }, full: { head }, changes });
 
 function overlayOf(
-  directory: string,
+  origin: Origin,
   checkpoint: Checkpoint,
   { tensors, layers, head }: CheckedTensors,
   { type, model, bundle: { plan } }: AdapterDescription,
@@ -211,7 +216,7 @@ function overlayOf(
       has: (name: string) => byName.has(name),
       get(name: string, into?: Float32Array) {
         const change = byName.get(name);
-        return change && plugged(directory, change, checkpoint, of, into);
+        return change && plugged(origin, change, checkpoint, of, into);
       },
     };
   };
@@ -272,7 +277,7 @@ function changesOf(
 
 /** One weight of the full model with the adapter. Where the adapter holds it whole, it is read into its place. */
 function plugged(
-  directory: string,
+  origin: Origin,
   { name, tensors, weight, whole, inserted }: Change,
   checkpoint: Checkpoint,
   model: Pick<Model, 'read'>,
@@ -282,7 +287,7 @@ function plugged(
   const values = tensors.map((tensor) => checkpoint.read(tensor.name));
   const changed = weight(values, inserted ? new Float32Array() : model.read(name), into);
   if (!changed.every(Number.isFinite))
-    throw badModel(`${directory}: its change of ${name} is not finite; train with a lower learning rate`);
+    throw badModel(`${origin.name}: its change of ${name} is not finite; ${origin.remedy}`);
   return changed;
 }
 
@@ -304,7 +309,7 @@ function checkLeftOut(
   }
 }
 
-/** Names, shapes, dtypes and values. */
+/** Names, shapes, dtypes and values. @returns a digest of the values */
 function checkTensors(
   checkpoint: Checkpoint,
   directory: string,
@@ -313,7 +318,7 @@ function checkTensors(
     plan,
     dtypes,
   }: { tensors: readonly AdapterTensor[]; plan: Bundle['plan']; dtypes: readonly DType[] },
-): void {
+): string {
   const wanted = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   for (const { name, dtype, shape } of checkpoint.tensors.values()) {
     const tensor = wanted.get(name);
@@ -342,6 +347,7 @@ function checkTensors(
     0,
   );
   const buffer = new Float32Array(largest);
+  const hash = createHash('sha256');
   for (const [name, { shape }] of wanted) {
     const into = buffer.subarray(
       0,
@@ -353,5 +359,7 @@ function checkTensors(
       throw badModel(
         `${directory}: tensor ${name} holds ${values[bad]} (element ${bad}); values must be finite`,
       );
+    hash.update(values);
   }
+  return hash.digest('hex');
 }

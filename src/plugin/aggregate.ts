@@ -78,7 +78,7 @@ export function aggregateAdapters(parties: readonly Party[], options: AggregateO
         : [wholeToWrite(weight, asFactors, () => made.weight(tensor))],
     ),
   );
-  const adapter = openTensors('spec.aggregation: what came of the adapters', file, {
+  const adapter = openTensors(ofSeveral, file, {
     ...{ type, model, bundle },
     dense: type.type === 'lora' && !asFactors,
   });
@@ -101,6 +101,12 @@ export function aggregateAdapters(parties: readonly Party[], options: AggregateO
     close,
   };
 }
+
+/** Each adapter has passed the checks that what came of them does not. */
+const ofSeveral = {
+  name: 'spec.aggregation: what came of the adapters',
+  remedy: 'let them count less (weight, or scale)',
+};
 
 /** Weights one by one, each asked for once, from the pieces that come of all parties. */
 class MadeWeights {

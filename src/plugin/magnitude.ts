@@ -14,6 +14,18 @@ export const largestChange = 100;
 /** The largest number of the types that end before float32 does. */
 const largestNumber: Readonly<Partial<Record<DType, number>>> = { F16: 65504, BF16: 3.3895313892515355e38 };
 
+/** Whose changes are looked at, as errors name them, and what is to be done about such as are too large. */
+export interface Origin {
+  readonly name: string;
+  readonly remedy: string;
+}
+
+/** Of an adapter that was trained. */
+export const trainedIn = (directory: string): Origin => ({
+  name: directory,
+  remedy: 'train with a lower learning rate',
+});
+
 /** What an adapter changes at one place: a layer, or the head. */
 export interface ChangedPlace {
   /** The weights there are of it; a bundle may hold a linear map in other parts. */
@@ -31,14 +43,14 @@ export interface ChangedPlace {
  * @throws OffsiteError BadModel naming the weight, its change and the bound
  */
 export function checkMagnitude(
-  directory: string,
+  { name, remedy }: Origin,
   places: Iterable<ChangedPlace>,
   changed: (change: Change, of: Pick<Model, 'read'>) => Float32Array,
   { tensors, read }: Pick<Model, 'tensors' | 'read'>,
 ): void {
   for (const { slots, full, changes } of places) {
     const layer = new Size();
-    for (const { name } of Object.values(slots)) layer.add(read(name));
+    for (const slot of Object.values(slots)) layer.add(read(slot.name));
     for (const change of changes) {
       const stored = change.inserted === undefined ? storedAt(change.slot, slots, full) : undefined;
       const weight = changed(change, stored === undefined ? noughts(full[change.slot]) : { read });
@@ -46,13 +58,13 @@ export function checkMagnitude(
       const most = largestNumber[dtype];
       if (most !== undefined && !weight.every((value) => Math.abs(value) <= most))
         throw badModel(
-          `${directory}: its change of ${change.name} holds a value that is too large for the model's ${dtype}; train with a lower learning rate`,
+          `${name}: its change of ${change.name} holds a value that is too large for the model's ${dtype}; ${remedy}`,
         );
       const size = new Size().add(weight, stored === undefined ? undefined : read(stored));
       const times = size.rootMeanSquare / (layer.rootMeanSquare || 1);
       if (!(times <= largestChange))
         throw badModel(
-          `${directory}: its change of ${change.name} is ${times.toPrecision(3)} times as large as the weights of its layer (root mean squares); at most ${largestChange} times is taken: train with a lower learning rate`,
+          `${name}: its change of ${change.name} is ${times.toPrecision(3)} times as large as the weights of its layer (root mean squares); at most ${largestChange} times is taken: ${remedy}`,
         );
     }
   }

@@ -15,6 +15,7 @@ import { type Bundle, bundleSlots, trainedLayers } from '../emulator/index.ts';
 import { adapterOf } from '../tuning/index.ts';
 import { adapterFile, checkedTensors } from './adapter.ts';
 import { checkLoraAlone, checkPeftConfig } from './lora-alone.ts';
+import { trainedIn } from './magnitude.ts';
 import { openPeft, peftFiles } from './peft-adapter.ts';
 
 /**
@@ -30,7 +31,7 @@ export async function sealAdapter(source: string, bundle: Bundle, output: string
   const layers = trainedLayers(bundle.plan);
   const { type, checkpoint } = openPeft(source, model.architecture, layers);
   try {
-    const { tensors } = checkedTensors(source, checkpoint, {
+    const { tensors } = checkedTensors(trainedIn(source), checkpoint, {
       type,
       model,
       slots: bundleSlots(bundle),
