@@ -128,7 +128,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     const result = resultOf(output, run, trained / seconds);
     return options.spec.audit === undefined
       ? result
-      : { ...result, audit: await auditOf(options.spec.audit, run, options) };
+      : { ...result, audit: await auditOf(options.spec.audit, run, start, options) };
   } finally {
     start?.close();
     bundle.close();
@@ -138,14 +138,30 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
 const ownCheckpoints = (work: string, { identity }: Run) =>
   checkpointsOfTraining(checkpointsOf(work), identity);
 
-/** What attacks find on the adapter as it was sealed. */
-async function auditOf(asked: Audit, run: Run, { spec, output, memory, emit }: TuneOptions) {
+/** What attacks find on the adapter as it was sealed, against what whoever has it had before. */
+async function auditOf(
+  asked: Audit,
+  run: Run,
+  start: Start | undefined,
+  { spec, output, memory, emit }: TuneOptions,
+) {
   const { state, parts, untuned, decoder, rows, validation, bundle } = run;
-  takeSealed(output, state.tensors);
-  for (const { evaluated } of parts.values()) evaluated.update();
+  const evaluated = () => {
+    for (const { evaluated } of parts.values()) evaluated.update();
+    return decoder;
+  };
   const { seed, maxLength } = spec.training;
   return await audit(asked, {
-    ...{ untuned, tuned: decoder, seed, maxLength, memory, emit },
+    before() {
+      if (start === undefined) return untuned;
+      startFrom(start, state.tensors);
+      return evaluated();
+    },
+    after() {
+      takeSealed(output, state.tensors);
+      return evaluated();
+    },
+    ...{ seed, maxLength, memory, emit },
     architecture: bundle.model.architecture,
     rows,
     validation: validation?.examples,
@@ -245,6 +261,8 @@ async function prepare(
   if (adapter.head !== undefined)
     parts.set('head', trainedHead(model, adapter.head, randomAt(model.architecture.depth)));
   const tensors = [...parts.values()].flatMap((part) => part.tensors);
+  // Before the start is put in place: a weight is drawn to the model's own.
+  const sparse = aim.l1 > 0 ? new SparseChange(aim.l1, tensors) : undefined;
   if (start !== undefined) {
     checkStart(start, spec.adapter);
     startFrom(start, tensors);
@@ -313,7 +331,7 @@ async function prepare(
     ...headRoom(parts.get('head')),
     adapterFiles: adapter.files(model.architecture, trained),
     state: { tensors, record },
-    ...(aim.l1 > 0 && { sparse: new SparseChange(aim.l1, tensors) }),
+    ...(sparse && { sparse }),
     work: { kind: 'Adapter', madeFrom, hyperparameters, identity },
     identity,
   };

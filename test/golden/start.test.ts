@@ -57,18 +57,31 @@ afterAll(async () => {
 
 type AdapterSpec = OffsiteTuneSpec['adapter'];
 
-function specOf(adapter: AdapterSpec): OffsiteTuneSpec {
+function specOf(adapter: AdapterSpec, { training: changed = {}, ...more }: Changed): OffsiteTuneSpec {
   const { tune: manifest } = tinyManifests((place) => `pvc://team/${place}`);
-  const training = { steps: 2, batchSize: 4, learningRate: '1e-2', maxLength: 128, checkpointSteps: 1, seed };
-  const resource = parseResource({ ...manifest, spec: { ...manifest.spec, adapter, training } }, 'test');
+  const usual = { steps: 2, batchSize: 4, learningRate: '1e-2', maxLength: 128, checkpointSteps: 1, seed };
+  const spec = { ...manifest.spec, adapter, training: { ...usual, ...changed }, ...more };
+  const resource = parseResource({ ...manifest, spec }, 'test');
   return resource.spec as OffsiteTuneSpec;
 }
 
+/** Fields of the spec that are not the usual ones. */
+interface Changed {
+  training?: object;
+  objective?: object;
+  audit?: object;
+}
+
 /** @param start the directory of the adapter to go on from; @param stopped after the first step */
-async function tuned(name: string, adapter: AdapterSpec, start?: string, stopped = false) {
+async function tuned(
+  name: string,
+  adapter: AdapterSpec,
+  start?: string,
+  { stopped = false, ...changed }: Changed & { stopped?: boolean } = {},
+) {
   Atomics.store(new Int32Array(cancel), 0, 0);
-  await tune({
-    spec: specOf(adapter),
+  const { audit } = await tune({
+    spec: specOf(adapter, changed),
     emulator,
     start:
       start === undefined
@@ -81,7 +94,7 @@ async function tuned(name: string, adapter: AdapterSpec, start?: string, stopped
         Atomics.store(new Int32Array(cancel), 0, 1);
     },
   });
-  return { ...openArtifact(at(name)), bytes: readFileSync(at(name, 'adapter.safetensors')) };
+  return { ...openArtifact(at(name)), bytes: readFileSync(at(name, 'adapter.safetensors')), audit };
 }
 
 const own = (opened: Bundle) => ({ emulator: opened.artifact.digest, bundle: opened });
@@ -145,7 +158,7 @@ describe.each<AdapterSpec>([
 
     if (name !== 'lora') return;
     // Stopped and run again it comes to the same.
-    await expect(tuned(`${name}-stopped`, adapter, at(name), true)).rejects.toThrow(
+    await expect(tuned(`${name}-stopped`, adapter, at(name), { stopped: true })).rejects.toThrow(
       expect.objectContaining({ reason: 'Cancelled' }),
     );
     expect((await tuned(`${name}-stopped`, adapter, at(name))).digest).toBe(further.digest);
@@ -180,4 +193,18 @@ it('dropout, and a default that is written out, make no other adapter', async ()
   const adapter: AdapterSpec = { type: 'lora', rank: 2, alpha: 32, head: true, dropout: '0.1' };
   const { manifest } = await tuned('dropout', adapter, at('lora'));
   expect(manifest.madeFrom['start']).toBe(openArtifact(at('lora')).digest);
+});
+
+it("a weight that gains nothing is drawn to the model's own, not to that of the adapter it goes on from", async () => {
+  const adapter: AdapterSpec = { type: 'layers' };
+  const objective = { type: 'sft', l1: '1000' };
+  const { bytes } = await tuned('sparse', adapter, at('layers'), { objective });
+  expect(bytes.equals(readFileSync(at('layers-none', 'adapter.safetensors')))).toBe(true);
+});
+
+it('an audit is against the adapter that was gone on from: one that changes nothing of it tells nothing', async () => {
+  const still = { training: { learningRate: '1e-30' }, audit: { membership: {} } };
+  const { audit, bytes } = await tuned('audited', { type: 'layers' }, at('layers'), still);
+  expect(bytes.equals(readFileSync(at('layers', 'adapter.safetensors')))).toBe(true);
+  expect(audit!.membership).toMatchObject({ auc: { value: '0.5000' }, tpr: { value: '0.0000' } });
 });

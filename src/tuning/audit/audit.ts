@@ -13,9 +13,9 @@ import type { Interval } from './statistics.ts';
 
 export interface Audited {
   readonly architecture: Architecture;
-  /** The emulator without and with what the adapter holds. */
-  readonly untuned: Decoder;
-  readonly tuned: Decoder;
+  /** The emulator as it was before the training, and with what the adapter holds; each runs until the other is asked for. */
+  before(): Decoder;
+  after(): Decoder;
   /** The data's own rows, and the validation rows. */
   readonly rows: readonly Example[];
   readonly validation: readonly Example[] | undefined;
@@ -38,7 +38,7 @@ export function takeSealed(output: string, tensors: readonly TrainedTensor[]): v
 }
 
 /**
- * Runs the attacks: each compares the emulator as it came with the tuned one, as its maker could.
+ * Runs the attacks: each compares the emulator as it was with the tuned one, as whoever had it could.
  * @throws OffsiteError Cancelled between two blocks
  */
 export async function audit({ membership, canaries }: Audit, audited: Audited): Promise<AuditStatus> {
@@ -84,12 +84,12 @@ async function gained(examples: readonly Example[], audited: Audited): Promise<n
 
 async function bothLikelihoods(
   examples: readonly Example[],
-  { architecture, untuned, tuned, maxLength, memory, emit }: Audited,
+  { architecture, before, after, maxLength, memory, emit }: Audited,
 ) {
   const batches = packForModel(examples, architecture, { maxLength, memory });
   const of = (decoder: Decoder) =>
     likelihoodsOf(decoder, { batches, metric: 'perplexity' }, { memory: memory / 2, stage: 'audit', emit });
-  return [await of(untuned), await of(tuned)] as const;
+  return [await of(before()), await of(after())] as const;
 }
 
 const figures = ({ value, low, high }: Interval) => ({
