@@ -23,7 +23,8 @@ import { label, ours } from '../names.ts';
 import { type Container, type Job, ownerResource, ownerUidOf, type Pod } from '../objects.ts';
 import { outputKey, outputOf, writesOf } from '../outputs.ts';
 import { withoutHugeTemplate } from '../spec/template-form.ts';
-import { metadataRead, withoutHugeMetadata } from './metadata.ts';
+import { bounded, written } from './bounded.ts';
+import { withoutHugeMetadata } from './metadata.ts';
 
 export const typeOf = (kind: Kind): ResourceType => ({
   group,
@@ -190,22 +191,6 @@ export function labelKeys({ metadata: { namespace, labels = {} } }: KubeObject):
   ];
 }
 
-/** As JSON, of a Job or a pod as it is kept: some kilobytes are usual, and a pod's last words have twelve at most. */
-const mostOfObject = 32_768;
-
-/**
- * Whoever may make pods anywhere may label them as ours, and write texts of a megabyte into any field. Such an object is known by
- * what the operator reads of its metadata; and where the rest alone is too large, that is none of ours.
- */
-function bounded<T extends Job | Pod>(object: T): T {
-  const isBounded = (one: T) => JSON.stringify(one).length <= mostOfObject;
-  if (isBounded(object)) return object;
-  const known = { ...object, metadata: metadataRead(object.metadata) };
-  if (isBounded(known)) return known;
-  const { apiVersion, kind, metadata } = known;
-  return { apiVersion, kind, metadata, spec: written(object), status: {} } as T;
-}
-
 /** Jobs and pods are only read, and most of their bytes are what their pods are to be. */
 function withoutTemplate(job: Job): Job {
   const { suspend, completions } = job.spec ?? {};
@@ -255,11 +240,6 @@ function containersIn(all: readonly Container[] | typeof leftOut = []): Containe
 function memoryIn({ resources = {} }: Pick<Container, 'resources'>): Container['resources'] {
   const of = ({ memory }: Readonly<Record<string, string>> = {}) => (memory === undefined ? {} : { memory });
   return { requests: of(resources.requests), limits: of(resources.limits) };
-}
-
-function written(object: Job | Pod): { writes?: string } {
-  const writes = writesOf(object);
-  return writes === undefined ? {} : { writes };
 }
 
 /** `Kind/namespace/name` of what a resource refers to, read from the raw object: its spec may be wrong elsewhere. */

@@ -146,6 +146,76 @@ it.each(['Job', 'Pod'])(
   },
 );
 
+describe('a pod of ours that is larger than any usual one', () => {
+  const own = new World(resource('EmulatorBuild')).run().start('probe');
+  const [job] = own.jobs;
+  const usual = own.pods[0]!;
+  const beside = Array.from({ length: 80 }, (_, i) => ({
+    name: `sidecar-${i}`,
+    image: `registry.example.com/${'x'.repeat(400)}`,
+    state: { running: { startedAt: '2026-01-01T00:00:00Z' } },
+  }));
+  const resources = { requests: { memory: '5Gi' }, limits: { memory: '6Gi' } };
+  const kept = async (status: object) => {
+    const ending = new AbortController();
+    const containers = [...beside.map(({ name, image }) => ({ name, image })), { name: 'worker', resources }];
+    const whole = { ...usual, spec: { ...usual.spec, containers }, status };
+    expect(JSON.stringify(whole).length).toBeGreaterThan(50_000);
+    const caches = await cachesOf([job!, whole as KubeObject], ending.signal);
+    ending.abort();
+    return caches.pods.list()[0]!;
+  };
+
+  it('says how it goes: phase, conditions, node, and that its worker runs', async () => {
+    const running = { name: 'worker', state: { running: { startedAt: '2026-01-01T00:00:05Z' } } };
+    const conditions = [
+      { type: 'PodScheduled', status: 'True' },
+      { type: 'Ready', status: 'False', reason: 'ContainersNotReady', message: 'm'.repeat(1000) },
+      { type: 'Other', status: 'True', reason: 'r'.repeat(1000) },
+    ];
+    const pod = await kept({ phase: 'Running', conditions, containerStatuses: [...beside, running] });
+    expect(pod.status).toEqual({
+      phase: 'Running',
+      conditions: [conditions[0], { type: 'Ready', status: 'False', reason: 'ContainersNotReady' }],
+      containerStatuses: [running],
+    });
+    expect(pod.spec).toEqual({ nodeName: 'node-1', containers: [{ name: 'worker', resources }] });
+  });
+
+  it('ends with its worker’s own word, whatever signs it is full of', async () => {
+    const message = JSON.stringify({
+      ok: false,
+      reason: 'BadData',
+      exitCode: 11,
+      message: '\u0001'.repeat(1900),
+    });
+    const terminated = { exitCode: 11, reason: 'Error', finishedAt: '2026-01-01T00:10:00Z', message };
+    const pod = await kept({
+      phase: 'Failed',
+      containerStatuses: [...beside, { name: 'worker', state: { terminated } }],
+    });
+    expect(pod.status?.phase).toBe('Failed');
+    expect(pod.status?.containerStatuses).toEqual([{ name: 'worker', state: { terminated } }]);
+    const world = new World(own.object);
+    world.jobs = [job!];
+    world.pods = [pod];
+    world.jobIs('probe', 'Failed', { reason: 'PodFailurePolicy' }).run();
+    expect(world.holding).toEqual(['Failed/BadData']);
+  });
+
+  it('keeps of its Job how far it is', async () => {
+    const conditions = [{ type: 'Complete', status: 'True', lastTransitionTime: '2026-01-01T00:10:00Z' }];
+    const whole = { ...job!, spec: { ...job!.spec, completions: 4, suspend: false } };
+    const status = { succeeded: 4, conditions, uncountedTerminatedPods: { failed: ['x'.repeat(100_000)] } };
+    const ending = new AbortController();
+    const caches = await cachesOf([{ ...whole, status }], ending.signal);
+    ending.abort();
+    const [found] = caches.jobs.list();
+    expect(found?.status).toEqual({ succeeded: 4, conditions });
+    expect(found?.spec).toMatchObject({ completions: 4, suspend: false });
+  });
+});
+
 it('containers of a pod cost no more than a few do, however many quantities and names they have', async () => {
   const own = new World(resource('EmulatorBuild')).run().start('probe');
   const [pod] = own.pods;
