@@ -4,11 +4,18 @@ import type { KubeObject } from '../runtime/index.ts';
 import type { Json } from './json.ts';
 import type { Inputs, ReadArtifact } from './stages.ts';
 
-const hashLength = 10;
+/** 64 bits: of fewer, who makes a resource finds two specs with one hash, and has one done in the name of the other. */
+const hashLength = 16;
+/** What statuses of earlier versions have of it. */
+const earlierLength = 10;
 
-/** The part of a spec's hash that is in names and in the status. */
+/** The part of a spec's hash that is in the status. */
 export const specHashOf = (kind: Kind, uid: string, spec: object): string =>
   hashOfSpec(kind, uid, spec).slice(0, hashLength);
+
+/** Whether a status is about the spec with this hash, also where an earlier version wrote it: what was done is not done again. */
+export const isAbout = (stored: string | undefined, specHash: string): boolean =>
+  stored === specHash || (stored?.length === earlierLength && specHash.startsWith(stored));
 
 /** An attempt is another one when its spec, beyond what a running Job can ignore, is another. */
 export function runHashOf({ kind, spec }: KubeObject): string {

@@ -34,13 +34,16 @@ export const completionIndex = 'batch.kubernetes.io/job-completion-index';
 export const ours = { [label.managedBy]: 'offsite-operator' } as const;
 
 const longestJobName = 52;
-/** `words-tune-1f0c9a77b2-1`: at most 52 characters; a long resource name is cut, the hash never. */
+/** Of a spec's hash in a name: Jobs are told apart by their attempt, and what they run by their annotation. */
+const hashInName = 10;
+
+/** `words-tune-1f0c9a77b2-1`: at most 52 characters; a long resource name is cut, the hash's beginning never. */
 export function jobName(
   name: string,
   stage: StageName,
   { specHash, attempt }: { readonly specHash: string; readonly attempt: number },
 ): string {
-  const tail = `-${stage}-${specHash}-${attempt}`;
+  const tail = `-${stage}-${specHash.slice(0, hashInName)}-${attempt}`;
   return `${name.slice(0, longestJobName - tail.length).replace(/-+$/, '')}${tail}`;
 }
 

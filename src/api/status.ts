@@ -66,7 +66,9 @@ export const common = {
     .describe('How often the work was started: again after a changed spec, a resumption or a lost result.'),
   specHash: name
     .optional()
-    .describe("Of the result-relevant fields that the latest attempt is about; part of its Jobs' names."),
+    .describe(
+      "Of the result-relevant fields that the latest attempt is about; its beginning is part of its Jobs' names.",
+    ),
   progress: Progress.optional(),
   artifact: Artifact.optional().describe('What was made.'),
 };

@@ -2,6 +2,7 @@
 import { artifactsOf, inRole, isTrue, type Problem, type Resource } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
 import { installedTemplates, type JobSettings } from '../build/job.ts';
+import { isAbout } from '../identity.ts';
 import type { Json } from '../json.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from '../objects.ts';
 import { patience } from '../patience.ts';
@@ -74,7 +75,7 @@ function notBegun<R extends Resource>(context: Runnable<R>): Ruling | undefined 
 /** What is done stays done while the result-relevant part of its spec is the same, also where the rest of it is wrong. */
 function complete<R extends Resource>(context: Context<R>): Ruling | undefined {
   const { status, specHash, rules, observed, checked } = context;
-  if (!isTrue(status.conditions, 'Complete') || status.specHash !== specHash) return undefined;
+  if (!isTrue(status.conditions, 'Complete') || !isAbout(status.specHash, specHash)) return undefined;
   const { reason, message } = status.conditions!.find(({ type }) => type === 'Complete')!;
   const resolved = 'resource' in checked ? resolve(checked.resource, observed.dependencies) : undefined;
   const was = (role: string) => inRole(status.inputs ?? {}, role)?.digest;

@@ -8,7 +8,7 @@ import {
   referencesOf,
 } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
-import { specHashOf } from '../identity.ts';
+import { isAbout, specHashOf } from '../identity.ts';
 import { isBeingDeleted } from '../objects.ts';
 import type { Inputs, ResolvedInput } from '../stages.ts';
 import { holds, statusOf } from '../stored.ts';
@@ -42,7 +42,7 @@ function isComplete(object: KubeObject, kind: Kind): boolean {
   const { uid = '' } = object.metadata;
   return (
     holds(object, 'Complete') !== undefined ||
-    (isTrue(conditions, 'Complete') && specHash === specHashOf(kind, uid, object['spec'] as object))
+    (isTrue(conditions, 'Complete') && isAbout(specHash, specHashOf(kind, uid, object['spec'] as object)))
   );
 }
 

@@ -2,7 +2,7 @@
 import { fingerprint, type Resource } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
 import type { JobSettings } from '../build/job.ts';
-import { specHashOf } from '../identity.ts';
+import { isAbout, specHashOf } from '../identity.ts';
 import type { Json } from '../json.ts';
 import { attemptOf, type Job } from '../objects.ts';
 import type { Situation } from '../situation.ts';
@@ -142,7 +142,8 @@ function nextStatus<R extends Resource>(
     startTime,
     completionTime,
     attempt,
-    specHash: ruling.isAboutSpec ? specHash : status.specHash,
+    // One that an earlier version wrote stays as it is: that version may lead again, and knows no other.
+    specHash: ruling.isAboutSpec && !isAbout(status.specHash, specHash) ? specHash : status.specHash,
   });
 }
 

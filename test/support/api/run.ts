@@ -107,7 +107,11 @@ export class Run {
     const hashes = resources.map(
       ({ kind, status }) => [status?.specHash ?? 'none', `<${kind}'s hash>`] as const,
     );
-    const named = hashes.reduce((result, [hash, name]) => result.replaceAll(hash, name), text);
+    // A Job's name has its beginning alone.
+    const named = hashes.reduce(
+      (result, [hash, name]) => result.replaceAll(hash, name).replaceAll(hash.slice(0, 10), name),
+      text,
+    );
     return named
       .replaceAll(this.namespace, '<namespace>')
       .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '<uid>')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Power } from '../../../../../operator/jobs/index.ts';
+import { type Power, specHashOf } from '../../../../../operator/jobs/index.ts';
 import {
   artifact,
   completed,
@@ -260,6 +260,47 @@ describe('a reference', () => {
     world.run();
     expect(world.jobs).toHaveLength(1);
     expect(world.status['inputs']).toEqual({ emulator: { uri: 's3://b/e', digest: digestOf('d') } });
+  });
+});
+
+describe('the hash of a spec in a status', () => {
+  /** What is done, with another hash in its status, and a spec that differs in nothing that changes the result. */
+  const doneUnder = (hashOf: (hash: string) => string) => {
+    const world = completeTune();
+    const { specHash } = world.status as { specHash: string };
+    expect(specHash).toMatch(/^[0-9a-f]{16}$/);
+    world.object = { ...world.object, status: { ...world.status, specHash: hashOf(specHash) } };
+    return world;
+  };
+
+  it('that an earlier version wrote with ten letters is the same: what is done is not done again, nor rewritten', () => {
+    const world = doneUnder((hash) => hash.slice(0, 10));
+    const before = world.writes.length;
+    expect(world.run().writes).toHaveLength(before);
+    world.edit({ ttlSecondsAfterFinished: 60 }).run();
+    expect(world.holding).toEqual(['Complete/Complete']);
+    expect(world.status).toMatchObject({ attempt: 1, specHash: expect.stringMatching(/^[0-9a-f]{10}$/) });
+    world.edit({ training: { steps: 121 } }).run();
+    expect(world.status).toMatchObject({ attempt: 2, specHash: expect.stringMatching(/^[0-9a-f]{16}$/) });
+  });
+
+  it.each<[string, (hash: string) => string]>([
+    ['begins with the same ten letters', (hash) => `${hash.slice(0, 10)}ffffff`],
+    ['is shorter than any version wrote', (hash) => hash.slice(0, 9)],
+    ['is empty', () => ''],
+  ])('that %s is another: it runs again', (_, hashOf) => {
+    const world = doneUnder(hashOf).edit({ ttlSecondsAfterFinished: 60 }).run();
+    expect(world.status.attempt).toBe(2);
+  });
+
+  it('of ten letters keeps those that wait for it from waiting', () => {
+    const target = completed('EmulatorBuild', 'e', { generation: 1 });
+    const specHash = specHashOf('EmulatorBuild', target.metadata.uid!, target['spec'] as object).slice(0, 10);
+    const status = { ...(target['status'] as object), specHash };
+    const edited = { ...target, metadata: { ...target.metadata, generation: 2 }, status };
+    const world = new World(resource('OffsiteTune'));
+    world.dependencies = { emulator: edited };
+    expect(world.run().jobs).toHaveLength(1);
   });
 });
 
