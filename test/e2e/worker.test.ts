@@ -180,7 +180,7 @@ test('a stage that was done returns its whole result at once, without its inputs
   const { artifact, ...summary } = kept.result;
   expect(again.termination).toEqual({ ok: true, stage: 'tune', artifact, summary });
 
-  const changed = stored(manifests.tune);
+  const changed = structuredClone(stored(manifests.tune));
   Object.assign(changed.spec['training'] as object, { steps: 9 });
   const other = await namespace.run({ ...job, resource: changed });
   expect(other.code).toBe(11);
