@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { attacksKept } from './attacks.ts';
+import { autosKept } from './autos.ts';
 import { curvesFigure, curvesPart } from './curves.ts';
 import { keyOf, run } from './experiment.ts';
 import { findings } from './findings.ts';
+import { autosPart } from './found.ts';
 import { frontier } from './frontier.ts';
 import {
   type Experiment,
@@ -77,5 +79,11 @@ async function writePage(): Promise<void> {
   const attacks = attacksKept.read();
   const curves = await curvesFigure(attacks);
   if (curves !== undefined) writeFileSync(join(docs, 'study-attacks.svg'), curves);
-  writeFileSync(join(docs, 'study.md'), studyPage(all, figures, curvesPart(attacks, 'study-attacks.svg')));
+  writeFileSync(
+    join(docs, 'study.md'),
+    studyPage(all, figures, [
+      ...curvesPart(attacks, 'study-attacks.svg'),
+      ...autosPart(autosKept.read(), all),
+    ]),
+  );
 }

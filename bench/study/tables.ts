@@ -176,7 +176,8 @@ function line(name: string, runs: readonly Finding[], all: readonly Finding[]): 
   ].join(' | ')} |`;
 }
 
-function interval(found: Pick<Estimate, 'value' | 'low' | 'high'> | Bits | undefined): string {
+/** A share or difference with what the bootstrap says of it; nothing where there is none. */
+export function interval(found: Pick<Estimate, 'value' | 'low' | 'high'> | Bits | undefined): string {
   if (found === undefined) return '';
   const [value, low, high] = [found.value, found.low, found.high].map((each) => Number(each).toFixed(2));
   return `${value} [${low}, ${high}]`;

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Attack } from '../../../bench/study/attacks.ts';
+import type { Found } from '../../../bench/study/autos.ts';
 import { curvesFigure, curvesPart } from '../../../bench/study/curves.ts';
 import { recovered } from '../../../bench/study/estimates.ts';
 import type { Finding } from '../../../bench/study/experiment.ts';
+import { autosPart } from '../../../bench/study/found.ts';
 import { frontier } from '../../../bench/study/frontier.ts';
 import { studyPage } from '../../../bench/study/tables.ts';
 
@@ -141,4 +143,43 @@ test('recovery curves are told and drawn of every bundle that was attacked, and 
   expect(await curvesFigure([attack])).toContain('crash, four layers only: 0.26, 0.26, 0.46</desc>');
   expect(curvesPart([], '')).toEqual([]);
   expect(await curvesFigure([])).toBeUndefined();
+});
+
+test('what auto chose is told beside the setting that has the same bundle', () => {
+  const chosen = {
+    strategy: 'none' as const,
+    compression: { type: 'lowRank' as const, ratio: '0.2' },
+    transferLayers: { count: 0 },
+  };
+  const auto: Found = {
+    ...{ key: 'a', model: 'smollm2', task: 'speeches', bundle: 'sha256:2', seconds: 300 },
+    budget: { leakAtMost: '0.3', sizeAtMost: '0.6', exactAtMost: '0.3' },
+    auto: {
+      ...{ chosen, reason: 'why', rows: 3, passes: '1.51' },
+      candidates: [
+        {
+          ...{ ...chosen, sizeShare: '0.4', exactParameterShare: '0.21', agreement: '0.144' },
+          ...{ bitsKept: { value: '0.12', stderr: '0.04' }, verdict: 'chosen' },
+        },
+      ],
+    },
+  };
+  const words = finding('low rank 0.35, no exact layer', false, {});
+  const page = autosPart([auto], [words]).join('\n');
+  expect(page).toContain(
+    '| 0.3 | all layers, lowRank 0.2, LoRA beside every map | 0.12 ± 0.04 | 0.14 | not trained |  | 1.51 | 300 |',
+  );
+  const speeches = (setting: string, full: boolean, rows: Partial<Finding['rows']>): Finding => ({
+    ...finding(setting, full, rows),
+    task: 'speeches',
+  });
+  const there = autosPart(
+    [auto],
+    [
+      speeches('full model, LoRA', true, { plugIn: '1111111000' }),
+      { ...speeches('low rank 0.2, no exact layer', false, {}), bundle: 'sha256:2' },
+    ],
+  ).join('\n');
+  expect(there).toMatch(/\| low rank 0\.2, no exact layer \| 0\.40 \[/);
+  expect(autosPart([], [words])).toEqual([]);
 });
