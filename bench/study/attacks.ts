@@ -5,6 +5,7 @@ import { keptIn } from './findings.ts';
 import { attacked, attacks, courses, probeRows, settings } from './settings.ts';
 
 type Scores = NonNullable<EmulatorBuildStatus['scores']>;
+type LeakTest = NonNullable<Scores['leakTest']>;
 
 /** What tuning made of a setting's emulator. */
 export interface Attack {
@@ -12,9 +13,14 @@ export interface Attack {
   readonly setting: string;
   readonly model: string;
   readonly task: string;
-  readonly bundle: string;
-  /** As a status has it. */
-  readonly found: NonNullable<Scores['leakTest']>;
+  /** Absent where the run was ended before it was sealed. */
+  readonly bundle?: string;
+  /** As a status has it; the control's cells are absent where the run was ended before it came to them. */
+  readonly found: Omit<LeakTest, 'points'> & {
+    readonly points: readonly (Omit<LeakTest['points'][number], 'control'> & {
+      readonly control?: LeakTest['full'];
+    })[];
+  };
   /** Processor seconds, of which building the bundle is a part. */
   readonly seconds: number;
 }

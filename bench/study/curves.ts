@@ -16,7 +16,7 @@ export function curvesPart(all: readonly Attack[], figure: string): string[] {
   const found = ordered(all);
   if (found.length === 0) return [];
   const budgets = found[0]!.found.points.map(({ tokens }) => budget(tokens));
-  const line = (name: string, cells: readonly Cell[], rest: readonly string[]) =>
+  const line = (name: string, cells: readonly (Cell | undefined)[], rest: readonly string[]) =>
     `| ${[name, ...cells.map(shown), ...rest].join(' | ')} |`;
   const left = attacked.filter((name) => !found.some(({ setting }) => setting === name));
   return [
@@ -46,13 +46,29 @@ Halfway is from the untuned control to the full model (${shown(found[0]!.found.f
         ['', '', ''],
       ),
     ]),
+    '',
+    ...found.map(outcome),
+    '',
+    `"Tuned not above full" of the tables is of what the data owner is to do: LoRA, for so many steps. It is no bound of what an attacker makes
+of the same bundle who tunes all of it on more rows; this is what was tried, and other rows, rates or budgets may do better.`,
     left.length === 0 ? '' : `\nNot attacked yet: ${left.join('; ')}.\n`,
   ];
 }
 
 const budget = (tokens: number) => (tokens === 0 ? 'untuned' : `${tokens.toLocaleString('en')} tokens`);
 
-const shown = ({ value, stderr }: Cell) => `${Number(value).toFixed(3)} ± ${Number(stderr).toFixed(3)}`;
+const shown = (cell: Cell | undefined) =>
+  cell === undefined ? 'not run' : `${Number(cell.value).toFixed(3)} ± ${Number(cell.stderr).toFixed(3)}`;
+
+/** What the last budget made of an emulator, in a sentence. */
+function outcome({ setting, found: { full, points } }: Attack): string {
+  const { tokens, emulator } = points.at(-1)!;
+  const below = Number(full.value) - Number(emulator.value);
+  const far = below > 2 * Number(emulator.stderr);
+  return `- \`${setting}\`: after ${budget(tokens)} ${shown(emulator)}, ${
+    far ? 'below the untuned full model' : '**as much as the untuned full model, or not told from it**'
+  }.`;
+}
 
 /** An SVG of its own, or undefined where nothing was attacked. */
 export async function curvesFigure(all: readonly Attack[]): Promise<string | undefined> {
@@ -78,10 +94,12 @@ function plot(found: readonly Attack[]): TopLevelSpec {
   const untuned = budgets[1]! / 3;
   const values = found.flatMap(({ setting, found: { points } }) =>
     points.flatMap(({ tokens, emulator, control }) =>
-      Object.entries({ emulator, control }).map(([model, { value, stderr }]) => ({
-        ...{ setting, model, curve: `${setting}, ${model}`, tokens: Math.max(tokens, untuned) },
-        ...{ y: Number(value), low: Number(value) - Number(stderr), high: Number(value) + Number(stderr) },
-      })),
+      Object.entries({ emulator, control }).flatMap(([model, cell]) => {
+        if (cell === undefined) return [];
+        const [y, error] = [Number(cell.value), Number(cell.stderr)];
+        const curve = { setting, model, curve: `${setting}, ${model}` };
+        return [{ ...curve, tokens: Math.max(tokens, untuned), y, low: y - error, high: y + error }];
+      }),
     ),
   );
   const quantitative = { type: 'quantitative' as const };

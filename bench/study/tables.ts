@@ -40,7 +40,7 @@ the other 250 rows of the file as well. Rank, learning rate and ratio were not v
 - **recovered**: (plug-in - full) / (full tuned - full), where *full tuned* is LoRA trained in the full model itself with the
   same seed; in brackets the 2.5 % and 97.5 % percentiles of the bootstrap over test rows, all cells of a row together.
 - **tuned - full**: how much better or worse the tuned emulator is than the untuned full model; above 0, the data owner has a
-  better model without sending anything back.
+  better model without sending anything back. Of the data owner's own course: what an attacker makes of a bundle stands below.
 - **plug-in, beside**: plug-in less that of \`${finalist}\`, of the seeds that both have.
 - **bits kept**: what the untuned emulator keeps of the model's likelihood of probe rows that were not observed ([leak.md](leak.md)).
 - **CPU s**: processor seconds of one thread, building (0 where another seed has built it, or a part) and tuning.

@@ -138,6 +138,17 @@ test('recovery curves are told and drawn of every bundle that was attacked, and 
     '| crash, four layers only | 0.260 ± 0.040 | 0.260 ± 0.040 | 0.460 ± 0.040 | 0.450 | 13,000 tokens | 500 |',
   );
   expect(page).toContain('Not attacked yet: low rank 0.35, no exact layer; crash, K = 80 %.');
+  expect(page).toContain(
+    '- `crash, four layers only`: after 13,000 tokens 0.460 ± 0.040, below the untuned full model.',
+  );
+  const points = attack.found.points.map(({ control, ...point }) =>
+    point.tokens === 0 ? { ...point, control: control! } : { ...point, emulator: cell('0.6') },
+  );
+  const part = { ...attack, found: { ...attack.found, points } };
+  expect(curvesPart([part], '').join('\n')).toMatch(
+    /\| its control \| 0\.250 ± 0\.040 \| not run \| not run \|[\s\S]*after 13,000 tokens 0\.600 ± 0\.040, \*\*as much as/,
+  );
+  expect(await curvesFigure([part])).toContain('crash, four layers only: 0.26, 0.60, 0.60</desc>');
   const { reachedAt: _, ...never } = attack.found;
   expect(curvesPart([{ ...attack, found: never }], '').join('\n')).toContain('| not within these | 500 |');
   expect(await curvesFigure([attack])).toContain('crash, four layers only: 0.26, 0.26, 0.46</desc>');
