@@ -3,12 +3,13 @@ export { type Mounts, overlap, realPlace, resolveUri } from './address/address.t
 export { withStoreUris } from './address/copies.ts';
 export { checkpointsOf, type WorkOwner, type WorkPlaces, workPlacesOf } from './address/work-places.ts';
 export { boundedBytes, readKeptJson } from './bounded-file.ts';
+export { type Files, type OpenFile, onDisk } from './files.ts';
 export { problemOfPath } from './inner-path.ts';
 export { type Alike, inPlace, type Keeper } from './keeper.ts';
 export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './lock/lock.ts';
 export { DiskLock } from './lock/on-disk.ts';
 export { CheckedFiles } from './manifest/checked-files.ts';
-export { canonicalJson, digestOf, fileDigest, sha256 } from './manifest/digest.ts';
+export { canonicalJson, digestOf, fileDigest, hashFiles, sha256 } from './manifest/digest.ts';
 export {
   type ArtifactKind,
   type Manifest,

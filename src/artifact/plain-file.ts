@@ -1,4 +1,5 @@
 /** Files are looked at and read by one descriptor: what is put in a file's place after the look is not what is read. */
+import { createHash } from 'node:crypto';
 import {
   type BigIntStats,
   closeSync,
@@ -79,23 +80,27 @@ const bytesAtOnce = 4 << 20;
  * Copies a file of a model or an artifact to where nothing is, as long as it was when it was opened; where that fails, nothing
  * of it stays there.
  * @param most how many bytes it may have
+ * @returns the sha256 of what was copied
  * @throws OffsiteError BadModel where it is no plain file, is longer, or is cut off meanwhile; Error of the system
  */
-export function copyModelFile(from: string, to: string, most = Number.MAX_SAFE_INTEGER): void {
+export function copyModelFile(from: string, to: string, most = Number.MAX_SAFE_INTEGER): string {
   const { descriptor, stat } = openModelFile(from);
   let target: number | undefined;
   try {
     const size = Number(stat.size);
     if (size > most) throw badModel(`${from}: has ${size} bytes; at most ${most} are taken of such a file`);
     target = openSync(to, 'wx');
+    const hash = createHash('sha256');
     const buffer = new Uint8Array(Math.min(size, bytesAtOnce));
     for (let done = 0; done < size; ) {
       const read = readSync(descriptor, buffer, 0, Math.min(buffer.length, size - done), done);
       if (read === 0) throw badModel(`${from}: was cut off while it was read`);
       for (let written = 0; written < read; )
         written += writeSync(target, buffer, written, read - written, done + written);
+      hash.update(buffer.subarray(0, read));
       done += read;
     }
+    return `sha256:${hash.digest('hex')}`;
   } catch (error) {
     if (target !== undefined) rmSync(to, { force: true });
     throw error;

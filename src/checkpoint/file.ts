@@ -1,7 +1,7 @@
 // Random access to a file, and a checkpoint whose tensors lie in one.
-import { closeSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { badModel, withPath } from '../api/index.ts';
-import { NotPlain, openPlain } from '../artifact/index.ts';
+import { type Files, NotPlain, type OpenFile, onDisk } from '../artifact/index.ts';
 import type { Checkpoint, ReadOptions, TensorInfo } from './checkpoint.ts';
 import { blocks, decodeInto, isReadable } from './decode.ts';
 
@@ -27,14 +27,13 @@ export interface Located extends TensorInfo {
 export class RandomAccessFile {
   readonly path: string;
   readonly size: number;
-  readonly #descriptor: number;
+  readonly #file: OpenFile;
 
-  constructor(path: string) {
+  constructor(path: string, files: Files = onDisk) {
     this.path = path;
     try {
-      const { descriptor, stat } = openPlain(path);
-      this.#descriptor = descriptor;
-      this.size = Number(stat.size);
+      this.#file = files.open(path);
+      this.size = Number(this.#file.stat.size);
     } catch (error) {
       if (error instanceof NotPlain) throw badModel(`${path}: is not a file`);
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
@@ -58,12 +57,12 @@ export class RandomAccessFile {
   }
 
   close(): void {
-    closeSync(this.#descriptor);
+    this.#file.close();
   }
 
   #readSome(bytes: Uint8Array, at: number, length: number, offset: number): number {
     try {
-      return readSync(this.#descriptor, bytes, at, length, offset);
+      return readSync(this.#file.descriptor, bytes, at, length, offset);
     } catch (error) {
       throw withPath(error, this.path);
     }

@@ -1,5 +1,6 @@
 // The reader of GGUF files: metadata and tensor table, checked before memory is taken for them.
 import { badModel } from '../api/index.ts';
+import type { Files } from '../artifact/index.ts';
 import type { DType } from './checkpoint.ts';
 import { blocks } from './decode.ts';
 import { FileCheckpoint, type Located, longestName, mostTensors, RandomAccessFile } from './file.ts';
@@ -70,8 +71,8 @@ export class HeaderRoom {
  * Opens a GGUF file (version 2 or 3, little-endian). Shapes are given in the hub's order, the slowest dimension first.
  * @throws OffsiteError BadModel naming the file and, where it is one tensor's fault, the tensor
  */
-export function openGguf(path: string, room = new HeaderRoom()): FileCheckpoint {
-  const file = new RandomAccessFile(path);
+export function openGguf(path: string, files?: Files, room = new HeaderRoom()): FileCheckpoint {
+  const file = new RandomAccessFile(path, files);
   try {
     const reader = new HeaderReader(file, room);
     if (reader.uint32() !== 0x46554747)

@@ -1,6 +1,7 @@
 // The reader of safetensors files: header and tensor table, within bounds, without gaps or overlaps.
 import { z } from 'zod';
 import { badModel, listOf, mapOf, outline } from '../api/index.ts';
+import type { Files } from '../artifact/index.ts';
 import type { DType } from './checkpoint.ts';
 import { blocks } from './decode.ts';
 import { FileCheckpoint, type Located, longestName, mostTensors, RandomAccessFile } from './file.ts';
@@ -26,8 +27,8 @@ const entrySchema = z.object({
  * Opens one .safetensors file: 8 bytes of header length, a JSON header, then the tensors without gaps.
  * @throws OffsiteError BadModel naming the file and, where it is one tensor's fault, the tensor
  */
-export function openSafetensors(path: string): FileCheckpoint {
-  const file = new RandomAccessFile(path);
+export function openSafetensors(path: string, files?: Files): FileCheckpoint {
+  const file = new RandomAccessFile(path, files);
   try {
     const { header, start } = readHeader(file);
     const { __metadata__: metadata = {}, ...entries } = header;

@@ -1,9 +1,9 @@
 // The way from a path to a checkpoint: which format lies there, in one file or in indexed shards.
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel, mapOf } from '../api/index.ts';
-import { problemOfPath } from '../artifact/index.ts';
+import { type Files, onDisk, problemOfPath } from '../artifact/index.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { mostTensors } from './file.ts';
 import { joined } from './joined.ts';
@@ -19,23 +19,24 @@ const indexBounds = { bytes: 64 << 20, depth: 8, values: 2 * mostTensors };
 /**
  * Opens a checkpoint: a .safetensors or .gguf file, or a directory that holds model.safetensors,
  * model.safetensors.index.json with its shards, or one GGUF model, whole or split.
+ * @param files where they lie: only what is there is read
  * @throws OffsiteError BadModel naming the file; where another format lies there, how it is converted
  */
-export function openCheckpoint(path: string): Checkpoint {
+export function openCheckpoint(path: string, files: Files = onDisk): Checkpoint {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw badModel(`${path}: there is no such file or directory`);
   if (!stat.isDirectory()) {
-    if (path.endsWith('.safetensors')) return openSafetensors(path);
-    if (path.endsWith('.gguf')) return openWholeGguf(path);
+    if (path.endsWith('.safetensors')) return openSafetensors(path, files);
+    if (path.endsWith('.gguf')) return openWholeGguf(path, files);
     throw badModel(`${path}: is neither .safetensors nor .gguf${conversion([path], '')}`);
   }
   const single = join(path, 'model.safetensors');
-  if (existsSync(single)) return openSafetensors(single);
+  if (files.has(single)) return openSafetensors(single, files);
   const index = join(path, 'model.safetensors.index.json');
-  if (existsSync(index)) return openSharded(path, index);
-  const names = readdirSync(path);
+  if (files.has(index)) return openSharded(path, index, files);
+  const names = files.names(path);
   const ggufs = names.filter((name) => name.endsWith('.gguf'));
-  if (ggufs.length > 0) return openGgufs(path, ggufs);
+  if (ggufs.length > 0) return openGgufs(path, ggufs, files);
   const shards = names.filter((name) => name.endsWith('.safetensors'));
   if (shards.length > 0)
     throw badModel(
@@ -58,24 +59,24 @@ function conversion(names: readonly string[], directory: string): string {
   return `; ${directory === '' ? 'it' : found} holds weights in a format whose reading may run code: convert them with transformers where you trust them: python -c '${program}' ${directory || 'DIRECTORY'} NEW_DIRECTORY`;
 }
 
-function openSharded(directory: string, index: string): Checkpoint {
-  const weightMap = readIndex(index);
-  const files = [...new Set(Object.values(weightMap))];
-  if (files.length > mostShards)
-    throw badModel(`${index}: names ${files.length} shards; at most ${mostShards} are read`);
-  const outside = files.find(
+function openSharded(directory: string, index: string, files: Files): Checkpoint {
+  const weightMap = readIndex(index, files);
+  const names = [...new Set(Object.values(weightMap))];
+  if (names.length > mostShards)
+    throw badModel(`${index}: names ${names.length} shards; at most ${mostShards} are read`);
+  const outside = names.find(
     (file) => problemOfPath(file) !== undefined || !/^[^/]+\.safetensors$/.test(file),
   );
   if (outside !== undefined)
     throw badModel(`${index}: shard ${outside} lies outside the directory, or is no .safetensors file`);
-  const missing = files.filter((file) => !existsSync(join(directory, file)));
+  const missing = names.filter((file) => !files.has(join(directory, file)));
   if (missing.length > 0)
     throw badModel(
-      `${index}: shard ${missing[0]} is not there; ${missing.length} of ${files.length} are missing`,
+      `${index}: shard ${missing[0]} is not there; ${missing.length} of ${names.length} are missing`,
     );
   const shards = new Map<string, Checkpoint>();
   try {
-    for (const file of files) shards.set(file, openSafetensors(join(directory, file)));
+    for (const file of names) shards.set(file, openSafetensors(join(directory, file), files));
     const tensors = new Map<string, Checkpoint>();
     for (const [name, file] of Object.entries(weightMap)) {
       const shard = shards.get(file)!;
@@ -90,8 +91,8 @@ function openSharded(directory: string, index: string): Checkpoint {
   }
 }
 
-function readIndex(index: string): Record<string, string> {
-  const parsed = indexSchema.safeParse(readJsonFile(index, indexBounds).value);
+function readIndex(index: string, files: Files): Record<string, string> {
+  const parsed = indexSchema.safeParse(readJsonFile(index, indexBounds, files).value);
   if (parsed.success) return parsed.data.weight_map;
   throw badModel(`${index}: is not JSON with a weight_map from tensor names to shard files`);
 }

@@ -1,6 +1,7 @@
 // The reader of GGUF models that were split into several files.
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
+import type { Files } from '../artifact/index.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { HeaderRoom, openGguf } from './gguf.ts';
 import { joined } from './joined.ts';
@@ -13,7 +14,7 @@ const mostParts = 1024;
  * their headers number; the first has the metadata.
  * @throws OffsiteError BadModel naming the part that is missing, or a file that belongs to no split
  */
-export function openGgufs(directory: string, names: readonly string[]): Checkpoint {
+export function openGgufs(directory: string, names: readonly string[], files: Files): Checkpoint {
   if (names.length > mostParts)
     throw badModel(`${directory}: holds ${names.length} .gguf files; at most ${mostParts} parts are read`);
   const parts: Checkpoint[] = [];
@@ -24,7 +25,7 @@ export function openGgufs(directory: string, names: readonly string[]): Checkpoi
     // Each might be within its own bounds, and all are kept.
     const room = new HeaderRoom();
     for (const name of names) {
-      const part = openGguf(join(directory, name), room);
+      const part = openGguf(join(directory, name), files, room);
       parts.push(part);
       if (countOf(part) > 1) continue;
       if (names.length === 1) return part;
@@ -38,8 +39,8 @@ export function openGgufs(directory: string, names: readonly string[]): Checkpoi
 }
 
 /** A .gguf file that is named alone. @throws OffsiteError BadModel where it is a part: a digest of it would not be the model's */
-export function openWholeGguf(path: string): Checkpoint {
-  const file = openGguf(path);
+export function openWholeGguf(path: string, files: Files): Checkpoint {
+  const file = openGguf(path, files);
   const count = countOf(file);
   if (count === 1) return file;
   file.close();

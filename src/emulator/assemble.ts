@@ -1,7 +1,6 @@
 // The second half of an emulator's build: from pooled hidden states to a plan, and to a bundle with its scores.
 import { badModel } from '../api/index.ts';
 import {
-  CheckedFiles,
   canonicalJson,
   checkFree,
   doneOrFree,
@@ -12,7 +11,7 @@ import {
 } from '../artifact/index.ts';
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
-import { type Model, openModel } from '../model/index.ts';
+import { type HashedModel, type Model, openModel } from '../model/index.ts';
 import { type AutoOptions, type Found, findWay } from './auto/find.ts';
 import { openBlocks, readSimilarity, type SimilarityRecord } from './bundle.ts';
 import type { CompressionOptions } from './compression/index.ts';
@@ -30,7 +29,7 @@ import { openObservations } from './observe/open.ts';
 import { type Layout, layoutOf } from './plan/layout.ts';
 import type { Plan } from './plan/plan.ts';
 import { leaveOut } from './probe/left-out.ts';
-import { type BuildInput, type CheckedInput, probed, probeExamples, probeKey } from './probe/stage.ts';
+import { type BuildInput, probed, probeExamples, probeKey } from './probe/stage.ts';
 import { type ProbeKey, readStates } from './probe/states.ts';
 import { type RefineOptions, refine } from './refine/refine.ts';
 import { checkComparable } from './similarity/comparable.ts';
@@ -97,28 +96,21 @@ export interface Assembled extends Scores {
  * @throws OffsiteError BadSpec where the model has too few layers
  */
 export async function assemble(engine: Engine, asked: AssembleInput): Promise<Assembled> {
-  const model = openModel(asked.model);
+  const model = openModel(asked.model, { digest: asked.expected?.model });
   try {
     if (asked.plan !== undefined) keptCount(asked.plan, model.architecture.depth);
-    const checked = new CheckedFiles();
-    const key = probeKey(model, asked, checked);
-    const { input, found: auto } = await saidOrFound(engine, model, key, { ...asked, checked });
+    const key = probeKey(model, asked);
+    const { input, found: auto } = await saidOrFound(engine, model, key, asked);
     const work = describe(key, input);
     if ((await doneOrFree(input, work)) === undefined) {
-      const found = await probed(engine, model, key, { ...input, checked });
+      const found = await probed(engine, model, key, input);
       const similarity = await similarityOf(engine, model, { key, ...found }, input);
       const heldOut = await scoreFull(engine, model, key, input);
       const test = await preparedTest(engine, model, { heldOut, work }, input);
       const compressed = await derivedOf(engine, model, key, { plan: similarity, ...found }, input);
-      const derived = await refined(
-        engine,
-        model,
-        compressed,
-        { plan: similarity, key },
-        { ...input, checked },
-      );
+      const derived = await refined(engine, model, compressed, { plan: similarity, key }, input);
       const layout = layoutOf(similarity, derived.shapes);
-      const checkUnchanged = () => checked.checkUnchanged();
+      const { checkUnchanged } = model;
       const fill = async (directory: string) => {
         writeBundle(directory, model, layout, { similarity, derived });
         const scores = await scoreBundle(engine, model, directory, layout, heldOut, input);
@@ -166,17 +158,18 @@ function describe(key: ProbeKey, input: Said): Work {
 }
 
 function readAssembled(directory: string): Assembled {
-  const { manifest, digest, sizeBytes } = openArtifact(directory, { kind: 'Emulator' });
+  const artifact = openArtifact(directory, { kind: 'Emulator' });
+  const { manifest, digest, sizeBytes, checked } = artifact;
   const scores = manifest.scores as unknown as Scores;
-  return { similarity: readSimilarity(directory), ...scores, artifact: { digest, sizeBytes } };
+  return { similarity: readSimilarity(directory, checked), ...scores, artifact: { digest, sizeBytes } };
 }
 
 /** The input with its way; where it says none, the one that is found. */
 async function saidOrFound(
   engine: Engine,
-  model: Model,
+  model: HashedModel,
   key: ProbeKey,
-  input: AssembleInput & CheckedInput,
+  input: AssembleInput,
 ): Promise<{ input: Said; found?: Found }> {
   const { plan, auto } = input;
   if (plan !== undefined) return { input: { ...input, plan } };
@@ -249,10 +242,10 @@ async function derivedOf(
 /** The same blocks after their training, where one is asked for. */
 async function refined(
   engine: Engine,
-  model: Model,
+  model: HashedModel,
   derived: Derived,
   { plan, key }: { plan: Plan; key: ProbeKey },
-  { refine: options, checked, ...input }: Said & CheckedInput,
+  { refine: options, ...input }: Said,
 ): Promise<Derived> {
   if (options === undefined) return derived;
   // Neither scores nor a test of the bundle change what is trained.
@@ -269,7 +262,7 @@ async function refined(
       ...{ model, plan, derived, examples, madeFrom },
       ...{ layout: layoutOf(plan, derived.shapes), hyperparameters },
       ...{ own: input.own, memory: input.memory, keeper: input.keeper, emit: input.emit },
-      checkUnchanged: () => checked.checkUnchanged(),
+      checkUnchanged: model.checkUnchanged,
     },
     options,
   );

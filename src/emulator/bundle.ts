@@ -2,12 +2,12 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel, listOf } from '../api/index.ts';
-import { type OpenedArtifact, openArtifact } from '../artifact/index.ts';
+import { type Files, hashFiles, type OpenedArtifact, openArtifact } from '../artifact/index.ts';
 import { readJsonFile } from '../checkpoint/index.ts';
 import {
   type Model,
   type Overlay,
-  openModel,
+  openHashed,
   type Site,
   type Slots,
   type WeightSource,
@@ -58,15 +58,18 @@ export interface Bundle {
  * Opens a bundle.
  * @throws OffsiteError BadModel when a file is not the manifest's, the digest is another one, or the plan does not fit the model
  */
-export function openBundle(directory: string, digest?: string): Bundle {
-  const artifact = openArtifact(directory, { kind: 'Emulator', digest });
-  const similarity = readSimilarity(directory);
+export const openBundle = (directory: string, digest?: string): Bundle =>
+  bundleIn(openArtifact(directory, { kind: 'Emulator', digest }));
+
+/** The bundle that an artifact is. @throws OffsiteError BadModel as above */
+export function bundleIn(artifact: OpenedArtifact): Bundle {
+  const { directory, checked } = artifact;
+  const similarity = readSimilarity(directory, checked);
   const { clusters, kept, transferLayers, source } = similarity;
   const plan = { clusters, kept, transferLayers, source };
   checkLengths(directory, plan);
-  const files = artifact.manifest.files.map(({ path }) => path);
-  const layout = layoutOf(plan, readShapes(directory, files, plan));
-  const model = openBlocks(directory, layout);
+  const layout = layoutOf(plan, readShapes(directory, checked, plan));
+  const model = openBlocks(directory, layout, checked);
   try {
     checkPlan(directory, plan, model.architecture.depth);
   } catch (error) {
@@ -76,9 +79,13 @@ export function openBundle(directory: string, digest?: string): Bundle {
   return { artifact, model, plan, layout, similarity, close: () => model.close() };
 }
 
-/** The files of a bundle as a model that has the layout's blocks. @throws OffsiteError BadModel */
-export function openBlocks(directory: string, layout: Layout): Model {
-  return openModel(directory, {
+/**
+ * The files of a bundle as a model that has the layout's blocks.
+ * @param files as they were hashed; they are hashed first when absent
+ * @throws OffsiteError BadModel
+ */
+export function openBlocks(directory: string, layout: Layout, files = hashFiles(directory).files): Model {
+  return openHashed(directory, files, {
     blocks: (architecture) =>
       Object.values(layout.blocks).map((block) => {
         if (block.shape !== undefined) checkShape(directory, architecture, block.of, block.shape);
@@ -122,10 +129,10 @@ export function bundleSlots({ model, layout }: Emulator): (layer: number) => Slo
 }
 
 /** similarity.json of a bundle. @throws OffsiteError BadModel */
-export function readSimilarity(directory: string): SimilarityRecord {
+export function readSimilarity(directory: string, files: Files): SimilarityRecord {
   const path = join(directory, similarityFile);
   try {
-    return similaritySchema.parse(readJsonFile(path, similarityBounds).value);
+    return similaritySchema.parse(readJsonFile(path, similarityBounds, files).value);
   } catch (error) {
     throw badModel(`${path}: is missing or damaged; build the emulator again`, { cause: error });
   }

@@ -3,6 +3,7 @@ export { type AssembleInput, assemble, checkBundlePlace } from './assemble.ts';
 export { type Found, observedForAuto } from './auto/find.ts';
 export {
   type Bundle,
+  bundleIn,
   bundleSlots,
   emulatorWeights,
   openBundle,

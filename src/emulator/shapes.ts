@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel, listOf } from '../api/index.ts';
-import { canonicalJson } from '../artifact/index.ts';
+import { canonicalJson, type Files } from '../artifact/index.ts';
 import { readJsonFile } from '../checkpoint/index.ts';
 import {
   type Architecture,
@@ -52,14 +52,14 @@ export function writeShapes(directory: string, shapes: Shapes): void {
 
 /**
  * The shapes of a bundle's blocks; none where it has no such file.
- * @param files the paths that its manifest lists
+ * @param files its own
  * @throws OffsiteError BadModel where the file is damaged, or names a layer that is not kept, or one that trains
  */
-export function readShapes(directory: string, files: readonly string[], plan: Plan): Shapes {
-  if (!files.includes(shapesFile)) return new Map();
+export function readShapes(directory: string, files: Files, plan: Plan): Shapes {
   const path = join(directory, shapesFile);
+  if (!files.has(path)) return new Map();
   const shapes = new Map<number, BlockShape>();
-  for (const [name, found] of Object.entries(parse(path))) {
+  for (const [name, found] of Object.entries(parse(path, files))) {
     const of = Number(name);
     if (!plan.kept.includes(of)) throw badModel(`${path}: block ${of} is not among the kept layers`);
     if (plan.transferLayers.includes(of))
@@ -74,9 +74,9 @@ export function readShapes(directory: string, files: readonly string[], plan: Pl
   return shapes;
 }
 
-function parse(path: string): z.output<typeof schema>['blocks'] {
+function parse(path: string, files: Files): z.output<typeof schema>['blocks'] {
   try {
-    return schema.parse(readJsonFile(path, bounds).value).blocks;
+    return schema.parse(readJsonFile(path, bounds, files).value).blocks;
   } catch (error) {
     throw badModel(`${path}: is damaged; build the emulator again`, { cause: error });
   }

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { canonicalJson } from '../artifact/index.ts';
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
-import { codedTensors, copyCompanion, type Model, type Slot } from '../model/index.ts';
+import { codedTensors, type Model, type Slot } from '../model/index.ts';
 import { type SimilarityRecord, similarityFile } from './bundle.ts';
 import type { Derived } from './derived.ts';
 import { type Layout, tensorSlots } from './plan/layout.ts';
@@ -27,7 +27,7 @@ export function writeBundle(
   writeFileSync(join(directory, similarityFile), canonicalJson(similarity));
   for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
   // Whoever gets weights gets their licence; what the model's card says is for its owner to give.
-  for (const companion of model.companions) if (companion.licence) copyCompanion(companion, directory);
+  for (const companion of model.companions) if (companion.licence) companion.copy(directory);
 }
 
 /** A derived tensor, in codes or rounded to what the model stores. */

@@ -1,15 +1,18 @@
 // The files that belong to a model beside what is computed on: licences, cards, vocabularies.
-import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
-import { copyModelFile } from '../artifact/index.ts';
+import type { CheckedFiles } from '../artifact/index.ts';
 
 /** A file that lies beside the weights. */
 export interface Companion {
   readonly name: string;
-  readonly path: string;
   /** Whether whoever gets weights must get it too. */
   readonly licence: boolean;
+  /**
+   * Copies it into a directory where it is not.
+   * @throws OffsiteError BadModel where it is not what was hashed
+   */
+  copy(directory: string): void;
 }
 
 /** What a model's users need beside weights, config.json and tokenizer: how it generates, its tokens, its card. */
@@ -33,28 +36,25 @@ const largest = 64 << 20;
 const mostFiles = 32;
 
 /**
- * The files of these names in a model's directory; no others are looked at.
- * @throws OffsiteError BadModel where one is no file, or too large for what its name says
+ * The files of these names in a model's directory, as they were hashed; what has come since is none of them.
+ * @throws OffsiteError BadModel where one is a directory, or too large for what its name says
  */
-export function companionsOf(directory: string): Companion[] {
-  const found = readdirSync(directory).filter(isCompanion);
+export function companionsOf(directory: string, files: CheckedFiles): Companion[] {
+  const found = files.names(directory).filter(isCompanion);
   if (found.length > mostFiles)
     throw badModel(
       `${directory}: holds ${found.length} licences and notices; at most ${mostFiles} are taken`,
     );
   return found.sort().map((name) => {
     const path = join(directory, name);
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (!stat?.isFile()) throw badModel(`${path}: is no plain file`);
-    if (stat.size > largest)
-      throw badModel(`${path}: has ${stat.size} bytes; at most ${largest} are taken of such a file`);
-    return { name, path, licence: licences.test(name) };
+    if (!files.has(path)) throw badModel(`${path}: is no plain file`);
+    const size = files.size(path);
+    if (size > largest)
+      throw badModel(`${path}: has ${size} bytes; at most ${largest} are taken of such a file`);
+    return {
+      name,
+      licence: licences.test(name),
+      copy: (to) => files.copy(path, join(to, name), largest),
+    };
   });
 }
-
-/**
- * Copies one to where nothing is.
- * @throws OffsiteError BadModel where it is no file by now, or too large
- */
-export const copyCompanion = ({ name, path }: Companion, directory: string): void =>
-  copyModelFile(path, join(directory, name), largest);

@@ -1,10 +1,10 @@
 // Decoder-only language models: opened from disk, their weights, and their passes.
 export { asQuantised, codedTensors } from './coded.ts';
-export { copyCompanion, isCompanion } from './companions.ts';
+export { isCompanion } from './companions.ts';
 export { Decoder, type Saved, type Sums } from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';
 export { greedyScore, greedyTokens, type HeadGradient, headGradient, score, scoreGradient } from './head.ts';
-export { type Model, openModel } from './model.ts';
+export { type HashedModel, type Model, openHashed, openModel } from './model.ts';
 export { checkCallMemory, checkStatesMemory, checkTrainedMemory } from './row-memory.ts';
 export {
   type BlockShape,

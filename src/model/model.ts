@@ -1,9 +1,10 @@
 // Opening a model: configuration, tensors and tokenizer are validated before anything is computed.
-import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { badModel } from '../api/index.ts';
+import { type CheckedFiles, hashFiles } from '../artifact/index.ts';
 import {
   type Checkpoint,
+  configBounds,
   isReadable,
   openCheckpoint,
   type ReadOptions,
@@ -36,30 +37,65 @@ export interface Model {
   close(): void;
 }
 
+/** A model whose files were hashed before anything was read of them. */
+export interface HashedModel extends Model {
+  /** As `offsite digest` tells it. */
+  readonly digest: string;
+  /** @throws OffsiteError BadModel naming a file that is not what was hashed: what was read is not what the digest says */
+  checkUnchanged(): void;
+}
+
+/** What a model must be. */
+export interface ExpectedModel {
+  readonly digest?: string | undefined;
+  /** The field or option that says it. */
+  readonly field?: string;
+}
+
+/**
+ * Opens a model: a directory in the hub's layout, or a GGUF file (alone in its directory, or named). All its files are hashed at
+ * first, and only what was hashed is opened.
+ * @throws OffsiteError BadModel naming the file, field or tensor, or the digest that was expected
+ */
+export function openModel(
+  path: string,
+  { digest: expected, field = 'spec.model.digest' }: ExpectedModel = {},
+): HashedModel {
+  const { digest, files } = hashFiles(path);
+  if (expected !== undefined && digest !== expected)
+    throw badModel(`${field}: the digest of ${path} is ${digest}, expected ${expected}`);
+  return Object.assign(openHashed(path, files), { digest, checkUnchanged: () => files.checkUnchanged() });
+}
+
 export interface OpenOptions {
   /** The blocks whose tensors must be there: all of the model's own when absent; an emulator's bundle has others. */
   readonly blocks?: (architecture: Architecture) => Iterable<Slots>;
 }
 
 /**
- * Opens a model: a directory in the hub's layout, or a GGUF file (alone in its directory, or named).
+ * Opens a model of files that were hashed.
  * @throws OffsiteError BadModel naming the file, field or tensor
  */
-export function openModel(path: string, { blocks = eachBlock }: OpenOptions = {}): Model {
-  const checkpoint = openCheckpoint(path);
+export function openHashed(
+  path: string,
+  files: CheckedFiles,
+  { blocks = eachBlock }: OpenOptions = {},
+): Model {
+  const checkpoint = openCheckpoint(path, files);
   try {
-    const isFile = statSync(path).isFile();
+    // What lies beside a file that is named alone is not the model's, and not in its digest.
+    const isFile = files.has(path);
     const directory = isFile ? dirname(path) : path;
     const gguf = 'general.architecture' in checkpoint.metadata ? hubView(checkpoint, families) : undefined;
     const stored: Checkpoint = gguf?.checkpoint ?? checkpoint;
     const { config, text: configText } = gguf
       ? { config: gguf.config, text: `${JSON.stringify(gguf.config, null, 2)}\n` }
-      : readConfig(directory);
+      : readConfig(path, files);
     const architecture = parse(config, stored);
     const coded = checkTensors(path, architecture, stored, blocks(architecture));
     const view = coded.length === 0 ? stored : decodedView(path, stored, coded);
-    const open = () => openTokenizer(directory, checkpoint, architecture.vocabulary);
-    let tokenizer = hasTokenizer(directory, checkpoint) ? open() : undefined;
+    const open = () => openTokenizer(directory, checkpoint, architecture.vocabulary, files);
+    let tokenizer = hasTokenizer(directory, checkpoint, files) ? open() : undefined;
     return {
       architecture,
       config,
@@ -71,9 +107,8 @@ export function openModel(path: string, { blocks = eachBlock }: OpenOptions = {}
         return values;
       },
       readBytes: (name) => view.readBytes(name),
-      // Of a file that is named alone, what lies beside it is not the model's, and not in its digest.
       get companions() {
-        return isFile ? [] : companionsOf(directory);
+        return isFile ? [] : companionsOf(directory, files);
       },
       get tokenizer() {
         tokenizer ??= open();
@@ -87,10 +122,14 @@ export function openModel(path: string, { blocks = eachBlock }: OpenOptions = {}
   }
 }
 
-function readConfig(directory: string): { config: Record<string, unknown>; text: string } {
-  const file = join(directory, 'config.json');
-  if (!existsSync(file)) throw badModel(`${directory}: holds no config.json`);
-  const { value, text } = readJsonFile(file);
+function readConfig(path: string, files: CheckedFiles): { config: Record<string, unknown>; text: string } {
+  if (files.has(path))
+    throw badModel(
+      `${path}: is no model alone, and what lies beside it is not in its digest: name the directory that holds its config.json too`,
+    );
+  const file = join(path, 'config.json');
+  if (!files.has(file)) throw badModel(`${path}: holds no config.json`);
+  const { value, text } = readJsonFile(file, configBounds, files);
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw badModel(`${file}: is not a JSON object`);
   const config = value as Record<string, unknown>;

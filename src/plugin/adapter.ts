@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
-import { type CheckedFiles, openArtifact } from '../artifact/index.ts';
+import { type CheckedFiles, type OpenedArtifact, openArtifact } from '../artifact/index.ts';
 import { type Checkpoint, type DType, openCheckpoint, type ReadOptions } from '../checkpoint/index.ts';
 import { type Bundle, shapeIn, trainedLayers } from '../emulator/index.ts';
 import type { Model, Overlay, Slot, Slots } from '../model/index.ts';
@@ -23,6 +23,8 @@ export interface Adapter extends PluggableAdapter {
   readonly tensorsDigest: string;
   /** Its files, which must still be these when all has been read of them. */
   readonly checked: CheckedFiles;
+  /** Copies its tensors' file to where nothing is. */
+  copy(to: string): void;
 }
 
 /** What an adapter changes at one place: of a layer, or of the head where that is absent. */
@@ -65,8 +67,6 @@ export interface Expected {
   emulator: string;
   /** That bundle's. */
   bundle: Pick<Bundle, 'plan' | 'layout'>;
-  /** The digest that the adapter must have, where the other party named one. */
-  digest?: string | undefined;
 }
 
 export const adapterFile = 'adapter.safetensors';
@@ -75,13 +75,17 @@ export const adapterFile = 'adapter.safetensors';
  * Opens what came back from the data owner and trusts none of it: digests, then the emulator it was trained on, then names,
  * shapes, dtypes and finite values of exactly the tensors that its type has for the trained layers, and changes that could
  * have been trained.
+ * @param expected.digest where the other party named one
  * @throws OffsiteError BadModel naming the tensor or digest
  */
-export function openAdapter(
+export const openAdapter = (
   directory: string,
-  { model, slots, emulator, bundle, digest }: Expected,
-): Adapter {
-  const artifact = openArtifact(directory, { kind: 'Adapter', digest });
+  { digest, ...expected }: Expected & { digest?: string | undefined },
+): Adapter => adapterIn(openArtifact(directory, { kind: 'Adapter', digest }), expected);
+
+/** The adapter that an artifact is. @throws OffsiteError BadModel as above */
+export function adapterIn(artifact: OpenedArtifact, { model, slots, emulator, bundle }: Expected): Adapter {
+  const { directory } = artifact;
   const trainedOn = artifact.manifest.madeFrom['emulator'];
   if (trainedOn !== emulator) {
     throw badModel(
@@ -94,7 +98,7 @@ export function openAdapter(
   if (others[0] !== undefined)
     throw badModel(`${join(directory, others[0].path)}: an adapter holds one ${adapterFile} only`);
   const type = typeOf(directory, artifact.manifest.hyperparameters['adapter']);
-  const checkpoint = openCheckpoint(join(directory, adapterFile));
+  const checkpoint = openCheckpoint(join(directory, adapterFile), artifact.checked);
   try {
     const origin = trainedIn(directory);
     const checked = checkedTensors(origin, checkpoint, { type, model, slots, bundle, dtypes: ['F32'] });
@@ -102,6 +106,7 @@ export function openAdapter(
       digest: artifact.digest,
       tensorsDigest: checked.digest,
       checked: artifact.checked,
+      copy: (to) => artifact.checked.copy(join(directory, adapterFile), to),
       ...overlayOf(origin, checkpoint, checked, { type, model, bundle }),
     };
   } catch (error) {
@@ -114,13 +119,14 @@ export function openAdapter(
  * Opens tensors that were made here, with the same checks, in the form of an adapter's type, or, `dense`, as the weights that
  * they come to.
  * @param origin names them in errors
+ * @param description.files among which it was hashed
  */
 export function openTensors(
   origin: Origin,
   file: string,
-  description: AdapterDescription & { dense: boolean },
+  { files, ...description }: AdapterDescription & { dense: boolean; files: CheckedFiles },
 ): PluggableAdapter {
-  const checkpoint = openCheckpoint(file);
+  const checkpoint = openCheckpoint(file, files);
   try {
     const checked = checkedTensors(origin, checkpoint, { ...description, dtypes: ['F32'] });
     return overlayOf(origin, checkpoint, checked, description);

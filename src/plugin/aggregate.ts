@@ -9,6 +9,7 @@ import {
   mostLayersInStatus,
   type PartyVerdict,
 } from '../api/index.ts';
+import { CheckedFiles } from '../artifact/index.ts';
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import type { Bundle } from '../emulator/index.ts';
 import type { Model } from '../model/index.ts';
@@ -42,8 +43,8 @@ export interface AggregateOptions {
 /** All that was found, as the manifest has it: the verdicts of all layers. */
 export interface Aggregated {
   readonly adapter: PluggableAdapter;
-  /** Of its tensors. */
-  readonly file: string;
+  /** Copies its tensors' file to where nothing is. */
+  copy(to: string): void;
   readonly aggregate: Aggregate;
   readonly parties: readonly PartyVerdict[];
   close(): void;
@@ -78,8 +79,10 @@ export function aggregateAdapters(parties: readonly Party[], options: AggregateO
         : [wholeToWrite(weight, asFactors, () => made.weight(tensor))],
     ),
   );
+  const files = new CheckedFiles();
+  files.digest(file);
   const adapter = openTensors(ofSeveral, file, {
-    ...{ type, model, bundle },
+    ...{ type, model, bundle, files },
     dense: type.type === 'lora' && !asFactors,
   });
   const close = () => {
@@ -88,7 +91,7 @@ export function aggregateAdapters(parties: readonly Party[], options: AggregateO
   };
   return {
     adapter,
-    file,
+    copy: (to) => files.copy(file, to),
     aggregate: {
       method: aggregation.method,
       norm: figure(aggregating.norm),

@@ -1,5 +1,5 @@
 // What the model owner does with an adapter: verify, plug in, measure, analyse, release.
-export { type Adapter, adapterFile, openAdapter } from './adapter.ts';
+export { type Adapter, adapterFile, adapterIn, openAdapter } from './adapter.ts';
 export {
   type AnalysisRecord,
   analysisFile,

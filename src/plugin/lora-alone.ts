@@ -1,8 +1,8 @@
 // Verification of a LoRA adapter where its model is not at hand.
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, type OffsiteTuneSpec } from '../api/index.ts';
-import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
+import type { Files } from '../artifact/index.ts';
+import { type Checkpoint, configBounds, readJsonFile } from '../checkpoint/index.ts';
 import { loraOptionsOf, peftConfigOf } from '../tuning/index.ts';
 import { adapterFile } from './adapter.ts';
 import { peftFiles } from './peft-adapter.ts';
@@ -76,16 +76,17 @@ const isSame = (a: ReadonlySet<string>, b: ReadonlySet<string>) =>
  * What PEFT and vLLM do with an adapter follows from its adapter_config.json: which code is loaded, of which model, and how much
  * the factors count. It says what the manifest implies, and not a word more.
  * @param implied its text; undefined for an adapter that has none
+ * @param files the adapter's
  * @throws OffsiteError BadModel naming the setting
  */
-export function checkPeftConfig(directory: string, implied: string | undefined): void {
+export function checkPeftConfig(directory: string, implied: string | undefined, files: Files): void {
   const file = join(directory, peftFiles.config);
   if (implied === undefined) {
-    if (existsSync(file)) throw badModel(`${file}: only an adapter of type lora has one`);
+    if (files.has(file)) throw badModel(`${file}: only an adapter of type lora has one`);
     return;
   }
-  if (!existsSync(file)) throw badModel(`${file}: is not there; an adapter of type lora has one`);
-  const { value: written, text } = readJsonFile(file);
+  if (!files.has(file)) throw badModel(`${file}: is not there; an adapter of type lora has one`);
+  const { value: written, text } = readJsonFile(file, configBounds, files);
   if (typeof written !== 'object' || written === null || Array.isArray(written))
     throw badModel(`${file}: is no object`);
   // Of a name that stands twice one reader takes the first, another the last.

@@ -11,7 +11,7 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../checkpoint/index.ts';
-import { copyCompanion, type Model, type Overlay } from '../model/index.ts';
+import type { Model, Overlay } from '../model/index.ts';
 import type { PluggableAdapter } from './adapter.ts';
 
 /**
@@ -73,7 +73,7 @@ export function savePluggedIn(directory: string, model: Model, replaced: Overlay
   const tensors = [...stored.values()].map((tensor) => toWrite(tensor, model, replaced));
   const config = head === undefined ? model.configText : untied(model);
   writeFileSync(join(directory, 'config.json'), config);
-  for (const companion of model.companions) copyCompanion(companion, directory);
+  for (const companion of model.companions) companion.copy(directory);
   for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
   const shards = shardsOf(tensors);
   if (shards.length === 1) {

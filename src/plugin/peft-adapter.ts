@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Adapter as adapterSchema, badModel, listOf, type OffsiteTuneSpec } from '../api/index.ts';
+import { CheckedFiles } from '../artifact/index.ts';
 import { type Checkpoint, openCheckpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Architecture } from '../model/index.ts';
 import { linearModules } from '../tuning/index.ts';
@@ -13,6 +14,10 @@ export const peftFiles = { weights: 'adapter_model.safetensors', config: 'adapte
 export interface PeftAdapter {
   readonly type: OffsiteTuneSpec['adapter'];
   readonly checkpoint: Checkpoint;
+  /** The sha256 of their file. */
+  readonly digest: string;
+  /** @throws OffsiteError BadModel where what was read is not of that file */
+  checkUnchanged(): void;
 }
 
 /** Settings that say nothing of the values, or nothing that the tensors' own names and shapes do not say. */
@@ -83,7 +88,9 @@ export function openPeft(
         : `${directory}: holds no ${peftFiles.weights}, which PEFT's save_pretrained writes`,
     );
   const { head, ...settings } = readSettings(join(directory, peftFiles.config));
-  const checkpoint = openCheckpoint(weights);
+  const files = new CheckedFiles();
+  const digest = files.digest(weights);
+  const checkpoint = openCheckpoint(weights, files);
   const modules = new Set(
     [...checkpoint.tensors.keys()].flatMap((name) => /\.([^.]+)\.lora_[AB]\.weight$/.exec(name)?.[1] ?? []),
   );
@@ -94,7 +101,8 @@ export function openPeft(
     targetModules,
     ...(head ? { head } : {}),
   });
-  if (parsed.success) return { type: parsed.data, checkpoint };
+  if (parsed.success)
+    return { type: parsed.data, checkpoint, digest, checkUnchanged: () => files.checkUnchanged() };
   checkpoint.close();
   const [issue] = parsed.error.issues;
   throw badModel(

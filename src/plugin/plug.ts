@@ -8,7 +8,7 @@ import type { Engine } from '../engine/index.ts';
 import { loadTask, type TaskData } from '../evaluation/index.ts';
 import type { Model } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
-import { adapterFile, type PluggableAdapter } from './adapter.ts';
+import type { PluggableAdapter } from './adapter.ts';
 import { type Aggregated, aggregateAdapters, inStatus, type Party } from './aggregate.ts';
 import { passesOf } from './aggregation/index.ts';
 import { type AnalysisRecord, analyse, KeptWork, summaryOf } from './analysis/index.ts';
@@ -106,9 +106,9 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     if (spec.output.save === 'none') return found;
 
     if (done === undefined) {
-      const from = aggregated?.file ?? join(options.adapters[0]!.directory, adapterFile);
+      const copy = aggregated?.copy ?? opened.parties[0]!.adapter.copy;
       const fill = (directory: string): Scores => {
-        writeRelease(directory, { spec, from }, sides);
+        writeRelease(directory, { spec, copy }, sides);
         return { evaluation: measured, ...(analysis ? { analysis } : {}), ...several };
       };
       await seal(destination, work, { fill, checkUnchanged });

@@ -2,7 +2,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec, gateFailed, type PlugIn, type PlugInStatus } from '../api/index.ts';
-import { copyModelFile } from '../artifact/index.ts';
 import { type Bundle, trainedLayers } from '../emulator/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
 import type { Model } from '../model/index.ts';
@@ -73,16 +72,16 @@ export function mergeOf(
 
 /**
  * Writes what spec.output.save asks for: the plugged-in model, or the adapter as it came, or as it came of several.
- * @param from the file of its tensors
+ * @param copy copies the file of its tensors to where nothing is
  */
 export function writeRelease(
   directory: string,
-  { spec, from }: { spec: PlugIn['spec']; from: string },
+  { spec, copy }: { spec: PlugIn['spec']; copy: (to: string) => void },
   { model, adapter, plugged }: Sides,
 ): void {
   if (spec.output.save === 'model') savePluggedIn(directory, model, plugged);
   else {
-    copyModelFile(from, join(directory, adapterFile));
+    copy(join(directory, adapterFile));
     for (const [name, text] of Object.entries(adapter.files)) writeFileSync(join(directory, name), text);
   }
 }

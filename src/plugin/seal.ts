@@ -2,14 +2,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, badSpec } from '../api/index.ts';
-import {
-  copyModelFile,
-  fileDigest,
-  type OpenedArtifact,
-  openArtifact,
-  sealArtifact,
-  writeArtifact,
-} from '../artifact/index.ts';
+import { type OpenedArtifact, openArtifact, sealArtifact, writeArtifact } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
 import { type Bundle, bundleSlots, trainedLayers } from '../emulator/index.ts';
 import { adapterOf } from '../tuning/index.ts';
@@ -29,7 +22,7 @@ export async function sealAdapter(source: string, bundle: Bundle, output: string
   checkFree(output);
   const { model, artifact } = bundle;
   const layers = trainedLayers(bundle.plan);
-  const { type, checkpoint } = openPeft(source, model.architecture, layers);
+  const { type, checkpoint, digest, checkUnchanged } = openPeft(source, model.architecture, layers);
   try {
     const { tensors } = checkedTensors(trainedIn(source), checkpoint, {
       type,
@@ -50,9 +43,10 @@ export async function sealAdapter(source: string, bundle: Bundle, output: string
       );
       for (const [name, text] of Object.entries(adapterOf(type).files(model.architecture, layers)))
         writeFileSync(join(directory, name), text);
+      checkUnchanged();
       sealArtifact(directory, {
         kind: 'Adapter',
-        madeFrom: { emulator: artifact.digest, weights: fileDigest(join(source, peftFiles.weights)) },
+        madeFrom: { emulator: artifact.digest, weights: digest },
         hyperparameters: { adapter: type },
       });
     });
@@ -75,17 +69,17 @@ export async function exportAdapter(directory: string, output: string): Promise<
       `${directory}: is an adapter of type ${type.data?.type ?? 'unknown'}; PEFT and vLLM load lora`,
     );
   checkFree(output);
-  const checkpoint = openCheckpoint(join(directory, adapterFile));
+  const checkpoint = openCheckpoint(join(directory, adapterFile), checked);
   let config: string;
   try {
     config = checkLoraAlone(directory, checkpoint, type.data);
-    checkPeftConfig(directory, config);
+    checkPeftConfig(directory, config, checked);
   } finally {
     checkpoint.close();
   }
   mkdirSync(output, { recursive: true });
   try {
-    copyModelFile(join(directory, adapterFile), join(output, peftFiles.weights));
+    checked.copy(join(directory, adapterFile), join(output, peftFiles.weights));
     writeFileSync(join(output, peftFiles.config), config);
     // What was copied last is what was checked first.
     checked.checkUnchanged();

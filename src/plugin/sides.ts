@@ -1,6 +1,5 @@
 /** What a PlugIn reads of models: opened, and checked to belong to each other. */
 import { badModel, type PlugIn } from '../api/index.ts';
-import { CheckedFiles, digestOf } from '../artifact/index.ts';
 import { type Bundle, openBundle } from '../emulator/index.ts';
 import { type Model, openModel } from '../model/index.ts';
 import { openAdapter } from './adapter.ts';
@@ -37,13 +36,8 @@ export function openSides(
     return one;
   };
   try {
-    const model = open(openModel(given.model));
-    const checked = new CheckedFiles();
-    const modelDigest = digestOf(given.model, checked);
-    if (spec.model.digest !== undefined && modelDigest !== spec.model.digest)
-      throw badModel(
-        `spec.model.digest: the model's digest is ${modelDigest}, expected ${spec.model.digest}`,
-      );
+    const model = open(openModel(given.model, { digest: spec.model.digest }));
+    const modelDigest = model.digest;
     const bundle = open(openBundle(given.emulator.directory, given.emulator.digest));
     const from = bundle.artifact.manifest.madeFrom['model'];
     if (from !== modelDigest)
@@ -57,7 +51,7 @@ export function openSides(
       })
       .sort((a, b) => (a.adapter.digest < b.adapter.digest ? -1 : 1));
     checkParties(parties);
-    const read = [checked, bundle.artifact.checked, ...parties.map(({ adapter }) => adapter.checked)];
+    const read = [model, bundle.artifact.checked, ...parties.map(({ adapter }) => adapter.checked)];
     const checkUnchanged = () => {
       for (const files of read) files.checkUnchanged();
     };

@@ -5,6 +5,7 @@ import {
   checkpointsOf,
   type Manifest,
   type Mounts,
+  onDisk,
   peekManifest,
   resolveUri,
   withStoreUris,
@@ -90,7 +91,9 @@ function entryOf(resource: Resource, status: Status, place: Where): AnyEntry | u
   switch (resource.kind) {
     case 'EmulatorBuild': {
       const similarity: Found<SimilarityRecord> =
-        'absent' in manifest ? manifest : beside(readSimilarity, 'the bundle has no similarity.json');
+        'absent' in manifest
+          ? manifest
+          : beside((directory) => readSimilarity(directory, onDisk), 'the bundle has no similarity.json');
       return { resource, status, manifest, similarity };
     }
     case 'OffsiteTune': {

@@ -1,8 +1,7 @@
 // Where a model's tokenizer and chat template are found, and what is checked before they are used.
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, type JsonBounds } from '../api/index.ts';
-import { boundedBytes } from '../artifact/index.ts';
+import { boundedBytes, type Files, onDisk } from '../artifact/index.ts';
 import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Limits } from '../subprocess/index.ts';
 import { fromGguf } from './gguf.ts';
@@ -29,22 +28,28 @@ export interface StartOptions {
 /**
  * Opens the tokenizer beside a checkpoint: tokenizer.json in the directory, or the one inside GGUF's metadata.
  * @param rows how many rows the model's embedding has; not checked when absent
+ * @param files where they lie
  * @throws OffsiteError BadModel naming the file, the kind of tokenizer that is not supported, or a token without a row
  */
-export function openTokenizer(directory: string, checkpoint?: Checkpoint, rows?: number): Tokenizer {
+export function openTokenizer(
+  directory: string,
+  checkpoint?: Checkpoint,
+  rows?: number,
+  files: Files = onDisk,
+): Tokenizer {
   const file = join(directory, 'tokenizer.json');
-  if (existsSync(file)) return make(readJson(file), readConfig(directory), file, rows);
+  if (files.has(file)) return make(readJson(file, files), readConfig(directory, files), file, rows);
   if (isInside(checkpoint)) {
     const { tokenizer, config } = fromGguf(checkpoint.metadata);
     checkTemplate(config, directory);
     return make(tokenizer, config, directory, rows);
   }
-  throw badModel(missing(directory));
+  throw badModel(missing(directory, files));
 }
 
 /** Whether there is a tokenizer beside or in a checkpoint. */
-export function hasTokenizer(directory: string, checkpoint: Checkpoint): boolean {
-  return existsSync(join(directory, 'tokenizer.json')) || isInside(checkpoint);
+export function hasTokenizer(directory: string, checkpoint: Checkpoint, files: Files): boolean {
+  return files.has(join(directory, 'tokenizer.json')) || isInside(checkpoint);
 }
 
 function isInside(checkpoint: Checkpoint | undefined): checkpoint is Checkpoint {
@@ -52,9 +57,9 @@ function isInside(checkpoint: Checkpoint | undefined): checkpoint is Checkpoint 
 }
 
 /** What older checkpoints have instead, and how it is made into tokenizer.json. */
-function missing(directory: string): string {
+function missing(directory: string, files: Files): string {
   const older = ['vocab.json', 'merges.txt', 'tokenizer.model', 'spiece.model', 'vocab.txt'];
-  const there = older.filter((name) => existsSync(join(directory, name)));
+  const there = older.filter((name) => files.has(join(directory, name)));
   if (there.length === 0)
     return `${directory}: holds no tokenizer.json, and there is no tokenizer inside the checkpoint`;
   return (
@@ -64,13 +69,13 @@ function missing(directory: string): string {
 }
 
 /** tokenizer_config.json, with the chat template that newer checkpoints keep in a file of its own. */
-function readConfig(directory: string): Json {
+function readConfig(directory: string, files: Files): Json {
   const [file, templateFile] = [
     join(directory, 'tokenizer_config.json'),
     join(directory, 'chat_template.jinja'),
   ];
-  const config = existsSync(file) ? readJson(file) : {};
-  if (existsSync(templateFile)) return { ...config, chat_template: readTemplate(templateFile) };
+  const config = files.has(file) ? readJson(file, files) : {};
+  if (files.has(templateFile)) return { ...config, chat_template: readTemplate(templateFile, files) };
   checkTemplate(config, file);
   return config;
 }
@@ -123,10 +128,11 @@ function specialTokensOf(config: Json): Record<string, string> {
 /** The largest in use has 25 kB. */
 const largestTemplate = 2 ** 20;
 
-function readTemplate(file: string): string {
+function readTemplate(file: string, files: Files): string {
   const bytes = boundedBytes(file, largestTemplate);
   if (bytes === 'too long') throw badModel(`${file}: is larger than ${largestTemplate / 2 ** 20} MiB`);
   if (bytes === 'no file') throw badModel(`${file}: is no plain file`);
+  files.confirm(file, bytes);
   return new TextDecoder().decode(bytes);
 }
 
@@ -139,8 +145,8 @@ function checkTemplate(config: Json, file: string): void {
 /** The largest in use (262,144 tokens, 514,906 merges) has a quarter of that. */
 const bounds: JsonBounds = { bytes: 128 * 2 ** 20, depth: 64, values: 8_000_000 };
 
-function readJson(file: string): Json {
-  const { value } = readJsonFile(file, bounds);
+function readJson(file: string, files: Files): Json {
+  const { value } = readJsonFile(file, bounds, files);
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw badModel(`${file}: is not a JSON object`);
   return value as Json;

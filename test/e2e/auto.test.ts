@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AutoFound, type EmulatorBuildSpec, parseResource, wayOf } from '../../src/api/index.ts';
-import { CheckedFiles, inPlace, type Keeper, peekManifest } from '../../src/artifact/index.ts';
+import { inPlace, type Keeper, peekManifest } from '../../src/artifact/index.ts';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { nestedFactors } from '../../src/emulator/auto/factors.ts';
 import { type AssembleInput, assemble, type Found, planOptions, runProbe } from '../../src/emulator/index.ts';
@@ -202,7 +202,7 @@ test('one derivation gives every smaller rank', async () => {
     .map((name) => at('work/first', name))
     .find((path) => peekManifest(path)?.manifest.kind === 'Observations')!;
   const given = { engine, model, found: openObservations(directory) };
-  const probed = probeKey(model, input(''), new CheckedFiles());
+  const probed = probeKey(model, input(''));
   const direct = await nestedFactors(at('own/direct'), given, '0.35', { probed, emit: () => {} });
   const nested = await nestedFactors(at('own/nested'), given, '0.7', { probed, emit: () => {} });
   const shapes = await nested.shapesAt('0.35', [1, 3]);

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CheckedFiles, peekManifest } from '../../src/artifact/index.ts';
+import { peekManifest } from '../../src/artifact/index.ts';
 import { writeObservations } from '../../src/emulator/observe/files.ts';
 import type { ObservationName } from '../../src/emulator/observe/observations.ts';
 import { openObservations } from '../../src/emulator/observe/open.ts';
@@ -100,11 +100,7 @@ describe('the stages', () => {
   });
   async function build(input: BuildInput) {
     const model = openModel(tiny);
-    const checked = new CheckedFiles();
-    const { observations } = await probed(engine, model, probeKey(model, input, checked), {
-      ...input,
-      checked,
-    });
+    const { observations } = await probed(engine, model, probeKey(model, input), input);
     model.close();
     return observations!;
   }

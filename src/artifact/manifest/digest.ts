@@ -1,12 +1,11 @@
 // Content addresses: digests of JSON values, files and directories, by which artifacts and models are identified.
-import { createHash } from 'node:crypto';
 import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { badModel } from '../../api/index.ts';
 import { innerPath, innerPaths } from '../inner-path.ts';
 import { signatureName } from '../signature/signature.ts';
 import { CheckedFiles } from './checked-files.ts';
-import { hashFile } from './hash-file.ts';
+import { hashBytes, hashFile } from './hash-file.ts';
 
 /** JSON with sorted keys and no white space, so that equal values have equal bytes; undefined members are left out. */
 export function canonicalJson(value: unknown): string {
@@ -18,9 +17,7 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** `sha256:` and 64 hexadecimal digits. */
-export function sha256(text: string | Uint8Array): string {
-  return `sha256:${createHash('sha256').update(text).digest('hex')}`;
-}
+export const sha256 = (text: string | Uint8Array): string => hashBytes(text);
 
 /** The sha256 of a file. @throws Error of the system, with the path, when it cannot be read */
 export const fileDigest = (path: string): string => hashFile(path).sha256;
@@ -29,23 +26,26 @@ export const fileDigest = (path: string): string => hashFile(path).sha256;
  * A model's digest: the sha256 of its sorted `sha256  path` lines, as `sha256sum` prints them. A single file is a directory
  * that holds only it. Names that could stand for another line are refused. The signature of a released model is none of its
  * files: who signs it anew changes no digest.
- * @param checked remembers the files, for a look at the end
  * @throws OffsiteError BadModel when there is nothing there, or for a file's name
  */
-export function digestOf(path: string, checked = new CheckedFiles()): string {
+export const digestOf = (path: string): string => hashFiles(path).digest;
+
+/** The same, with the files that it is of: what is read of them is what it says. @throws OffsiteError BadModel as above */
+export function hashFiles(path: string): { digest: string; files: CheckedFiles } {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw badModel(`${path}: there is no such file or directory`);
-  const files = stat.isFile()
+  const listed = stat.isFile()
     ? [{ path: innerPath(basename(path), dirname(path)), file: path }]
     : innerPaths(withoutSignature(filesIn(path, { followed: true })), path).map((name) => ({
         path: name,
         file: join(path, name),
       }));
-  if (files.length === 0) throw badModel(`${path}: is empty`);
-  const lines = files
-    .map(({ path: name, file }) => `${checked.digest(file).slice('sha256:'.length)}  ${name}\n`)
+  if (listed.length === 0) throw badModel(`${path}: is empty`);
+  const files = new CheckedFiles();
+  const lines = listed
+    .map(({ path: name, file }) => `${files.digest(file).slice('sha256:'.length)}  ${name}\n`)
     .sort();
-  return sha256(lines.join(''));
+  return { digest: sha256(lines.join('')), files };
 }
 
 const withoutSignature = (files: readonly string[]): string[] =>

@@ -4,7 +4,7 @@ import { Adapter as adapterSchema, badModel } from '../../api/index.ts';
 import type { OpenedArtifact } from '../../artifact/index.ts';
 import { openCheckpoint } from '../../checkpoint/index.ts';
 import { bundleSlots, openBundle } from '../../emulator/index.ts';
-import { adapterFile, checkLoraAlone, checkPeftConfig, openAdapter } from '../../plugin/index.ts';
+import { adapterFile, adapterIn, checkLoraAlone, checkPeftConfig } from '../../plugin/index.ts';
 import type { Found } from './found.ts';
 import { checkValues } from './tensors.ts';
 
@@ -12,32 +12,32 @@ import { checkValues } from './tensors.ts';
 const absurd = 1e6;
 
 /** An adapter: against the bundle that it was trained on, or as far as it goes without. */
-export function checkAdapter({ directory, manifest }: OpenedArtifact, emulator: string | undefined): Found {
-  if (emulator === undefined) return checkAlone(directory, manifest.hyperparameters['adapter']);
+export function checkAdapter(artifact: OpenedArtifact, emulator: string | undefined): Found {
+  if (emulator === undefined) return checkAlone(artifact);
   const bundle = openBundle(emulator);
   try {
-    const adapter = openAdapter(directory, {
+    const adapter = adapterIn(artifact, {
       model: bundle.model,
       emulator: bundle.artifact.digest,
       bundle,
       slots: bundleSlots(bundle),
     });
     adapter.close();
-    checkPeftConfig(directory, adapter.files['adapter_config.json']);
+    checkPeftConfig(artifact.directory, adapter.files['adapter_config.json'], artifact.checked);
     return { tensors: adapter.names.length, detail: `belongs to ${emulator}` };
   } finally {
     bundle.close();
   }
 }
 
-function checkAlone(directory: string, written: unknown): Found {
-  const type = adapterSchema.safeParse(written);
+function checkAlone({ directory, manifest, checked }: OpenedArtifact): Found {
+  const type = adapterSchema.safeParse(manifest.hyperparameters['adapter']);
   if (!type.success) throw badModel(`${directory}: its manifest.json names no type of adapter that is known`);
   const file = join(directory, adapterFile);
-  const checkpoint = openCheckpoint(file);
+  const checkpoint = openCheckpoint(file, checked);
   try {
     const implied = type.data.type === 'lora' ? checkLoraAlone(directory, checkpoint, type.data) : undefined;
-    checkPeftConfig(directory, implied);
+    checkPeftConfig(directory, implied, checked);
     for (const tensor of checkpoint.tensors.values()) {
       const { name, dtype } = tensor;
       if (dtype !== 'F32')

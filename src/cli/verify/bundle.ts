@@ -1,12 +1,14 @@
 // Verification of an emulator's bundle: its tensors against its plan, its similarities, its contents as a model.
 import { badModel } from '../../api/index.ts';
-import { type Bundle, openBundle, tensorSlots } from '../../emulator/index.ts';
+import type { OpenedArtifact } from '../../artifact/index.ts';
+import { type Bundle, bundleIn, tensorSlots } from '../../emulator/index.ts';
 import type { Found } from './found.ts';
 import { checkContents } from './model.ts';
 
 /** An emulator's bundle: exactly the tensors of its plan, and similarities that are some. */
-export async function checkBundle(directory: string): Promise<Found> {
-  const bundle = openBundle(directory);
+export async function checkBundle(artifact: OpenedArtifact): Promise<Found> {
+  const { directory } = artifact;
+  const bundle = bundleIn(artifact);
   try {
     const { model, plan, layout } = bundle;
     const wanted = new Set(tensorSlots(model.architecture, layout).map(({ name }) => name));

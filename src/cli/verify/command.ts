@@ -2,13 +2,8 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, printable, printableJson } from '../../api/index.ts';
-import {
-  checkSignature,
-  digestOf,
-  type OpenedArtifact,
-  openArtifact,
-  publicKeysOf,
-} from '../../artifact/index.ts';
+import { checkSignature, type OpenedArtifact, openArtifact, publicKeysOf } from '../../artifact/index.ts';
+import { openHashed, openModel } from '../../model/index.ts';
 import { fingerprintOf } from '../fingerprint.ts';
 import { keyIn } from '../key-file.ts';
 import { checkAdapter } from './adapter.ts';
@@ -70,20 +65,28 @@ const checks: Readonly<
     (artifact: OpenedArtifact, flags: VerifyFlags) => Found | Promise<Found>
   >
 > = {
-  Emulator: ({ directory }) => checkBundle(directory),
+  Emulator: checkBundle,
   Adapter: (artifact, { emulator }) => checkAdapter(artifact, emulator),
-  Model: ({ directory }) => checkModel(directory),
-  PooledStates: ({ directory }) => checkFinite(directory),
-  Observations: ({ directory }) => checkFinite(directory),
+  Model: checkRelease,
+  PooledStates: checkFinite,
+  Observations: checkFinite,
 };
 
-const checkFinite = (directory: string): Found => ({
-  tensors: checkTensorFiles(directory),
-  detail: 'every value is finite',
-});
+async function checkRelease({ directory, checked }: OpenedArtifact): Promise<Found> {
+  const model = openHashed(directory, checked);
+  try {
+    return await checkModel(model, directory);
+  } finally {
+    model.close();
+  }
+}
+
+function checkFinite(artifact: OpenedArtifact): Found {
+  return { tensors: checkTensorFiles(artifact), detail: 'every value is finite' };
+}
 
 /** A model as it comes from elsewhere, without a manifest; or what else lies there, by its name. */
-async function verifyPlain(directory: string, { digest: expected, key }: VerifyFlags): Promise<Verified> {
+async function verifyPlain(directory: string, { digest, key }: VerifyFlags): Promise<Verified> {
   const stat = statSync(directory, { throwIfNoEntry: false });
   if (stat === undefined) throw badModel(`${directory}: there is no such file or directory`);
   if (existsSync(join(directory, 'adapter_config.json')))
@@ -95,11 +98,14 @@ async function verifyPlain(directory: string, { digest: expected, key }: VerifyF
     throw badModel(
       `${directory}: holds neither a manifest.json (an artifact's) nor a config.json or .gguf file (a model's)`,
     );
-  const found = await checkModel(directory);
-  const digest = digestOf(directory);
-  if (expected !== undefined && digest !== expected)
-    throw badModel(`${directory}: its digest is ${digest}, expected ${expected}`);
-  return { kind: 'Model without a manifest', digest, ...found };
+  const model = openModel(directory, { digest, field: '--digest' });
+  try {
+    const found = await checkModel(model, directory);
+    model.checkUnchanged();
+    return { kind: 'Model without a manifest', digest: model.digest, ...found };
+  } finally {
+    model.close();
+  }
 }
 
 const holdsGguf = (directory: string) => readdirSync(directory).some((name) => name.endsWith('.gguf'));

@@ -1,18 +1,13 @@
 // Verification of a model: finite weights, and a tokenizer and chat template that work.
-import { type Model, openModel } from '../../model/index.ts';
+import type { Model } from '../../model/index.ts';
 import type { Found } from './found.ts';
 import { checkValues } from './tensors.ts';
 
 /** A whole model: its tensors are those of its config.json, every weight is finite, and its tokenizer is one. */
-export async function checkModel(path: string): Promise<Found> {
-  const model = openModel(path);
-  try {
-    await checkContents(model, path);
-    const { family, depth } = model.architecture;
-    return { tensors: model.tensors.size, detail: `${family} of ${depth} layers; every value is finite` };
-  } finally {
-    model.close();
-  }
+export async function checkModel(model: Model, path: string): Promise<Found> {
+  await checkContents(model, path);
+  const { family, depth } = model.architecture;
+  return { tensors: model.tensors.size, detail: `${family} of ${depth} layers; every value is finite` };
 }
 
 /** Values, tokenizer and chat template. */

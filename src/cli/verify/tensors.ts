@@ -1,7 +1,7 @@
 // Verification of weights, value by value and in bounded memory.
 import { join } from 'node:path';
 import { badModel } from '../../api/index.ts';
-import { openArtifact } from '../../artifact/index.ts';
+import type { OpenedArtifact } from '../../artifact/index.ts';
 import { type Checkpoint, isReadable, openCheckpoint, type TensorInfo } from '../../checkpoint/index.ts';
 
 /** Elements that are in memory at a time. */
@@ -43,11 +43,11 @@ export function checkValues(
 }
 
 /** Reads the tensors of all safetensors files of an artifact. @returns how many there are */
-export function checkTensorFiles(directory: string): number {
-  const files = openArtifact(directory).manifest.files.filter(({ path }) => path.endsWith('.safetensors'));
+export function checkTensorFiles({ directory, manifest, checked }: OpenedArtifact): number {
+  const files = manifest.files.filter(({ path }) => path.endsWith('.safetensors'));
   let count = 0;
   for (const { path } of files) {
-    const checkpoint = openCheckpoint(join(directory, path));
+    const checkpoint = openCheckpoint(join(directory, path), checked);
     try {
       for (const tensor of checkpoint.tensors.values()) {
         checkValues(tensor, (name, options) => checkpoint.read(name, options), join(directory, path));

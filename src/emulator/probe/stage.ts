@@ -1,10 +1,10 @@
 // The first half of an emulator's build: pooled hidden states, by one process or by several shards.
-import { badData, badModel, type DataFormat, type Shard } from '../../api/index.ts';
-import { CheckedFiles, digestOf, inPlace, type Keeper, sha256 } from '../../artifact/index.ts';
+import { badData, type DataFormat, type Shard } from '../../api/index.ts';
+import { inPlace, type Keeper, sha256 } from '../../artifact/index.ts';
 import { dataDigest, type Example, type PackedBatch, readRows, tokenize } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { holdingLatest, packForModel } from '../../evaluation/index.ts';
-import { Decoder, type Model, openModel, weightsOf } from '../../model/index.ts';
+import { Decoder, type HashedModel, type Model, openModel, weightsOf } from '../../model/index.ts';
 import { type Emit, progressOf } from '../../progress/index.ts';
 import {
   foundObservations,
@@ -85,27 +85,21 @@ export async function runProbe(
   shardIndex = 0,
   check: (key: ProbeKey) => void = () => {},
 ): Promise<{ directory: string; reused: boolean }> {
-  const model = openModel(input.model);
+  const model = openModel(input.model, { digest: input.expected?.model });
   try {
     if (input.plan !== undefined) keptCount(input.plan, model.architecture.depth);
-    const checked = new CheckedFiles();
-    const key = probeKey(model, input, checked);
+    const key = probeKey(model, input);
     check(key);
     const directory = statesDirectory(input.work, key);
     const shard: Shard = { index: shardIndex, count: input.probe.shards };
     await pullAll(key, input);
     const missing = missingOf(key, input, shard.count > 1 ? shard : undefined);
     const reused = !missing.states && missing.observations === undefined;
-    if (!reused) await probeShard(engine, model, { key, shard, missing }, { ...input, checked });
+    if (!reused) await probeShard(engine, model, { key, shard, missing }, input);
     return { directory, reused };
   } finally {
     model.close();
   }
-}
-
-/** A build whose model's files were checked. */
-export interface CheckedInput extends BuildInput {
-  readonly checked: CheckedFiles;
 }
 
 /**
@@ -114,9 +108,9 @@ export interface CheckedInput extends BuildInput {
  */
 export async function probed(
   engine: Engine,
-  model: Model,
+  model: HashedModel,
   key: ProbeKey,
-  input: CheckedInput,
+  input: BuildInput,
 ): Promise<{ states: string; observations: string | undefined }> {
   const keeper = input.keeper ?? inPlace;
   const { shards } = input.probe;
@@ -176,9 +170,9 @@ interface ShardOfProbe {
 /** One pass over a shard's rows; of one shard alone the artifacts, of several what they are joined from. */
 async function probeShard(
   engine: Engine,
-  model: Model,
+  model: HashedModel,
   { key, shard, missing }: ShardOfProbe,
-  input: CheckedInput,
+  input: BuildInput,
 ): Promise<void> {
   const keeper = input.keeper ?? inPlace;
   const alone = shard.count === 1;
@@ -215,9 +209,9 @@ interface PassOptions {
 
 async function pass(
   engine: Engine,
-  model: Model,
+  model: HashedModel,
   { shard, digest, observing }: PassOptions,
-  input: CheckedInput,
+  input: BuildInput,
 ): Promise<PooledRows> {
   const { architecture } = model;
   const decoder = new Decoder(engine, architecture, holdingLatest(weightsOf(model, { memory: 0 })));
@@ -243,26 +237,20 @@ async function pass(
     progress,
     passage,
   });
-  input.checked.checkUnchanged();
+  model.checkUnchanged();
   return pooled;
 }
 
 /**
  * All that the pooled states depend on, read from the files themselves.
- * @param checked remembers the model's
- * @throws OffsiteError BadModel or BadData where they are not those that the spec names
+ * @throws OffsiteError BadData where the rows are not those that the spec names
  */
 export function probeKey(
-  model: Model,
-  { model: path, data, probe: options, expected }: BuildInput,
-  checked: CheckedFiles,
+  model: HashedModel,
+  { data, probe: { samples, maxLength, pooling, skipFirst }, expected }: BuildInput,
 ): ProbeKey {
-  const { samples, maxLength, pooling, skipFirst } = options;
-  const digest = digestOf(path, checked);
-  if (expected?.model !== undefined && digest !== expected.model)
-    throw badModel(`spec.model.digest: the digest of ${path} is ${digest}, expected ${expected.model}`);
   return {
-    model: digest,
+    model: model.digest,
     tokenizer: tokenizerDigest(model),
     data: dataDigest(data.path, 'spec.probe.data', expected?.data),
     format: data.format,

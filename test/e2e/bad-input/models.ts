@@ -100,7 +100,7 @@ export const modelCases: Case[] = [
       rmSync(path('model/model.safetensors'));
       mkdirSync(path('model/model.safetensors'));
     },
-    /model\.safetensors: is not a file/,
+    /holds no model\.safetensors, /,
   ),
   model(
     'NaN weights',

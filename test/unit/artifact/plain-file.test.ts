@@ -13,12 +13,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { hashFiles } from '../../../src/artifact/index.ts';
 import { push } from '../../../src/artifact/mirror/push.ts';
 import { StoreCopy } from '../../../src/artifact/mirror/store-copy.ts';
 import { copyModelFile, NotPlain, openPlain, openPlainHandle } from '../../../src/artifact/plain-file.ts';
 import type { WritableStore } from '../../../src/artifact/stores/store.ts';
 import { companionsOf } from '../../../src/model/companions.ts';
-import { copyCompanion } from '../../../src/model/index.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -60,10 +60,10 @@ it('a copy has the same bytes, goes over nothing, and is not there where it is n
 
 it('a licence that becomes a pipe after it was looked at is refused by its name', () => {
   writeFileSync(here('LICENSE'), 'words');
-  const [licence] = companionsOf(directory);
+  const [licence] = companionsOf(directory, hashFiles(directory).files);
   pipeAt(here('LICENSE'));
   mkdirSync(here('out'));
-  expect(() => copyCompanion(licence!, here('out'))).toThrow(`${here('LICENSE')}: is no plain file`);
+  expect(() => licence!.copy(here('out'))).toThrow(`${here('LICENSE')}: is no plain file`);
 });
 
 it('a file that becomes a pipe before it goes to a store is not waited for', async () => {

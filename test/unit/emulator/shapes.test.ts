@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hashFiles, onDisk } from '../../../src/artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../../../src/checkpoint/index.ts';
 import { pack } from '../../../src/data/index.ts';
 import { openBlocks } from '../../../src/emulator/bundle.ts';
@@ -101,7 +102,7 @@ describe.each(['llama', 'gpt2', 'phi3', 'gpt-neox'])('a block of %s as factors',
   test('computes what the same weights do multiplied out', async () => {
     const bundle = join(directory, 'bundle');
     writeBundle(bundle, full, shape, factors);
-    const shapes = readShapes(bundle, ['emulator.json'], plan);
+    const shapes = readShapes(bundle, onDisk, plan);
     expect(shapes).toEqual(new Map([[1, shape]]));
     const layout = layoutOf(plan, shapes);
     const model = openBlocks(bundle, layout);
@@ -142,11 +143,15 @@ describe('what emulator.json may say', () => {
       join(directory, 'emulator.json'),
       typeof content === 'string' ? content : JSON.stringify(content),
     );
-    return readShapes(directory, ['emulator.json'], plan);
+    return readShapes(directory, onDisk, plan);
   };
 
-  test('a file that the manifest does not list is not read', () => {
-    expect(readShapes(join(work, 'nowhere'), ['model.safetensors'], plan).size).toBe(0);
+  test('a file that came after the others were hashed is not read', () => {
+    const directory = mkdtempSync(join(work, 'late-'));
+    writeFileSync(join(directory, 'model.safetensors'), '');
+    const { files } = hashFiles(directory);
+    writeFileSync(join(directory, 'emulator.json'), '{"blocks":{}}');
+    expect(readShapes(directory, files, plan).size).toBe(0);
   });
 
   test.each([

@@ -146,7 +146,7 @@ describe('a model', () => {
   it('whose config.json is a directory is refused', () => {
     rmSync(at('config.json'));
     mkdirSync(at('config.json'));
-    expect(() => openModel(directory)).toThrow('config.json: is not a file');
+    expect(() => openModel(directory)).toThrow('holds no config.json');
   });
 
   it('needs every weight in full, wherever the infinity stands', () => {

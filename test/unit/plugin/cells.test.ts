@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { hashFiles } from '../../../src/artifact/index.ts';
 import { layoutOf } from '../../../src/emulator/plan/layout.ts';
 import { Engine } from '../../../src/engine/index.ts';
 import { measure, packForModel, type TaskData } from '../../../src/evaluation/index.ts';
@@ -10,6 +11,7 @@ import {
   exactBlocks,
   type Model,
   type Overlay,
+  openHashed,
   openModel,
   weightsOf,
 } from '../../../src/model/index.ts';
@@ -35,7 +37,8 @@ beforeAll(async () => {
   writeTinyModel(join(directory, 'full'), { ...small, seed: 1 });
   writeTinyModel(join(directory, 'own'), { ...small, seed: 2 });
   full = openModel(join(directory, 'full'));
-  own = openModel(join(directory, 'own'), {
+  const ownPath = join(directory, 'own');
+  own = openHashed(ownPath, hashFiles(ownPath).files, {
     blocks: (architecture) => plan.kept.map((layer) => architecture.block(layer)),
   });
   const examples = [3, 4].map((length, row) => ({

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { onDisk } from '../../../src/artifact/index.ts';
 import type { TensorInfo } from '../../../src/checkpoint/index.ts';
 import { families } from '../../../src/model/families/index.ts';
 import { checkLoraAlone, checkPeftConfig } from '../../../src/plugin/index.ts';
@@ -32,7 +33,7 @@ describe('a LoRA adapter without its model', () => {
       const written = kind.files(architecture, layers)['adapter_config.json']!;
       expect(JSON.parse(implied)).toEqual(JSON.parse(written));
       writeFileSync(join(directory, 'adapter_config.json'), written);
-      checkPeftConfig(directory, implied);
+      checkPeftConfig(directory, implied, onDisk);
     }
     rmSync(directory, { recursive: true });
   });
@@ -56,9 +57,11 @@ describe('a LoRA adapter without its model', () => {
 
   it('of another type has no settings of PEFT', () => {
     const directory = mkdtempSync(join(tmpdir(), 'offsite-alone-'));
-    checkPeftConfig(directory, undefined);
+    checkPeftConfig(directory, undefined, onDisk);
     writeFileSync(join(directory, 'adapter_config.json'), '{}');
-    expect(() => checkPeftConfig(directory, undefined)).toThrow('only an adapter of type lora has one');
+    expect(() => checkPeftConfig(directory, undefined, onDisk)).toThrow(
+      'only an adapter of type lora has one',
+    );
     rmSync(directory, { recursive: true });
   });
 });

@@ -1,4 +1,5 @@
 import {
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -11,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { hashFiles } from '../../../src/artifact/index.ts';
 import { type DType, encodeFloats, openCheckpoint } from '../../../src/checkpoint/index.ts';
 import { companionsOf } from '../../../src/model/companions.ts';
 import type { Model } from '../../../src/model/index.ts';
@@ -18,6 +20,8 @@ import { mergedTensors, savePluggedIn } from '../../../src/plugin/merge.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'offsite-merge-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const companionsIn = (from: string) => companionsOf(from, hashFiles(from).files);
 
 const values = Float32Array.of(1.5, -2, 0.25, 8);
 const bytes: Partial<Record<DType, Uint8Array>> = {
@@ -64,20 +68,24 @@ describe('the plugged-in model', () => {
     const others = ['training_args.bin', 'LICENSES', '.env', 'id_rsa', 'README.md.bak', 'optimizer.pt'];
     for (const name of [...needed, ...others]) writeFileSync(join(from, name), `this is ${name}`);
     const path = join(directory, 'with-companions');
-    savePluggedIn(path, { ...model, companions: companionsOf(from) }, new Map());
+    savePluggedIn(path, { ...model, companions: companionsIn(from) }, new Map());
     const own = ['config.json', 'model.safetensors'];
     expect(readdirSync(path).sort()).toEqual([...needed, ...own].sort());
     for (const name of needed) expect(readFileSync(join(path, name), 'utf8')).toBe(`this is ${name}`);
     expect(
-      companionsOf(from)
+      companionsIn(from)
         .filter(({ licence }) => licence)
         .map(({ name }) => name),
     ).toEqual(['LICENCE-model.md', 'LICENSE', 'LICENSE.txt', 'NOTICE', 'USE_POLICY.md']);
   });
 
   it.each<[string, (path: string) => void, string]>([
-    ['a directory', (path) => mkdirSync(path), 'LICENSE: is no plain file'],
-    ['a link to nothing', (path) => symlinkSync('nowhere', path), 'LICENSE: is no plain file'],
+    [
+      'a directory',
+      (path) => cpSync(join(directory, 'from'), path, { recursive: true }),
+      'LICENSE: is no plain file',
+    ],
+    ['a link to nothing', (path) => symlinkSync('nowhere', path), 'LICENSE: leads to no file'],
     ['a device', (path) => symlinkSync('/dev/zero', path), 'LICENSE: is no plain file'],
     [
       '65 MB',
@@ -91,7 +99,7 @@ describe('the plugged-in model', () => {
     const from = join(directory, `bad ${what}`);
     mkdirSync(from);
     make(join(from, 'LICENSE'));
-    expect(() => companionsOf(from)).toThrow(message);
+    expect(() => companionsIn(from)).toThrow(message);
   });
 
   it.each(['F64', 'F32', 'F16', 'BF16'] as const)('has a replaced %s tensor in its own dtype', (dtype) => {

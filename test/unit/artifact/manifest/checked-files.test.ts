@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CheckedFiles, digestOf, openArtifact, sealArtifact } from '../../../../src/artifact/index.ts';
+import { digestOf, hashFiles, openArtifact, sealArtifact } from '../../../../src/artifact/index.ts';
 import { dataDigest } from '../../../../src/data/index.ts';
 
 let directory: string;
@@ -50,8 +50,7 @@ describe('files that were checked and are read on', () => {
     ['is written to, and its time put back', forge],
     ['is gone', () => rmSync(weights)],
   ])('one that %s is told at the end, by its name', (_, change) => {
-    const checked = new CheckedFiles();
-    digestOf(directory, checked);
+    const { files: checked } = hashFiles(directory);
     change();
     expect(() => checked.checkUnchanged()).toThrow(
       expect.objectContaining({
@@ -76,8 +75,7 @@ describe('files that were checked and are read on', () => {
       },
     ],
   ])('%s changes nothing', (_, act) => {
-    const checked = new CheckedFiles();
-    digestOf(directory, checked);
+    const { files: checked } = hashFiles(directory);
     act();
     checked.checkUnchanged();
   });
