@@ -77,19 +77,21 @@ function inputOf(job: StageJob, role: string): InputPlace {
 
 /**
  * Neither the output and what lies beside it nor the work place may be, hold or lie in anything that the stage reads, by
- * whatever links it is named.
+ * whatever links it is named, and whatever Secrets open it.
+ * @param comparable of paths that are one place the same one
  * @throws OffsiteError BadSpec
  */
-export function checkPlaces(job: StageJob): void {
-  const output = realPlace(outputOf(job), 'spec.output.uri');
+export function checkPlaces(job: StageJob, comparable: (path: string) => string = (path) => path): void {
+  const placeOf = (path: string, field: string) => realPlace(comparable(path), field);
+  const output = placeOf(outputOf(job), 'spec.output.uri');
   const { own, shared } = workOf(job);
-  const work = [own, shared].map((path) => realPlace(path, 'spec.work.uri'));
+  const work = [own, shared].map((path) => placeOf(path, 'spec.work.uri'));
   if (work.some((path) => overlap(path, output)))
     throw badSpec(
       `spec.output.uri: must lie outside of the work place; choose another, or name one in spec.work.uri`,
     );
   for (const { field, path } of inputsOf(job)) {
-    const input = realPlace(path, field);
+    const input = placeOf(path, field);
     if (overlap(input, output))
       throw badSpec(`spec.output.uri: must lie outside of ${field} (${path}); choose another place`);
     if (liesBeside(output, input))
@@ -101,7 +103,7 @@ export function checkPlaces(job: StageJob): void {
         `spec.work.uri: ${field} (${path}) and the work place must lie outside of each other; name another`,
       );
   }
-  checkWritable(output, 'spec.output.uri');
+  checkWritable(realPlace(outputOf(job), 'spec.output.uri'), 'spec.output.uri');
 }
 
 /** What the spec says of a path: the field that names it, or something above it, and whose fault a wrong thing there is. */

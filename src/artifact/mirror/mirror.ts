@@ -1,13 +1,13 @@
 // What stages see of stores: local paths, synchronised with the places that they are copies of.
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { badSpec } from '../../api/index.ts';
-import { type Copy, copyAt } from '../address/copies.ts';
+import { badSpec, OffsiteError } from '../../api/index.ts';
+import { type Copy, copyAt, pathOfCopy } from '../address/copies.ts';
 import type { Alike } from '../keeper.ts';
 import type { LockPlace } from '../lock/lock.ts';
 import { DiskLock } from '../lock/on-disk.ts';
 import { filesIn } from '../manifest/digest.ts';
-import { readCredentials } from '../stores/credentials.ts';
+import { readCredentials, s3ServerOf } from '../stores/credentials.ts';
 import { openStore } from '../stores/open.ts';
 import type { Store, WritableStore } from '../stores/store.ts';
 import { StoreLock } from './lock-in-store.ts';
@@ -47,6 +47,24 @@ export class Mirror {
   /** Whether the path is a store's copy. */
   mirrors(path: string): boolean {
     return copyAt(this.#options.scratch, path) !== undefined;
+  }
+
+  /**
+   * The path by which a place is compared with others. A copy's own has the name of the Secret that opens its store, and two
+   * Secrets may open one server: here the server stands for it.
+   */
+  comparable(path: string): string {
+    const { scratch, secrets, environment } = this.#options;
+    const copy = copyAt(scratch, path);
+    // No other store can be written to.
+    if (scratch === undefined || copy?.scheme !== 's3') return path;
+    try {
+      return pathOfCopy(scratch, copy, s3ServerOf(readCredentials(copy.secret, secrets, environment)));
+    } catch (error) {
+      // A Secret that is not there opens nothing, which is said where it is to.
+      if (error instanceof OffsiteError) return path;
+      throw error;
+    }
   }
 
   /**

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec } from '../../api/index.ts';
+import { sha256 } from '../manifest/digest.ts';
 
 /** What opens a store: names and values as a Secret, or the environment, holds them. Never shown. */
 export interface StoreCredentials {
@@ -51,4 +52,15 @@ function placesIn(
 ): Record<string, string | undefined> {
   const left = places.filter((group) => !group.some((name) => values[name]));
   return Object.fromEntries(left.flat().map((name) => [name, environment[name] || undefined]));
+}
+
+/** The server that is S3 for these; undefined where that is AWS. */
+export const s3EndpointIn = (values: StoreCredentials['values']): string | undefined =>
+  values['AWS_ENDPOINT_URL_S3'] ?? values['AWS_ENDPOINT_URL'];
+
+/** A name of that server, a plain one of a path: the same for all credentials that name it by the same address. */
+export function s3ServerOf({ values }: StoreCredentials): string {
+  const endpoint = s3EndpointIn(values);
+  if (endpoint === undefined) return 'aws';
+  return sha256(URL.canParse(endpoint) ? new URL(endpoint).origin : endpoint);
 }

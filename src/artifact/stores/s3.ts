@@ -14,7 +14,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import { badSpec } from '../../api/index.ts';
 import { checkCount } from '../inner-path.ts';
-import type { StoreCredentials } from './credentials.ts';
+import { type StoreCredentials, s3EndpointIn } from './credentials.ts';
 import { type Proxies, proxiesOf, whyUnreached } from './proxies.ts';
 import { answerLimits, boundedBody, knownCode, withinTime, wrongKeys } from './s3-answers.ts';
 import {
@@ -59,7 +59,7 @@ export class S3Store implements WritableStore {
     this.#textWithin = limits.textWithin;
     const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = values;
     const { AWS_SESSION_TOKEN: sessionToken, AWS_REGION: region, AWS_DEFAULT_REGION: otherRegion } = values;
-    const endpoint = values['AWS_ENDPOINT_URL_S3'] ?? values['AWS_ENDPOINT_URL'];
+    const endpoint = s3EndpointIn(values);
     this.#opener = source;
     this.#why = (code) => whyUnreached(code, endpoint?.startsWith('http:') ? 'http:' : 'https:', proxies);
     this.#client = new S3Client({

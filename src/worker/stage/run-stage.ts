@@ -56,7 +56,7 @@ export async function runStage(
     lost: () => held?.lost,
   });
   try {
-    checkPlaces(job);
+    checkPlaces(job, (path) => mirror.comparable(path));
     checkConfined(job);
     const known = identity && (await findResult(job, identity, mirror));
     if (known) return told(known, emit);
