@@ -194,7 +194,7 @@ export const aggregationRules: readonly Rule<Aggregating>[] = [
   {
     holds: ({ adapter, adapters }) => (adapter === undefined) !== (adapters === undefined),
     cel: 'has(self.adapter) != has(self.adapters)',
-    message: 'must be given, or adapters in its place',
+    message: 'must be given, or adapters in its place, and not both',
     path: ['adapter'],
   },
   {
