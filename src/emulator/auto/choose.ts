@@ -79,14 +79,14 @@ export function choose(candidates: readonly Candidate[], budgets: Budgets): Cand
 
 /**
  * Why a chosen candidate may give away more than it was allowed: it was told by few rows. Undefined where two standard errors
- * more would be within the budget too.
+ * more would be within the budget too, or where it allows all that the model does.
  */
 export function doubtOf(
   { bitsKept: { value, stderr = 0 } }: Pick<Figures, 'bitsKept'>,
   { leakAtMost }: Pick<Budgets, 'leakAtMost'>,
   rows: number,
 ): string | undefined {
-  if (value + 2 * stderr <= leakAtMost) return undefined;
+  if (leakAtMost >= 1 || value + 2 * stderr <= leakAtMost) return undefined;
   return `spec.auto.leakAtMost: what was chosen keeps ${value.toFixed(2)} ± ${stderr.toFixed(2)} of the bits on ${rows} rows, so it may keep more than ${leakAtMost}; a larger probe tells it better`;
 }
 

@@ -67,6 +67,7 @@ test('a leak within the budget by less than two standard errors is doubted', () 
   );
   expect(doubt(0.1, 0.09)).toBeUndefined();
   expect(doubt(-1e6)).toBeUndefined();
+  expect(doubtOf({ bitsKept: { value: 0.98, stderr: 0.1 } }, { leakAtMost: 1 }, 6)).toBeUndefined();
 });
 
 test('where nothing fits, the nearest is told with what it has, which then fits', () => {
