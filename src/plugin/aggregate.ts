@@ -219,13 +219,20 @@ const layerVerdict = (
   ...(share !== undefined && { share: share.toFixed(4) }),
 });
 
+/** Characters of a status' parties: a result travels in one message of at most 256 KiB, with cells, gates and analyses. */
+const mostInStatus = 200 * 1024;
+
 /** As a status has them: as many layers of each as all have room for, those left out first. */
 export function inStatus(parties: readonly PartyVerdict[]): PartyVerdict[] {
-  const most = Math.floor(mostLayersInStatus / Math.max(1, parties.length));
-  return parties.map((party) => ({
-    ...party,
-    layers: party.layers.toSorted((a, b) => Number(a.taken) - Number(b.taken)).slice(0, most),
-  }));
+  const of = (most: number) =>
+    parties.map((party) => ({
+      ...party,
+      layers: party.layers.toSorted((a, b) => Number(a.taken) - Number(b.taken)).slice(0, most),
+    }));
+  let most = Math.floor(mostLayersInStatus / Math.max(1, parties.length));
+  let shown = of(most);
+  while (most > 0 && JSON.stringify(shown).length > mostInStatus) shown = of(--most);
+  return shown;
 }
 
 const figure = (value: number): string => String(Number(value.toPrecision(6)));

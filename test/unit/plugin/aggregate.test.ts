@@ -251,5 +251,18 @@ describe('parties', () => {
     }
     // What a run's credentials let it say at once.
     expect(JSON.stringify(found).length).toBeLessThan(256 * 1024 - 32 * 1024);
+    // With figures without each of them there is room for fewer layers.
+    const estimate = { value: '-0.0123', stderr: '0.0123', low: '-0.0123', high: '0.0123' };
+    const without = Array.from({ length: 4 }, (_, i) => ({
+      ...{ task: `${'x'.repeat(40)}${i}`, plugIn: { value: '0.4321', stderr: '0.0123' } },
+      difference: estimate,
+    }));
+    const measured = inStatus(Array.from({ length: 64 }, (): PartyVerdict => ({ ...party, without })));
+    expect(JSON.stringify(measured).length).toBeLessThan(256 * 1024 - 32 * 1024);
+    for (const { layers, without: kept } of measured) {
+      expect(layers.length).toBeGreaterThan(8);
+      expect(layers[0]?.layer).toBe(77);
+      expect(kept).toHaveLength(4);
+    }
   });
 });
