@@ -49,7 +49,7 @@ import {
   type TrainingRecord,
 } from '../training/index.ts';
 import { adapterOf } from './adapters/index.ts';
-import { audit, canaries, takeSealed } from './audit/index.ts';
+import { audit, canaries, checkAuditable, takeSealed } from './audit/index.ts';
 import { historyOf, madeEarlier, restoreRecord, writeHistory } from './history.ts';
 import { type Aim, aimOf, objectiveOf } from './objective.ts';
 import {
@@ -101,6 +101,8 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
   try {
     start = options.start?.(bundle);
     const run = await prepare(options, bundle, start);
+    const { audit: asked } = options.spec;
+    if (asked) checkAuditable(asked, { rows: run.rows, validation: run.validation?.examples });
     const started = performance.now();
     const { state } = run;
     let trained = 0;
@@ -126,9 +128,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     keeper.pushLater(history, { exact: true });
     const seconds = (performance.now() - started) / 1000;
     const result = resultOf(output, run, trained / seconds);
-    return options.spec.audit === undefined
-      ? result
-      : { ...result, audit: await auditOf(options.spec.audit, run, start, options) };
+    return asked ? { ...result, audit: await auditOf(asked, run, start, options) } : result;
   } finally {
     start?.close();
     bundle.close();

@@ -54,6 +54,7 @@ beforeAll(async () => {
     variant('infinite', { privacy: { epsilon: 'infinity' } }),
     variant('few', { privacy: { noiseMultiplier: '1' }, 'training.batchSize': 1 }),
     variant('delta', { privacy: { epsilon: '8', delta: '0.1' } }),
+    variant('same', { ...learned, 'data.validation.uri': 'file:data/strange.jsonl' }),
     variant('told', learned),
     variant('hidden', { ...learned, privacy: { epsilon: '2' } }),
   ]);
@@ -78,6 +79,13 @@ test('a delta that handing out a row would keep is refused', () => {
   expect(failureOf(at('work'), 'OffsiteTune', 'delta')).toMatchObject({
     reason: 'BadSpec',
     message: expect.stringContaining('spec.privacy.delta: is not below 1 / rows') as string,
+  });
+});
+
+test('an audit that has no row but those that were trained on is refused before anything is', () => {
+  expect(failureOf(at('work'), 'OffsiteTune', 'same')).toMatchObject({
+    reason: 'BadData',
+    message: expect.stringContaining('spec.data.validation: all of its rows are training rows') as string,
   });
 });
 

@@ -1,6 +1,6 @@
 // The audit of an adapter: what the tuned emulator tells of the rows, by the attacks that the spec asks for.
 import { join } from 'node:path';
-import type { Audit, AuditStatus } from '../../api/index.ts';
+import { type Audit, type AuditStatus, badData } from '../../api/index.ts';
 import { openCheckpoint } from '../../checkpoint/index.ts';
 import type { Example } from '../../data/index.ts';
 import { likelihoodsOf, packForModel, rowLosses } from '../../evaluation/index.ts';
@@ -8,7 +8,7 @@ import type { Architecture, Decoder } from '../../model/index.ts';
 import type { Emit } from '../../progress/index.ts';
 import type { TrainedTensor } from '../../training/index.ts';
 import { exposureOf, ranked } from './canaries.ts';
-import { membershipOf, someRows } from './membership.ts';
+import { membershipOf, notAmong, someRows } from './membership.ts';
 import type { Interval } from './statistics.ts';
 
 export interface Audited {
@@ -38,6 +38,20 @@ export function takeSealed(output: string, tensors: readonly TrainedTensor[]): v
 }
 
 /**
+ * Asked before anything is trained.
+ * @throws OffsiteError BadData where membership is to be told from rows that are all trained on
+ */
+export function checkAuditable(
+  { membership }: Audit,
+  { rows, validation }: Pick<Audited, 'rows' | 'validation'>,
+): void {
+  if (membership === undefined || validation === undefined || notAmong(validation, rows).length > 0) return;
+  throw badData(
+    'spec.data.validation: all of its rows are training rows too, so that spec.audit.membership has none to tell them from; name rows of the same source that are not trained on',
+  );
+}
+
+/**
  * Runs the attacks: each compares the emulator as it was with the tuned one, as whoever had it could.
  * @throws OffsiteError Cancelled between two blocks
  */
@@ -47,8 +61,9 @@ export async function audit({ membership, canaries }: Audit, audited: Audited): 
   if (membership !== undefined && validation !== undefined) {
     const { limit } = membership;
     const members = await lowered(someRows(rows, { limit, seed, set: 0 }), audited);
-    const others = await lowered(someRows(validation, { limit, seed, set: 1 }), audited);
-    const { auc, tpr, ...rest } = membershipOf(members, others);
+    const unseen = notAmong(validation, rows);
+    const others = await lowered(someRows(unseen, { limit, seed, set: 1 }), audited);
+    const { auc, tpr, ...rest } = membershipOf(members, others, validation.length - unseen.length);
     found.membership = { ...rest, auc: figures(auc), tpr: figures(tpr) };
   }
   if (canaries !== undefined) {

@@ -1,4 +1,5 @@
 // Membership inference: training rows are told from others by how much tuning lowered their loss.
+import { createHash } from 'node:crypto';
 import { type Example, Random } from '../../data/index.ts';
 import { areaUnderCurve, type Interval, truePositives } from './statistics.ts';
 
@@ -31,6 +32,19 @@ export function someRows(
     .map((place) => withAnswerAlone(examples[place]!));
 }
 
+/** The rows that are none of those that were trained on, whatever the number they have: by their tokens up to the right answer's end. */
+export function notAmong(examples: readonly Example[], trained: readonly Example[]): Example[] {
+  const seen = new Set(trained.map(nameOf));
+  return examples.filter((example) => !seen.has(nameOf(example)));
+}
+
+function nameOf(example: Example): string {
+  const { trunk, branches } = withAnswerAlone(example);
+  return createHash('sha256')
+    .update([...trunk, ...branches.flat()].join())
+    .digest('base64');
+}
+
 function withAnswerAlone(example: Example): Example {
   const { answer, branches, starts, bytes } = example;
   if (answer === undefined || branches.length < 2) return example;
@@ -43,15 +57,25 @@ function withAnswerAlone(example: Example): Example {
   };
 }
 
-/** @param members how much tuning lowered the loss of an answer's token of each training row; @param others of validation rows */
-export function membershipOf(members: readonly number[], others: readonly number[]): Membership {
+/**
+ * @param members how much tuning lowered the loss of an answer's token of each training row
+ * @param others of validation rows that were not trained on
+ * @param seen how many validation rows were
+ */
+export function membershipOf(members: readonly number[], others: readonly number[], seen = 0): Membership {
+  const doubts = [
+    ...(others.length < enough
+      ? [
+          `of fewer than ${enough} validation rows none may be taken for a training row here: what 1 % of them is, more rows must tell`,
+        ]
+      : []),
+    ...(seen > 0 ? [`${seen} of the validation rows are training rows too, and were left out`] : []),
+  ];
   return {
     members: members.length,
     nonMembers: others.length,
     auc: areaUnderCurve(members, others),
     tpr: truePositives(members, others, falsePositives),
-    ...(others.length < enough && {
-      doubts: `of fewer than ${enough} validation rows none may be taken for a training row here: what 1 % of them is, more rows must tell`,
-    }),
+    ...(doubts.length > 0 && { doubts: doubts.join('; ') }),
   };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type Example, Random } from '../../../../src/data/index.ts';
 import { canaries, exposureOf, ranked } from '../../../../src/tuning/audit/canaries.ts';
-import { membershipOf, someRows } from '../../../../src/tuning/audit/membership.ts';
+import { membershipOf, notAmong, someRows } from '../../../../src/tuning/audit/membership.ts';
 
 const options = { count: 5, seed: 3, vocabulary: 1000 };
 
@@ -54,6 +54,25 @@ describe('membership', () => {
     expect(some(0)).toHaveLength(10);
     expect(some(0)).toEqual(some(0).toSorted((a, b) => a - b));
     expect(some(0)).not.toEqual(some(1));
+  });
+
+  it('takes no row for one that was not trained on that was, by its tokens with the right answer', () => {
+    const trained: Example = { row: 7, trunk: [1, 2], branches: [[3]], answer: 0, bytes: [1] };
+    const same: Example = {
+      row: 0,
+      trunk: [1],
+      branches: [[9], [2, 3]],
+      starts: [1, 1],
+      answer: 1,
+      bytes: [1, 2],
+    };
+    const other: Example = { ...same, answer: 0 };
+    const text: Example = { row: 3, trunk: [1, 2, 3, 4], branches: [], bytes: [] };
+    expect(notAmong([same, other, text], [trained])).toEqual([other, text]);
+    expect(notAmong([text], [{ ...text, row: 9 }])).toEqual([]);
+    expect(membershipOf([1], [0], 2).doubts).toContain(
+      '; 2 of the validation rows are training rows too, and were left out',
+    );
   });
 
   it('says where there are too few rows for one in a hundred', () => {
