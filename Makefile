@@ -33,8 +33,8 @@ test-unit: modules ## The fast tests
 test-faults: FAULT_RUNS := 10
 test-faults: CRASH_EVERY := write
 test-faults: EVERY_FAMILY := 1
-test-faults: model data programs ## Runs that are killed again and again and must end the same; every family on a GPU in software
-	@$(call vitest,--project faults --project api --project pod-faults --project golden test/faults test/api/crash test/pod-faults test/golden/webgpu)
+test-faults: model data programs ## Runs that are killed again and again and must end the same; every family on a GPU in software; cosign
+	@$(call vitest,--project faults --project api --project pod-faults --project golden --project interop test/faults test/api/crash test/pod-faults test/golden/webgpu test/interop)
 
 .PHONY: check
 check: modules ## Generated files, lint, imports, types

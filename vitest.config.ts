@@ -22,6 +22,7 @@ const others = [
   project('faults', 1_800_000),
   project('pods', 1_200_000),
   project('pod-faults', 1_800_000),
+  project('interop', 1_800_000),
 ];
 
 export default defineConfig({
