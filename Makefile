@@ -8,7 +8,7 @@ FAULT_RUNS ?= 1
 CRASH_EVERY ?= some
 # Whether all variants of the families are tried on a GPU in software.
 EVERY_FAMILY ?= 0
-# Which of examples/ `make quickstart` runs: quickstart, or crash.
+# Which of examples/ `make quickstart` runs: quickstart, crash or rounds.
 EXAMPLE ?= quickstart
 export FAULT_RUNS CRASH_EVERY EVERY_FAMILY
 
@@ -82,6 +82,7 @@ model: modules ## SmolLM2-135M-Instruct into .offsite/models
 .PHONY: data
 data: modules ## WordNet questions into .offsite/data
 	@node examples/quickstart/build-data.ts .offsite/data/words
+	@node examples/rounds/build-data.ts .offsite/data/words .offsite/data/rounds
 
 .PHONY: study-data
 study-data: model data ## Gemma 3 270M and two more tasks into .offsite, for the study

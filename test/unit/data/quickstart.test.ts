@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { writeData } from '../../../examples/quickstart/build-data.ts';
+import { dealRows } from '../../../examples/rounds/build-data.ts';
 import { parseResource } from '../../../src/api/index.ts';
 import { readRows } from '../../../src/data/index.ts';
 
@@ -50,6 +51,19 @@ describe('the quickstart data', () => {
       claim(text.split('\nAnswer: ')[1]!, 'probe.jsonl');
   });
 
+  test('are dealt among four parties, each row to one of them', () => {
+    const rounds = join(directory, 'rounds');
+    dealRows(join(directory, 'a'), rounds);
+    const dealt = readdirSync(rounds).map((file) =>
+      readFileSync(join(rounds, file), 'utf8').trimEnd().split('\n'),
+    );
+    expect(dealt.map(({ length }) => length)).toEqual([500, 500, 500, 500]);
+    const all = readFileSync(join(directory, 'a', 'train.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n');
+    expect(dealt.flat().sort()).toEqual(all.sort());
+  });
+
   test('have four different choices, every place of the answer, and no definition with its word in it', async () => {
     const places = [0, 0, 0, 0];
     for (const { question, choices, answer } of await questions('train.jsonl')) {
@@ -61,12 +75,17 @@ describe('the quickstart data', () => {
   });
 });
 
-test.each(['quickstart', 'crash'])('every manifest of examples/%s is a valid resource', (name) => {
+const round = [...Array(4).fill('OffsiteTune'), 'PlugIn'];
+test.each([
+  ['quickstart', ['EmulatorBuild', 'OffsiteTune', 'PlugIn']],
+  ['crash', ['EmulatorBuild', 'OffsiteTune', 'PlugIn']],
+  ['rounds', ['EmulatorBuild', ...round, ...round, ...round]],
+])('every manifest of examples/%s is a valid resource', (name, expected) => {
   const folder = join(examples, name);
   const kinds = readdirSync(folder)
     .filter((file) => file.endsWith('.yaml'))
     .sort()
     .flatMap((file) => parseAllDocuments(readFileSync(join(folder, file), 'utf8')))
     .map((document) => parseResource(document.toJS(), name).kind);
-  expect(kinds).toEqual(['EmulatorBuild', 'OffsiteTune', 'PlugIn']);
+  expect(kinds).toEqual(expected);
 });
