@@ -38,7 +38,7 @@ function shortened(): Manifest[] {
       setField(manifest, 'spec.compression.ratio', '0.5');
     } else if (manifest.kind === 'OffsiteTune') {
       setField(manifest, 'spec.adapter', { type: 'lora', rank: 2, alpha: 4 });
-      for (const [field, value] of Object.entries({ steps: 6, batchSize: 4, checkpointSteps: 1 }))
+      for (const [field, value] of Object.entries({ steps: 4, batchSize: 4, checkpointSteps: 1 }))
         setField(manifest, `spec.training.${field}`, value);
     } else {
       const adapters = manifest.spec['adapters'] as { ref: { name: string } }[];

@@ -101,6 +101,7 @@ export async function checkSigned(job: StageJob, { signers }: StageKeys, mirror:
   const inputs = { ...job.inputs };
   for (const { role, field, path, signer, uri } of inputsOf(job)) {
     if (signer === undefined) continue;
+    const expected = inputs[role]?.digest;
     // A web server lists only what a manifest names.
     if (mirror.mirrors(path)) await mirror.pull(join(path, signatureName), { exact: true });
     try {
@@ -108,7 +109,12 @@ export async function checkSigned(job: StageJob, { signers }: StageKeys, mirror:
       if (there === undefined) throw badModel(`${path}: holds no manifest.json`);
       const { digest, manifest } = there;
       checkSignature(path, { digest, kind: manifest.kind }, signers.get(signer) ?? []);
-      inputs[role] = { ...inputs[role], uri, digest: inputs[role]?.digest ?? digest };
+      // Of an earlier round, say, which its owner has signed as well.
+      if (expected !== undefined && digest !== expected)
+        throw badModel(
+          `${path}: is another artifact than the one that is meant: its digest is ${digest}, expected ${expected}`,
+        );
+      inputs[role] = { ...inputs[role], uri, digest };
     } catch (error) {
       if (!(error instanceof OffsiteError)) throw error;
       throw badModel(`${field}.signer: ${signer} must have signed it: ${error.message}`);

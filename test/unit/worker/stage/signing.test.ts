@@ -119,6 +119,16 @@ it.each<[string, () => void, string]>([
     },
     `is the signature of another artifact`,
   ],
+  [
+    'of its signer, but from another round',
+    () => {
+      rmSync(join(artifact(), 'manifest.json'));
+      const description = { kind: 'Adapter' as const, madeFrom: { start: 'earlier' }, hyperparameters: {} };
+      const earlier = sealArtifact(artifact(), description);
+      signArtifact(artifact(), { digest: earlier.digest, kind: 'Adapter' }, hospital.privateKey);
+    },
+    'is another artifact than the one that is meant: its digest is sha256:',
+  ],
   ['none at all', () => rmSync(join(artifact(), 'manifest.json')), 'holds no manifest.json'],
 ])('one that is %s is refused with the field that asks for the signer', async (_, leave, words) => {
   leave();
