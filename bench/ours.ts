@@ -25,7 +25,7 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
   async probe() {
     const { decoder, batches } = await openProbe(settings.build.probe.samples);
     for (const batch of new Map(batches.map((batch) => [batch.size, batch])).values())
-      await decoder.forward(0, await decoder.embed(batch), batch);
+      await decoder.forward([0], await decoder.embed(batch), batch);
     const [start, cpu] = [seconds(), cpuSeconds()];
     const { pooling, skipFirst } = settings.build.probe;
     await probe(decoder, batches, { pooling, skipFirst, memory: settings.memory / 2, progress: () => {} });
@@ -62,7 +62,7 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
   /** From the start of the process to the first block computed. */
   async startup() {
     const { decoder, batches } = await openProbe(2);
-    await decoder.forward(0, await decoder.embed(batches[0]!), batches[0]!);
+    await decoder.forward([0], await decoder.embed(batches[0]!), batches[0]!);
     return { seconds: seconds() };
   },
 

@@ -17,7 +17,9 @@ export const Engine = z
       .describe('Threads of the CPU provider; the same spec and threads give the same digest.'),
     memory: quantity
       .optional()
-      .describe('What the computation may take; it decides how much is kept and how much is computed again.'),
+      .describe(
+        'What the computation may take; it decides how much is kept and how much is computed again. With webgpu also how much of the weights stays on the device, the others go there in each run.',
+      ),
   })
   .prefault({})
   .describe('How the numbers are computed.');

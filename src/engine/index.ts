@@ -1,2 +1,3 @@
 // The engine: runs graphs by onnxruntime.
-export { Engine, type EngineOptions, type Session, type Tensor } from './engine.ts';
+export { Engine, type EngineOptions, type Outputs, type Session, type Traffic } from './engine.ts';
+export type { Held, Tensor } from './tensor.ts';

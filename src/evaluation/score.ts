@@ -1,7 +1,7 @@
 // Log-likelihoods of rows and their choices, as a model gives them.
 import { badModel } from '../api/index.ts';
 import type { PackedBatch, Target } from '../data/index.ts';
-import { type Decoder, greedyScore, greedyTokens, score } from '../model/index.ts';
+import { type Decoder, greedyScore, greedyTokens, type States, score } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import { streamBlocks } from './stream.ts';
 
@@ -40,7 +40,7 @@ export async function scoreRows(
 ): Promise<RowLikelihood[]> {
   const scores = new Map<number, RowLikelihood>();
   const scoreTargets = async (
-    hidden: Float32Array,
+    hidden: States,
     targets: readonly Target[],
   ): Promise<{ scores: Float32Array; greedy?: Uint8Array; tokens?: Int32Array }> => {
     if (onGreedyTokens !== undefined) return await decoder.head(hidden, targets, greedyTokens);

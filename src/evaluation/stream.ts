@@ -1,6 +1,6 @@
 // Forward passes that stream weights block by block, for models larger than memory.
 import type { PackedBatch } from '../data/index.ts';
-import type { Architecture, Decoder, WeightSource, Weights } from '../model/index.ts';
+import type { Architecture, Decoder, Span, States, WeightSource, Weights } from '../model/index.ts';
 
 export interface StreamOptions {
   /** Bytes that hidden states of the batches in flight, and what blocks take beside them, may take; at least one batch is in flight. */
@@ -8,7 +8,7 @@ export interface StreamOptions {
   /** Called with every block's output, [batch * length, hidden], before the final norm. */
   readonly eachBlock?: (position: number, batch: PackedBatch, hidden: Float32Array) => void;
   /** Called with the last block's output. */
-  readonly atEnd?: (batch: PackedBatch, hidden: Float32Array) => Promise<void>;
+  readonly atEnd?: (batch: PackedBatch, states: States) => Promise<void>;
   /** Runs the blocks; the decoder's forward alone when absent. */
   readonly passage?: Passage | undefined;
   /** Told of every block done; there are batches x positions of them. */
@@ -19,15 +19,15 @@ export interface StreamOptions {
 export interface Passage {
   /** How many states of each token it keeps of a batch in flight. */
   readonly states: number;
-  /** One block: its output. */
-  forward(position: number, x: Float32Array, batch: PackedBatch): Promise<Float32Array>;
+  /** One block: its output. What it is given is its own from then on. */
+  forward(position: number, x: States, batch: PackedBatch): Promise<States>;
   /** Called with a group's last outputs, in the order of its batches. */
-  atEndOfGroup(batches: readonly PackedBatch[], hidden: readonly Float32Array[]): Promise<void>;
+  atEndOfGroup(batches: readonly PackedBatch[], states: readonly States[]): Promise<void>;
 }
 
 /**
- * Runs batches through all positions. They go in groups that fit into the memory, and a group runs one position before
- * the next, so that a block's weights are read once a group and memory is bounded by a block, not by the model.
+ * Runs batches through all positions. They go in groups that fit into the memory, and a group runs one span of positions before
+ * the next, so that a block's weights are read once a group and memory is bounded by a span, not by the model.
  * @throws OffsiteError Cancelled between two blocks
  */
 export async function streamBlocks(
@@ -35,24 +35,32 @@ export async function streamBlocks(
   batches: readonly PackedBatch[],
   { memory, eachBlock, atEnd, progress, passage }: StreamOptions,
 ): Promise<void> {
-  const forward =
-    passage?.forward.bind(passage) ??
-    (async (...[position, x, batch]: Parameters<Passage['forward']>) =>
-      (await decoder.forward(position, x, batch)).y);
+  const everyPosition = Array.from({ length: decoder.depth }, (_, position) => position);
+  const spans = decoder.spans(eachBlock || passage ? everyPosition : []);
+  const forward = async (span: Span, x: States, batch: PackedBatch): Promise<States> => {
+    if (passage !== undefined) return await passage.forward(span[0]!, x, batch);
+    const y = await decoder.forward(span, x, batch);
+    decoder.free(x);
+    return y;
+  };
   for (const batchesInFlight of groupsWithin(memory, batches, decoder.config, passage?.states)) {
     // copies, so that the masks that a decoder keeps for a batch go when its group is done
     const group = batchesInFlight.map((batch) => ({ ...batch }));
-    const states: Float32Array[] = [];
+    const states: States[] = [];
     for (const batch of group) states.push(await decoder.embed(batch));
-    for (let position = 0; position < decoder.depth; position++) {
+    for (const span of spans) {
       for (const [i, batch] of group.entries()) {
-        states[i] = await forward(position, states[i]!, batch);
-        eachBlock?.(position, batch, states[i]!);
-        progress(1);
+        states[i] = await forward(span, states[i]!, batch);
+        eachBlock?.(span[0]!, batch, await decoder.read(states[i]!));
+        progress(span.length);
       }
     }
     for (const [i, batch] of group.entries()) await atEnd?.(batch, states[i]!);
     await passage?.atEndOfGroup(group, states);
+    for (const [i, batch] of group.entries()) {
+      if (passage === undefined) decoder.free(states[i]!);
+      decoder.forget(batch);
+    }
   }
 }
 

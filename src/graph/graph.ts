@@ -31,7 +31,7 @@ export interface Application {
 export class Graph {
   readonly operations: Operation[] = [];
   readonly inputs: Value[] = [];
-  readonly outputs: { name: string; value: Value }[] = [];
+  readonly outputs: { name: string; value: Value; stays: boolean }[] = [];
   readonly initializers: Initializer[] = [];
   #count = 0;
 
@@ -67,8 +67,9 @@ export class Graph {
     return this.#store({ name: this.#name('stored'), dtype, shape, data });
   }
 
-  output(name: string, value: Value): void {
-    this.outputs.push({ name, value });
+  /** @param stays whether it is left where the graph runs, for other graphs to take */
+  output(name: string, value: Value, { stays = false } = {}): void {
+    this.outputs.push({ name, value, stays });
   }
 
   /** Adds one operator and returns its first output. */

@@ -36,6 +36,6 @@ export function rewrite(graph: Graph, replacements: Readonly<Record<string, Repl
       });
     for (const [i, value] of values.entries()) made.set((outputs[i] as Value).name, value);
   }
-  for (const { name, value } of graph.outputs) g.output(name, now(value));
+  for (const { name, value, stays } of graph.outputs) g.output(name, now(value), { stays });
   return g;
 }

@@ -34,6 +34,8 @@ export interface Differentiated {
   readonly wrt: readonly Value[];
   /** What the backward graph gives, made of the gradients of `wrt`; these themselves when absent. */
   readonly outputs?: (g: GraphBuilder, gradients: readonly Value[]) => Readonly<Record<string, Value>>;
+  /** Which outputs of the backward graph stay where it runs, as all of the forward graph's do. */
+  readonly stays?: (output: string) => boolean;
 }
 
 /**
@@ -42,7 +44,7 @@ export interface Differentiated {
  */
 export function split(build: (g: GraphBuilder) => Differentiated): Split {
   const both = new GraphBuilder();
-  const { y, wrt, outputs = named(wrt) } = build(both);
+  const { y, wrt, outputs = named(wrt), stays: staysThere = () => false } = build(both);
   const forwardOperations = [...both.operations];
   const dy: Value = { name: 'dy', dtype: 'float32', shape: y.shape };
   const given = outputs(both, gradients(both, [{ value: y, gradient: dy }], wrt));
@@ -70,11 +72,12 @@ export function split(build: (g: GraphBuilder) => Differentiated): Split {
   backward.initializers.push(...both.initializers.filter(({ name }) => used.has(name)));
   const reread = both.inputs.filter(({ name }) => used.has(name));
   for (const { name, dtype, shape } of [...reread, ...residuals, dy]) backward.input(name, dtype, shape);
-  for (const [name, value] of Object.entries(given)) backward.output(name, value);
+  for (const [name, value] of Object.entries(given))
+    backward.output(name, value, { stays: staysThere(name) });
 
   const forward = new GraphBuilder();
-  forward.output('y', build(forward).y);
-  for (const value of residuals) forward.output(`saved.${value.name}`, value);
+  forward.output('y', build(forward).y, { stays: true });
+  for (const value of residuals) forward.output(`saved.${value.name}`, value, { stays: true });
   return { forward, backward, residuals, reread: reread.map(({ name }) => name) };
 }
 

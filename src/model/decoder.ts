@@ -1,63 +1,114 @@
-// Forward and backward passes of a decoder-only model, one block at a time.
+// Forward and backward passes of a decoder-only model over spans of its blocks: what is computed where, and what stays there.
 import { badSpec } from '../api/index.ts';
 import type { PackedBatch, Target } from '../data/index.ts';
-import type { Engine, Tensor } from '../engine/index.ts';
-import { type Differentiated, GraphBuilder, type Split, split, type Value } from '../graph/index.ts';
+import type { Engine, Held, Tensor } from '../engine/index.ts';
+import { GraphBuilder, product } from '../graph/index.ts';
+import { BlockGraphs, sideName, type Wanted, weightInputs, weightName } from './block-graphs.ts';
 import type { Architecture, Slots } from './family.ts';
-import { type HeadProgram, headStep, statesAtOnce } from './head.ts';
-import { addInputSums, gradientSums, mapInputs, mapSites } from './map-sums.ts';
+import { type HeadGradient, type HeadProgram, headStep, scoreGradient, statesAtOnce } from './head.ts';
+import { type HeadRows, RowsByHost, RowsInPlace } from './head-rows.ts';
 import { ResidualPool, type Residuals } from './residuals.ts';
-import type { WeightSource, Weights } from './weights.ts';
+import { type Span, spansWithin } from './spans.ts';
+import type { Site, WeightSource, Weights } from './weights.ts';
 
-/** Which gradients of a block are asked for: dL/dx unless `input` is false, those of its weights, all or those of some slots. */
-export interface Wanted {
-  weights: boolean | readonly string[];
-  input?: boolean;
-  /** Asks for the sums of `gradientSums` and for no single weight's gradient. */
-  maps?: true;
-}
+/** A batch's hidden states, or dL/d(these), [B, T, D], wherever the engine has them: `read` tells. */
+export type States = Held;
 
 /** Sums over a batch's tokens that are no padding, by name. */
 export type Sums = Readonly<Record<string, Float32Array>>;
 
-/** What a block's forward keeps for its backward; `backward` takes it, and its memory is used again. */
+/** What a span's forward keeps for its backward; `backward` takes it, and its memory is used again. */
 export interface Saved {
   readonly wanted: Wanted;
-  readonly residuals: Residuals;
-  readonly x: Tensor;
+  readonly x: States;
+  /** By the forward graph's output. */
+  readonly values: Readonly<Record<string, Held>>;
+  /** The host's memory that they lie in, if they do. */
+  readonly residuals?: Residuals;
 }
 
-export interface BlockGradients {
-  /** dL/dx, [B, T, D]; empty where it was not asked for. */
-  dx: Float32Array;
-  /** dL/dw by slot, when asked for. */
-  weights?: Weights;
+export interface SpanGradients {
+  /** dL/dx; absent where it was not asked for. */
+  dx?: States;
+  /** dL/dw by slot, at each position where it was asked for. */
+  weights: ReadonlyMap<number, Weights>;
   /** Of the linear maps' gradients, when asked for. */
   sums?: Sums;
 }
 
+export interface DecoderOptions {
+  /**
+   * Bytes of weights that one graph may take, so that as many blocks are one graph: one block each where that is 0, as it is where
+   * absent on the CPU, which then has one block's weights at a time; with a device half of what may stay there.
+   */
+  spanMemory?: number;
+}
+
+let decoders = 0;
+
 /**
- * Runs a decoder over packed batches, position by position: full model and emulator alike, by the weight source.
- * Hidden states are [B*T*D] float32, row-major.
+ * Runs a decoder over packed batches, span by span: full model and emulator alike, by the weight source. What asks for passes knows
+ * spans and states, and not where these are: on the CPU they are the host's; a device keeps states, residuals and the weights that
+ * stay as they are, and only weights that change go there in each run.
  */
 export class Decoder {
   readonly config: Architecture;
   readonly depth: number;
   readonly #engine: Engine;
   readonly #weights: WeightSource;
-  readonly #sides = new WeakMap<PackedBatch, Map<string, Record<string, Tensor>>>();
-  readonly #splits = new Map<string, Split>();
+  readonly #graphs: BlockGraphs;
+  readonly #spanMemory: number;
+  /** Of the weights that are kept where graphs run. */
+  readonly #name = `decoder ${decoders++}`;
+  readonly #sides = new WeakMap<PackedBatch, Map<string, Record<string, Held>>>();
   readonly #residuals = new Map<string, ResidualPool>();
 
-  constructor(engine: Engine, architecture: Architecture, weights: WeightSource) {
+  constructor(
+    engine: Engine,
+    architecture: Architecture,
+    weights: WeightSource,
+    { spanMemory = engine.hasDevice ? engine.memory / 2 : 0 }: DecoderOptions = {},
+  ) {
     this.#engine = engine;
     this.config = architecture;
     this.#weights = weights;
+    this.#graphs = new BlockGraphs(architecture, weights);
+    this.#spanMemory = spanMemory;
     this.depth = weights.depth;
   }
 
+  /** All positions in spans, in their order. @param cuts positions behind which somebody asks for the states */
+  spans(cuts: Iterable<number> = []): Span[] {
+    const positions = Array.from({ length: this.depth }, (_, position) => position);
+    const weights = positions.map((position) => bytesOf(this.#weights.slots(position)));
+    return spansWithin({ weights, memory: this.#spanMemory, cuts: new Set(cuts) });
+  }
+
+  /** What states hold; on the CPU their own memory. */
+  async read(states: States): Promise<Float32Array> {
+    return (await this.#engine.read(states)).data as Float32Array;
+  }
+
+  /** States out of the host's, whose memory is theirs from then on. */
+  async place(data: Float32Array, { size, length }: PackedBatch): Promise<States> {
+    const states: Tensor = { dtype: 'float32', shape: [size, length, this.config.hidden], data };
+    return this.#engine.hasDevice ? await this.#engine.hold(states) : states;
+  }
+
+  /** Takes back the memory of states that nobody needs any more. */
+  free(states: States): void {
+    this.#engine.free(states);
+  }
+
+  /** Takes back what is kept of a batch that is done. */
+  forget(batch: PackedBatch): void {
+    for (const side of this.#sides.get(batch)?.values() ?? [])
+      for (const tensor of Object.values(side)) this.#engine.free(tensor);
+    this.#sides.delete(batch);
+  }
+
   /** The states before the first block. @throws OffsiteError BadSpec where a row is longer than the model's positions reach */
-  async embed(batch: PackedBatch): Promise<Float32Array> {
+  async embed(batch: PackedBatch): Promise<States> {
     const { positions = Number.POSITIVE_INFINITY } = this.config;
     const longest = batch.positions.reduce((most, position) => Math.max(most, position + 1), 0);
     if (longest > positions)
@@ -66,293 +117,262 @@ export class Decoder {
       );
     const rows = this.#weights.embed(batch.ids);
     const { embedder, embedding } = this.config;
-    if (embedder === undefined) return rows;
+    if (embedder === undefined) return await this.place(rows, batch);
     const { size, length } = batch;
     const shape = [size, length, embedding.shape[1] as number];
-    const session = await this.#engine.session(this.#key('embed', batch), () => {
+    const session = await this.#engine.session(`embed ${size}x${length}`, () => {
       const g = new GraphBuilder();
       const positions = g.input('positions', 'int64', [size, length]);
       const x = g.input('rows', 'float32', shape);
-      g.output('x', embedder.build(g, x, positions, weightInputs(g, embedder.slots)));
+      g.output('x', embedder.build(g, x, positions, weightInputs(g, embedder.slots)), { stays: true });
       return g;
     });
-    const outputs = await session.run({
+    const given: Record<string, Tensor> = {
       positions: { dtype: 'int64', shape: [size, length], data: BigInt64Array.from(batch.positions, BigInt) },
       rows: { dtype: 'float32', shape, data: rows },
-      ...weightFeeds(embedder.slots, this.#weights.embedder()),
-    });
-    return outputs['x']?.data as Float32Array;
+    };
+    const weights = await this.#weightsOf('embedder', embedder.slots, () => this.#weights.embedder());
+    const { held } = await session.runHolding({ ...given, ...named(weights) });
+    return held['x'] as States;
   }
 
-  /** One block. */
-  async forward(position: number, x: Float32Array, batch: PackedBatch): Promise<{ y: Float32Array }> {
-    const session = await this.#engine.session(this.#keyAt('forward', position, batch), () => {
-      const g = new GraphBuilder();
-      g.output('y', this.#block(g, position, batch).y);
-      return g;
-    });
-    const outputs = await session.run(this.#feeds(position, x, batch));
-    return { y: outputs['y']?.data as Float32Array };
+  /** The states behind a span. */
+  async forward(span: Span, x: States, batch: PackedBatch): Promise<States> {
+    const session = await this.#engine.session(this.#graphs.key('forward', span, batch), () =>
+      this.#graphs.forward(span, batch),
+    );
+    const { held } = await session.runHolding({ x, ...(await this.#feeds(span, batch)) });
+    return held['y'] as States;
   }
 
   /** One block, with what `addInputSums` finds of its linear maps' inputs. */
   async forwardObserving(
     position: number,
-    x: Float32Array,
+    x: States,
     batch: PackedBatch,
-  ): Promise<{ y: Float32Array; sums: Sums }> {
-    const tokens = batch.size * batch.length;
-    const session = await this.#engine.session(this.#keyAt('observing inputs', position, batch), () => {
-      const g = new GraphBuilder();
-      g.output('y', this.#block(g, position, batch).y);
-      addInputSums(g, this.#weights.slots(position), g.input('counted', 'float32', [tokens, 1]));
-      return g;
-    });
-    const counted = Float32Array.from(batch.rows, (row) => Number(row >= 0));
-    const { y, ...sums } = floatsOf(
-      await session.run({
-        ...this.#feeds(position, x, batch),
-        counted: { dtype: 'float32', shape: [tokens, 1], data: counted },
-      }),
-    );
-    return { y: y as Float32Array, sums };
+  ): Promise<{ y: States; sums: Sums }> {
+    const key = this.#graphs.key('observing inputs', [position], batch);
+    const session = await this.#engine.session(key, () => this.#graphs.observing(position, batch));
+    const data = Float32Array.from(batch.rows, (row) => Number(row >= 0));
+    const counted: Tensor = { dtype: 'float32', shape: [data.length, 1], data };
+    const feeds = await this.#feeds([position], batch);
+    const { home, held } = await session.runHolding({ x, ...feeds, counted });
+    return { y: held['y'] as States, sums: floatsOf(home) };
   }
 
   /** How wide each input of a block's linear maps is; maps that are given the same have one. */
   inputWidths(position: number, batch: PackedBatch): number[] {
-    const g = new GraphBuilder();
-    this.#block(g, position, batch);
-    return mapInputs(g, this.#weights.slots(position)).map(({ input }) => input.shape.at(-1) as number);
+    return this.#graphs.inputWidths(position, batch);
   }
 
-  /** One block, keeping what `backward` needs for the wanted gradients. */
+  /** The states behind a span, keeping what `backward` needs for the wanted gradients. */
   async forwardSaving(
-    position: number,
-    x: Float32Array,
+    span: Span,
+    x: States,
     batch: PackedBatch,
     wanted: Wanted,
-  ): Promise<{ y: Float32Array; saved: Saved }> {
-    const parts = this.#split(position, batch, wanted);
+  ): Promise<{ y: States; saved: Saved }> {
+    const parts = this.#graphs.split(span, batch, wanted);
+    const name = this.#graphs.nameOf(span, wanted);
     const session = await this.#engine.session(
-      this.#keyAt(`saving for ${nameOf(wanted)}`, position, batch),
+      this.#graphs.key(`saving for ${name}`, span, batch),
       () => parts.forward,
     );
-    const residuals = this.#poolOf(wanted).take(parts.residuals);
-    const { y } = await session.run(this.#feeds(position, x, batch), residuals.tensors);
-    return { y: y?.data as Float32Array, saved: { wanted, residuals, x: this.#state(x, batch) } };
+    const residuals = this.#engine.hasDevice ? undefined : this.#poolOf(name).take(parts.residuals);
+    const feeds = { x, ...(await this.#feeds(span, batch)) };
+    const { y, ...values } = (await session.runHolding(feeds, residuals?.tensors)).held;
+    return { y: y as States, saved: { wanted, x, values, ...(residuals && { residuals }) } };
   }
 
-  /** The gradients of one block from dL/dy and what `forwardSaving` kept, whose memory is then free again. */
-  async backward(
-    position: number,
-    dy: Float32Array,
-    { wanted, residuals, x }: Saved,
-    batch: PackedBatch,
-  ): Promise<BlockGradients> {
-    const parts = this.#split(position, batch, wanted);
-    const key = this.#keyAt(nameOf(wanted), position, batch);
+  /** The gradients of a span from dL/dy and what `forwardSaving` kept; the memory of both, and of the states before, is then free. */
+  async backward(span: Span, dy: States, saved: Saved, batch: PackedBatch): Promise<SpanGradients> {
+    const { wanted, x, values, residuals } = saved;
+    const parts = this.#graphs.split(span, batch, wanted);
+    const name = this.#graphs.nameOf(span, wanted);
+    const key = this.#graphs.key(name, span, batch);
     const session = await this.#engine.session(key, () => parts.backward);
-    const given: Record<string, Tensor> = {
-      ...this.#feeds(position, dy, batch),
-      x,
-      dy: this.#state(dy, batch),
-    };
-    for (const { name } of parts.residuals) given[name] = residuals.tensors[`saved.${name}`] as Tensor;
-    const feeds = Object.fromEntries(
-      [...parts.reread, ...parts.residuals.map(({ name }) => name), 'dy'].map((name) => [
-        name,
-        given[name] as Tensor,
-      ]),
-    );
-    const outputs = floatsOf(await session.run(feeds));
-    this.#poolOf(wanted).release(residuals);
-    const { 'd.x': dx = new Float32Array(), ...others } = outputs;
-    if (wanted.maps) return { dx, sums: others };
-    const slots = this.#slots(position, wanted);
-    if (slots.length === 0) return { dx };
-    const gradientOf = (slot: string) => others[`d.w.${slot}`] as Float32Array;
-    return { dx, weights: Object.fromEntries(slots.map((slot) => [slot, gradientOf(slot)])) };
+    const given: Record<string, Held> = { ...(await this.#feeds(span, batch)), x, dy };
+    const feeds = Object.fromEntries([
+      ...[...parts.reread, 'dy'].map((input) => [input, given[input] as Held]),
+      ...parts.residuals.map((value) => [value.name, values[`saved.${value.name}`] as Held]),
+    ]);
+    const { home, held } = await session.runHolding(feeds);
+    if (residuals !== undefined) this.#poolOf(name).release(residuals);
+    for (const done of [...Object.values(values), x, dy]) this.#engine.free(done);
+    const dx = held['d.x'];
+    const found = floatsOf(home);
+    if (wanted.maps) return { ...(dx && { dx }), weights: new Map(), sums: found };
+    const weights = new Map<number, Weights>();
+    for (const [i, position] of span.entries()) {
+      const slots = this.#graphs.slots(position, wanted);
+      const own = slots.map((slot) => [slot, found[`d.${weightName(span, i, slot)}`] as Float32Array]);
+      if (own.length > 0) weights.set(position, Object.fromEntries(own));
+    }
+    return { ...(dx && { dx }), weights };
   }
 
   /** Runs a program of the head over the targets' states. */
-  async head<R>(x: Float32Array, targets: readonly Target[], program: HeadProgram<R>): Promise<R> {
-    const width = this.config.hidden;
-    const weights = weightFeeds(this.config.head, this.#weights.head());
-    const run = program.begin({ architecture: this.config, x, targets });
+  async head<R>(x: States, targets: readonly Target[], program: HeadProgram<R>): Promise<R> {
+    return await this.#throughHead(this.#rowsOf(x, targets), targets, program);
+  }
+
+  /**
+   * The targets' log-probabilities, and dL/dx where dL/d(log p) of each target is given.
+   * @param head filled with the gradient of the head's weight, where that is asked for
+   */
+  async headBackward(
+    x: States,
+    targets: readonly Target[],
+    weights: Float32Array,
+    head?: HeadGradient,
+  ): Promise<{ scores: Float32Array; dx: States }> {
+    const rows = this.#rowsOf(x, targets);
+    const scores = await this.#throughHead(rows, targets, scoreGradient(weights, head));
+    return { scores, dx: rows.dx ?? (await this.#zeros(x)) };
+  }
+
+  async #throughHead<R>(rows: HeadRows, targets: readonly Target[], program: HeadProgram<R>): Promise<R> {
+    const weights = named(await this.#weightsOf('head', this.config.head, () => this.#weights.head()));
+    const run = program.begin({ architecture: this.config, targets });
     const most = statesAtOnce(this.config.vocabulary);
     for (let start = 0; start < targets.length; start += most) {
       const count = Math.min(most, targets.length - start);
       const size = Math.ceil(count / headStep) * headStep;
-      const h = new Float32Array(size * width);
-      const tokens = new BigInt64Array(size);
-      for (let i = 0; i < count; i++) {
-        const { from, token } = targets[start + i] as Target;
-        h.set(x.subarray(from * width, (from + 1) * width), i * width);
-        tokens[i] = BigInt(token);
-      }
-      const feeds: Record<string, Tensor> = {
-        h: { dtype: 'float32', shape: [size, width], data: h },
-        tokens: { dtype: 'int64', shape: [size, 1], data: tokens },
-        ...weights,
-      };
       const chunk = { start, count, size };
-      const session = await this.#engine.session(`${program.name} ${size}`, () =>
-        this.#headGraph(size, program),
+      const data = new BigInt64Array(size);
+      for (let i = 0; i < count; i++) data[i] = BigInt(targets[start + i]!.token);
+      const tokens: Tensor = { dtype: 'int64', shape: [size, 1], data };
+      const session = await this.#engine.session(`${program.name} ${size}${rows.name}`, () =>
+        this.#headGraph(size, rows, program),
       );
-      run.take(await session.run({ ...feeds, ...run.inputs?.(chunk) }, run.room ?? {}), chunk);
+      const feeds = { ...rows.feeds(chunk), tokens, ...weights, ...run.inputs?.(chunk) };
+      const outputs = await session.runHolding(feeds, run.room);
+      rows.take(outputs, chunk);
+      run.take(outputs.home, chunk);
     }
     return run.result;
   }
 
-  // ---- graphs
-
-  /** A block's inputs and output; all positions of equal slots share the graph. */
-  #block(
-    g: GraphBuilder,
-    position: number,
-    batch: PackedBatch,
-  ): { y: Value; x: Value; weights: Record<string, Value> } {
-    const x = g.input('x', 'float32', [batch.size, batch.length, this.config.hidden]);
-    const side = Object.fromEntries(
-      Object.entries(this.#side(batch, 0)).map(([name, { dtype, shape }]) => [
-        name,
-        g.input(name, dtype, shape),
-      ]),
-    );
-    const masks = Object.entries(this.#weights.masks?.(position, batch) ?? {});
-    const weights = {
-      ...weightInputs(g, this.#weights.slots(position)),
-      ...Object.fromEntries(
-        masks.map(([slot, { dtype, shape }]) => [slot, g.input(`w.${slot}`, dtype, shape)]),
-      ),
-    };
-    return { y: this.config.buildBlock({ g, side, w: weights }, x), x, weights };
+  /** @param size states of a chunk, of which the last ones may be missing */
+  #headGraph(size: number, rows: HeadRows, program: HeadProgram<unknown>): GraphBuilder {
+    const g = new GraphBuilder();
+    const h = rows.states(g, size);
+    const tokens = g.input('tokens', 'int64', [size, 1]);
+    const w = weightInputs(g, this.config.head);
+    const values = { h, tokens, w, logits: this.config.buildHead(g, h, w) };
+    program.build(g, values);
+    const dh = program.differentiate?.(g, values);
+    if (dh !== undefined) rows.gradient(g, dh);
+    return g;
   }
 
-  #split(position: number, batch: PackedBatch, wanted: Wanted): Split {
-    const key = this.#keyAt(nameOf(wanted), position, batch);
-    let parts = this.#splits.get(key);
-    if (parts === undefined) {
-      parts = split((g) => {
-        const { y, x, weights } = this.#block(g, position, batch);
-        const input = wanted.input === false ? [] : [x];
-        if (wanted.maps) return this.#mapGradients(g, position, { y, input, weights });
-        const asked = this.#slots(position, wanted).map((slot) => weights[slot] as Value);
-        return { y, wrt: [...input, ...asked] };
-      });
-      this.#splits.set(key, parts);
-    }
-    return parts;
+  #rowsOf(x: States, targets: readonly Target[]): HeadRows {
+    return this.#engine.hasDevice
+      ? new RowsInPlace(x, targets, (held) => this.#engine.free(held))
+      : new RowsByHost(x as Tensor, targets);
   }
 
-  #mapGradients(
-    g: GraphBuilder,
-    position: number,
-    { y, input, weights }: { y: Value; input: readonly Value[]; weights: Readonly<Record<string, Value>> },
-  ): Differentiated {
-    const slots = this.#weights.slots(position);
-    const sites = mapSites(g, slots);
-    return {
-      y,
-      wrt: [...sites.flatMap(({ slot, output }) => [weights[slot] as Value, output]), ...input],
-      outputs(builder, gradients) {
-        const ofMaps = sites.map(({ slot }, i) => ({
-          slot,
-          weight: gradients[2 * i] as Value,
-          output: gradients[2 * i + 1] as Value,
-        }));
-        const dx = gradients[2 * sites.length];
-        return { ...gradientSums(builder, slots, ofMaps), ...(dx && { 'd.x': dx }) };
-      },
-    };
+  async #zeros({ shape }: States): Promise<States> {
+    const zeros: Tensor = { dtype: 'float32', shape, data: new Float32Array(product(shape)) };
+    return await this.#engine.hold(zeros);
   }
 
-  /** The slots whose gradients are asked for. */
-  #slots(position: number, { weights }: Wanted): readonly string[] {
-    if (typeof weights !== 'boolean') return weights;
-    return weights ? Object.keys(this.#weights.slots(position)) : [];
-  }
-
-  #poolOf(wanted: Wanted): ResidualPool {
-    const name = nameOf(wanted);
+  #poolOf(name: string): ResidualPool {
     const pool = this.#residuals.get(name) ?? new ResidualPool();
     this.#residuals.set(name, pool);
     return pool;
   }
 
-  /** @param size states of a chunk, of which the last ones may be missing */
-  #headGraph(size: number, { build }: HeadProgram<unknown>): GraphBuilder {
-    const g = new GraphBuilder();
-    const h = g.input('h', 'float32', [size, this.config.hidden]);
-    const tokens = g.input('tokens', 'int64', [size, 1]);
-    const w = weightInputs(g, this.config.head);
-    build(g, { h, tokens, w, logits: this.config.buildHead(g, h, w) });
-    return g;
-  }
-
   // ---- what the graphs are given
 
-  #feeds(position: number, x: Float32Array, batch: PackedBatch): Record<string, Tensor> {
-    const layer = this.#weights.layer(position);
-    return {
-      x: this.#state(x, batch),
-      ...this.#side(batch, layer),
-      ...weightFeeds(this.#weights.slots(position), this.#weights.block(position)),
-      ...prefixed(this.#weights.masks?.(position, batch) ?? {}),
-    };
+  /** All inputs of a span's graph but the states. */
+  async #feeds(span: Span, batch: PackedBatch): Promise<Record<string, Held>> {
+    const feeds: Record<string, Held> = {};
+    for (const [i, kind] of this.#graphs.kinds(span).entries())
+      for (const [name, tensor] of Object.entries(await this.#side(batch, kind)))
+        feeds[sideName(i, name)] = tensor;
+    const needed = new Set<string>();
+    for (const [i, position] of span.entries()) {
+      const weights = await this.#weightsOf(
+        ...([position, this.#weights.slots(position)] as const),
+        () => this.#weights.block(position),
+        needed,
+      );
+      for (const [slot, tensor] of Object.entries(weights)) feeds[weightName(span, i, slot)] = tensor;
+      for (const [slot, mask] of Object.entries(this.#weights.masks?.(position, batch) ?? {}))
+        feeds[weightName(span, i, slot)] = span.length === 1 ? mask : copyOf(mask);
+    }
+    return feeds;
   }
 
-  #state(x: Float32Array, { size, length }: PackedBatch): Tensor {
-    return { dtype: 'float32', shape: [size, length, this.config.hidden], data: x };
+  /**
+   * What a graph's weights are given, by slot. Those that stay as they are are read once, and kept where graphs run as long as
+   * there is room; but for the CPU that runs one block at a time, which takes them as they are read.
+   * @param needed the keys of all that one run takes
+   */
+  async #weightsOf(
+    site: Site | 'embedder',
+    slots: Slots,
+    read: () => Weights,
+    needed = new Set<string>(),
+  ): Promise<Record<string, Held>> {
+    const tensorOf = (slot: string, weights: Weights): Tensor => ({
+      dtype: 'float32',
+      shape: slots[slot]!.shape,
+      data: weights[slot]!,
+    });
+    const all = Object.keys(slots);
+    if (this.#spanMemory === 0) {
+      const weights = read();
+      return Object.fromEntries(all.map((slot) => [slot, tensorOf(slot, weights)]));
+    }
+    const { residence } = this.#engine;
+    const changing = (site !== 'embedder' && this.#weights.changing?.(site)) || {};
+    let stored: Weights | undefined;
+    const found: Record<string, Held> = {};
+    for (const slot of all) {
+      if (slot in changing) {
+        found[slot] = tensorOf(slot, changing);
+        continue;
+      }
+      const key = `${this.#name} ${site} ${slot}`;
+      needed.add(key);
+      const kept = residence.get(key);
+      stored ??= kept ? undefined : read();
+      found[slot] = kept ?? (await this.#kept(key, tensorOf(slot, stored!), needed));
+    }
+    return found;
   }
 
-  #side(batch: PackedBatch, layer: number): Record<string, Tensor> {
-    const kind = this.config.kind?.(layer) ?? '';
-    const kinds = this.#sides.get(batch) ?? new Map<string, Record<string, Tensor>>();
+  /** A weight where it is kept, or a copy for one run. */
+  async #kept(key: string, tensor: Tensor, needed: ReadonlySet<string>): Promise<Held> {
+    return (await this.#engine.residence.keep(key, tensor, needed)) ?? copyOf(tensor);
+  }
+
+  /** What blocks of a kind take beside states and weights. */
+  async #side(batch: PackedBatch, kind: string): Promise<Record<string, Held>> {
+    const kinds = this.#sides.get(batch) ?? new Map<string, Record<string, Held>>();
     this.#sides.set(batch, kinds);
-    const side = kinds.get(kind) ?? this.config.side(batch, kind);
-    kinds.set(kind, side);
+    let side = kinds.get(kind);
+    if (side === undefined) {
+      side = { ...this.config.side(batch, kind) } as Record<string, Held>;
+      if (this.#engine.hasDevice)
+        for (const [name, tensor] of Object.entries(side))
+          if (tensor.dtype === 'float32') side[name] = await this.#engine.hold(tensor as Tensor);
+      kinds.set(kind, side);
+    }
     return side;
   }
-
-  #key(graph: string, { size, length }: PackedBatch): string {
-    return `${graph} ${size}x${length}`;
-  }
-
-  /** Of a block's graph: other slots, or other shapes of them, make another one, and so do masks. */
-  #keyAt(graph: string, position: number, batch: PackedBatch): string {
-    const slots = Object.entries(this.#weights.slots(position));
-    const masked = this.#weights.masked?.(position) ? ['masked'] : [];
-    return [this.#key(graph, batch), ...slots.map(([slot, { shape }]) => `${slot} ${shape}`), ...masked].join(
-      ', ',
-    );
-  }
 }
 
-function weightInputs(g: GraphBuilder, slots: Slots): Record<string, Value> {
-  return Object.fromEntries(
-    Object.entries(slots).map(([slot, { shape }]) => [slot, g.input(`w.${slot}`, 'float32', shape)]),
-  );
-}
+/** Of what is valid until the next call of who gave it. */
+const copyOf = (tensor: Tensor): Tensor => ({ ...tensor, data: tensor.data.slice() });
 
-function weightFeeds(slots: Slots, weights: Weights): Record<string, Tensor> {
-  return Object.fromEntries(
-    Object.entries(slots).map(([slot, { shape }]) => [
-      `w.${slot}`,
-      { dtype: 'float32' as const, shape, data: weights[slot] as Float32Array },
-    ]),
-  );
-}
+const bytesOf = (slots: Slots): number =>
+  Object.values(slots).reduce((sum, { shape }) => sum + product(shape) * Float32Array.BYTES_PER_ELEMENT, 0);
+
+const named = (weights: Readonly<Record<string, Held>>): Record<string, Held> =>
+  Object.fromEntries(Object.entries(weights).map(([slot, tensor]) => [`w.${slot}`, tensor]));
 
 const floatsOf = (tensors: Readonly<Record<string, Tensor>>): Record<string, Float32Array> =>
   Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data as Float32Array]));
-
-const prefixed = (inputs: Readonly<Record<string, Tensor>>) =>
-  Object.fromEntries(Object.entries(inputs).map(([slot, tensor]) => [`w.${slot}`, tensor]));
-
-const nameOf = ({ weights, input = true, maps }: Wanted) =>
-  `gradients of ${[
-    ...(input ? ['input'] : []),
-    ...(maps ? ['maps'] : []),
-    ...(weights === true ? ['weights'] : weights || []),
-  ].join(' and ')}`;

@@ -13,6 +13,8 @@ export interface HeadProgram<R> {
   readonly name: string;
   /** Adds inputs and outputs of its own. */
   build(g: GraphBuilder, head: HeadValues): void;
+  /** Adds dL/dh, [n, D], of a loss of its own, where it has one. */
+  differentiate?(g: GraphBuilder, head: HeadValues): Value;
   begin(given: HeadInput): HeadRun<R>;
 }
 
@@ -26,8 +28,6 @@ export interface HeadValues {
 
 export interface HeadInput {
   readonly architecture: Architecture;
-  /** All states, [B, T, D]. */
-  readonly x: Float32Array;
   readonly targets: readonly Target[];
 }
 
@@ -130,16 +130,12 @@ export const headGradient = (size: number): HeadGradient => ({
   chunk: new Float32Array(size),
 });
 
-/** What the targets' log-probabilities are, and dL/dx of the states where dL/d(log p) of each target is given. */
-export function scoreGradient(
-  weights: Float32Array,
-  head?: HeadGradient,
-): HeadProgram<{ scores: Float32Array; dx: Float32Array }> {
+/** The log-probability of each target's token, and dL/dh where dL/d(log p) of each target is given. */
+export function scoreGradient(weights: Float32Array, head?: HeadGradient): HeadProgram<Float32Array> {
   return {
     name: `gradient of ${head ? 'states and head' : 'states'}`,
-    build(g, values) {
-      addScores(g, values);
-      const { h, tokens, w, logits } = values;
+    build: addScores,
+    differentiate(g, { h, tokens, w, logits }) {
       const [size, vocabulary] = logits.shape as [number, number];
       // d(-log p)/d(logits) = softmax - one-hot
       const weight = g.input('weights', 'float32', [size, 1]);
@@ -147,31 +143,23 @@ export function scoreGradient(
       const gradient = g.mul(weight, g.sub(g.softmax(logits), onehot));
       const wrt = head ? [h, w['head'] as Value] : [h];
       const [dh, dhead] = gradients(g, [{ value: logits, gradient }], wrt);
-      g.output('d.h', dh as Value);
       if (dhead !== undefined) g.output('d.head', dhead);
+      return dh as Value;
     },
     begin(given) {
-      const { x, targets, architecture } = given;
-      const width = architecture.hidden;
       const scores = scoresTaken(given);
-      const dx = new Float32Array(x.length);
       return {
         inputs({ start, count, size }) {
           const data = new Float32Array(size);
           for (let i = 0; i < count; i++) data[i] = -weights[start + i]!;
           return { weights: { dtype: 'float32', shape: [size, 1], data } };
         },
-        ...(head && { room: { 'd.head': roomFor(architecture.head['head']!, head.chunk) } }),
+        ...(head && { room: { 'd.head': roomFor(given.architecture.head['head']!, head.chunk) } }),
         take(outputs, chunk) {
           scores.take(outputs, chunk);
           if (head !== undefined) addTo(head.sum, floatsOf(outputs, 'd.head'));
-          const dh = floatsOf(outputs, 'd.h');
-          for (let i = 0; i < chunk.count; i++) {
-            const from = targets[chunk.start + i]!.from * width;
-            for (let d = 0; d < width; d++) dx[from + d]! += dh[i * width + d]!;
-          }
         },
-        result: { scores: scores.result, dx },
+        result: scores.result,
       };
     },
   };

@@ -1,9 +1,9 @@
 // Decoder-only language models: opened from disk, their weights, and their passes.
 export { asQuantised, codedTensors } from './coded.ts';
 export { isCompanion } from './companions.ts';
-export { Decoder, type Saved, type Sums } from './decoder.ts';
+export { Decoder, type DecoderOptions, type Saved, type States, type Sums } from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';
-export { greedyScore, greedyTokens, type HeadGradient, headGradient, score, scoreGradient } from './head.ts';
+export { greedyScore, greedyTokens, type HeadGradient, headGradient, score } from './head.ts';
 export { type HashedModel, type Model, openHashed, openModel } from './model.ts';
 export { checkCallMemory, checkStatesMemory, checkTrainedMemory } from './row-memory.ts';
 export {
@@ -16,6 +16,7 @@ export {
   slotsIn,
   stayingIn,
 } from './shape.ts';
+export type { Span } from './spans.ts';
 export {
   exactBlocks,
   type Overlay,

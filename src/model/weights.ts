@@ -24,6 +24,8 @@ export interface WeightSource {
   masks?(position: number, batch: PackedBatch): Readonly<Record<string, Tensor>>;
   /** Whether there are any at a position. */
   masked?(position: number): boolean;
+  /** The weights at a site that are others from call to call; all stay as they are when absent. */
+  changing?(site: Site): Weights;
   head(): Weights;
   embedder(): Weights;
   /** The token table's rows, [ids, E], row-major. */
@@ -145,6 +147,8 @@ export interface Replacement {
   readonly inserted?: Slots;
   /** Whether `weights` has those of the modules alone, and the source's own run with them. */
   readonly beside?: boolean;
+  /** Which of `weights` are others from call to call; all when absent. */
+  readonly slots?: readonly string[];
   masks?(batch: PackedBatch): Readonly<Record<string, Tensor>>;
 }
 
@@ -160,6 +164,10 @@ export function withReplaced(source: WeightSource, replaced: ReadonlyMap<Site, R
     },
     masks: (position, batch) => replaced.get(position)?.masks?.(batch) ?? {},
     masked: (position) => replaced.get(position)?.masks !== undefined,
+    changing(site) {
+      const { weights = {}, slots = Object.keys(weights) } = replaced.get(site) ?? {};
+      return Object.fromEntries(slots.map((slot) => [slot, weights[slot]!]));
+    },
     head: () => replaced.get('head')?.weights ?? source.head(),
   };
 }

@@ -5,8 +5,9 @@ import {
   type HeadGradient,
   type Saved,
   type Site,
+  type Span,
+  type States,
   score,
-  scoreGradient,
   type Weights,
 } from '../model/index.ts';
 import type { Objective, StepSize } from './objective.ts';
@@ -20,7 +21,7 @@ export interface StepGradients {
 
 export interface GradientOptions {
   readonly objective: Objective;
-  /** Keeps only each block's input and runs the block again in the backward pass. */
+  /** Keeps only each span's input and runs the span again in the backward pass. */
   readonly recompute: boolean;
   /** The position under which a trained one's gradients are summed: one for all that run the same weights; itself when absent. */
   readonly sumAt?: (position: number) => number;
@@ -45,46 +46,46 @@ export async function gradientStep(
   const gradients = new Map<Site, Weights>();
   if (head !== undefined) gradients.set('head', { head: head.sum.fill(0) });
   let sum = 0;
+  const { states } = objective;
+  const spans = decoder.spans([lowest - 1, ...(states ? [states.position] : [])]);
+  const isBehind = (span: Span) => states !== undefined && span.at(-1) === states.position;
+  const wanted = (span: Span) => ({ weights: trained, input: span[0]! > lowest });
   for (const batch of batches) {
     let x = await decoder.embed(batch);
-    const kept: (Saved | Float32Array)[] = [];
+    /** Of each span that is run backward its input, with what was saved. */
+    const kept: { span: Span; x: States; saved?: Saved }[] = [];
     let fromStates: Float32Array | undefined;
-    const wanted = (position: number) => ({
-      weights: trained.get(position) ?? false,
-      input: position > lowest,
-    });
-    for (let position = 0; position < decoder.depth; position++) {
-      if (position < lowest || recompute) {
-        kept[position] = x;
-        x = (await decoder.forward(position, x, batch)).y;
-      } else {
-        const { y, saved } = await decoder.forwardSaving(position, x, batch, wanted(position));
-        kept[position] = saved;
+    for (const span of spans) {
+      const before = x;
+      if (span[0]! < lowest || recompute) x = await decoder.forward(span, before, batch);
+      if (span[0]! < lowest) decoder.free(before);
+      else if (recompute) kept.push({ span, x: before });
+      else {
+        const { y, saved } = await decoder.forwardSaving(span, before, batch, wanted(span));
+        kept.push({ span, x: before, saved });
         x = y;
       }
-      if (position !== objective.states?.position) continue;
-      const found = objective.states.measure(x, batch);
+      if (!isBehind(span)) continue;
+      const found = states!.measure(await decoder.read(x), batch);
       sum += found.loss;
       fromStates = found.gradient;
     }
     const { targets } = batch;
     const last = x;
     const weights = await objective.weigh(targets, size, () => decoder.head(last, targets, score));
-    const end = await decoder.head(x, targets, scoreGradient(weights, head));
+    const end = await decoder.headBackward(last, targets, weights, head);
+    decoder.free(last);
     sum += objective.loss(end.scores, size, targets);
     let dy = end.dx;
-    for (let position = decoder.depth - 1; position >= lowest; position--) {
-      if (position === objective.states?.position) addTo(dy, fromStates!);
-      const held = kept[position] as Saved | Float32Array;
-      const saved =
-        held instanceof Float32Array
-          ? (await decoder.forwardSaving(position, held, batch, wanted(position))).saved
-          : held;
-      delete kept[position];
-      const back = await decoder.backward(position, dy, saved, batch);
-      if (back.weights !== undefined) accumulate(gradients, sumAt(position), back.weights);
-      dy = back.dx;
+    for (let step = kept.pop(); step !== undefined; step = kept.pop()) {
+      const { span } = step;
+      if (isBehind(span)) dy = await plus(decoder, dy, fromStates!, batch);
+      const saved = step.saved ?? (await savedOf(decoder, span, step.x, batch, wanted(span)));
+      const back = await decoder.backward(span, dy, saved, batch);
+      for (const [position, found] of back.weights) accumulate(gradients, sumAt(position), found);
+      if (back.dx !== undefined) dy = back.dx;
     }
+    decoder.forget(batch);
   }
   const { loss, slope } = objective.of?.(sum) ?? { loss: sum, slope: 1 };
   if (slope !== 1) for (const values of gradients.values()) multiply(values, slope);
@@ -95,6 +96,29 @@ const stepSize = (batches: readonly PackedBatch[]): StepSize => ({
   tokens: batches.reduce((sum, { targets }) => sum + targets.length, 0),
   rows: batches.reduce((sum, { targets }) => sum + new Set(targets.map(({ row }) => row)).size, 0),
 });
+
+/** Runs a span again for what its backward needs. */
+async function savedOf(
+  decoder: Decoder,
+  ...[span, x, batch, wanted]: Parameters<Decoder['forwardSaving']>
+): Promise<Saved> {
+  const { y, saved } = await decoder.forwardSaving(span, x, batch, wanted);
+  decoder.free(y);
+  return saved;
+}
+
+/** States and the host's numbers added, in the place of the first. */
+async function plus(
+  decoder: Decoder,
+  states: States,
+  more: Float32Array,
+  batch: PackedBatch,
+): Promise<States> {
+  const sum = await decoder.read(states);
+  decoder.free(states);
+  addTo(sum, more);
+  return await decoder.place(sum, batch);
+}
 
 function accumulate(gradients: Map<Site, Weights>, site: Site, more: Weights): void {
   const sum = gradients.get(site);

@@ -44,7 +44,7 @@ test("SmolLM2's logits are transformers' within 1e-3", async () => {
   expect(await idsOf(model.tokenizer, reference.texts)).toEqual(reference.ids);
   let x = await decoder.embed(batch);
   for (let position = 0; position < decoder.depth; position++)
-    x = (await decoder.forward(position, x, batch)).y;
+    x = await decoder.forward([position], x, batch);
   const last = reference.ids.flatMap(({ length }, row) => {
     const end = batch.rows.lastIndexOf(row) + 1;
     return Array.from({ length: Math.min(length, reference.tokens) }, (_, i) => end - reference.tokens + i);

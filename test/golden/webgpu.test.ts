@@ -7,6 +7,7 @@ import { fixtureOf, variants } from '../support/golden/families/fixture.ts';
 import type { Measured } from '../support/golden/families/table.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
 import { onSoftwareGpu } from '../support/gpu/software.ts';
+import type { StepTraffic } from '../support/gpu/traffic.ts';
 
 const work = workDirectory();
 afterAll(work.remove);
@@ -65,5 +66,22 @@ test('five steps of every adapter, and what is plugged in, are those of transfor
       // A gradient of the head that is nothing but rounding still moves its weight by a whole step of AdamW.
       expect(run.plugIn, variant).toBeLessThan(run === head ? 1e-2 : 1e-3);
     }
+  }
+});
+
+test('of weights only those that train go to the device after the first step; scores and gradients come home', async () => {
+  const steps = await onSoftwareGpu<StepTraffic>('traffic.ts', 'webgpu', directory('traffic'));
+  const weights = (bytes: Record<string, number>, of: RegExp) =>
+    Object.entries(bytes).reduce((sum, [name, count]) => sum + (of.test(name) ? count : 0), 0);
+  const [first, second, third] = steps as [StepTraffic, StepTraffic, StepTraffic];
+  expect(second).toEqual(third);
+  // What is to stay goes there as `x` of a copy.
+  expect(first.sent['x']! - second.sent['x']!).toBe(first.frozen);
+  for (const { sent, received, trained, loss } of steps) {
+    expect(loss).toBe(first.loss);
+    // Once for the forward graph, once for the backward graph.
+    expect(weights(sent, /^w\./)).toBe(2 * trained);
+    expect(weights(received, /^d\.w\./)).toBe(trained);
+    expect(Object.keys(received).filter((name) => !name.startsWith('d.w.'))).toEqual(['scores']);
   }
 });

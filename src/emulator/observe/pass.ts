@@ -1,7 +1,7 @@
 // The pass over the probe's rows that observes: forward with the moments of inputs, then backward with those of gradients.
 import type { PackedBatch } from '../../data/index.ts';
 import type { Passage } from '../../evaluation/index.ts';
-import { type Decoder, scoreGradient } from '../../model/index.ts';
+import type { Decoder, States } from '../../model/index.ts';
 import { summedCosines } from './influence.ts';
 import { includes, type ObservationName } from './observations.ts';
 import { SummedLayers } from './summed-layers.ts';
@@ -27,7 +27,7 @@ export class ObservingPassage implements Passage {
   readonly #forward: SummedLayers;
   readonly #backward: SummedLayers;
   /** By position and batch. */
-  readonly #inputs: Map<PackedBatch, Float32Array>[] = [];
+  readonly #inputs: Map<PackedBatch, States>[] = [];
 
   constructor(decoder: Decoder, options: ObservingOptions) {
     const { observed, directory, whole } = options;
@@ -38,29 +38,35 @@ export class ObservingPassage implements Passage {
     this.states = includes(observed, 'gradients') ? decoder.depth + 1 : 1;
   }
 
-  async forward(position: number, x: Float32Array, batch: PackedBatch): Promise<Float32Array> {
+  async forward(position: number, x: States, batch: PackedBatch): Promise<States> {
     const decoder = this.#decoder;
     const { observed } = this.#options;
     const { y, sums } = includes(observed, 'inputs')
       ? await decoder.forwardObserving(position, x, batch)
-      : { ...(await decoder.forward(position, x, batch)), sums: {} };
-    const cosine = [summedCosines(x, y, decoder.config.hidden, batch.rows)];
+      : { y: await decoder.forward([position], x, batch), sums: {} };
+    const [before, after] = [await decoder.read(x), await decoder.read(y)];
+    const cosine = [summedCosines(before, after, decoder.config.hidden, batch.rows)];
     this.#forward.add(position, countsOf(batch), { cosine, ...sums });
     if (includes(observed, 'gradients')) {
       this.#inputs[position] ??= new Map();
       this.#inputs[position].set(batch, x);
-    }
+    } else decoder.free(x);
     return y;
   }
 
-  async atEndOfGroup(batches: readonly PackedBatch[], hidden: readonly Float32Array[]): Promise<void> {
+  async atEndOfGroup(batches: readonly PackedBatch[], last: readonly States[]): Promise<void> {
     this.#forward.flush();
-    if (!includes(this.#options.observed, 'gradients')) return;
-    const dy = new Map<PackedBatch, Float32Array>();
-    for (const [i, batch] of batches.entries()) dy.set(batch, await this.#atHead(batch, hidden[i]!));
+    const dy = new Map<PackedBatch, States>();
+    const backward = includes(this.#options.observed, 'gradients');
+    for (const [i, batch] of batches.entries()) {
+      if (backward) dy.set(batch, await this.#atHead(batch, last[i]!));
+      this.#decoder.free(last[i]!);
+    }
+    if (!backward) return;
     for (let position = this.#decoder.depth - 1; position >= 0; position--) {
       for (const batch of batches) {
-        dy.set(batch, await this.#back(position, dy.get(batch)!, batch));
+        const dx = await this.#back(position, dy.get(batch)!, batch);
+        if (dx !== undefined) dy.set(batch, dx);
         this.#options.progress(1);
       }
       delete this.#inputs[position];
@@ -69,16 +75,17 @@ export class ObservingPassage implements Passage {
   }
 
   /** dL/d(last states), where L is the summed cross-entropy. */
-  async #atHead({ targets }: PackedBatch, hidden: Float32Array): Promise<Float32Array> {
+  async #atHead({ targets }: PackedBatch, last: States): Promise<States> {
     const weights = new Float32Array(targets.length).fill(-1);
-    return (await this.#decoder.head(hidden, targets, scoreGradient(weights))).dx;
+    return (await this.#decoder.headBackward(last, targets, weights)).dx;
   }
 
-  async #back(position: number, dy: Float32Array, batch: PackedBatch): Promise<Float32Array> {
+  async #back(position: number, dy: States, batch: PackedBatch): Promise<States | undefined> {
     const x = this.#inputs[position]!.get(batch)!;
     const wanted = { weights: false, input: position > 0, maps: true } as const;
-    const { saved } = await this.#decoder.forwardSaving(position, x, batch, wanted);
-    const { dx, sums = {} } = await this.#decoder.backward(position, dy, saved, batch);
+    const { y, saved } = await this.#decoder.forwardSaving([position], x, batch, wanted);
+    this.#decoder.free(y);
+    const { dx, sums = {} } = await this.#decoder.backward([position], dy, saved, batch);
     this.#backward.add(position, countsOf(batch), sums);
     return dx;
   }

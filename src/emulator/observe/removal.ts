@@ -2,7 +2,7 @@
 import { badData, badModel } from '../../api/index.ts';
 import type { PackedBatch } from '../../data/index.ts';
 import { groupsWithin } from '../../evaluation/index.ts';
-import { type Decoder, score } from '../../model/index.ts';
+import { type Decoder, type States, score } from '../../model/index.ts';
 
 /** One removal. */
 export interface RemovalStep {
@@ -117,7 +117,7 @@ class Search {
     const left = this.#left;
     const between = left.slice(1, -1);
     const unknown = between.filter((layer) => group.some((_, i) => !this.#isKnown(layer, first + i)));
-    let states: Float32Array[] = [];
+    let states: States[] = [];
     if (unknown.length > 0) for (const batch of group) states.push(await this.#decoder.embed(batch));
     for (const [place, layer] of between.entries()) {
       const above = left.slice(place + 2);
@@ -139,20 +139,20 @@ class Search {
   /** The states behind some layers; where they are known to be of no use, only the progress of it. */
   async #through(
     layers: readonly number[],
-    states: readonly Float32Array[],
+    states: readonly States[],
     group: readonly PackedBatch[],
     needed: boolean,
-  ): Promise<Float32Array[]> {
+  ): Promise<States[]> {
     const after = [...states];
     for (const layer of layers)
       for (const [i, batch] of group.entries()) {
-        if (needed) after[i] = (await this.#decoder.forward(layer, after[i]!, batch)).y;
+        if (needed) after[i] = await this.#decoder.forward([layer], after[i]!, batch);
         this.#told.progress(1);
       }
     return after;
   }
 
-  async #lossOf(layer: number, { targets }: PackedBatch, hidden: Float32Array): Promise<number> {
+  async #lossOf(layer: number, { targets }: PackedBatch, hidden: States): Promise<number> {
     const scores = await this.#decoder.head(hidden, targets, score);
     const loss = scores.reduce((sum, value) => sum - value, 0);
     if (!Number.isFinite(loss))

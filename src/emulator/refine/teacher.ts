@@ -1,6 +1,6 @@
 // The full model as a teacher: its states and its loss on the rows of a step, streamed block by block.
 import type { PackedBatch } from '../../data/index.ts';
-import { type Decoder, score } from '../../model/index.ts';
+import { type Decoder, type States, score } from '../../model/index.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Taught } from './losses.ts';
 
@@ -19,12 +19,12 @@ export async function taughtStates(
   batches: readonly PackedBatch[],
   layer: number,
 ): Promise<ReadonlyMap<PackedBatch, Pick<Taught, 'states'>>> {
-  const states = new Map<PackedBatch, Float32Array>();
-  for (const batch of batches) states.set(batch, await full.embed(batch));
-  for (let position = 0; position <= layer; position++)
-    for (const batch of batches)
-      states.set(batch, (await full.forward(position, states.get(batch)!, batch)).y);
-  return new Map([...states].map(([batch, states]) => [batch, { states }]));
+  const found = new Map<PackedBatch, Pick<Taught, 'states'>>();
+  for (const [batch, states] of await statesBehind(full, batches, layer)) {
+    found.set(batch, { states: await full.read(states) });
+    full.free(states);
+  }
+  return found;
 }
 
 /** The summed log-probability of each batch's targets. */
@@ -32,11 +32,28 @@ export async function taughtLikelihoods(
   full: Decoder,
   batches: readonly PackedBatch[],
 ): Promise<ReadonlyMap<PackedBatch, Pick<Taught, 'logLikelihood'>>> {
-  const last = await taughtStates(full, batches, full.depth - 1);
   const found = new Map<PackedBatch, { logLikelihood: number }>();
-  for (const [batch, { states }] of last) {
+  for (const [batch, states] of await statesBehind(full, batches, full.depth - 1)) {
     const scores = await full.head(states, batch.targets, score);
+    full.free(states);
     found.set(batch, { logLikelihood: scores.reduce((sum, value) => sum + value, 0) });
   }
   return found;
+}
+
+async function statesBehind(
+  full: Decoder,
+  batches: readonly PackedBatch[],
+  layer: number,
+): Promise<Map<PackedBatch, States>> {
+  const states = new Map<PackedBatch, States>();
+  for (const batch of batches) states.set(batch, await full.embed(batch));
+  for (const span of full.spans([layer]).filter(([first]) => first! <= layer))
+    for (const batch of batches) {
+      const x = states.get(batch)!;
+      states.set(batch, await full.forward(span, x, batch));
+      full.free(x);
+    }
+  for (const batch of batches) full.forget(batch);
+  return states;
 }

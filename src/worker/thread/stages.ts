@@ -159,7 +159,8 @@ async function withEngine<T>(
   cancel: SharedArrayBuffer,
   use: (engine: Engine) => Promise<T>,
 ): Promise<T> {
-  const engine = await Engine.create({ provider: spec.provider, threads: spec.threads, cancel });
+  const { provider, threads } = spec;
+  const engine = await Engine.create({ provider, threads, memory: memoryOf(spec), cancel });
   try {
     return await use(engine);
   } finally {

@@ -45,7 +45,7 @@ async function naive(count: number): Promise<number[]> {
         let x = await decoder.embed(batch);
         for (let position = 0; position < depth; position++)
           if (position !== layer && !removed.includes(position))
-            x = (await decoder.forward(position, x, batch)).y;
+            x = await decoder.forward([position], x, batch);
         for (const value of await decoder.head(x, batch.targets, score)) loss -= value;
       }
       if (loss < best.loss) best = { layer, loss };

@@ -67,8 +67,8 @@ const states = async (model: Model, blocks: PlacedBlock[], values?: Map<string, 
   const example = { row: 0, trunk: [1, 2, 3, 4, 5, 6], branches: [], bytes: [] };
   const batch = pack([example], { capacity: 16, batch: 1 })[0]!;
   let x = await decoder.embed(batch);
-  for (let position = 0; position < 2; position++) x = (await decoder.forward(position, x, batch)).y;
-  return x.slice(0, 6 * model.architecture.hidden);
+  for (let position = 0; position < 2; position++) x = await decoder.forward([position], x, batch);
+  return (await decoder.read(x)).slice(0, 6 * model.architecture.hidden);
 };
 
 describe.each(['llama', 'gpt2', 'phi3', 'gpt-neox'])('a block of %s as factors', (family) => {

@@ -64,10 +64,13 @@ function zeroed(): WeightSource {
 
 async function run(weights: WeightSource) {
   const decoder = new Decoder(engine, model.architecture, weights);
-  const first = (await decoder.forward(0, await decoder.embed(batch), batch)).y;
-  const { y, saved } = await decoder.forwardSaving(1, first, batch, { weights: true });
-  const back = await decoder.backward(1, y.slice().fill(1), saved, batch);
-  return { y, dx: back.dx, weights: back.weights! };
+  const first = await decoder.forward([0], await decoder.embed(batch), batch);
+  const { y: states, saved } = await decoder.forwardSaving([1], first, batch, { weights: true });
+  const y = await decoder.read(states);
+  const back = await decoder.backward(
+    ...([[1], await decoder.place(y.slice().fill(1), batch), saved, batch] as const),
+  );
+  return { y, dx: await decoder.read(back.dx!), weights: back.weights.get(1)! };
 }
 
 test('blocks of other shapes stand beside each other: a position runs its own slots', async () => {

@@ -134,10 +134,10 @@ async function run(engine: Engine, model: Model, weights: WeightSource, variant:
   const decoder = new Decoder(engine, model.architecture, weights);
   let x = await decoder.embed(batch);
   for (let position = 0; position < decoder.depth; position++)
-    x = (await decoder.forward(position, x, batch)).y;
-  const { saved } = await decoder.forwardSaving(0, x, batch, { weights: true });
-  const { dx } = await decoder.backward(0, x, saved, batch);
-  return { x, dx };
+    x = await decoder.forward([position], x, batch);
+  const { saved } = await decoder.forwardSaving([0], x, batch, { weights: true });
+  const { dx } = await decoder.backward([0], x, saved, batch);
+  return { x: await decoder.read(x), dx: await decoder.read(dx!) };
 }
 
 /** Fused and transposed maps, one key/value head, biases, slopes of heads beyond a power of two, norms behind. */

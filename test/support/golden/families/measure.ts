@@ -4,11 +4,13 @@ import { GraphBuilder, gradients, type Value } from '../../../../src/graph/index
 import { logits } from '../../../../src/model/head.ts';
 import {
   Decoder,
+  type DecoderOptions,
   headGradient,
   type Model,
   type Saved,
   type Slots,
-  scoreGradient,
+  type Span,
+  type States,
   weightsOf,
 } from '../../../../src/model/index.ts';
 import { crossEntropy } from '../../../../src/training/objective.ts';
@@ -44,25 +46,26 @@ export function tokensOf(
 }
 
 /** The logits of some states, by their flat indices. */
-export function logitsAt(
-  decoder: Decoder,
-  x: Float32Array,
-  indices: readonly number[],
-): Promise<Float32Array> {
+export function logitsAt(decoder: Decoder, x: States, indices: readonly number[]): Promise<Float32Array> {
   const targets = indices.map((from) => ({ from, token: 0, row: 0, branch: 0 }));
   return decoder.head(x, targets, logits);
 }
 
-export async function measure(engine: Engine, model: Model, fixture: Fixture): Promise<Parity> {
+export async function measure(
+  engine: Engine,
+  model: Model,
+  fixture: Fixture,
+  options: DecoderOptions = {},
+): Promise<Parity> {
   const { full } = fixture;
   const batch = batchOf(fixture);
   const tokens = tokensOf(fixture, batch);
-  const decoder = new Decoder(engine, model.architecture, weightsOf(model, { memory }));
-  const saved: Saved[] = [];
+  const decoder = new Decoder(engine, model.architecture, weightsOf(model, { memory }), options);
+  const saved: { span: Span; saved: Saved }[] = [];
   let x = await decoder.embed(batch);
-  for (let position = 0; position < decoder.depth; position++) {
-    const step = await decoder.forwardSaving(position, x, batch, { weights: true });
-    saved.push(step.saved);
+  for (const span of decoder.spans()) {
+    const step = await decoder.forwardSaving(span, x, batch, { weights: true });
+    saved.push({ span, saved: step.saved });
     x = step.y;
   }
   const logits = relative(await logitsAt(decoder, x, tokens), unpacked(full.logits));
@@ -70,18 +73,20 @@ export async function measure(engine: Engine, model: Model, fixture: Fixture): P
   const ofHead = headGradient(head!.shape.reduce((a, b) => a * b, 1));
   const count = batch.targets.length;
   const weights = crossEntropy.weigh(batch.targets, { tokens: count });
-  const { scores, dx } = await decoder.head(x, batch.targets, scoreGradient(weights, ofHead));
+  const { scores, dx } = await decoder.headBackward(x, batch.targets, weights, ofHead);
   const loss = crossEntropy.loss(scores, { tokens: count });
 
-  const found = new Map(await headGradients(engine, model, x, batch));
+  const found = new Map(await headGradients(engine, model, await decoder.read(x), batch));
   found.set(head!.name, ofHead.sum);
-  let dy = dx;
-  for (let position = decoder.depth - 1; position >= 0; position--) {
-    const back = await decoder.backward(position, dy, saved[position]!, batch);
-    for (const [slot, { name }] of Object.entries(model.architecture.block(position)))
-      found.set(name, back.weights![slot]!);
-    dy = back.dx;
+  let gradient = dx;
+  for (const { span, saved: held } of saved.toReversed()) {
+    const back = await decoder.backward(span, gradient, held, batch);
+    for (const [position, weights] of back.weights)
+      for (const [slot, { name }] of Object.entries(model.architecture.block(position)))
+        found.set(name, weights[slot]!);
+    gradient = back.dx!;
   }
+  const dy = await decoder.read(gradient);
   const width = model.architecture.hidden;
   const stateGradient = Float32Array.from(
     tokens.flatMap((at) => [...dy.subarray(at * width, (at + 1) * width)]),

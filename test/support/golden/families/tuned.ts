@@ -2,6 +2,7 @@ import { type PackedBatch, Random } from '../../../../src/data/index.ts';
 import type { Engine } from '../../../../src/engine/index.ts';
 import {
   Decoder,
+  type DecoderOptions,
   exactBlocks,
   headGradient,
   type Model,
@@ -56,6 +57,7 @@ export async function measureEmulator(
   engine: Engine,
   model: Model,
   fixture: Fixture,
+  decoder: DecoderOptions = {},
 ): Promise<EmulatorParity> {
   const { source, logits, lora, dropout, head, bottleneck, ...layers } = fixture.emulator!;
   const batch = batchOf(fixture);
@@ -63,9 +65,10 @@ export async function measureEmulator(
     engine,
     model.architecture,
     weightsOf(model, { blocks: exactBlocks(model.architecture, source), memory }),
+    decoder,
   );
   const tune = (kind: AdapterKind, reference: Tuned, options: Partial<TuneOptions> = {}) =>
-    tuned(engine, model, fixture, kind, reference, options);
+    tuned(engine, model, fixture, kind, reference, { ...options, decoder });
   const { rank, alpha } = lora;
   const plain = adapterOf({ type: 'lora', rank, alpha });
   const dropped = adapterOf({ type: 'lora', rank, alpha, dropout: String(dropout.rate) });
@@ -96,6 +99,8 @@ interface TuneOptions {
   layers: readonly number[];
   /** The emulator's; the model's own when absent. */
   weights: WeightSource;
+  /** How many blocks run at once. */
+  decoder: DecoderOptions;
 }
 
 /** Five steps on the trained layers, each at its own position only, and the full model with what they came to. */
@@ -131,7 +136,7 @@ export async function tuned(
   if (kind.head) parts.set('head', trainedHead(model, kind.head, new Random(1)));
   const head = kind.head && { head: headGradient(parts.get('head')!.tensors[0]!.values.length) };
   const replaced = new Map([...parts].map(([place, { training }]) => [place, training]));
-  const decoder = new Decoder(engine, architecture, withReplaced(weights, replaced));
+  const decoder = new Decoder(engine, architecture, withReplaced(weights, replaced), options.decoder);
   const tensors = [...parts.values()].flatMap((part) => part.tensors);
   const before = new Map(tensors.map(({ name, values }) => [name, values.slice()]));
 
@@ -164,7 +169,7 @@ export async function tuned(
     return noise < 1e-3 ? difference : Math.max(0, difference - 2 * noise);
   });
   const overlay = mergedTensors(model, beside ? mergedOf(model, kind, parts) : overlayOf(model, parts), 1);
-  const full = new Decoder(engine, architecture, weightsOf(model, { overlay, memory }));
+  const full = new Decoder(engine, architecture, weightsOf(model, { overlay, memory }), options.decoder);
   const logits = await run(full, batch, tokensOf(fixture, batch, 2));
   return {
     losses: relative(losses, reference.losses),
@@ -230,7 +235,6 @@ export async function run(
   tokens: readonly number[],
 ): Promise<Float32Array> {
   let x = await decoder.embed(batch);
-  for (let position = 0; position < decoder.depth; position++)
-    x = (await decoder.forward(position, x, batch)).y;
+  for (const span of decoder.spans()) x = await decoder.forward(span, x, batch);
   return logitsAt(decoder, x, tokens);
 }

@@ -41,7 +41,7 @@ async function said(count: number, first: number): Promise<Example[]> {
     while (trunk.length < 9) {
       const [batch] = pack([{ row, trunk, branches: [], bytes: [] }], { capacity: 16, batch: 1 });
       let x = await decoder.embed(batch!);
-      for (const position of layers) x = (await decoder.forward(position, x, batch!)).y;
+      for (const position of layers) x = await decoder.forward([position], x, batch!);
       const found = await decoder.head(x, [{ from: trunk.length - 1, token: 0, row, branch: 0 }], logits);
       trunk.push(found.indexOf(Math.max(...found)));
     }
