@@ -14,14 +14,21 @@ const usualLimits: Limits = { seconds: 300, memory: shareOfMemory(3 * 2 ** 30) }
 /** Of that memory may be JavaScript's heap: rows are, pages and numbers are not. */
 const shareOfHeap = 2 / 3;
 
+interface ParquetOptions {
+  /** The most rows that will be taken. */
+  readonly limit: number;
+  /** Whether the work is no longer wanted: the process is ended at once. */
+  readonly cancelled?: (() => boolean) | undefined;
+}
+
 /**
  * The rows of a Parquet file, a row group in memory at a time. Columns without a value are left out. The file is decoded in a
  * process of its own: what it claims may be a bomb, which costs that process its memory or its time and nobody else's.
- * @throws OffsiteError BadData with the file when it is damaged, or expands beyond the limits
+ * @throws OffsiteError BadData with the file when it is damaged, or expands beyond the limits; Cancelled
  */
 export async function* parquetRows(
   path: string,
-  limit: number,
+  options: ParquetOptions,
   limits: Limits = usualLimits,
 ): AsyncGenerator<unknown> {
   const file = openFile(path);
@@ -29,7 +36,7 @@ export async function* parquetRows(
     const start = startOf(file, kindBytes);
     if (start.length === 0) return;
     if (!isParquet(start)) throw badData(`${path}: ${foreignKind(start) ?? 'is no Parquet file'}`);
-    yield* decoded(file, limit, limits);
+    yield* decoded(file, options, limits);
   } finally {
     closeSync(file.descriptor);
   }
@@ -39,13 +46,14 @@ const isParquet = (start: Uint8Array) => String.fromCharCode(...start.subarray(0
 
 async function* decoded(
   { path, descriptor, size }: OpenFile,
-  limit: number,
+  { limit, cancelled }: ParquetOptions,
   limits: Limits,
 ): AsyncGenerator<unknown> {
   const decoder = new Subprocess<ParquetJob, ParquetReply>({
     program: new URL('./parquet-program.ts', import.meta.url),
     heapMebibytes: Math.round((shareOfHeap * limits.memory) / 2 ** 20),
     descriptor,
+    cancelled,
   });
   try {
     for (;;) {

@@ -1,5 +1,5 @@
 // From a data set's files, whatever their container, to validated rows.
-import { badData } from '../api/index.ts';
+import { badData, cancelled } from '../api/index.ts';
 import { dataDigest } from './digest.ts';
 import { Expansion } from './expansion.ts';
 import { jsonLines } from './json-lines.ts';
@@ -7,24 +7,33 @@ import { parquetRows } from './parquet.ts';
 import { type Format, parseRow, type RowOf } from './rows.ts';
 import { shardsOf } from './shards.ts';
 
+export interface ReadOptions {
+  /** The most rows that will be taken, so that no more of a Parquet file is decoded. */
+  readonly limit?: number;
+  /** Whether the work is no longer wanted; never, when absent. */
+  readonly cancelled?: (() => boolean) | undefined;
+}
+
 /**
  * Reads rows one by one, holding a small part of the file at a time; stops reading when the caller does. Rows lie in a
  * file of JSON lines, a Parquet file (by its ending), or a directory that holds one split's shards of either.
- * @param limit the most rows that will be taken, so that no more of a Parquet file is decoded
- * @throws OffsiteError BadData with file, row (counted from 1 in its file) and column; never with what stands there.
+ * @throws OffsiteError BadData with file, row (counted from 1 in its file) and column; never with what stands there. Cancelled
  */
 export async function* streamRows<F extends Format>(
   path: string,
   format: F,
-  { limit = Number.POSITIVE_INFINITY }: { limit?: number } = {},
+  { limit = Number.POSITIVE_INFINITY, cancelled: isCancelled = () => false }: ReadOptions = {},
 ): AsyncGenerator<RowOf[F]> {
   let taken = 0;
   const files = shardsOf(path);
   const expansion = new Expansion(files);
   for (const file of files) {
     let number = 0;
-    const values = file.endsWith('.parquet') ? parquetRows(file, limit - taken) : jsonLines(file);
+    const values = file.endsWith('.parquet')
+      ? parquetRows(file, { limit: limit - taken, cancelled: isCancelled })
+      : jsonLines(file);
     for await (const value of values) {
+      if (isCancelled()) throw cancelled('stopped on request');
       number++;
       expansion.add(value, `${file}: row ${number}`);
       const row = parseRow(value, format);
@@ -44,7 +53,7 @@ export async function* streamRows<F extends Format>(
 export async function readRows<F extends Format>(
   path: string,
   format: F,
-  { digest, ...options }: { limit?: number; digest?: string | undefined } = {},
+  { digest, ...options }: ReadOptions & { readonly digest?: string | undefined } = {},
 ): Promise<RowOf[F][]> {
   const rows: RowOf[F][] = [];
   for await (const row of streamRows(path, format, options)) rows.push(row);

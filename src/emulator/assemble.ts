@@ -122,7 +122,10 @@ export async function assemble(engine: Engine, asked: AssembleInput): Promise<As
     }
     clearDerived(input.own);
     const made = readAssembled(input.output);
-    const rows = await readRows(input.data.path, input.data.format, { limit: input.probe.samples });
+    const rows = await readRows(input.data.path, input.data.format, {
+      limit: input.probe.samples,
+      cancelled: () => engine.isCancelled,
+    });
     return { ...made, auto, doubts: doubtsOf(rows, made.similarity.matrix) };
   } finally {
     model.close();

@@ -66,9 +66,11 @@ export async function prepareTest(
   { memory, emit }: Pick<BuildInput, 'memory' | 'emit'>,
 ): Promise<PreparedTest> {
   const { data, task: asked, maxLength } = test;
-  const examples = await tokenize(await readRows(data.path, data.format), data.format, model.tokenizer, {
+  const cancelled = () => engine.isCancelled;
+  const rows = await readRows(data.path, data.format, { cancelled });
+  const examples = await tokenize(rows, data.format, model.tokenizer, {
     ...{ mode: 'train', maxLength, file: data.path },
-    cancelled: () => engine.isCancelled,
+    cancelled,
   });
   const task = asked && (await loadTask(model, engine, { ...asked, name: 'leak test', maxLength, memory }));
   if (canonicalJson(describeTest(test)) !== canonicalJson(described))

@@ -43,6 +43,7 @@ export async function loadTask(
   const rows = await readRows(path, format, {
     digest,
     ...(limit === undefined ? {} : { limit: skip + limit }),
+    cancelled: () => engine.isCancelled,
   });
   const examples = await tokenize(rows.slice(skip), format, model.tokenizer, {
     mode: 'score',

@@ -285,11 +285,12 @@ export async function probeExamples(
   digest: string,
   { data, probe: { samples, maxLength } }: BuildInput,
 ): Promise<Example[]> {
-  const rows = await readRows(data.path, data.format, { limit: samples, digest });
+  const cancelled = () => engine.isCancelled;
+  const rows = await readRows(data.path, data.format, { limit: samples, digest, cancelled });
   return tokenize(rows, data.format, model.tokenizer, {
     maxLength,
     mode: 'train',
     file: data.path,
-    cancelled: () => engine.isCancelled,
+    cancelled,
   });
 }

@@ -255,7 +255,7 @@ describe('Parquet', () => {
 
   const all = async (path: string, limits: Parameters<typeof parquetRows>[2]) => {
     let count = 0;
-    for await (const _ of parquetRows(path, Number.POSITIVE_INFINITY, limits)) count++;
+    for await (const _ of parquetRows(path, { limit: Number.POSITIVE_INFINITY }, limits)) count++;
     return count;
   };
 
@@ -341,11 +341,31 @@ describe('Parquet', () => {
     }
   });
 
-  test('that costs time without end is given up', async () => {
+  const endless = () => {
     const number = withFooter(Buffer.concat([Uint8Array.of(0x16), new Uint8Array(8 << 20).fill(0xff)]));
-    const path = file('slow.parquet', number);
+    return file('slow.parquet', number);
+  };
+
+  test('that costs time without end is given up', async () => {
+    const path = endless();
     expect(await problem(path, () => all(path, { ...few, seconds: 2 }))).toMatch(
       /^a row group takes more than 2 s of computing; the file is damaged, or write it with smaller row groups$/,
     );
   });
+
+  test('is left at once when the work is stopped, whatever its process is at', async () => {
+    let asked = 0;
+    const reading = readRows(endless(), 'text', { cancelled: () => ++asked > 3 });
+    await expect(reading).rejects.toMatchObject({ reason: 'Cancelled' });
+    expect(asked).toBe(4);
+  });
+});
+
+test('rows of JSON lines are left at once when the work is stopped', async () => {
+  const path = file('stopped.jsonl', '{"text":"a"}\n'.repeat(5));
+  let asked = 0;
+  await expect(readRows(path, 'text', { cancelled: () => ++asked > 2 })).rejects.toMatchObject({
+    reason: 'Cancelled',
+  });
+  expect(asked).toBe(3);
 });
