@@ -157,6 +157,11 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'signers', 1], { name: 'other', publicKeyRef: { name: 'key' } }, 'spec.signers'],
     [['spec', 'signers', 0, 'publicKey'], publicKey, 'spec.signers[0]'],
     [['spec', 'signers', 0, 'publicKey'], `${publicKey}PRIVATE`, 'spec.signers[0].publicKey'],
+    [
+      ['spec'],
+      { ...several, coefficient: '0.5', output: { uri: 'pvc://claim/out', save: 'adapter' } },
+      'spec.coefficient',
+    ],
     [['spec', 'analysis'], {}, 'spec.analysis'],
     [['spec', 'analysis'], { interpolation: {}, tasks: ['tiny', 'other'] }, 'spec.analysis.tasks'],
     [['spec', 'adapter'], { ref: { name: 'tiny' } }, 'spec.adapter'],

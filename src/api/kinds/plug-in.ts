@@ -79,7 +79,9 @@ const PlugInSpec = withRules(
     aggregation: Aggregation.optional().describe('How the changes of adapters become one.'),
     coefficient: decimal({ atMost: 10 }, '1.0')
       .default('1.0')
-      .describe('How much of the change is plugged in: (1-c) full + c plugged.'),
+      .describe(
+        'How much of the change is plugged in: (1-c) full + c plugged. Where spec.output.save is adapter, 1: it is released as it came, and gates hold for what is released.',
+      ),
     evaluation: Evaluation.optional().describe('What is measured on full model, emulator and plug-in.'),
     gates: Gates.optional().describe(
       'Inequalities that stop the release where they do not hold; those not named are reported and stop nothing.',
@@ -93,6 +95,14 @@ const PlugInSpec = withRules(
     ...jobFields,
   }),
   ...signerRules({ single: ['emulator', 'adapter'], lists: ['adapters'] }),
+  {
+    holds: ({ coefficient, output }) =>
+      output?.save !== 'adapter' || Number.isNaN(Number(coefficient)) || Number(coefficient) === 1,
+    cel: "!has(self.coefficient) || !has(self.output.save) || self.output.save != 'adapter' || double(self.coefficient) == 1.0",
+    message:
+      'must be 1 where spec.output.save is adapter: whoever loads the adapter plugs in the whole of it, and that is what must be measured',
+    path: ['coefficient'],
+  },
   {
     holds: ({ gates, evaluation }) => gates === undefined || evaluation !== undefined,
     cel: '!has(self.gates) || has(self.evaluation)',

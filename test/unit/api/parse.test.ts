@@ -351,6 +351,11 @@ describe('a wrong manifest', () => {
       'spec.analysis.tasks: must be names of tasks',
     ],
     [
+      'a part of an adapter that is released whole',
+      withSpec(plug, { coefficient: '0.30', output: { uri: 'file:out', save: 'adapter' } }),
+      'spec.coefficient: must be 1 where spec.output.save is adapter',
+    ],
+    [
       'a coefficient that is far away',
       withSpec(plug, {
         evaluation: { tasks: [task] },
