@@ -4,6 +4,7 @@ import { dataDigest } from './digest.ts';
 import { Expansion } from './expansion.ts';
 import { jsonLines } from './json-lines.ts';
 import { parquetRows } from './parquet.ts';
+import { RowRoom } from './row-room.ts';
 import { type Format, parseRow, type RowOf } from './rows.ts';
 import { shardsOf } from './shards.ts';
 
@@ -47,16 +48,25 @@ export async function* streamRows<F extends Format>(
 
 /**
  * The first `limit` rows (all when absent), checked.
+ * @param memory bytes that the stage was given
  * @param digest of the rows as it was taken before: what was put in their place since is found out
- * @throws OffsiteError BadData as `streamRows`, and for others than the digest's
+ * @throws OffsiteError BadData as `streamRows`, where they take too much memory, and for others than the digest's
  */
 export async function readRows<F extends Format>(
   path: string,
   format: F,
-  { digest, ...options }: ReadOptions & { readonly digest?: string | undefined } = {},
+  {
+    digest,
+    memory,
+    ...options
+  }: ReadOptions & { readonly digest?: string | undefined; readonly memory?: number } = {},
 ): Promise<RowOf[F][]> {
   const rows: RowOf[F][] = [];
-  for await (const row of streamRows(path, format, options)) rows.push(row);
+  const room = new RowRoom(path, memory);
+  for await (const row of streamRows(path, format, options)) {
+    room.add(row);
+    rows.push(row);
+  }
   if (digest !== undefined && dataDigest(path, path) !== digest)
     throw badData(`${path}: was changed while it was read; nothing was made of it: run again`);
   return rows;

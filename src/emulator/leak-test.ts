@@ -67,7 +67,7 @@ export async function prepareTest(
 ): Promise<PreparedTest> {
   const { data, task: asked, maxLength } = test;
   const cancelled = () => engine.isCancelled;
-  const rows = await readRows(data.path, data.format, { cancelled });
+  const rows = await readRows(data.path, data.format, { cancelled, memory });
   const examples = await tokenize(rows, data.format, model.tokenizer, {
     ...{ mode: 'train', maxLength, file: data.path },
     cancelled,

@@ -41,7 +41,7 @@ export async function loadTask(
   { name, path, format, digest, skip = 0, limit, maxLength, memory, metric }: TaskOptions,
 ): Promise<TaskData> {
   const rows = await readRows(path, format, {
-    digest,
+    ...{ digest, memory },
     ...(limit === undefined ? {} : { limit: skip + limit }),
     cancelled: () => engine.isCancelled,
   });

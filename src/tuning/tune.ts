@@ -210,7 +210,7 @@ async function prepare(
   };
   const { maxLength } = training;
   const rows = await tokenize(
-    await readRows(data, format, { digest: digests.data, cancelled: () => engine.isCancelled }),
+    await readRows(data, format, { digest: digests.data, cancelled: () => engine.isCancelled, memory }),
     format,
     model.tokenizer,
     {

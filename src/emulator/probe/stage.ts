@@ -283,10 +283,10 @@ export async function probeExamples(
   model: Model,
   engine: Engine,
   digest: string,
-  { data, probe: { samples, maxLength } }: BuildInput,
+  { data, memory, probe: { samples, maxLength } }: BuildInput,
 ): Promise<Example[]> {
   const cancelled = () => engine.isCancelled;
-  const rows = await readRows(data.path, data.format, { limit: samples, digest, cancelled });
+  const rows = await readRows(data.path, data.format, { limit: samples, digest, cancelled, memory });
   return tokenize(rows, data.format, model.tokenizer, {
     maxLength,
     mode: 'train',

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
 import { dataDigest, type Format, readRows, streamRows } from '../../../src/data/index.ts';
+import { RowRoom } from '../../../src/data/row-room.ts';
 import { costOf, millionsOf } from '../../support/hostile/index.ts';
 
 let directory: string;
@@ -88,6 +89,21 @@ describe('readRows', () => {
   test('takes pairs as they stand, with NUL and surrogates without their half', async () => {
     const row = { prompt: 'p\0', chosen: ' a\ud800', rejected: 'a ' };
     expect(await readRows(file(JSON.stringify({ ...row, id: 7 })), 'preference')).toEqual([row]);
+  });
+
+  test.each([
+    ['what is always allowed', 0],
+    ['the memory of the stage', 50_000],
+  ])('bounds what tiny rows take by %s', (_, memory) => {
+    const room = new RowRoom('tiny.jsonl', memory, 100_000);
+    const row = { text: 'a' };
+    expect(() => {
+      for (let i = 0; i < 1000; i++) room.add(row);
+    }).toThrow(
+      /^tiny\.jsonl: its first 16[0-9] rows would take more than 100000 bytes of memory; give fewer rows/,
+    );
+    const larger = new RowRoom('tiny.jsonl', 400_000, 100_000);
+    for (let i = 0; i < 1000; i++) larger.add(row);
   });
 
   test('finds out that other rows stand where those were whose digest was taken', async () => {
