@@ -95,8 +95,8 @@ export function openGguf(path: string, files?: Files, room = new HeaderRoom()): 
       const key = reader.string(longestName);
       metadata[key] = reader.value(reader.uint32());
     }
-    const alignment = Number(metadata['general.alignment'] ?? 32);
-    if (!Number.isSafeInteger(alignment) || alignment < 1 || alignment > 1 << 20)
+    const alignment = metadata['general.alignment'] ?? 32;
+    if (typeof alignment !== 'number' || !Number.isInteger(alignment) || alignment < 1 || alignment > 1 << 20)
       throw badModel(`${path}: general.alignment is no sensible number of bytes; the header is damaged`);
     const entries = Array.from({ length: tensorCount }, () => readEntry(reader, path));
     room.bytes -= reader.position;

@@ -84,7 +84,9 @@ function tensorsOf(directory: string, files: readonly Checkpoint[]): Map<string,
 }
 
 /** `split.count`; a file that was not split has none. */
-const countOf = ({ metadata }: Checkpoint) => Math.max(1, Number(metadata['split.count'] ?? 1) || 1);
+const countOf = ({ metadata }: Checkpoint) => Math.max(1, wholeOf(metadata['split.count']) ?? 1);
 /** `split.no`, from 0. */
-const numberOf = ({ metadata }: Checkpoint) => Number(metadata['split.no'] ?? 0);
+const numberOf = ({ metadata }: Checkpoint) => wholeOf(metadata['split.no']) ?? 0;
+/** A text or a list is no number, whatever JavaScript reads in it. */
+const wholeOf = (value: unknown) => (Number.isSafeInteger(value) ? (value as number) : undefined);
 const digits = (number: number) => String(number).padStart(5, '0');

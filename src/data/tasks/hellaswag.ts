@@ -17,7 +17,7 @@ export const hellaswag: Task = {
       }),
     })
     .transform(({ activity_label, ctx_a, ctx_b, endings, label }, context) => {
-      const answer = label === '' ? -1 : Number(label);
+      const answer = placeIn(label);
       const problem = answer === -1 ? withheld : answer in endings ? undefined : 'is the place of no ending';
       if (problem !== undefined) context.addIssue({ code: 'custom', path: ['label'], message: problem });
       return {
@@ -27,6 +27,13 @@ export const hellaswag: Task = {
       };
     }),
 };
+
+/** The place of the right ending, from 0; -1 where it is withheld. Blanks or signs are no number, whatever JavaScript reads in them. */
+function placeIn(label: string | number): number {
+  const text = String(label);
+  if (text.trim() === '' || text === '-1') return -1;
+  return /^\d+$/.test(text) ? Number(text) : Number.NaN;
+}
 
 function cleared(text: string): string {
   const lines = text.trim().replaceAll(' [title]', '. ').split('\n');

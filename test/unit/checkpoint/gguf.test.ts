@@ -161,7 +161,7 @@ describe('a GGUF file', () => {
     ],
     [
       'an alignment in words',
-      { pairs: [['general.alignment', 8, text('wide')]] },
+      { pairs: [['general.alignment', 8, text('64')]] },
       'general.alignment is no sensible number',
     ],
     [

@@ -110,7 +110,16 @@ test.each<[TaskName, object, string]>([
   ['sciq', { support: undefined }, 'column "support": is missing'],
   ['race', { answer: 'C' }, 'column "answer": must be the letter of an option, the first being A'],
   ['hellaswag', { label: '' }, 'column "label": names no answer; take a split whose answers are published'],
-  ['hellaswag', { label: '2' }, 'column "label": is the place of no ending'],
+  ...[' ', '\t'].map((label): [TaskName, object, string] => [
+    'hellaswag',
+    { label },
+    'column "label": names no answer; take a split whose answers are published',
+  ]),
+  ...['2', '0x1', '1e0', '+1', '0b1', ' 1', '١'].map((label): [TaskName, object, string] => [
+    'hellaswag',
+    { label },
+    'column "label": is the place of no ending',
+  ]),
   ['hellaswag', { label: true }, 'column "label": must be a whole number'],
 ])('%s with %j is refused by column', async (task, change, message) => {
   expect(await problem(task, { ...rows[task], ...change })).toBe(message);
