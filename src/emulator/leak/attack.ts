@@ -103,10 +103,18 @@ export function stopsOf(
   { tokens, batchSize, seed }: Pick<AttackOptions, 'tokens' | 'batchSize' | 'seed'>,
 ): number[] {
   const order = new DataOrder(examples.length, seed);
+  const whole = examples.reduce((sum, example) => sum + tokenCount(example), 0);
   let [step, done] = [0, 0];
   let cursor: Cursor = { epoch: 0, index: 0 };
   return tokens.map((budget) => {
     while (done < budget) {
+      // At an epoch's end: those that are over before the budget is are counted as one. A budget may be any number of them.
+      const epochs = cursor.index % examples.length === 0 ? Math.ceil((budget - done) / whole) - 1 : 0;
+      if (epochs > 0) {
+        done += epochs * whole;
+        step += epochs * order.stepsPerEpoch(batchSize);
+        cursor = { epoch: cursor.epoch + epochs, index: cursor.index };
+      }
       const taken = order.take(cursor, batchSize);
       done += taken.places.reduce((sum, place) => sum + tokenCount(examples[place]!), 0);
       cursor = taken.cursor;

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Example, pack, packStep } from '../../../../src/data/index.ts';
+import { epochOrder } from '../../../../src/data/order.ts';
 import { type AttackOptions, attack, stopsOf } from '../../../../src/emulator/leak/attack.ts';
 import { recoveryOf } from '../../../../src/emulator/leak/recovery.ts';
 import { layoutOf } from '../../../../src/emulator/plan/layout.ts';
@@ -131,6 +132,25 @@ test('a budget is used up by the step that reaches it; rows are read again where
     trunk: Array.from({ length }, () => 1),
   }));
   expect(stopsOf(rows, { tokens: [1, 9, 10, 27], batchSize: 3, seed: 1 })).toEqual([1, 1, 2, 3]);
+  // Of one by one the same as by whole epochs, whatever is left over of them.
+  const budgets = Array.from({ length: 60 }, (_, i) => i + 1);
+  const oneByOne = budgets.map((budget) => {
+    let [done, step] = [0, 0];
+    for (let epoch = 0; done < budget; epoch++) {
+      const order = [...epochOrder(3, 7, epoch)];
+      for (const places of [order.slice(0, 2), order.slice(2)]) {
+        if (done >= budget) break;
+        done += places.reduce((sum, place) => sum + place + 2, 0);
+        step++;
+      }
+    }
+    return step;
+  });
+  expect(stopsOf(rows, { tokens: budgets, batchSize: 2, seed: 7 })).toEqual(oneByOne);
+  for (const budget of budgets)
+    expect(stopsOf(rows, { tokens: [budget], batchSize: 2, seed: 7 })).toEqual([oneByOne[budget - 1]]);
+  // And of 10^12 tokens nobody waits for each.
+  expect(stopsOf(rows, { tokens: [9, 9 * 10 ** 12], batchSize: 1, seed: 1 })).toEqual([3, 3 * 10 ** 12]);
 });
 
 const cell = (value: number): Cell => ({ value, stderr: 0.1 });
