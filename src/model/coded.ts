@@ -1,6 +1,12 @@
 // Linear maps that a checkpoint holds as codes: three tensors in the place of one, which is read as if it were there.
 import { badModel } from '../api/index.ts';
-import { type Checkpoint, encodeFloats, type TensorInfo, type TensorToWrite } from '../checkpoint/index.ts';
+import {
+  type Checkpoint,
+  encodeFloats,
+  type ReadOptions,
+  type TensorInfo,
+  type TensorToWrite,
+} from '../checkpoint/index.ts';
 import type { Slot } from './family.ts';
 import {
   decodeQuantised,
@@ -58,11 +64,18 @@ export function decodedView(path: string, stored: Checkpoint, slots: readonly Sl
     for (const { name } of partsOf(slot)) tensors.delete(name);
     tensors.set(slot.name, { name: slot.name, dtype: 'F32', shape: slot.shape });
   }
-  const read = (slot: Slot, into?: Float32Array): Float32Array => {
-    const [codes, scales, minima] = partsOf(slot).map(({ name }) => name) as [string, string, string];
-    const map = { codes: stored.readBytes(codes), scales: stored.read(scales), minima: stored.read(minima) };
+  const read = (slot: Slot, { rows, into }: ReadOptions): Float32Array => {
+    const [codes, scales, minima] = partsOf(slot) as [StoredPart, StoredPart, StoredPart];
+    const { to, from } = mapSize(slot);
+    const [start, end] = rows ?? [0, to];
+    const bytes = stored.readBytes(codes.name).subarray(start * codes.shape[1]!, end * codes.shape[1]!);
+    const [some, least] = [scales, minima].map(({ name }) => stored.read(name, { rows: [start, end] })) as [
+      Float32Array,
+      Float32Array,
+    ];
+    const map = { codes: bytes, scales: some, minima: least };
     try {
-      return decoded(slot, slot.quantised!, map, into);
+      return decoded(slot, slot.quantised!, map, { to: end - start, from, into });
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       throw badModel(`${path}: tensor ${slot.name}: ${error.message}`, { cause: error });
@@ -75,15 +88,16 @@ export function decodedView(path: string, stored: Checkpoint, slots: readonly Sl
       const slot = coded.get(name);
       if (slot === undefined) return stored.read(name, options);
       const { rows, into } = options;
-      if (rows === undefined) return read(slot, into);
+      // What lies transposed has its rows across those of the codes.
+      if (rows === undefined || !slot.transposed) return read(slot, options);
       const width = slot.shape[1]!;
-      const some = read(slot).subarray(rows[0] * width, rows[1] * width);
+      const some = read(slot, {}).subarray(rows[0] * width, rows[1] * width);
       into?.set(some);
       return into ?? some;
     },
     readBytes(name) {
       const slot = coded.get(name);
-      return slot === undefined ? stored.readBytes(name) : encodeFloats(read(slot), 'F32');
+      return slot === undefined ? stored.readBytes(name) : encodeFloats(read(slot, {}), 'F32');
     },
     close: () => stored.close(),
   };
@@ -94,8 +108,12 @@ function encoded(slot: Slot, form: Quantisation, values: Float32Array): Quantise
   return encodeQuantised(slot.transposed ? turned(values, from, to) : values, { to, from }, form);
 }
 
-function decoded(slot: Slot, form: Quantisation, map: QuantisedMap, into?: Float32Array): Float32Array {
-  const { to, from } = mapSize(slot);
+function decoded(
+  slot: Slot,
+  form: Quantisation,
+  map: QuantisedMap,
+  { to, from, into }: { to: number; from: number; into?: Float32Array | undefined } = mapSize(slot),
+): Float32Array {
   if (!slot.transposed) return decodeQuantised(map, { to, from }, form, into);
   const values = turned(decodeQuantised(map, { to, from }, form), to, from);
   into?.set(values);
@@ -109,7 +127,14 @@ function turned(values: Float32Array, rows: number, columns: number): Float32Arr
   return result;
 }
 
-function partsOf(slot: Slot): { part: Part; name: string; shape: readonly number[]; dtype: 'U8' | 'F32' }[] {
+interface StoredPart {
+  readonly part: Part;
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: 'U8' | 'F32';
+}
+
+function partsOf(slot: Slot): StoredPart[] {
   const shapes = quantisedShapes(mapSize(slot), slot.quantised!);
   const path = slot.name.replace(/\.weight$/, '');
   return (['codes', 'scales', 'minima'] as const).map((part) => ({
