@@ -5,6 +5,7 @@ import { badModel, listOf } from '../api/index.ts';
 import { type Files, hashFiles, type OpenedArtifact, openArtifact } from '../artifact/index.ts';
 import { readJsonFile } from '../checkpoint/index.ts';
 import {
+  checkFileNames,
   type Model,
   type Overlay,
   openHashed,
@@ -64,6 +65,7 @@ export const openBundle = (directory: string, digest?: string): Bundle =>
 /** The bundle that an artifact is. @throws OffsiteError BadModel as above */
 export function bundleIn(artifact: OpenedArtifact): Bundle {
   const { directory, checked } = artifact;
+  checkFileNames(artifact);
   const similarity = readSimilarity(directory, checked);
   const { clusters, kept, transferLayers, source } = similarity;
   const plan = { clusters, kept, transferLayers, source };

@@ -5,7 +5,7 @@ import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api
 import { type CheckedFiles, type OpenedArtifact, openArtifact } from '../artifact/index.ts';
 import { type Checkpoint, type DType, openCheckpoint, type ReadOptions } from '../checkpoint/index.ts';
 import { type Bundle, shapeIn, trainedLayers } from '../emulator/index.ts';
-import type { Model, Overlay, Slot, Slots } from '../model/index.ts';
+import { checkFileNames, type Model, type Overlay, type Slot, type Slots } from '../model/index.ts';
 import {
   type AdapterKind,
   type AdapterTensor,
@@ -92,11 +92,7 @@ export function adapterIn(artifact: OpenedArtifact, { model, slots, emulator, bu
       `${directory}: was trained on emulator ${trainedOn ?? '(none named)'}, not on ${emulator}`,
     );
   }
-  const others = artifact.manifest.files.filter(
-    ({ path }) => path.endsWith('.safetensors') && path !== adapterFile,
-  );
-  if (others[0] !== undefined)
-    throw badModel(`${join(directory, others[0].path)}: an adapter holds one ${adapterFile} only`);
+  checkFileNames(artifact);
   const type = typeOf(directory, artifact.manifest.hyperparameters['adapter']);
   const checkpoint = openCheckpoint(join(directory, adapterFile), artifact.checked);
   try {

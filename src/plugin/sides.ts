@@ -1,5 +1,6 @@
 /** What a PlugIn reads of models: opened, and checked to belong to each other. */
 import { badModel, type PlugIn } from '../api/index.ts';
+import { canonicalJson } from '../artifact/index.ts';
 import { type Bundle, openBundle } from '../emulator/index.ts';
 import { type Model, openModel } from '../model/index.ts';
 import { openAdapter } from './adapter.ts';
@@ -42,6 +43,11 @@ export function openSides(
     const from = bundle.artifact.manifest.madeFrom['model'];
     if (from !== modelDigest)
       throw badModel(`spec.emulator: the bundle was made from model ${from}, not from ${modelDigest}`);
+    // Its weights run by it, beside the model's own; and the data owner has trained by it.
+    if (canonicalJson(bundle.model.config) !== canonicalJson(model.config))
+      throw badModel(
+        `${given.emulator.directory}: its config.json is not that of the model, from which its manifest says that it was made`,
+      );
     const emulator = bundle.artifact.digest;
     const parties = given.adapters
       .map(({ directory, digest }, i): Party => {

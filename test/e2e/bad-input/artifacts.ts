@@ -171,7 +171,7 @@ export const artifactCases: Case[] = [
       cpSync(place.path('out/adapter/adapter.safetensors'), place.path('out/adapter/more.safetensors'));
       reseal(place, {});
     },
-    /more\.safetensors: an adapter holds one adapter\.safetensors only/,
+    /holds more\.safetensors, which no artifact of kind Adapter has/,
   ),
   plugIn(
     'another model than the one of the bundle',

@@ -1,5 +1,6 @@
 import {
   cpSync,
+  existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -15,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PlugIn } from '../../../src/api/index.ts';
-import { CheckedFiles, digestOf, sealArtifact } from '../../../src/artifact/index.ts';
+import { CheckedFiles, digestOf, peekManifest, sealArtifact } from '../../../src/artifact/index.ts';
 import { verifyCommand } from '../../../src/cli/verify/command.ts';
 import { type AssembleInput, assemble, openBundle, runProbe } from '../../../src/emulator/index.ts';
 import { Engine } from '../../../src/engine/index.ts';
@@ -195,6 +196,38 @@ describe('a model', () => {
 });
 
 describe('an artifact', () => {
+  /** The bundle, with a file more or another one, sealed anew. */
+  const changedBundle = (name: string, change: (text: string) => string): string => {
+    const directory = mkdtempSync(join(root, 'bundle-'));
+    cpSync(build('until').output, directory, { recursive: true });
+    const file = join(directory, name);
+    writeFileSync(file, change(existsSync(file) ? readFileSync(file, 'utf8') : ''));
+    const { files: _, ...description } = peekManifest(directory)!.manifest;
+    rmSync(join(directory, 'manifest.json'));
+    sealArtifact(directory, description);
+    return directory;
+  };
+
+  test('that is a bundle of another config.json than the model that it says it is of is refused', () => {
+    const directory = changedBundle('config.json', (text) =>
+      text.replace('"rms_norm_eps":0.00001', '"rms_norm_eps":1'),
+    );
+    openBundle(directory).close();
+    const given = { model, emulator: { directory }, adapters: [] };
+    expect(() => openSides({ model: {} } as PlugIn['spec'], given)).toThrow(
+      `${directory}: its config.json is not that of the model`,
+    );
+  });
+
+  test.each(['model.gguf', 'run.py', 'pytorch_model.bin'])(
+    'that is a bundle is not opened with %s',
+    (name) => {
+      expect(() => openBundle(changedBundle(name, () => 'x'))).toThrow(
+        `holds ${name}, which no artifact of kind Emulator has`,
+      );
+    },
+  );
+
   const lora = { adapter: { type: 'lora' } };
   const adapter = (): string => {
     const directory = mkdtempSync(join(root, 'adapter-'));

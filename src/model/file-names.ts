@@ -1,7 +1,7 @@
 // The allowlist of file names for artifacts of each kind.
-import { badModel } from '../../api/index.ts';
-import type { OpenedArtifact } from '../../artifact/index.ts';
-import { isCompanion } from '../../model/index.ts';
+import { badModel } from '../api/index.ts';
+import type { OpenedArtifact } from '../artifact/index.ts';
+import { isCompanion } from './companions.ts';
 
 const tokenizer = /^(tokenizer|tokenizer_config)\.json$/;
 
@@ -21,7 +21,10 @@ const known: Readonly<Record<OpenedArtifact['manifest']['kind'], (name: string) 
 };
 
 /** @throws OffsiteError BadModel at a file that no artifact of this kind has */
-export function checkFileNames({ directory, manifest }: OpenedArtifact): void {
+export function checkFileNames({
+  directory,
+  manifest,
+}: Pick<OpenedArtifact, 'directory' | 'manifest'>): void {
   const foreign = manifest.files.find(({ path }) => !known[manifest.kind](path));
   if (foreign !== undefined)
     throw badModel(`${directory}: holds ${foreign.path}, which no artifact of kind ${manifest.kind} has`);
