@@ -54,7 +54,7 @@ beforeAll(async () => {
     variant('infinite', { privacy: { epsilon: 'infinity' } }),
     variant('few', { privacy: { noiseMultiplier: '1' }, 'training.batchSize': 1 }),
     variant('delta', { privacy: { epsilon: '8', delta: '0.1' } }),
-    variant('same', { ...learned, 'data.validation.uri': 'file:data/strange.jsonl' }),
+    variant('same', { ...learned, data: { ...learned.data, validation: { uri: learned.data.uri } } }),
     variant('told', learned),
     variant('hidden', { ...learned, privacy: { epsilon: '2' } }),
   ]);
