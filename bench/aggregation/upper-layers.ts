@@ -4,7 +4,14 @@ import { dirname } from 'node:path';
 import type { PackedBatch } from '../../src/data/index.ts';
 import type { Engine } from '../../src/engine/index.ts';
 import { type Measurement, measure, streamBlocks, type TaskData } from '../../src/evaluation/index.ts';
-import { Decoder, exactBlocks, type Model, type Overlay, weightsOf } from '../../src/model/index.ts';
+import {
+  Decoder,
+  exactBlocks,
+  type Model,
+  type Overlay,
+  type States,
+  weightsOf,
+} from '../../src/model/index.ts';
 
 const memory = 2 ** 30;
 
@@ -48,7 +55,7 @@ export class UpperLayers {
     await streamBlocks(decoder, batches, {
       memory,
       atEnd: async (_, hidden) => {
-        states.push(Float32Array.from(hidden));
+        states.push(Float32Array.from(await decoder.read(hidden)));
       },
       progress: () => {},
     });
@@ -69,8 +76,8 @@ export class UpperLayers {
 class Above extends Decoder {
   below: ReadonlyMap<PackedBatch['ids'], Float32Array> = new Map();
 
-  override async embed({ ids }: PackedBatch): Promise<Float32Array> {
-    return this.below.get(ids)!;
+  override async embed(batch: PackedBatch): Promise<States> {
+    return await this.place(this.below.get(batch.ids)!.slice(), batch);
   }
 }
 
