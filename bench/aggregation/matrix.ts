@@ -10,7 +10,7 @@ import { Engine } from '../../src/engine/index.ts';
 import { loadTask } from '../../src/evaluation/index.ts';
 import { type Overlay, openModel } from '../../src/model/index.ts';
 import { type Adapter, adapterFile, openAdapter } from '../../src/plugin/adapter.ts';
-import { aggregateAdapters, checkParties, type Party } from '../../src/plugin/aggregate.ts';
+import { type Aggregated, aggregateAdapters, checkParties, type Party } from '../../src/plugin/aggregate.ts';
 import { mergedTensors, storedFor } from '../../src/plugin/merge.ts';
 import { type Attack, attacks } from './attacks.ts';
 import { atTheDoor, type Finding, isKept, keep, readFindings, untouched } from './findings.ts';
@@ -68,7 +68,7 @@ export async function fillMatrix(only?: readonly string[], by: readonly string[]
         beforeEach: () => {},
       });
       try {
-        const aggregate = fileDigest(aggregated.file);
+        const aggregate = digestOf(aggregated);
         const same = readFindings().find((found) => found.aggregate === aggregate);
         const said = same ?? (await measured(mergedTensors(model, aggregated.adapter, 1)));
         const verdictOf = new Map(aggregated.parties.map((party) => [party.digest, party]));
@@ -154,6 +154,15 @@ function takenOrRefused(attack: string, make: () => readonly Sent[]): readonly S
     console.log(`${attack}: ${error.message}`);
     return undefined;
   }
+}
+
+/** Of the tensors of what came of all. */
+function digestOf(aggregated: Aggregated): string {
+  const copied = join(scratch, 'copied.safetensors');
+  aggregated.copy(copied);
+  const digest = fileDigest(copied);
+  rmSync(copied);
+  return digest;
 }
 
 const refusal = (attack: string, method: string, { message }: OffsiteError): Finding => ({
