@@ -81,6 +81,8 @@ export class Engine {
   readonly residence: Residence;
   readonly traffic: Traffic = { sent: new Map(), received: new Map() };
   readonly #sessions = new Map<string, Promise<Made>>();
+  /** How many sessions there have been. */
+  #made = 0;
   /** The keys of those that keep their runs' memory. */
   readonly #keeping = new Set<string>();
 
@@ -193,7 +195,8 @@ export class Engine {
             graph.outputs.map(({ name }) => [name, stays.has(name) ? 'gpu-buffer' : 'cpu'] as const),
           ),
         }),
-        ...(trace !== undefined && { enableProfiling: true, profileFilePrefix: trace }),
+        // A name of its own: the library tells sessions by the millisecond, and two have been made in one.
+        ...(trace !== undefined && { enableProfiling: true, profileFilePrefix: `${trace}${this.#made++}` }),
         // Each session has threads of its own: those that idle must not take the cores of the next session's run.
         extra: { session: { force_spinning_stop: '1' } },
       });
