@@ -19,7 +19,7 @@ import { adapterOf, historyOf, tune } from '../../src/tuning/index.ts';
 import { writeAdapter } from '../../src/tuning/result.ts';
 import { trainedHead, trainedLayer } from '../../src/tuning/trained.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
-import { tinyManifests, writeTinyData, writeTinyModel } from '../support/tiny/index.ts';
+import { tinyManifests, tinyRows, writeRows, writeTinyData, writeTinyModel } from '../support/tiny/index.ts';
 
 const work = workDirectory();
 const at = (...parts: string[]) => join(work.path, ...parts);
@@ -77,7 +77,11 @@ async function tuned(
   name: string,
   adapter: AdapterSpec,
   start?: string,
-  { stopped = false, ...changed }: Changed & { stopped?: boolean } = {},
+  {
+    stopped = false,
+    validation = 'data/validation.jsonl',
+    ...changed
+  }: Changed & { stopped?: boolean; validation?: string } = {},
 ) {
   Atomics.store(new Int32Array(cancel), 0, 0);
   const { audit } = await tune({
@@ -87,7 +91,7 @@ async function tuned(
       start === undefined
         ? undefined
         : (opened) => openAdapter(start, { model: opened.model, slots: bundleSlots(opened), ...own(opened) }),
-    ...{ data: at('data/train.jsonl'), validation: at('data/validation.jsonl') },
+    ...{ data: at('data/train.jsonl'), validation: at(validation) },
     ...{ output: at(name), work: at('work', name), engine, memory },
     emit(event) {
       if (stopped && event.type === 'progress' && event.stage === 'tune')
@@ -203,7 +207,14 @@ it("a weight that gains nothing is drawn to the model's own, not to that of the 
 });
 
 it('an audit is against the adapter that was gone on from: one that changes nothing of it tells nothing', async () => {
-  const still = { training: { learningRate: '1e-30' }, audit: { membership: {} } };
+  // No row of theirs is trained on.
+  const validation = 'data/others.jsonl';
+  const others = tinyRows.multipleChoice(8, 5);
+  writeRows(
+    at(validation),
+    others.map((row) => ({ ...row, question: row.question.replace('has', 'is') })),
+  );
+  const still = { training: { learningRate: '1e-30' }, audit: { membership: {} }, validation };
   const { audit, bytes } = await tuned('audited', { type: 'layers' }, at('layers'), still);
   expect(bytes.equals(readFileSync(at('layers', 'adapter.safetensors')))).toBe(true);
   expect(audit!.membership).toMatchObject({ auc: { value: '0.5000' }, tpr: { value: '0.0000' } });
