@@ -1,21 +1,23 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { type Binding, bindings, isInForce, may, type Rule, rulesOf } from '../support/chart/bindings.ts';
 import { chart, helm, one, release, render } from '../support/chart/helm.ts';
+import { Operator } from '../support/chart/operator.ts';
+import { Audit, type Audited } from '../support/cluster/audit.ts';
 import { type ControlPlane, startControlPlane } from '../support/cluster/control-plane.ts';
 import { kubectl as run } from '../support/cluster/kubectl.ts';
-import { freePort } from '../support/cluster/ports.ts';
 import { kubernetesPrograms } from '../support/cluster/programs.ts';
 
 // The operator itself, with the rights and the environment that the chart gives it, on a real API server that enforces
 // owner references as OpenShift does.
 let plane: ControlPlane;
+let audit: Audit;
+const user = `system:serviceaccount:${release.namespace}:${release.name}-operator`;
 const directory = mkdtempSync(join(tmpdir(), 'offsite-rights-'));
 const path = (relative: string) => fileURLToPath(new URL(`../../${relative}`, import.meta.url));
 const kubectl = (args: readonly string[], input?: string) => run(plane.kubeconfig, args, input);
@@ -23,7 +25,8 @@ const get = (...args: string[]) => JSON.parse(kubectl(['get', ...args, '--output
 
 beforeAll(async () => {
   const admission = '--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement';
-  plane = await startControlPlane({ controllerManager: true, apiServerFlags: [admission] });
+  audit = new Audit(directory, user);
+  plane = await startControlPlane({ controllerManager: true, apiServerFlags: [admission, ...audit.flags] });
   for (const each of [release.namespace, 'models', 'data']) kubectl(['create', 'namespace', each]);
 }, 1_200_000);
 
@@ -43,13 +46,20 @@ describe.each([
     const { status, stderr } = helm(['upgrade', '--install', release.name, chart, ...where], values);
     expect(status, stderr).toBe(0);
     kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
-    await until(() => bindings(values).every(isInForce));
-    operator = await Operator.start(values);
+    await until(() => bindings(values).every((binding) => isInForce(plane, binding)));
+    // What an earlier installation had is taken back in the API server's own time, too.
+    if ('watchNamespaces' in values)
+      await until(() => !may(plane, ['list', 'jobs', '--all-namespaces'], user));
+    audit.startAnew();
+    operator = await Operator.start(plane, values);
   });
 
   afterAll(async () => {
     await operator?.stop();
-    kubectl(['delete', 'emulatorbuilds', '--all', '--namespace', 'models']);
+    kubectl(['delete', 'emulatorbuilds,offsitetunes,plugins,jobs', '--all', '--namespace', 'models']);
+    // The next one makes its own.
+    const made = [`secret/${release.name}-nats-auth`, `lease/${release.name}-operator`];
+    kubectl(['delete', ...made, '--namespace', release.namespace]);
   });
 
   it('is ready, and leads by its Lease', async () => {
@@ -59,14 +69,13 @@ describe.each([
 
   it('asks about its Lease under a FlowSchema of its own', () => {
     const schema = one(render(values), 'FlowSchema')['metadata'].name;
-    const user = `--as=system:serviceaccount:${release.namespace}:${release.name}-operator`;
     const asked = [
       'get',
       'lease',
       `${release.name}-operator`,
       '--namespace',
       release.namespace,
-      user,
+      `--as=${user}`,
       '-v=9',
     ];
     const { kubectl: program } = kubernetesPrograms('kubectl');
@@ -103,6 +112,37 @@ describe.each([
     await until(() => get('jobs', '--namespace', 'models').items.length === 1);
   });
 
+  it('waits for a queue, and asks what its events say', async () => {
+    const [job] = get('jobs', '--namespace', 'models').items;
+    const queued = {
+      metadata: { labels: { 'kueue.x-k8s.io/queue-name': 'team' } },
+      spec: { suspend: true },
+    };
+    kubectl([
+      ...['patch', 'job', job.metadata.name, '--namespace', 'models', '--type', 'merge'],
+      ...['--patch', JSON.stringify(queued)],
+    ]);
+    await until(() => asked('list', 'events'));
+  });
+
+  it('looks at a Job of somebody else that has the name of its next', async () => {
+    const [{ metadata }] = get('jobs', '--namespace', 'models').items;
+    suspend(true);
+    await until(() => get('jobs', '--namespace', 'models').items.length === 0);
+    const spec = { suspend: true, template: { spec: { restartPolicy: 'Never', containers: [other] } } };
+    const names = [0, 1, 2].map((more) =>
+      metadata.name.replace(/\d+$/, (n: string) => `${Number(n) + more}`),
+    );
+    for (const name of names)
+      kubectl(
+        ['create', '--namespace', 'models', '--filename', '-'],
+        JSON.stringify({ apiVersion: 'batch/v1', kind: 'Job', metadata: { name }, spec }),
+      );
+    suspend(false);
+    await until(() => asked('get', 'jobs'));
+    kubectl(['delete', 'jobs', ...names, '--namespace', 'models']);
+  });
+
   it('looks at claims that several pods are to share', async () => {
     const shards = { spec: { probe: { shards: 2 } } };
     kubectl([
@@ -118,55 +158,58 @@ describe.each([
     expect(operator.log.split('\n').filter((line) => line.includes('forbidden'))).toEqual([]);
     expect(requests.filter(({ code }) => code === '401' || code === '403')).toEqual([]);
   });
+
+  it('goes on after a restart: what was told before is counted, all three kinds have their status', async () => {
+    await operator.stop();
+    suspend(true);
+    operator = await Operator.start(plane, values);
+    for (const file of ['2-tune', '3-plug-in'])
+      kubectl(['apply', '--namespace', 'models', '--filename', path(`examples/quickstart/${file}.yaml`)]);
+    await until(() => asked('patch', 'events'));
+    await until(() => asked('patch', 'offsitetunes/status') && asked('patch', 'plugins/status'));
+  });
+
+  it('asks for nothing but by its roles, and for everything that they grant', async () => {
+    await operator.stop();
+    const chartsOwn = bindings(values);
+    const requests = audit.requests();
+    expect(requests.filter(({ code }) => code === 401 || code === 403)).toEqual([]);
+    const isNamedIn = (reason: string) => chartsOwn.some((binding) => reason.includes(`"${keyOf(binding)}"`));
+    expect(requests.filter(({ reason }) => !isNamedIn(reason))).toEqual([]);
+    for (const binding of chartsOwn.filter(({ metadata }) => metadata.namespace !== 'data')) {
+      const granted = rulesOf(values, binding).flatMap(requestsOf).filter(isRequested);
+      expect(granted.length).toBeGreaterThan(2);
+      const where = requests.filter(({ namespace }) => isOf(binding, namespace));
+      const used = new Set(where.map(({ verb, group, resource }) => `${verb} ${group}/${resource}`));
+      expect([...used].sort(), keyOf(binding)).toEqual([...new Set(granted)].sort());
+    }
+  });
+
+  const asked = (verb: string, resource: string) =>
+    audit.requests().some((each: Audited) => each.verb === verb && each.resource === resource);
 });
+
+const other = { name: 'other', image: 'other' };
+
+/** Of two bindings that permit the same in the operator's own namespace the narrower is looked at. */
+const isOf = ({ metadata }: Binding, namespace: string | undefined) =>
+  metadata.namespace === undefined ? namespace !== release.namespace : namespace === metadata.namespace;
+
+/** As the API server names a binding where it says why it permits something. */
+const keyOf = ({ metadata: { name, namespace } }: Binding) =>
+  namespace === undefined ? name : `${name}/${namespace}`;
+
+const requestsOf = ({ apiGroups, resources, verbs }: Rule) =>
+  apiGroups.flatMap((group) =>
+    resources.flatMap((resource) => verbs.map((verb) => `${verb} ${group}/${resource}`)),
+  );
+
+/** The right to a resource's finalizers is looked at where its Jobs are made; nobody asks for them. */
+const isRequested = (request: string) => !request.endsWith('/finalizers');
 
 function suspend(suspend: boolean): void {
   const patch = ['--type', 'merge', '--patch', JSON.stringify({ spec: { suspend } })];
   kubectl(['patch', 'emulatorbuild/words', '--namespace', 'models', ...patch]);
-}
-
-interface Binding {
-  metadata: { namespace?: string };
-  roleRef: { kind: string; name: string };
-  subjects: { kind: string; name: string; namespace: string }[];
-}
-
-/** The bindings that the chart makes for the operator's account. */
-const bindings = (values: object): Binding[] =>
-  render(values)
-    .filter(({ kind }) => kind === 'RoleBinding' || kind === 'ClusterRoleBinding')
-    .map((binding) => binding as unknown as Binding)
-    .filter(({ subjects }) => subjects.some(isOperatorsAccount));
-
-const isOperatorsAccount = ({ name }: { name: string }) => name === `${release.name}-operator`;
-
-/** Whether the API server acts by a binding yet: it hears of roles and of bindings in its own time. */
-function isInForce({ metadata, roleRef, subjects: [subject] }: Binding): boolean {
-  const where = metadata.namespace === undefined ? [] : ['--namespace', metadata.namespace];
-  const { rules } = get(roleRef.kind, roleRef.name, ...(roleRef.kind === 'Role' ? where : []));
-  return rules.every(({ apiGroups, resources, verbs, resourceNames = [] }: Rule) => {
-    const [resource, subresource] = resources[0]!.split('/');
-    const asked = [
-      verbs[0]!,
-      `${[resource, apiGroups[0]].filter(Boolean).join('.')}${resourceNames[0] ? `/${resourceNames[0]}` : ''}`,
-      ...(subresource ? ['--subresource', subresource] : []),
-      ...(metadata.namespace === undefined ? ['--all-namespaces'] : where),
-    ];
-    return may(asked, `system:serviceaccount:${subject!.namespace}:${subject!.name}`);
-  });
-}
-
-interface Rule {
-  apiGroups: string[];
-  resources: string[];
-  verbs: string[];
-  resourceNames?: string[];
-}
-
-function may(asked: readonly string[], user: string): boolean {
-  const { kubectl: program } = kubernetesPrograms('kubectl');
-  const all = ['--kubeconfig', plane.kubeconfig, 'auth', 'can-i', ...asked, '--as', user, '--quiet'];
-  return spawnSync(program, all).status === 0;
 }
 
 const reasons = (namespace: string): string[] =>
@@ -183,92 +226,4 @@ const isHeld = ({ metadata, spec }: { metadata: { name: string }; spec: { holder
 async function until(holds: () => boolean | Promise<boolean>, limitMilliseconds = 60_000): Promise<void> {
   for (const end = Date.now() + limitMilliseconds; !(await holds()); await sleep(200))
     if (Date.now() > end) throw new Error(`not so within ${limitMilliseconds / 1000} s: ${holds}`);
-}
-
-interface Request {
-  verb: string;
-  kind: string;
-  code: string;
-}
-
-/** The operator's process as its container would run it: the same variables, the service account's token. */
-class Operator {
-  log = '';
-  readonly #process: ChildProcess;
-  readonly #port: number;
-
-  private constructor(process: ChildProcess, port: number) {
-    this.#process = process;
-    this.#port = port;
-    process.stdout?.on('data', (data) => {
-      this.log += data;
-    });
-    process.stderr?.on('data', (data) => {
-      this.log += data;
-    });
-  }
-
-  static async start(values: object): Promise<Operator> {
-    const port = await freePort();
-    const fields: Record<string, string> = {
-      'metadata.name': 'operator-0',
-      'metadata.namespace': release.namespace,
-    };
-    const [container] = one(render({ ...values, operator: { port } }), 'Deployment')['spec'].template.spec
-      .containers;
-    const env = Object.fromEntries(
-      container.env.map(({ name, value, valueFrom }: EnvVariable) => [
-        name,
-        value ?? fields[valueFrom!.fieldRef.fieldPath],
-      ]),
-    );
-    const node = spawn(process.execPath, [path('operator/main.ts')], {
-      env: { PATH: process.env['PATH'], ...env, KUBECONFIG: kubeconfigOfAccount() },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    return new Operator(node, port);
-  }
-
-  async answers(path: string): Promise<number> {
-    if (this.#process.exitCode !== null) throw new Error(`the operator ended: ${this.log}`);
-    return await this.#get(path).then(
-      ({ status }) => status,
-      () => 0,
-    );
-  }
-
-  /** Its requests to the API server so far. */
-  async metrics(): Promise<Request[]> {
-    const text = await (await this.#get('/metrics')).text();
-    return [...text.matchAll(/^offsite_operator_api_requests_total\{(.*)\} \d+$/gm)].map(([, labels]) =>
-      Object.fromEntries([...labels!.matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name, value])),
-    ) as unknown as Request[];
-  }
-
-  async stop(): Promise<void> {
-    if (this.#process.exitCode !== null) return;
-    this.#process.kill();
-    await once(this.#process, 'exit');
-  }
-
-  #get(path: string): Promise<Response> {
-    return fetch(`http://127.0.0.1:${this.#port}${path}`);
-  }
-}
-
-interface EnvVariable {
-  name: string;
-  value?: string;
-  valueFrom?: { fieldRef: { fieldPath: string } };
-}
-
-/** A kubeconfig with a token of the operator's service account. */
-function kubeconfigOfAccount(): string {
-  const account = `${release.name}-operator`;
-  const token = kubectl(['create', 'token', account, '--namespace', release.namespace]).trim();
-  const config = parse(kubectl(['config', 'view', '--raw', '--minify']));
-  config.users = config.users.map(({ name }: { name: string }) => ({ name, user: { token } }));
-  const file = join(directory, 'operator.kubeconfig');
-  writeFileSync(file, stringify(config), { mode: 0o600 });
-  return file;
 }
