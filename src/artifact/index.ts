@@ -10,6 +10,7 @@ export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './loc
 export { DiskLock } from './lock/on-disk.ts';
 export { CheckedFiles } from './manifest/checked-files.ts';
 export { canonicalJson, digestOf, fileDigest, hashFiles, sha256 } from './manifest/digest.ts';
+export type { Written } from './manifest/hash-file.ts';
 export {
   type ArtifactKind,
   type Manifest,
@@ -17,7 +18,9 @@ export {
   openArtifact,
   peekManifest,
   sealArtifact,
+  sealWritten,
 } from './manifest/manifest.ts';
+export { WrittenFiles } from './manifest/written-files.ts';
 export { Mirror } from './mirror/mirror.ts';
 export {
   besideOf,

@@ -3,7 +3,8 @@ import { badSpec } from '../api/index.ts';
 import { inPlace, type Keeper } from './keeper.ts';
 import { digestMade, writeMade } from './made.ts';
 import { canonicalJson, sha256 } from './manifest/digest.ts';
-import { type ArtifactKind, type Manifest, peekManifest, sealArtifact } from './manifest/manifest.ts';
+import { type ArtifactKind, type Manifest, peekManifest, sealWritten } from './manifest/manifest.ts';
+import type { WrittenFiles } from './manifest/written-files.ts';
 import { refuseUnknown, writeArtifact } from './output/replace-directory.ts';
 
 /** Of what an artifact is made, and how. Equal work makes the same artifact, so what was made already is not made again. */
@@ -91,7 +92,7 @@ function refuseOther({ output, mayReplace = true }: Destination, digest: string)
 
 export interface Sealing {
   /** Writes the artifact's files into this directory. @returns what its manifest says of them */
-  readonly fill: (directory: string) => Scores | Promise<Scores>;
+  readonly fill: (files: WrittenFiles, directory: string) => Scores | Promise<Scores>;
   /** Throws where what was read has been changed since: the artifact would be of other things than it says. */
   readonly checkUnchanged: () => void;
 }
@@ -100,6 +101,7 @@ type Scores = Record<string, unknown>;
 
 /**
  * Writes the work's artifact, whole or not at all, and first where its resource says what it has made.
+ * @returns what was made, by which the output is opened from now on: others may have put something else there by then
  * @throws OffsiteError BadSpec where something else lies there; what `fill`, `checkUnchanged` and the keeper throw
  */
 export async function seal(
@@ -109,10 +111,10 @@ export async function seal(
 ): Promise<{ digest: string; sizeBytes: number }> {
   const { output, own, keeper = inPlace } = destination;
   let sealed = { digest: '', sizeBytes: 0 };
-  const write = async (directory: string) => {
-    const scores = await fill(directory);
+  const write = async (directory: string, files: WrittenFiles) => {
+    const scores = await fill(files, directory);
     checkUnchanged();
-    sealed = sealArtifact(directory, { ...work, scores });
+    sealed = sealWritten(directory, files, { ...work, scores });
   };
   const ready = async () => {
     const { digest } = sealed;

@@ -1,5 +1,7 @@
 // The writer of safetensors files, atomic and with one tensor in memory at a time.
+import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import type { Written } from '../artifact/index.ts';
 import type { StoredDType } from './checkpoint.ts';
 import { blocks } from './decode.ts';
 
@@ -14,21 +16,23 @@ export interface TensorToWrite {
 /**
  * Writes a .safetensors file: to a temporary name beside it, synced, then renamed, so it is whole or not there.
  * Tensors are asked for one at a time, in order, so memory is bounded by the largest.
+ * @returns what was written, hashed on its way there
  * @throws Error with the system's code (ENOSPC, ...); no half-written file stays
  */
 export function writeSafetensors(
   path: string,
   tensors: readonly TensorToWrite[],
   metadata: Readonly<Record<string, string>> = { format: 'pt' },
-): void {
+): Written {
   const header = encodeHeader(tensors, metadata);
   const temporary = `${path}.tmp`;
+  const hash = createHash('sha256');
   try {
     // What a killed process has left there; a link that comes after it is refused and not followed.
     rmSync(temporary, { force: true });
     const file = openSync(temporary, 'wx');
     try {
-      writeAll(file, header);
+      writeAll(file, header, hash);
       for (const tensor of tensors) {
         const bytes = tensor.bytes();
         if (bytes.byteLength !== storedBytes(tensor)) {
@@ -36,13 +40,15 @@ export function writeSafetensors(
             `tensor ${tensor.name}: ${bytes.byteLength} bytes do not make [${tensor.shape}] ${tensor.dtype}`,
           );
         }
-        writeAll(file, bytes);
+        writeAll(file, bytes, hash);
       }
       fsyncSync(file);
     } finally {
       closeSync(file);
     }
     renameSync(temporary, path);
+    const sizeBytes = tensors.reduce((sum, tensor) => sum + storedBytes(tensor), header.length);
+    return { sizeBytes, sha256: `sha256:${hash.digest('hex')}` };
   } catch (error) {
     rmSync(temporary, { force: true });
     throw named(error, path);
@@ -87,7 +93,10 @@ export function storedBytes({ dtype, shape }: Pick<TensorToWrite, 'dtype' | 'sha
 /** The system takes no more than 2 GiB in one call. */
 const writeBytesAtOnce = 1 << 30;
 
-function writeAll(file: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; )
-    done += writeSync(file, bytes, done, Math.min(bytes.length - done, writeBytesAtOnce));
+function writeAll(file: number, bytes: Uint8Array, hash: Hash): void {
+  for (let done = 0; done < bytes.length; ) {
+    const written = writeSync(file, bytes, done, Math.min(bytes.length - done, writeBytesAtOnce));
+    hash.update(bytes.subarray(done, done + written));
+    done += written;
+  }
 }

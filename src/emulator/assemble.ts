@@ -1,6 +1,7 @@
 // The second half of an emulator's build: from pooled hidden states to a plan, and to a bundle with its scores.
 import { badModel } from '../api/index.ts';
 import {
+  type CheckedFiles,
   canonicalJson,
   checkFree,
   doneOrFree,
@@ -8,6 +9,7 @@ import {
   peekManifest,
   seal,
   type Work,
+  type WrittenFiles,
 } from '../artifact/index.ts';
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
@@ -102,7 +104,8 @@ export async function assemble(engine: Engine, asked: AssembleInput): Promise<As
     const key = probeKey(model, asked);
     const { input, found: auto } = await saidOrFound(engine, model, key, asked);
     const work = describe(key, input);
-    if ((await doneOrFree(input, work)) === undefined) {
+    let digest = (await doneOrFree(input, work))?.digest;
+    if (digest === undefined) {
       const found = await probed(engine, model, key, input);
       const similarity = await similarityOf(engine, model, { key, ...found }, input);
       const heldOut = await scoreFull(engine, model, key, input);
@@ -111,17 +114,19 @@ export async function assemble(engine: Engine, asked: AssembleInput): Promise<As
       const derived = await refined(engine, model, compressed, { plan: similarity, key }, input);
       const layout = layoutOf(similarity, derived.shapes);
       const { checkUnchanged } = model;
-      const fill = async (directory: string) => {
-        writeBundle(directory, model, layout, { similarity, derived });
-        const scores = await scoreBundle(engine, model, directory, layout, heldOut, input);
+      const fill = async (files: WrittenFiles, directory: string) => {
+        writeBundle(files, model, layout, { similarity, derived });
+        const bundle = { directory, layout, files: files.read() };
+        const scores = await scoreBundle(engine, model, bundle, heldOut, input);
         const attacked = test && { test, work, checkUnchanged };
-        const recovery = attacked && (await attackBundle(engine, directory, layout, attacked, input));
+        const recovery = attacked && (await attackBundle(engine, bundle, attacked, input));
+        bundle.files.checkUnchanged();
         return { ...scores, ...(recovery && { leakTest: recovery }) };
       };
-      await seal(input, work, { fill, checkUnchanged });
+      ({ digest } = await seal(input, work, { fill, checkUnchanged }));
     }
     clearDerived(input.own);
-    const made = readAssembled(input.output);
+    const made = readAssembled(input.output, digest);
     const rows = await readRows(input.data.path, input.data.format, {
       limit: input.probe.samples,
       cancelled: () => engine.isCancelled,
@@ -160,9 +165,8 @@ function describe(key: ProbeKey, input: Said): Work {
   };
 }
 
-function readAssembled(directory: string): Assembled {
-  const artifact = openArtifact(directory, { kind: 'Emulator' });
-  const { manifest, digest, sizeBytes, checked } = artifact;
+function readAssembled(directory: string, digest: string): Assembled {
+  const { manifest, sizeBytes, checked } = openArtifact(directory, { kind: 'Emulator', digest });
   const scores = manifest.scores as unknown as Scores;
   return { similarity: readSimilarity(directory, checked), ...scores, artifact: { digest, sizeBytes } };
 }
@@ -288,16 +292,22 @@ function hyperparametersOf(
   };
 }
 
+/** A bundle in the making, of which only what was written is read. */
+interface Unsealed {
+  readonly directory: string;
+  readonly layout: Layout;
+  readonly files: CheckedFiles;
+}
+
 /** Scores what was written, as whoever gets the bundle runs it. */
 async function scoreBundle(
   engine: Engine,
   full: Model,
-  directory: string,
-  layout: Layout,
+  { directory, layout, files }: Unsealed,
   heldOut: HeldOut,
   input: AssembleInput,
 ): Promise<Scores> {
-  const model = openBlocks(directory, layout);
+  const model = openBlocks(directory, layout, files);
   try {
     const { evaluation, leak } = await scoreEmulator(engine, { model, layout }, heldOut, input);
     const exact = exactTensors(full, model, layout);
@@ -325,12 +335,11 @@ const preparedTest = async (
 /** Attacks what was written, as whoever gets the bundle could. */
 async function attackBundle(
   engine: Engine,
-  directory: string,
-  layout: Layout,
+  { directory, layout, files }: Unsealed,
   { test, work, checkUnchanged }: { test: PreparedTest; work: Work; checkUnchanged: () => void },
   { leakTest, own, memory, keeper, emit }: AssembleInput,
 ): Promise<Recovery> {
-  const model = openBlocks(directory, layout);
+  const model = openBlocks(directory, layout, files);
   try {
     const { tokens, learningRate, batchSize, seed } = leakTest!;
     return await attack(

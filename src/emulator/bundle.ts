@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel, listOf } from '../api/index.ts';
-import { type Files, hashFiles, type OpenedArtifact, openArtifact } from '../artifact/index.ts';
+import { type CheckedFiles, type Files, type OpenedArtifact, openArtifact } from '../artifact/index.ts';
 import { readJsonFile } from '../checkpoint/index.ts';
 import {
   checkFileNames,
@@ -83,10 +83,10 @@ export function bundleIn(artifact: OpenedArtifact): Bundle {
 
 /**
  * The files of a bundle as a model that has the layout's blocks.
- * @param files as they were hashed; they are hashed first when absent
+ * @param files as they were hashed
  * @throws OffsiteError BadModel
  */
-export function openBlocks(directory: string, layout: Layout, files = hashFiles(directory).files): Model {
+export function openBlocks(directory: string, layout: Layout, files: CheckedFiles): Model {
   return openHashed(directory, files, {
     blocks: (architecture) =>
       Object.values(layout.blocks).map((block) => {

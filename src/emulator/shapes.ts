@@ -1,9 +1,8 @@
 // emulator.json: which blocks of a bundle are not the full model's own layers, and what shape they have.
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel, listOf } from '../api/index.ts';
-import { canonicalJson, type Files } from '../artifact/index.ts';
+import { canonicalJson, type Files, type WrittenFiles } from '../artifact/index.ts';
 import { readJsonFile } from '../checkpoint/index.ts';
 import {
   type Architecture,
@@ -45,9 +44,9 @@ const schema = z.strictObject({ blocks: z.record(layer, shape) });
 const bounds = { bytes: 16 << 20, depth: 6, values: 1 << 21 };
 
 /** Written only where a block is not exact: a bundle of exact layers stays as it always was. */
-export function writeShapes(directory: string, shapes: Shapes): void {
+export function writeShapes(files: WrittenFiles, shapes: Shapes): void {
   if (shapes.size === 0) return;
-  writeFileSync(join(directory, shapesFile), canonicalJson({ blocks: Object.fromEntries(shapes) }));
+  files.write(shapesFile, canonicalJson({ blocks: Object.fromEntries(shapes) }));
 }
 
 /**

@@ -1,7 +1,5 @@
 // The files of a bundle: its unique tensors, its plan and shapes, and what of the model goes with weights.
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { canonicalJson } from '../artifact/index.ts';
+import { canonicalJson, type WrittenFiles } from '../artifact/index.ts';
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import { codedTensors, type Model, type Slot } from '../model/index.ts';
 import { type SimilarityRecord, similarityFile } from './bundle.ts';
@@ -11,23 +9,21 @@ import { writeShapes } from './shapes.ts';
 
 /** @param layout with the shapes of what was derived */
 export function writeBundle(
-  directory: string,
+  files: WrittenFiles,
   model: Model,
   layout: Layout,
   { similarity, derived }: { similarity: SimilarityRecord; derived: Derived },
 ): void {
-  writeSafetensors(
-    join(directory, 'model.safetensors'),
-    tensorSlots(model.architecture, layout).flatMap((slot) =>
-      derived.names.has(slot.name) ? derivedTensors(model, slot, derived) : [tensorOf(model, slot.name)],
-    ),
+  const tensors = tensorSlots(model.architecture, layout).flatMap((slot) =>
+    derived.names.has(slot.name) ? derivedTensors(model, slot, derived) : [tensorOf(model, slot.name)],
   );
-  writeShapes(directory, derived.shapes);
-  writeFileSync(join(directory, 'config.json'), canonicalJson(model.config));
-  writeFileSync(join(directory, similarityFile), canonicalJson(similarity));
-  for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
+  files.add('model.safetensors', (path) => writeSafetensors(path, tensors));
+  writeShapes(files, derived.shapes);
+  files.write('config.json', canonicalJson(model.config));
+  files.write(similarityFile, canonicalJson(similarity));
+  for (const { name, bytes } of model.tokenizer.files) files.write(name, bytes);
   // Whoever gets weights gets their licence; what the model's card says is for its owner to give.
-  for (const companion of model.companions) if (companion.licence) companion.copy(directory);
+  for (const companion of model.companions) if (companion.licence) companion.copy(files);
 }
 
 /** A derived tensor, in codes or rounded to what the model stores. */

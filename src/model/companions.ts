@@ -1,7 +1,7 @@
 // The files that belong to a model beside what is computed on: licences, cards, vocabularies.
 import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
-import type { CheckedFiles } from '../artifact/index.ts';
+import type { CheckedFiles, WrittenFiles } from '../artifact/index.ts';
 
 /** A file that lies beside the weights. */
 export interface Companion {
@@ -9,10 +9,10 @@ export interface Companion {
   /** Whether whoever gets weights must get it too. */
   readonly licence: boolean;
   /**
-   * Copies it into a directory where it is not.
+   * Copies it to where it is not.
    * @throws OffsiteError BadModel where it is not what was hashed
    */
-  copy(directory: string): void;
+  copy(to: WrittenFiles): void;
 }
 
 /** What a model's users need beside weights, config.json and tokenizer: how it generates, its tokens, its card. */
@@ -54,7 +54,7 @@ export function companionsOf(directory: string, files: CheckedFiles): Companion[
     return {
       name,
       licence: licences.test(name),
-      copy: (to) => files.copy(path, join(to, name), largest),
+      copy: (to) => to.add(name, (target) => files.copy(path, target, largest)),
     };
   });
 }

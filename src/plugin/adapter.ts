@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, type OffsiteTuneSpec } from '../api/index.ts';
-import { type CheckedFiles, type OpenedArtifact, openArtifact } from '../artifact/index.ts';
+import { type CheckedFiles, type OpenedArtifact, openArtifact, type Written } from '../artifact/index.ts';
 import { type Checkpoint, type DType, openCheckpoint, type ReadOptions } from '../checkpoint/index.ts';
 import { type Bundle, shapeIn, trainedLayers } from '../emulator/index.ts';
 import { checkFileNames, type Model, type Overlay, type Slot, type Slots } from '../model/index.ts';
@@ -24,7 +24,7 @@ export interface Adapter extends PluggableAdapter {
   /** Its files, which must still be these when all has been read of them. */
   readonly checked: CheckedFiles;
   /** Copies its tensors' file to where nothing is. */
-  copy(to: string): void;
+  copy(to: string): Written;
 }
 
 /** What an adapter changes at one place: of a layer, or of the head where that is absent. */

@@ -9,7 +9,7 @@ import {
   mostLayersInStatus,
   type PartyVerdict,
 } from '../api/index.ts';
-import { CheckedFiles } from '../artifact/index.ts';
+import { CheckedFiles, type Written } from '../artifact/index.ts';
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import type { Bundle } from '../emulator/index.ts';
 import type { Model } from '../model/index.ts';
@@ -44,7 +44,7 @@ export interface AggregateOptions {
 export interface Aggregated {
   readonly adapter: PluggableAdapter;
   /** Copies its tensors' file to where nothing is. */
-  copy(to: string): void;
+  copy(to: string): Written;
   readonly aggregate: Aggregate;
   readonly parties: readonly PartyVerdict[];
   close(): void;

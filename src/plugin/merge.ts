@@ -1,7 +1,6 @@
 // Merging of an adapter into the full model, and the checkpoint that comes of it.
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { badModel } from '../api/index.ts';
+import type { WrittenFiles } from '../artifact/index.ts';
 import {
   decodeFloats,
   encodeFloats,
@@ -66,31 +65,30 @@ const shardBytes = 2_000_000_000;
  * Tensors that are not replaced keep their bytes; memory is bounded by the largest tensor. A tied head that was trained
  * becomes a tensor of its own, and config.json says so.
  */
-export function savePluggedIn(directory: string, model: Model, replaced: Overlay): void {
-  mkdirSync(directory, { recursive: true });
+export function savePluggedIn(files: WrittenFiles, model: Model, replaced: Overlay): void {
   const head = ownHead(model, replaced);
   const stored = new Map([...model.tensors, ...(head === undefined ? [] : [[head.name, head] as const])]);
   const tensors = [...stored.values()].map((tensor) => toWrite(tensor, model, replaced));
   const config = head === undefined ? model.configText : untied(model);
-  writeFileSync(join(directory, 'config.json'), config);
-  for (const companion of model.companions) companion.copy(directory);
-  for (const { name, bytes } of model.tokenizer.files) writeFileSync(join(directory, name), bytes);
+  files.write('config.json', config);
+  for (const companion of model.companions) companion.copy(files);
+  for (const { name, bytes } of model.tokenizer.files) files.write(name, bytes);
   const shards = shardsOf(tensors);
   if (shards.length === 1) {
-    writeSafetensors(join(directory, 'model.safetensors'), tensors);
+    files.add('model.safetensors', (path) => writeSafetensors(path, tensors));
     return;
   }
-  const files: [tensor: string, file: string][] = [];
+  const shardOf: [tensor: string, file: string][] = [];
   shards.forEach((shard, i) => {
     const name = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
-    writeSafetensors(join(directory, name), shard);
-    for (const tensor of shard) files.push([tensor.name, name]);
+    files.add(name, (path) => writeSafetensors(path, shard));
+    for (const tensor of shard) shardOf.push([tensor.name, name]);
   });
   const index = {
     metadata: { total_size: tensors.reduce((sum, tensor) => sum + storedBytes(tensor), 0) },
-    weight_map: Object.fromEntries(files),
+    weight_map: Object.fromEntries(shardOf),
   };
-  writeFileSync(join(directory, 'model.safetensors.index.json'), `${JSON.stringify(index, null, 2)}\n`);
+  files.write('model.safetensors.index.json', `${JSON.stringify(index, null, 2)}\n`);
 }
 
 /** A tensor in the dtype that the full model has it in; old checkpoints hold masks and positions beside weights. */

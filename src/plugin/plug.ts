@@ -1,7 +1,15 @@
 /** The stage `plug`: an adapter on its full model, measured, and released where its gates hold. */
 import { join } from 'node:path';
 import type { Aggregate, Aggregation, PartyVerdict, PlugIn, PlugInStatus, TaskResult } from '../api/index.ts';
-import { doneOrFree, inPlace, type Keeper, openArtifact, seal, type Work } from '../artifact/index.ts';
+import {
+  doneOrFree,
+  inPlace,
+  type Keeper,
+  openArtifact,
+  seal,
+  type Work,
+  type WrittenFiles,
+} from '../artifact/index.ts';
 import { dataDigest } from '../data/index.ts';
 import { trainedLayers } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
@@ -105,15 +113,16 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     stopAtFailedGate(spec, gates);
     if (spec.output.save === 'none') return found;
 
-    if (done === undefined) {
+    let digest = done?.digest;
+    if (digest === undefined) {
       const copy = aggregated?.copy ?? opened.parties[0]!.adapter.copy;
-      const fill = (directory: string): Scores => {
-        writeRelease(directory, { spec, copy }, sides);
+      const fill = (files: WrittenFiles): Scores => {
+        writeRelease(files, { spec, copy }, sides);
         return { evaluation: measured, ...(analysis ? { analysis } : {}), ...several };
       };
-      await seal(destination, work, { fill, checkUnchanged });
+      ({ digest } = await seal(destination, work, { fill, checkUnchanged }));
     }
-    const { digest, sizeBytes } = openArtifact(output);
+    const { sizeBytes } = openArtifact(output, { digest });
     return { ...found, artifact: { digest, sizeBytes } };
   } finally {
     aggregated?.close();

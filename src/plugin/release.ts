@@ -1,7 +1,6 @@
 /** What becomes of a PlugIn when all is measured: its gates, what of the change the saved type keeps, and the files. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { badSpec, gateFailed, type PlugIn, type PlugInStatus } from '../api/index.ts';
+import type { Written, WrittenFiles } from '../artifact/index.ts';
 import { type Bundle, trainedLayers } from '../emulator/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
 import type { Model } from '../model/index.ts';
@@ -75,13 +74,13 @@ export function mergeOf(
  * @param copy copies the file of its tensors to where nothing is
  */
 export function writeRelease(
-  directory: string,
-  { spec, copy }: { spec: PlugIn['spec']; copy: (to: string) => void },
+  files: WrittenFiles,
+  { spec, copy }: { spec: PlugIn['spec']; copy: (to: string) => Written },
   { model, adapter, plugged }: Sides,
 ): void {
-  if (spec.output.save === 'model') savePluggedIn(directory, model, plugged);
+  if (spec.output.save === 'model') savePluggedIn(files, model, plugged);
   else {
-    copy(join(directory, adapterFile));
-    for (const [name, text] of Object.entries(adapter.files)) writeFileSync(join(directory, name), text);
+    files.add(adapterFile, copy);
+    for (const [name, text] of Object.entries(adapter.files)) files.write(name, text);
   }
 }

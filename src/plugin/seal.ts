@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, badSpec } from '../api/index.ts';
-import { type OpenedArtifact, openArtifact, sealArtifact, writeArtifact } from '../artifact/index.ts';
+import { type OpenedArtifact, openArtifact, sealWritten, writeArtifact } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
 import { type Bundle, bundleSlots, trainedLayers } from '../emulator/index.ts';
 import { adapterOf } from '../tuning/index.ts';
@@ -31,26 +31,25 @@ export async function sealAdapter(source: string, bundle: Bundle, output: string
       bundle,
       dtypes: ['F32', 'F16', 'BF16'],
     });
-    await writeArtifact(output, (directory) => {
-      writeSafetensors(
-        join(directory, adapterFile),
-        tensors.map(({ name, shape }) => ({
-          name,
-          shape,
-          dtype: 'F32',
-          bytes: () => encodeFloats(checkpoint.read(name), 'F32'),
-        })),
-      );
+    let sealed = { digest: '' };
+    await writeArtifact(output, (directory, files) => {
+      const widened = tensors.map(({ name, shape }) => ({
+        name,
+        shape,
+        dtype: 'F32' as const,
+        bytes: () => encodeFloats(checkpoint.read(name), 'F32'),
+      }));
+      files.add(adapterFile, (path) => writeSafetensors(path, widened));
       for (const [name, text] of Object.entries(adapterOf(type).files(model.architecture, layers)))
-        writeFileSync(join(directory, name), text);
+        files.write(name, text);
       checkUnchanged();
-      sealArtifact(directory, {
+      sealed = sealWritten(directory, files, {
         kind: 'Adapter',
         madeFrom: { emulator: artifact.digest, weights: digest },
         hyperparameters: { adapter: type },
       });
     });
-    return openArtifact(output);
+    return openArtifact(output, sealed);
   } finally {
     checkpoint.close();
   }
@@ -80,7 +79,7 @@ export async function exportAdapter(directory: string, output: string): Promise<
   mkdirSync(output, { recursive: true });
   try {
     checked.copy(join(directory, adapterFile), join(output, peftFiles.weights));
-    writeFileSync(join(output, peftFiles.config), config);
+    writeFileSync(join(output, peftFiles.config), config, { flag: 'wx' });
     // What was copied last is what was checked first.
     checked.checkUnchanged();
   } catch (error) {

@@ -1,8 +1,13 @@
 // The outcome of a training: the adapter as an artifact, and what the stage reports of it.
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { AuditStatus } from '../api/index.ts';
-import { type Destination, openArtifact, type Sealing, seal, type Work } from '../artifact/index.ts';
+import {
+  type Destination,
+  openArtifact,
+  type Sealing,
+  seal,
+  type Work,
+  type WrittenFiles,
+} from '../artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../checkpoint/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
 import type { Evaluation, SparseChange, TrainingRecord, TrainingState } from '../training/index.ts';
@@ -43,24 +48,23 @@ export interface TrainedAdapter {
 /**
  * Writes the adapter whole or not at all: its tensors at the best step, and what other tools want beside them.
  * @param checkUnchanged throws where what was read has been changed since
+ * @returns its digest
  */
 export async function writeAdapter(
   destination: Destination,
   { state, work, validation, adapterFiles, privacy, sparse }: TrainedAdapter,
   checkUnchanged: Sealing['checkUnchanged'],
-): Promise<void> {
+): Promise<string> {
   const { record, tensors } = state;
-  const fill = (directory: string) => {
-    writeSafetensors(
-      join(directory, 'adapter.safetensors'),
-      tensors.map(({ name, shape, best }) => ({
-        name,
-        shape,
-        dtype: 'F32' as const,
-        bytes: () => encodeFloats(best, 'F32'),
-      })),
-    );
-    for (const [name, text] of Object.entries(adapterFiles)) writeFileSync(join(directory, name), text);
+  const fill = (files: WrittenFiles) => {
+    const trained = tensors.map(({ name, shape, best }) => ({
+      name,
+      shape,
+      dtype: 'F32' as const,
+      bytes: () => encodeFloats(best, 'F32'),
+    }));
+    files.add('adapter.safetensors', (path) => writeSafetensors(path, trained));
+    for (const [name, text] of Object.entries(adapterFiles)) files.write(name, text);
     // Nothing hides what was measured on private rows: an adapter that hides its rows says none of it.
     const scores: Scores = {
       bestStep: record.bestStep,
@@ -69,7 +73,8 @@ export async function writeAdapter(
     };
     return scores;
   };
-  await seal(destination, work, { fill, checkUnchanged });
+  const { digest } = await seal(destination, work, { fill, checkUnchanged });
+  return digest;
 }
 
 function validationOf(
@@ -92,13 +97,14 @@ function cellsOf(evaluations: readonly Evaluation[], bestStep: number) {
 /**
  * What the stage reports of a written adapter. Where its checkpoints were cleared away since, the losses are gone, and what
  * the manifest says of it stays.
+ * @throws OffsiteError BadModel where another lies at the output by now
  */
 export function resultOf(
-  output: string,
+  { output, digest }: { output: string; digest: string },
   { state: { record }, steps, validation: task, privacy }: TrainedAdapter,
   tokensPerSecond: number,
 ): TuneResult {
-  const { digest, sizeBytes, manifest } = openArtifact(output, { kind: 'Adapter' });
+  const { sizeBytes, manifest } = openArtifact(output, { kind: 'Adapter', digest });
   const { bestStep, unchanged, ...said } = manifest.scores as unknown as Scores;
   const validation = privacy === undefined ? said : validationOf(record, task);
   const best = record.evaluations.find(({ step }) => step === bestStep && step > 0);

@@ -109,7 +109,9 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     const history = historyOf(work);
     await keeper.pull(history, { exact: false });
     const destination = { output, own: work, keeper, mayReplace: options.mayReplace };
-    if ((await doneOrFree(destination, run.work, madeEarlier(history, run.identity))) === undefined) {
+    const done = await doneOrFree(destination, run.work, madeEarlier(history, run.identity));
+    let digest = done?.digest;
+    if (digest === undefined) {
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
       // Before anything is trained, and before what was trained earlier is put in place.
       const references = await referencesOf(run, options);
@@ -117,7 +119,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       for (const { training } of run.parts.values()) training.update();
       warnOfHead(run, options);
       trained = await train(run, references, options);
-      await writeAdapter(destination, run, run.checkUnchanged);
+      digest = await writeAdapter(destination, run, run.checkUnchanged);
       writeHistory(history, run.identity, state.record);
     } else if (!restoreRecord(history, run.identity, state.record)) {
       // Killed between the adapter and its history.
@@ -127,7 +129,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     }
     keeper.pushLater(history, { exact: true });
     const seconds = (performance.now() - started) / 1000;
-    const result = resultOf(output, run, trained / seconds);
+    const result = resultOf({ output, digest }, run, trained / seconds);
     return asked ? { ...result, audit: await auditOf(asked, run, start, options) } : result;
   } finally {
     start?.close();

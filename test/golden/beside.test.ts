@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hashFiles } from '../../src/artifact/index.ts';
 import { Random } from '../../src/data/index.ts';
 import { openBlocks } from '../../src/emulator/bundle.ts';
 import { emulatorWeights } from '../../src/emulator/index.ts';
@@ -81,7 +82,7 @@ describe.each(Object.keys(references))('%s', (variant) => {
     const layout = layoutOf(plan, new Map(shapes));
     const directory = join(work.path, `${variant}-bundle`);
     writeCheckpoint(directory, { ...fixture, tensors: [...fixture.tensors, ...reference.tensors] });
-    bundle = { model: openBlocks(directory, layout), layout };
+    bundle = { model: openBlocks(directory, layout, hashFiles(directory).files), layout };
   });
   afterAll(async () => {
     full.close();

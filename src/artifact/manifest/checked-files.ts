@@ -4,7 +4,7 @@ import { join, normalize } from 'node:path';
 import { badModel, type OffsiteError } from '../../api/index.ts';
 import type { Files, OpenFile } from '../files.ts';
 import { copyModelFile, openPlain, type PlainFile } from '../plain-file.ts';
-import { hashBytes, hashDescriptor, hashFile } from './hash-file.ts';
+import { hashBytes, hashDescriptor, hashFile, type Written } from './hash-file.ts';
 
 interface CheckedFile {
   sha256: string;
@@ -74,11 +74,12 @@ export class CheckedFiles implements Files {
   /**
    * Copies a file to where nothing is.
    * @param most how many bytes it may have
+   * @returns what was copied
    * @throws OffsiteError BadModel where it is too long, or not what was hashed; then nothing of it stays there
    */
-  copy(from: string, to: string, most?: number): void {
-    const { sha256 } = this.#hashed(from);
-    if (copyModelFile(from, to, most) === sha256) return;
+  copy(from: string, to: string, most?: number): Written {
+    const { sha256, stat } = this.#hashed(from);
+    if (copyModelFile(from, to, most) === sha256) return { sizeBytes: Number(stat.size), sha256 };
     rmSync(to, { force: true });
     throw changed(from);
   }

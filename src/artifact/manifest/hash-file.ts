@@ -4,6 +4,12 @@ import { type BigIntStats, closeSync, fstatSync, readSync } from 'node:fs';
 import { badModel, OffsiteError, withPath } from '../../api/index.ts';
 import { openModelFile } from '../plain-file.ts';
 
+/** What a writer says of the file that it wrote: of the bytes as it had them, whatever lies there by then. */
+export interface Written {
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
+
 /**
  * The sha256 of a file, read in pieces, and what the file was meanwhile.
  * @throws OffsiteError BadModel when it is no plain file, or is written to while it is read

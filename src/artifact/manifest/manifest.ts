@@ -9,6 +9,7 @@ import { signatureName } from '../signature/signature.ts';
 import { writeWhole } from '../write-whole.ts';
 import { CheckedFiles } from './checked-files.ts';
 import { canonicalJson, filesIn, sha256 } from './digest.ts';
+import type { WrittenFiles } from './written-files.ts';
 
 const manifestName = 'manifest.json';
 /** What lies in an artifact's directory and is no file of it. */
@@ -49,18 +50,46 @@ export interface OpenedArtifact {
  */
 export function sealArtifact(directory: string, description: Omit<Manifest, 'files'>): OpenedArtifact {
   const checked = new CheckedFiles();
-  const files = innerPaths(filesIn(directory), directory)
-    .filter((path) => !beside.includes(path))
-    .map((path) => ({
-      path,
-      sizeBytes: statSync(join(directory, path)).size,
-      sha256: checked.digest(join(directory, path)).slice('sha256:'.length),
-    }));
-  const { kind, madeFrom, hyperparameters, scores } = description;
+  const files = filesOf(directory).map((path) => ({
+    path,
+    sizeBytes: statSync(join(directory, path)).size,
+    sha256: checked.digest(join(directory, path)).slice('sha256:'.length),
+  }));
+  const { manifest, text } = writeManifest(directory, files, description);
+  return opened(directory, manifest, text, checked);
+}
+
+/**
+ * The same where others may write as well: what was written is sealed, and not what lies there.
+ * @throws OffsiteError BadModel for a file that nobody of us wrote, or that is gone
+ */
+export function sealWritten(
+  directory: string,
+  written: WrittenFiles,
+  description: Omit<Manifest, 'files'>,
+): { digest: string; sizeBytes: number } {
+  const paths = filesOf(directory);
+  written.checkNames(paths);
+  const files = paths.map((path) => {
+    const { sizeBytes, sha256: digest } = written.get(path);
+    return { path, sizeBytes, sha256: digest.slice('sha256:'.length) };
+  });
+  const { manifest, text } = writeManifest(directory, files, description);
+  return { digest: sha256(text), sizeBytes: sizeOf(manifest, text) };
+}
+
+const filesOf = (directory: string): InnerPath[] =>
+  innerPaths(filesIn(directory), directory).filter((path) => !beside.includes(path));
+
+function writeManifest(
+  directory: string,
+  files: Manifest['files'],
+  { kind, madeFrom, hyperparameters, scores }: Omit<Manifest, 'files'>,
+): { manifest: Manifest; text: string } {
   const manifest: Manifest = { kind, files, madeFrom, hyperparameters, ...(scores ? { scores } : {}) };
   const text = canonicalJson(manifest);
   writeWhole(join(directory, manifestName), text);
-  return opened(directory, manifest, text, checked);
+  return { manifest, text };
 }
 
 /**
@@ -140,6 +169,8 @@ function opened(
   text: string | Uint8Array,
   checked: CheckedFiles,
 ): OpenedArtifact {
-  const sizeBytes = manifest.files.reduce((sum, file) => sum + file.sizeBytes, Buffer.byteLength(text));
-  return { directory, manifest, digest: sha256(text), sizeBytes, checked };
+  return { directory, manifest, digest: sha256(text), sizeBytes: sizeOf(manifest, text), checked };
 }
+
+const sizeOf = ({ files }: Manifest, text: string | Uint8Array): number =>
+  files.reduce((sum, file) => sum + file.sizeBytes, Buffer.byteLength(text));

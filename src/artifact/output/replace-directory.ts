@@ -17,6 +17,7 @@ import { realPlace } from '../address/address.ts';
 import { lockDirectoryOf } from '../lock/on-disk.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { peekManifest } from '../manifest/manifest.ts';
+import { WrittenFiles } from '../manifest/written-files.ts';
 import { signatureName } from '../signature/signature.ts';
 
 const outputField = 'spec.output.uri';
@@ -78,12 +79,13 @@ export function refuseUnknown(output: string, mayReplace: boolean): void {
 /**
  * Makes a directory whole or not at all: `fill` writes beside it, under a name that nobody else has, which is renamed when
  * it is done. An artifact that lay there before is replaced; what a killed process has left beside it is cleared first.
+ * @param fill writes into `files`, and seals `temporary`
  * @param ready called before anything takes its place; throws where it may not any more
  * @throws OffsiteError BadSpec where something else lies there
  */
 export async function writeArtifact(
   path: string,
-  fill: (temporary: string) => void | Promise<void>,
+  fill: (temporary: string, files: WrittenFiles) => void | Promise<void>,
   ready: () => Promise<void> = async () => {},
 ): Promise<void> {
   const directory = realPlace(path, outputField);
@@ -91,7 +93,7 @@ export async function writeArtifact(
   clearBeside(directory);
   const container = new Container(directory);
   try {
-    await fill(container.partial);
+    await fill(container.partial, new WrittenFiles(container.partial));
     await ready();
     checkReplaceable(directory, outputField);
     container.exchange();

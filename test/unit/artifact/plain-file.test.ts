@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { hashFiles } from '../../../src/artifact/index.ts';
+import { hashFiles, WrittenFiles } from '../../../src/artifact/index.ts';
 import { push } from '../../../src/artifact/mirror/push.ts';
 import { StoreCopy } from '../../../src/artifact/mirror/store-copy.ts';
 import { copyModelFile, NotPlain, openPlain, openPlainHandle } from '../../../src/artifact/plain-file.ts';
@@ -63,7 +63,7 @@ it('a licence that becomes a pipe after it was looked at is refused by its name'
   const [licence] = companionsOf(directory, hashFiles(directory).files);
   pipeAt(here('LICENSE'));
   mkdirSync(here('out'));
-  expect(() => licence!.copy(here('out'))).toThrow(`${here('LICENSE')}: is no plain file`);
+  expect(() => licence!.copy(new WrittenFiles(here('out')))).toThrow(`${here('LICENSE')}: is no plain file`);
 });
 
 it('a file that becomes a pipe before it goes to a store is not waited for', async () => {

@@ -16,7 +16,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { PlugIn } from '../../../src/api/index.ts';
-import { CheckedFiles, digestOf, peekManifest, sealArtifact } from '../../../src/artifact/index.ts';
+import {
+  CheckedFiles,
+  digestOf,
+  peekManifest,
+  sealArtifact,
+  WrittenFiles,
+} from '../../../src/artifact/index.ts';
 import { verifyCommand } from '../../../src/cli/verify/command.ts';
 import { type AssembleInput, assemble, openBundle, runProbe } from '../../../src/emulator/index.ts';
 import { Engine } from '../../../src/engine/index.ts';
@@ -185,7 +191,7 @@ describe('a model', () => {
     swap(join(model, 'LICENSE'));
     const out = join(root, 'out');
     mkdirSync(out);
-    expect(() => opened.companions[0]!.copy(out)).toThrow(changed(join(model, 'LICENSE')));
+    expect(() => opened.companions[0]!.copy(new WrittenFiles(out))).toThrow(changed(join(model, 'LICENSE')));
     expect(readdirSync(out)).toEqual([]);
     opened.close();
   });

@@ -15,6 +15,7 @@ import {
   seal,
   sealArtifact,
   type Work,
+  WrittenFiles,
 } from '../../../src/artifact/index.ts';
 
 let root: string;
@@ -36,8 +37,8 @@ const work: Work = {
 };
 
 /** What the work comes to; or, with other bytes, what somebody else says that it came to. */
-const filling = (bytes: string) => (directory: string) => {
-  writeFileSync(join(directory, 'adapter.safetensors'), bytes);
+const filling = (bytes: string) => (files: WrittenFiles) => {
+  files.write('adapter.safetensors', bytes);
   return { bestStep: 2 };
 };
 const sealing: Sealing = { fill: filling('bytes'), checkUnchanged() {} };
@@ -185,7 +186,8 @@ it.each<[string, Partial<Sealing>, Partial<Keeper>]>([
 /** The digest of the work's artifact with these bytes. */
 function digestOf(bytes: string): string {
   const directory = mkdtempSync(join(root, 'reference-'));
-  return sealArtifact(directory, { ...work, scores: filling(bytes)(directory) }).digest;
+  const scores = filling(bytes)(new WrittenFiles(directory));
+  return sealArtifact(directory, { ...work, scores }).digest;
 }
 
 it('has the identity by which earlier versions kept what is unfinished', () => {

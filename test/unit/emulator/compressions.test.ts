@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hashFiles, WrittenFiles } from '../../../src/artifact/index.ts';
 import {
   encodeFloats,
   openCheckpoint,
@@ -136,8 +137,8 @@ describe.each(families)('%s', (family) => {
     });
     writeSafetensors(join(bundle, 'model.safetensors'), tensors);
     writeFileSync(join(bundle, 'config.json'), model.configText);
-    writeShapes(bundle, shapes);
-    const opened = openBlocks(bundle, layout);
+    writeShapes(new WrittenFiles(bundle), shapes);
+    const opened = openBlocks(bundle, layout, hashFiles(bundle).files);
     try {
       expect([...opened.tensors.keys()].sort()).toEqual(
         tensorSlots(model.architecture, layout)

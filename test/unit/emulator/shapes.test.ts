@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hashFiles, onDisk } from '../../../src/artifact/index.ts';
+import { hashFiles, onDisk, WrittenFiles } from '../../../src/artifact/index.ts';
 import { encodeFloats, writeSafetensors } from '../../../src/checkpoint/index.ts';
 import { pack } from '../../../src/data/index.ts';
 import { openBlocks } from '../../../src/emulator/bundle.ts';
@@ -58,7 +58,7 @@ function writeBundle(
     })),
   );
   writeFileSync(join(directory, 'config.json'), full.configText);
-  writeShapes(directory, shapes);
+  writeShapes(new WrittenFiles(directory), shapes);
 }
 
 const states = async (model: Model, blocks: PlacedBlock[], values?: Map<string, Float32Array>) => {
@@ -105,7 +105,7 @@ describe.each(['llama', 'gpt2', 'phi3', 'gpt-neox'])('a block of %s as factors',
     const shapes = readShapes(bundle, onDisk, plan);
     expect(shapes).toEqual(new Map([[1, shape]]));
     const layout = layoutOf(plan, shapes);
-    const model = openBlocks(bundle, layout);
+    const model = openBlocks(bundle, layout, hashFiles(bundle).files);
     try {
       const ours = await states(model, placedBlocks(model.architecture, layout));
       const own = exactBlocks(full.architecture, [0, 1]);
@@ -128,7 +128,7 @@ test('a map of a family without biases may have one', async () => {
   const shape = { biases: ['down'] };
   writeBundle(join(directory, 'bundle'), full, shape, new Map([['model.layers.1.mlp.down_proj.bias', bias]]));
   const layout = layoutOf(plan, new Map([[1, shape]]));
-  const model = openBlocks(join(directory, 'bundle'), layout);
+  const model = openBlocks(join(directory, 'bundle'), layout, hashFiles(join(directory, 'bundle')).files);
   const ours = await states(model, placedBlocks(model.architecture, layout));
   const exact = await states(full, exactBlocks(full.architecture, [0, 1]));
   for (const [i, value] of ours.entries()) expect(value - exact[i]!).toBeCloseTo(bias[i % bias.length]!, 4);

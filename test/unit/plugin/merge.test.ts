@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { hashFiles } from '../../../src/artifact/index.ts';
+import { hashFiles, WrittenFiles } from '../../../src/artifact/index.ts';
 import { type DType, encodeFloats, openCheckpoint } from '../../../src/checkpoint/index.ts';
 import { companionsOf } from '../../../src/model/companions.ts';
 import type { Model } from '../../../src/model/index.ts';
@@ -20,6 +20,13 @@ import { mergedTensors, savePluggedIn } from '../../../src/plugin/merge.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'offsite-merge-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+/** @returns the files of a directory that is made empty */
+function filesAt(path: string): WrittenFiles {
+  rmSync(path, { recursive: true, force: true });
+  mkdirSync(path);
+  return new WrittenFiles(path);
+}
 
 const companionsIn = (from: string) => companionsOf(from, hashFiles(from).files);
 
@@ -49,7 +56,7 @@ const model = {
 describe('the plugged-in model', () => {
   it('keeps dtype and bytes of every tensor that is not replaced, and config.json as it is written', () => {
     const path = join(directory, 'kept');
-    savePluggedIn(path, model, new Map());
+    savePluggedIn(filesAt(path), model, new Map());
     const saved = openCheckpoint(path);
     for (const dtype of dtypes) {
       expect(saved.tensors.get(dtype)).toMatchObject({ dtype, shape: [2, 2] });
@@ -68,7 +75,7 @@ describe('the plugged-in model', () => {
     const others = ['training_args.bin', 'LICENSES', '.env', 'id_rsa', 'README.md.bak', 'optimizer.pt'];
     for (const name of [...needed, ...others]) writeFileSync(join(from, name), `this is ${name}`);
     const path = join(directory, 'with-companions');
-    savePluggedIn(path, { ...model, companions: companionsIn(from) }, new Map());
+    savePluggedIn(filesAt(path), { ...model, companions: companionsIn(from) }, new Map());
     const own = ['config.json', 'model.safetensors'];
     expect(readdirSync(path).sort()).toEqual([...needed, ...own].sort());
     for (const name of needed) expect(readFileSync(join(path, name), 'utf8')).toBe(`this is ${name}`);
@@ -104,7 +111,11 @@ describe('the plugged-in model', () => {
 
   it.each(['F64', 'F32', 'F16', 'BF16'] as const)('has a replaced %s tensor in its own dtype', (dtype) => {
     const path = join(directory, dtype);
-    savePluggedIn(path, model, mergedTensors(model, new Map([[dtype, values.map((value) => -value)]]), 0.5));
+    savePluggedIn(
+      filesAt(path),
+      model,
+      mergedTensors(model, new Map([[dtype, values.map((value) => -value)]]), 0.5),
+    );
     const saved = openCheckpoint(path);
     expect(saved.tensors.get(dtype)!.dtype).toBe(dtype);
     expect([...saved.read(dtype)]).toEqual([0, 0, 0, 0]);
@@ -118,7 +129,7 @@ describe('the plugged-in model', () => {
     const path = join(directory, 'head');
     const tied = { ...model, configText, config: JSON.parse(configText) as Model['config'] };
     const trained = new Map([['lm_head.weight', values.map((value) => 3 * value)]]);
-    savePluggedIn(path, tied, mergedTensors(tied, trained, 0.5));
+    savePluggedIn(filesAt(path), tied, mergedTensors(tied, trained, 0.5));
     expect(readFileSync(join(path, 'config.json'), 'utf8')).toBe(expected);
     const saved = openCheckpoint(path);
     expect(saved.tensors.get('lm_head.weight')).toMatchObject({ dtype: 'F16', shape: [2, 2] });

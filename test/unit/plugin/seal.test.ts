@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openArtifact, sealArtifact } from '../../../src/artifact/index.ts';
+import { hashFiles, openArtifact, sealArtifact } from '../../../src/artifact/index.ts';
 import {
   encodeFloats,
   openCheckpoint,
@@ -156,7 +156,12 @@ describe('an adapter that PEFT trained', () => {
           ),
       })),
     );
-    const factored = { ...bundle, plan, layout, model: openBlocks(directory, layout) };
+    const factored = {
+      ...bundle,
+      plan,
+      layout,
+      model: openBlocks(directory, layout, hashFiles(directory).files),
+    };
     await sealAdapter(source, factored, output);
     factored.model.close();
     const adapter = openAdapter(output, { model, emulator, bundle: factored });

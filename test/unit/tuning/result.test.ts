@@ -35,24 +35,35 @@ test('a finished adapter without its checkpoints is reported with what its manif
   const output = join(directory, 'adapter');
   const evaluations = [0, 3, 6].map((step) => ({ step, loss: 2 - step / 4, cell: cell(step / 10) }));
   const whole = trained({ step: 6, tokens: 60, losses: [2, 1], evaluations, bestStep: 3 });
-  await writeAdapter({ output, own: join(directory, 'own') }, whole, () => {});
+  const digest = await writeAdapter({ output, own: join(directory, 'own') }, whole, () => {});
   const cells = {
     emulatorZeroShot: { value: '0.0000', stderr: '0.1000' },
     emulatorFineTuned: { value: '0.3000', stderr: '0.1000' },
   };
   const found = { validation: { metric: 'acc', samples: 8, cells } };
   const losses = { firstLoss: '2.0000', lastLoss: '1.0000', validationLoss: '1.2500' };
-  expect(resultOf(output, whole, 0)).toMatchObject({
+  expect(resultOf({ output, digest }, whole, 0)).toMatchObject({
     training: { steps: 6, bestStep: 3, tokens: 60, resumes: 0, ...losses },
     ...found,
   });
-  expect(resultOf(output, trained({}), 0)).toMatchObject({ training: { steps: 6, bestStep: 3 }, ...found });
+  expect(resultOf({ output, digest }, trained({}), 0)).toMatchObject({
+    training: { steps: 6, bestStep: 3 },
+    ...found,
+  });
 });
 
 test('without validation rows there are no cells', async () => {
   const output = join(directory, 'adapter');
   const whole = trained({ step: 6, losses: [1], bestStep: 6 }, { validation: undefined });
-  await writeAdapter({ output, own: join(directory, 'own') }, whole, () => {});
-  const { training, validation: none } = resultOf(output, whole, 10);
+  const digest = await writeAdapter({ output, own: join(directory, 'own') }, whole, () => {});
+  const { training, validation: none } = resultOf({ output, digest }, whole, 10);
   expect([training['bestStep'], training['tokensPerSecond'], none]).toEqual([6, '10', undefined]);
+});
+
+test('another adapter at the output is not told of', async () => {
+  const output = join(directory, 'adapter');
+  const whole = trained({ step: 6, losses: [1], bestStep: 6 });
+  const digest = await writeAdapter({ output, own: join(directory, 'own') }, whole, () => {});
+  await writeAdapter({ output, own: join(directory, 'forger') }, trained({ step: 6, bestStep: 3 }), () => {});
+  expect(() => resultOf({ output, digest }, whole, 0)).toThrow(`expected ${digest}`);
 });
