@@ -135,7 +135,12 @@ describe('with other wishes', () => {
   });
 });
 
-describe.each(['layers', 'lora', 'bottleneck'])('of a %s adapter on one layer', (type) => {
+describe.each([
+  ['layers', '0.75', 'model'],
+  ['lora', '0.75', 'model'],
+  // No model holds inserted modules, and an adapter is plugged in whole.
+  ['bottleneck', '1', 'adapter'],
+])('of a %s adapter on one layer', (type, coefficient, save) => {
   test('to rewind that layer is to have the full model again', async () => {
     const place = (name: string) => `file:out/${type}/${name}`;
     const [build, tune, plug] = structuredClone(manifests) as [Manifest, Manifest, Manifest];
@@ -146,19 +151,19 @@ describe.each(['layers', 'lora', 'bottleneck'])('of a %s adapter on one layer', 
     setField(tune, 'spec.adapter', { type });
     setField(tune, 'spec.output.uri', place('adapter'));
     setField(plug, 'spec.gates', undefined);
-    setField(plug, 'spec.coefficient', '0.75');
+    setField(plug, 'spec.coefficient', coefficient);
     setField(plug, 'spec.analysis', {
       interpolation: { coefficients: ['0', '0.75', '1'] },
       layerImportance: {},
     });
-    setField(plug, 'spec.output', { uri: place('model'), save: 'adapter' });
+    setField(plug, 'spec.output', { uri: place('model'), save });
     writeManifests(at(`${type}.yaml`), [build, tune, plug]);
     const { code, stderr } = await run(`${type}.yaml`);
     expect(code, stderr).toBe(0);
     const { interpolation, rewound, plugIn } = recordIn(at('out', type, 'model'));
     const [full, plugged, whole] = interpolation?.map(({ figures }) => figures) ?? [];
     expect(rewound).toEqual([{ layer: 2, figures: full }]);
-    expect(plugIn).toEqual(plugged);
+    expect(plugIn).toEqual(coefficient === '1' ? whole : plugged);
     expect(new Set([full, plugged, whole].map((figures) => figures?.[0]?.loss)).size).toBe(3);
   });
 });
