@@ -196,7 +196,7 @@ export function checkedTensors(
       }),
       ...(head.length > 0 ? [headPlace(architecture.head['head']!, head)] : []),
     ],
-    (change, of) => plugged(origin, change, checkpoint, of),
+    checkpoint,
     model,
   );
   return { tensors, digest, layers, head };

@@ -1,8 +1,8 @@
 // The plausibility check of a trained change: no weight beyond its type, none far beyond its layer.
 import { badModel } from '../api/index.ts';
-import type { DType } from '../checkpoint/index.ts';
-import type { Model, Slot, Slots } from '../model/index.ts';
-import type { Change } from '../tuning/index.ts';
+import type { Checkpoint, DType } from '../checkpoint/index.ts';
+import type { Model, Slots } from '../model/index.ts';
+import { addProduct, type Change, type LowRank, productSize } from '../tuning/index.ts';
 
 /**
  * How many times the size of its layer's weights a change may have, as root mean squares. AdamW moves a weight by at most
@@ -13,6 +13,9 @@ export const largestChange = 100;
 
 /** The largest number of the types that end before float32 does. */
 const largestNumber: Readonly<Partial<Record<DType, number>>> = { F16: 65504, BF16: 3.3895313892515355e38 };
+
+/** Every weight is read and run as float32. */
+const largestFloat32 = 3.4028234663852886e38;
 
 /** Whose changes are looked at, as errors name them, and what is to be done about such as are too large. */
 export interface Origin {
@@ -38,14 +41,15 @@ export interface ChangedPlace {
 /**
  * Whether what came back could have been trained at all: each weight that it comes to must be a number of the type that the
  * model stores it in, and no change may be far larger than the weights of its layer. Of a weight that is not at hand the change
- * alone is looked at.
- * @param changed the weight that a change of some weights comes to; valid until the next call
+ * alone is looked at. Nothing is made whole of a size that only a model's config.json tells: a partner's small files may claim
+ * any.
+ * @param values of the adapter's tensors
  * @throws OffsiteError BadModel naming the weight, its change and the bound
  */
 export function checkMagnitude(
   { name, remedy }: Origin,
   places: Iterable<ChangedPlace>,
-  changed: (change: Change, of: Pick<Model, 'read'>) => Float32Array,
+  values: Pick<Checkpoint, 'read'>,
   { tensors, read }: Pick<Model, 'tensors' | 'read'>,
 ): void {
   for (const { slots, full, changes } of places) {
@@ -53,14 +57,15 @@ export function checkMagnitude(
     for (const slot of Object.values(slots)) layer.add(read(slot.name));
     for (const change of changes) {
       const stored = change.inserted === undefined ? storedAt(change.slot, slots, full) : undefined;
-      const weight = changed(change, stored === undefined ? noughts(full[change.slot]) : { read });
+      const { size, largest } = changeOf(change, values, stored === undefined ? undefined : read(stored));
+      if (!(largest <= largestFloat32))
+        throw badModel(`${name}: its change of ${change.name} is not finite; ${remedy}`);
       const dtype = (stored !== undefined && tensors.get(stored)?.dtype) || 'F32';
       const most = largestNumber[dtype];
-      if (most !== undefined && !weight.every((value) => Math.abs(value) <= most))
+      if (most !== undefined && largest > most)
         throw badModel(
           `${name}: its change of ${change.name} holds a value that is too large for the model's ${dtype}; ${remedy}`,
         );
-      const size = new Size().add(weight, stored === undefined ? undefined : read(stored));
       const times = size.rootMeanSquare / (layer.rootMeanSquare || 1);
       if (!(times <= largestChange))
         throw badModel(
@@ -70,19 +75,78 @@ export function checkMagnitude(
   }
 }
 
+/** How large a change is, and the largest absolute value of the weight that it comes to. */
+interface Measured {
+  readonly size: Size;
+  readonly largest: number;
+}
+
+/** @param base the weight that is changed, where it is at hand */
+function changeOf(
+  { tensors, factors }: Change,
+  values: Pick<Checkpoint, 'read'>,
+  base: Float32Array | undefined,
+): Measured {
+  if (factors === undefined) {
+    const { name, shape } = tensors[0]!;
+    return byRows(shape, base, (rows) => values.read(name, { rows }));
+  }
+  const { scale } = factors;
+  const product = factors.product(tensors.map(({ name }) => values.read(name)));
+  const { left, right, rows, columns, rank } = product;
+  if (base === undefined && isSmaller(product)) {
+    const { squares, largest } = productSize(product, scale);
+    return { size: new Size(squares, rows * columns), largest };
+  }
+  return byRows([rows, columns], base, ([from, to], some) => {
+    const weight = some?.slice() ?? new Float32Array((to - from) * columns);
+    const part = { left: left.subarray(from * rank, to * rank), right, rows: to - from, columns, rank };
+    addProduct(weight, part, scale);
+    return weight;
+  });
+}
+
+/** Whether the factors have fewer numbers than their product. */
+const isSmaller = ({ rows, columns, rank }: LowRank) => rank * (rows + columns) < rows * columns;
+
+/** Numbers of a change that are there at a time, in whole rows. */
+const numbersAtOnce = 1 << 20;
+
+/** @param weight some rows of what a weight comes to, out of those rows of the base */
+function byRows(
+  shape: readonly number[],
+  base: Float32Array | undefined,
+  weight: (rows: readonly [from: number, to: number], base: Float32Array | undefined) => Float32Array,
+): Measured {
+  const size = new Size();
+  let largest = 0;
+  const rows = shape[0] ?? 1;
+  const columns = shape.slice(1).reduce((a, b) => a * b, 1);
+  const atOnce = Math.max(1, Math.floor(numbersAtOnce / columns));
+  for (let from = 0; from < rows; from += atOnce) {
+    const to = Math.min(rows, from + atOnce);
+    const before = base?.subarray(from * columns, to * columns);
+    const now = weight([from, to], before);
+    size.add(now, before);
+    // One that is no number stays: Math.max of it is none.
+    for (let i = 0; i < now.length; i++) largest = Math.max(largest, Math.abs(now[i] as number));
+  }
+  return { size, largest };
+}
+
 /** The weight that is at hand of a slot; a narrower one is not it. */
 const storedAt = (slot: string, slots: Slots, full: Slots): string | undefined =>
   slots[slot]?.shape.join() === full[slot]?.shape.join() ? slots[slot]?.name : undefined;
 
-/** In the place of a weight that is not at hand. */
-const noughts = (slot: Slot | undefined): Pick<Model, 'read'> => ({
-  read: () => new Float32Array(slot?.shape.reduce((a, b) => a * b, 1) ?? 0),
-});
-
 /** Of weights, or of differences, summed in float64, where squares of float32 do not overflow. */
 class Size {
-  #squares = 0;
-  #count = 0;
+  #squares: number;
+  #count: number;
+
+  constructor(squares = 0, count = 0) {
+    this.#squares = squares;
+    this.#count = count;
+  }
 
   add(values: Float32Array, less?: Float32Array): this {
     for (let i = 0; i < values.length; i++) {

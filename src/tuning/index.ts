@@ -3,12 +3,15 @@ export {
   type AdapterKind,
   type AdapterTensor,
   adapterOf,
+  addProduct,
   type Change,
   direct,
   insertedBy,
+  type LowRank,
   linearModules,
   loraOptionsOf,
   peftConfigOf,
+  productSize,
 } from './adapters/index.ts';
 export { historyOf, type LossHistory, lossesOfRows, readHistory } from './history.ts';
 export type { Start } from './start.ts';

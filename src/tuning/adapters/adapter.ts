@@ -2,6 +2,7 @@
 import type { PackedBatch, Random } from '../../data/index.ts';
 import type { Tensor } from '../../engine/index.ts';
 import type { Architecture, BlockShape, Slots } from '../../model/index.ts';
+import type { LowRank } from './low-rank.ts';
 
 /** A tensor that is trained and comes back, by its name in the adapter's file. */
 export interface AdapterTensor {
@@ -41,7 +42,7 @@ export interface Change {
 export interface Factors {
   readonly rank: number;
   /** scale * left right is what the tensors add to the weight, as that lies: left [rows, rank], right [rank, columns]. */
-  product(values: readonly Float32Array[]): { left: Float32Array; right: Float32Array };
+  product(values: readonly Float32Array[]): LowRank;
   readonly scale: number;
   /** The tensors with that left and right. */
   tensors(left: Float32Array, right: Float32Array): Float32Array[];

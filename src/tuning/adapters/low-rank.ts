@@ -1,4 +1,4 @@
-// Arithmetic of low-rank products: their sum with a matrix, and their gradients.
+// Arithmetic of low-rank products: their sum with a matrix, their size without their elements, and their gradients.
 
 /** left [rows, rank] times right [rank, columns], both row-major. */
 export interface LowRank {
@@ -26,6 +26,60 @@ export function addProduct(
     for (let j = 0; j < columns; j++)
       into[i * columns + j] = (into[i * columns + j] as number) + (row[j] as number);
   }
+}
+
+/** What a product's elements are at most, out of its factors. */
+export interface ProductSize {
+  /** The sum of their squares; what its own rounding may have taken away is counted in. */
+  readonly squares: number;
+  /** No absolute value is larger (Cauchy-Schwarz); with rank 1 it is the largest one. */
+  readonly largest: number;
+}
+
+/**
+ * The size of scale * left right, whose elements are never made: the squared Frobenius norm is the sum of the factors' Gram
+ * matrices multiplied element by element. It takes rank^2 (rows + columns) steps, in float64, and the factors' own memory.
+ */
+export function productSize({ left, right, rows, columns, rank }: LowRank, scale: number): ProductSize {
+  const turned = transpose(left, rows, rank);
+  let sum = 0;
+  let atMost = 0;
+  for (let k = 0; k < rank; k++) {
+    for (let l = 0; l < k; l++)
+      sum += 2 * rowsProduct(turned, rows, k, l) * rowsProduct(right, columns, k, l);
+    const own = rowsProduct(turned, rows, k, k) * rowsProduct(right, columns, k, k);
+    sum += own;
+    atMost += Math.sqrt(own);
+  }
+  // Columns that cancel each other leave nothing of a sum but its rounding: so much of it may be missing.
+  const rounding = (rows + columns + rank * rank) * Number.EPSILON * atMost ** 2;
+  return {
+    squares: scale ** 2 * (Math.max(0, sum) + rounding),
+    largest: Math.abs(scale) * Math.sqrt(longestRow(left, rows, rank) * longestColumn(right, rank, columns)),
+  };
+}
+
+/** The scalar product of two rows of a matrix. */
+function rowsProduct(matrix: Float32Array, columns: number, one: number, other: number): number {
+  const [from, beside] = [one * columns, other * columns];
+  let sum = 0;
+  for (let i = 0; i < columns; i++) sum += (matrix[from + i] as number) * (matrix[beside + i] as number);
+  return sum;
+}
+
+/** The largest sum of squares of a row. */
+function longestRow(matrix: Float32Array, rows: number, columns: number): number {
+  let most = 0;
+  for (let row = 0; row < rows; row++) most = Math.max(most, rowsProduct(matrix, columns, row, row));
+  return most;
+}
+
+/** The largest sum of squares of a column. */
+function longestColumn(matrix: Float32Array, rows: number, columns: number): number {
+  const sums = new Float64Array(columns);
+  for (let row = 0, at = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++, at++) sums[column]! += (matrix[at] as number) ** 2;
+  return sums.reduce((most, sum) => Math.max(most, sum), 0);
 }
 
 /** dL/d(left) and dL/d(right) of scale * left right, out of dL/d(product) [rows, columns]; summed in float64. */

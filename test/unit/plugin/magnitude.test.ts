@@ -1,0 +1,96 @@
+import { describe, expect, it } from 'vitest';
+import type { Architecture, Model, Slots } from '../../../src/model/index.ts';
+import { checkMagnitude, trainedIn } from '../../../src/plugin/magnitude.ts';
+import { adapterOf } from '../../../src/tuning/index.ts';
+
+const name = 'h.0.up.weight';
+
+interface Given {
+  readonly shape: readonly [to: number, from: number];
+  readonly rank: number;
+  readonly a: Float32Array;
+  readonly b: Float32Array;
+  /** Of the layer's weights: the map itself where it is at hand, another one where not. */
+  readonly weights: Float32Array;
+  readonly atHand: boolean;
+}
+
+function check({ shape, rank, a, b, weights, atHand }: Given): void {
+  const full: Slots = { up: { name, shape } };
+  const architecture = { family: 'test', block: () => full, head: {} } as unknown as Architecture;
+  const changes = adapterOf({ type: 'lora', rank, alpha: rank }).changes(architecture, 0);
+  const slots: Slots = atHand ? full : { norm: { name: 'h.0.norm.weight', shape: [weights.length] } };
+  const model = { tensors: new Map(), read: () => weights } as Pick<Model, 'tensors' | 'read'>;
+  const read = (tensor: string) => (tensor.endsWith('lora_A.weight') ? a : b);
+  checkMagnitude(trainedIn('adapter'), [{ slots, full, changes }], { read }, model);
+}
+
+describe('a low-rank change of a map that is not at hand', () => {
+  const claimed = 2 ** 18;
+  const wide =
+    (value: number, other = value, weight = 1) =>
+    () =>
+      check({
+        ...{ shape: [claimed, claimed], rank: 2, atHand: false, weights: new Float32Array(4).fill(weight) },
+        a: new Float32Array(2 * claimed).fill(1),
+        b: Float32Array.from({ length: 2 * claimed }, (_, i) => (i % 2 === 0 ? value : other)),
+      });
+
+  it('is measured by its factors: nothing is made of the size that is claimed, 275 GB', () => {
+    const before = process.memoryUsage().arrayBuffers;
+    wide(49.9)();
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * 2 ** 20);
+    expect(wide(50.1)).toThrow(
+      `adapter: its change of ${name} is 100 times as large as the weights of its layer (root mean squares); at most 100 times is taken`,
+    );
+    expect(wide(1e20)).toThrow(/ is 2\.00e\+20 times as large/);
+  });
+
+  it('that is no number of float32 is refused beside weights of any size', () => {
+    wide(1e38, 1e38, 1e38)();
+    expect(wide(3e38, 3e38, 1e38)).toThrow(`its change of ${name} is not finite`);
+  });
+
+  it('whose factors cancel each other but for what rounding takes is not taken for none', () => {
+    const cancelling = (rest: number) => () =>
+      check({
+        ...{ shape: [16, 16], rank: 3, atHand: false, weights: new Float32Array(4).fill(1) },
+        a: Float32Array.from({ length: 48 }, (_, i) => [1e18, -1e18, rest][Math.floor(i / 16)]!),
+        b: new Float32Array(48).fill(1),
+      });
+    expect(cancelling(1e8)).toThrow('times as large');
+  });
+
+  it('is measured as its elements are', () => {
+    const [shape, rank] = [[24, 40], 3] as const;
+    const a = Float32Array.from({ length: rank * 40 }, (_, i) => Math.sin(i + 1));
+    const b = Float32Array.from({ length: 24 * rank }, (_, i) => Math.cos(3 * i));
+    let squares = 0;
+    for (let i = 0; i < 24; i++)
+      for (let j = 0; j < 40; j++)
+        squares += (b[3 * i]! * a[j]! + b[3 * i + 1]! * a[40 + j]! + b[3 * i + 2]! * a[80 + j]!) ** 2;
+    const size = Math.sqrt(squares / 960);
+    const beside = (times: number) => () =>
+      check({ shape, rank, a, b, atHand: false, weights: new Float32Array(4).fill(size / times) });
+    beside(99.999)();
+    expect(beside(100.001)).toThrow('is 100 times as large');
+  });
+});
+
+describe('a low-rank change of a map that is at hand', () => {
+  const shape = [2100, 1000] as const;
+  const weights = new Float32Array(2100 * 1000).fill(1);
+  const withLast = (value: number) => () =>
+    check({
+      ...{ shape, rank: 1, atHand: true, weights },
+      a: new Float32Array(1000).fill(1),
+      b: new Float32Array(2100).with(2099, value),
+    });
+
+  it('is measured to its last row, a part of the rows at a time', () => {
+    const most = 100 * Math.sqrt(2100);
+    withLast(0.999 * most)();
+    expect(withLast(1.001 * most)).toThrow(`its change of ${name} is 100 times as large`);
+    expect([...weights.subarray(-2)]).toEqual([1, 1]);
+  });
+});
