@@ -33,6 +33,7 @@ export * from './parse.ts';
 export {
   claimAt,
   environmentOf,
+  fitsEnvironment,
   graceSecondsIn,
   graceWithin,
   handedOn,
@@ -67,7 +68,7 @@ export {
 } from './pod/job.ts';
 export { readTermination, type Success, type Termination, writeTermination } from './pod/termination.ts';
 export * from './printable.ts';
-export type { Audit, AuditStatus, Privacy, PrivacyStatus } from './privacy.ts';
+export { type Audit, type AuditStatus, hidesRows, type Privacy, type PrivacyStatus } from './privacy.ts';
 export type { Problem } from './problems.ts';
 export * from './quantity.ts';
 export * from './resources.ts';

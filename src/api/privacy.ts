@@ -37,6 +37,10 @@ export const Privacy = withRules(
 );
 export type Privacy = z.output<typeof Privacy>;
 
+/** Whether rows are hidden at all: an epsilon of infinity hides none. */
+export const hidesRows = (privacy: Privacy | undefined): privacy is Privacy =>
+  privacy !== undefined && privacy.epsilon !== 'infinity';
+
 /** The most answers that all canaries are ranked among together: each is scored twice. */
 const mostAnswers = 2 ** 18;
 

@@ -29,7 +29,8 @@ const pem = /^\s*-----BEGIN PUBLIC KEY-----[\sA-Za-z0-9+/=]+-----END PUBLIC KEY-
 const publicKey = withRules(
   matching(
     pem,
-    8192,
+    // As many keys as a signer may have, with room for a line about each.
+    2048,
     'must be a public key in PEM, from "-----BEGIN PUBLIC KEY-----" to "-----END PUBLIC KEY-----"',
   ),
   {

@@ -372,7 +372,7 @@ async function train(run: Run, references: References, options: TuneOptions): Pr
   const nextStep =
     run.privacy === undefined
       ? () => step(run, objective, spec)
-      : hiddenSteps(run, run.privacy, objective, options);
+      : await hiddenSteps(run, run.privacy, objective, options);
   const progress = progressOf('tune', steps, emit, state.record.step);
   const before = state.record.tokens;
   await runTraining({
@@ -427,8 +427,11 @@ async function step(run: Run, objective: Objective, spec: OffsiteTuneSpec): Prom
   return loss;
 }
 
-/** Steps on rows that are drawn and hidden by a key of this training's own; each row is a batch. */
-function hiddenSteps(
+/**
+ * Steps on rows that are drawn and hidden by a key of this training's own; each row is a batch. The key is in the work place
+ * before there are any: whoever keeps the output would get adapters of several keys else, from pods that could not seal theirs.
+ */
+async function hiddenSteps(
   run: Run,
   privacy: PrivacyPlan,
   objective: Objective,
@@ -436,7 +439,7 @@ function hiddenSteps(
 ) {
   const { state, examples, plan, identity } = run;
   const key = noiseKey(ownCheckpoints(work, run));
-  keeper.pushLater(checkpointsOf(work), { exact: true });
+  await keeper.push(checkpointsOf(work), { exact: true });
   const { clipNorm, expectedRows, noiseMultiplier, samplingRate } = privacy;
   const randomOf = (what: string) => new SecretRandom(key, `${identity} ${what}`);
   const hidden: HiddenRows = {

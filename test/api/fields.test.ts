@@ -59,6 +59,10 @@ const several = {
   aggregation: { method: 'lasa', sparsity: '0.3', normBound: '1', signBound: '1', spread: 'mad' },
 };
 
+/** A training whose rows are hidden, and which has no work place. */
+const privateTune = { ...(manifests.tune.spec as object), privacy: { epsilon: '8' } };
+const inStore = { uri: 's3://exchange/adapter' };
+
 /** Combinations of right values that break a rule over several fields: the rule's message, and the field it names. */
 const combinations: Record<string, [path: Path, value: unknown, field: string][]> = {
   EmulatorBuild: [
@@ -114,6 +118,8 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'training', 'warmupSteps'], 9, 'spec.training.warmupSteps'],
     [['spec', 'privacy'], { noiseMultiplier: '1.1', epsilon: '8' }, 'spec.privacy'],
     [['spec', 'privacy'], { delta: '1e-5' }, 'spec.privacy'],
+    [['spec'], { ...privateTune, output: inStore }, 'spec.work'],
+    [['spec'], { ...privateTune, output: inStore, privacy: { noiseMultiplier: '1.1' } }, 'spec.work'],
     [['spec', 'audit'], {}, 'spec.audit'],
     [['spec', 'audit'], { canaries: { candidates: 16384 } }, 'spec.audit.canaries.candidates'],
     [['spec', 'data', 'validation'], absent, 'spec.audit.membership'],
@@ -287,6 +293,16 @@ async function refusal(type: ResourceType, object: KubeObject, name = 'tiny'): P
 
 it('accepts a build that finds its own way', async () => {
   expect(await refusal(emulatorBuilds, auto)).toBeUndefined();
+});
+
+it.each([
+  ['its work is kept beside', { work: { uri: 's3://private/work' }, output: inStore }],
+  ['its output lies on a claim', {}],
+  ['nothing is hidden', { privacy: { epsilon: 'infinity' }, output: inStore }],
+  ['no privacy is asked for', { privacy: undefined, output: inStore }],
+])('accepts a training with privacy where %s', async (_, changes) => {
+  const right = withField({ ...manifests.tune }, ['spec'], { ...privateTune, ...changes });
+  expect(await refusal(offsiteTunes, right)).toBeUndefined();
 });
 
 describe.each(cases)('$kind', (type, right) => {

@@ -2,11 +2,13 @@
 import {
   environmentOf,
   finalExits,
+  fitsEnvironment,
   graceWithin,
   mounted,
   podGraceSeconds,
   type Resource,
   stoppedExit,
+  variables,
   workerContainer,
   writePodJob,
 } from '../../../src/api/index.ts';
@@ -54,6 +56,9 @@ export interface JobInput {
   readonly specHash: string;
   readonly modelBytes?: number | undefined;
 }
+
+/** What a pod is told of. */
+type ToldInput = Pick<JobInput, 'object' | 'work' | 'inputs' | 'attempt'>;
 
 export function buildJob(input: JobInput, settings: JobSettings): KubeObject {
   const { object, resource, work, attempt, specHash } = input;
@@ -263,8 +268,21 @@ export function workerOf(template: Json): Json {
   return isMapping(worker) ? worker : {};
 }
 
+/** What of the resource is too large for a pod to be told; undefined where all of it fits. */
+export function tooLarge(input: ToldInput): string | undefined {
+  const text = jobText(input);
+  if (fitsEnvironment(variables.job, text)) return undefined;
+  const spec: unknown = input.object['spec'];
+  const sizes = Object.entries(isMapping(spec) ? spec : {})
+    .filter(([field]) => field !== 'template')
+    .map(([field, value]) => ({ field, bytes: Buffer.byteLength(JSON.stringify(value ?? null)) }))
+    .toSorted((a, b) => b.bytes - a.bytes);
+  const [largest] = sizes;
+  return `spec.${largest?.field}: makes the resource, with what it refers to, too large for a pod to be told: ${Buffer.byteLength(text)} bytes of JSON, ${largest?.bytes} of them in this field; some 130,000 are the most: write less, or name Secrets in place of texts`;
+}
+
 /** What the worker is to do. */
-function jobText({ object, work, inputs, attempt }: JobInput): string {
+function jobText({ object, work, inputs, attempt }: ToldInput): string {
   const withSecrets = Object.entries(inputs).map(([role, { uri, digest, secret }]) => [
     role,
     { uri, digest, ...(secret !== undefined && { secretRef: { name: secret } }) },

@@ -13,6 +13,7 @@ export const policies = [
   'dependencies',
   'otherWriters',
   'sharedClaims',
+  'jobTooLarge',
   'jobRefused',
   'stageBegun',
   'stageActive',

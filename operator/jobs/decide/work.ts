@@ -1,6 +1,6 @@
 /** Runs a resource that is to run: one stage after the other, each in a Job of the present attempt. */
 import type { Resource } from '../../../src/api/index.ts';
-import { buildJob } from '../build/job.ts';
+import { buildJob, tooLarge } from '../build/job.ts';
 import { claimsOf } from '../build/mounts.ts';
 import { addressesOf } from '../identity.ts';
 import {
@@ -78,7 +78,12 @@ function start<R extends Resource>(context: Attempt<R>, stage: StageName): Named
   if ('waiting' in resolved) return { ...waits(starting, resolved.waiting), by: 'dependencies' };
   const { inputs } = resolved;
   const ready = { ...starting, inputs, stageWork: rules.work(resource, stage, inputs, modelBytes) };
-  return firstOf({ otherWriters, sharedClaims, jobRefused }, ready) ?? { ...begin(ready), by: 'stageBegun' };
+  return (
+    firstOf({ otherWriters, sharedClaims, jobTooLarge, jobRefused }, ready) ?? {
+      ...begin(ready),
+      by: 'stageBegun',
+    }
+  );
 }
 
 const phaseOf = <R extends Resource>({ stage, rules, resource }: Starting<R>) =>
@@ -113,18 +118,26 @@ function sharedClaims<R extends Resource>(context: Ready<R>): Ruling | undefined
 const refusalOf = <R extends Resource>({ observed: { refusal }, generation }: Context<R>) =>
   refusal?.generation === generation ? refusal : undefined;
 
+/** The container of this Job would never start. */
+function jobTooLarge<R extends Resource>(context: Ready<R>): Ruling | undefined {
+  const { observed, stageWork, inputs, attempt } = context;
+  const message = tooLarge({ object: observed.object, work: stageWork, inputs, attempt });
+  return message === undefined ? undefined : neverRuns(context, message);
+}
+
 /** The API server would never take this Job. */
 function jobRefused<R extends Resource>(context: Ready<R>): Ruling | undefined {
   const refusal = refusalOf(context);
   if (!refusal?.final) return undefined;
-  const message = `spec.template: the API server refuses the Job: ${refusal.message}`;
-  return {
-    phase: 'Failed',
-    stage: context.stage,
-    statements: [...context.standing, { type: 'Failed', reason: 'BadSpec', message }],
-    ...about(context),
-  };
+  return neverRuns(context, `spec.template: the API server refuses the Job: ${refusal.message}`);
 }
+
+const neverRuns = <R extends Resource>(context: Ready<R>, message: string): Ruling => ({
+  phase: 'Failed',
+  stage: context.stage,
+  statements: [...context.standing, { type: 'Failed', reason: 'BadSpec', message }],
+  ...about(context),
+});
 
 function begin<R extends Resource>(context: Ready<R>): Ruling {
   const { resource, observed, attempt, specHash, modelBytes, settings, standing, now } = context;

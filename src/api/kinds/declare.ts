@@ -53,6 +53,8 @@ export interface Declaration<
   readonly stages: readonly Stage<StageName, Spec>[];
   /** What it costs that a pod dies whose work nothing outlives. */
   readonly unkept: string;
+  /** Why a spec is refused where nothing outlives a pod; it is not when absent. */
+  mustKeep?(spec: Spec): string | undefined;
   /** The artifacts of other resources that it is made from. The spec may be as it is stored. */
   references(spec: Unchecked): readonly ArtifactInput[];
   /** Everything that a stage reads, the references among it. */

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { decimal, integer, matching } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
 import { canariesFit, Objective, objectiveFits } from '../objective.ts';
-import { Audit, AuditStatus, Privacy, PrivacyStatus } from '../privacy.ts';
-import { distinct, withRules } from '../rules.ts';
+import { Audit, AuditStatus, hidesRows, Privacy, PrivacyStatus } from '../privacy.ts';
+import { distinct, withClusterRule, withRules } from '../rules.ts';
 import { Signers, signerRules } from '../signing.ts';
 import { artifactFrom, artifactFromAny, Output, TrainingData } from '../sources.ts';
 import { Cell, common, count, figure, name, ReadArtifact } from '../status.ts';
@@ -121,7 +121,7 @@ const Training = withRules(
   },
 );
 
-const OffsiteTuneSpec = withRules(
+const checkedSpec = withRules(
   z.strictObject({
     emulator: artifactFrom('EmulatorBuild').describe('The bundle to train on.'),
     start: artifactFromAny('OffsiteTune', 'PlugIn')
@@ -154,6 +154,14 @@ const OffsiteTuneSpec = withRules(
   },
   ...signerRules({ single: ['emulator', 'start'] }),
 );
+
+/** `offsite run` has a work place of its own. */
+const OffsiteTuneSpec = withClusterRule(checkedSpec, {
+  rule: "!has(self.privacy) || (has(self.privacy.epsilon) && self.privacy.epsilon == 'infinity') || has(self.work) || self.output.uri.startsWith('pvc:')",
+  message:
+    'must name a place that only its owner keeps, where spec.privacy hides rows and the output lies in a store: the key of the noise lies there until the adapter is stored',
+  fieldPath: '.work',
+});
 
 export type OffsiteTuneSpec = z.output<typeof OffsiteTuneSpec>;
 
@@ -217,6 +225,10 @@ export const offsiteTune = declare({
   withoutResult: ['training.checkpointSteps'],
   stages: [{ name: 'tune' }],
   unkept: 'a pod that dies begins the training anew',
+  mustKeep: ({ privacy }) =>
+    hidesRows(privacy)
+      ? 'under spec.privacy each pod would draw another noise, and who has two such adapters knows more of the rows than epsilon says'
+      : undefined,
   references,
   // Never a model.
   reads: (_, spec) => [

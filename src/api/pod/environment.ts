@@ -85,6 +85,13 @@ export function environmentOf({ job, graceSeconds, httpsHosts, natsUrl }: Told):
   ].map(literal);
 }
 
+/** Of one variable with its name: Linux starts no process with a longer one (MAX_ARG_STRLEN, 32 pages). */
+const mostVariableBytes = 131_072;
+
+/** Whether a process starts with it. */
+export const fitsEnvironment = (name: string, value: string): boolean =>
+  Buffer.byteLength(`${name}=${value}\0`) <= mostVariableBytes;
+
 /** The kubelet puts variables in the place of `$(NAME)`, and `$` in that of `$$`: what we say is no such text. */
 const literal = ({ name, value }: Variable): Variable => ({ name, value: value.replaceAll('$', '$$$$') });
 

@@ -44,9 +44,11 @@ export function publicKeysOf(text: string): KeyObject[] {
 
 export const publicKeyOf = (privateKey: KeyObject): KeyObject => createPublicKey(privateKey);
 
-/** By which a public key is told from every other: its SubjectPublicKeyInfo. */
-export const nameOf = (key: KeyObject): string =>
-  key.export({ type: 'spki', format: 'der' }).toString('base64');
+/** By which a public key is told from every other: its curve and its point, however the file writes the point. */
+export function nameOf(key: KeyObject): string {
+  const { crv, x, y = '' } = key.export({ format: 'jwk' });
+  return `${crv} ${x} ${y}`;
+}
 
 /** ECDSA as ASN.1 DER over SHA-256, or Ed25519: what other tools for such signatures write and read. */
 export const signedBy = (key: KeyObject, bytes: Uint8Array): Buffer => sign(hashFor(key), bytes, key);

@@ -1,5 +1,5 @@
 // From what the spec asks for to what a private training does: sampling rate, noise, and the guarantee of it.
-import { badSpec, type Privacy } from '../../api/index.ts';
+import { badSpec, hidesRows, type Privacy } from '../../api/index.ts';
 import { epsilonOf, noiseFor } from './accountant.ts';
 
 /** How a training hides its rows, and what that guarantees. */
@@ -31,7 +31,7 @@ export function planPrivacy(
   privacy: Privacy | undefined,
   { rows, batchSize, steps }: TrainingExtent,
 ): PrivacyPlan | undefined {
-  if (privacy === undefined || privacy.epsilon === 'infinity') return undefined;
+  if (!hidesRows(privacy)) return undefined;
   const delta = privacy.delta === undefined ? usualDelta(rows) : Number(privacy.delta);
   if (delta * rows >= 1)
     throw badSpec(

@@ -58,6 +58,7 @@ export async function runStage(
   try {
     checkPlaces(job, (path) => mirror.comparable(path));
     checkConfined(job);
+    checkKept(job);
     const known = identity && (await findResult(job, identity, mirror));
     if (known) return told(known, emit);
     const keys = openKeys(job, options.keyPlace);
@@ -213,11 +214,20 @@ async function clearCheckpoints(job: StageJob, mirror: Mirror): Promise<void> {
   await mirror.push(checkpoints, { exact: true });
 }
 
-/** @throws OffsiteError BadSpec where the work has no place */
+const notKept =
+  "spec.work: is absent and the output lies in a store, so checkpoints and the like stay on this pod's own disk";
+
+/** @throws OffsiteError BadSpec where the work has no place, or must outlive this process and does not */
+function checkKept(job: StageJob): void {
+  const { kind, spec } = job.resource;
+  const why = workOf(job).kept ? undefined : kinds[kind].mustKeep?.(spec);
+  if (why !== undefined) throw badSpec(`${notKept}: ${why}; name a place that only its owner keeps`);
+}
+
 function tellWhatIsNotKept(job: StageJob, emit: Emit): void {
   if (workOf(job).kept || prepares(job)) return;
   const { unkept } = kinds[job.resource.kind];
-  const message = `spec.work: is absent and the output lies in a store, so checkpoints and the like stay on this pod's own disk: ${unkept}; name a place that only its owner reads`;
+  const message = `${notKept}: ${unkept}; name a place that only its owner reads`;
   emit({ type: 'warning', reason: 'WorkNotKept', message });
 }
 

@@ -32,6 +32,21 @@ it.each([
     expect(keys.some((candidate) => isSignature(candidate, Buffer.from('bytes'), bytes))).toBe(false);
 });
 
+/** The same key with the x of its point and the sign of its y alone (RFC 5480, SEC 1 2.3.3). */
+function compressed(key: KeyObject): string {
+  const point = key.export({ type: 'spki', format: 'der' }).subarray(-65);
+  const head = Buffer.from('3039301306072a8648ce3d020106082a8648ce3d030107032200', 'hex');
+  const der = Buffer.concat([head, Buffer.of(2 + (point[64]! & 1)), point.subarray(1, 33)]);
+  return `-----BEGIN PUBLIC KEY-----\n${der.toString('base64')}\n-----END PUBLIC KEY-----\n`;
+}
+
+it('a key has one name in both encodings of its point', () => {
+  const [whole, short] = [spki(ec.publicKey), compressed(ec.publicKey)].map((text) => publicKeysOf(text)[0]!);
+  expect(nameOf(short!)).toBe(nameOf(whole!));
+  const another = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  expect(new Set([ec, ed, another].map(({ publicKey }) => nameOf(publicKey))).size).toBe(3);
+});
+
 const passphrase = { cipher: 'aes-256-cbc', passphrase: 'never-to-be-shown' };
 const cosigns = pkcs8(ec.privateKey).replaceAll('PRIVATE KEY', 'ENCRYPTED SIGSTORE PRIVATE KEY');
 
@@ -81,6 +96,7 @@ it.each<[string, string, string]>([
     'must hold public keys in PEM',
   ],
   ['one twice', spki(ec.publicKey) + spki(ed.publicKey) + spki(ec.publicKey), 'holds a key twice'],
+  ['one twice, in two encodings', spki(ec.publicKey) + compressed(ec.publicKey), 'holds a key twice'],
   ['one of RSA', spki(rsa.publicKey), 'must be a key for ECDSA on P-256 or for Ed25519'],
   ['one of another curve', spki(other.publicKey), 'must be a key for ECDSA on P-256 or for Ed25519'],
   ['more than anybody has', spki(ed.publicKey).repeat(9), 'holds more than 8 keys'],

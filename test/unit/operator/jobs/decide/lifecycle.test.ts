@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { type Power, specHashOf } from '../../../../../operator/jobs/index.ts';
+import { fitsEnvironment } from '../../../../../src/api/index.ts';
 import {
   artifact,
   completed,
@@ -780,6 +782,50 @@ describe('several shards', () => {
 
   it('only read a claim that is ReadOnlyMany', () => {
     expect(shared(claim('ReadOnlyMany')).message('Waiting')).toContain('it must be ReadWriteMany');
+  });
+});
+
+describe('a resource that is too large for its pods’ environment', () => {
+  const digest = digestOf('a');
+  const plugOf = (length: number, count: number) =>
+    new World(
+      resource('PlugIn', {
+        spec: {
+          emulator: { uri: 'pvc://artifacts/words-emulator', digest },
+          adapter: undefined,
+          adapters: Array.from({ length: count }, (_, i) => ({
+            uri: `s3://exchange/${'ä'.repeat(length)}/${i}`,
+            digest: `sha256:${String(i).padStart(64, '0')}`,
+          })),
+          aggregation: { method: 'mean' },
+        },
+      }),
+    );
+
+  it('fails before there is a Job, says which field and how much, and goes on when that is smaller', () => {
+    const world = plugOf(1000, 40).run();
+    expect(world.holding).toEqual(['Failed/BadSpec']);
+    expect(world.message('Failed')).toMatch(
+      /^spec\.adapters: makes the resource, with what it refers to, too large for a pod to be told: 1[67]\d{4} bytes of JSON, 8\d{4} of them in this field; /,
+    );
+    expect(world.jobs).toEqual([]);
+    expect(world.run().holding).toEqual(['Failed/BadSpec']);
+    const { spec } = plugOf(1000, 3).object;
+    expect(world.edit(spec as object).run().holding).toEqual([]);
+    expect(world.jobs).toHaveLength(1);
+  });
+
+  it('is told to the last byte that Linux starts a process with', () => {
+    expect(fitsEnvironment('A', 'x'.repeat(131_069))).toBe(true);
+    expect(fitsEnvironment('A', 'x'.repeat(131_070))).toBe(false);
+    expect(fitsEnvironment('A', 'ä'.repeat(65_535))).toBe(false);
+    for (const letters of ['x'.repeat(131_069), 'ä'.repeat(65_534)]) {
+      const said = execFileSync(process.execPath, ['-p', 'process.env.A.length'], { env: { A: letters } });
+      expect(Number(said)).toBe(letters.length);
+    }
+    expect(() => execFileSync(process.execPath, ['-p', '1'], { env: { A: 'x'.repeat(131_070) } })).toThrow(
+      'E2BIG',
+    );
   });
 });
 

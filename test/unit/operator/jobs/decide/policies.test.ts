@@ -29,6 +29,17 @@ function finished(results: object): World {
   return world;
 }
 
+/** Each with as long an address as there may be. */
+const longAdapters = {
+  adapter: undefined,
+  adapters: Array.from({ length: 64 }, (_, i) => ({
+    uri: `s3://exchange/${'x'.repeat(1000)}/${i}`,
+    digest: `sha256:${String(i).padStart(64, '0')}`,
+  })),
+  aggregation: { method: 'mean' },
+  emulator: { uri: 'pvc://artifacts/words-emulator', digest: digestOf('e') },
+};
+
 const situations: Readonly<Record<PolicyName, () => World>> = {
   complete: () => finished({ ...result, training: { steps: 1 } }).run(),
   wrongSpec: () => tune({ spec: { training: { steps: -1 } } }),
@@ -60,6 +71,7 @@ const situations: Readonly<Record<PolicyName, () => World>> = {
     world.claims = new Map([['data', undefined]]);
     return world;
   },
+  jobTooLarge: () => new World(resource('PlugIn', { spec: longAdapters })),
   jobRefused: () => {
     const world = tune();
     world.refusal = { message: 'no', final: true, generation: 1, tryAgainAt: 0 };
