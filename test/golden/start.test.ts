@@ -1,9 +1,9 @@
 // A training that goes on from an adapter: from one of no steps it is the plain training, bit for bit.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OffsiteTuneSpec, parseResource } from '../../src/api/index.ts';
-import { openArtifact } from '../../src/artifact/index.ts';
+import { inPlace, openArtifact, StoreError } from '../../src/artifact/index.ts';
 import { Random } from '../../src/data/index.ts';
 import {
   assemble,
@@ -70,6 +70,7 @@ interface Changed {
   training?: object;
   objective?: object;
   audit?: object;
+  privacy?: object;
 }
 
 /** @param start the directory of the adapter to go on from; @param stopped after the first step */
@@ -218,4 +219,27 @@ it('an audit is against the adapter that was gone on from: one that changes noth
   const { audit, bytes } = await tuned('audited', { type: 'layers' }, at('layers'), still);
   expect(bytes.equals(readFileSync(at('layers', 'adapter.safetensors')))).toBe(true);
   expect(audit!.membership).toMatchObject({ auc: { value: '0.5000' }, tpr: { value: '0.0000' } });
+});
+
+it('that hides its rows makes no step before its work place has the key, and ends where it cannot have it', async () => {
+  const said: string[] = [];
+  const keeper = {
+    ...inPlace,
+    push: async (path: string) => {
+      said.push(`push ${basename(path)}: ${globSync('*/noise-key', { cwd: path }).length}`);
+      throw new StoreError('StoreUnavailable', 'away');
+    },
+  };
+  const spec = specOf({ type: 'layers' }, { privacy: { noiseMultiplier: '1' } });
+  Atomics.store(new Int32Array(cancel), 0, 0);
+  const training = tune({
+    ...{ spec, emulator, data: at('data/train.jsonl'), engine, memory, keeper },
+    ...{ output: at('keyless'), work: at('work', 'keyless') },
+    emit(event) {
+      if (event.type === 'progress' && event.stage === 'tune') said.push('step');
+    },
+  });
+  await expect(training).rejects.toThrow('away');
+  expect(said).toEqual(['push checkpoints: 1']);
+  expect(existsSync(at('keyless'))).toBe(false);
 });
