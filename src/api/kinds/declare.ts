@@ -60,7 +60,12 @@ export interface Declaration<
   /** Everything that a stage reads, the references among it. */
   reads(stage: StageName, spec: Spec): readonly Input[];
   /** The status fields that the last stage's result may fill, beside `artifact`; and those that every whole result has. */
-  readonly results: { readonly fields: readonly string[]; readonly always: readonly string[] };
+  readonly results: {
+    readonly fields: readonly string[];
+    readonly always: readonly string[];
+    /** By path, what of a result its artifact's manifest or files say too: that alone may be told to whoever reads these. */
+    shown(result: Readonly<Record<string, unknown>>): readonly string[];
+  };
 }
 
 export const declare = <const Kind extends string, const StageName extends string, Spec, Status>(

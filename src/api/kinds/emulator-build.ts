@@ -507,6 +507,8 @@ export const emulatorBuild = declare({
   results: {
     fields: ['similarity', 'plan', 'auto', 'scores'],
     always: ['similarity', 'plan', 'scores'],
+    // Not what was looked at on the way: the manifest has what was chosen alone.
+    shown: () => ['similarity.adjacent', 'plan', 'scores'],
   },
   example: `apiVersion: offsite-tuning.dev/v1alpha1
 kind: EmulatorBuild

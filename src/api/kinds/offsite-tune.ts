@@ -214,6 +214,9 @@ const references = ({ emulator, start }: Unchecked) => [
     : [artifact({ role: 'start', field: 'spec.start', kind: 'OffsiteTune', others: ['PlugIn'] }, start)]),
 ];
 
+/** Of status.training.privacy, what the manifest promises. */
+const promised = ['epsilon', 'delta', 'noiseMultiplier', 'clipNorm', 'samplingRate'];
+
 export const offsiteTune = declare({
   kind: 'OffsiteTune',
   names: { plural: 'offsitetunes', singular: 'offsitetune', short: 'ot' },
@@ -236,7 +239,17 @@ export const offsiteTune = declare({
     rows('rows', 'spec.data', spec.data),
     ...(spec.data.validation ? [rows('validation', 'spec.data.validation', spec.data.validation)] : []),
   ],
-  results: { fields: ['training', 'validation', 'audit'], always: ['training'] },
+  results: {
+    fields: ['training', 'validation', 'audit'],
+    always: ['training'],
+    // Losses, counts and the audit are of the private rows; where the adapter hides them, the private cells too.
+    shown: ({ training }) => [
+      ...['training.steps', 'training.bestStep'],
+      ...((training as OffsiteTuneStatus['training'])?.privacy === undefined
+        ? ['validation']
+        : promised.map((figure) => `training.privacy.${figure}`)),
+    ],
+  },
   example: `apiVersion: offsite-tuning.dev/v1alpha1
 kind: OffsiteTune
 metadata: {name: words}

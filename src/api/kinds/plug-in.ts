@@ -247,6 +247,8 @@ export const plugIn = declare({
   results: {
     fields: ['evaluation', 'gates', 'merge', 'analysis', 'aggregate', 'parties'],
     always: ['evaluation', 'gates'],
+    // Neither the gates' tolerances nor what became of the full model's weights.
+    shown: () => ['evaluation', 'analysis', 'aggregate', 'parties'],
   },
   example: `apiVersion: offsite-tuning.dev/v1alpha1
 kind: PlugIn

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { kinds } from '../../api/index.ts';
 import { canonicalJson, type Mirror, peekManifest, readKeptJson, writeWhole } from '../../artifact/index.ts';
 import type { StageEvent } from '../../progress/index.ts';
 import { prepares, type StageJob } from '../job.ts';
@@ -36,7 +37,7 @@ export async function keepResult(
   { identity, owner, mirror }: { identity: string | undefined; owner: object; mirror: Mirror },
 ): Promise<void> {
   if (identity !== undefined) await writeKept(wholeResultOf(job), { identity, stage, result }, mirror);
-  const shown = withoutPrivate(result as Record<string, unknown>);
+  const shown = shownOf(job, result as Record<string, unknown>);
   await writeResultFile(job, { owner, stage, result: shown }, mirror);
 }
 
@@ -46,17 +47,24 @@ async function writeKept(file: string, content: object, mirror: Mirror): Promise
   await mirror.push(file, { exact: true });
 }
 
-/**
- * Of a training only what its adapter's manifest says too: losses and counts are of the private rows, and so is an audit; of
- * one that hides its rows the private cells too.
- */
-function withoutPrivate({ training, audit: _, ...rest }: Record<string, unknown>): Record<string, unknown> {
-  if (training === undefined) return rest;
-  const { steps, bestStep, privacy } = training as Record<string, unknown>;
-  if (privacy === undefined) return { ...rest, training: { steps, bestStep } };
-  const { validation: __, ...told } = rest;
-  const { clipped: ___, ...promised } = privacy as Record<string, unknown>;
-  return { ...told, training: { steps, bestStep, privacy: promised } };
+/** What may be told of a result: its artifact, and what its kind says that the artifact says too. */
+function shownOf({ resource: { kind } }: StageJob, result: Record<string, unknown>): Record<string, unknown> {
+  const shown: Record<string, unknown> = {};
+  for (const path of ['artifact', ...kinds[kind].results.shown(result)])
+    copyAt(path.split('.'), result, shown);
+  return shown;
+}
+
+/** Copies the value at a path, where there is one. */
+function copyAt([name, ...rest]: string[], from: Record<string, unknown>, to: Record<string, unknown>): void {
+  const value = name === undefined ? undefined : from[name];
+  if (name === undefined || value === undefined) return;
+  if (rest.length === 0) {
+    to[name] = value;
+    return;
+  }
+  to[name] ??= {};
+  copyAt(rest, value as Record<string, unknown>, to[name] as Record<string, unknown>);
 }
 
 /**

@@ -61,7 +61,7 @@ const distil = declare({
   unkept: 'a pod that dies begins anew',
   references,
   reads: (_, spec) => [...references(spec), rows('lessons', 'spec.data', spec.data)],
-  results: { fields: ['divergence'], always: ['divergence'] },
+  results: { fields: ['divergence'], always: ['divergence'], shown: () => [] },
   example: 'kind: Distil',
 });
 

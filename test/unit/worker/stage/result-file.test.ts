@@ -1,0 +1,63 @@
+// What lies beside an artifact for its readers, of results that know more than the artifact says.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import type { Mirror } from '../../../../src/artifact/index.ts';
+import type { StageJob } from '../../../../src/worker/job.ts';
+import { keepResult, resultFileOf } from '../../../../src/worker/stage/result-file.ts';
+import { tinyManifests } from '../../../support/tiny/index.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'offsite-result-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const mirror = { push: async () => {} } as unknown as Mirror;
+const artifact = { uri: 'file:out', digest: 'sha256:0', sizeBytes: 1 };
+const manifests = tinyManifests();
+const privacy = { epsilon: '2', delta: '0.1', noiseMultiplier: '1', clipNorm: '1', samplingRate: '0.1' };
+const validation = { metric: 'acc', samples: 8, cells: {} };
+const trained = { steps: 8, bestStep: 4, lastLoss: '0.1', tokens: 99, resumes: 0 };
+
+test.each<[string, keyof typeof manifests, object, object]>([
+  [
+    'a build that found its way',
+    'build',
+    {
+      similarity: { adjacent: ['1'], doubts: 'equal rows' },
+      plan: { kept: [0] },
+      auto: { candidates: [{ agreement: '0.5' }] },
+      scores: { metric: 'acc' },
+      later: 'a field that nobody thought of',
+    },
+    { similarity: { adjacent: ['1'] }, plan: { kept: [0] }, scores: { metric: 'acc' } },
+  ],
+  [
+    'a training',
+    'tune',
+    { training: trained, validation, audit: {} },
+    { training: { steps: 8, bestStep: 4 }, validation },
+  ],
+  [
+    'a training that hides its rows',
+    'tune',
+    { training: { ...trained, privacy: { ...privacy, clipped: '0.5' } }, validation, audit: {} },
+    { training: { steps: 8, bestStep: 4, privacy } },
+  ],
+  [
+    'a plug-in',
+    'plug',
+    { evaluation: [], gates: [{ message: 'tolerance 0.01' }], merge: { rounded: '0.1' } },
+    { evaluation: [] },
+  ],
+])(
+  'of a result, what lies beside the artifact is only what its files say too: %s',
+  async (_, name, result, shown) => {
+    const output = join(root, name);
+    const job = { resource: manifests[name], mounts: {}, stage: 'x' } as unknown as StageJob;
+    Object.assign(job.resource.spec.output, { uri: `file:${output}` });
+    const given = { type: 'result', stage: 'x', result: { ...result, artifact } } as const;
+    await keepResult(job, given, { identity: undefined, owner: {}, mirror });
+    const kept = JSON.parse(readFileSync(resultFileOf(output), 'utf8')) as { result: object };
+    expect(kept.result).toEqual({ ...shown, artifact });
+  },
+);
