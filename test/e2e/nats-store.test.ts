@@ -351,3 +351,20 @@ test('what was stored twice, long after its id was forgotten, is told once', asy
   }
   expect(seen).toEqual(['warning', 'result', 'progress']);
 });
+
+test('who stops the moment that it hears has stopped', async () => {
+  const { server } = await serve(64);
+  for (let i = 0; i < 5; i++) {
+    const abort = new AbortController();
+    const ended = consumeEvents(
+      {
+        ...{ url: server.url, environment: {}, durable, signal: abort.signal },
+        connected: (hears) => {
+          if (hears) abort.abort();
+        },
+      },
+      () => {},
+    );
+    expect(await Promise.race([ended.then(() => 'ended'), sleep(patience.timeout, 'hangs')])).toBe('ended');
+  }
+});

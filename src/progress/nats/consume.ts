@@ -85,6 +85,7 @@ export async function consumeEvents(
   const { signal, failed = () => {}, connected } = options;
   // Nothing that a message says may end the listening to all others.
   const take = (delivered: Delivered) => {
+    if (signal.aborted) return;
     try {
       handle(delivered);
     } catch {
@@ -95,6 +96,27 @@ export async function consumeEvents(
   const connection = await connectForEver(settings, signal, failed);
   if (connection === undefined) return;
   signal.addEventListener('abort', () => void connection.close(), { once: true });
+  const following = followForEver(connection, options, take);
+  // Of what the client library leaves open on a connection that was closed, not all is ever settled.
+  following.catch(() => {});
+  await Promise.race([following, abortOf(signal)]);
+  connected(false);
+  await connection.close();
+}
+
+const abortOf = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+  });
+
+/** Follows the streams, again and again, until the signal aborts or the connection is closed. */
+async function followForEver(
+  connection: NatsConnection,
+  options: ConsumeOptions,
+  take: (delivered: Delivered) => void,
+): Promise<void> {
+  const { signal, failed = () => {}, connected } = options;
   const state = { following: false, replayed: new Set<string>() };
   void listen(connection, (heard) => connected(heard && state.following));
   let wait = 500;
@@ -116,12 +138,10 @@ export async function consumeEvents(
       if (!signal.aborted) failed(codeOf(error));
     }
     state.following = false;
-    connected(false);
+    if (!signal.aborted) connected(false);
     await pause(wait, signal);
     wait = Math.min(longestWait, 2 * wait);
   }
-  connected(false);
-  await connection.close();
 }
 
 async function listen(connection: NatsConnection, connected: (connected: boolean) => void): Promise<void> {
