@@ -239,7 +239,8 @@ export class Engine {
         held[name] = { ...form, tensor } satisfies Placed as Held;
         continue;
       }
-      const found = { ...form, data: tensor.data as Tensor['data'] };
+      // What was filled in place is the caller's own: the binding makes a tensor with memory of its own of it again.
+      const found = fetches[name] ?? { ...form, data: tensor.data as Tensor['data'] };
       if (stays.has(name)) held[name] = found;
       else home[name] = found;
       if (this.hasDevice) count(this.traffic.received, name, found);

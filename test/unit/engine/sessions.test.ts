@@ -28,3 +28,25 @@ test('graphs of many shapes together take the memory of a few', async () => {
   expect(grown).toBeLessThan(18 * bytes);
   await engine.dispose();
 });
+
+test('an output that there is room for is the room itself, and no copy that whoever keeps it would hold beside it', async () => {
+  const engine = await Engine.create({ provider: 'cpu', threads: 1 });
+  const session = await engine.session('twice', () => {
+    const g = new GraphBuilder();
+    const x = g.input('x', 'float32', [1, 2]);
+    g.output('home', g.add(x, x));
+    g.output('there', g.mul(x, x), { stays: true });
+    return g;
+  });
+  const tensor = (...data: number[]) => ({
+    dtype: 'float32' as const,
+    shape: [1, 2],
+    data: Float32Array.from(data),
+  });
+  const room = { home: tensor(0, 0), there: tensor(0, 0) };
+  const { home, held } = await session.runHolding({ x: tensor(2, 3) }, room);
+  expect(home['home']).toBe(room.home);
+  expect(held['there']).toBe(room.there);
+  expect([...room.home.data, ...room.there.data]).toEqual([4, 6, 4, 9]);
+  await engine.dispose();
+});
