@@ -14,8 +14,15 @@ const path = fileURLToPath(new URL('findings.json', import.meta.url));
 export const readFindings = (): Finding[] =>
   existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Finding[]) : [];
 
+/** A setting's runs on other numbers of test pairs are runs of their own. */
+export const isKept = (name: string, samples: number): boolean => readFindings().some(isOf(name, samples));
+
 export function keep(finding: Finding): void {
-  const others = readFindings().filter(({ name }) => name !== finding.name);
+  const isSame = isOf(finding.name, finding.samples);
+  const others = readFindings().filter((found) => !isSame(found));
   writeFileSync(`${path}.part`, `${JSON.stringify([...others, finding], null, 2)}\n`);
   renameSync(`${path}.part`, path);
 }
+
+const isOf = (name: string, samples: number) => (found: Finding) =>
+  found.name === name && found.samples === samples;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeRegion } from '../page.ts';
 import { type Resource, resource, root, runResources, statusOf } from '../resources.ts';
-import { type Cells, keep, readFindings } from './findings.ts';
+import { type Cells, isKept, keep, readFindings } from './findings.ts';
 import { writePairs } from './pairs.ts';
 import { course, type Setting, settings, testPairs, trainPairs } from './settings.ts';
 import { preferenceTable } from './tables.ts';
@@ -18,7 +18,7 @@ const wanted =
 
 if (!values.tables)
   for (const setting of wanted) {
-    if (readFindings().some(({ name }) => name === setting.name)) continue;
+    if (isKept(setting.name, testPairs)) continue;
     console.log(`preference: ${setting.name}`);
     const [build, tune, plugIn] = resourcesOf(setting) as [Resource, Resource, Resource];
     runResources(work, [build, tune, plugIn]);
