@@ -1,5 +1,7 @@
 // What attackers send in the place of their changes, each a published attack on the mean; all know every honest change.
 import type { Random } from '../../src/data/index.ts';
+import { asFarAsTwo, asFarInAll, chosenByKrum, farthest, type Hiding } from './hiding.ts';
+import { attackers } from './settings.ts';
 
 /** Changes as flat vectors. */
 export interface Known {
@@ -27,13 +29,13 @@ export const attacks: readonly Attack[] = [
     name: 'ALIE',
     sent: 'mean - 0.5 std of the honest (arXiv 1902.06156)',
     together: true,
-    make: ({ honest }) => along(honest, 0.5),
+    make: ({ honest }) => below(honest, 0.5),
   },
   {
     name: 'min-max',
     sent: 'mean - γ std, γ the largest that is no farther from any honest change than two of them are (NDSS 2021)',
     together: true,
-    make: ({ honest }) => along(honest, largestHidden(honest)),
+    make: ({ honest }) => hidden(honest, asFarAsTwo(honest)),
   },
   {
     name: 'label flip',
@@ -60,6 +62,23 @@ export const attacks: readonly Attack[] = [
     name: 'Gaussian',
     sent: 'N(0, 0.5²)',
     make: ({ own }, random) => own.map(normal(random, 0.5)),
+  },
+  {
+    name: 'min-sum',
+    sent: 'the same, of the sum of squared distances to the honest changes and the largest such sum of one of them (NDSS 2021)',
+    together: true,
+    make: ({ honest }) => hidden(honest, asFarInAll(honest)),
+  },
+  {
+    name: 'against Krum',
+    sent: 'mean - γ std, γ the largest with which Krum chooses it (NDSS 2021)',
+    together: true,
+    make: ({ honest }) => hidden(honest, chosenByKrum(honest, attackers)),
+  },
+  {
+    name: 'against the median',
+    sent: 'of each weight a value beyond all honest ones, up to twice as far, against the sign of their mean (arXiv 1911.11815)',
+    make: ({ honest }, random) => beyond(honest, random),
   },
   {
     name: 'not a number',
@@ -108,43 +127,34 @@ function deviationOf(vectors: readonly Float32Array[], mean: Float32Array): Floa
   });
 }
 
-function along(honest: readonly Float32Array[], times: number): Float32Array {
+const below = (honest: readonly Float32Array[], times: number): Float32Array => {
   const mean = meanOf(honest);
   const deviation = deviationOf(honest, mean);
   return mean.map((value, i) => value - times * deviation[i]!);
-}
+};
 
-/** How many deviations from the mean lie as near to every honest change as the two farthest of these to each other; by halving from 10 on. */
-export function largestHidden(honest: readonly Float32Array[]): number {
+/** As far below the mean as the rule does not see it. */
+function hidden(honest: readonly Float32Array[], isHidden: Hiding): Float32Array {
   const mean = meanOf(honest);
   const deviation = deviationOf(honest, mean);
-  const most = Math.max(...honest.flatMap((a, i) => honest.slice(i + 1).map((b) => squared(a, b))));
-  // |mean - t deviation - g|^2 = |mean - g|^2 - 2 t (mean - g) deviation + t^2 |deviation|^2
-  const terms = honest.map((change) => {
-    let [constant, linear, square] = [0, 0, 0];
-    for (let i = 0; i < change.length; i++) {
-      const difference = mean[i]! - change[i]!;
-      constant += difference * difference;
-      linear += difference * deviation[i]!;
-      square += deviation[i]! * deviation[i]!;
-    }
-    return { constant, linear, square };
-  });
-  const isHidden = (t: number) =>
-    terms.every(({ constant, linear, square }) => constant - 2 * t * linear + t * t * square <= most);
-  let [found, t, step] = [0, 10, 5];
-  while (step > 1e-5) {
-    if (isHidden(t)) {
-      found = t;
-      t += step;
-    } else t -= step;
-    step /= 2;
-  }
-  return found;
+  return below(
+    honest,
+    farthest(
+      honest,
+      mean,
+      deviation.map((value) => -value),
+      isHidden,
+    ),
+  );
 }
 
-function squared(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i]! - b[i]!) ** 2;
-  return sum;
+function beyond(honest: readonly Float32Array[], random: Random): Float32Array {
+  const mean = meanOf(honest);
+  return mean.map((middle, i) => {
+    const values = honest.map((change) => change[i]!);
+    const times = 1 + random.next() / 2 ** 32;
+    const end = middle > 0 ? Math.min(...values) : Math.max(...values);
+    // Away from zero where the end lies on the far side of it, else towards it.
+    return middle > 0 === end > 0 ? end / times : end * times;
+  });
 }

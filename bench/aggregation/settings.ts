@@ -19,7 +19,7 @@ export const course = {
 export const trainedLayers = 2;
 
 /** Test rows, of the words alone. */
-export const testRows = 120;
+export const testRows = 300;
 export type TaskName = 'words' | 'speeches';
 
 export interface Compared {

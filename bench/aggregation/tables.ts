@@ -35,6 +35,11 @@ export function matrixTables(findings: readonly Finding[]): string {
       ['method', ...seen.map(({ name }) => name)],
       methods.map(({ name }) => [name, ...seen.map((attack) => shown(cellOf(attack.name, name), reference))]),
     ),
+    `The mean negative log-likelihood of the right answers' tokens (nats; ${alone?.loss?.toFixed(2) ?? 'not run'} of the full model alone), a finer measure of what was learnt, without errors:`,
+    tableOf(
+      ['method', ...seen.map(({ name }) => name)],
+      methods.map(({ name }) => [name, ...seen.map((attack) => lossOf(cellOf(attack.name, name)))]),
+    ),
     `Layers left out: of the ${attackers} attackers' ${attackers * trainedLayers} / of the honest parties' ${honest * trainedLayers}. Methods that choose by weight leave out no whole layer.`,
     tableOf(
       ['method', ...seen.map(({ name }) => name)],
@@ -103,6 +108,12 @@ function shown(found: Finding | undefined, reference: Finding): string {
   if (gain === undefined) return value.toFixed(2);
   const text = `${value.toFixed(2)} (${signed(gain.value)} ± ${gain.stderr.toFixed(2)})`;
   return gain.value < -2 * gain.stderr ? `**${text}**` : text;
+}
+
+function lossOf(found: Finding | undefined): string {
+  if (found === undefined) return 'not run';
+  if (found.refused !== undefined) return 'refused';
+  return found.loss === null ? 'not finite' : found.loss.toFixed(2);
 }
 
 const signed = (value: number) => `${value < 0 ? '-' : '+'}${Math.abs(value).toFixed(2)}`;

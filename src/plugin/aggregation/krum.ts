@@ -54,7 +54,11 @@ export const bySum = (sums: readonly number[]): number[] =>
  * For each of some parties, the sum of its squared distances to its nearest others among them: n - f - 2 of them, one at least.
  * @param among their indices
  */
-export function krumScores(among: readonly number[], distances: Distances, attackers: number): number[] {
+export function krumScores(
+  among: readonly number[],
+  distances: Pick<Distances, 'squared'>,
+  attackers: number,
+): number[] {
   const near = Math.max(1, among.length - attackers - 2);
   return among.map((party) =>
     among

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { attacks, type Known, largestHidden } from '../../../bench/aggregation/attacks.ts';
+import { attacks, type Known } from '../../../bench/aggregation/attacks.ts';
 import costs from '../../../bench/aggregation/cost.json' with { type: 'json' };
 import { costTable } from '../../../bench/aggregation/cost-table.ts';
 import { type Finding, readFindings } from '../../../bench/aggregation/findings.ts';
 import { matrixTables } from '../../../bench/aggregation/tables.ts';
 import { pagePath, withRegion } from '../../../bench/page.ts';
 import { Random } from '../../../src/data/index.ts';
+import { krumScores } from '../../../src/plugin/aggregation/krum.ts';
 
 const known: Known = {
   honest: [
@@ -38,7 +39,54 @@ describe('what attackers send', () => {
     const far = known.honest.map((change) => Math.hypot(change[0]! - made[0]!, change[1]! - made[1]!));
     // The two farthest honest changes are (1, 0) and (2, 3), or (3, 0) and it.
     expect(Math.max(...far)).toBeCloseTo(Math.sqrt(10), 3);
-    expect(largestHidden(known.honest)).toBeGreaterThan(0.5);
+  });
+
+  it('min-sum has as large a sum of squared distances as the honest change with the largest', () => {
+    const made = sent('min-sum');
+    const sumFrom = (point: Float32Array) =>
+      known.honest.reduce(
+        (sum, change) => sum + (change[0]! - point[0]!) ** 2 + (change[1]! - point[1]!) ** 2,
+        0,
+      );
+    expect(sumFrom(made)).toBeCloseTo(10 + 10, 2);
+  });
+
+  it('against Krum: the farthest that Krum takes before any honest change', () => {
+    const random = new Random(3);
+    const honest = Array.from({ length: 7 }, () =>
+      Float32Array.from({ length: 40 }, () => random.next() / 2 ** 31 - 1),
+    );
+    const made = sent('against Krum', { honest, own: honest[0]! });
+    const mean = honest[0]!.map((_, i) => honest.reduce((sum, change) => sum + change[i]!, 0) / 7);
+    const isChosen = (times: number) => {
+      const point = mean.map((middle, i) => middle + times * (made[i]! - middle));
+      const squared = (a: number, b: number) => {
+        const [x, y] = [honest[a] ?? point, honest[b] ?? point];
+        return x.reduce((sum, value, i) => sum + (value - y[i]!) ** 2, 0);
+      };
+      const scores = krumScores([...Array(10).keys()], { squared }, 3);
+      return Math.min(...scores.slice(0, 7)) > scores[9]!;
+    };
+    expect([0.5, 0.999, 1.001, 2].map(isChosen)).toEqual([true, true, false, false]);
+  });
+
+  it('against the median: beyond all honest values, against the sign of their mean, up to twice as far', () => {
+    const honest = [
+      [1, -3, -1, 3],
+      [2, -2, 2, -2],
+      [3, -1, 2, -2],
+    ].map((values) => Float32Array.from(values));
+    const [a, b, c, d] = sent('against the median', { honest, own: honest[0]! });
+    const ranges: [number, number, number][] = [
+      [a!, 0.5, 1],
+      [b!, -1, -0.5],
+      [c!, -2, -1],
+      [d!, 3, 6],
+    ];
+    for (const [value, low, high] of ranges) {
+      expect(value).toBeGreaterThanOrEqual(low);
+      expect(value).toBeLessThanOrEqual(high);
+    }
   });
 
   it('noise has the size that it says, and each attacker its own', () => {
@@ -65,6 +113,7 @@ describe('the tables', () => {
     ]);
     expect(page).toMatch(/\| mean \| 0\.75 \| \*\*0\.00 \(-0\.75 ± 0\.1\d\)\*\* \|/);
     expect(page).toMatch(/\| median \| not run \| 0\.69 \(-0\.06 ± 0\.0\d\) \|/);
+    expect(page).toMatch(/\| median \| not run \| 1\.00 \|/);
     // One layer of two of seven honest parties, and both of three attackers.
     expect(page).toMatch(/\| median \| not run \| 6 \/ 7 \|/);
   });
