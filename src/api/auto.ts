@@ -5,7 +5,7 @@ import { count, figure, name, words } from './status.ts';
 
 export const Auto = z.strictObject({
   leakAtMost: decimal({ atMost: 1 }, '0.3').describe(
-    'The most bits kept of the untuned emulator, on rows of the probe (docs/leak.md has the measure): 0 is what a unigram model knows, 1 what the model does.',
+    'The most bits kept of the untuned emulator, on rows of the probe (docs/leak.md has the measure): 0 is what a unigram model knows, 1 what the model does. Held against what is sealed, after refine.',
   ),
   sizeAtMost: decimal({ above: 0, atMost: 1 }, '0.5').describe(
     "The most bytes of the bundle's tensors, as a share of the model's.",
@@ -34,13 +34,19 @@ const Way = z.object({
   }),
 });
 
+const bitsKept = z.object({ value: figure, stderr: figure.optional().describe('Standard error over rows.') });
+
 const Candidate = Way.extend({
   ...figures,
-  bitsKept: z
-    .object({ value: figure, stderr: figure.optional().describe('Standard error over rows.') })
+  sealedBitsKept: bitsKept
     .optional()
     .describe(
-      'Untuned, on rows of the probe; absent, as what follows, where size or exact share ruled it out before.',
+      'Untuned, on the same rows as bitsKept, of what would be sealed: after refine, in the number format of the bundle. Of the chosen one, and of those that would have been chosen but keep too much then.',
+    ),
+  bitsKept: bitsKept
+    .optional()
+    .describe(
+      'Untuned, on rows of the probe, before refine; absent, as what follows, where size or exact share ruled it out before.',
     ),
   agreement: figure
     .optional()

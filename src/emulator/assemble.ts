@@ -1,9 +1,11 @@
 // The second half of an emulator's build: from pooled hidden states to a plan, and to a bundle with its scores.
+import { rmSync } from 'node:fs';
 import { badModel } from '../api/index.ts';
 import {
   type CheckedFiles,
   canonicalJson,
   checkFree,
+  checkpointsOf,
   doneOrFree,
   openArtifact,
   peekManifest,
@@ -15,6 +17,7 @@ import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { type HashedModel, type Model, openModel } from '../model/index.ts';
 import { type AutoOptions, type Found, findWay } from './auto/find.ts';
+import type { Planned } from './auto/planned.ts';
 import { openBlocks, readSimilarity, type SimilarityRecord } from './bundle.ts';
 import type { CompressionOptions } from './compression/index.ts';
 import { clearDerived, type Derived, deriveBlocks, nothingDerived } from './derived.ts';
@@ -45,7 +48,7 @@ import {
   type PlanOptions,
   planOptions,
 } from './strategies/make-plan.ts';
-import { writeBundle } from './write-bundle.ts';
+import { storedTensors, writeBundle } from './write-bundle.ts';
 
 export interface AssembleInput extends BuildInput {
   readonly similarity: SimilarityOptions;
@@ -110,8 +113,7 @@ export async function assemble(engine: Engine, asked: AssembleInput): Promise<As
       const similarity = await similarityOf(engine, model, { key, ...found }, input);
       const heldOut = await scoreFull(engine, model, key, input);
       const test = await preparedTest(engine, model, { heldOut, work }, input);
-      const compressed = await derivedOf(engine, model, key, { plan: similarity, ...found }, input);
-      const derived = await refined(engine, model, compressed, { plan: similarity, key }, input);
+      const derived = await blocksOf(engine, model, key, { plan: similarity, ...found }, input);
       const layout = layoutOf(similarity, derived.shapes);
       const { checkUnchanged } = model;
       const fill = async (files: WrittenFiles, directory: string) => {
@@ -185,9 +187,21 @@ async function saidOrFound(
   const observed = openObservations(observations!);
   const matrix = matrixOf(engine, { key, states }, input);
   const evidence = { adjacent: adjacentValues(matrix), influence: observed.influence };
-  const found = await findWay(engine, model, { key, evidence, found: observed }, { ...input, auto });
-  const { compression } = found.way;
-  return { input: { ...input, compression, plan: planOptions(found.way, auto.sharing) }, found };
+  const said = ({ compression, ...way }: Found['way']): Said => ({
+    ...{ ...input, compression },
+    plan: planOptions(way, auto.sharing),
+  });
+  let tried = 0;
+  const make = async ({ way, plan }: Planned) => {
+    // The one before keeps too much: nobody goes on with its training.
+    if (tried++ > 0) rmSync(checkpointsOf(input.own), { recursive: true, force: true });
+    const derived = await blocksOf(engine, model, key, { plan, observations }, said(way));
+    const layout = layoutOf(plan, derived.shapes);
+    return { layout, tensors: storedTensors(model, layout, derived) };
+  };
+  const findings = { key, evidence, found: observed };
+  const found = await findWay(engine, model, findings, { ...input, auto, make });
+  return { input: said(found.way), found };
 }
 
 /** How alike every two layers are. */
@@ -231,6 +245,18 @@ async function evidenceOf(
   if (count > 0) return { removed: await leaveOut(engine, model, { key, count }, input) };
   if (observedBy(input.plan.strategy).length === 0 || observations === undefined) return {};
   return { influence: [...openObservations(observations).influence] };
+}
+
+/** What a bundle holds beside the full model's own tensors: derived, and trained where that is asked for. */
+async function blocksOf(
+  engine: Engine,
+  model: HashedModel,
+  key: ProbeKey,
+  made: { plan: Plan; observations?: string | undefined },
+  input: Said,
+): Promise<Derived> {
+  const derived = await derivedOf(engine, model, key, made, input);
+  return refined(engine, model, derived, { plan: made.plan, key }, input);
 }
 
 async function derivedOf(

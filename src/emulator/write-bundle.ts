@@ -1,7 +1,7 @@
 // The files of a bundle: its unique tensors, its plan and shapes, and what of the model goes with weights.
 import { canonicalJson, type WrittenFiles } from '../artifact/index.ts';
-import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
-import { codedTensors, type Model, type Slot } from '../model/index.ts';
+import { decodeFloats, encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
+import { asQuantised, codedTensors, type Model, type Overlay, type Slot } from '../model/index.ts';
 import { type SimilarityRecord, similarityFile } from './bundle.ts';
 import type { Derived } from './derived.ts';
 import { type Layout, tensorSlots } from './plan/layout.ts';
@@ -32,6 +32,26 @@ function derivedTensors(model: Model, slot: Slot, derived: Derived): TensorToWri
   if (slot.quantised !== undefined) return codedTensors(slot, () => derived.read(name));
   const dtype = storedDtype(model, name);
   return [{ name, dtype, shape, bytes: () => encodeFloats(derived.read(name), dtype) }];
+}
+
+/** The derived tensors as whoever reads the bundle has them: rounded to what it stores. */
+export function storedTensors(
+  model: Model,
+  layout: Layout,
+  derived: Pick<Derived, 'names' | 'read'>,
+): Overlay {
+  const slots = new Map(tensorSlots(model.architecture, layout).map((slot) => [slot.name, slot]));
+  return {
+    has: (name) => derived.names.has(name),
+    get(name) {
+      if (!derived.names.has(name)) return undefined;
+      const values = derived.read(name);
+      const slot = slots.get(name)!;
+      if (slot.quantised !== undefined) return asQuantised(slot, slot.quantised, values);
+      const dtype = storedDtype(model, name);
+      return decodeFloats(encodeFloats(values, dtype), dtype);
+    },
+  };
 }
 
 /** The number format of a bundle's tensor: the model's own, of one that the model does not have its embedding's; float32 for all others. */

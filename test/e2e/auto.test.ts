@@ -6,11 +6,28 @@ import { type AutoFound, type EmulatorBuildSpec, parseResource, wayOf } from '..
 import { inPlace, type Keeper, peekManifest } from '../../src/artifact/index.ts';
 import { openCheckpoint } from '../../src/checkpoint/index.ts';
 import { nestedFactors } from '../../src/emulator/auto/factors.ts';
-import { type AssembleInput, assemble, type Found, planOptions, runProbe } from '../../src/emulator/index.ts';
+import {
+  type AssembleInput,
+  assemble,
+  emulatorWeights,
+  type Found,
+  openBundle,
+  planOptions,
+  runProbe,
+} from '../../src/emulator/index.ts';
+import { lossTokens, unigramOf } from '../../src/emulator/leak/unigram.ts';
 import { openObservations } from '../../src/emulator/observe/open.ts';
 import { probeKey } from '../../src/emulator/probe/stage.ts';
 import { Engine } from '../../src/engine/index.ts';
-import { openModel, slotsIn } from '../../src/model/index.ts';
+import { likelihoodsOf, loadTask, rowLosses } from '../../src/evaluation/index.ts';
+import {
+  Decoder,
+  type Model,
+  openModel,
+  slotsIn,
+  type WeightSource,
+  weightsOf,
+} from '../../src/model/index.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
 import { digestIn, offsite, savedStatus } from '../support/offsite/index.ts';
 import { setField, tinyManifests, writeManifests, writeTinyProject } from '../support/tiny/index.ts';
@@ -67,11 +84,13 @@ afterAll(async () => {
   work.remove();
 });
 
-/** What is kept of candidates' figures, by file. */
-const keptFiles = (name: string): [file: string, figures: object][] =>
+const filesIn = (directory: string) => readdirSync(directory).map((name) => join(directory, name));
+
+/** What is kept of candidates' figures, or of what would be sealed of them, by file. */
+const keptFiles = (name: string, kind: 'auto' | 'sealed' = 'auto'): [file: string, figures: object][] =>
   existsSync(at('work', name))
     ? readdirSync(at('work', name))
-        .filter((file) => file.endsWith('.auto.json'))
+        .filter((file) => file.endsWith(`.${kind}.json`))
         .map((file) => [file, JSON.parse(readFileSync(at('work', name, file), 'utf8')) as object])
     : [];
 
@@ -98,6 +117,8 @@ test('the bundle is that of the spec that says the same, with the size and the e
   expect(said.artifact.digest).toBe(first.artifact.digest);
   const { exactParameterShare, sizeShare } = candidates.find(({ verdict }) => verdict === 'chosen')!;
   expect(said.exactShare.parameters).toBeCloseTo(exactParameterShare, 12);
+  const { sealed } = candidates.find(({ verdict }) => verdict === 'chosen')!;
+  expect(await bitsKeptIn('first', first.auto.rows)).toBeCloseTo(sealed!.value, 4);
   const bytes = (directory: string) => {
     const model = openCheckpoint(at(directory, 'model.safetensors'));
     const sum = [...model.tensors.values()].reduce(
@@ -136,9 +157,93 @@ test('offsite run makes it, and its status says of what it was chosen, and the s
   expect(told.candidates.map(({ verdict }) => verdict)).toEqual(
     first.auto.candidates.map(({ verdict }) => verdict),
   );
+  // Whoever gets the bundle reads what lies at the output and beside it: nothing of what was looked at on the way is there.
+  const { result } = JSON.parse(readFileSync(at('bundles/found.result.json'), 'utf8')) as { result: object };
+  expect(Object.keys(result).toSorted()).toEqual(['artifact', 'plan', 'scores', 'similarity']);
+  const readable = [at('bundles/found.result.json'), ...filesIn(at('bundles/found'))];
+  expect(readable.length).toBeGreaterThan(4);
+  const measured = told.candidates.flatMap(({ bitsKept, sealedBitsKept, ...rest }) =>
+    [bitsKept, sealedBitsKept, { value: rest.agreement }, { value: rest.agreementAtStart }]
+      .flatMap((of) => [of?.value, of !== undefined && 'stderr' in of ? of.stderr : undefined])
+      .concat(rest.agreementTrained)
+      // Nought and one say nothing, and stand anywhere.
+      .filter((figure) => figure !== undefined && !Number.isInteger(Number(figure))),
+  );
+  expect(measured.length).toBeGreaterThan(10);
+  for (const file of readable) {
+    const text = readFileSync(file, 'latin1');
+    for (const word of ['agreement', 'candidates', 'verdict', 'itsKept', told.reason])
+      expect(text, file).not.toContain(word);
+    if (file.endsWith('.json'))
+      for (const figure of measured) expect(text, file).not.toContain(`"${figure}"`);
+  }
   setField(build, 'spec.auto', undefined);
   for (const [field, value] of Object.entries(told.chosen)) setField(build, `spec.${field}`, value);
   expect(wayOf(parseResource(build, 'said.yaml').spec as EmulatorBuildSpec)).toEqual(first.auto.way);
+});
+
+const refine = { type: 'distil', steps: 30, batchSize: 8, learningRate: '1e-2', seed: 0 } as const;
+const refinedWithin = (name: string, leakAtMost: number, change: Partial<AssembleInput> = {}) =>
+  found(name, {
+    ...{ work: at('work', 'first'), own: at('own', 'first'), refine },
+    auto: { ...auto, leakAtMost, compressedOnly: true },
+    ...change,
+  });
+
+/** Of each of the probe's rows what a model loses on it; and the row's loss by a unigram model of some rows. */
+const rowsHeard = async (weights: WeightSource, { architecture }: Model) => {
+  const model = openModel(at('out/model'));
+  const task = await loadTask(model, engine, {
+    ...{ ...input('').data, name: 'probe', limit: 16, maxLength: 64, memory: 2 ** 26 },
+  });
+  model.close();
+  const heard = await likelihoodsOf(new Decoder(engine, architecture, weights), task, {
+    ...{ memory: 2 ** 26, stage: 'test', emit: () => {} },
+  });
+  return { losses: rowLosses(heard, task.examples).map(({ loss }) => loss), tokens: [...lossTokens(task)] };
+};
+
+/** The bits that a bundle keeps on the rows that are looked at, by what scores models. */
+async function bitsKeptIn(bundle: string, rows: number): Promise<number> {
+  const model = openModel(at('out/model'));
+  const { architecture } = model;
+  const full = await rowsHeard(weightsOf(model, { memory: 2 ** 26 }), model);
+  const emulator = openBundle(at('bundles', bundle));
+  const own = await rowsHeard(emulatorWeights(emulator, { memory: 2 ** 26 }), emulator.model);
+  emulator.close();
+  model.close();
+  const looked = new Set(Array.from({ length: rows }, (_, i) => Math.floor((i * full.losses.length) / rows)));
+  const isLooked = (_: unknown, row: number) => looked.has(row);
+  const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
+  const others = full.tokens.filter(({ row }) => !looked.has(row)).map(({ token }) => token);
+  const unigram = unigramOf(others, architecture.vocabulary);
+  const nothing = sum(full.tokens.filter(({ row }) => looked.has(row)).map(({ token }) => unigram(token)));
+  const [ofFull, ofOwn] = [full, own].map(({ losses }) => sum(losses.filter(isLooked))) as [number, number];
+  return (nothing - ofOwn) / (nothing - ofFull);
+}
+
+test('a refining that lifts every emulator over the budget of bits seals nothing', async () => {
+  const refused = await refinedWithin('over', 0).catch((error: Error) => error.message);
+  expect(refused).toMatch(
+    /^spec\.auto\.leakAtMost: no candidate keeps at most 0 of the bits .* after spec\.refine, .* of 2 that did before, the nearest, .* keeps 0\.\d{4} ± 0\.\d{4}, and nothing was sealed; give spec\.refine fewer steps/,
+  );
+  expect(existsSync(at('bundles/over'))).toBe(false);
+  const least = Number(/keeps (0\.\d{4})/.exec(refused as string)![1]);
+
+  // With what was told the same one fits; it is not measured again, and its bundle keeps what was told.
+  const kept = keptFiles('first', 'sealed');
+  const warnings: string[] = [];
+  const made = await refinedWithin('within', least, {
+    emit: (event) => event.type === 'warning' && warnings.push(`${event.reason}: ${event.message}`),
+  });
+  expect(keptFiles('first', 'sealed')).toEqual(kept);
+  const { sealed, figures } = made.auto.candidates.find(({ verdict }) => verdict === 'chosen')!;
+  expect(figures!.bitsKept.value).toBeLessThan(0);
+  expect(sealed!.value).toBeLessThanOrEqual(least);
+  expect(await bitsKeptIn('within', made.auto.rows)).toBeCloseTo(sealed!.value, 4);
+  expect(warnings.filter((text) => text.startsWith('LeakDoubtful'))).toEqual([
+    expect.stringContaining(`keeps ${sealed!.value.toFixed(2)} ± ${sealed!.stderr!.toFixed(2)} of the bits`),
+  ]);
 });
 
 test('shards and memory change nothing of it', async () => {

@@ -18,10 +18,16 @@ export interface Counted {
   readonly exactParameterShare: number;
 }
 
+/** The share of the bits, with its standard error over rows, where there is one. */
+export interface BitsKept {
+  readonly value: number;
+  readonly stderr?: number | undefined;
+}
+
 /** What a candidate gives away and what it teaches. */
 export interface Figures {
-  /** With its standard error over rows, where there is one. */
-  readonly bitsKept: { readonly value: number; readonly stderr?: number | undefined };
+  /** As it is derived with all others: before it is refined, and before it is rounded to what is stored. */
+  readonly bitsKept: BitsKept;
   /**
    * The cosine, after some public steps, of its gradient of what the data owner would train and the full model's gradient of all maps: how
    * truly it points, and how much of what the full model would change it can.
@@ -34,7 +40,11 @@ export interface Figures {
 }
 
 /** The figures are missing where the candidate was ruled out before. */
-export type Candidate = Counted & { readonly figures?: Figures | undefined };
+export type Candidate = Counted & {
+  readonly figures?: Figures | undefined;
+  /** The bits kept of what would be sealed of it; known of those that were to be chosen. */
+  readonly sealed?: BitsKept | undefined;
+};
 
 export type Verdict = 'fits' | 'overSize' | 'overExact' | 'overLeak';
 
@@ -51,9 +61,35 @@ export function countedVerdict(
 export function verdictOf(candidate: Candidate, budgets: Budgets): Verdict {
   const counted = countedVerdict(candidate, budgets);
   if (counted !== 'fits') return counted;
-  const { figures } = candidate;
+  const { figures, sealed } = candidate;
   if (figures === undefined) throw new Error(`${wordsOfWay(candidate.way)} was not measured`);
-  return figures.bitsKept.value > budgets.leakAtMost ? 'overLeak' : 'fits';
+  const isOver = ({ value }: BitsKept) => value > budgets.leakAtMost;
+  return isOver(figures.bitsKept) || (sealed !== undefined && isOver(sealed)) ? 'overLeak' : 'fits';
+}
+
+/** A candidate that keeps all budgets as it will be sealed. */
+export type Chosen = Candidate & { readonly figures: Figures; readonly sealed: BitsKept };
+
+/**
+ * The choice among candidates whose bundles keep the budgets too: who would be chosen is made and measured as it would be sealed, and
+ * where it keeps too much then, the next one is.
+ * @param sealedOf makes what would be sealed of a candidate, and measures the bits that it keeps
+ * @returns the chosen one, and all candidates with what is known of them now, itself among them
+ * @throws OffsiteError BadSpec where none keeps the budgets; what `sealedOf` throws
+ */
+export async function chooseSealed(
+  candidates: readonly Candidate[],
+  budgets: Budgets,
+  sealedOf: (candidate: Candidate) => Promise<BitsKept>,
+): Promise<{ chosen: Chosen; candidates: readonly Candidate[] }> {
+  let known = candidates;
+  for (;;) {
+    const best = choose(known, budgets);
+    const { sealed } = best;
+    if (sealed !== undefined) return { chosen: { ...best, sealed }, candidates: known };
+    const found = { ...best, sealed: await sealedOf(best) };
+    known = known.map((candidate) => (candidate === best ? found : candidate));
+  }
 }
 
 /**
@@ -70,10 +106,23 @@ export function choose(candidates: readonly Candidate[], budgets: Budgets): Cand
       b.agreement - a.agreement || a.bitsKept.value - b.bitsKept.value || one.sizeShare - other.sizeShare,
   );
   if (best !== undefined) return best;
+  refuseSealed(candidates, budgets);
   const nearest = candidates.toSorted((a, b) => excess(a, budgets) - excess(b, budgets))[0];
   if (nearest === undefined) throw badSpec('spec.auto: the model has too few layers for any candidate');
   throw badSpec(
     `spec.auto: no candidate has ${wordsOfBudgets(budgets)}; the nearest, ${wordsOfWay(nearest.way)}, has ${wordsOfFigures(nearest)}; allow as much, or build without auto`,
+  );
+}
+
+/** @throws OffsiteError BadSpec where candidates kept the budgets until they were made */
+function refuseSealed(candidates: readonly Candidate[], { leakAtMost }: Budgets): void {
+  const made = candidates.flatMap(({ way, sealed }) => (sealed === undefined ? [] : [{ way, sealed }]));
+  const [nearest] = made.toSorted((a, b) => a.sealed.value - b.sealed.value);
+  if (nearest === undefined) return;
+  const { way, sealed } = nearest;
+  const error = sealed.stderr === undefined ? '' : ` ± ${sealed.stderr.toFixed(4)}`;
+  throw badSpec(
+    `spec.auto.leakAtMost: no candidate keeps at most ${leakAtMost} of the bits as it would be sealed, in the number format of the bundle and after spec.refine, where there is one; of ${made.length} that did before, the nearest, ${wordsOfWay(way)}, keeps ${shown(sealed.value)}${error}, and nothing was sealed; give spec.refine fewer steps, a lower learningRate or another type, or remove it, or allow as much`,
   );
 }
 
@@ -82,7 +131,7 @@ export function choose(candidates: readonly Candidate[], budgets: Budgets): Cand
  * more would be within the budget too, or where it allows all that the model does.
  */
 export function doubtOf(
-  { bitsKept: { value, stderr = 0 } }: Pick<Figures, 'bitsKept'>,
+  { value, stderr = 0 }: BitsKept,
   { leakAtMost }: Pick<Budgets, 'leakAtMost'>,
   rows: number,
 ): string | undefined {

@@ -4,49 +4,64 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { canonicalJson, type Keeper, readKeptJson, sha256, writeWhole } from '../../artifact/index.ts';
 
-const measured = z.strictObject({
-  bitsKept: z.strictObject({ value: z.number(), stderr: z.number().optional() }),
+const bitsKept = z.strictObject({ value: z.number(), stderr: z.number().optional() });
+
+/** What looks tell of a candidate. */
+const figures = z.strictObject({
+  bitsKept,
   agreement: z.number(),
   agreementAtStart: z.number(),
   agreementTrained: z.number(),
 });
 
-const keptSchema = z.record(z.string(), measured);
+/** What is told of each kind of measurement, by the ending of its file. */
+const schemas = { auto: figures, sealed: bitsKept } as const;
 
-/** Figures by candidate. */
-export type KeptFigures = Record<string, z.output<typeof measured>>;
+type Kind = keyof typeof schemas;
+type Kept<K extends Kind> = z.output<(typeof schemas)[K]>;
 
-/** The figures of candidates of one address: all that they depend on. */
-export class KeptFile {
+/** What was measured of candidates of one address: all that it depends on. */
+export class KeptFile<K extends Kind> {
   readonly #path: string;
   readonly #keeper: Keeper;
-  #figures: KeptFigures = {};
+  readonly #found: Map<string, Kept<K>>;
 
-  private constructor(path: string, keeper: Keeper) {
+  private constructor(path: string, keeper: Keeper, found: Map<string, Kept<K>>) {
     this.#path = path;
     this.#keeper = keeper;
+    this.#found = found;
   }
 
-  static async open(work: string, address: unknown, keeper: Keeper): Promise<KeptFile> {
+  static async open<K extends Kind>(
+    kind: K,
+    work: string,
+    address: unknown,
+    keeper: Keeper,
+  ): Promise<KeptFile<K>> {
     const name = sha256(canonicalJson(address)).replace('sha256:', '');
-    const kept = new KeptFile(join(work, `${name}.auto.json`), keeper);
+    const path = join(work, `${name}.${kind}.json`);
     mkdirSync(work, { recursive: true });
-    await keeper.pull(kept.#path, { exact: true });
-    try {
-      kept.#figures = keptSchema.parse(readKeptJson(kept.#path));
-    } catch {
-      // A damaged file is as good as none: what it had is measured again.
-    }
-    return kept;
+    await keeper.pull(path, { exact: true });
+    return new KeptFile(path, keeper, readKept(kind, path));
   }
 
-  of(candidate: string): KeptFigures[string] | undefined {
-    return Object.hasOwn(this.#figures, candidate) ? this.#figures[candidate] : undefined;
+  of(candidate: string): Kept<K> | undefined {
+    return this.#found.get(candidate);
   }
 
-  async add(candidate: string, figures: KeptFigures[string]): Promise<void> {
-    this.#figures[candidate] = figures;
-    writeWhole(this.#path, canonicalJson(this.#figures));
+  async add(candidate: string, found: Kept<K>): Promise<void> {
+    this.#found.set(candidate, found);
+    writeWhole(this.#path, canonicalJson(Object.fromEntries(this.#found)));
     await this.#keeper.push(this.#path, { exact: true });
+  }
+}
+
+function readKept<K extends Kind>(kind: K, path: string): Map<string, Kept<K>> {
+  try {
+    const found = z.record(z.string(), schemas[kind]).parse(readKeptJson(path));
+    return new Map(Object.entries(found) as [string, Kept<K>][]);
+  } catch {
+    // A damaged file is as good as none: what it had is measured again.
+    return new Map();
   }
 }

@@ -1,7 +1,7 @@
 // One look at a model on some rows: what it loses on each, and the gradient of what would train.
 import { type Example, packStep, type Target } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
-import { Decoder, type Replacement, type WeightSource, withReplaced } from '../../model/index.ts';
+import { Decoder, type Replacement, score, type WeightSource, withReplaced } from '../../model/index.ts';
 import { crossEntropy, gradientStep, type Objective, type TrainingPlan } from '../../training/index.ts';
 import type { Gradient, LayerProbes } from './probes.ts';
 
@@ -45,6 +45,32 @@ export async function lookAt(
   return { gradient, losses, targets: batches.flatMap(({ targets }) => targets) };
 }
 
+/** What a model loses on rows, and which targets these have. */
+export type Losses = Pick<Look, 'losses' | 'targets'>;
+
+/** Runs rows forward alone. */
+export async function lossesOf(
+  engine: Engine,
+  source: WeightSource,
+  { architecture, examples, plan }: LookOptions,
+): Promise<Losses> {
+  const decoder = new Decoder(engine, architecture, source);
+  const batches = packStep(examples, [...examples.keys()], plan.shape);
+  const losses = new Map<number, number>();
+  for (const batch of batches) {
+    let x = await decoder.embed(batch);
+    for (const span of decoder.spans([])) {
+      const before = x;
+      x = await decoder.forward(span, before, batch);
+      decoder.free(before);
+    }
+    addLosses(losses, batch.targets, await decoder.head(x, batch.targets, score));
+    decoder.free(x);
+    decoder.forget(batch);
+  }
+  return { losses, targets: batches.flatMap(({ targets }) => targets) };
+}
+
 export interface LookOptions {
   readonly architecture: ConstructorParameters<typeof Decoder>[1];
   /** Rows that all have something to predict. */
@@ -65,11 +91,15 @@ function byRow(): { objective: Objective; losses: Map<number, number> } {
         return crossEntropy.weigh(targets, count);
       },
       loss(scores, count) {
-        latest.forEach(({ row }, i) => {
-          losses.set(row, (losses.get(row) ?? 0) - scores[i]!);
-        });
+        addLosses(losses, latest, scores);
         return crossEntropy.loss(scores, count);
       },
     },
   };
+}
+
+function addLosses(losses: Map<number, number>, targets: readonly Target[], scores: Float32Array): void {
+  targets.forEach(({ row }, i) => {
+    losses.set(row, (losses.get(row) ?? 0) - scores[i]!);
+  });
 }

@@ -1,18 +1,18 @@
 // What the looks at full model and candidates say: bits kept, and how well gradients agree at the start and after some steps.
-import { badData } from '../../api/index.ts';
+import { badData, badSpec } from '../../api/index.ts';
 import { canonicalJson } from '../../artifact/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { bootstrap } from '../../evaluation/index.ts';
-import { exactBlocks, type Model, weightsOf } from '../../model/index.ts';
+import { exactBlocks, type Model, type Overlay, type WeightSource, weightsOf } from '../../model/index.ts';
 import { adamW } from '../../training/index.ts';
 import { shareOfGain } from '../leak/ability.ts';
 import { unigramOf } from '../leak/unigram.ts';
-import { placedBlocks, type Shapes } from '../plan/layout.ts';
+import { type Layout, placedBlocks, type Shapes } from '../plan/layout.ts';
 import { trainedLayers } from '../plan/plan.ts';
-import type { Figures } from './choose.ts';
+import type { BitsKept, Figures } from './choose.ts';
 import type { NestedFactors } from './factors.ts';
 import type { KeptFile } from './kept.ts';
-import { type Look, type Looked, lookAt } from './look.ts';
+import { type Look, type Looked, type Losses, lookAt, lossesOf } from './look.ts';
 import type { Planned } from './planned.ts';
 import { cosine, type Gradient, type LayerProbes, layerProbes } from './probes.ts';
 import type { Rows } from './rows.ts';
@@ -23,7 +23,7 @@ export interface MeasureInput {
   readonly candidates: readonly Planned[];
   /** Derived where a candidate needs them. */
   readonly factors: () => Promise<NestedFactors>;
-  readonly kept: KeptFile;
+  readonly kept: KeptFile<'auto'>;
   /** Bytes for weights and states. */
   readonly memory: number;
   /** Told of passes over the probe's rows that were done. */
@@ -61,6 +61,40 @@ export async function measure(engine: Engine, model: Model, input: MeasureInput)
 
 const keyOf = ({ way }: Planned) => canonicalJson(way);
 
+/** What would be sealed: its layout, and the tensors that are not the full model's as whoever reads the bundle has them. */
+export interface Sealable {
+  readonly layout: Layout;
+  readonly tensors: Overlay;
+}
+
+/**
+ * The bits that what would be sealed keeps: the measure of the first look at candidates, on the same rows.
+ * @throws OffsiteError BadSpec where it computes no number on them, so that none can be held against a budget; Cancelled
+ */
+export async function measureSealed(
+  engine: Engine,
+  model: Model,
+  { layout, tensors }: Sealable,
+  { rows, memory }: Pick<MeasureInput, 'rows' | 'memory'>,
+): Promise<BitsKept> {
+  const { architecture } = model;
+  const { looked: examples, training: plan } = rows;
+  const heard = (source: WeightSource) => lossesOf(engine, source, { architecture, examples, plan });
+  const full = await heard(fullWeights(model, memory));
+  const own = await heard(
+    weightsOf(model, {
+      blocks: placedBlocks(architecture, layout),
+      overlay: tensors,
+      memory: memory * shareOfWeights,
+    }),
+  );
+  if ([...own.losses.values()].some(Number.isNaN))
+    throw badSpec(
+      'spec.auto: what would be sealed computes no number on rows of the probe, so that no leak can be told: some of its weights may be beyond what the number format of the bundle holds',
+    );
+  return bitsKept({ start: full, unigram: unigramLosses(rows, model, full) }, own);
+}
+
 /** The full model's two looks. */
 interface Full {
   readonly start: Look;
@@ -74,23 +108,18 @@ interface Full {
 async function lookAtFull(
   engine: Engine,
   model: Model,
-  { rows: { looked, others, training, passes }, memory, progress }: MeasureInput,
+  { rows, memory, progress }: MeasureInput,
 ): Promise<Full> {
+  const { looked, training, passes } = rows;
   const { architecture } = model;
   const layers = Array.from({ length: architecture.depth }, (_, layer) => layer);
-  const source = weightsOf(model, {
-    blocks: exactBlocks(architecture, layers),
-    memory: memory * shareOfWeights,
-  });
+  const source = fullWeights(model, memory);
   const full: Looked = { source, places: new Map(layers.map((layer) => [layer, layer])), trained: layers };
   const at = (probes: readonly LayerProbes[], examples = looked) =>
     lookAt(engine, full, probes, { architecture, examples, plan: training });
   const probes = { start: layerProbes(architecture), later: layerProbes(architecture) };
   const start = await at(probes.start);
-  const tokens = others.flatMap(({ targets }) => targets.map(({ token }) => token));
-  const ofToken = unigramOf(tokens, architecture.vocabulary);
-  const unigram = new Map<number, number>();
-  for (const { row, token } of start.targets) unigram.set(row, (unigram.get(row) ?? 0) + ofToken(token));
+  const unigram = unigramLosses(rows, model, start);
   if (sum(start.losses) >= sum(unigram))
     throw badData(
       `spec.auto: on ${looked.length} rows of the probe the model is no better than a unigram model of the others, so that no leak can be told; use a probe set of what the model knows, or more of it`,
@@ -99,6 +128,24 @@ async function lookAtFull(
   const later = await at(probes.later);
   progress(passes.full);
   return { start, later: later.gradient, probes, unigram };
+}
+
+const fullWeights = (model: Model, memory: number): WeightSource =>
+  weightsOf(model, {
+    blocks: exactBlocks(
+      model.architecture,
+      Array.from({ length: model.architecture.depth }, (_, layer) => layer),
+    ),
+    memory: memory * shareOfWeights,
+  });
+
+/** Of each row that is looked at the negative log-likelihood by the unigram model of the others. */
+function unigramLosses({ others }: Rows, { architecture }: Model, { targets }: Losses): Map<number, number> {
+  const tokens = others.flatMap(({ targets }) => targets.map(({ token }) => token));
+  const ofToken = unigramOf(tokens, architecture.vocabulary);
+  const unigram = new Map<number, number>();
+  for (const { row, token } of targets) unigram.set(row, (unigram.get(row) ?? 0) + ofToken(token));
+  return unigram;
 }
 
 /** Every other row; all of them where there is only one. */
@@ -151,7 +198,10 @@ async function figuresOf(
   };
 }
 
-function bitsKept({ start, unigram }: Full, emulator: Look): Figures['bitsKept'] {
+function bitsKept(
+  { start, unigram }: { start: Losses; unigram: Full['unigram'] },
+  emulator: Losses,
+): BitsKept {
   const rows = [...start.losses].map(([row, loss]) => [loss, emulator.losses.get(row)!, unigram.get(row)!]);
   const share = ([full, own, nothing]: readonly number[]) =>
     shareOfGain({ full: -full!, emulator: -own!, nothing: -nothing! });

@@ -47,6 +47,7 @@ export async function frontierPart(
     columns: [
       { title: 'candidate' },
       { title: 'bits kept', number: true },
+      { title: 'as sealed', number: true },
       { title: 'size', number: true },
       { title: 'exact', number: true },
       { title: 'agreement', number: true },
@@ -57,6 +58,7 @@ export async function frontierPart(
     rows: candidates.map((candidate) => [
       wordsOfWay(candidate),
       candidate.bitsKept && bitsOf(candidate.bitsKept),
+      candidate.sealedBitsKept && bitsOf(candidate.sealedBitsKept),
       share(candidate.sizeShare),
       share(candidate.exactParameterShare),
       candidate.agreement,
@@ -65,7 +67,7 @@ export async function frontierPart(
       verdicts[candidate.verdict],
     ]),
   })}</details>
-<p class="soft">Bits kept are of the untuned emulator; what tuning it recovers, a leak test tells. Agreement is the cosine of its gradient of what trains and the full model's of all maps, on a few public rows, after a few steps: no promise of what an adapter gains.</p>`;
+<p class="soft">Bits kept are of the untuned emulator, as sealed those after a refining, where the spec asks for one, and in the numbers that the bundle stores; what tuning it recovers, a leak test tells. Agreement is the cosine of its gradient of what trains and the full model's of all maps, on a few public rows, after a few steps: no promise of what an adapter gains.</p>`;
 }
 
 /** Nothing of a candidate that was ruled out before it was measured. */

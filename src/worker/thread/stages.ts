@@ -257,14 +257,12 @@ function scoresOf(made: Awaited<ReturnType<typeof assemble>>) {
 function autoOf({ way, reason, candidates, rows, passes }: Found): AutoFound {
   return {
     ...{ chosen: shownWay(way), reason, rows, passes: passes.toFixed(2) },
-    candidates: candidates.map(({ way, sizeShare, exactParameterShare, figures, verdict }) => ({
+    candidates: candidates.map(({ way, sizeShare, exactParameterShare, figures, sealed, verdict }) => ({
       ...shownWay(way),
       ...{ sizeShare: figure(sizeShare), exactParameterShare: figure(exactParameterShare), verdict },
+      ...(sealed && { sealedBitsKept: shownBits(sealed) }),
       ...(figures && {
-        bitsKept: {
-          value: figure(figures.bitsKept.value),
-          ...(figures.bitsKept.stderr === undefined ? {} : { stderr: figure(figures.bitsKept.stderr) }),
-        },
+        bitsKept: shownBits(figures.bitsKept),
         agreement: figure(figures.agreement),
         agreementAtStart: figure(figures.agreementAtStart),
         agreementTrained: figure(figures.agreementTrained),
@@ -272,6 +270,11 @@ function autoOf({ way, reason, candidates, rows, passes }: Found): AutoFound {
     })),
   };
 }
+
+const shownBits = ({ value, stderr }: { value: number; stderr?: number | undefined }) => ({
+  value: figure(value),
+  ...(stderr === undefined ? {} : { stderr: figure(stderr) }),
+});
 
 const shownWay = ({ strategy, layers, compression, transferLayers }: Found['way']): AutoFound['chosen'] => ({
   strategy,

@@ -4,6 +4,7 @@ import {
   type Budgets,
   type Candidate,
   choose,
+  chooseSealed,
   doubtOf,
   verdictOf,
 } from '../../../../src/emulator/auto/choose.ts';
@@ -60,14 +61,13 @@ test('a verdict names the first budget that is not kept', () => {
 });
 
 test('a leak within the budget by less than two standard errors is doubted', () => {
-  const doubt = (value: number, stderr?: number) =>
-    doubtOf({ bitsKept: { value, stderr } }, { leakAtMost: 0.3 }, 6);
+  const doubt = (value: number, stderr?: number) => doubtOf({ value, stderr }, { leakAtMost: 0.3 }, 6);
   expect(doubt(0.25, 0.12)).toBe(
     'spec.auto.leakAtMost: what was chosen keeps 0.25 ± 0.12 of the bits on 6 rows, so it may keep more than 0.3; a larger probe tells it better',
   );
   expect(doubt(0.1, 0.09)).toBeUndefined();
   expect(doubt(-1e6)).toBeUndefined();
-  expect(doubtOf({ bitsKept: { value: 0.98, stderr: 0.1 } }, { leakAtMost: 1 }, 6)).toBeUndefined();
+  expect(doubtOf({ value: 0.98, stderr: 0.1 }, { leakAtMost: 1 }, 6)).toBeUndefined();
 });
 
 test('where nothing fits, the nearest is told with what it has, which then fits', () => {
@@ -96,4 +96,48 @@ test('a larger budget never gives less agreement', () => {
       expect(choose(all, larger).figures.agreement).toBeGreaterThanOrEqual(figures.agreement);
     }
   }
+});
+
+/** The choice where what would be sealed of each ratio keeps so many bits, and which ratios were made for it. */
+const sealing = async (budgets: Budgets, bits: Readonly<Record<string, number>>, known = few) => {
+  const made: string[] = [];
+  const { chosen, candidates } = await chooseSealed(known, budgets, async (candidate) => {
+    const ratio = ratioOf(candidate)!;
+    made.push(ratio);
+    return { value: bits[ratio]!, stderr: 0.07 };
+  });
+  return { chosen, candidates, made };
+};
+
+test('who keeps too much as it would be sealed gives way to the next, and is told as over the budget', async () => {
+  const budgets = { ...loose, leakAtMost: 0.5 };
+  const { chosen, candidates, made } = await sealing(budgets, { '0.5': 0.51, '0.35': 0.5 });
+  expect([ratioOf(chosen), chosen.sealed, made]).toEqual([
+    '0.35',
+    { value: 0.5, stderr: 0.07 },
+    ['0.5', '0.35'],
+  ]);
+  expect(candidates.map((candidate) => [verdictOf(candidate, budgets), candidate.sealed?.value])).toEqual([
+    ['fits', undefined],
+    ['fits', 0.5],
+    ['overLeak', 0.51],
+    ['overLeak', undefined],
+  ]);
+});
+
+test('what is known to keep too much is not made again, and a refining that lowers the bits allows no more', async () => {
+  const known = few.map((candidate) =>
+    ratioOf(candidate) === '0.5' ? { ...candidate, sealed: { value: 0.9 } } : candidate,
+  );
+  const { chosen, made } = await sealing({ ...loose, leakAtMost: 0.6 }, { '0.35': 0.1, '0.7': -1 }, known);
+  expect([ratioOf(chosen), made]).toEqual(['0.35', ['0.35']]);
+});
+
+test('where nothing fits as it would be sealed, the least that was made is told with its error, and then fits', async () => {
+  const bits = { '0.5': 0.9, '0.35': 0.41237, '0.2': 0.6 };
+  await expect(sealing({ ...loose, leakAtMost: 0.4 }, bits)).rejects.toThrow(
+    /^spec\.auto\.leakAtMost: no candidate keeps at most 0\.4 of the bits as it would be sealed, .* after spec\.refine, .* of 3 that did before, the nearest, all layers, lowRank 0\.35, LoRA beside every map, keeps 0\.4124 ± 0\.0700, and nothing was sealed; give spec\.refine fewer steps/,
+  );
+  const allowed = await sealing({ ...loose, leakAtMost: 0.4124 }, bits);
+  expect(ratioOf(allowed.chosen)).toBe('0.35');
 });
