@@ -1,10 +1,10 @@
 // The byte stream of a file of rows, decompressed where it needs to be and only within bounds.
-import { closeSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { badData, OffsiteError } from '../api/index.ts';
+import type { Files, OpenFile } from '../artifact/index.ts';
 import { mostExpansion } from './row-size.ts';
-import { openRows } from './rows-file.ts';
 
 const chunkBytes = 1 << 20;
 /** What any compressed file may come to. */
@@ -28,10 +28,11 @@ const codecs: readonly Codec[] = [
 
 /**
  * The bytes of a file of rows in pieces, unpacked where it is gzip or zstd. No more is read than is taken.
+ * @param files opens it
  * @throws OffsiteError BadData where it is no plain file, its packed bytes are damaged, or they expand without bound
  */
-export async function* bytesOf(path: string): AsyncGenerator<Buffer> {
-  const file = openFile(path);
+export async function* bytesOf(path: string, files: Files): AsyncGenerator<Buffer> {
+  const file = openFile(path, files);
   try {
     const chunks = chunksOf(file, 0);
     const first = chunks.next();
@@ -43,33 +44,36 @@ export async function* bytesOf(path: string): AsyncGenerator<Buffer> {
       yield* chunks;
     }
   } finally {
-    closeSync(file.descriptor);
+    file.close();
   }
 }
 
 /** An open file of rows. */
-export interface OpenFile {
+export interface RowsFile extends OpenFile {
   readonly path: string;
-  readonly descriptor: number;
   readonly size: number;
 }
 
-/** @throws OffsiteError BadData where it is no plain file */
-export function openFile(path: string): OpenFile {
+/** @throws OffsiteError BadData where it is no plain file, cannot be opened, or is not the one that was hashed */
+export function openFile(path: string, files: Files): RowsFile {
   try {
-    return { path, ...openRows(path) };
+    const file = files.open(path);
+    return { ...file, path, size: Number(file.stat.size), close: () => file.close() };
   } catch (error) {
-    throw badData(`${path}: ${(error as Error).message}`);
+    if (error instanceof OffsiteError) throw badData(error.message);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const what = code === 'ENOENT' ? 'there is no such file' : `cannot be opened (${code})`;
+    throw badData(`${path}: ${code === undefined ? message : what}`);
   }
 }
 
 /** The first bytes of a file. @throws OffsiteError BadData where it cannot be read */
-export function startOf({ path, descriptor }: OpenFile, bytes: number): Uint8Array {
+export function startOf({ path, descriptor }: RowsFile, bytes: number): Uint8Array {
   const start = Buffer.alloc(bytes);
   return start.subarray(0, readSome(descriptor, start, 0, path));
 }
 
-function* chunksOf({ path, descriptor }: OpenFile, from: number): Generator<Buffer, undefined> {
+function* chunksOf({ path, descriptor }: RowsFile, from: number): Generator<Buffer, undefined> {
   for (let at = from; ; ) {
     const chunk = Buffer.allocUnsafe(chunkBytes);
     const read = readSome(descriptor, chunk, at, path);
@@ -88,7 +92,7 @@ function readSome(descriptor: number, chunk: Buffer, at: number, path: string): 
 }
 
 /** Frame after frame: Node's zstd stops at the end of the first without a word. */
-async function* unpacked(file: OpenFile, codec: Codec): AsyncGenerator<Buffer> {
+async function* unpacked(file: RowsFile, codec: Codec): AsyncGenerator<Buffer> {
   const { path, size } = file;
   const most = Math.max(alwaysAllowed, mostExpansion * size);
   let bytes = 0;
@@ -113,7 +117,7 @@ async function* unpacked(file: OpenFile, codec: Codec): AsyncGenerator<Buffer> {
 }
 
 /** @returns how many packed bytes it took */
-async function* frameOf(file: OpenFile, { name, unpack }: Codec, at: number): AsyncGenerator<Buffer, number> {
+async function* frameOf(file: RowsFile, { name, unpack }: Codec, at: number): AsyncGenerator<Buffer, number> {
   const source = Readable.from(chunksOf(file, at));
   const stream = source.pipe(unpack());
   // A pipe does not hand errors on.

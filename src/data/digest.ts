@@ -1,9 +1,20 @@
-// What tells one data set from another, be it one file or several shards.
+// What tells one data set from another, be it one file or several shards, and the files that it was told of.
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { badData, isPrintable, OffsiteError, printable } from '../api/index.ts';
-import { fileDigest, sha256 } from '../artifact/index.ts';
+import { CheckedFiles, sha256 } from '../artifact/index.ts';
 import { shardsOf } from './shards.ts';
+
+/** Rows as they were when they were hashed. */
+export interface HashedRows {
+  readonly digest: string;
+  /** The files of rows, in order. */
+  readonly shards: readonly string[];
+  /** In bytes, of each shard. */
+  readonly sizes: readonly number[];
+  /** Opens those files alone, and only while they are what was hashed. */
+  readonly files: CheckedFiles;
+}
 
 /**
  * The digest of rows: of a file its sha256, of a directory that of its shards' sorted `sha256  name` lines (what
@@ -12,31 +23,48 @@ import { shardsOf } from './shards.ts';
  * @throws OffsiteError BadData when there are no rows, they are others, or a shard's name could stand for another line
  */
 export function dataDigest(path: string, field: string, expected?: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) throw badData(`${path}: there is no such file (${field})`);
-  const digest = stat.isDirectory() ? shardsDigest(path) : digestOfRows(path);
+  const { digest } = hashRows(path, field);
   if (expected !== undefined && digest !== expected)
     throw badData(`${field}.digest: the digest of ${path} is ${digest}, expected ${expected}`);
   return digest;
 }
 
-function shardsDigest(directory: string): string {
-  const lines = shardsOf(directory).map((file) => {
+/** The same, with the files that it is of: what is read of them is what it says. @throws OffsiteError BadData as above */
+export function hashRows(path: string, field: string): HashedRows {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw badData(`${path}: there is no such file (${field})`);
+  const files = new CheckedFiles();
+  if (!stat.isDirectory()) {
+    const digest = digestOfRows(path, files);
+    return { digest, shards: [path], sizes: [files.size(path)], files };
+  }
+  const shards = shardsOf(path);
+  const lines = shards.map((file) => {
     const name = basename(file);
     if (!isPrintable(name))
-      throw badData(`${directory}: the name "${printable(name)}" has a character that cannot be printed`);
-    return `${digestOfRows(file).slice('sha256:'.length)}  ${name}\n`;
+      throw badData(`${path}: the name "${printable(name)}" has a character that cannot be printed`);
+    return `${digestOfRows(file, files).slice('sha256:'.length)}  ${name}\n`;
   });
-  return sha256(lines.sort().join(''));
+  return {
+    digest: sha256(lines.sort().join('')),
+    shards,
+    sizes: shards.map((file) => files.size(file)),
+    files,
+  };
 }
 
-function digestOfRows(file: string): string {
+function digestOfRows(file: string, files: CheckedFiles): string {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat?.isDirectory()) throw badData(`${file}: is a directory, not a file`);
   // A named pipe would wait for its writer.
   if (stat?.isFile() === false) throw badData(`${file}: is no plain file`);
+  return ofRows(() => files.digest(file));
+}
+
+/** What is wrong with a file is told as wrong with rows, whatever files are otherwise hashed for. */
+export function ofRows<T>(look: () => T): T {
   try {
-    return fileDigest(file);
+    return look();
   } catch (error) {
     throw error instanceof OffsiteError ? badData(error.message) : error;
   }

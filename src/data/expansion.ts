@@ -1,5 +1,4 @@
 // The bound on what the shards of a data set decompress to, all together.
-import { statSync } from 'node:fs';
 import { badData } from '../api/index.ts';
 import { mostExpansion, rowBytes } from './row-size.ts';
 
@@ -12,12 +11,10 @@ export class Expansion {
   readonly #most: number;
   #bytes = 0;
 
-  constructor(files: readonly string[], always = alwaysAllowed) {
-    this.#shards = files.length;
-    const packed = files.reduce(
-      (sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0),
-      0,
-    );
+  /** @param sizes of the files, in bytes as they lie there */
+  constructor(sizes: readonly number[], always = alwaysAllowed) {
+    this.#shards = sizes.length;
+    const packed = sizes.reduce((sum, size) => sum + size, 0);
     this.#most = Math.max(always, mostExpansion * packed);
   }
 

@@ -1,5 +1,6 @@
 // Streaming JSON lines from outside: each line is bounded before it is parsed.
 import { badData, type JsonBounds, outline } from '../api/index.ts';
+import type { Files } from '../artifact/index.ts';
 import { foreignKind } from '../checkpoint/index.ts';
 import { bytesOf } from './bytes.ts';
 import { mostRowBytes, mostRowMebibytes } from './row-size.ts';
@@ -12,11 +13,12 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 /**
  * The values of a file of JSON lines, one chunk of the file and one line of at most 16 MiB in memory at a time; gzip and zstd
  * are unpacked on the way.
+ * @param files opens it
  * @throws OffsiteError BadData with file and row (counted from 1)
  */
-export async function* jsonLines(path: string): AsyncGenerator<unknown> {
+export async function* jsonLines(path: string, files: Files): AsyncGenerator<unknown> {
   let number = 0;
-  for await (const line of lines(path)) {
+  for await (const line of lines(path, files)) {
     number++;
     const other = number === 1 ? foreignKind(line) : undefined;
     if (other !== undefined) throw badData(`${path}: ${other}`);
@@ -49,7 +51,7 @@ function parseLine(line: Uint8Array, where: string): unknown {
  * The file's lines without their line feed; the last one may lack it.
  * @throws OffsiteError BadData at a line over the limit, before the rest of it is read
  */
-async function* lines(path: string): AsyncGenerator<Uint8Array> {
+async function* lines(path: string, files: Files): AsyncGenerator<Uint8Array> {
   let row = 1;
   // A long line's parts are put together once, at its end.
   let parts: Buffer[] = [];
@@ -62,7 +64,7 @@ async function* lines(path: string): AsyncGenerator<Uint8Array> {
         `${path}: row ${row}: has more than ${mostRowMebibytes} MiB; every line holds one JSON object, of one row`,
       );
   };
-  for await (const chunk of bytesOf(path)) {
+  for await (const chunk of bytesOf(path, files)) {
     let start = 0;
     for (let end = chunk.indexOf(newline); end >= 0; end = chunk.indexOf(newline, start)) {
       add(chunk.subarray(start, end));

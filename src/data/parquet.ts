@@ -1,9 +1,9 @@
 // Reading Parquet files from outside, in a process of their own with limits of memory and time.
-import { closeSync } from 'node:fs';
 import { badData } from '../api/index.ts';
+import type { Files } from '../artifact/index.ts';
 import { foreignKind, kindBytes } from '../checkpoint/index.ts';
 import { handedOver, type Limits, type Outcome, Subprocess, shareOfMemory } from '../subprocess/index.ts';
-import { type OpenFile, openFile, startOf } from './bytes.ts';
+import { openFile, type RowsFile, startOf } from './bytes.ts';
 import type { ParquetJob, ParquetReply } from './parquet-messages.ts';
 
 /**
@@ -15,6 +15,8 @@ const usualLimits: Limits = { seconds: 300, memory: shareOfMemory(3 * 2 ** 30) }
 const shareOfHeap = 2 / 3;
 
 interface ParquetOptions {
+  /** Opens the file: what is decoded is what is open, in whatever process. */
+  readonly files: Files;
   /** The most rows that will be taken. */
   readonly limit: number;
   /** Whether the work is no longer wanted: the process is ended at once. */
@@ -31,21 +33,21 @@ export async function* parquetRows(
   options: ParquetOptions,
   limits: Limits = usualLimits,
 ): AsyncGenerator<unknown> {
-  const file = openFile(path);
+  const file = openFile(path, options.files);
   try {
     const start = startOf(file, kindBytes);
     if (start.length === 0) return;
     if (!isParquet(start)) throw badData(`${path}: ${foreignKind(start) ?? 'is no Parquet file'}`);
     yield* decoded(file, options, limits);
   } finally {
-    closeSync(file.descriptor);
+    file.close();
   }
 }
 
 const isParquet = (start: Uint8Array) => String.fromCharCode(...start.subarray(0, 4)) === 'PAR1';
 
 async function* decoded(
-  { path, descriptor, size }: OpenFile,
+  { path, descriptor, size }: RowsFile,
   { limit, cancelled }: ParquetOptions,
   limits: Limits,
 ): AsyncGenerator<unknown> {

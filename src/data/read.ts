@@ -1,6 +1,8 @@
 // From a data set's files, whatever their container, to validated rows.
+import { statSync } from 'node:fs';
 import { badData, cancelled } from '../api/index.ts';
-import { dataDigest } from './digest.ts';
+import { type Files, onDisk } from '../artifact/index.ts';
+import { type HashedRows, hashRows, ofRows } from './digest.ts';
 import { Expansion } from './expansion.ts';
 import { jsonLines } from './json-lines.ts';
 import { parquetRows } from './parquet.ts';
@@ -23,16 +25,28 @@ export interface ReadOptions {
 export async function* streamRows<F extends Format>(
   path: string,
   format: F,
-  { limit = Number.POSITIVE_INFINITY, cancelled: isCancelled = () => false }: ReadOptions = {},
+  options: ReadOptions = {},
+): AsyncGenerator<RowOf[F]> {
+  const shards = shardsOf(path);
+  const sizes = shards.map((file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0);
+  yield* rowsIn({ shards, sizes, files: onDisk }, format, options);
+}
+
+/** The files of rows, in order, and what opens them. */
+type Source = Omit<HashedRows, 'digest' | 'files'> & { readonly files: Files };
+
+async function* rowsIn<F extends Format>(
+  { shards, sizes, files }: Source,
+  format: F,
+  { limit = Number.POSITIVE_INFINITY, cancelled: isCancelled = () => false }: ReadOptions,
 ): AsyncGenerator<RowOf[F]> {
   let taken = 0;
-  const files = shardsOf(path);
-  const expansion = new Expansion(files);
-  for (const file of files) {
+  const expansion = new Expansion(sizes);
+  for (const file of shards) {
     let number = 0;
     const values = file.endsWith('.parquet')
-      ? parquetRows(file, { limit: limit - taken, cancelled: isCancelled })
-      : jsonLines(file);
+      ? parquetRows(file, { files, limit: limit - taken, cancelled: isCancelled })
+      : jsonLines(file, files);
     for await (const value of values) {
       if (isCancelled()) throw cancelled('stopped on request');
       number++;
@@ -49,8 +63,9 @@ export async function* streamRows<F extends Format>(
 /**
  * The first `limit` rows (all when absent), checked.
  * @param memory bytes that the stage was given
- * @param digest of the rows as it was taken before: what was put in their place since is found out
- * @throws OffsiteError BadData as `streamRows`, where they take too much memory, and for others than the digest's
+ * @param digest of the rows as it was taken before: others are refused, and only what has it is opened and read
+ * @throws OffsiteError BadData as `streamRows`, where they take too much memory, and for others than the digest's, be it
+ * only while they are read
  */
 export async function readRows<F extends Format>(
   path: string,
@@ -63,11 +78,19 @@ export async function readRows<F extends Format>(
 ): Promise<RowOf[F][]> {
   const rows: RowOf[F][] = [];
   const room = new RowRoom(path, memory);
-  for await (const row of streamRows(path, format, options)) {
+  const hashed = digest === undefined ? undefined : hashedAs(digest, path);
+  const read = hashed === undefined ? streamRows(path, format, options) : rowsIn(hashed, format, options);
+  for await (const row of read) {
     room.add(row);
     rows.push(row);
   }
-  if (digest !== undefined && dataDigest(path, path) !== digest)
-    throw badData(`${path}: was changed while it was read; nothing was made of it: run again`);
+  if (hashed !== undefined) ofRows(() => hashed.files.checkUnchanged());
   return rows;
+}
+
+function hashedAs(digest: string, path: string): HashedRows {
+  const hashed = hashRows(path, path);
+  if (hashed.digest !== digest)
+    throw badData(`${path}: was changed while it was read; nothing was made of it: run again`);
+  return hashed;
 }

@@ -28,7 +28,13 @@ import { exactParts, exactTensors, heldIn } from './leak/held.ts';
 import type { RowLeak } from './leak/leak.ts';
 import type { Recovery } from './leak/recovery.ts';
 import { type SubspaceShare, subspaceShare } from './leak/subspace.ts';
-import { describeTest, type LeakTest, type PreparedTest, prepareTest } from './leak-test.ts';
+import {
+  type DescribedTest,
+  describeTest,
+  type LeakTest,
+  type PreparedTest,
+  prepareTest,
+} from './leak-test.ts';
 import { nothingObserved } from './observe/observations.ts';
 import { openObservations } from './observe/open.ts';
 import { type Layout, layoutOf } from './plan/layout.ts';
@@ -131,6 +137,7 @@ export async function assemble(engine: Engine, asked: AssembleInput): Promise<As
     const made = readAssembled(input.output, digest);
     const rows = await readRows(input.data.path, input.data.format, {
       limit: input.probe.samples,
+      digest: key.data,
       cancelled: () => engine.isCancelled,
     });
     return { ...made, auto, doubts: doubtsOf(rows, made.similarity.matrix) };
@@ -356,7 +363,13 @@ const preparedTest = async (
   { leakTest: test, ...input }: AssembleInput,
 ): Promise<PreparedTest | undefined> =>
   test &&
-  (await prepareTest(engine, model, { test, described: work.hyperparameters['leakTest'] }, heldOut, input));
+  (await prepareTest(
+    engine,
+    model,
+    { test, described: work.hyperparameters['leakTest'] as DescribedTest },
+    heldOut,
+    input,
+  ));
 
 /** Attacks what was written, as whoever gets the bundle could. */
 async function attackBundle(

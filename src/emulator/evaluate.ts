@@ -33,7 +33,14 @@ export type Evaluation =
     };
 
 /** The rows after the probe's, with what the full model says of them; or why there is nothing to score. */
-export type HeldOut = { readonly reason: string } | { readonly task: TaskData; readonly full: Heard };
+export type HeldOut =
+  | { readonly reason: string }
+  | {
+      readonly task: TaskData;
+      readonly full: Heard;
+      /** Of the file of rows, the probe's among them. */
+      readonly digest: string;
+    };
 
 type ScoreInput = BuildInput & { readonly limit: number; readonly leak?: boolean | undefined };
 
@@ -60,7 +67,7 @@ export async function scoreFull(
   const path = `${statesDirectory(input.work, key)}.full-${keyOf(key, input)}.json`;
   const compute = () => run(engine, model, weightsOf(model, { memory: 0 }), task, input);
   const kept = { path, keeper: input.keeper ?? inPlace, ...(input.leak && { targets: targetsOf(task) }) };
-  return { task, full: await keptHeard(kept, compute) };
+  return { task, full: await keptHeard(kept, compute), digest: key.data };
 }
 
 /** Scores an emulator on the rows that the full model was scored on. */
@@ -90,16 +97,24 @@ export async function scoreEmulator(
   });
   const leak = rowLeak({
     ...{ task, full, emulator: own, control: control.likelihoods },
-    unigram: await unigramOfProbe(engine, emulator.model, input),
+    unigram: await unigramOfProbe(engine, emulator.model, heldOut.digest, input),
     stopIfAsked: () => engine.throwIfCancelled(),
   });
   return { evaluation, leak };
 }
 
 /** The unigram model of the rows that come before the held-out ones. */
-async function unigramOfProbe(engine: Engine, model: Model, { data, probe, memory }: ScoreInput) {
+async function unigramOfProbe(
+  engine: Engine,
+  model: Model,
+  digest: string,
+  { data, probe, memory }: ScoreInput,
+) {
   const { samples: limit, maxLength } = probe;
-  const rows = await loadTask(model, engine, { ...data, name: 'probe', limit, maxLength, memory });
+  const rows = await loadTask(model, engine, {
+    ...{ ...data, name: 'probe', digest },
+    ...{ limit, maxLength, memory },
+  });
   return unigramOf(
     [...lossTokens(rows)].map(({ token }) => token),
     model.architecture.vocabulary,

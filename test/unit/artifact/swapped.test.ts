@@ -25,6 +25,7 @@ import {
 } from '../../../src/artifact/index.ts';
 import { verifyCommand } from '../../../src/cli/verify/command.ts';
 import { type AssembleInput, assemble, openBundle, runProbe } from '../../../src/emulator/index.ts';
+import { describeTest, prepareTest } from '../../../src/emulator/leak-test.ts';
 import { Engine } from '../../../src/engine/index.ts';
 import { openModel } from '../../../src/model/index.ts';
 import { exportAdapter, openAdapter } from '../../../src/plugin/index.ts';
@@ -281,4 +282,28 @@ describe('an artifact', () => {
     expect(() => openPeft(directory, architecture, [0])).toThrow(changed(file));
     close();
   });
+});
+
+test('rows of a leak test that are others while they are read, and are put back, are refused', async () => {
+  const path = join(root, 'leak.jsonl');
+  const right = '{"text":"The sky is blue."}\n';
+  writeFileSync(path, right);
+  const asked = { data: { path, format: 'text' as const }, learningRate: '0.001', maxLength: 16 };
+  const leakTest = { ...asked, tokens: [10], batchSize: 1, seed: 1 };
+  const described = describeTest(leakTest);
+  writeFileSync(path, right.replace('blue', 'grey'));
+  const reading = Object.create(engine, {
+    isCancelled: {
+      get() {
+        writeFileSync(path, right);
+        return false;
+      },
+    },
+  });
+  const opened = openModel(model);
+  const options = { memory: 2 ** 28, emit: () => {} };
+  await expect(
+    prepareTest(reading, opened, { test: leakTest, described }, { reason: 'limit is 0' }, options),
+  ).rejects.toMatchObject({ reason: 'BadData', message: expect.stringContaining(`${path}: was changed`) });
+  opened.close();
 });
