@@ -20,13 +20,20 @@ const types: Readonly<Record<string, OffsiteTuneSpec['adapter']>> = {
   layers: { type: 'layers' },
   lora: { type: 'lora', rank: 8, alpha: 16 },
 };
+/** Of 32 parties 9 attack, or as many as the method can be told of. */
 const aggregations: Readonly<Record<string, Aggregation>> = {
   mean: { method: 'mean' },
   median: { method: 'median' },
+  trimmedMean: { method: 'trimmedMean', trim: 9 },
   geometricMedian: { method: 'geometricMedian' },
   krum: { method: 'krum', attackers: 9 },
+  multiKrum: { method: 'multiKrum', attackers: 9 },
+  bulyan: { method: 'bulyan', attackers: 7 },
+  normClip: { method: 'normClip' },
   lasa: { method: 'lasa' },
+  linear: { method: 'linear' },
   ties: { method: 'ties' },
+  dareTies: { method: 'dareTies' },
 };
 
 interface Job {

@@ -47,38 +47,99 @@ export interface ChangedPlace {
  * @throws OffsiteError BadModel naming the weight, its change and the bound
  */
 export function checkMagnitude(
-  { name, remedy }: Origin,
+  origin: Origin,
   places: Iterable<ChangedPlace>,
   values: Pick<Checkpoint, 'read'>,
-  { tensors, read }: Pick<Model, 'tensors' | 'read'>,
+  model: Pick<Model, 'tensors' | 'read'>,
 ): void {
   for (const { slots, full, changes } of places) {
-    const layer = new Size();
-    for (const slot of Object.values(slots)) layer.add(read(slot.name));
+    const layer = layerOf(model, slots);
     for (const change of changes) {
       const stored = change.inserted === undefined ? storedAt(change.slot, slots, full) : undefined;
-      const { size, largest } = changeOf(change, values, stored === undefined ? undefined : read(stored));
-      if (!(largest <= largestFloat32))
-        throw badModel(`${name}: its change of ${change.name} is not finite; ${remedy}`);
-      const dtype = (stored !== undefined && tensors.get(stored)?.dtype) || 'F32';
-      const most = largestNumber[dtype];
-      if (most !== undefined && largest > most)
-        throw badModel(
-          `${name}: its change of ${change.name} holds a value that is too large for the model's ${dtype}; ${remedy}`,
-        );
-      const times = size.rootMeanSquare / (layer.rootMeanSquare || 1);
-      if (!(times <= largestChange))
-        throw badModel(
-          `${name}: its change of ${change.name} is ${times.toPrecision(3)} times as large as the weights of its layer (root mean squares); at most ${largestChange} times is taken: ${remedy}`,
-        );
+      const dtype = (stored !== undefined && model.tensors.get(stored)?.dtype) || 'F32';
+      const faultOf = (measured: Measured) => fault(origin, change.name, { ...measured, dtype, layer });
+      const bound = boundOf(change, values, stored === undefined ? 0 : layer.largest.get(stored)!);
+      if (bound !== undefined && faultOf(bound) === undefined) continue;
+      const base = stored === undefined ? undefined : model.read(stored);
+      const found = faultOf(
+        base === undefined && bound !== undefined ? bound : changeOf(change, values, base),
+      );
+      if (found !== undefined) throw badModel(found);
     }
   }
+}
+
+interface Judged extends Measured {
+  readonly dtype: DType;
+  readonly layer: Layer;
+}
+
+/** What is wrong with a change of a weight, if anything is. */
+function fault(
+  { name, remedy }: Origin,
+  weight: string,
+  { size, largest, dtype, layer }: Judged,
+): string | undefined {
+  if (!(largest <= largestFloat32)) return `${name}: its change of ${weight} is not finite; ${remedy}`;
+  const most = largestNumber[dtype];
+  if (most !== undefined && largest > most)
+    return `${name}: its change of ${weight} holds a value that is too large for the model's ${dtype}; ${remedy}`;
+  const times = size.rootMeanSquare / (layer.size.rootMeanSquare || 1);
+  if (!(times <= largestChange))
+    return `${name}: its change of ${weight} is ${times.toPrecision(3)} times as large as the weights of its layer (root mean squares); at most ${largestChange} times is taken: ${remedy}`;
+  return undefined;
+}
+
+/** How large a layer's own weights are: all together, and the largest absolute value of each. */
+interface Layer {
+  readonly size: Size;
+  readonly largest: ReadonlyMap<string, number>;
+}
+
+/** Each is looked at once: the adapters of many parties stand beside the same ones. */
+const layersOf = new WeakMap<Pick<Model, 'read'>, Map<string, Layer>>();
+
+function layerOf(model: Pick<Model, 'read'>, slots: Slots): Layer {
+  const known = layersOf.get(model) ?? new Map<string, Layer>();
+  layersOf.set(model, known);
+  const names = Object.values(slots).map(({ name }) => name);
+  const key = names.join('\n');
+  const found = known.get(key) ?? lookAt(model, names);
+  known.set(key, found);
+  return found;
+}
+
+function lookAt({ read }: Pick<Model, 'read'>, names: readonly string[]): Layer {
+  const size = new Size();
+  const largest = new Map<string, number>();
+  for (const name of names) {
+    const weights = read(name);
+    size.add(weights);
+    largest.set(name, largestOf(weights));
+  }
+  return { size, largest };
 }
 
 /** How large a change is, and the largest absolute value of the weight that it comes to. */
 interface Measured {
   readonly size: Size;
   readonly largest: number;
+}
+
+/**
+ * What a change of small factors is at most, without its elements: nearly all are far below what is taken.
+ * @param base the largest absolute value of the weight that is changed, 0 where it is not at hand
+ */
+function boundOf(
+  { tensors, factors }: Change,
+  values: Pick<Checkpoint, 'read'>,
+  base: number,
+): Measured | undefined {
+  if (factors === undefined) return undefined;
+  const product = factors.product(tensors.map(({ name }) => values.read(name)));
+  if (!isSmaller(product)) return undefined;
+  const { squares, largest } = productSize(product, factors.scale);
+  return { size: new Size(squares, product.rows * product.columns), largest: base + largest };
 }
 
 /** @param base the weight that is changed, where it is at hand */
@@ -91,17 +152,11 @@ function changeOf(
     const { name, shape } = tensors[0]!;
     return byRows(shape, base, (rows) => values.read(name, { rows }));
   }
-  const { scale } = factors;
-  const product = factors.product(tensors.map(({ name }) => values.read(name)));
-  const { left, right, rows, columns, rank } = product;
-  if (base === undefined && isSmaller(product)) {
-    const { squares, largest } = productSize(product, scale);
-    return { size: new Size(squares, rows * columns), largest };
-  }
+  const { left, right, rows, columns, rank } = factors.product(tensors.map(({ name }) => values.read(name)));
   return byRows([rows, columns], base, ([from, to], some) => {
     const weight = some?.slice() ?? new Float32Array((to - from) * columns);
     const part = { left: left.subarray(from * rank, to * rank), right, rows: to - from, columns, rank };
-    addProduct(weight, part, scale);
+    addProduct(weight, part, factors.scale);
     return weight;
   });
 }
@@ -128,10 +183,16 @@ function byRows(
     const before = base?.subarray(from * columns, to * columns);
     const now = weight([from, to], before);
     size.add(now, before);
-    // One that is no number stays: Math.max of it is none.
-    for (let i = 0; i < now.length; i++) largest = Math.max(largest, Math.abs(now[i] as number));
+    largest = largestOf(now, largest);
   }
   return { size, largest };
+}
+
+/** The largest absolute value; one that is no number stays, since Math.max of it is none. */
+function largestOf(values: Float32Array, before = 0): number {
+  let largest = before;
+  for (let i = 0; i < values.length; i++) largest = Math.max(largest, Math.abs(values[i] as number));
+  return largest;
 }
 
 /** The weight that is at hand of a slot; a narrower one is not it. */

@@ -11,6 +11,7 @@ export {
   linearModules,
   loraOptionsOf,
   peftConfigOf,
+  productRow,
   productSize,
 } from './adapters/index.ts';
 export { historyOf, type LossHistory, lossesOfRows, readHistory } from './history.ts';

@@ -93,4 +93,44 @@ describe('a low-rank change of a map that is at hand', () => {
     expect(withLast(1.001 * most)).toThrow(`its change of ${name} is 100 times as large`);
     expect([...weights.subarray(-2)]).toEqual([1, 1]);
   });
+
+  it('whose factors alone would allow too large an element is measured by its elements', () => {
+    // A large row meets a small column and the other way round: no element is the product of the longest ones.
+    const parted = (large: number) => () =>
+      check({
+        ...{ shape: [8, 8], rank: 2, atHand: true, weights: new Float32Array(64).fill(1e37) },
+        a: new Float32Array(16).with(0, 1e-10).with(8 + 1, large),
+        b: new Float32Array(16).with(0, large).with(2 + 1, 1e-10),
+      });
+    parted(3e38)();
+    expect(
+      check.bind(null, {
+        ...{ shape: [8, 8], rank: 2, atHand: true, weights: new Float32Array(64).fill(1e38) },
+        a: new Float32Array(16).with(0, 1).with(8 + 1, 1),
+        b: new Float32Array(16).with(0, 3e38).with(2 + 1, 3e38),
+      }),
+    ).toThrow(`its change of ${name} is not finite`);
+  });
+
+  it("of many parties: the layer's own weights are read once", () => {
+    const full: Slots = { up: { name, shape: [8, 8] } };
+    const architecture = { family: 'test', block: () => full, head: {} } as unknown as Architecture;
+    const changes = adapterOf({ type: 'lora', rank: 1, alpha: 1 }).changes(architecture, 0);
+    let reads = 0;
+    const own = () => {
+      reads++;
+      return new Float32Array(64).fill(1);
+    };
+    const model = { tensors: new Map(), read: own } as Pick<Model, 'tensors' | 'read'>;
+    const party = (value: number) => () =>
+      checkMagnitude(
+        trainedIn('adapter'),
+        [{ slots: full, full, changes }],
+        { read: () => new Float32Array(8).fill(value) },
+        model,
+      );
+    for (let i = 0; i < 5; i++) party(1)();
+    expect(reads).toBe(1);
+    expect(party(11)).toThrow('is 121 times as large');
+  });
 });
