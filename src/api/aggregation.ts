@@ -295,6 +295,9 @@ export type LayerVerdict = z.output<typeof LayerVerdict>;
 
 export const PartyVerdict = z.object({
   digest: z.string().max(71),
+  adapter: words
+    .optional()
+    .describe('Which of spec.adapters it is: the name of its reference, else its address. In no manifest.'),
   signer: name.optional(),
   weight: figure,
   norm: figure.describe('Of its whole change.'),
@@ -318,6 +321,24 @@ export const PartyVerdict = z.object({
     .describe('The plug-in without this adapter (leaveOneOut).'),
 });
 export type PartyVerdict = z.output<typeof PartyVerdict>;
+
+/** What a party is called, where `i` says how many stand before it. */
+export const partyName = ({ signer, adapter }: PartyVerdict, i: number): string =>
+  signer ?? adapter ?? `adapter ${i + 1}`;
+
+/** Who was left out, and of how much; nothing where nobody was. */
+export function leftOutNote(parties: readonly PartyVerdict[] = []): string | undefined {
+  const named = parties.flatMap((party, i) => {
+    const { taken, leftOut } = party;
+    return leftOut > 0 ? [`${partyName(party, i)} at ${leftOut} of ${taken + leftOut} layers`] : [];
+  });
+  const [shown, more] = [named.slice(0, mostNamed), named.length - mostNamed];
+  if (named.length === 0) return undefined;
+  return `left out: ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+/** Of many parties the rest are in status.parties. */
+const mostNamed = 4;
 
 /** What became of all parties, in the order of their digests. */
 export const partyVerdicts = z.array(PartyVerdict).max(mostParties);

@@ -7,12 +7,14 @@ export {
   type LayerVerdict,
   mostLayersInStatus,
   type PartyVerdict,
+  partyName,
   partyVerdicts,
 } from './aggregation.ts';
 export type { Analysis } from './analysis.ts';
 export { type AutoFound, wordsOfWay } from './auto.ts';
 export * from './conditions.ts';
 export * from './crds.ts';
+export { doneMessage } from './done.ts';
 export * from './entries.ts';
 export * from './errors.ts';
 export * from './hash.ts';

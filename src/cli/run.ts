@@ -7,6 +7,7 @@ import { stringify } from 'yaml';
 import {
   type ArtifactReference,
   artifactsOf,
+  doneMessage,
   type Resource,
   referencesOf,
   type Status,
@@ -116,7 +117,7 @@ async function runOne(
       return;
     }
   }
-  settle(status, 'Complete', 'Complete', 'Complete', 'every stage is done');
+  settle(status, 'Complete', 'Complete', 'Complete', doneMessage(status));
 }
 
 function start({ resource, base }: LoadedResource): RunResource {

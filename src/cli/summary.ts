@@ -1,32 +1,20 @@
 // The text with which a run ends on a terminal: evaluations, then each resource's outcome.
-import { type PlugInStatus, printable, type TaskResult } from '../api/index.ts';
+import { type PlugInStatus, printable } from '../api/index.ts';
 import type { RunResource } from './run.ts';
+import { evaluationTable, partiesTable } from './tables.ts';
 
 /**
- * What a run ends with on a terminal, printable: the cells of each evaluation, then one line a resource with its artifact.
+ * What a run ends with on a terminal, printable: the cells of each evaluation, the parties of each aggregation, then one line
+ * a resource with its artifact.
  */
 export function summary(runs: readonly RunResource[]): string {
-  const tables = runs.flatMap(({ status }) => ((status as PlugInStatus).evaluation ?? []).map(table));
-  return [...tables, runs.map(line).join('\n'), counts(runs)].join('\n\n');
-}
-
-const cellTitles = {
-  fullZeroShot: 'full model, zero-shot',
-  emulatorZeroShot: 'emulator, zero-shot',
-  emulatorFineTuned: 'emulator, fine-tuned',
-  plugIn: 'full model with the adapter plugged in',
-} as const;
-
-function table({ task, metric, samples, cells, differences = [] }: TaskResult): string {
-  const rows = Object.entries(cellTitles).map(([name, title]) => {
-    const { value, stderr } = cells[name as keyof typeof cellTitles];
-    return `  ${title.padEnd(40)} ${value} ± ${stderr}`;
-  });
-  const gains = differences.map(
-    ({ name, value, stderr, low, high }) =>
-      `  ${name.padEnd(40)} ${signed(value)} ± ${stderr}   95%: ${signed(low)} to ${signed(high)}`,
+  const tables = runs.flatMap(({ resource, status }) =>
+    [
+      ...((status as PlugInStatus).evaluation ?? []).map(evaluationTable),
+      partiesTable(resource.metadata.name, status as PlugInStatus) ?? [],
+    ].flat(),
   );
-  return [`${task}: ${metric} on ${samples} rows`, ...rows, '', ...gains].map(printable).join('\n');
+  return [...tables, runs.map(line).join('\n'), counts(runs)].join('\n\n');
 }
 
 function line({ resource, status }: RunResource): string {
@@ -44,5 +32,3 @@ function counts(runs: readonly RunResource[]): string {
     phases.set(status.phase ?? 'Pending', (phases.get(status.phase ?? 'Pending') ?? 0) + 1);
   return [...phases].map(([phase, count]) => `${count} ${phase}`).join(', ');
 }
-
-const signed = (figure: string) => (figure.startsWith('-') ? figure : `+${figure}`);

@@ -222,10 +222,18 @@ const layerVerdict = (
 /** Characters of a status' parties: a result travels in one message of at most 256 KiB, with cells, gates and analyses. */
 const mostInStatus = 200 * 1024;
 
-/** As a status has them: as many layers of each as all have room for, those left out first. */
-export function inStatus(parties: readonly PartyVerdict[]): PartyVerdict[] {
+/**
+ * As a status has them: each by the name that the spec has for it, which no manifest tells, with as many layers as all have
+ * room for, those left out first.
+ * @param names by digest
+ */
+export function inStatus(
+  parties: readonly PartyVerdict[],
+  names: ReadonlyMap<string, string>,
+): PartyVerdict[] {
   const of = (most: number) =>
-    parties.map((party) => ({
+    parties.map(({ digest, ...party }) => ({
+      ...{ digest, adapter: names.get(digest) },
       ...party,
       layers: party.layers.toSorted((a, b) => Number(a.taken) - Number(b.taken)).slice(0, most),
     }));

@@ -98,7 +98,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
     const evaluation = measured.map(({ exact: _, ...task }): TaskResult => task);
     let several = before === undefined ? severalOf(options, sides, aggregated) : foundBefore(before);
     const merge = several === undefined ? mergeOf(options, sides) : mergeIn(several);
-    report({ evaluation, gates, ...merge, ...statusOf(several) });
+    report({ evaluation, gates, ...merge, ...statusOf(several, opened) });
     if (several !== undefined && kept !== undefined && spec.aggregation?.leaveOneOut)
       several = {
         ...several,
@@ -106,7 +106,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
       };
     const analysis = before?.analysis ?? (kept && (await analysisOf(options, sides, { kept, rows })));
     const found = {
-      ...{ evaluation, gates, ...merge, ...statusOf(several) },
+      ...{ evaluation, gates, ...merge, ...statusOf(several, opened) },
       ...(analysis ? { analysis: summaryOf(analysis) } : {}),
     };
     report(found);
@@ -176,8 +176,14 @@ const foundBefore = ({ aggregate, parties, merge }: Scores): FoundOfSeveral | un
 
 const mergeIn = ({ merge }: FoundOfSeveral) => (merge === undefined ? {} : { merge });
 
-const statusOf = (several: FoundOfSeveral | undefined): Pick<PlugResult, 'aggregate' | 'parties'> =>
-  several === undefined ? {} : { aggregate: several.aggregate, parties: inStatus(several.parties) };
+function statusOf(
+  several: FoundOfSeveral | undefined,
+  { parties }: OpenSides,
+): Pick<PlugResult, 'aggregate' | 'parties'> {
+  if (several === undefined) return {};
+  const names = new Map(parties.map(({ adapter, name }) => [adapter.digest, name]));
+  return { aggregate: several.aggregate, parties: inStatus(several.parties, names) };
+}
 
 /** The verdicts, each with what the plug-in is without that party. */
 async function partiesLeftOut(

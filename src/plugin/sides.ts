@@ -12,12 +12,15 @@ export interface Given {
   readonly digest?: string | undefined;
 }
 
+/** What the spec calls a party's adapter: its reference's name, else its address. */
+type NamedParty = Party & { readonly name: string };
+
 export interface OpenSides {
   readonly model: Model;
   readonly modelDigest: string;
   readonly bundle: Bundle;
   /** Whose adapters are plugged in: one, or several in the order of their digests, so that nothing hangs on the order in which they are named. */
-  readonly parties: readonly Party[];
+  readonly parties: readonly NamedParty[];
   /** Throws BadModel where a file that was read has been changed since. */
   checkUnchanged(): void;
   close(): void;
@@ -50,10 +53,10 @@ export function openSides(
       );
     const emulator = bundle.artifact.digest;
     const parties = given.adapters
-      .map(({ directory, digest }, i): Party => {
-        const { weight = '1', signer } = spec.adapters?.[i] ?? {};
+      .map(({ directory, digest }, i): NamedParty => {
+        const { weight = '1', signer, ref, uri } = spec.adapters?.[i] ?? {};
         const adapter = open(openAdapter(directory, { model, emulator, bundle, digest }));
-        return { adapter, directory, weight, signer };
+        return { adapter, directory, name: ref?.name ?? uri ?? directory, weight, signer };
       })
       .sort((a, b) => (a.adapter.digest < b.adapter.digest ? -1 : 1));
     checkParties(parties);

@@ -105,13 +105,34 @@ test('each party has a cell without it, and the hostile one makes no difference'
 
 test('the manifest and the report say the same', () => {
   const { manifest } = peekManifest(at('out', 'model'))!;
-  expect(manifest.scores?.['parties']).toEqual(parties);
+  // A manifest tells no place.
+  expect(manifest.scores?.['parties']).toEqual(parties.map(({ adapter: _, ...verdict }) => verdict));
   expect(manifest.madeFrom).toMatchObject(
     Object.fromEntries(parties.map(({ digest }, i) => [`adapters[${i}]`, digest])),
   );
   const page = readFileSync(at('work', 'report.html'), 'utf8');
   expect(page).toContain('Parties');
   expect(page).toContain('left out');
+});
+
+/** Where an adapter lies, by its digest. */
+const placeOf = (digest: string) =>
+  [...names, 'hostile'].find((name) => digestIn(at('out', name)) === digest) as string;
+
+test('each is called as the spec calls it, in status and report; who was left out, the condition and the terminal say', () => {
+  const calledOf = (place: string) => (trained.includes(place) ? place : `file:out/${place}`);
+  const called = parties.map(({ digest }) => calledOf(placeOf(digest)));
+  expect(parties.map(({ adapter }) => adapter)).toEqual(called);
+  const page = readFileSync(at('work', 'report.html'), 'utf8');
+  for (const name of called) expect(page).toContain(`<th scope="row">${name}</th>`);
+  const [condition] = statusOf().conditions ?? [];
+  expect(condition?.message).toBe('every stage is done; left out: file:out/hostile at 2 of 2 layers');
+  const line = (name: string) => ended.stdout.split('\n').find((text) => text.startsWith(`  ${name} `));
+  expect(ended.stdout).toContain('tiny: 4 adapters made one by multiKrum');
+  expect(line('file:out/hostile')).toMatch(
+    / norm \S+ +distance \S+ +left out at 2 of 2 layers +tiny \+0\.0000 ± 0\.0000 with it$/,
+  );
+  expect(line('north')).toMatch(/ taken +tiny [+-]0\.\d{4} ± 0\.\d{4} with it$/);
 });
 
 /** The PlugIn by itself: what it reads by address and digest, in the other order. */
@@ -142,7 +163,10 @@ describe('again, by address and in another order', () => {
     const resumed = await run('turned.yaml');
     expect(resumed.code, resumed.stderr).toBe(0);
     expect(sha(at('out', 'model'), 'model.safetensors')).toBe(weights);
-    const wanted = structuredClone(parties);
+    const wanted = parties.map((party) => ({
+      ...structuredClone(party),
+      adapter: `file:out/${placeOf(party.digest)}`,
+    }));
     for (const { digest, without } of wanted) if (digest === second) without![0]!.difference.value = '0.7777';
     expect(statusOf().parties).toEqual(wanted);
   });

@@ -1,5 +1,5 @@
 /** Runs a resource that is to run: one stage after the other, each in a Job of the present attempt. */
-import type { Resource } from '../../../src/api/index.ts';
+import { doneMessage, type Resource } from '../../../src/api/index.ts';
 import { buildJob, tooLarge } from '../build/job.ts';
 import { claimsOf } from '../build/mounts.ts';
 import { addressesOf } from '../identity.ts';
@@ -249,7 +249,7 @@ function finish<R extends Resource>(
           {
             type: 'Complete',
             reason: 'Complete',
-            message: note ? `every stage is done; ${note}` : 'every stage is done',
+            message: doneMessage(settled.fields, note),
           },
         ],
         ...about(context),

@@ -1,5 +1,5 @@
 // The report's part on several adapters that became one: what was taken of each party at each layer, and what each is worth.
-import { type PartyVerdict, partyVerdicts } from '../../api/index.ts';
+import { type PartyVerdict, partyName, partyVerdicts } from '../../api/index.ts';
 import { counted, quality, share, signed, spread } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { chip, facts, table } from '../parts.ts';
@@ -35,15 +35,17 @@ ${table({
     { title: 'distance', number: true },
     { title: 'taken', number: true },
     { title: 'left out', number: true },
+    { title: 'why', message: true },
     { title: 'digest', message: true },
   ],
   rows: parties.map((party, i) => [
-    nameOf(party, i),
+    partyName(party, i),
     party.weight,
     party.norm,
     party.distance,
     String(party.taken),
     String(party.leftOut),
+    reasonOf(party),
     html`<code>${party.digest}</code>`,
   ]),
 })}
@@ -56,18 +58,21 @@ function verdictsOf({ status, manifest }: PlugInEntry): readonly PartyVerdict[] 
   const own = status.parties ?? [];
   const { data } = partyVerdicts.safeParse(known(manifest)?.scores?.['parties']);
   const isSame = data?.length === own.length && data.every(({ digest }, i) => digest === own[i]?.digest);
-  return isSame ? data : own;
+  return isSame ? data.map((party, i) => ({ ...party, adapter: own[i]?.adapter })) : own;
 }
 
-/** By whom it was signed, else by its place among the digests. */
-const nameOf = ({ signer }: PartyVerdict, i: number): string => signer ?? `adapter ${i + 1}`;
+/** Why it counted as it did, where that is of the whole party and not of a layer. */
+function reasonOf({ layers: [first, ...others] }: PartyVerdict): string {
+  const reason = first?.reason;
+  return reason !== undefined && others.every((layer) => layer.reason === reason) ? reason : '';
+}
 
 function worth(parties: readonly PartyVerdict[], { status }: PlugInEntry): Html | undefined {
   const rows = parties.flatMap((party, i) =>
     (party.without ?? []).map(({ task, plugIn, difference }) => {
       const metric = status.evaluation?.find((result) => result.task === task)?.metric ?? '';
       return [
-        nameOf(party, i),
+        partyName(party, i),
         task,
         `${quality(metric, plugIn.value)} ± ${spread(metric, plugIn.stderr)}`,
         signed(metric, difference.value),
@@ -95,7 +100,7 @@ function worth(parties: readonly PartyVerdict[], { status }: PlugInEntry): Html 
 function byLayer(parties: readonly PartyVerdict[]): Html {
   const rows = parties.flatMap((party, i) =>
     party.layers.map(({ layer, taken, norm, distance, share: counts, reason }) => [
-      nameOf(party, i),
+      partyName(party, i),
       layer === undefined ? 'head' : `layer ${layer}`,
       chip(taken ? 'taken' : 'left out', taken ? 'good' : 'bad'),
       norm,

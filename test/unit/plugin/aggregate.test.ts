@@ -243,10 +243,16 @@ describe('parties', () => {
       ...{ layer, taken: layer !== 77, reason: 'x'.repeat(100), norm: '1.23456e-7', distance: '1.23456e-7' },
     }));
     const party = { digest: emulator, weight: '1', norm: '1', distance: '1', taken: 127, leftOut: 1, layers };
-    const found = inStatus(Array.from({ length: 64 }, (): PartyVerdict => party));
+    // As long as an address may be.
+    const names = new Map([[emulator, 's3://'.padEnd(1024, 'x')]]);
+    const found = inStatus(
+      Array.from({ length: 64 }, (): PartyVerdict => party),
+      names,
+    );
     expect(found).toHaveLength(64);
-    for (const { layers } of found) {
-      expect(layers).toHaveLength(16);
+    for (const { layers, adapter } of found) {
+      expect(adapter).toBe(names.get(emulator));
+      expect(layers.length).toBeGreaterThan(8);
       expect(layers[0]?.layer).toBe(77);
     }
     // What a run's credentials let it say at once.
@@ -257,7 +263,10 @@ describe('parties', () => {
       ...{ task: `${'x'.repeat(40)}${i}`, plugIn: { value: '0.4321', stderr: '0.0123' } },
       difference: estimate,
     }));
-    const measured = inStatus(Array.from({ length: 64 }, (): PartyVerdict => ({ ...party, without })));
+    const measured = inStatus(
+      Array.from({ length: 64 }, (): PartyVerdict => ({ ...party, without })),
+      new Map(),
+    );
     expect(JSON.stringify(measured).length).toBeLessThan(256 * 1024 - 32 * 1024);
     for (const { layers, without: kept } of measured) {
       expect(layers.length).toBeGreaterThan(8);
