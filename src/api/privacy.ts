@@ -99,6 +99,11 @@ export const PrivacyStatus = z.object({
     .describe(
       "The share of rows' gradients that were clipped; of the private rows, so it is in no manifest.",
     ),
+  notFinite: count
+    .optional()
+    .describe(
+      "How many of rows' gradients were not finite and counted as zero, where there were any; of the private rows, so it is in no manifest.",
+    ),
 });
 export type PrivacyStatus = z.output<typeof PrivacyStatus>;
 

@@ -25,18 +25,20 @@ export interface ScoreOptions {
   readonly greedy?: boolean;
   /** Told the token that greedy decoding chooses at each target, target after target as the batches have them. */
   readonly onGreedyTokens?: (tokens: Int32Array) => void;
+  /** Whether what is not a number is told as it is: of hidden rows, that nothing comes of them would tell. */
+  readonly takesNaN?: boolean;
   /** Told of every block done, in the place of events of this scoring alone. */
   readonly progress?: (blocks: number) => void;
 }
 
 /**
  * Scores every target of the batches; rows in ascending order.
- * @throws OffsiteError BadModel where a score is not a number, Cancelled between two blocks
+ * @throws OffsiteError BadModel where a score is not a number, unless that is taken; Cancelled between two blocks
  */
 export async function scoreRows(
   decoder: Decoder,
   batches: readonly PackedBatch[],
-  { memory, stage, emit, greedy: asked = false, onGreedyTokens, progress }: ScoreOptions,
+  { memory, stage, emit, greedy: asked = false, onGreedyTokens, takesNaN = false, progress }: ScoreOptions,
 ): Promise<RowLikelihood[]> {
   const scores = new Map<number, RowLikelihood>();
   const scoreTargets = async (
@@ -66,7 +68,7 @@ export async function scoreRows(
     progress: progress ?? progressOf(stage, batches.length * decoder.depth, emit),
   });
   for (const { row, logLikelihood } of scores.values())
-    if (logLikelihood.some(Number.isNaN))
+    if (!takesNaN && logLikelihood.some(Number.isNaN))
       throw badModel(`the model gives row ${row + 1} a score that is not a number; check its weights`);
   return [...scores.values()].sort((a, b) => a.row - b.row);
 }

@@ -39,7 +39,7 @@ export interface OptimiserStep extends Omit<GradientOptions, 'sumAt'> {
 /**
  * One step of the optimiser. The state changes only after all gradients are there, so that a stop leaves it whole.
  * @returns the loss before it; NaN of a step without rows
- * @throws OffsiteError BadModel where loss or gradient is not finite
+ * @throws OffsiteError BadModel where loss or gradient is not finite; of a step that hides its rows, where what it has made is not
  */
 export async function optimiserStep(
   decoder: Decoder,
@@ -65,27 +65,28 @@ export async function optimiserStep(
     );
     return { loss, gradients };
   };
-  const check = (loss: number, norm: number) => {
-    if (!Number.isFinite(loss) || !Number.isFinite(norm))
-      throw badModel(
-        `step ${record.step + 1}: the ${Number.isFinite(loss) ? 'gradient' : 'loss'} is not finite; lower ${rateField}`,
-      );
-  };
+  const notFinite = (what: string) =>
+    badModel(`step ${record.step + 1}: the ${what} is not finite; lower ${rateField}`);
   let [loss, scale] = [Number.NaN, 1];
   let gradients: PartGradients<Trainable>;
   if (hidden === undefined) {
     ({ loss, gradients } = await gradientsOf(batches));
     const norm = globalNorm([...gradients.values()].flat());
-    check(loss, norm);
+    if (!Number.isFinite(loss)) throw notFinite('loss');
+    if (!Number.isFinite(norm)) throw notFinite('gradient');
     scale = clipScale(norm, clipNorm);
   } else {
     const found = await privateGradients(batches, firstSites.keys(), record.step, {
-      ...{ hidden, check },
+      hidden,
       gradientsOf: (row) => gradientsOf([row]),
     });
     ({ loss, gradients } = found);
-    const { taken, clipped } = record.rows ?? { taken: 0, clipped: 0 };
-    record.rows = { taken: taken + batches.length, clipped: clipped + found.clipped };
+    const { taken, clipped, notFinite = 0 } = record.rows ?? { taken: 0, clipped: 0 };
+    const zeros = notFinite + found.notFinite;
+    record.rows = {
+      ...{ taken: taken + batches.length, clipped: clipped + found.clipped },
+      ...(zeros > 0 && { notFinite: zeros }),
+    };
   }
   for (const [part] of firstSites) {
     const { tensors, training } = part;
@@ -93,6 +94,8 @@ export async function optimiserStep(
       const gradient = gradients.get(part)![i]!;
       adamW(tensor.values, gradient, tensor, record.step + 1, learningRate, scale, adam);
       sparse?.draw(tensor, learningRate);
+      // What noise has hidden may be looked at, and end a training whose rows would all count as zero from here on.
+      if (hidden !== undefined && !tensor.values.every(Number.isFinite)) throw notFinite(tensor.name);
     });
     training.update();
   }

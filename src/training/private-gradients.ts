@@ -19,20 +19,23 @@ export interface HiddenRows {
 export type PartGradients<Part> = ReadonlyMap<Part, readonly Float32Array[]>;
 
 export interface PrivateGradients<Part> {
-  /** The mean over the step's rows of each row's own loss; NaN of a step without rows. */
+  /** The mean over the rows that count of each row's own loss; NaN where there are none. */
   readonly loss: number;
   readonly gradients: PartGradients<Part>;
   /** How many rows' gradients were clipped. */
   readonly clipped: number;
+  /** How many rows counted as zero. */
+  readonly notFinite: number;
 }
 
 /**
  * (sum over rows of g min(1, clipNorm / |g|) + noise) / expectedRows. The unit is the row: its loss is its own, over its own
  * targets. Rows are computed one after the other, so that no more than one row's gradient and the sum are held. A step
- * without rows is noise alone.
+ * without rows is noise alone. A row whose loss or gradient is not finite counts as zero, which is no longer than clipNorm: were the
+ * training to end with it, that no adapter comes would tell of the row, and whoever made the emulator may choose on which rows it
+ * overflows.
  * @param rows batches of one row each
  * @param gradientsOf the objective's loss and gradients of one row as a whole step
- * @throws what `refuse` makes where a loss or gradient is not finite
  */
 export async function privateGradients<Part extends { readonly tensors: readonly TrainedTensor[] }>(
   rows: readonly PackedBatch[],
@@ -41,22 +44,22 @@ export async function privateGradients<Part extends { readonly tensors: readonly
   {
     hidden: { clipNorm, expectedRows, deviation, normal },
     gradientsOf,
-    check,
   }: {
     hidden: HiddenRows;
     gradientsOf(row: PackedBatch): Promise<{ loss: number; gradients: PartGradients<Part> }>;
-    /** Throws where a row's loss or the norm of its gradient is not finite. */
-    check(loss: number, norm: number): void;
   },
 ): Promise<PrivateGradients<Part>> {
   const sums = new Map(
     [...parts].map((part) => [part, part.tensors.map(({ values }) => new Float32Array(values.length))]),
   );
-  let [loss, clipped] = [0, 0];
+  let [loss, clipped, notFinite] = [0, 0, 0];
   for (const row of rows) {
     const found = await gradientsOf(row);
     const norm = globalNorm([...found.gradients.values()].flat());
-    check(found.loss, norm);
+    if (!Number.isFinite(found.loss) || !Number.isFinite(norm)) {
+      notFinite += 1;
+      continue;
+    }
     const scale = clipScale(norm, clipNorm);
     if (scale < 1) clipped += 1;
     loss += found.loss;
@@ -69,7 +72,7 @@ export async function privateGradients<Part extends { readonly tensors: readonly
       addNoise(sum, deviation, normal(name, step), trains);
       for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] as number) / expectedRows;
     });
-  return { loss: loss / rows.length, gradients: sums, clipped };
+  return { loss: loss / (rows.length - notFinite), gradients: sums, clipped, notFinite };
 }
 
 function addScaled(sum: Float32Array, more: Float32Array, scale: number): void {

@@ -41,8 +41,8 @@ export interface TrainingRecord {
   losses: number[];
   evaluations: Evaluation[];
   bestStep: number;
-  /** Of a training that hides its rows: how many gradients of rows it has computed, and how many of these were clipped. */
-  rows?: { taken: number; clipped: number };
+  /** Of a training that hides its rows: how many gradients of rows it has computed, how many of these were clipped, and how many counted as zero. */
+  rows?: { taken: number; clipped: number; notFinite?: number | undefined };
 }
 
 /** Everything that training needs to go on exactly where it was. */

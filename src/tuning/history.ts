@@ -30,7 +30,13 @@ const finishedSchema = historySchema.extend({
   ),
   tokens: z.int().nonnegative(),
   resumes: z.int().nonnegative(),
-  rows: z.object({ taken: z.int().nonnegative(), clipped: z.int().nonnegative() }).optional(),
+  rows: z
+    .object({
+      taken: z.int().nonnegative(),
+      clipped: z.int().nonnegative(),
+      notFinite: z.int().positive().optional(),
+    })
+    .optional(),
 });
 
 /** The training loss of each step and what each evaluation found: the data owner's, so it lies where the work does and does not travel. */

@@ -17,10 +17,16 @@ const keptSchema = z.object({ identity: z.string(), likelihoods: z.string(), sea
  * @param directory of the checkpoints of this very training
  * @param identity digest of all that the training depends on
  * @param score what the untrained emulator says of the rows
+ * @param takesAll whether a row that it gives no probability is taken as it is, which its training must bear
  * @throws OffsiteError BadModel where it gives an answer no probability at all
  */
 export async function keptReference(
-  { directory, name, identity }: { directory: string; name: string; identity: string },
+  {
+    directory,
+    name,
+    identity,
+    takesAll = false,
+  }: { directory: string; name: string; identity: string; takesAll?: boolean },
   examples: readonly Example[],
   score: () => Promise<readonly RowLikelihood[]>,
 ): Promise<Reference> {
@@ -29,7 +35,7 @@ export async function keptReference(
   if (kept !== undefined) return kept;
   const found = new Map((await score()).map((likelihood) => [likelihood.row, pairLikelihood(likelihood)]));
   for (const [row, { chosen, rejected }] of found)
-    if (!Number.isFinite(chosen) || !Number.isFinite(rejected))
+    if (!takesAll && !(Number.isFinite(chosen) && Number.isFinite(rejected)))
       throw badModel(
         `the emulator gives an answer of row ${row + 1} (${name}) no probability to compare with`,
       );

@@ -16,7 +16,7 @@ import { figuresOf, type PrivacyPlan } from './privacy/index.ts';
 
 export interface TuneResult {
   artifact: { digest: string; sizeBytes: number };
-  training: Record<string, number | string | Record<string, string>>;
+  training: Record<string, number | string | Record<string, string | number>>;
   validation?: Validation;
   audit?: AuditStatus;
 }
@@ -126,14 +126,19 @@ export function resultOf(
       ...(best ? { validationLoss: best.loss.toFixed(4) } : {}),
       ...(tokensPerSecond > 0 ? { tokensPerSecond: tokensPerSecond.toFixed(0) } : {}),
       ...(record.losses.length > 0 ? { resumes: record.resumes } : {}),
-      ...(privacy && { privacy: { ...figuresOf(privacy), ...clippedShare(record) } }),
+      ...(privacy && { privacy: { ...figuresOf(privacy), ...toldOfRows(record) } }),
     },
     ...(isWhole(validation) && { validation: inOrder(validation) }),
   };
 }
 
-const clippedShare = ({ rows }: TrainingRecord) =>
-  rows !== undefined && rows.taken > 0 ? { clipped: (rows.clipped / rows.taken).toFixed(4) } : undefined;
+const toldOfRows = ({ rows }: TrainingRecord) =>
+  rows !== undefined && rows.taken > 0
+    ? {
+        clipped: (rows.clipped / rows.taken).toFixed(4),
+        ...(rows.notFinite === undefined ? {} : { notFinite: rows.notFinite }),
+      }
+    : undefined;
 
 const isWhole = (validation: Partial<Validation> | undefined): validation is Validation =>
   validation?.cells !== undefined;

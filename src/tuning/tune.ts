@@ -163,7 +163,7 @@ async function auditOf(
       takeSealed(output, state.tensors);
       return evaluated();
     },
-    ...{ seed, maxLength, memory, emit },
+    ...{ seed, maxLength, memory, emit, takesNaN: run.privacy !== undefined },
     architecture: bundle.model.architecture,
     rows,
     validation: validation?.examples,
@@ -348,8 +348,9 @@ interface References {
 async function referencesOf(run: Run, { work, memory, emit }: TuneOptions): Promise<References> {
   const { aim, identity, examples, validation, decoder, bundle } = run;
   if (!aim.hasReference) return {};
-  const kept = { directory: ownCheckpoints(work, run), identity };
-  const options = { memory: memory / 2, stage: 'tune: reference', emit };
+  const takesAll = run.privacy !== undefined;
+  const kept = { directory: ownCheckpoints(work, run), identity, takesAll };
+  const options = { memory: memory / 2, stage: 'tune: reference', emit, takesNaN: takesAll };
   const { architecture } = bundle.model;
   const rows = await keptReference({ ...kept, name: 'rows' }, examples, () => {
     const batches = packForModel(examples, architecture, { memory });
@@ -388,6 +389,7 @@ async function train(run: Run, references: References, options: TuneOptions): Pr
           memory: memory / 2,
           stage: 'evaluate',
           emit,
+          takesNaN: run.privacy !== undefined,
         });
         const { loss, cell } = measurementOf(likelihoods, validation);
         if (aim.pairs === undefined) return { loss, cell };
@@ -408,6 +410,7 @@ async function train(run: Run, references: References, options: TuneOptions): Pr
       ]),
   });
   engine.throwIfCancelled();
+  warnOfZeros(state.record, emit);
   return state.record.tokens - before;
 }
 
@@ -476,6 +479,16 @@ function stepOptions(
 }
 
 /** A head's rows are the vocabulary's: those that answers hold change in a way of their own. */
+/** Tells the data owner alone: how many there were is of the private rows. */
+function warnOfZeros({ rows }: TrainingRecord, emit: Emit): void {
+  if (rows?.notFinite === undefined) return;
+  emit({
+    type: 'warning',
+    reason: 'RowsCountedAsZero',
+    message: `${rows.notFinite} of ${rows.taken} gradients of rows were not finite and counted as zero, so that privacy holds: lower spec.training.learningRate, or ask who made the emulator (docs/privacy.md)`,
+  });
+}
+
 function warnOfHead({ privacy }: Run, { spec, emit }: TuneOptions): void {
   if (spec.adapter.head !== true || privacy !== undefined) return;
   emit({

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Example, pack, Random } from '../../src/data/index.ts';
 import { Engine } from '../../src/engine/index.ts';
+import { likelihoodsOf } from '../../src/evaluation/index.ts';
 import {
   Decoder,
   exactBlocks,
@@ -11,6 +12,7 @@ import {
   type Model,
   openModel,
   type Site,
+  type WeightSource,
   weightsOf,
   withReplaced,
 } from '../../src/model/index.ts';
@@ -66,7 +68,7 @@ afterAll(async () => {
 });
 
 /** Steps on the emulator of the fixture, whose layers train by LoRA. */
-function started(options: { head?: boolean; beside?: boolean } = {}) {
+function started(options: { head?: boolean; beside?: boolean; overflowsAt?: number } = {}) {
   const { architecture } = model;
   const { source, transferLayers } = fixture.emulator!;
   const { rank, alpha } = reference;
@@ -92,7 +94,18 @@ function started(options: { head?: boolean; beside?: boolean } = {}) {
     tensors,
     record: { ...record, losses: [], evaluations: [], bestStep: 0 },
   };
-  const weights = weightsOf(model, { blocks: exactBlocks(architecture, source), memory });
+  const own = weightsOf(model, { blocks: exactBlocks(architecture, source), memory });
+  const weights: WeightSource = {
+    ...own,
+    embed(ids) {
+      const hidden = own.embed(ids);
+      const width = hidden.length / ids.length;
+      ids.forEach((id, i) => {
+        if (id === options.overflowsAt) hidden.fill(Number.POSITIVE_INFINITY, i * width, (i + 1) * width);
+      });
+      return hidden;
+    },
+  };
   const replaced = new Map([...parts].map(([place, { training }]) => [place, training]));
   const decoder = new Decoder(engine, architecture, withReplaced(weights, replaced));
   const head = kind.head && { head: headGradient(parts.get('head')!.tensors[0]!.values.length) };
@@ -111,7 +124,7 @@ function started(options: { head?: boolean; beside?: boolean } = {}) {
         },
       },
     });
-  return { state, step };
+  return { state, step, decoder };
 }
 
 const rowAlone = (place: number) => {
@@ -165,4 +178,32 @@ test("a row moves the sum by at most clipNorm over all tensors: AdamW's first mo
   // The row's own gradient is far longer: it is clipped to just that.
   expect(norm).toBeGreaterThan(0.999 * clipNorm);
   expect(norm).toBeLessThan(1.001 * clipNorm);
+});
+
+test('an emulator that overflows on one row: the training is the one without it, under the same noise, and only its owner knows', async () => {
+  const others = new Set([0, 1].flatMap((place) => reference.rows[place]!));
+  const overflowsAt = reference.rows[3]!.find((token) => !others.has(token))!;
+  const trained = async (steps: readonly (readonly number[])[]) => {
+    const { state, step } = started({ head: true, overflowsAt });
+    for (const places of steps) await step(places);
+    const { rows, losses } = state.record;
+    return { rows, losses, values: state.tensors.map(({ values }) => values) };
+  };
+  const without = await trained([[0, 1], [], [1]]);
+  const overflown = await trained([[0, 3, 1], [3], [3, 1]]);
+  expect(without.rows).toEqual({ taken: 3, clipped: expect.any(Number) as number });
+  expect(overflown).toEqual({ ...without, rows: { ...without.rows, taken: 6, notFinite: 3 } });
+
+  // Nor does scoring end with it, where rows are hidden.
+  const { decoder } = started({ overflowsAt });
+  const batches = [0, 3, 1].flatMap(rowAlone);
+  const options = { memory, stage: 'score', emit: () => {} };
+  const scored = (takesNaN: boolean) =>
+    likelihoodsOf(decoder, { batches, metric: 'perplexity' }, { ...options, takesNaN });
+  await expect(scored(false)).rejects.toMatchObject({ reason: 'BadModel' });
+  expect((await scored(true)).map(({ row, logLikelihood: [trunk] }) => [row, Number.isNaN(trunk)])).toEqual([
+    [0, false],
+    [1, false],
+    [3, true],
+  ]);
 });

@@ -13,14 +13,18 @@ export function privacyPart({ status: { training, audit } }: TuneEntry): Html | 
 ${privacy && promise(privacy)}${audit && found(audit)}`;
 }
 
-function promise({ epsilon, delta, noiseMultiplier, clipNorm, samplingRate, clipped }: PrivacyStatus): Html {
+function promise({ epsilon, delta, noiseMultiplier, clipNorm, samplingRate, ...rows }: PrivacyStatus): Html {
   return html`<p>Trained with row-level DP-SGD, epsilon = ${epsilon} at delta = ${delta} under Poisson sampling, RDP accountant; tuning runs not included.</p>
 ${facts([
   ['Noise multiplier', noiseMultiplier],
   ['Largest norm of a row', clipNorm],
   ['Sampling rate', significant(Number(samplingRate))],
-  ['Rows clipped', clipped && share(clipped)],
-])}<p class="soft">It is of this one run and of one row: who has k rows in the data has about k times epsilon, and another run on the same rows costs its own. It holds for the adapter; losses, cells, the share of clipped rows and the audit on this page are of the private rows, and nothing hides them.</p>`;
+  ['Rows clipped', rows.clipped && share(rows.clipped)],
+  [
+    'Gradients of rows that counted as zero',
+    rows.notFinite === undefined ? undefined : grouped(rows.notFinite),
+  ],
+])}<p class="soft">It is of this one run and of one row: who has k rows in the data has about k times epsilon, and another run on the same rows costs its own. It holds for the adapter; losses, cells, what became of rows' gradients and the audit on this page are of the private rows, and nothing hides them.</p>`;
 }
 
 function found({ membership, canaries }: AuditStatus): Html {

@@ -25,6 +25,8 @@ export interface Audited {
   /** Bytes that the stage was given. */
   readonly memory: number;
   readonly emit: Emit;
+  /** Whether a row on which the emulator computes no number counts as one that tuning changed by nothing, and ends no audit. */
+  readonly takesNaN: boolean;
 }
 
 /** Puts what a sealed adapter holds into the tensors that train. */
@@ -85,7 +87,7 @@ async function lowered(examples: readonly Example[], audited: Audited): Promise<
   const [before, after] = await bothLikelihoods(examples, audited);
   const losses = rowLosses(before, examples);
   return rowLosses(after, examples).map(({ loss, tokens }, i) =>
-    tokens === 0 ? 0 : (losses[i]!.loss - loss) / tokens,
+    tokens === 0 ? 0 : orNothing((losses[i]!.loss - loss) / tokens),
   );
 }
 
@@ -93,19 +95,25 @@ async function lowered(examples: readonly Example[], audited: Audited): Promise<
 async function gained(examples: readonly Example[], audited: Audited): Promise<number[][]> {
   const [before, after] = await bothLikelihoods(examples, audited);
   return after.map(({ logLikelihood }, i) =>
-    logLikelihood.slice(1).map((value, branch) => value - before[i]!.logLikelihood[branch + 1]!),
+    logLikelihood.slice(1).map((value, branch) => orNothing(value - before[i]!.logLikelihood[branch + 1]!)),
   );
 }
 
 async function bothLikelihoods(
   examples: readonly Example[],
-  { architecture, before, after, maxLength, memory, emit }: Audited,
+  { architecture, before, after, maxLength, memory, emit, takesNaN }: Audited,
 ) {
   const batches = packForModel(examples, architecture, { maxLength, memory });
   const of = (decoder: Decoder) =>
-    likelihoodsOf(decoder, { batches, metric: 'perplexity' }, { memory: memory / 2, stage: 'audit', emit });
+    likelihoodsOf(
+      decoder,
+      { batches, metric: 'perplexity' },
+      { memory: memory / 2, stage: 'audit', emit, takesNaN },
+    );
   return [await of(before()), await of(after())] as const;
 }
+
+const orNothing = (gain: number): number => (Number.isNaN(gain) ? 0 : gain);
 
 const figures = ({ value, low, high }: Interval) => ({
   value: value.toFixed(4),

@@ -29,10 +29,10 @@ const expected = new Map(
 );
 
 /** The reference, and how often it was computed for that. */
-async function found(identity: string, rows = examples, of = said) {
+async function found(identity: string, rows = examples, of = said, takesAll = false) {
   let computed = 0;
   const reference = await keptReference(
-    { directory: join(parent, 'own'), name: 'rows', identity },
+    { directory: join(parent, 'own'), name: 'rows', identity, takesAll },
     rows,
     async () => {
       computed++;
@@ -75,4 +75,9 @@ test('an answer without any probability is refused with its row', async () => {
     message: 'the emulator gives an answer of row 2 (rows) no probability to compare with',
   });
   expect(readdirSync(parent)).toEqual([]);
+
+  // Of rows that are hidden it is taken, and kept, as it is: that no adapter comes would tell of the row.
+  const taken = new Map(expected).set(1, { chosen: Number.NEGATIVE_INFINITY, rejected: -1 });
+  for (const computed of [1, 0])
+    expect(await found('a', examples, none, true)).toEqual({ reference: taken, computed });
 });
