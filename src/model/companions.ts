@@ -27,9 +27,16 @@ const forUsers: ReadonlySet<string> = new Set([
   'README.md',
 ]);
 const licences = /^(LICEN[CS]E|COPYING|NOTICE|USE_POLICY)([._-][\w.-]{1,64})?$/i;
+/** What may follow the last dot of such a name: text, a version, or whose licence it is. What a system would run is none of it. */
+const ofText = /^(te?xt|md|markdown|rst|adoc|\d+|apache|mit|bsd|l?gpl|agpl|mpl|lesser|model|code|llama\d*)$/i;
+
+function isLicence(name: string): boolean {
+  const [, ending] = /\.([^.]*)$/.exec(name) ?? [];
+  return licences.test(name) && (ending === undefined || ofText.test(ending));
+}
 
 /** Whether a file of this name goes with a model. */
-export const isCompanion = (name: string): boolean => forUsers.has(name) || licences.test(name);
+export const isCompanion = (name: string): boolean => forUsers.has(name) || isLicence(name);
 
 /** A vocabulary has some ten megabytes; these are copied, never read. */
 const largest = 64 << 20;
@@ -53,7 +60,7 @@ export function companionsOf(directory: string, files: CheckedFiles): Companion[
       throw badModel(`${path}: has ${size} bytes; at most ${largest} are taken of such a file`);
     return {
       name,
-      licence: licences.test(name),
+      licence: isLicence(name),
       copy: (to) => to.add(name, (target) => files.copy(path, target, largest)),
     };
   });

@@ -1,6 +1,13 @@
 // The fine-tuning stage: from an emulator and private rows to an adapter, resumed from its checkpoints.
 import type { Audit, OffsiteTuneSpec } from '../api/index.ts';
-import { checkpointsOf, doneOrFree, identityOf, inPlace, type Keeper } from '../artifact/index.ts';
+import {
+  checkpointsOf,
+  digestMade,
+  doneOrFree,
+  identityOf,
+  inPlace,
+  type Keeper,
+} from '../artifact/index.ts';
 import {
   DataOrder,
   dataDigest,
@@ -58,6 +65,7 @@ import {
   type PrivacyPlan,
   planPrivacy,
   poissonSample,
+  refuseOtherNoise,
   SecretRandom,
 } from './privacy/index.ts';
 import { keptReference, type Reference } from './reference.ts';
@@ -109,10 +117,15 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     const history = historyOf(work);
     await keeper.pull(history, { exact: false });
     const destination = { output, own: work, keeper, mayReplace: options.mayReplace };
-    const done = await doneOrFree(destination, run.work, madeEarlier(history, run.identity));
+    const earlier = madeEarlier(history, run.identity);
+    const done = await doneOrFree(destination, run.work, earlier);
     let digest = done?.digest;
     if (digest === undefined) {
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
+      if (run.privacy !== undefined) {
+        const made = (await digestMade(work, run.identity, keeper)) ?? earlier;
+        refuseOtherNoise(ownCheckpoints(work, run), made, output);
+      }
       // Before anything is trained, and before what was trained earlier is put in place.
       const references = await referencesOf(run, options);
       if (restoreState(ownCheckpoints(work, run), run.identity, state, emit)) state.record.resumes += 1;

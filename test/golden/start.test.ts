@@ -1,9 +1,9 @@
 // A training that goes on from an adapter: from one of no steps it is the plain training, bit for bit.
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OffsiteTuneSpec, parseResource } from '../../src/api/index.ts';
-import { inPlace, openArtifact, StoreError } from '../../src/artifact/index.ts';
+import { checkpointsOf, inPlace, openArtifact, StoreError } from '../../src/artifact/index.ts';
 import { Random } from '../../src/data/index.ts';
 import {
   assemble,
@@ -242,4 +242,24 @@ it('that hides its rows makes no step before its work place has the key, and end
   await expect(training).rejects.toThrow('away');
   expect(said).toEqual(['push checkpoints: 1']);
   expect(existsSync(at('keyless'))).toBe(false);
+});
+
+it('that hides its rows and was handed over is not made again under another noise', async () => {
+  const made = (training: object = {}) =>
+    tuned('private', { type: 'layers' }, undefined, { training, privacy: { noiseMultiplier: '1' } });
+  const { digest } = await made();
+  renameSync(at('private'), at('taken'));
+  // Killed before it took its place: the key is there still.
+  expect((await made()).digest).toBe(digest);
+  rmSync(at('private'), { recursive: true });
+  rmSync(checkpointsOf(at('work', 'private')), { recursive: true });
+  await expect(made()).rejects.toMatchObject({
+    reason: 'BadSpec',
+    message: expect.stringContaining(`was made and handed over as ${digest}`),
+  });
+  expect(existsSync(at('private'))).toBe(false);
+  renameSync(at('taken'), at('private'));
+  expect((await made()).digest).toBe(digest);
+  rmSync(at('private'), { recursive: true });
+  expect((await made({ seed: seed + 1 })).digest).not.toBe(digest);
 });

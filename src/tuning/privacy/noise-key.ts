@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { badSpec } from '../../api/index.ts';
 import { writeWhole } from '../../artifact/index.ts';
 
 const form = /^[0-9a-f]{64}$/;
@@ -15,11 +16,29 @@ const keyFileOf = (checkpoints: string): string => join(checkpoints, 'noise-key'
  * @param checkpoints a directory of this training alone: a key that two trainings shared would cancel in their difference
  */
 export function noiseKey(checkpoints: string): Uint8Array {
-  const file = keyFileOf(checkpoints);
-  const kept = existsSync(file) ? readFileSync(file, 'utf8') : '';
-  if (form.test(kept)) return Buffer.from(kept, 'hex');
+  const kept = keptIn(checkpoints);
+  if (kept !== undefined) return kept;
   const key = randomBytes(32);
   mkdirSync(checkpoints, { recursive: true });
-  writeWhole(file, key.toString('hex'), { mode: 0o600 });
+  writeWhole(keyFileOf(checkpoints), key.toString('hex'), { mode: 0o600 });
   return key;
+}
+
+/**
+ * Under its own key a training comes to the adapter that it came to before. Without it, to another of the same rows: who has
+ * both knows more than either's epsilon tells.
+ * @param made digest of what this very training has come to, where it came to an end
+ * @throws OffsiteError BadSpec where it did, and its key is gone
+ */
+export function refuseOtherNoise(checkpoints: string, made: string | undefined, output: string): void {
+  if (made === undefined || keptIn(checkpoints) !== undefined) return;
+  throw badSpec(
+    `spec.privacy: this very training was made and handed over as ${made}, which is not at ${output} any more, and nothing can draw its noise again; making it again costs its own epsilon beside the first: bring that adapter back, or give the resource another name or spec.training.seed`,
+  );
+}
+
+function keptIn(checkpoints: string): Uint8Array | undefined {
+  const file = keyFileOf(checkpoints);
+  const kept = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  return form.test(kept) ? Buffer.from(kept, 'hex') : undefined;
 }

@@ -71,8 +71,12 @@ describe('the plugged-in model', () => {
     const needed = [
       ...['generation_config.json', 'special_tokens_map.json', 'added_tokens.json', 'chat_template.jinja'],
       ...['README.md', 'LICENSE', 'LICENSE.txt', 'NOTICE', 'LICENCE-model.md', 'USE_POLICY.md'],
+      ...['LICENSE-2.0', 'COPYING.LESSER'],
     ];
-    const others = ['training_args.bin', 'LICENSES', '.env', 'id_rsa', 'README.md.bak', 'optimizer.pt'];
+    const others = [
+      ...['training_args.bin', 'LICENSES', '.env', 'id_rsa', 'README.md.bak', 'optimizer.pt'],
+      ...['LICENSE.py', 'NOTICE.sh', 'COPYING_x.EXE', 'LICENSE.txt.so', 'USE_POLICY.html', 'LICENSE.'],
+    ];
     for (const name of [...needed, ...others]) writeFileSync(join(from, name), `this is ${name}`);
     const path = join(directory, 'with-companions');
     savePluggedIn(filesAt(path), { ...model, companions: companionsIn(from) }, new Map());
@@ -83,7 +87,10 @@ describe('the plugged-in model', () => {
       companionsIn(from)
         .filter(({ licence }) => licence)
         .map(({ name }) => name),
-    ).toEqual(['LICENCE-model.md', 'LICENSE', 'LICENSE.txt', 'NOTICE', 'USE_POLICY.md']);
+    ).toEqual([
+      ...['COPYING.LESSER', 'LICENCE-model.md', 'LICENSE', 'LICENSE-2.0', 'LICENSE.txt', 'NOTICE'],
+      'USE_POLICY.md',
+    ]);
   });
 
   it.each<[string, (path: string) => void, string]>([
