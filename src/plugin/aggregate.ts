@@ -81,7 +81,7 @@ export function aggregateAdapters(parties: readonly Party[], options: AggregateO
   );
   const files = new CheckedFiles();
   files.digest(file);
-  const adapter = openTensors(ofSeveral, file, {
+  const adapter = openTensors(ofSeveral(parties, aggregating.found()), file, {
     ...{ type, model, bundle, files },
     dense: type.type === 'lora' && !asFactors,
   });
@@ -106,10 +106,15 @@ export function aggregateAdapters(parties: readonly Party[], options: AggregateO
 }
 
 /** Each adapter has passed the checks that what came of them does not. */
-const ofSeveral = {
-  name: 'spec.aggregation: what came of the adapters',
-  remedy: 'let them count less (weight, or scale)',
-};
+function ofSeveral(parties: readonly Party[], found: readonly PartyFound[]) {
+  const sizes = found.map(({ norm }, i) => norm * Number(parties[i]!.weight));
+  const most = sizes.indexOf(Math.max(...sizes));
+  const { directory, weight } = parties[most]!;
+  return {
+    name: 'spec.aggregation: what came of the adapters',
+    remedy: `let them count less (weight, or scale), first of all ${directory}, whose change is the largest: its norm is ${figure(found[most]!.norm)}, its weight ${weight}`,
+  };
+}
 
 /** Weights one by one, each asked for once, from the pieces that come of all parties. */
 class MadeWeights {
@@ -258,7 +263,7 @@ export function checkParties(parties: readonly Party[]): void {
       const other = seen.get(digest);
       if (other !== undefined && other !== directory)
         throw badModel(
-          `spec.adapters: ${directory} and ${other} hold the same tensors; each party sends an adapter of its own`,
+          `spec.adapters: ${directory} and ${other} hold the same tensors; each party sends an adapter of its own. One of them was sent a second time, and no file tells which: ask who signed which first, and leave the copy out`,
         );
       if (other === directory)
         throw badModel(`spec.adapters: ${directory} is named twice; each adapter counts once`);

@@ -192,10 +192,16 @@ describe('one adapter of three', () => {
   });
 
   it('that is no change that could be plugged in is refused', () => {
-    const parties = [partyOf({ type: 'layers' }, [0, 2], '1000000'), partyOf({ type: 'layers' })];
-    expect(() => aggregate(parties, { method: 'linear' })).toThrow(
-      /spec\.aggregation: what came of the adapters: its change of .* times as large .*: let them count less/,
-    );
+    for (const large of [0, 1, 2]) {
+      const parties = [0, 1, 2].map((i) =>
+        partyOf({ type: 'layers' }, [0, 2], i === large ? '1000000' : '1'),
+      );
+      expect(() => aggregate(parties, { method: 'linear' })).toThrow(
+        /spec\.aggregation: what came of the adapters: its change of .* times as large .*: let them count less/,
+      );
+      const named = `first of all ${parties[large]!.directory}, whose change is the largest: its norm is `;
+      expect(() => aggregate(parties, { method: 'linear' })).toThrow(named);
+    }
   });
 });
 
@@ -214,7 +220,7 @@ describe('parties', () => {
     const one = partyOf(lora);
     expect(() => checkParties([one, one])).toThrow(/is named twice/);
     const other = { ...one, directory: '/other', adapter: { ...one.adapter, digest: 'sha256:other' } };
-    expect(() => checkParties([one, other])).toThrow(/hold the same tensors/);
+    expect(() => checkParties([one, other])).toThrow(/hold the same tensors;.* and leave the copy out/);
   });
 
   it('that hold the same tensors in another order are refused too', () => {
