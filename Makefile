@@ -46,6 +46,14 @@ check: modules ## Generated files, lint, imports, types
 bench: model data ## Benchmarks, with the peer beside them
 	@npm run --silent bench
 
+.PHONY: gpu-pack
+gpu-pack: modules ## One archive for `sh gpu-check.sh` on a machine with a GPU and no network: .offsite/gpu/gpu-check.tar.gz
+	@node bench/gpu/pack.ts
+
+.PHONY: gpu-check
+gpu-check: modules ## This machine's GPU: parity, and speed beside PyTorch (PYTHON=python3): table and JSON in bench/gpu
+	@node bench/gpu/check.ts --out bench/gpu
+
 .PHONY: study
 study: study-data ## Emulators compared on real models and tasks; all kept runs as docs/study.md; hours
 	@node bench/study/main.ts $(STUDY)

@@ -11,6 +11,7 @@ cd "$(dirname "$0")"
   ./nats-server.sh
   ./promtool.sh
   ./software-gpu.sh
+  ./vulkan-loader.sh
   # A real node needs root on Linux; without it the tests that need one are skipped and say so.
   if [ "$(uname -s)" = Linux ] && [ "$(id -u)" -eq 0 ]; then
     ./node-packages.sh

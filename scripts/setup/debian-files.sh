@@ -22,7 +22,8 @@ if [ "$complete" = no ]; then
   if [ "$(id -u)" -eq 0 ] && ! apt-cache show "$package" >/dev/null 2>&1; then apt-get update -qq >&2; fi
   (cd "$work/packages" && apt-get download -qq -o APT::Sandbox::User=root "$package" >&2)
   for file in "$@"; do
-    dpkg-deb --fsys-tarfile "$work/packages/${package}"_*.deb | tar x -C "$work" ".$file"
+    # With the file of its version, where it is a link to that.
+    dpkg-deb --fsys-tarfile "$work/packages/${package}"_*.deb | tar x -C "$work" --wildcards ".$file*"
   done
   rm -rf "$work/packages" "$directory"
   mv "$work" "$directory"
