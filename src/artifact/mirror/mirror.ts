@@ -28,6 +28,9 @@ export interface MirrorOptions {
   lost?: () => AbortSignal | undefined;
 }
 
+/** In bytes: no document that is read of a store has more. */
+const largestDocument = 64 << 20;
+
 /** Pauses between tries of a background push: a store may be away for a minute. */
 const pauses = [500, 2000, 10_000, 30_000];
 
@@ -82,7 +85,7 @@ export class Mirror {
    */
   async pull(
     path: string,
-    { exact, sealed = false, progress }: Alike & { progress?: TransferProgress },
+    { exact, sealed = false, progress, most }: Alike & { progress?: TransferProgress; most?: number },
   ): Promise<boolean> {
     const copy = copyAt(this.#options.scratch, path);
     if (copy === undefined) return true;
@@ -92,7 +95,16 @@ export class Mirror {
       exact,
       sealed,
       progress,
+      most,
     });
+  }
+
+  /**
+   * The same for a single small file, at a place where others may write: a manifest, a signature, a result.
+   * @throws OffsiteError BadModel where it is longer than any of them
+   */
+  async pullDocument(path: string): Promise<void> {
+    await this.pull(path, { exact: true, most: largestDocument });
   }
 
   /** The files that a path has: in its store, or here; a single one has an empty name. */

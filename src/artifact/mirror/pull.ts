@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { badModel } from '../../api/index.ts';
 import { type InnerPath, innerPaths, itself } from '../inner-path.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { openPlainHandle } from '../plain-file.ts';
@@ -21,6 +22,8 @@ export interface PullOptions {
   /** Nothing counts as being there without manifest.json. */
   sealed?: boolean;
   progress?: TransferProgress | undefined;
+  /** How many bytes are taken at most; any number when absent. */
+  most?: number | undefined;
   patience?: Patience;
 }
 
@@ -52,12 +55,15 @@ const defaultPatience: Patience = { stall: 60_000, retry: 200 };
  */
 export async function pull(store: Store, copy: StoreCopy, options: PullOptions): Promise<boolean> {
   const { signal, exact, sealed = false, progress = () => {}, patience = defaultPatience } = options;
+  const { most = Number.POSITIVE_INFINITY } = options;
   for (let changes = 0; ; changes++) {
     const stored = checkObjects(await store.list(copy.place, signal), copy.describe(''));
     const objects = !sealed || stored.some(({ path }) => path === 'manifest.json') ? stored : [];
     for (const { path } of [{ path: itself }, ...objects]) copy.checkLinks(path);
     if (exact) clear(copy, objects);
     const total = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    if (total > most)
+      throw badModel(`${copy.describe('')}: has ${total} bytes; at most ${most} are taken of such a file`);
     let done = 0;
     const count = (bytes: number) => {
       done += bytes;

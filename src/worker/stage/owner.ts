@@ -1,19 +1,22 @@
 // Ownership of outputs: whose artifact lies there, and whether it may be replaced.
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badSpec, listOf } from '../../api/index.ts';
 import {
   canonicalJson,
   clearBeside,
+  filesIn,
   listedIn,
   type Mirror,
   peekManifest,
   readKeptJson,
   realPlace,
   refuseOthers,
+  writeWhole,
 } from '../../artifact/index.ts';
-import type { StageJob } from '../job.ts';
-import { outputOf } from '../places.ts';
+import { prepares, type StageJob } from '../job.ts';
+import { outputOf, workOf } from '../places.ts';
 import { resultFileOf, writeResultFile } from './result-file.ts';
 
 const field = 'spec.output.uri';
@@ -39,8 +42,8 @@ const markSchema = z.object({
 export interface FoundOutput {
   /** Whether an artifact there may be replaced; otherwise it can only be this very work. */
   mayReplace: boolean;
-  /** What may be removed there. */
-  files: string[];
+  /** What may be removed there: by the manifest that lies there, and in the words of this resource's own work place. */
+  removable: string[];
 }
 
 /**
@@ -52,16 +55,20 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
   const output = outputOf(job);
   const place = mirror.mirrors(output) ? spec.uri : output;
   const file = resultFileOf(output);
-  await mirror.pull(file, { exact: true });
-  const mark = readMark(file);
+  await mirror.pullDocument(file);
+  const mark = parsed(markSchema, file);
   const names = await mirror.namesAt(output);
-  if (names.length === 0) return { mayReplace: true, files: [] };
+  if (!names.includes('manifest.json')) clearCopy(job, mirror, []);
+  if (names.length === 0) return { mayReplace: true, removable: [] };
   if (names.includes('')) throw badSpec(`${field}: ${place} is a file; an artifact is a directory`);
   const isOwn = mark !== undefined && canonicalJson(mark.owner) === canonicalJson(ownerOf(job));
   const isArtifact = names.includes('manifest.json');
-  if (isArtifact) await mirror.pull(join(output, 'manifest.json'), { exact: true });
-  const files = [...(isArtifact ? listedIn(output) : []), ...((isOwn && mark.files) || [])];
-  refuseOthers(names, files, { place, field });
+  if (isArtifact) await mirror.pullDocument(join(output, 'manifest.json'));
+  const listed = isArtifact ? listedIn(output) : [];
+  if (isArtifact) clearCopy(job, mirror, listed);
+  const removable = [...listed, ...(await bringing(job, mirror))];
+  // Who may write beside the artifact can say what they like there: nothing is removed for it.
+  refuseOthers(names, [...removable, ...((isOwn && mark.files) || [])], { place, field });
   const made = mark?.result?.artifact?.digest;
   const isMarked = mark !== undefined && (made === undefined || made === peekManifest(output)?.digest);
   if (isMarked && !isOwn && !spec.replace) {
@@ -70,7 +77,7 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
       `${field}: ${place} holds the artifact of ${kind} ${namespace}/${name}: choose another place, or write spec.output.replace: true to replace it`,
     );
   }
-  return { mayReplace: !isArtifact || (isMarked && isOwn) || spec.replace === true, files };
+  return { mayReplace: !isArtifact || (isMarked && isOwn) || spec.replace === true, removable };
 }
 
 /** Makes ready what lies beside an output in place: only who holds its lock may. */
@@ -79,17 +86,56 @@ export function tidyOutput(job: StageJob, mirror: Mirror): void {
   if (!mirror.mirrors(output)) clearBeside(realPlace(output, field));
 }
 
+/** Of what lies at an output in a store only the manifest is here: the rest comes where the work is found to be its own. */
+function clearCopy(job: StageJob, mirror: Mirror, listed: readonly string[]): void {
+  const output = outputOf(job);
+  if (prepares(job) || !mirror.mirrors(output)) return;
+  const stat = statSync(output, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isDirectory() || listed.length === 0) {
+    rmSync(output, { recursive: true, force: true });
+    return;
+  }
+  const wanted = new Set(listed);
+  for (const path of filesIn(output)) if (!wanted.has(path)) rmSync(join(output, path));
+}
+
 /**
  * Says whose the output is from now on.
- * @param files what will come and go there, so that what a killed process leaves is known for ours
+ * @param files what will come and go there, so that the next pod knows what a killed one leaves, where its work was not kept
  */
 export async function markOutput(job: StageJob, mirror: Mirror, files?: readonly string[]): Promise<void> {
   await writeResultFile(job, { owner: ownerOf(job), ...(files && { files }) }, mirror);
 }
 
-function readMark(file: string): z.output<typeof markSchema> | undefined {
+const bringingSchema = z.object({ output: z.string(), files: listOf(z.string()) });
+
+/** In the resource's own directory, to which nobody else writes: for no other word are files in a store removed. */
+const bringingFileOf = (job: StageJob): string => join(workOf(job).own, 'bringing.json');
+
+/** What this resource was bringing to its output when it was cut off, with what lay there before. */
+async function bringing(job: StageJob, mirror: Mirror): Promise<string[]> {
+  if (prepares(job) || !mirror.mirrors(outputOf(job))) return [];
+  const file = bringingFileOf(job);
+  await mirror.pullDocument(file);
+  const kept = parsed(bringingSchema, file);
+  return kept?.output === job.resource.spec.output.uri ? [...kept.files] : [];
+}
+
+/**
+ * Says what will come and go at an output in a store, so that what a killed process leaves there is known for ours.
+ * @param files by their names there
+ */
+export async function keepBringing(job: StageJob, mirror: Mirror, files: readonly string[]): Promise<void> {
+  const file = bringingFileOf(job);
+  mkdirSync(workOf(job).own, { recursive: true });
+  writeWhole(file, JSON.stringify({ output: job.resource.spec.output.uri, files }));
+  await mirror.push(file, { exact: true });
+}
+
+function parsed<T>(schema: z.ZodType<T>, file: string): T | undefined {
   try {
-    return markSchema.parse(readKeptJson(file));
+    return schema.parse(readKeptJson(file));
   } catch {
     return undefined;
   }

@@ -79,13 +79,13 @@ export async function findResult(
   // Pooled states lie elsewhere and are found by the stage itself.
   if (prepares(job)) return undefined;
   const file = wholeResultOf(job);
-  await mirror.pull(file, { exact: true });
+  await mirror.pullDocument(file);
   const kept = read(file);
   if (kept?.identity !== identity || kept.stage !== job.stage) return undefined;
   const { stage, result } = kept;
   if (result.artifact !== undefined) {
     const output = outputOf(job);
-    await mirror.pull(join(output, 'manifest.json'), { exact: true });
+    await mirror.pullDocument(join(output, 'manifest.json'));
     if (digestAt(output) !== result.artifact.digest) return undefined;
   }
   return { type: 'result', stage, result };

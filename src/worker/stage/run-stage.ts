@@ -1,5 +1,6 @@
 // A stage from end to end: inputs fetched, places locked, computed on a thread, artifact stored, result told.
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { badSpec, cancelled, kinds, OffsiteError } from '../../api/index.ts';
 import {
   checkpointsOf,
@@ -7,6 +8,7 @@ import {
   listedIn,
   Mirror,
   refuseOthers,
+  signatureName,
   withStoreUris,
 } from '../../artifact/index.ts';
 import { type Emit, Estimator, type StageEvent } from '../../progress/index.ts';
@@ -17,9 +19,9 @@ import type { KeepRequest } from '../thread/messages.ts';
 import { runOnThread } from '../thread/thread.ts';
 import { checkConfined } from './confined.ts';
 import { HeldPlaces } from './locks.ts';
-import { examineOutput, type FoundOutput, markOutput, ownerOf, tidyOutput } from './owner.ts';
+import { examineOutput, type FoundOutput, keepBringing, markOutput, ownerOf, tidyOutput } from './owner.ts';
 import { findResult, keepResult } from './result-file.ts';
-import { checkSigned, type KeyPlace, openKeys, type StageKeys, signOutput } from './signing.ts';
+import { checkSigned, isSigned, type KeyPlace, openKeys, type StageKeys, signOutput } from './signing.ts';
 
 export interface StageOptions {
   /** Where Secrets are mounted; without it the environment opens every store. */
@@ -59,9 +61,9 @@ export async function runStage(
     checkPlaces(job, (path) => mirror.comparable(path));
     checkConfined(job);
     checkKept(job);
-    const known = identity && (await findResult(job, identity, mirror));
-    if (known) return told(known, emit);
     const keys = openKeys(job, options.keyPlace);
+    const known = identity && (await findResult(job, identity, mirror));
+    if (known && (await hasSignature(job, known, keys, mirror))) return told(known, emit);
     if (!prepares(job))
       held = await HeldPlaces.take(job, {
         ...{ mirror, emit, signal },
@@ -96,7 +98,10 @@ async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
     tidyOutput(job, mirror);
     // Another process of the same resource, which was waited for, may have done it.
     const known = identity && (await findResult(job, identity, mirror));
-    if (known) return told(known, emit);
+    if (known) {
+      await putBackSignature(job, known, running);
+      return told(known, emit);
+    }
   }
   const found = await examineOutput(job, mirror);
   tellWhatIsNotKept(job, emit);
@@ -121,6 +126,34 @@ async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
   await mirror.settled();
   if (result !== undefined) emit(result);
   return outcome.ok ? outcome : { ...outcome, ...inWordsOf(job, outcome) };
+}
+
+const artifactOf = ({ result }: Result): { digest: string } | undefined =>
+  (result as { artifact?: { digest: string } }).artifact;
+
+const hasSignature = async (
+  job: StageJob,
+  known: Result,
+  keys: StageKeys,
+  mirror: Mirror,
+): Promise<boolean> => {
+  const made = artifactOf(known);
+  return made === undefined || (await isSigned(job, made.digest, keys, mirror));
+};
+
+/** A finished artifact is signed once more where somebody took its signature away, wrote another over it, or its key is another. */
+async function putBackSignature(
+  job: StageJob,
+  known: Result,
+  { keys, mirror, held }: Running,
+): Promise<void> {
+  const made = artifactOf(known);
+  const { signing } = keys;
+  if (made === undefined || signing === undefined) return;
+  if (await isSigned(job, made.digest, keys, mirror)) return;
+  await held?.check();
+  signOutput(job, made.digest, signing);
+  await mirror.push(join(outputOf(job), signatureName), { exact: true });
 }
 
 function told(known: Result, emit: Emit): StageOutcome {
@@ -150,8 +183,6 @@ async function bringInputs(job: StageJob, mirror: Mirror, emit: Emit): Promise<v
     const found = await mirror.pull(path, { exact: true, progress }).catch(naming(field));
     if (!found) throw missing(`${field}: there is nothing at ${uri}`);
   }
-  // What was made before: the stage looks whether it is the same work.
-  if (!prepares(job)) await mirror.pull(outputOf(job), { exact: true, sealed: true });
 }
 
 /** Puts the field before what is wrong with it. */
@@ -190,15 +221,16 @@ async function takeOutput(
 ): Promise<void> {
   if (prepares(job)) return;
   const output = outputOf(job);
-  const { artifact } = (result?.result ?? {}) as { artifact?: { digest: string } };
+  const artifact = result && artifactOf(result);
   if (artifact !== undefined && keys.signing !== undefined) {
     await held?.check();
     signOutput(job, artifact.digest, keys.signing);
   }
   if (artifact !== undefined && mirror.mirrors(output)) {
-    const files = [...found.files, ...listedIn(output)];
+    const files = [...found.removable, ...listedIn(output)];
     const { uri } = job.resource.spec.output;
     refuseOthers(await mirror.namesAt(output), files, { place: uri, field: 'spec.output.uri' });
+    await keepBringing(job, mirror, files);
     await markOutput(job, mirror, files);
     await mirror.push(output, { exact: true }, { removable: files });
   }

@@ -10,6 +10,7 @@ import {
   nameOf,
   peekManifest,
   privateKeyOf,
+  publicKeyOf,
   publicKeysOf,
   signArtifact,
   signatureName,
@@ -103,7 +104,7 @@ export async function checkSigned(job: StageJob, { signers }: StageKeys, mirror:
     if (signer === undefined) continue;
     const expected = inputs[role]?.digest;
     // A web server lists only what a manifest names.
-    if (mirror.mirrors(path)) await mirror.pull(join(path, signatureName), { exact: true });
+    await mirror.pullDocument(join(path, signatureName));
     try {
       const there = peekManifest(path);
       if (there === undefined) throw badModel(`${path}: holds no manifest.json`);
@@ -121,6 +122,26 @@ export async function checkSigned(job: StageJob, { signers }: StageKeys, mirror:
     }
   }
   return { ...job, inputs };
+}
+
+/** Whether what lies at the output is this artifact, signed as the spec asks. */
+export async function isSigned(
+  job: StageJob,
+  digest: string,
+  { signing }: StageKeys,
+  mirror: Mirror,
+): Promise<boolean> {
+  if (signing === undefined) return true;
+  const output = outputOf(job);
+  await mirror.pullDocument(join(output, signatureName));
+  const there = peekManifest(output);
+  if (there?.digest !== digest) return false;
+  try {
+    checkSignature(output, { digest, kind: there.manifest.kind }, [publicKeyOf(signing)]);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

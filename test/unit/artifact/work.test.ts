@@ -133,6 +133,10 @@ it('the word comes from its store, and goes there before the artifact takes its 
   const said = JSON.stringify({ identity: identityOf(work), digest });
   expect(calls.splice(0)).toEqual(['held', `push /made.json ${said} false`, 'claim false']);
   expect((await doneOrFree({ ...place, keeper }, work))?.digest).toBe(digest);
+  // The artifact itself comes from its store last, and only where its manifest is the one that was made.
+  expect(calls.splice(0)).toEqual(['pull /made.json', 'pull ']);
+  await lay('other bytes');
+  expect(await doneOrFree({ ...place, mayReplace: true, keeper }, work)).toBeUndefined();
   expect(calls).toEqual(['pull /made.json']);
 });
 

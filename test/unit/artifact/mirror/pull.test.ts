@@ -106,6 +106,18 @@ describe('names', () => {
   });
 });
 
+it('a document that is longer than any is not brought', async () => {
+  store.objects = [object('', 2 ** 26 + 1)];
+  const most = 2 ** 26;
+  await expect(
+    pull(store, copy, { signal: new AbortController().signal, exact: true, most }),
+  ).rejects.toMatchObject({
+    reason: 'BadModel',
+    message: 's3://bucket/run: has 67108865 bytes; at most 67108864 are taken of such a file',
+  });
+  expect(store.reads).toBe(0);
+});
+
 describe('a symbolic link in the copy', () => {
   it.each([
     ['of a directory on the way', 's3/_/bucket', 'run/weights'],

@@ -123,5 +123,5 @@ it('a named pipe in place of a result is not waited for', async () => {
   mkdirSync(dirname(outputOf(at)), { recursive: true });
   execFileSync('mkfifo', [`${outputOf(at)}.result.json`]);
   const mirror = new Mirror({ scratch: undefined, signal: new AbortController().signal });
-  expect(await examineOutput(at, mirror)).toEqual({ mayReplace: true, files: [] });
+  expect(await examineOutput(at, mirror)).toEqual({ mayReplace: true, removable: [] });
 });

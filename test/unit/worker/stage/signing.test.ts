@@ -1,6 +1,6 @@
 /** Who signed what a stage reads, and what it signs itself: the keys as a spec names them, on this machine's files. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -11,9 +11,12 @@ import {
   openArtifact,
   sealArtifact,
   signArtifact,
+  signatureName,
 } from '../../../../src/artifact/index.ts';
 import { parseKeys } from '../../../../src/cli/arguments.ts';
 import type { StageJob } from '../../../../src/worker/job.ts';
+import { outputOf, workOf } from '../../../../src/worker/places.ts';
+import { runStage } from '../../../../src/worker/stage/run-stage.ts';
 import { checkSigned, openKeys, signOutput } from '../../../../src/worker/stage/signing.ts';
 import { tinyManifests } from '../../../support/tiny/index.ts';
 
@@ -223,6 +226,32 @@ it('what a stage has made it signs; what lies there instead, it does not', () =>
     refusal('BadModel', 'was changed before it was signed; nothing was signed: run again'),
   );
 });
+
+it.each<[string, (output: string) => void]>([
+  ['was taken away', () => {}],
+  ['is another one’s by now', (output) => signArtifact(output, { digest, kind: 'Adapter' }, bank.privateKey)],
+  ['is no signature by now', (output) => writeFileSync(join(output, signatureName), 'nonsense')],
+])(
+  'finished work whose signature %s is signed again when it is run again, and nothing else is done',
+  async (_, spoil) => {
+    const at = job({ signingKey: 'hospital' });
+    const output = outputOf(at);
+    cpSync(artifact(), output, { recursive: true });
+    spoil(output);
+    const kept = { identity: 'this work', stage: at.stage, result: { artifact: { digest } } };
+    mkdirSync(workOf(at).own, { recursive: true });
+    writeFileSync(join(workOf(at).own, 'result.json'), JSON.stringify(kept));
+    const run = async (place?: typeof keyPlace) =>
+      await runStage(at, () => {}, new AbortController().signal, { identity: 'this work', keyPlace: place });
+    // A key that is not there is told, though the work is done.
+    expect(await run()).toMatchObject({ ok: false, reason: 'BadSpec' });
+    expect(await run(keyPlace)).toMatchObject({ ok: true, status: kept.result });
+    checkSignature(output, { digest, kind: 'Adapter' }, [hospital.publicKey]);
+    const signature = readFileSync(join(output, signatureName));
+    expect(await run(keyPlace)).toMatchObject({ ok: true });
+    expect(readFileSync(join(output, signatureName)).equals(signature)).toBe(true);
+  },
+);
 
 it('a stage that only prepares another reads no key', () => {
   const { build } = tinyManifests((place) => `pvc://team/${place}`);

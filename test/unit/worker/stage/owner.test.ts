@@ -1,0 +1,85 @@
+/** Whose an output in a store is: what of it is brought before anything is computed, and by whose word files there are removed. */
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Mirror, sealArtifact } from '../../../../src/artifact/index.ts';
+import type { StageJob } from '../../../../src/worker/job.ts';
+import { outputOf, workOf } from '../../../../src/worker/places.ts';
+import { examineOutput, keepBringing, ownerOf } from '../../../../src/worker/stage/owner.ts';
+import { resultFileOf } from '../../../../src/worker/stage/result-file.ts';
+import { tinyManifests } from '../../../support/tiny/index.ts';
+
+let root: string;
+let job: StageJob;
+let pulled: string[];
+/** The names that the store has at the output. */
+let names: string[];
+const mirror = {
+  mirrors: (path: string) => path === outputOf(job),
+  async pullDocument(path: string) {
+    pulled.push(path);
+  },
+  async pull() {
+    throw new Error('more than documents were brought');
+  },
+  async push() {},
+  namesAt: async () => names,
+} as unknown as Mirror;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'offsite-owner-'));
+  const { tune } = tinyManifests();
+  const spec = { ...(tune['spec'] as object), output: { uri: 's3://bucket/adapter' } };
+  job = {
+    resource: { ...tune, spec },
+    stage: 'tune',
+    mounts: { volumes: {}, scratch: root },
+  } as unknown as StageJob;
+  [pulled, names] = [[], []];
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+function write(path: string, content: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+}
+function seal(): void {
+  write(join(outputOf(job), 'adapter.safetensors'), 'weights');
+  sealArtifact(outputOf(job), { kind: 'Adapter', madeFrom: {}, hyperparameters: {} });
+  names = ['adapter.safetensors', 'manifest.json'];
+}
+const forge = (files: string[]) =>
+  write(resultFileOf(outputOf(job)), JSON.stringify({ owner: ownerOf(job), files }));
+
+test('of what lies at an output in a store, its manifest alone is brought before anything is computed', async () => {
+  seal();
+  write(join(outputOf(job), 'left over'), 'of an earlier copy');
+  await examineOutput(job, mirror);
+  expect(pulled).toContain(join(outputOf(job), 'manifest.json'));
+  expect(existsSync(join(outputOf(job), 'left over'))).toBe(false);
+  expect(existsSync(join(outputOf(job), 'adapter.safetensors'))).toBe(true);
+  // Where the store has no artifact, none is here.
+  names = [];
+  await examineOutput(job, mirror);
+  expect(existsSync(outputOf(job))).toBe(false);
+});
+
+test('a file that only what lies beside an artifact calls ours is not removed; by the word of the work place it is', async () => {
+  seal();
+  names.push('precious');
+  forge(['precious']);
+  expect((await examineOutput(job, mirror)).removable).not.toContain('precious');
+  await keepBringing(job, mirror, ['precious']);
+  expect((await examineOutput(job, mirror)).removable).toContain('precious');
+  expect(workOf(job).own.startsWith(root)).toBe(true);
+  // What was said of another place does not count here.
+  job = {
+    ...job,
+    resource: { ...job.resource, spec: { ...job.resource.spec, output: { uri: 's3://bucket/b' } } },
+  } as StageJob;
+  seal();
+  names.push('precious');
+  forge(['precious']);
+  expect((await examineOutput(job, mirror)).removable).not.toContain('precious');
+});
