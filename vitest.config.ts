@@ -9,16 +9,17 @@ const project = (name: string, testTimeout: number) => ({
   test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: testTimeout },
 });
 
-/** Files that need the machine for nobody but themselves: as many at a time as it has cores, before all others. */
+/** Files that only compute: as many at a time as the machine has cores, before all others. */
 const sideBySide = { maxWorkers: '100%', sequence: { groupOrder: 0 } };
-const alone = { sequence: { groupOrder: 1 } };
+/** Files that start servers and processes of their own, and wait for them for much of their time: two at a time. */
+const inPairs = { maxWorkers: 2, sequence: { groupOrder: 1 } };
+/** Files that fill a disk, bound memory, kill, or have a node. */
+const alone = { maxWorkers: 1, sequence: { groupOrder: 2 } };
 
 const unit = project('unit', 60_000);
 const golden = project('golden', 1_200_000);
-const others = [
-  project('chart', 600_000),
-  project('api', 900_000),
-  project('e2e', 1_200_000),
+const servers = [project('chart', 600_000), project('api', 900_000), project('e2e', 1_200_000)];
+const disturbed = [
   project('faults', 1_800_000),
   project('pods', 1_200_000),
   project('pod-faults', 1_800_000),
@@ -34,7 +35,8 @@ export default defineConfig({
       // Files share what they import: half of the time would go into importing it again.
       { ...unit, test: { ...unit.test, ...sideBySide, isolate: false } },
       { ...golden, test: { ...golden.test, ...sideBySide } },
-      ...others.map((other) => ({ ...other, test: { ...other.test, ...alone } })),
+      ...servers.map((one) => ({ ...one, test: { ...one.test, ...inPairs } })),
+      ...disturbed.map((one) => ({ ...one, test: { ...one.test, ...alone } })),
     ],
   },
 });
