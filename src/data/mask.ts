@@ -1,12 +1,12 @@
 // Which tokens of a packed batch attend to which: causal, within a row, a branch and a window.
 import type { PackedBatch } from './pack.ts';
 
-/** What is added to a score that must not count: finite, so that a row of nothing else stays a number. */
-export const masked = -1e9;
+/** What is added to a score that must not count: no score of a hostile model is large enough to outweigh it. */
+export const masked = Number.NEGATIVE_INFINITY;
 
 /**
- * The additive attention bias of a batch, [B, 1, T, T] (query, then key): 0 where a token sees another, -1e9 elsewhere.
- * Padding tokens see the padding before them, so every query sees at least itself.
+ * The additive attention bias of a batch, [B, 1, T, T] (query, then key): 0 where a token sees another, -Infinity elsewhere.
+ * Padding tokens see the padding before them, so every query sees at least itself, and the softmax stays a number.
  * @param slidingWindow a token sees the last `slidingWindow` places of its row only, itself among them
  */
 export function attentionMask(

@@ -1,7 +1,7 @@
 // Log-likelihoods of rows and their choices, as a model gives them.
 import { badModel } from '../api/index.ts';
 import type { PackedBatch, Target } from '../data/index.ts';
-import { type Decoder, greedyScore, greedyTokens, type States, score } from '../model/index.ts';
+import { type Decoder, greedyTokens, type States, score } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import { streamBlocks } from './stream.ts';
 
@@ -44,17 +44,16 @@ export async function scoreRows(
   const scoreTargets = async (
     hidden: States,
     targets: readonly Target[],
-  ): Promise<{ scores: Float32Array; greedy?: Uint8Array; tokens?: Int32Array }> => {
-    if (onGreedyTokens !== undefined) return await decoder.head(hidden, targets, greedyTokens);
-    if (asked) return await decoder.head(hidden, targets, greedyScore);
-    return { scores: await decoder.head(hidden, targets, score) };
-  };
+  ): Promise<{ scores: Float32Array; tokens?: Int32Array }> =>
+    asked || onGreedyTokens !== undefined
+      ? await decoder.head(hidden, targets, greedyTokens)
+      : { scores: await decoder.head(hidden, targets, score) };
   await streamBlocks(decoder, batches, {
     memory,
     atEnd: async ({ targets }, hidden) => {
-      const { scores: logProbabilities, greedy, tokens } = await scoreTargets(hidden, targets);
+      const { scores: logProbabilities, tokens } = await scoreTargets(hidden, targets);
       if (tokens !== undefined) onGreedyTokens?.(tokens);
-      targets.forEach(({ row, branch }, i) => {
+      targets.forEach(({ row, branch, token }, i) => {
         const found = scores.get(row) ?? {
           ...{ row, logLikelihood: [0], tokens: [0] },
           ...(asked ? { greedy: [false] } : {}),
@@ -62,7 +61,8 @@ export async function scoreRows(
         scores.set(row, found);
         found.logLikelihood[branch] = (found.logLikelihood[branch] ?? 0) + logProbabilities[i]!;
         found.tokens[branch] = (found.tokens[branch] ?? 0) + 1;
-        if (greedy && found.greedy) found.greedy[branch] = (found.greedy[branch] ?? true) && greedy[i] === 1;
+        if (tokens && found.greedy)
+          found.greedy[branch] = (found.greedy[branch] ?? true) && tokens[i] === token;
       });
     },
     progress: progress ?? progressOf(stage, batches.length * decoder.depth, emit),

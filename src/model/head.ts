@@ -62,44 +62,23 @@ export const statesAtOnce = (vocabulary: number): number =>
 /** The log-probability of each target's token. */
 export const score: HeadProgram<Float32Array> = { name: 'score', build: addScores, begin: scoresTaken };
 
-/** The same, and whether greedy decoding chooses each target: 1 where no token of the vocabulary is likelier. */
-export const greedyScore: HeadProgram<{ scores: Float32Array; greedy: Uint8Array }> = {
+/** The same, and the token that greedy decoding chooses at each target: the likeliest, of equal ones the lowest. */
+export const greedyTokens: HeadProgram<{ scores: Float32Array; tokens: Int32Array }> = {
   name: 'score greedy',
   build(g, head) {
     addScores(g, head);
-    g.output('margin', g.sub(g.gatherElements(head.logits, head.tokens), g.reduceMax(head.logits, [1])));
-  },
-  begin(given) {
-    const scores = scoresTaken(given);
-    const greedy = new Uint8Array(given.targets.length);
-    return {
-      take(outputs, chunk) {
-        scores.take(outputs, chunk);
-        const margin = floatsOf(outputs, 'margin');
-        for (let i = 0; i < chunk.count; i++) greedy[chunk.start + i] = Number(margin[i] === 0);
-      },
-      result: { scores: scores.result, greedy },
-    };
-  },
-};
-
-/** The same, and the token that greedy decoding chooses at each target; ties go to the lowest. */
-export const greedyTokens: HeadProgram<{ scores: Float32Array; greedy: Uint8Array; tokens: Int32Array }> = {
-  name: 'score greedy tokens',
-  build(g, head) {
-    greedyScore.build(g, head);
     g.output('token', g.argMax(head.logits));
   },
   begin(given) {
-    const scored = greedyScore.begin(given);
+    const scores = scoresTaken(given);
     const tokens = new Int32Array(given.targets.length);
     return {
       take(outputs, chunk) {
-        scored.take(outputs, chunk);
+        scores.take(outputs, chunk);
         const token = outputs['token']!.data as BigInt64Array;
         for (let i = 0; i < chunk.count; i++) tokens[chunk.start + i] = Number(token[i]);
       },
-      result: { ...scored.result, tokens },
+      result: { scores: scores.result, tokens },
     };
   },
 };

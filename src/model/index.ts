@@ -3,7 +3,7 @@ export { asQuantised, codedTensors } from './coded.ts';
 export { Decoder, type DecoderOptions, type Saved, type States, type Sums } from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';
 export { checkFileNames } from './file-names.ts';
-export { greedyScore, greedyTokens, type HeadGradient, headGradient, score } from './head.ts';
+export { greedyTokens, type HeadGradient, headGradient, score } from './head.ts';
 export { type HashedModel, type Model, openHashed, openModel } from './model.ts';
 export { checkCallMemory, checkStatesMemory, checkTrainedMemory } from './row-memory.ts';
 export {

@@ -76,9 +76,12 @@ export function parseRope(
   };
 }
 
+/** Whether angles depend on how long the row is, not on the place in it alone. */
+export const followsLength = ({ type }: RopeConfig): boolean => type === 'dynamic' || type === 'longrope';
+
 /**
  * cos and sin of every position's angles, each [positions, size/2], row-major.
- * @param longest tokens of the longest row: some scalings depend on it
+ * @param longest tokens of the row: some scalings depend on it
  */
 export function ropeTables(
   config: RopeConfig,

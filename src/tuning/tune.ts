@@ -143,7 +143,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     keeper.pushLater(history, { exact: true });
     const seconds = (performance.now() - started) / 1000;
     const result = resultOf({ output, digest }, run, trained / seconds);
-    return asked ? { ...result, audit: await auditOf(asked, run, start, options) } : result;
+    return asked ? { ...result, audit: await auditOf(asked, run, { start, digest }, options) } : result;
   } finally {
     start?.close();
     bundle.close();
@@ -157,7 +157,7 @@ const ownCheckpoints = (work: string, { identity }: Run) =>
 async function auditOf(
   asked: Audit,
   run: Run,
-  start: Start | undefined,
+  { start, digest }: { start: Start | undefined; digest: string },
   { spec, output, memory, emit }: TuneOptions,
 ) {
   const { state, parts, untuned, decoder, rows, validation, bundle } = run;
@@ -173,7 +173,7 @@ async function auditOf(
       return evaluated();
     },
     after() {
-      takeSealed(output, state.tensors);
+      takeSealed({ output, digest }, state.tensors);
       return evaluated();
     },
     ...{ seed, maxLength, memory, emit, takesNaN: run.privacy !== undefined },
@@ -359,16 +359,21 @@ interface References {
 }
 
 async function referencesOf(run: Run, { work, memory, emit }: TuneOptions): Promise<References> {
-  const { aim, identity, examples, validation, decoder, bundle } = run;
+  const { aim, identity, examples, validation, decoder, bundle, privacy, plan } = run;
   if (!aim.hasReference) return {};
-  const takesAll = run.privacy !== undefined;
-  const kept = { directory: ownCheckpoints(work, run), identity, takesAll };
-  const options = { memory: memory / 2, stage: 'tune: reference', emit, takesNaN: takesAll };
+  const hidden = privacy !== undefined;
+  const kept = { directory: ownCheckpoints(work, run), identity, takesAll: hidden };
+  const options = { memory: memory / 2, stage: 'tune: reference', emit, takesNaN: hidden };
   const { architecture } = bundle.model;
-  const rows = await keptReference({ ...kept, name: 'rows' }, examples, () => {
-    const batches = packForModel(examples, architecture, { memory });
-    return likelihoodsOf(decoder, { batches, metric: 'pair_acc' }, options);
-  });
+  // Of rows that are hidden each is asked alone: what stands beside it must not be told by its gradient.
+  const batches = () =>
+    hidden
+      ? examples.flatMap((_, place) => packStep(examples, [place], plan.shape))
+      : packForModel(examples, architecture, { memory });
+  const name = hidden ? 'rows alone' : 'rows';
+  const rows = await keptReference({ ...kept, name }, examples, () =>
+    likelihoodsOf(decoder, { batches: batches(), metric: 'pair_acc' }, options),
+  );
   if (validation === undefined) return { rows };
   const score = () => likelihoodsOf(decoder, validation, options);
   const ofValidation = await keptReference({ ...kept, name: 'validation' }, validation.examples, score);

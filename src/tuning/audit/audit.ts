@@ -1,6 +1,7 @@
 // The audit of an adapter: what the tuned emulator tells of the rows, by the attacks that the spec asks for.
 import { join } from 'node:path';
 import { type Audit, type AuditStatus, badData } from '../../api/index.ts';
+import { openArtifact } from '../../artifact/index.ts';
 import { openCheckpoint } from '../../checkpoint/index.ts';
 import type { Example } from '../../data/index.ts';
 import { likelihoodsOf, packForModel, rowLosses } from '../../evaluation/index.ts';
@@ -29,9 +30,16 @@ export interface Audited {
   readonly takesNaN: boolean;
 }
 
-/** Puts what a sealed adapter holds into the tensors that train. */
-export function takeSealed(output: string, tensors: readonly TrainedTensor[]): void {
-  const checkpoint = openCheckpoint(join(output, 'adapter.safetensors'));
+/**
+ * Puts what a sealed adapter holds into the tensors that train.
+ * @throws OffsiteError BadModel where another one than that of the digest lies there
+ */
+export function takeSealed(
+  { output, digest }: { output: string; digest: string },
+  tensors: readonly TrainedTensor[],
+): void {
+  const { checked } = openArtifact(output, { kind: 'Adapter', digest });
+  const checkpoint = openCheckpoint(join(output, 'adapter.safetensors'), checked);
   try {
     for (const { name, values } of tensors) checkpoint.read(name, { into: values });
   } finally {

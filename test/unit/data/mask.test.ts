@@ -22,7 +22,7 @@ test('a token sees its own row: the trunk and its own branch up to itself, withi
           if (rows[query] === -1) continue;
           const start = query - (query % length);
           const bias = mask.subarray(query * length, (query + 1) * length);
-          expect(bias.every((value) => value === 0 || value === -1e9)).toBe(true);
+          expect(bias.every((value) => value === 0 || value === Number.NEGATIVE_INFINITY)).toBe(true);
           const keys = [...bias.keys()].filter((key) => bias[key] === 0).map((key) => start + key);
           expect(keys.every((key) => rows[key] === rows[query])).toBe(true);
           expect(keys.map((key) => `${branches[key]}:${positions[key]}`)).toEqual(

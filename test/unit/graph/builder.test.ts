@@ -226,3 +226,15 @@ describe('serialize', () => {
     expect(make()).toEqual(make());
   });
 });
+
+it('softmax leaves exactly nothing to -Infinity, at any length and place', async () => {
+  for (let length = 2; length <= 40; length++) {
+    const seen = length >> 1;
+    const scores = [-3e38, -1, 0, 88, 3e38].map((score) =>
+      Float32Array.from({ length }, (_, place) => (place === seen ? score : Number.NEGATIVE_INFINITY)),
+    );
+    const data = Float32Array.from(scores.flatMap((row) => [...row]));
+    const weights = await evaluate([{ shape: [scores.length, length], data }], (g, [v]) => g.softmax(v!));
+    expect(weights.data).toEqual(Array.from(data, (_, i) => Number(i % length === seen)));
+  }
+});
