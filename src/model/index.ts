@@ -8,6 +8,7 @@ export { type HashedModel, type Model, openHashed, openModel } from './model.ts'
 export { checkCallMemory, checkStatesMemory, checkTrainedMemory } from './row-memory.ts';
 export {
   type BlockShape,
+  isNarrow,
   linearMaps,
   type MapForm,
   mapSize,

@@ -96,5 +96,9 @@ function factorSlots(slot: string, own: Slot, rank: number): [string, Slot][] {
 
 const biasSlot = (map: Slot): Slot => ({ name: `${pathOf(map)}.bias`, shape: [mapSize(map).to] });
 
+/** Whether a slot is the factor that a linear map's input meets first, which makes it as narrow as the rank. */
+export const isNarrow = (slots: Slots, slot: string): boolean =>
+  slot.endsWith('Right') && slot.replace(/Right$/, 'Left') in slots;
+
 /** The module that a weight belongs to. */
 const pathOf = ({ name }: Slot) => name.replace(/\.weight$/, '');

@@ -59,9 +59,11 @@ export function trainedBlocks(
     hidden,
     memory: mostResiduals,
     given: memory,
+    trained: new Set(positions),
   });
   const own = parameters * floats * Float32Array.BYTES_PER_ELEMENT;
-  const states = residualBytes(slots, plan.shape, heads) / (plan.recompute ? source.depth : 1);
+  const states =
+    residualBytes(slots, plan.shape, heads, new Set(positions)) / (plan.recompute ? source.depth : 1);
   const bytes = own + states;
   if (bytes > memory)
     throw badSpec(

@@ -1,6 +1,6 @@
 // The batch shape of a training, and whether it recomputes activations to save memory.
 import type { PackShape } from '../data/index.ts';
-import { checkCallMemory, checkStatesMemory, type Slots } from '../model/index.ts';
+import { checkCallMemory, checkStatesMemory, isNarrow, type Slots } from '../model/index.ts';
 
 /** How a step is computed: from spec and shapes alone, so that the same spec gives the same numbers anywhere. */
 export interface TrainingPlan {
@@ -22,6 +22,8 @@ export interface TrainingSize {
   memory: number;
   /** Bytes that the stage was given. */
   given: number;
+  /** The positions whose blocks' own weights train; none when absent. */
+  trained?: ReadonlySet<number>;
 }
 
 /** Tokens of a sequence, where no row is longer: rows fill long sequences better, and attention still costs little there. */
@@ -36,7 +38,7 @@ const callTokens = 1024;
  */
 export function planTraining(
   blocks: readonly Slots[],
-  { longest, rows, heads, hidden, memory, given }: TrainingSize,
+  { longest, rows, heads, hidden, memory, given, trained }: TrainingSize,
 ): TrainingPlan {
   const capacity = Math.ceil(Math.max(longest, usualCapacity) / 16) * 16;
   const outputs = Math.max(...blocks.flatMap(mapOutputs));
@@ -45,20 +47,29 @@ export function planTraining(
   const shape = { capacity, batch };
   checkCallMemory('training', { rows: batch, tokens: capacity, heads, outputs, memory: given });
   checkStatesMemory({ tokens: batch * capacity, hidden, positions: blocks.length, memory: given });
-  return { shape, recompute: residualBytes(blocks, shape, heads) > memory };
+  return { shape, recompute: residualBytes(blocks, shape, heads, trained) > memory };
 }
 
-/** Bytes that all positions keep of a batch for the backward pass, unless they are run again. */
+/**
+ * Bytes that all positions keep of a batch for the backward pass, unless they are run again.
+ * @param trained the positions whose blocks' own weights train: only the gradients of factors need the narrow product between them
+ */
 export function residualBytes(
   blocks: readonly Slots[],
   { capacity, batch }: PackShape,
   heads: number,
+  trained: ReadonlySet<number> = new Set(),
 ): number {
-  const width = blocks.flatMap(mapOutputs).reduce((sum, outputs) => sum + outputs, 0);
+  const keptOf = (slots: Slots, position: number) => mapOutputs(trained.has(position) ? slots : wide(slots));
+  const width = blocks.flatMap(keptOf).reduce((sum, outputs) => sum + outputs, 0);
   // A block keeps about the output of each of its matrix products, and as much again, or its attention's products and weights.
   const attention = 2 * heads * capacity * blocks.length;
   return 4 * (width + Math.max(width, attention)) * batch * capacity;
 }
+
+/** Without the first of the two factors that a linear map is held as. */
+const wide = (slots: Slots): Slots =>
+  Object.fromEntries(Object.entries(slots).filter(([slot]) => !isNarrow(slots, slot)));
 
 /** How many numbers each linear map of a block gives of a token. */
 const mapOutputs = (slots: Slots): number[] =>

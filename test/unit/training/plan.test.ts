@@ -18,6 +18,19 @@ test('blocks are run again where the residuals of all positions, each by its own
   expect(plan(bytesOf(4200) - 1)).toEqual({ shape: { capacity: 256, batch: 2 }, recompute: true });
 });
 
+test('of a linear map that is held as factors the narrow product is kept where they train alone', () => {
+  const factors: Slots = {
+    upLeft: { name: 'up.left', shape: [1000, 300] },
+    upRight: { name: 'up.right', shape: [300, 3] },
+  };
+  const recompute = (memory: number, trained?: number[]) =>
+    planTraining([factors, factors], { ...size, memory, ...(trained && { trained: new Set(trained) }) })
+      .recompute;
+  expect([recompute(bytesOf(2000)), recompute(bytesOf(2000) - 1)]).toEqual([false, true]);
+  expect([recompute(bytesOf(2300), [1]), recompute(bytesOf(2300) - 1, [1])]).toEqual([false, true]);
+  expect([recompute(bytesOf(2600), [0, 1]), recompute(bytesOf(2600) - 1, [0, 1])]).toEqual([false, true]);
+});
+
 test('so are those whose heads, of a sequence each, take more than their linear maps give', () => {
   const blocks = [block(1000), block(1000)];
   const plan = (memory: number) => planTraining(blocks, { ...size, heads: 64, memory });
