@@ -76,6 +76,8 @@ export class Engine {
   readonly #cancel: Int32Array | undefined;
   /** Whether graphs run on a device of their own that keeps what stays there. */
   readonly hasDevice: boolean;
+  /** Whether its provider has attention by tiles: `GraphBuilder.groupQueryAttention`. */
+  readonly tilesAttention: boolean;
   /** Bytes that weights may take where graphs run. */
   readonly memory: number;
   readonly residence: Residence;
@@ -91,6 +93,7 @@ export class Engine {
     this.#options = options;
     this.#cancel = options.cancel && new Int32Array(options.cancel);
     this.hasDevice = options.provider === 'webgpu';
+    this.tilesAttention = options.provider === 'cpu';
     this.memory = options.memory ?? usualMemory;
     this.residence = new Residence(this, this.memory);
   }

@@ -201,6 +201,40 @@ export class GraphBuilder extends Graph {
     return this.#norm('LayerNormalization', [x, weight, bias], epsilon, 2);
   }
 
+  // ---- attention
+
+  /**
+   * Causal attention (arXiv 1706.03762) with grouped queries (arXiv 2305.13245) by one operator, which walks over keys and values in
+   * tiles (arXiv 2205.14135): without a cap no [T, T] scores are ever in memory. Of the CPU provider; has no gradient.
+   * @param queries [B, T, heads * size]
+   * @param keys and values: [B, T, groups * size]
+   * @param bias added to the scaled and capped scores, [B, 1 or heads, T, T]
+   */
+  groupQueryAttention(
+    [queries, keys, values]: readonly [queries: Value, keys: Value, values: Value],
+    bias: Value,
+    { size, scale, cap = 0 }: { size: number; scale: number; cap?: number | undefined },
+  ): Value {
+    const [batch, length, width] = queries.shape as [number, number, number];
+    const [heads, groups] = [width / size, (keys.shape.at(-1) as number) / size];
+    if (!equalShapes(bias.shape, [batch, bias.shape[1] === 1 ? 1 : heads, length, length]))
+      throw new Error(`groupQueryAttention: [${bias.shape}] does not fit [${queries.shape}]`);
+    const none: Value = { name: '', dtype: 'float32', shape: [] };
+    const lengths = this.smallIntegers(new Array<number>(batch).fill(length - 1));
+    const past = [batch, groups, length, size];
+    const inputs = [queries, keys, values, none, none, lengths, this.smallIntegers([length])];
+    return this.applied('GroupQueryAttention', [...inputs, none, none, none, bias], queries.shape, {
+      domain: 'com.microsoft',
+      attributes: {
+        num_heads: { int: heads },
+        kv_num_heads: { int: groups },
+        scale: { float: scale },
+        softcap: { float: cap },
+      },
+      more: [past, past],
+    })[0];
+  }
+
   // ---- positions and indices
 
   /**

@@ -62,6 +62,12 @@ export class Graph {
     return this.#store({ name: this.#name('integers'), dtype: 'int64', shape: [values.length], data });
   }
 
+  /** int32 numbers stored in the graph, as some operators take lengths. */
+  smallIntegers(values: readonly number[]): Value {
+    const data = Int32Array.from(values);
+    return this.#store({ name: this.#name('integers'), dtype: 'int32', shape: [values.length], data });
+  }
+
   /** A tensor that another graph stores, under a name of this one's. */
   stored({ dtype, shape, data }: Initializer): Value {
     return this.#store({ name: this.#name('stored'), dtype, shape, data });

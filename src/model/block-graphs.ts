@@ -27,16 +27,19 @@ interface Built {
 export class BlockGraphs {
   readonly #config: Architecture;
   readonly #weights: WeightSource;
+  readonly #mostScores: number | undefined;
   readonly #splits = new Map<string, Split>();
 
-  constructor(config: Architecture, weights: WeightSource) {
+  /** @param mostScores of graphs without gradients, as `BlockContext` has it */
+  constructor(config: Architecture, weights: WeightSource, mostScores: number | undefined) {
     this.#config = config;
     this.#weights = weights;
+    this.#mostScores = mostScores;
   }
 
   forward(span: Span, batch: PackedBatch): GraphBuilder {
     const g = new GraphBuilder();
-    g.output('y', this.#build(g, span, batch).y, { stays: true });
+    g.output('y', this.#build(g, span, batch, this.#mostScores).y, { stays: true });
     return g;
   }
 
@@ -99,7 +102,7 @@ export class BlockGraphs {
   key(graph: string, span: Span, batch: PackedBatch): string {
     const kinds = this.kinds(span);
     return [
-      `${graph} ${batch.size}x${batch.length}`,
+      `${graph} ${batch.size}x${batch.length} ${this.#mostScores ?? ''}`,
       ...span.flatMap((position) => [
         ...Object.entries(this.#weights.slots(position)).map(([slot, { shape }]) => `${slot} ${shape}`),
         ...(this.#weights.masked?.(position) ? ['masked'] : []),
@@ -118,7 +121,7 @@ export class BlockGraphs {
   }
 
   /** Adds a span's blocks, each behind the one before. */
-  #build(g: GraphBuilder, span: Span, batch: PackedBatch): Built {
+  #build(g: GraphBuilder, span: Span, batch: PackedBatch, mostScores?: number): Built {
     const x = g.input('x', 'float32', [batch.size, batch.length, this.#config.hidden]);
     const kinds = this.kinds(span);
     const sides = kinds.map((kind, i) =>
@@ -142,7 +145,7 @@ export class BlockGraphs {
       };
       for (const value of Object.values(w)) weights[value.name] = value;
       const side = sides[kinds.indexOf(this.kindAt(position))]!;
-      y = this.#config.buildBlock({ g, side, w }, y);
+      y = this.#config.buildBlock({ g, side, w, mostScores }, y);
     }
     return { x, y, weights };
   }

@@ -42,7 +42,14 @@ export interface DecoderOptions {
    * absent on the CPU, which then has one block's weights at a time; with a device half of what may stay there.
    */
   spanMemory?: number;
+  /**
+   * Bytes of a sequence's attention scores from which a forward pass without gradients has none of them in memory; 64 MiB when
+   * absent. Shorter rows keep the numbers of the graphs that training runs; no number follows from the memory that there is.
+   */
+  mostScores?: number;
 }
+
+const usualScores = 64 * 2 ** 20;
 
 let decoders = 0;
 
@@ -67,12 +74,12 @@ export class Decoder {
     engine: Engine,
     architecture: Architecture,
     weights: WeightSource,
-    { spanMemory = engine.hasDevice ? engine.memory / 2 : 0 }: DecoderOptions = {},
+    { spanMemory = engine.hasDevice ? engine.memory / 2 : 0, mostScores = usualScores }: DecoderOptions = {},
   ) {
     this.#engine = engine;
     this.config = architecture;
     this.#weights = weights;
-    this.#graphs = new BlockGraphs(architecture, weights);
+    this.#graphs = new BlockGraphs(architecture, weights, engine.tilesAttention ? mostScores : undefined);
     this.#spanMemory = spanMemory;
     this.depth = weights.depth;
   }

@@ -65,6 +65,8 @@ export interface BlockContext {
   readonly side: Readonly<Record<string, Value>>;
   /** The weights by slot, and those of what an adapter has inserted. */
   readonly w: Readonly<Record<string, Value>>;
+  /** Bytes of a sequence's attention scores from which none are to be in memory, at the price of a graph without gradient; they always may when absent. */
+  readonly mostScores?: number | undefined;
 }
 
 /** Position tables, projections, norms and scales between token rows and the first block. */

@@ -109,7 +109,8 @@ export const bloom: Family = {
         alibi: alibiSide(batch, heads),
         places: alibiPlaces(batch),
       }),
-      buildBlock({ g, side, w }, x) {
+      buildBlock(context, x) {
+        const { g, side, w } = context;
         const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_epsilon);
         const residual = (before: typeof x, normed: typeof x) =>
           c.apply_residual_connection_post_layernorm ? normed : before;
@@ -117,7 +118,7 @@ export const bloom: Family = {
         const [queries, keys, values] = headParts(g, linear(g, first, w, 'attention'), size);
         const slopes = w['slopes'] && g.reshape(w['slopes'], [1, w['slopes'].shape[0]!, 1, 1, 1]);
         const alibi = slopes ? g.mul(side['places']!, slopes) : side['alibi']!;
-        const mixed = attention(g, queries, keys, values, {
+        const mixed = attention(context, queries, keys, values, {
           size,
           bias: [alibi, side['mask']!],
         });

@@ -109,8 +109,9 @@ class Gemma extends Llama {
     };
   }
 
-  override buildBlock({ g, side, w }: BlockContext, x: Value): Value {
-    const mixed = this.attend(g, this.norm(g, x, w, 'attentionNorm'), side, w);
+  override buildBlock(context: BlockContext, x: Value): Value {
+    const { g, w } = context;
+    const mixed = this.attend(context, this.norm(g, x, w, 'attentionNorm'));
     const attended = g.add(x, this.norm(g, mixed, w, 'attentionEndNorm'));
     const added = this.mlp(g, this.norm(g, attended, w, 'mlpNorm'), w);
     return g.add(attended, this.norm(g, added, w, 'mlpEndNorm'));

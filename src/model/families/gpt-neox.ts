@@ -83,7 +83,8 @@ export const gptNeox: Family = {
         };
       },
       side: (batch) => ({ mask: maskSide(batch), ...rotarySides(batch, rope) }),
-      buildBlock({ g, side, w }, x) {
+      buildBlock(context, x) {
+        const { g, side, w } = context;
         const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_eps);
         const rotate = (v: typeof x) => g.rotary(v, side['positions']!, side['cos']!, side['sin']!, size);
         const [queries, keys, values] = headParts(
@@ -91,7 +92,7 @@ export const gptNeox: Family = {
           linear(g, norm(x, 'attentionNorm'), w, 'attention'),
           size,
         );
-        const mixed = attention(g, rotate(queries), rotate(keys), values, {
+        const mixed = attention(context, rotate(queries), rotate(keys), values, {
           size,
           bias: [side['mask']!],
         });

@@ -85,13 +85,14 @@ export const gpt2: Family = {
         };
       },
       side: (batch) => ({ mask: maskSide(batch) }),
-      buildBlock({ g, side, w }, x) {
+      buildBlock(context, x) {
+        const { g, side, w } = context;
         const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_epsilon);
         const fused = transposed(g, norm(x, 'attentionNorm'), w, 'attention');
         const each = (fused.shape[2] as number) / 3;
         const [queries, keys, values] = parts(g, fused, [each, each, each]);
         const scale = c.scale_attn_weights ? undefined : 1;
-        const mixed = attention(g, queries!, keys!, values!, { size, scale, bias: [side['mask']!] });
+        const mixed = attention(context, queries!, keys!, values!, { size, scale, bias: [side['mask']!] });
         const attended = g.add(x, transposed(g, mixed, w, 'output'));
         const up = transposed(g, norm(attended, 'mlpNorm'), w, 'up');
         return g.add(attended, transposed(g, activate(g, up, c.activation_function), w, 'down'));

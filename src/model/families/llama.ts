@@ -176,8 +176,9 @@ export class Llama implements Architecture {
     return { mask: maskSide(batch, window), ...rotarySides(batch, this.#rope(kind)) };
   }
 
-  buildBlock({ g, side, w }: BlockContext, x: Value): Value {
-    const attended = g.add(x, this.attend(g, this.norm(g, x, w, 'attentionNorm'), side, w));
+  buildBlock(context: BlockContext, x: Value): Value {
+    const { g, w } = context;
+    const attended = g.add(x, this.attend(context, this.norm(g, x, w, 'attentionNorm')));
     return g.add(attended, this.mlp(g, this.norm(g, attended, w, 'mlpNorm'), w));
   }
 
@@ -194,10 +195,11 @@ export class Llama implements Architecture {
     return [linear(g, x, w, 'query'), linear(g, x, w, 'key'), linear(g, x, w, 'value')];
   }
 
-  protected attend(g: GraphBuilder, x: Value, side: Inputs, w: Inputs): Value {
+  protected attend(context: BlockContext, x: Value): Value {
+    const { g, side, w } = context;
     const [queries, keys, values] = this.project(g, x, w);
     const rotate = (v: Value) => g.rotary(v, side['positions']!, side['cos']!, side['sin']!, this.headSize);
-    const mixed = attention(g, rotate(queries), rotate(keys), values, {
+    const mixed = attention(context, rotate(queries), rotate(keys), values, {
       size: this.headSize,
       scale: this.#options.scale,
       cap: this.#options.cap,

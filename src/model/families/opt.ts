@@ -111,7 +111,8 @@ export const opt: Family = {
         };
       },
       side: (batch) => ({ mask: maskSide(batch) }),
-      buildBlock({ g, side, w }, x) {
+      buildBlock(context, x) {
+        const { g, side, w } = context;
         /** x + part(x), with the norm before the part or behind the sum. */
         const around = (from: Value, slot: string, part: (v: Value) => Value) => {
           const normed = (v: Value) => layerNorm(g, v, w, slot, epsilon);
@@ -119,7 +120,7 @@ export const opt: Family = {
         };
         const attended = around(x, 'attentionNorm', (v) => {
           const [queries, keys, values] = ['query', 'key', 'value'].map((slot) => linear(g, v, w, slot));
-          const mixed = attention(g, queries!, keys!, values!, { size, bias: [side['mask']!] });
+          const mixed = attention(context, queries!, keys!, values!, { size, bias: [side['mask']!] });
           return linear(g, mixed, w, 'output');
         });
         return around(attended, 'mlpNorm', (v) =>

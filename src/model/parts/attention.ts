@@ -1,6 +1,6 @@
 // Multi-head attention, with grouped queries and soft-capped scores.
 import { badModel } from '../../api/index.ts';
-import type { GraphBuilder, Value } from '../../graph/index.ts';
+import { type GraphBuilder, product, type Value } from '../../graph/index.ts';
 import type { Widths } from '../widths.ts';
 import { softCap } from './layers.ts';
 
@@ -40,7 +40,13 @@ export interface AttentionOptions {
   /** Keeps the scaled products between -cap and cap. */
   cap?: number | undefined;
   /** Added to every score: [B, 1, 1, T, T] or what broadcasts to [B, groups, heads / groups, T, T]. */
-  bias: readonly Value[];
+  bias: readonly [Value, ...Value[]];
+}
+
+/** The graph, and from how many bytes of a sequence's scores on none of them are to be in memory; they may be when absent. */
+export interface AttentionContext {
+  readonly g: GraphBuilder;
+  readonly mostScores?: number | undefined;
 }
 
 /**
@@ -50,7 +56,7 @@ export interface AttentionOptions {
  * @returns [B, T, heads * size]
  */
 export function attention(
-  g: GraphBuilder,
+  { g, mostScores = Number.POSITIVE_INFINITY }: AttentionContext,
   queries: Value,
   keys: Value,
   values: Value,
@@ -58,7 +64,13 @@ export function attention(
 ): Value {
   const [batch, length, width] = queries.shape as [number, number, number];
   const groups = (keys.shape[2] as number) / size;
-  const perGroup = width / size / groups;
+  const heads = width / size;
+  const perGroup = heads / groups;
+  if (heads * length ** 2 * Float32Array.BYTES_PER_ELEMENT >= mostScores) {
+    const sum = bias.reduce((one, other) => g.add(one, other));
+    const each = g.reshape(sum, [batch, product(sum.shape.slice(1, 3)), length, length]);
+    return g.groupQueryAttention([queries, keys, values], each, { size, scale, cap });
+  }
   // The query heads of one key-value head lie behind each other, so that keys and values are never repeated.
   const stacked = g.reshape(
     g.transpose(g.reshape(queries, [batch, length, groups, perGroup, size]), [0, 2, 3, 1, 4]),

@@ -1,0 +1,91 @@
+// Attention by tiles beside the graph that training differentiates.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Engine, type Tensor } from '../../../src/engine/index.ts';
+import { GraphBuilder, product } from '../../../src/graph/index.ts';
+import { attention } from '../../../src/model/parts/index.ts';
+
+const [batch, length, heads, groups, size] = [2, 272, 4, 2, 16];
+const scores = heads * length ** 2 * 4;
+const engines: Engine[] = [];
+beforeAll(async () => {
+  for (const threads of [1, 2]) engines.push(await Engine.create({ provider: 'cpu', threads }));
+});
+afterAll(async () => {
+  for (const engine of engines) await engine.dispose();
+});
+
+const floats = (shape: readonly number[], of: (i: number) => number): Tensor => ({
+  dtype: 'float32',
+  shape,
+  data: Float32Array.from({ length: product(shape) }, (_, i) => of(i)),
+});
+const waves = (width: number, speed: number) =>
+  floats([batch, length, width], (i) => 2 * Math.sin(speed * i + 0.3));
+/** Rows of 40 tokens behind each other, each token seeing its own row's up to itself. */
+const rows = floats([batch, 1, 1, length, length], (i) => {
+  const [query, key] = [Math.floor(i / length) % length, i % length];
+  return key <= query && Math.floor(key / 40) === Math.floor(query / 40) ? 0 : -1e9;
+});
+/** A bias of each head's own, of the key. */
+const slopes = floats(
+  [batch, groups, heads / groups, 1, length],
+  (i) => (i % length) / 2 ** (1 + ((i / length) % heads)),
+);
+
+const cases: Readonly<Record<string, { cap?: number; bias: Tensor[] }>> = {
+  rows: { bias: [rows] },
+  'capped scores': { cap: 3, bias: [rows] },
+  'a bias of each head': { bias: [slopes, rows] },
+};
+
+function built({ cap, bias }: { cap?: number; bias: Tensor[] }, mostScores?: number): GraphBuilder {
+  const g = new GraphBuilder();
+  const given = (name: string, width: number) => g.input(name, 'float32', [batch, length, width]);
+  const [first, ...more] = bias.map(({ shape }, i) => g.input(`bias${i}`, 'float32', shape));
+  const [queries, keys, values] = [
+    given('q', heads * size),
+    given('k', groups * size),
+    given('v', groups * size),
+  ];
+  g.output('y', attention({ g, mostScores }, queries, keys, values, { size, cap, bias: [first!, ...more] }));
+  return g;
+}
+
+test.each(Object.entries(cases))(
+  '%s: by tiles what there is with all scores, on any number of threads',
+  async (name, options) => {
+    const feeds = {
+      ...{ q: waves(heads * size, 1.7), k: waves(groups * size, 0.9), v: waves(groups * size, 2.3) },
+      ...Object.fromEntries(options.bias.map((bias, i) => [`bias${i}`, bias])),
+    };
+    const run = async (engine: Engine, mostScores?: number) => {
+      const session = await engine.session(`${name} ${mostScores}`, () => built(options, mostScores));
+      return (await session.run(feeds))['y']!.data as Float32Array;
+    };
+    const [whole, tiled, byTwo] = [
+      await run(engines[0]!),
+      await run(engines[0]!, 0),
+      await run(engines[1]!, 0),
+    ];
+    const largest = whole.reduce((most, value, i) => Math.max(most, Math.abs(value - tiled[i]!)), 0);
+    expect(largest).toBeLessThan(1e-5);
+    expect(byTwo).toEqual(tiled);
+  },
+);
+
+test('scores are in memory below the bound, and none from there on', () => {
+  const operators = (mostScores?: number) =>
+    built({ bias: [rows] }, mostScores).operations.map(({ operator }) => operator);
+  for (const most of [undefined, scores + 1]) expect(operators(most)).toContain('Softmax');
+  expect(operators(scores)).toContain('GroupQueryAttention');
+  expect(operators(scores)).not.toContain('Softmax');
+});
+
+test('a bias of another shape is refused', () => {
+  const g = new GraphBuilder();
+  const [q, k] = [g.input('q', 'float32', [1, 8, 32]), g.input('k', 'float32', [1, 8, 16])];
+  const bias = g.input('bias', 'float32', [1, 3, 8, 8]);
+  expect(() => g.groupQueryAttention([q, k, k], bias, { size: 8, scale: 1 })).toThrow(
+    '[1,3,8,8] does not fit',
+  );
+});
