@@ -24,7 +24,7 @@ const waves = (width: number, speed: number) =>
 /** Rows of 40 tokens behind each other, each token seeing its own row's up to itself. */
 const rows = floats([batch, 1, 1, length, length], (i) => {
   const [query, key] = [Math.floor(i / length) % length, i % length];
-  return key <= query && Math.floor(key / 40) === Math.floor(query / 40) ? 0 : -1e9;
+  return key <= query && Math.floor(key / 40) === Math.floor(query / 40) ? 0 : Number.NEGATIVE_INFINITY;
 });
 /** A bias of each head's own, of the key. */
 const slopes = floats(
@@ -70,6 +70,36 @@ test.each(Object.entries(cases))(
     const largest = whole.reduce((most, value, i) => Math.max(most, Math.abs(value - tiled[i]!)), 0);
     expect(largest).toBeLessThan(1e-5);
     expect(byTwo).toEqual(tiled);
+  },
+);
+
+test.each([1, 1e16])(
+  'by tiles a token hears nothing of another row, with queries %f times as large',
+  async (times) => {
+    const session = await engines[0]!.session('rows 0', () => built({ bias: [rows] }, 0));
+    /** @param first what the keys and values of the first row are multiplied by */
+    const run = async (first: number) => {
+      const given = (width: number, speed: number, factor: number) => {
+        const waved = waves(width, speed);
+        const ofFirst = (i: number) => Math.floor(i / width) % length < 40;
+        return {
+          ...waved,
+          data: (waved.data as Float32Array).map((v, i) => (ofFirst(i) ? first : 1) * factor * v),
+        };
+      };
+      const [q, k, v] = [
+        given(heads * size, 1.7, times),
+        given(groups * size, 0.9, 1),
+        given(groups * size, 2.3, 1),
+      ];
+      const y = (await session.run({ q, k, v, bias0: rows }))['y']!.data as Float32Array;
+      return [0, 1].map((sequence) =>
+        y.subarray((sequence * length + 40) * heads * size, (sequence + 1) * length * heads * size),
+      );
+    };
+    const [one, other] = [await run(1), await run(-3)];
+    expect(one.flatMap((part) => [...part]).every(Number.isFinite)).toBe(true);
+    expect(other).toEqual(one);
   },
 );
 
