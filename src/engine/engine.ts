@@ -2,7 +2,9 @@
 import type * as Ort from 'onnxruntime-node';
 import { cancelled, engineUnavailable } from '../api/index.ts';
 import { GraphBuilder, rewrite } from '../graph/index.ts';
+import { whyNotLoaded } from './cuda.ts';
 import { Residence } from './residence.ts';
+import { saidBy } from './said.ts';
 import { silence } from './silence.ts';
 import { type Held, isOnHost, type Tensor } from './tensor.ts';
 import { webgpuReplacements } from './webgpu.ts';
@@ -206,7 +208,9 @@ export class Engine {
       return { session, stays };
     } catch (error) {
       if (provider === 'cpu') throw error;
-      throw engineUnavailable(`provider ${provider} cannot start: ${saidBy(error)}${needs[provider]}`);
+      const reason = provider === 'cuda' ? whyNotLoaded() : undefined;
+      const said = [saidBy(error), ...(reason === undefined ? [] : [reason])].join(': ');
+      throw engineUnavailable(`provider ${provider} cannot start: ${said}${needs[provider]}`);
     }
   }
 
@@ -285,12 +289,8 @@ function trial(): GraphBuilder {
   return g;
 }
 
-/** What the library says without its own source's places and conditions: what a driver answered stands last. */
-const saidBy = (error: unknown): string =>
-  ((error as Error).message.split('\n')[0] as string).replace(/^\/\S+:\d+ .* was false\. /, '');
-
 /** What a provider's own words leave out. */
 const needs = {
-  cuda: '',
+  cuda: '; it needs a GPU of NVIDIA, and its driver',
   webgpu: '; it needs a GPU whose driver has Vulkan, and libvulkan.so.1',
 } as const;
