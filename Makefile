@@ -59,8 +59,8 @@ study: study-data ## Emulators compared on real models and tasks; all kept runs 
 	@node bench/study/main.ts $(STUDY)
 
 .PHONY: images
-images: modules ## Container images of operator and worker, by Docker or buildah; CUDA=1: also for GPUs
-	@sh scripts/images/build.sh operator worker nats $(if $(CUDA),worker-cuda)
+images: modules ## Container images of operator and worker, by Docker or buildah; CUDA=1, WEBGPU=1: also for GPUs
+	@sh scripts/images/build.sh operator worker nats $(if $(WEBGPU),worker-webgpu) $(if $(CUDA),worker-cuda)
 
 .PHONY: cluster
 cluster: modules ## A cluster: KUBECONFIG's, else kind's, else a real node here, as root; prints its kubeconfig's path

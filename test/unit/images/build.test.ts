@@ -52,7 +52,7 @@ it('an image says its version, and its commit where it is told', () => {
   );
 });
 
-it.each(['operator', 'worker', 'worker-cuda', 'nats', 'pause'])(
+it.each(['operator', 'worker', 'worker-webgpu', 'worker-cuda', 'nats', 'pause'])(
   'the Dockerfile of %s has the labels',
   (name) => {
     const text = readFileSync(join(root, 'images', name, 'Dockerfile'), 'utf8');
