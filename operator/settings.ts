@@ -36,6 +36,9 @@ interface Flags {
   workerNatsUrl?: string;
   workerImage: string;
   workerCudaImage?: string;
+  workerCudaGpu?: string;
+  workerWebgpuImage?: string;
+  workerWebgpuGpu?: string;
   workerImagePullPolicy?: string;
   workerHttpsHosts: string[];
   workerAllowInTemplates: Power[];
@@ -43,6 +46,7 @@ interface Flags {
   workerStorageLimit: number;
   workerTemplate?: JobSettings['templates'];
   workerCudaTemplate?: JobSettings['templates'];
+  workerWebgpuTemplate?: JobSettings['templates'];
 }
 
 /** @throws CommanderError that names the flag or variable and what is right */
@@ -74,13 +78,23 @@ export function readSettings(argv: readonly string[]): Settings {
     natsCa: given(flags.natsCa),
     job: {
       image: flags.workerImage,
-      cudaImage: given(flags.workerCudaImage),
       imagePullPolicy: given(flags.workerImagePullPolicy),
       httpsHosts: flags.workerHttpsHosts,
       allowInTemplates: flags.workerAllowInTemplates,
       limitFactors: { memory: flags.workerMemoryLimit, ephemeralStorage: flags.workerStorageLimit },
       templates: flags.workerTemplate,
-      cudaTemplates: flags.workerCudaTemplate,
+      gpu: {
+        cuda: {
+          image: given(flags.workerCudaImage),
+          resource: flags.workerCudaGpu,
+          templates: flags.workerCudaTemplate,
+        },
+        webgpu: {
+          image: given(flags.workerWebgpuImage),
+          resource: flags.workerWebgpuGpu,
+          templates: flags.workerWebgpuTemplate,
+        },
+      },
       natsUrl: workerNatsUrl,
       natsCredentials: workerNatsUrl !== undefined && flags.natsAuthSecret !== '',
     },
@@ -117,7 +131,18 @@ function options(): Option[] {
       .argParser(filled)
       .makeOptionMandatory(),
     option('--worker-cuda-image <image>', 'the same, for provider cuda', 'OFFSITE_WORKER_CUDA_IMAGE'),
-    option('--worker-image-pull-policy <policy>', 'of both', 'OFFSITE_WORKER_IMAGE_PULL_POLICY'),
+    option(
+      '--worker-cuda-gpu <resource>',
+      'of which pods of provider cuda have one, nvidia.com/gpu by default; none when empty',
+      'OFFSITE_WORKER_CUDA_GPU',
+    ).argParser(resourceName),
+    option('--worker-webgpu-image <image>', 'the same, for provider webgpu', 'OFFSITE_WORKER_WEBGPU_IMAGE'),
+    option(
+      '--worker-webgpu-gpu <resource>',
+      'of which pods of provider webgpu have one; none when empty',
+      'OFFSITE_WORKER_WEBGPU_GPU',
+    ).argParser(resourceName),
+    option('--worker-image-pull-policy <policy>', 'of all', 'OFFSITE_WORKER_IMAGE_PULL_POLICY'),
     option(
       '--worker-https-hosts <names>',
       'hosts that pods may ask over HTTPS, by commas; any when empty',
@@ -156,7 +181,24 @@ function options(): Option[] {
       'the same, for provider cuda',
       'OFFSITE_WORKER_CUDA_TEMPLATE',
     ).argParser(podTemplates),
+    option(
+      '--worker-webgpu-template <json>',
+      'the same, for provider webgpu',
+      'OFFSITE_WORKER_WEBGPU_TEMPLATE',
+    ).argParser(podTemplates),
   ];
+}
+
+/** An extended resource, as device plugins name theirs: nvidia.com/gpu. */
+function resourceName(value: string): string {
+  if (
+    value !== '' &&
+    !/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(value)
+  )
+    throw new InvalidArgumentError(
+      "must be the name of a device plugin's resource, such as nvidia.com/gpu, or empty",
+    );
+  return value;
 }
 
 /** An empty variable is as good as none. */

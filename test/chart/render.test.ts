@@ -225,9 +225,39 @@ test('the defaults of worker pods are pod templates', () => {
       containers: [{ name: 'worker', resources: { limits: { 'nvidia.com/gpu': 1 } } }],
     },
   });
+  expect(defaultsIn('OFFSITE_WORKER_WEBGPU_TEMPLATE')).toEqual({
+    spec: { affinity: { nodeAffinity: {} }, securityContext: { supplementalGroups: [44, 109] } },
+  });
+});
+
+test('the GPU of each provider goes to the operator with its image', () => {
+  const of = (manifests: Manifest[]) =>
+    ['CUDA', 'WEBGPU'].flatMap((provider) =>
+      ['GPU', 'IMAGE'].map((what) => variableOf(manifests, `OFFSITE_WORKER_${provider}_${what}`)),
+    );
+  const [cuda, cudaImage, webgpu, webgpuImage] = of(standard);
+  expect([cuda, webgpu]).toEqual(['nvidia.com/gpu', '']);
+  expect([cudaImage, webgpuImage]).toEqual([
+    expect.stringMatching(/^offsite-worker-cuda:/),
+    expect.stringMatching(/^offsite-worker-webgpu:/),
+  ]);
+  expect(of(everything)).toEqual([
+    'nvidia.com/gpu',
+    expect.anything(),
+    'gpu.intel.com/xe',
+    expect.stringMatching(/vulkan-worker:/),
+  ]);
+  const worker = { cuda: { gpu: '' }, webgpu: { gpu: 'nvidia.com/mig-1g.10gb' } };
+  const [none, , slice] = of(render({ worker }));
+  expect([none, slice]).toEqual(['', 'nvidia.com/mig-1g.10gb']);
 });
 
 test.each([
+  [{ worker: { webgpu: { gpu: 'gpu' } } }, "at '/worker/webgpu/gpu': 'gpu' does not match pattern"],
+  [
+    { worker: { webgpu: { gpus: 'amd.com/gpu' } } },
+    "at '/worker/webgpu': additional properties 'gpus' not allowed",
+  ],
   [{ operator: { replicas: 0 } }, "at '/operator/replicas': minimum: got 0, want 1"],
   [{ operator: { replica: 3 } }, "at '/operator': additional properties 'replica' not allowed"],
   [{ operators: {} }, "additional properties 'operators' not allowed"],

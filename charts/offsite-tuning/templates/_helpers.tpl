@@ -154,6 +154,7 @@ ipFamilies: {{ toJson . }}
 {{- $values := index . 0 -}}
 {{- $spec := include "offsite.scheduling" $values | fromYaml -}}
 {{- with index . 1 }}{{ $_ := set $spec "imagePullSecrets" . }}{{ end -}}
+{{- with $values.deviceGroups }}{{ $_ := set $spec "securityContext" (dict "supplementalGroups" .) }}{{ end -}}
 {{- with $values.resources }}{{ $_ := set $spec "containers" (list (dict "name" "worker" "resources" .)) }}{{ end -}}
 {{- $metadata := dict -}}
 {{- with $values.labels }}{{ $_ := set $metadata "labels" . }}{{ end -}}

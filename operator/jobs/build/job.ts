@@ -1,5 +1,6 @@
 /** Builds the Job of one stage, from what the resource says and nothing else: the same input gives the same Job. */
 import {
+  type Engine,
   environmentOf,
   finalExits,
   fitsEnvironment,
@@ -19,6 +20,7 @@ import { annotation, credentialsName, jobName, label, ours } from '../names.ts';
 import type { Power } from '../spec/powers.ts';
 import { merge } from '../spec/template.ts';
 import type { Inputs, StageWork } from '../stages.ts';
+import { type GpuProvider, type GpuSettings, gpuNeeds } from './gpu.ts';
 import type { LimitFactors } from './limits.ts';
 import { mountsOf } from './mounts.ts';
 import { requestsOf, withTemplate } from './requests.ts';
@@ -26,8 +28,6 @@ import { requestsOf, withTemplate } from './requests.ts';
 /** What an installation decides for all pods. */
 export interface JobSettings {
   readonly image: string;
-  /** For provider cuda; `image` when absent. */
-  readonly cudaImage?: string | undefined;
   readonly imagePullPolicy?: string | undefined;
   /** Hosts that pods may ask over HTTPS; any when empty. */
   readonly httpsHosts?: readonly string[];
@@ -37,8 +37,8 @@ export interface JobSettings {
   readonly limitFactors?: LimitFactors;
   /** Pod templates under every resource's own, each over those before it. */
   readonly templates?: readonly Json[] | undefined;
-  /** The same, over `templates`, for provider cuda. */
-  readonly cudaTemplates?: readonly Json[] | undefined;
+  /** What is different for the providers that compute on a GPU. */
+  readonly gpu?: Readonly<Partial<Record<GpuProvider, GpuSettings>>>;
   /** Where pods report; they do not when absent. */
   readonly natsUrl?: string | undefined;
   /** Whether each Job has a Secret with credentials for NATS. */
@@ -155,10 +155,13 @@ const podFailurePolicy = {
 };
 
 /** The installation's templates, each over those before it. */
-export const installedTemplates = (
-  { spec }: Resource,
-  { templates = [], cudaTemplates = [] }: JobSettings,
-): Json[] => [...templates, ...(spec.engine.provider === 'cuda' ? cudaTemplates : [])];
+export const installedTemplates = ({ spec }: Resource, settings: JobSettings): Json[] => [
+  ...(settings.templates ?? []),
+  ...(gpuOf(spec.engine, settings)?.templates ?? []),
+];
+
+const gpuOf = ({ provider }: Engine, { gpu }: JobSettings): GpuSettings | undefined =>
+  provider === 'cpu' ? undefined : gpu?.[provider];
 
 /** These, and over them the resource's. */
 const templatesFor = (resource: Resource, settings: JobSettings): Json[] => [
@@ -176,7 +179,8 @@ function podTemplate(
 ): Json {
   const { resource, work, modelBytes } = input;
   const { engine } = resource.spec;
-  const cuda = engine.provider === 'cuda';
+  const gpu = gpuOf(engine, settings);
+  const needs = gpuNeeds(engine.provider, gpu);
   const defaults = {
     spec: {
       terminationGracePeriodSeconds: podGraceSeconds,
@@ -187,14 +191,14 @@ function podTemplate(
         fsGroup: 65532,
         fsGroupChangePolicy: 'OnRootMismatch',
       },
-      ...(cuda && { tolerations: [{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }] }),
+      ...(needs.tolerations.length > 0 && { tolerations: needs.tolerations }),
       containers: [
         {
           name: workerContainer,
-          image: (cuda && settings.cudaImage) || settings.image,
+          image: gpu?.image ?? settings.image,
           ...(settings.imagePullPolicy && { imagePullPolicy: settings.imagePullPolicy }),
           // A store that is named without keys must not be opened as the node.
-          env: [{ name: 'AWS_EC2_METADATA_DISABLED', value: 'true' }],
+          env: [{ name: 'AWS_EC2_METADATA_DISABLED', value: 'true' }, ...needs.env],
         },
       ],
       volumes: [
@@ -208,7 +212,7 @@ function podTemplate(
   const { volumes, volumeMounts } = mountsOf(work);
   const nats = natsOf(settings, job);
   const { resources, defaultMemory } = withTemplate(
-    requestsOf(engine, work, modelBytes),
+    requestsOf(engine, work, { modelBytes, gpu: needs.resource }),
     settings.limitFactors ?? unlimited,
     { template, worker: workerOf(template) },
   );

@@ -17,11 +17,14 @@ export interface Requests {
   readonly given: Given;
 }
 
-/**
- * Requests that fit the stage.
- * @param modelBytes the model's size, where a resource tells it
- */
-export function requestsOf(engine: Engine, work: StageWork, modelBytes: number | undefined): Requests {
+/** What is known beside the stage: the model's size, where a resource tells it, and the resource of which one GPU is asked. */
+export interface Known {
+  readonly modelBytes: number | undefined;
+  readonly gpu: string | undefined;
+}
+
+/** Requests that fit the stage. */
+export function requestsOf(engine: Engine, work: StageWork, { modelBytes, gpu }: Known): Requests {
   const disk = smallDisk + scratchOf(work);
   const requests: Record<string, string> = {
     cpu: String(engine.threads),
@@ -29,11 +32,9 @@ export function requestsOf(engine: Engine, work: StageWork, modelBytes: number |
     'ephemeral-storage': quantityOf(disk),
   };
   const given = { memory: budgetOf(engine) + besideComputation, disk };
-  if (engine.provider !== 'cuda') return { requests, limits: {}, given };
-  return { requests: { ...requests, ...oneGpu }, limits: oneGpu, given };
+  const limits = gpu === undefined ? {} : { [gpu]: '1' };
+  return { requests: { ...requests, ...limits }, limits, given };
 }
-
-const oneGpu = { 'nvidia.com/gpu': '1' };
 
 const budgetOf = ({ memory }: Engine): number => (memory === undefined ? usualMemory : bytesOf(memory));
 
@@ -69,10 +70,15 @@ export function withTemplate(
   const theirs = mappingIn(worker, 'resources');
   const limits = mappingIn(theirs, 'limits');
   const requests = mappingIn(theirs, 'requests');
+  const claims: unknown = theirs['claims'];
   const hasGpu =
-    Array.isArray(theirs['claims']) || [...Object.keys(limits), ...Object.keys(requests)].some(isAccelerator);
+    (Array.isArray(claims) && claims.length > 0) ||
+    [...Object.keys(limits), ...Object.keys(requests)].some(
+      (name) => isAccelerator(name) || name in ours.limits,
+    );
+  // All that we limit ourselves is the GPU.
   const kept = (quantities: Readonly<Record<string, string>>) =>
-    Object.fromEntries(Object.entries(quantities).filter(([name]) => !(hasGpu && isAccelerator(name))));
+    Object.fromEntries(Object.entries(quantities).filter(([name]) => !(hasGpu && name in ours.limits)));
   const defaults = Object.fromEntries(
     Object.entries(defaultLimits(factors, ours.given, { template, requests }))
       .filter(([name]) => limits[name] === undefined)

@@ -9,12 +9,13 @@ export const mergeKeys: ReadonlyMap<string, string> = new Map([
   ['volumeMounts', 'mountPath'],
   ['volumeDevices', 'devicePath'],
   ['volumes', 'name'],
+  ['resourceClaims', 'name'],
   ['imagePullSecrets', 'name'],
   ['hostAliases', 'ip'],
 ]);
 
-/** Their entries are replaced, not merged: a volume has one source. */
-const wholeEntries: ReadonlySet<string> = new Set(['volumes', 'env', 'volumeMounts']);
+/** Their entries are replaced, not merged: a volume has one source, and so has a claim. */
+const wholeEntries: ReadonlySet<string> = new Set(['volumes', 'resourceClaims', 'env', 'volumeMounts']);
 
 /** Lists to which both sides add. */
 export const joined: ReadonlySet<string> = new Set(['tolerations']);

@@ -26,6 +26,12 @@ const name = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$/;
 /** The name of an object that exists already, or nothing. */
 export const objectName = (description: string) => z.string().regex(name).default('').describe(description);
 
+const resourcePattern =
+  /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
+/** A device plugin's resource, or none. */
+export const extendedResource = (standard: string, description: string) =>
+  z.string().regex(resourcePattern).default(standard).describe(description);
+
 const quantityPattern = /^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$/;
 export const quantity = (standard: string, description: string) =>
   z.string().regex(quantityPattern).default(standard).describe(description);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  extendedResource,
   hosts,
   image,
   imageBeside,
@@ -17,6 +18,31 @@ const pods = (whose: string) => ({
   ...scheduling(whose),
   runtimeClassName: objectName(`Runtime class of ${whose}.`),
 });
+
+/** What pods of a provider that computes on a GPU have beside or instead of what all have. */
+const gpuWorkers = (provider: string, gpu: string, description: string) =>
+  z
+    .strictObject({
+      image: imageBeside(
+        `offsite-worker-${provider}`,
+        `Image of worker pods with engine.provider: ${provider}.`,
+      ),
+      gpu: extendedResource(
+        gpu,
+        "Resource of the nodes' device plugin of which each of these pods has one, with the taint that goes with it; none where " +
+          'empty. A GPU of any sort in resources, a template or a claim takes its place.',
+      ),
+      deviceGroups: z
+        .array(z.int().min(1))
+        .max(16)
+        .default([])
+        .describe(
+          "Groups, by number, that may open the nodes' /dev/dri: those of video and render, where AMD's or Intel's GPUs are.",
+        ),
+      ...pods(`worker pods with engine.provider: ${provider}`),
+    })
+    .prefault({})
+    .describe(description);
 
 export const worker = z
   .strictObject({
@@ -68,13 +94,17 @@ export const worker = z
     labels: strings('More labels of worker pods.'),
     annotations: strings('More annotations of worker pods.'),
     ...pods('all worker pods'),
-    cuda: z
-      .strictObject({
-        image: imageBeside('offsite-worker-cuda', 'Image of worker pods with engine.provider: cuda.'),
-        ...pods('worker pods with engine.provider: cuda'),
-      })
-      .prefault({})
-      .describe('What GPU workers have beside or instead of the above.'),
+    cuda: gpuWorkers(
+      'cuda',
+      'nvidia.com/gpu',
+      'What pods with engine.provider: cuda have beside or instead of the above.',
+    ),
+    webgpu: gpuWorkers(
+      'webgpu',
+      '',
+      'The same of engine.provider: webgpu. Which vendor the nodes have is said here: gpu is nvidia.com/gpu, amd.com/gpu, ' +
+        'gpu.intel.com/i915 or gpu.intel.com/xe, and empty where pods claim theirs, or need none.',
+    ),
     template: passedOn('A pod template (metadata, spec) under all others, for what has no value of its own.'),
   })
   .prefault({})

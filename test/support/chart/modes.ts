@@ -56,6 +56,12 @@ export const modes: Readonly<Record<string, object>> = {
         tolerations: [{ key: 'nvidia.com/gpu', operator: 'Exists' }],
         resources: { limits: { 'nvidia.com/gpu': 1 } },
       },
+      webgpu: {
+        gpu: 'gpu.intel.com/xe',
+        deviceGroups: [44, 109],
+        image: { repository: 'vulkan-worker' },
+        affinity: { nodeAffinity: {} },
+      },
     },
     nats: {
       persistence: { storageClassName: 'fast' },

@@ -30,6 +30,10 @@ it('reads what the chart sets', () => {
     OFFSITE_WORKER_STORAGE_LIMIT: '3',
     OFFSITE_WORKER_TEMPLATE: '{"spec":{"priorityClassName":"low"}}',
     OFFSITE_WORKER_CUDA_TEMPLATE: '{}',
+    OFFSITE_WORKER_CUDA_GPU: '',
+    OFFSITE_WORKER_WEBGPU_IMAGE: 'worker:1-webgpu',
+    OFFSITE_WORKER_WEBGPU_GPU: 'gpu.intel.com/i915',
+    OFFSITE_WORKER_WEBGPU_TEMPLATE: '{"spec":{"runtimeClassName":"kata"}}',
   };
   for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
   const settings = readSettings([]);
@@ -43,7 +47,14 @@ it('reads what the chart sets', () => {
     natsAuthSecret: 'auth',
     job: {
       image: 'worker:1',
-      cudaImage: 'worker:1-cuda',
+      gpu: {
+        cuda: { image: 'worker:1-cuda', resource: '', templates: [{}] },
+        webgpu: {
+          image: 'worker:1-webgpu',
+          resource: 'gpu.intel.com/i915',
+          templates: [{ spec: { runtimeClassName: 'kata' } }],
+        },
+      },
       imagePullPolicy: 'Never',
       httpsHosts: ['data.example.com', '*.hf.co'],
       allowInTemplates: ['serviceAccounts', 'hostPaths'],

@@ -20,10 +20,18 @@
   value: {{ include "offsite.natsUrl" . | quote }}
 - name: OFFSITE_NATS_AUTH_SECRET
   value: {{ include "offsite.natsAuthSecret" . | quote }}
+{{- /* A $(NAME) in a pod template is the pod's: the kubelet makes $ of $$, and would make the operator's own value of it. */}}
 - name: OFFSITE_WORKER_IMAGE
   value: {{ include "offsite.ownImage" (list . .Values.worker.image) }}
-- name: OFFSITE_WORKER_CUDA_IMAGE
-  value: {{ include "offsite.ownImage" (list . .Values.worker.cuda.image) }}
+{{- range $provider := list "cuda" "webgpu" }}
+{{- $gpu := index $.Values.worker $provider }}
+- name: OFFSITE_WORKER_{{ upper $provider }}_IMAGE
+  value: {{ include "offsite.ownImage" (list $ $gpu.image) }}
+- name: OFFSITE_WORKER_{{ upper $provider }}_GPU
+  value: {{ $gpu.gpu | quote }}
+- name: OFFSITE_WORKER_{{ upper $provider }}_TEMPLATE
+  value: {{ include "offsite.workerDefaults" (list $gpu list) | replace "$" "$$" | quote }}
+{{- end }}
 - name: OFFSITE_WORKER_IMAGE_PULL_POLICY
   value: {{ .Values.worker.image.pullPolicy }}
 - name: OFFSITE_WORKER_HTTPS_HOSTS
@@ -36,11 +44,8 @@
   value: {{ .Values.worker.limitFactors.memory | quote }}
 - name: OFFSITE_WORKER_STORAGE_LIMIT
   value: {{ .Values.worker.limitFactors.ephemeralStorage | quote }}
-{{- /* A $(NAME) in a pod template is the pod's: the kubelet makes $ of $$, and would make the operator's own value of it. */}}
 - name: OFFSITE_WORKER_TEMPLATE
   value: {{ include "offsite.workerTemplates" . | replace "$" "$$" | quote }}
-- name: OFFSITE_WORKER_CUDA_TEMPLATE
-  value: {{ include "offsite.workerDefaults" (list .Values.worker.cuda list) | replace "$" "$$" | quote }}
 {{- if include "offsite.caVolume" . }}
 - name: NODE_EXTRA_CA_CERTS
   value: /etc/offsite/ca/ca.crt

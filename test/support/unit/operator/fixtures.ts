@@ -17,7 +17,7 @@ export const digestOf = (character: string) => `sha256:${character.repeat(64)}`;
 
 export const settings: JobSettings = {
   image: 'worker:1',
-  cudaImage: 'worker:1-cuda',
+  gpu: { cuda: { image: 'worker:1-cuda' }, webgpu: { image: 'worker:1-webgpu' } },
   natsUrl: 'nats://nats.offsite:4222',
   natsCredentials: true,
 };

@@ -448,6 +448,7 @@ describe('requests', () => {
     ['a MIG slice', { limits: { 'nvidia.com/mig-1g.10gb': 1 } }, { 'nvidia.com/mig-1g.10gb': 1 }],
     ['a shared GPU', { requests: { 'nvidia.com/gpu.shared': '1' } }, undefined],
     ['a resource claim', { claims: [{ name: 'gpu' }] }, undefined],
+    ['no claim at all', { claims: [] }, { 'nvidia.com/gpu': '1' }],
   ])('of provider cuda, where the template asks for %s', (_, resources, limits) => {
     const { worker, pod } = jobOf('EmulatorBuild', {
       engine: { provider: 'cuda' },
@@ -458,6 +459,69 @@ describe('requests', () => {
     const gpus = Object.keys(worker.resources.requests).filter((name) => name.startsWith('nvidia.com/'));
     expect(gpus).toHaveLength(limits === undefined && !('requests' in resources) ? 0 : 1);
     expect(pod['tolerations']).toEqual([{ key: 'nvidia.com/gpu', operator: 'Exists', effect: 'NoSchedule' }]);
+  });
+
+  /** What a pod asks of its node with a provider, and what the installation says of that. */
+  const gpuOf = (provider: string, resource?: string, template: object = {}) => {
+    const gpu = { [provider]: { image: 'gpu:1', ...(resource !== undefined && { resource }) } };
+    const { worker, pod } = jobOf('EmulatorBuild', { engine: { provider }, ...template }, {}, { gpu });
+    const variable = worker.env.find(({ name }) => name === 'NVIDIA_DRIVER_CAPABILITIES');
+    const tolerations = (pod['tolerations'] ?? []) as { key: string; effect: string }[];
+    return {
+      limits: worker.resources.limits,
+      keys: tolerations.map(({ key }) => key),
+      capabilities: variable?.value,
+    };
+  };
+
+  it.each([
+    ['cuda', undefined, 'nvidia.com/gpu', 'nvidia.com/gpu', 'compute,utility'],
+    ['cuda', 'nvidia.com/mig-1g.10gb', 'nvidia.com/mig-1g.10gb', 'nvidia.com/gpu', 'compute,utility'],
+    ['webgpu', 'nvidia.com/gpu', 'nvidia.com/gpu', 'nvidia.com/gpu', 'compute,utility,graphics'],
+    ['webgpu', 'amd.com/gpu', 'amd.com/gpu', 'amd.com/gpu', undefined],
+    ['webgpu', 'gpu.intel.com/i915', 'gpu.intel.com/i915', 'gpu.intel.com/i915', undefined],
+    ['webgpu', 'gpu.intel.com/xe', 'gpu.intel.com/xe', 'gpu.intel.com/xe', undefined],
+    // Of whom no resource is known: a claim may be for any vendor's.
+    ['webgpu', undefined, undefined, undefined, 'compute,utility,graphics'],
+    ['cuda', '', undefined, undefined, 'compute,utility'],
+  ])(
+    'of provider %s with %s: the device, its taint, and the parts of the driver',
+    (provider, resource, limit, key, capabilities) => {
+      expect(gpuOf(provider, resource)).toEqual({
+        limits: limit === undefined ? {} : { [limit]: '1' },
+        keys: key === undefined ? [] : [key],
+        capabilities,
+      });
+    },
+  );
+
+  it('of a provider without a GPU are none, whatever is said of the others', () => {
+    const gpu = { cuda: { image: 'gpu:1' }, webgpu: { image: 'gpu:1', resource: 'amd.com/gpu' } };
+    const { worker, pod } = jobOf('EmulatorBuild', {}, {}, { gpu });
+    expect(worker.image).toBe('worker:1');
+    expect(worker.resources.limits).toEqual({});
+    expect(pod).not.toHaveProperty('tolerations');
+    expect(JSON.stringify(worker.env)).not.toContain('NVIDIA');
+  });
+
+  it('a claim of DRA takes the place of the device that the installation names, and comes to the pod whole', () => {
+    const resourceClaims = [{ name: 'gpu', resourceClaimTemplateName: 'one-gpu' }];
+    const containers = [{ name: 'worker', resources: { claims: [{ name: 'gpu', request: 'device' }] } }];
+    const template = { template: { spec: { resourceClaims, containers } } };
+    expect(gpuOf('webgpu', 'gpu.intel.com/xe', template).limits).toEqual({});
+    const { worker, pod } = jobOf('EmulatorBuild', { engine: { provider: 'cuda' }, ...template });
+    expect(pod['resourceClaims']).toEqual(resourceClaims);
+    expect(worker.resources).toMatchObject({ claims: [{ name: 'gpu', request: 'device' }], limits: {} });
+    expect(Object.keys(worker.resources.requests)).not.toContain('nvidia.com/gpu');
+    // A resource that claims another by the same name has its own.
+    const templates = [{ spec: { resourceClaims: [{ name: 'gpu', resourceClaimName: 'ours' }] } }];
+    const own = jobOf('EmulatorBuild', { engine: { provider: 'cuda' }, ...template }, {}, { templates });
+    expect(own.pod['resourceClaims']).toEqual(resourceClaims);
+  });
+
+  it('the parts of the driver give way to the template', () => {
+    const env = [{ name: 'NVIDIA_DRIVER_CAPABILITIES', value: 'all' }];
+    expect(gpuOf('webgpu', undefined, container({ env })).capabilities).toBe('all');
   });
 
   it('give way to the template, and a limit alone is the request too', () => {
