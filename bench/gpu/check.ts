@@ -91,7 +91,9 @@ async function linesOf(
   args: readonly string[],
   { end, job }: { end: number; job?: object },
 ): Promise<Side> {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  // float32 as it is on both sides, as pods of provider cuda have it.
+  const env = { NVIDIA_TF32_OVERRIDE: '0', ...process.env };
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env });
   const parts: Part[] = [];
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

@@ -42,9 +42,14 @@ export function gpuNeeds(provider: Engine['provider'], gpu: GpuSettings | undefi
   const key = taints.find(([vendor]) => resource?.startsWith(vendor))?.[1] ?? resource;
   // A claim of DRA may be for any vendor; who is not NVIDIA's reads no such variable.
   const mayBeNvidia = resource === undefined || resource.startsWith('nvidia.com/');
+  const variables = {
+    ...(mayBeNvidia && { NVIDIA_DRIVER_CAPABILITIES: capabilities[provider] }),
+    // cuBLAS rounds float32 to 10 bits of fraction otherwise.
+    ...(provider === 'cuda' && { NVIDIA_TF32_OVERRIDE: '0' }),
+  };
   return {
     resource,
     tolerations: key === undefined ? [] : [{ key, operator: 'Exists', effect: 'NoSchedule' }],
-    env: mayBeNvidia ? [{ name: 'NVIDIA_DRIVER_CAPABILITIES', value: capabilities[provider] }] : [],
+    env: Object.entries(variables).map(([name, value]) => ({ name, value })),
   };
 }

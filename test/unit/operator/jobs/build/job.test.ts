@@ -519,6 +519,15 @@ describe('requests', () => {
     expect(own.pod['resourceClaims']).toEqual(resourceClaims);
   });
 
+  it('of cuda is float32 as it is, and not TF32, unless the template asks for it', () => {
+    const tf32 = (spec: object) =>
+      jobOf('EmulatorBuild', spec).worker.env.find(({ name }) => name === 'NVIDIA_TF32_OVERRIDE')?.value;
+    expect(tf32({ engine: { provider: 'cuda' } })).toBe('0');
+    expect(tf32({ engine: { provider: 'webgpu' } })).toBeUndefined();
+    const env = [{ name: 'NVIDIA_TF32_OVERRIDE', value: '1' }];
+    expect(tf32({ engine: { provider: 'cuda' }, ...container({ env }) })).toBe('1');
+  });
+
   it('the parts of the driver give way to the template', () => {
     const env = [{ name: 'NVIDIA_DRIVER_CAPABILITIES', value: 'all' }];
     expect(gpuOf('webgpu', undefined, container({ env })).capabilities).toBe('all');
