@@ -42,7 +42,8 @@ export const sizes = {
 
 /** Where the rows of either side's work begin. */
 export const seeds = { probe: 1, train: 1000 };
-export const learningRate = 1e-4;
+/** So large that twenty steps of wrong gradients are seen in the losses. */
+export const learningRate = 1e-3;
 
 export const sourceOf = ({ layers, dropped }: Size): number[] =>
   Array.from({ length: layers }, (_, layer) => layer).filter((layer) => !dropped.includes(layer));

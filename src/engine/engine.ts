@@ -24,7 +24,8 @@ export interface EngineOptions {
 /** A graph made ready to run. */
 export interface Session {
   /**
-   * Runs the graph once; its outputs but those that stay. `fetches`, where given, are filled in place; other outputs are new.
+   * Runs the graph once; its outputs but those that stay. `fetches`, where given, are filled in place, but by a device of its own;
+   * other outputs are new.
    * @throws OffsiteError Cancelled when the stage is to stop
    */
   run(
@@ -246,8 +247,10 @@ export class Engine {
         held[name] = { ...form, tensor } satisfies Placed as Held;
         continue;
       }
-      // What was filled in place is the caller's own: the binding makes a tensor with memory of its own of it again.
-      const found = fetches[name] ?? { ...form, data: tensor.data as Tensor['data'] };
+      // What was filled in place is the caller's own: the binding makes a tensor with memory of its own of it again. With a device
+      // nothing is filled.
+      const filled = this.hasDevice ? undefined : fetches[name];
+      const found = filled ?? { ...form, data: tensor.data as Tensor['data'] };
       if (stays.has(name)) held[name] = found;
       else home[name] = found;
       if (this.hasDevice) count(this.traffic.received, name, found);
