@@ -85,9 +85,9 @@ async function check(): Promise<Entry[]> {
     format: 'esm',
     target: 'node24',
     external: ['onnxruntime-node'],
-    // CommonJS packages in the bundle ask for Node's own modules by require.
+    // CommonJS packages in the bundle ask for Node's own modules by require; modules of ours import it by its own name.
     banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+      js: "import { createRequire as requireOfBundle } from 'node:module'; const require = requireOfBundle(import.meta.url);",
     },
     write: false,
     logLevel: 'warning',
