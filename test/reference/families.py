@@ -122,10 +122,23 @@ def padded(rows, value):
     return torch.tensor([row + [value] * (length - len(row)) for row in rows])
 
 
-def forward(model, rows):
+def apart(model, rows):
+    """Each row's logits alone, the shortest first: angles of the longest row so far are then those of its own length."""
+    logits = [None] * len(rows)
+    for i in by_length(rows):
+        own = model(torch.tensor([rows[i]])).logits[0]
+        logits[i] = torch.nn.functional.pad(own, (0, 0, 0, max(map(len, rows)) - len(own)))
+    return torch.stack(logits)
+
+
+def by_length(rows):
+    return sorted(range(len(rows)), key=lambda i: len(rows[i]))
+
+
+def forward(model, rows, alone=False):
     """Logits [B, T, V] and the mean loss over every token but the first of each row."""
     mask = padded([[1] * len(row) for row in rows], 0)
-    logits = model(padded(rows, 0), attention_mask=mask).logits
+    logits = apart(model, rows) if alone else model(padded(rows, 0), attention_mask=mask).logits
     labels = padded([row[1:] for row in rows], -100)
     shown = logits[:, : labels.shape[1]]
     loss = torch.nn.functional.cross_entropy(
@@ -157,20 +170,26 @@ def tails(values, rows):
 
 def full(model, rows, variant):
     owner, name = blocks_of(model)
-    seen = {}
+    alone = variant.get("alone", False)
+    seen = []
 
     def keep(_, args, kwargs):
-        seen["states"] = args[0] if args else kwargs["hidden_states"]
-        seen["states"].retain_grad()
+        seen.append(args[0] if args else kwargs["hidden_states"])
+        seen[-1].retain_grad()
 
     hook = getattr(owner, name)[0].register_forward_pre_hook(keep, with_kwargs=True)
-    logits, loss = forward(model, rows)
+    logits, loss = forward(model, rows, alone)
     loss.backward()
     hook.remove()
+    if alone:
+        of_rows = dict(zip(by_length(rows), (states.grad[0] for states in seen), strict=True))
+        state_gradient = torch.cat([of_rows[i] for i in range(len(rows))])
+    else:
+        state_gradient = real(seen[0].grad, rows)
     return {
         "logits": packed(real(logits, rows)),
         "loss": loss.item(),
-        "stateGradient": described(real(seen["states"].grad, rows)),
+        "stateGradient": described(state_gradient),
         "gradients": {
             hub_name(variant, name): described(p.grad) for name, p in model.named_parameters()
         },

@@ -66,7 +66,8 @@ VARIANTS = {
     "llama-rope-theta": llama(**rope("default", rope_theta=500000.0)),
     "llama-rope-linear": llama(**rope("linear", factor=4.0)),
     "llama-rope-dynamic": llama(**rope("dynamic", factor=4.0)),
-    "llama-rope-dynamic-beyond": llama(max_position_embeddings=8, **rope("dynamic", factor=4.0)),
+    # an angle follows from the length of the row, which transformers takes of the longest row beside it
+    "llama-rope-dynamic-beyond": llama(max_position_embeddings=8, **rope("dynamic", factor=4.0)) | {"alone": True},
     "llama-rope-llama3": llama(**rope("llama3", **LLAMA3)),
     "llama-rope-yarn": llama(**rope("yarn", factor=4.0, original_max_position_embeddings=16)),
     "llama-rope-yarn-mscale": llama(**rope(
