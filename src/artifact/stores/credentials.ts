@@ -9,6 +9,8 @@ export interface StoreCredentials {
   values: Readonly<Record<string, string | undefined>>;
   /** Where they come from, for messages: `Secret models` or `the environment`. */
   source: string;
+  /** Looks again, where they may become others while a pod runs: a Secret's files do. */
+  again?: () => Readonly<Record<string, string | undefined>>;
 }
 
 export const environmentSource = 'the environment';
@@ -38,12 +40,17 @@ export function readCredentials(
     return { values: environment, source: environmentSource };
   const mounted = join(directory, secret);
   if (!existsSync(mounted)) throw badSpec(`Secret ${secret} is not mounted: does it exist in the namespace?`);
+  const again = () => {
+    const values = filesIn(mounted);
+    return { ...values, ...placesIn(environment, values) };
+  };
+  return { values: again(), source: `Secret ${secret}`, again };
+}
+
+function filesIn(mounted: string): Record<string, string> {
   // Kubernetes keeps its own ..data links there.
   const keys = readdirSync(mounted).filter((name) => !name.startsWith('..'));
-  const values = Object.fromEntries(
-    keys.map((key) => [key, readFileSync(join(mounted, key), 'utf8').trim()]),
-  );
-  return { values: { ...values, ...placesIn(environment, values) }, source: `Secret ${secret}` };
+  return Object.fromEntries(keys.map((key) => [key, readFileSync(join(mounted, key), 'utf8').trim()]));
 }
 
 function placesIn(

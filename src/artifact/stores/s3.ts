@@ -52,13 +52,14 @@ export class S3Store implements WritableStore {
   readonly #textWithin: number;
 
   constructor(
-    { values, source }: StoreCredentials,
+    credentials: StoreCredentials,
     proxies: Proxies,
     limits = { textWithin, answers: answerLimits },
   ) {
     this.#textWithin = limits.textWithin;
-    const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = values;
-    const { AWS_SESSION_TOKEN: sessionToken, AWS_REGION: region, AWS_DEFAULT_REGION: otherRegion } = values;
+    const { values, source, again } = credentials;
+    const keys = keysIn(values);
+    const { AWS_REGION: region, AWS_DEFAULT_REGION: otherRegion } = values;
     const endpoint = s3EndpointIn(values);
     this.#opener = source;
     this.#why = (code) => whyUnreached(code, endpoint?.startsWith('http:') ? 'http:' : 'https:', proxies);
@@ -66,10 +67,7 @@ export class S3Store implements WritableStore {
       region: region ?? otherRegion ?? 'us-east-1',
       ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
       // Without keys the SDK looks where it always does: profiles, a service account's role.
-      ...(accessKeyId !== undefined &&
-        secretAccessKey !== undefined && {
-          credentials: { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) },
-        }),
+      ...(keys && { credentials: again ? renewed(keys, again) : keys }),
       maxAttempts: 6,
       // Our own sha256 goes with every object; not every server knows the newer checksums.
       requestChecksumCalculation: 'WHEN_REQUIRED',
@@ -310,6 +308,35 @@ function agentsFor({ httpProxy, httpsProxy, noProxy }: Proxies) {
   const proxyEnv = { HTTP_PROXY: httpProxy, HTTPS_PROXY: httpsProxy, NO_PROXY: noProxy };
   const options = { keepAlive: true, maxSockets: 50, proxyEnv };
   return { httpAgent: new Agent(options), httpsAgent: new TlsAgent(options) };
+}
+
+/** The SDK asks again for keys that end within this. */
+const askedBefore = 5 * 60_000;
+/** A training takes longer than some keys live: those of a Secret are read again after so long. */
+const keysKept = 60_000;
+
+interface Keys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}
+
+/** Gives the keys that there are at the moment; where there are none any more, the last that there were. */
+function renewed(first: Keys, again: () => StoreCredentials['values']) {
+  let last = first;
+  return async () => {
+    last = keysIn(again()) ?? last;
+    return { ...last, expiration: new Date(Date.now() + askedBefore + keysKept) };
+  };
+}
+
+function keysIn({
+  AWS_ACCESS_KEY_ID: accessKeyId,
+  AWS_SECRET_ACCESS_KEY: secretAccessKey,
+  AWS_SESSION_TOKEN: sessionToken,
+}: StoreCredentials['values']): Keys | undefined {
+  if (accessKeyId === undefined || secretAccessKey === undefined) return undefined;
+  return { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) };
 }
 
 /** The SDK's own messages may quote keys and are left out. */

@@ -7,21 +7,28 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../cluster/ports.ts';
 
-/** A real S3 server on loopback over a directory, with a root user, and others where a test makes them. */
+/** A real S3 server over a directory, with a root user, and others where a test makes them. */
 export class S3Server {
+  readonly #address: string;
   readonly port: number;
   readonly accessKey = 'AKIATESTTESTTEST';
   readonly secretKey = 'never-to-be-shown-in-a-message';
   readonly #directory = mkdtempSync(join(tmpdir(), 'offsite-s3-'));
   #process: ChildProcess | undefined;
 
-  private constructor(port: number) {
+  private constructor(address: string, port: number) {
+    this.#address = address;
     this.port = port;
   }
 
-  /** @param buckets made before it starts */
-  static async start(...buckets: string[]): Promise<S3Server> {
-    const server = new S3Server(await freePort());
+  /** On loopback. @param buckets made before it starts */
+  static start(...buckets: string[]): Promise<S3Server> {
+    return S3Server.startAt('127.0.0.1', ...buckets);
+  }
+
+  /** @param address of this machine at which it listens */
+  static async startAt(address: string, ...buckets: string[]): Promise<S3Server> {
+    const server = new S3Server(address, await freePort());
     for (const bucket of buckets) mkdirSync(join(server.#directory, 'data', bucket), { recursive: true });
     for (const name of ['attributes', 'users']) mkdirSync(join(server.#directory, name));
     await server.restart();
@@ -29,7 +36,7 @@ export class S3Server {
   }
 
   get endpoint(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `http://${this.#address}:${this.port}`;
   }
 
   /** What a Secret, or the environment, holds for this server. */
@@ -45,8 +52,23 @@ export class S3Server {
   /** Makes a user who may do what policies say, and nothing else. @returns what a Secret holds for that user */
   addUser(name: string): Record<string, string> {
     const secret = `never-to-be-shown-of-${name}`;
+    this.#administer('create-user', '-a', name, '-s', secret, '-r', 'user');
+    return this.#credentialsOf(name, secret);
+  }
+
+  /** Gives a user another secret; the old one is refused from now on. @returns what a Secret holds for that user */
+  changeUser(name: string): Record<string, string> {
+    const secret = `never-to-be-shown-of-${name}-either`;
+    this.#administer('update-user', '-a', name, '-s', secret);
+    return this.#credentialsOf(name, secret);
+  }
+
+  #administer(...command: string[]): void {
     const root = ['--access', this.accessKey, '--secret', this.secretKey, '--endpoint-url', this.endpoint];
-    execFileSync(binary(), ['admin', ...root, 'create-user', '-a', name, '-s', secret, '-r', 'user']);
+    execFileSync(binary(), ['admin', ...root, ...command]);
+  }
+
+  #credentialsOf(name: string, secret: string): Record<string, string> {
     return { ...this.credentials, AWS_ACCESS_KEY_ID: name, AWS_SECRET_ACCESS_KEY: secret };
   }
 
@@ -66,7 +88,7 @@ export class S3Server {
       binary(),
       [
         '--port',
-        `127.0.0.1:${this.port}`,
+        `${this.#address}:${this.port}`,
         '--iam-dir',
         join(this.#directory, 'users'),
         'posix',
