@@ -31,6 +31,12 @@ describe.each(Object.entries(modes))('the chart, %s', (_, values) => {
     }
   });
 
+  it('lets an operator have five minutes to start in: on a node that is full it takes more than one', () => {
+    const [container] = one(manifests, 'Deployment')['spec'].template.spec.containers;
+    const { periodSeconds, failureThreshold } = container.startupProbe;
+    expect(periodSeconds * failureThreshold).toBeGreaterThanOrEqual(300);
+  });
+
   it('labels every object', () => {
     const more = 'commonLabels' in values ? (values.commonLabels as Record<string, string>) : {};
     for (const { kind, metadata } of manifests)

@@ -86,7 +86,7 @@ export const operator = z
       'How replicas are replaced at an upgrade.',
     ),
     revisionHistoryLimit: history(),
-    startupProbe: probe({ periodSeconds: 2, failureThreshold: 30 }, 'How long a start may take.'),
+    startupProbe: probe({ periodSeconds: 2, failureThreshold: 150 }, 'How long a start may take.'),
     livenessProbe: probe(
       { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 3 },
       'When a replica that does not answer is started again.',
