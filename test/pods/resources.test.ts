@@ -12,6 +12,7 @@ import { familyManifests, setField, writeTinyData, writeTinyFamily } from '../su
 import { besideTests, startBeside } from './beside.ts';
 import { fullStoreTests, smallStore } from './full-store.ts';
 import { replacedTests } from './replaced.ts';
+import { webgpuTests } from './webgpu.ts';
 
 const limitMs = 15 * 60_000;
 const lowRank = { type: 'lowRank', ratio: '0.5' };
@@ -30,9 +31,10 @@ const families: Record<string, { build: Record<string, unknown>; adapter: object
 describe.skipIf(!canRunNode())('in real pods', () => {
   let release: Release;
   let tune: TinyTune;
-  // Without a CUDA build of the worker, cuda pods run the CPU one: they find no GPU library, as on a broken node.
+  // Without other builds of the worker cuda pods run the CPU one: they find no GPU library, as on a broken node.
   beforeAll(async () => {
-    release = await Release.install(['worker.cuda.image.repository=offsite-worker', smallStore]);
+    const images = ['cuda', 'webgpu'].map((provider) => `worker.${provider}.image.repository=offsite-worker`);
+    release = await Release.install([...images, smallStore]);
     tune = await TinyTune.prepare(release, 'tiny');
     startBeside(tune);
   }, limitMs);
@@ -92,7 +94,13 @@ describe.skipIf(!canRunNode())('in real pods', () => {
       release.cluster.setCapacity('nvidia.com/gpu', 1);
       const [build] = await untilEnded(release.cluster.kubeconfig, namespace, { limitMs });
       expect(build?.status?.conditions).toContainEqual(
-        expect.objectContaining({ type: 'Failed', status: 'True', reason: 'EngineUnavailable' }),
+        expect.objectContaining({
+          ...{ type: 'Failed', status: 'True', reason: 'EngineUnavailable' },
+          // The library's own words.
+          message: expect.stringMatching(
+            /provider cuda cannot start: .*libonnxruntime_providers_cuda\.so is not there/,
+          ),
+        }),
       );
       const limits = 'jsonpath={.items[*].spec.containers[*].resources.limits.nvidia\\.com/gpu}';
       expect(release.cluster.kubectl(['get', 'pods', '-n', namespace, '-l', 'job-name', '-o', limits])).toBe(
@@ -100,6 +108,7 @@ describe.skipIf(!canRunNode())('in real pods', () => {
       );
     });
   });
+  webgpuTests(() => release);
   besideTests(() => tune);
   replacedTests(() => tune);
   fullStoreTests(() => tune);

@@ -5,9 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { setUp } from '../cluster/programs.ts';
 
+/** The folder with the device and Vulkan's loader. */
+export const softwareDevice = (): string => setUp('software-gpu.sh')[0] as string;
+
 /** Variables by which a process finds the software device. */
 export function softwareGpu(): Record<string, string> {
-  const directory = setUp('software-gpu.sh')[0] as string;
+  const directory = softwareDevice();
   const driver = join(directory, 'vk_swiftshader_icd.json');
   return { LD_LIBRARY_PATH: directory, VK_ICD_FILENAMES: driver, VK_DRIVER_FILES: driver };
 }
