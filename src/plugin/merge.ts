@@ -2,6 +2,7 @@
 import { badModel } from '../api/index.ts';
 import type { WrittenFiles } from '../artifact/index.ts';
 import {
+  type DType,
   decodeFloats,
   encodeFloats,
   type StoredDType,
@@ -14,15 +15,17 @@ import type { Model, Overlay } from '../model/index.ts';
 import type { PluggableAdapter } from './adapter.ts';
 
 /**
- * theta = (1 - c) full + c plugged for every tensor of the adapter, rounded to the dtype that the model stores, so that
- * what is evaluated is what is saved; what an inserted module adds counts c times. c = 1 takes the adapter's values as they
- * are. Nothing is kept: each is made when asked for.
+ * theta = (1 - c) full + c plugged for every tensor of the adapter; what an inserted module adds counts c times. c = 1 takes
+ * the adapter's values as they are. Nothing is kept: each is made when asked for.
+ * @param saved as what it is released, so that what is evaluated is that: a model is rounded to the dtype that it stores, an
+ * adapter holds float32
  * @throws OffsiteError BadModel when a value is too large for the model's dtype
  */
 export function mergedTensors(
   model: Model,
   adapter: Overlay & Partial<Pick<PluggableAdapter, 'scaled'>>,
   coefficient: number,
+  saved: 'model' | 'adapter' = 'model',
 ): Overlay {
   return {
     has: (name) => adapter.has(name),
@@ -39,7 +42,7 @@ export function mergedTensors(
           ? plugged
           : full.map((value, i) => (1 - coefficient) * value + coefficient * (plugged[i] as number));
       const { dtype } = stored;
-      if (dtype !== 'F16' && dtype !== 'BF16') return mixed;
+      if (saved === 'adapter' || !isHalf(dtype)) return mixed;
       const rounded = decodeFloats(encodeFloats(mixed, dtype), dtype);
       if (!rounded.every(Number.isFinite))
         throw badModel(
@@ -49,6 +52,15 @@ export function mergedTensors(
     },
   };
 }
+
+const isHalf = (dtype: DType): dtype is 'F16' | 'BF16' => dtype === 'F16' || dtype === 'BF16';
+
+/** Whether the model stores weights that the adapter changes in half precision, so that it matters as what they are saved. */
+export const roundsChanges = (model: Model, { changed }: Pick<PluggableAdapter, 'changed'>): boolean =>
+  changed.some((name) => {
+    const stored = storedFor(model, name);
+    return stored !== undefined && isHalf(stored.dtype);
+  });
 
 /** The model's tensor in whose place one of the plugged-in model stands; none for an inserted module. */
 export function storedFor({ architecture, tensors }: Model, name: string): TensorInfo | undefined {

@@ -23,7 +23,7 @@ import { type AnalysisRecord, analyse, KeptWork, summaryOf } from './analysis/in
 import { measureCells, type Sides, withReferences } from './cells.ts';
 import { leaveOneOut } from './leave-one-out.ts';
 import type { MeasuredTask } from './measured.ts';
-import { mergedTensors } from './merge.ts';
+import { mergedTensors, roundsChanges } from './merge.ts';
 import { changedElements } from './party-changes.ts';
 import { checkSave, gatesOf, mergeOf, stopAtFailedGate, writeRelease } from './release.ts';
 import { type Given, type OpenSides, openSides } from './sides.ts';
@@ -136,8 +136,12 @@ function sidesOf(
   { model, bundle, parties }: OpenSides,
   adapter: PluggableAdapter = parties[0]!.adapter,
 ): Sides {
-  return { model, bundle, adapter, plugged: mergedTensors(model, adapter, Number(spec.coefficient)) };
+  const plugged = mergedTensors(model, adapter, Number(spec.coefficient), savedAs(spec));
+  return { model, bundle, adapter, plugged };
 }
+
+/** Where nothing is saved, what the model would be. */
+const savedAs = ({ output: { save } }: PlugIn['spec']) => (save === 'adapter' ? 'adapter' : 'model');
 
 /** Makes one adapter of some of the parties'. */
 function aggregatedOf(
@@ -222,7 +226,7 @@ async function partiesLeftOut(
 /** All that a release depends on. */
 function describe(
   options: PlugOptions,
-  { modelDigest, bundle, parties }: OpenSides,
+  { model, modelDigest, bundle, parties }: OpenSides,
   rows: readonly string[],
 ): Work {
   const { spec } = options;
@@ -240,6 +244,8 @@ function describe(
       coefficient: spec.coefficient,
       save,
       ...(save === 'adapter' ? { adapter: parties[0]!.adapter.type } : {}),
+      // Earlier versions measured an adapter rounded to the model's type, too.
+      ...(save === 'adapter' && roundsChanges(model, parties[0]!.adapter) ? { measured: 'float32' } : {}),
       evaluation: evaluationOf(spec),
       rows,
       ...(spec.analysis ? { analysis: spec.analysis } : {}),
@@ -296,7 +302,7 @@ async function analysisOf(
   return analyse({
     analysis,
     model,
-    at: (c) => (c === coefficient ? plugged : mergedTensors(model, adapter, c)),
+    at: (c) => (c === coefficient ? plugged : mergedTensors(model, adapter, c, savedAs(options.spec))),
     plugged: { transferLayers: trainedLayers(bundle.plan), coefficient },
     tasks: await withReferences(tasks, sides, { engine, memory, emit }),
     kept,

@@ -16,7 +16,7 @@ import { hashFiles, WrittenFiles } from '../../../src/artifact/index.ts';
 import { type DType, encodeFloats, openCheckpoint } from '../../../src/checkpoint/index.ts';
 import { companionsOf } from '../../../src/model/companions.ts';
 import type { Model } from '../../../src/model/index.ts';
-import { mergedTensors, savePluggedIn } from '../../../src/plugin/merge.ts';
+import { mergedTensors, roundsChanges, savePluggedIn } from '../../../src/plugin/merge.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'offsite-merge-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -158,6 +158,19 @@ describe('the plugged-in model', () => {
     expect(plugged.get('fc2')).toEqual(values.map((value) => value / 2));
     expect(plugged.inserted!(0)).toEqual(adapter.inserted());
   });
+
+  it.each(['F32', 'F16', 'BF16'] as const)(
+    'of what is saved as an adapter measures the numbers of its file, in a model of %s too',
+    (dtype) => {
+      // half a unit in the last place of either type at most: rounded, it would be the model's own number again
+      const near = values.map((value) => value * (1 + 2 ** -13));
+      const of = (saved: 'model' | 'adapter') =>
+        mergedTensors(model, new Map([[dtype, near]]), 1, saved).get(dtype);
+      expect(of('adapter')).toEqual(near);
+      expect(of('model')).toEqual(dtype === 'F32' ? near : values);
+      expect(roundsChanges(model, { changed: [dtype] })).toBe(dtype !== 'F32');
+    },
+  );
 
   it('refuses a value that its dtype cannot hold', () => {
     const large = new Map([['F16', values.map(() => 70_000)]]);
