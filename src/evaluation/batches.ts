@@ -20,6 +20,8 @@ const mostOutputs = 2 ** 26;
 export interface PackOptions {
   /** The most tokens of a row; 2048 when absent. */
   readonly maxLength?: number;
+  /** The fewest tokens of a sequence, up to a multiple of 16; 128 when absent. */
+  readonly least?: number;
   /** Bytes that the stage was given: no batch follows from them, but a sequence that could not fit is refused. */
   readonly memory: number;
 }
@@ -33,10 +35,10 @@ export interface PackOptions {
 export function packForModel(
   examples: readonly Example[],
   architecture: Architecture,
-  { maxLength = 0, memory }: PackOptions,
+  { maxLength = 0, least, memory }: PackOptions,
 ): PackedBatch[] {
   const parts = examples.flatMap((example) => partsOf(example, maxLength));
-  const capacity = capacityFor(parts);
+  const capacity = capacityFor(parts, least);
   const { heads } = architecture.widths;
   const outputs = widestMap(architecture);
   checkCallMemory('forward', { rows: 1, tokens: capacity, heads, outputs, memory });

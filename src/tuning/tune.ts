@@ -496,7 +496,6 @@ function stepOptions(
   };
 }
 
-/** A head's rows are the vocabulary's: those that answers hold change in a way of their own. */
 /** Tells the data owner alone: how many there were is of the private rows. */
 function warnOfZeros({ rows }: TrainingRecord, emit: Emit): void {
   if (rows?.notFinite === undefined) return;
@@ -507,6 +506,7 @@ function warnOfZeros({ rows }: TrainingRecord, emit: Emit): void {
   });
 }
 
+/** A head's rows are the vocabulary's: those that answers hold change in a way of their own. */
 function warnOfHead({ privacy }: Run, { spec, emit }: TuneOptions): void {
   if (spec.adapter.head !== true || privacy !== undefined) return;
   emit({
