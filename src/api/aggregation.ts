@@ -62,7 +62,9 @@ const options = z.strictObject({
     ),
   iterations: integer(1, 100)
     .optional()
-    .describe("Of Weiszfeld's algorithm (geometricMedian only); 10 when absent."),
+    .describe(
+      "Steps of Weiszfeld's algorithm from the mean (geometricMedian only); when absent as many as it takes. After a few the point is still near the mean where attackers are nearly half.",
+    ),
   clipNorm: decimal({ above: 0 }, '1.0')
     .optional()
     .describe(

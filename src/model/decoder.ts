@@ -51,6 +51,9 @@ export interface DecoderOptions {
 
 const usualScores = 64 * 2 ** 20;
 
+/** Of what trains: whether a block is run again on the way back, for which memory decides, must change no bit. */
+export const forTraining: DecoderOptions = { mostScores: Number.POSITIVE_INFINITY };
+
 let decoders = 0;
 
 /**

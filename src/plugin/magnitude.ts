@@ -2,7 +2,7 @@
 import { badModel } from '../api/index.ts';
 import type { Checkpoint, DType } from '../checkpoint/index.ts';
 import type { Model, Slots } from '../model/index.ts';
-import { addProduct, type Change, type LowRank, productSize } from '../tuning/index.ts';
+import { addProduct, type Change, type LowRank, productSize, sizeUncancelled } from '../tuning/index.ts';
 
 /**
  * How many times the size of its layer's weights a change may have, as root mean squares. AdamW moves a weight by at most
@@ -59,14 +59,37 @@ export function checkMagnitude(
       const dtype = (stored !== undefined && model.tensors.get(stored)?.dtype) || 'F32';
       const faultOf = (measured: Measured) => fault(origin, change.name, { ...measured, dtype, layer });
       const bound = boundOf(change, values, stored === undefined ? 0 : layer.largest.get(stored)!);
-      if (bound !== undefined && faultOf(bound) === undefined) continue;
-      const base = stored === undefined ? undefined : model.read(stored);
-      const found = faultOf(
-        base === undefined && bound !== undefined ? bound : changeOf(change, values, base),
-      );
-      if (found !== undefined) throw badModel(found);
+      if (bound === undefined || faultOf(bound) !== undefined) {
+        const base = stored === undefined ? undefined : model.read(stored);
+        const found = faultOf(
+          base === undefined && bound !== undefined ? bound : changeOf(change, values, base),
+        );
+        if (found !== undefined) throw badModel(found);
+      }
+      refuseCancelling(origin, change, values, layer);
     }
   }
+}
+
+/**
+ * Factors that cancel each other make a product that says nothing of what they do when they run one after the other. Those that
+ * do not, each at right angles to the others, come to sqrt(rank) times the size of their product at most.
+ */
+function refuseCancelling(
+  { name, remedy }: Origin,
+  { name: weight, tensors, factors }: Change,
+  values: Pick<Checkpoint, 'read'>,
+  layer: Layer,
+): void {
+  if (factors === undefined) return;
+  const product = factors.product(tensors.map((tensor) => values.read(tensor.name)));
+  const size = sizeUncancelled(product, factors.scale) / Math.sqrt(product.rows * product.columns);
+  const times = size / (layer.size.rootMeanSquare || 1);
+  const most = largestChange * Math.sqrt(product.rank);
+  if (times <= most) return;
+  throw badModel(
+    `${name}: the factors of its change of ${weight} come to ${times.toPrecision(3)} times the weights of its layer (root mean squares) where nothing of them cancels; at most ${most.toPrecision(3)} times is taken: ${remedy}`,
+  );
 }
 
 interface Judged extends Measured {

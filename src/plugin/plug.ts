@@ -251,11 +251,16 @@ function describe(
       ...(spec.analysis ? { analysis: spec.analysis } : {}),
       ...(spec.aggregation && {
         aggregation: spec.aggregation,
+        ...settled(spec.aggregation),
         parties: parties.map(({ weight, signer }) => ({ weight, ...(signer && { signer }) })),
       }),
     },
   };
 }
+
+/** Earlier versions took ten steps where none were asked for. */
+const settled = ({ method, iterations }: Aggregation) =>
+  method === 'geometricMedian' && iterations === undefined ? { iterations: 'until it stands still' } : {};
 
 /** What is evaluated and how, without where its rows lie: equal work has equal digests in any place. */
 function evaluationOf({ evaluation }: PlugIn['spec']): unknown {

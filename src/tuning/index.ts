@@ -13,6 +13,7 @@ export {
   peftConfigOf,
   productRow,
   productSize,
+  sizeUncancelled,
 } from './adapters/index.ts';
 export { historyOf, type LossHistory, lossesOfRows, readHistory } from './history.ts';
 export type { Start } from './start.ts';

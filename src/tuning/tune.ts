@@ -31,6 +31,7 @@ import { likelihoodsOf, loadTask, measurementOf, packForModel } from '../evaluat
 import {
   checkTrainedMemory,
   Decoder,
+  forTraining,
   type HeadGradient,
   headGradient,
   type Site,
@@ -311,7 +312,8 @@ async function prepare(
   });
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([site, part]) => [site, part[form]]));
-    return new Decoder(engine, model.architecture, withReplaced(weights, forms));
+    const options = form === 'training' ? forTraining : {};
+    return new Decoder(engine, model.architecture, withReplaced(weights, forms), options);
   };
   const decoder = decoderOf('evaluated');
   return {

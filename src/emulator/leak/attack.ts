@@ -13,7 +13,7 @@ import {
 import { type Cursor, DataOrder, type Example, hasTargets, tokenCount } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { type Cell, measure, type TaskData } from '../../evaluation/index.ts';
-import { Decoder, type WeightSource, type Weights, withReplaced } from '../../model/index.ts';
+import { Decoder, forTraining, type WeightSource, type Weights, withReplaced } from '../../model/index.ts';
 import { type Emit, progressOf } from '../../progress/index.ts';
 import { checkpointsOfTraining, crossEntropy, trainBlocks, trainedBlocks } from '../../training/index.ts';
 import { type Emulator, emulatorWeights } from '../bundle.ts';
@@ -153,7 +153,7 @@ async function run(
   const { parts, plan } = trainedBlocks(source, architecture, positions, {
     ...{ examples, batchSize, memory: memory * shares.trained, field: 'spec.leakTest' },
   });
-  const decoder = new Decoder(engine, architecture, withReplaced(source, parts));
+  const decoder = new Decoder(engine, architecture, withReplaced(source, parts), forTraining);
   const warmup = Math.ceil(stops[0]! * warmupShare);
   const { record } = await trainBlocks({
     ...{ engine, decoder, parts, examples, plan, batchSize, seed, keeper, clipNorm, checkpointSteps },

@@ -3,7 +3,7 @@ import { badData, badSpec } from '../../api/index.ts';
 import { checkpointsOf, identityOf, inPlace, type Keeper } from '../../artifact/index.ts';
 import { type Example, hasTargets, type PackedBatch, tokenCount } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
-import { Decoder, type Model, weightsOf, withReplaced } from '../../model/index.ts';
+import { Decoder, forTraining, type Model, weightsOf, withReplaced } from '../../model/index.ts';
 import { type Emit, progressOf } from '../../progress/index.ts';
 import { learningRateFactor, type Objective, trainBlocks, trainedBlocks } from '../../training/index.ts';
 import { type Layout, placedBlocks } from '../plan/layout.ts';
@@ -106,7 +106,7 @@ export async function refine(engine: Engine, input: RefineInput, options: Refine
   );
   const state = await trainBlocks({
     ...{ engine, parts, examples, plan: trainingPlan, batchSize, seed, keeper, clipNorm, checkpointSteps },
-    decoder: new Decoder(engine, architecture, withReplaced(source, parts)),
+    decoder: new Decoder(engine, architecture, withReplaced(source, parts), forTraining),
     objective: objectiveOf(options, full, { last: positions.at(-1)!, plan }),
     learningRate: (step) =>
       Number(options.learningRate ?? learningRates[options.type]) *

@@ -8,21 +8,30 @@ import { short } from './statistics.ts';
 /** Below this distance a change counts no more: the smoothing of RFA. */
 const smallest = 1e-6;
 
+/** The point stands still where no party's share changes by more; and how many steps that may take, n^2 operations each. */
+const still = 1e-13;
+const mostSteps = 10_000;
+
 /**
  * The point of the least weighted sum of distances (RFA, Pillutla et al., arXiv 1912.13445): withstands attackers while they
  * have less than half of the weight. Every point on the way is a combination of the changes, so their distances are all that
  * it takes.
+ * @param iterations steps from the mean; as many as it takes to stand still when absent: where attackers are nearly half, each
+ * step leaves them nearly all of the pull that they had
  */
-export function geometricMedian(changes: Changes, iterations: number): Method {
+export function geometricMedian(changes: Changes, iterations?: number): Method {
   const { parties, weights } = changes;
   const distances = new Distances(parties.length);
   return {
     first: [distances],
     prepare() {
       let coefficients = shares(weights);
-      for (let i = 0; i < iterations; i++) {
-        const away = distancesTo(coefficients, distances);
+      for (let step = 0; step < (iterations ?? mostSteps); step++) {
+        const before = coefficients;
+        const away = distancesTo(before, distances);
         coefficients = shares(weights.map((weight, party) => weight / Math.max(smallest, away[party]!)));
+        if (iterations === undefined && coefficients.every((c, i) => Math.abs(c - before[i]!) <= still))
+          break;
       }
       const verdict = byWeight(changes, (_, party) => ({
         taken: true,

@@ -24,7 +24,7 @@ export function methodOf(aggregation: Aggregation, changes: Changes): Method {
     case 'trimmedMean':
       return trimmedMean(parties, aggregation.trim as number);
     case 'geometricMedian':
-      return geometricMedian(changes, aggregation.iterations ?? 10);
+      return geometricMedian(changes, aggregation.iterations);
     case 'krum':
       return krum(changes, attackers);
     case 'multiKrum':

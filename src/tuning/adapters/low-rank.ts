@@ -85,6 +85,18 @@ export function productSize({ left, right, rows, columns, rank }: LowRank, scale
   };
 }
 
+/**
+ * The size that scale * left right would have at most if nothing of it cancelled: the sum over k of |left[:, k]| |right[k, :]|,
+ * Euclidean norms. Who runs the factors one after the other has the rounding of numbers of this size, and not of the product's.
+ */
+export function sizeUncancelled({ left, right, rows, columns, rank }: LowRank, scale: number): number {
+  const turned = transpose(left, rows, rank);
+  let sum = 0;
+  for (let k = 0; k < rank; k++)
+    sum += Math.sqrt(rowsProduct(turned, rows, k, k) * rowsProduct(right, columns, k, k));
+  return Math.abs(scale) * sum;
+}
+
 /** The scalar product of two rows of a matrix. */
 function rowsProduct(matrix: Float32Array, columns: number, one: number, other: number): number {
   const [from, beside] = [one * columns, other * columns];

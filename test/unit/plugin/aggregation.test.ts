@@ -229,6 +229,25 @@ describe('attackers (two of eleven) against quadratic clients', () => {
   const errorOf = (aggregation: Aggregation, bad: number[][]) =>
     distance(aggregated(changesOf([...honest, ...bad], { layers, pieceSize: 40 }), aggregation).values, mean);
 
+  it.each([
+    [3, 1],
+    [9, 4],
+    [31, 15],
+  ])(
+    'of %i parties %i in one far place pull the geometric median no farther than the honest lie apart',
+    (parties, bad) => {
+      const own = (at: number) => Array.from({ length: parties }, (_, i) => (i === at ? 1 : 0));
+      const far = own(parties - 1).map((value) => 1e4 * value);
+      const changes = Array.from({ length: parties }, (_, i) => (i < parties - bad ? own(i) : far));
+      const pulled = (iterations?: number) => {
+        const aggregation: Aggregation = { method: 'geometricMedian', ...(iterations && { iterations }) };
+        return aggregated(changesOf(changes, { pieceSize: 40 }), aggregation).values.at(-1)!;
+      };
+      expect(pulled()).toBeLessThan(3);
+      if (bad > 1) expect(pulled(10)).toBeGreaterThan(50);
+    },
+  );
+
   it.each(loud)('the mean fails under %s: it lies farther off than any honest client', (attack) => {
     expect(errorOf({ method: 'mean' }, attacks[attack]!())).toBeGreaterThan(spread);
   });

@@ -51,6 +51,22 @@ describe('a low-rank change of a map that is not at hand', () => {
     expect(wide(3e38, 3e38, 1e38)).toThrow(`its change of ${name} is not finite`);
   });
 
+  it.each([true, false])(
+    'whose factors cancel to nothing at all is measured by what they do alone: at hand %s',
+    (atHand) => {
+      const cancelling = (size: number) => () =>
+        check({
+          ...{ shape: [16, 16], rank: 2, atHand, weights: new Float32Array(256).fill(1) },
+          a: Float32Array.from({ length: 32 }, (_, i) => (i < 16 ? size : -size)),
+          b: new Float32Array(32).fill(1),
+        });
+      cancelling(70.7)();
+      expect(cancelling(70.8)).toThrow(
+        `adapter: the factors of its change of ${name} come to 142 times the weights of its layer (root mean squares) where nothing of them cancels; at most 141 times is taken: train with a lower learning rate`,
+      );
+    },
+  );
+
   it('whose factors cancel each other but for what rounding takes is not taken for none', () => {
     const cancelling = (rest: number) => () =>
       check({
