@@ -21,7 +21,7 @@ afterAll(async () => {
 
 const { imagePullSecrets, watchNamespaces, operator } = modes['everything'] as Record<string, object>;
 const { worker } = modes['everything'] as { worker: Record<string, object> };
-const { allowInTemplates: _, ...oldWorker } = worker;
+const { allowInTemplates: _powers, webgpu: _webgpu, ...oldWorker } = worker;
 
 describe.each([
   ['as it comes', 'plain', {}],
