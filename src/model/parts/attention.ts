@@ -49,6 +49,9 @@ export interface AttentionContext {
   readonly mostScores?: number | undefined;
 }
 
+/** What head sizes must be multiples of for the operator that goes by tiles. */
+const tiledSizes = 8;
+
 /**
  * Scaled dot-product attention (arXiv 1706.03762) with grouped queries (arXiv 2305.13245).
  * @param queries [B, T, heads * size]
@@ -66,7 +69,8 @@ export function attention(
   const groups = (keys.shape[2] as number) / size;
   const heads = width / size;
   const perGroup = heads / groups;
-  if (heads * length ** 2 * Float32Array.BYTES_PER_ELEMENT >= mostScores) {
+  const scoreBytes = heads * length ** 2 * Float32Array.BYTES_PER_ELEMENT;
+  if (scoreBytes >= mostScores && size % tiledSizes === 0) {
     const sum = bias.reduce((one, other) => g.add(one, other));
     const each = g.reshape(sum, [batch, product(sum.shape.slice(1, 3)), length, length]);
     return g.groupQueryAttention([queries, keys, values], each, { size, scale, cap });

@@ -234,8 +234,9 @@ async function takeOutput(
     await markOutput(job, mirror, files);
     await mirror.push(output, { exact: true }, { removable: files });
   }
-  if (result !== undefined) await keepResult(job, result, { identity, owner: ownerOf(job), mirror });
+  // First of the two: where a result is known, no later pod looks for what is left, and a noise key must not be.
   await clearCheckpoints(job, mirror);
+  if (result !== undefined) await keepResult(job, result, { identity, owner: ownerOf(job), mirror });
 }
 
 /** The optimiser's state is of use no more once the artifact is where it belongs. */

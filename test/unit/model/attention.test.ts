@@ -111,6 +111,18 @@ test('scores are in memory below the bound, and none from there on', () => {
   expect(operators(scores)).not.toContain('Softmax');
 });
 
+test('heads of a size that the operator does not take keep their scores in memory', () => {
+  const operatorsOf = (size: number) => {
+    const g = new GraphBuilder();
+    const [q, k, v] = ['q', 'k', 'v'].map((name) => g.input(name, 'float32', [1, 4, 2 * size]));
+    const bias = g.input('bias', 'float32', [1, 1, 1, 4, 4]);
+    g.output('y', attention({ g, mostScores: 0 }, q!, k!, v!, { size, bias: [bias] }));
+    return g.operations.map(({ operator }) => operator);
+  };
+  expect(operatorsOf(8)).toContain('GroupQueryAttention');
+  for (const size of [2, 12]) expect(operatorsOf(size)).toContain('Softmax');
+});
+
 test('a bias of another shape is refused', () => {
   const g = new GraphBuilder();
   const [q, k] = [g.input('q', 'float32', [1, 8, 32]), g.input('k', 'float32', [1, 8, 16])];
