@@ -312,8 +312,7 @@ async function prepare(
   });
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([site, part]) => [site, part[form]]));
-    const options = form === 'training' ? forTraining : {};
-    return new Decoder(engine, model.architecture, withReplaced(weights, forms), options);
+    return new Decoder(engine, model.architecture, withReplaced(weights, forms), forTraining);
   };
   const decoder = decoderOf('evaluated');
   return {
@@ -324,7 +323,7 @@ async function prepare(
       start?.checked.checkUnchanged();
     },
     examples,
-    untuned: new Decoder(engine, model.architecture, weights),
+    untuned: new Decoder(engine, model.architecture, weights, forTraining),
     validation:
       validation === undefined
         ? undefined
