@@ -1,21 +1,12 @@
 // Two parties, two rounds of examples/rounds over a tiny model: killed in a training of each round and at the aggregation, every round
 // ends with the digests of a run that nobody disturbed.
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { parseAllDocuments } from 'yaml';
-import { dealRows } from '../../examples/rounds/build-data.ts';
 import { Project } from '../support/faults/project.ts';
 import { digestIn, savedStatus } from '../support/offsite/index.ts';
-import {
-  type Manifest,
-  setField,
-  writeManifests,
-  writeTinyData,
-  writeTinyModel,
-} from '../support/tiny/index.ts';
+import { tinyRounds, writeManifests, writeTinyRounds } from '../support/tiny/index.ts';
 
-const example = join(import.meta.dirname, '../../examples/rounds');
 const parties = ['north', 'east'];
 const names = [
   'rounds-emulator',
@@ -23,34 +14,6 @@ const names = [
 ];
 let project: Project;
 afterEach(() => project.remove());
-
-/** The example's own resources: fewer parties and rounds, fewer steps, another model. */
-function shortened(): Manifest[] {
-  const all = readdirSync(example)
-    .filter((file) => file.endsWith('.yaml'))
-    .sort()
-    .flatMap((file) => parseAllDocuments(readFileSync(join(example, file), 'utf8')))
-    .map((document) => document.toJS() as Manifest);
-  const taken = all.filter(({ metadata: { name } }) => name === 'rounds' || names.includes(name));
-  for (const manifest of taken) {
-    if (manifest.kind === 'EmulatorBuild') {
-      setField(manifest, 'spec.probe.samples', 16);
-      setField(manifest, 'spec.compression.ratio', '0.5');
-    } else if (manifest.kind === 'OffsiteTune') {
-      setField(manifest, 'spec.adapter', { type: 'lora', rank: 2, alpha: 4 });
-      for (const [field, value] of Object.entries({ steps: 4, batchSize: 4, checkpointSteps: 1 }))
-        setField(manifest, `spec.training.${field}`, value);
-    } else {
-      const adapters = manifest.spec['adapters'] as { ref: { name: string } }[];
-      setField(
-        manifest,
-        'spec.adapters',
-        adapters.filter(({ ref }) => names.includes(ref.name)),
-      );
-    }
-  }
-  return taken;
-}
 
 const digests = () => names.map((name) => digestIn(project.path('artifacts', name)));
 
@@ -61,10 +24,8 @@ test('rounds that are killed again and again come to the same adapters', async (
     ...claims.flatMap((claim) => ['--mount', `${claim}=${join(root, claim)}`]),
   ]);
   for (const claim of claims) mkdirSync(project.path(claim));
-  writeTinyModel(project.path('models/smollm2'));
-  writeTinyData(project.path('data/words'));
-  dealRows(project.path('data/words'), project.path('data/rounds'));
-  writeManifests(project.path('resources.yaml'), shortened());
+  writeTinyRounds(project.directory);
+  writeManifests(project.path('resources.yaml'), tinyRounds({ parties, rounds: 2 }));
 
   const whole = await project.run();
   expect(whole.code, whole.stderr).toBe(0);

@@ -9,4 +9,5 @@ export {
   writeManifests,
   writeTinyProject,
 } from './resources.ts';
+export { partiesOf, type RoundsShape, tinyRounds, writeTinyRounds } from './rounds.ts';
 export { idsOf } from './tokenizer.ts';
