@@ -58,18 +58,27 @@ export function checkMagnitude(
       const stored = change.inserted === undefined ? storedAt(change.slot, slots, full) : undefined;
       const dtype = (stored !== undefined && model.tensors.get(stored)?.dtype) || 'F32';
       const faultOf = (measured: Measured) => fault(origin, change.name, { ...measured, dtype, layer });
-      const bound = boundOf(change, values, stored === undefined ? 0 : layer.largest.get(stored)!);
+      const product = productOf(change, values);
+      const bound = product && boundOf(product, stored === undefined ? 0 : layer.largest.get(stored)!);
       if (bound === undefined || faultOf(bound) !== undefined) {
         const base = stored === undefined ? undefined : model.read(stored);
         const found = faultOf(
-          base === undefined && bound !== undefined ? bound : changeOf(change, values, base),
+          base === undefined && bound !== undefined ? bound : changeOf(product ?? change, values, base),
         );
         if (found !== undefined) throw badModel(found);
       }
-      refuseCancelling(origin, change, values, layer);
+      if (product !== undefined) refuseCancelling(origin, change.name, product, layer);
     }
   }
 }
+
+/** A change that is held as factors, and what their product counts. */
+interface Product extends LowRank {
+  readonly scale: number;
+}
+
+const productOf = ({ tensors, factors }: Change, values: Pick<Checkpoint, 'read'>): Product | undefined =>
+  factors && { ...factors.product(tensors.map(({ name }) => values.read(name))), scale: factors.scale };
 
 /**
  * Factors that cancel each other make a product that says nothing of what they do when they run one after the other. Those that
@@ -77,13 +86,11 @@ export function checkMagnitude(
  */
 function refuseCancelling(
   { name, remedy }: Origin,
-  { name: weight, tensors, factors }: Change,
-  values: Pick<Checkpoint, 'read'>,
+  weight: string,
+  { scale, ...product }: Product,
   layer: Layer,
 ): void {
-  if (factors === undefined) return;
-  const product = factors.product(tensors.map((tensor) => values.read(tensor.name)));
-  const size = sizeUncancelled(product, factors.scale) / Math.sqrt(product.rows * product.columns);
+  const size = sizeUncancelled(product, scale) / Math.sqrt(product.rows * product.columns);
   const times = size / (layer.size.rootMeanSquare || 1);
   const most = largestChange * Math.sqrt(product.rank);
   if (times <= most) return;
@@ -153,33 +160,27 @@ interface Measured {
  * What a change of small factors is at most, without its elements: nearly all are far below what is taken.
  * @param base the largest absolute value of the weight that is changed, 0 where it is not at hand
  */
-function boundOf(
-  { tensors, factors }: Change,
-  values: Pick<Checkpoint, 'read'>,
-  base: number,
-): Measured | undefined {
-  if (factors === undefined) return undefined;
-  const product = factors.product(tensors.map(({ name }) => values.read(name)));
+function boundOf({ scale, ...product }: Product, base: number): Measured | undefined {
   if (!isSmaller(product)) return undefined;
-  const { squares, largest } = productSize(product, factors.scale);
+  const { squares, largest } = productSize(product, scale);
   return { size: new Size(squares, product.rows * product.columns), largest: base + largest };
 }
 
 /** @param base the weight that is changed, where it is at hand */
 function changeOf(
-  { tensors, factors }: Change,
+  change: Change | Product,
   values: Pick<Checkpoint, 'read'>,
   base: Float32Array | undefined,
 ): Measured {
-  if (factors === undefined) {
-    const { name, shape } = tensors[0]!;
+  if ('tensors' in change) {
+    const { name, shape } = change.tensors[0]!;
     return byRows(shape, base, (rows) => values.read(name, { rows }));
   }
-  const { left, right, rows, columns, rank } = factors.product(tensors.map(({ name }) => values.read(name)));
+  const { left, right, rows, columns, rank, scale } = change;
   return byRows([rows, columns], base, ([from, to], some) => {
     const weight = some?.slice() ?? new Float32Array((to - from) * columns);
     const part = { left: left.subarray(from * rank, to * rank), right, rows: to - from, columns, rank };
-    addProduct(weight, part, factors.scale);
+    addProduct(weight, part, scale);
     return weight;
   });
 }
