@@ -95,13 +95,44 @@ def lasa(sparsity, norm_bound, sign_bound, spread):
     return out, taken
 
 
-def ties(density, scale):
-    sparse = largest(updates, density)
+def merged(sparse, scale):
     elected = np.sign((weights[:, None] * sparse).sum(0))
     agree = (np.sign(sparse) == elected) & (sparse != 0)
     used = agree * weights[:, None]
     total = used.sum(0)
     return scale * np.where(total > 0, (used * sparse).sum(0) / np.where(total > 0, total, 1), 0)
+
+
+def ties(density, scale):
+    return merged(largest(updates, density), scale)
+
+
+def mix(x):
+    """The finaliser of MurmurHash3, on 32 bits."""
+    x = np.asarray(x, dtype=np.uint64)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        x = ((x ^ (x >> np.uint64(shift))) * np.uint64(factor)) & np.uint64(0xFFFFFFFF)
+    return x
+
+
+def fnv1a(name):
+    found = 0x811C9DC5
+    for byte in name.encode():
+        found = (found ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return found
+
+
+def dare_ties(density, scale, seed):
+    """Chance by party, tensor (here a layer) and place in it: an element stays where its 32 bits are below density 2^32."""
+    place = np.tile(np.arange(WIDTH), LAYERS).astype(np.uint64)
+    steps = place * np.uint64(0x9E3779B1)
+    sparse = np.zeros_like(updates)
+    for party, row in enumerate(updates):
+        own = mix(fnv1a(f"party {party}") ^ seed)
+        here = mix(mix(own ^ layer.astype(np.uint64)))
+        drawn = mix((here + steps) & np.uint64(0xFFFFFFFF))
+        sparse[party] = np.where(drawn < density * 2**32, row / density, 0)
+    return merged(sparse, scale)
 
 
 def trimmed(trim):
@@ -137,6 +168,7 @@ cases = [
     ({"method": "ties"}, ties(0.2, 1), None),
     # All of each change, so that nothing is left to chance.
     ({"method": "dareTies", "density": "1"}, ties(1.0, 1), None),
+    ({"method": "dareTies", "density": "0.5", "scale": "0.9", "seed": 7}, dare_ties(0.5, 0.9, 7), None),
 ]
 print(
     json.dumps(
