@@ -27,7 +27,7 @@ const forUsers: ReadonlySet<string> = new Set([
   'README.md',
 ]);
 const licences = /^(LICEN[CS]E|COPYING|NOTICE|USE_POLICY)([._-][\w.-]{1,64})?$/i;
-/** What may follow the last dot of such a name: text, a version, or whose licence it is. What a system would run is none of it. */
+/** What may follow the last dot of a name that is copied: text, a version, or whose licence it is. What a system would run is none of it. */
 const ofText = /^(te?xt|md|markdown|rst|adoc|\d+|apache|mit|bsd|l?gpl|agpl|mpl|lesser|model|code|llama\d*)$/i;
 
 function isLicence(name: string): boolean {
@@ -36,7 +36,10 @@ function isLicence(name: string): boolean {
 }
 
 /** Whether a file of this name goes with a model. */
-export const isCompanion = (name: string): boolean => forUsers.has(name) || isLicence(name);
+const isCompanion = (name: string): boolean => forUsers.has(name) || isLicence(name);
+
+/** Whether one may lie in an artifact: earlier versions copied a licence whatever its name ended with, such as LICENSE.html. */
+export const mayBeCompanion = (name: string): boolean => forUsers.has(name) || licences.test(name);
 
 /** A vocabulary has some ten megabytes; these are copied, never read. */
 const largest = 64 << 20;

@@ -1,7 +1,7 @@
 // The allowlist of file names for artifacts of each kind.
 import { badModel } from '../api/index.ts';
 import type { OpenedArtifact } from '../artifact/index.ts';
-import { isCompanion } from './companions.ts';
+import { mayBeCompanion } from './companions.ts';
 
 const tokenizer = /^(tokenizer|tokenizer_config)\.json$/;
 
@@ -10,12 +10,12 @@ const known: Readonly<Record<OpenedArtifact['manifest']['kind'], (name: string) 
   Emulator: (name) =>
     /^(model\.safetensors|config\.json|similarity\.json|emulator\.json)$/.test(name) ||
     tokenizer.test(name) ||
-    isCompanion(name),
+    mayBeCompanion(name),
   Adapter: (name) => /^(adapter\.safetensors|adapter_config\.json)$/.test(name),
   Model: (name) =>
     /^(model(-\d{5}-of-\d{5})?\.safetensors|model\.safetensors\.index\.json|config\.json)$/.test(name) ||
     tokenizer.test(name) ||
-    isCompanion(name),
+    mayBeCompanion(name),
   PooledStates: (name) => name === 'states.safetensors',
   Observations: (name) => /^(forward|backward)-\d{1,4}(\.sums)?\.safetensors$/.test(name),
 };

@@ -130,6 +130,20 @@ describe('offsite verify finds good', () => {
     expect(said()).toContain('4 layers kept of 5, 4 positions, no transfer layers');
   });
 
+  it.each(['bundle', 'released'] as const)(
+    'a %s of an earlier version, with a licence of any ending',
+    async (kind) => {
+      const before = ['LICENSE.html', 'NOTICE.pdf', 'USE_POLICY'];
+      await verifyCommand(
+        changed(kind, (at) => {
+          for (const name of before) writeFileSync(at(name), 'free');
+        }),
+        {},
+      );
+      expect(said()).toContain(': good');
+    },
+  );
+
   it('an adapter of its bundle', async () => {
     await verifyCommand(good.adapter, { emulator: good.bundle });
     expect(said()).toContain('8 tensors; belongs to');
