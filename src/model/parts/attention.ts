@@ -73,7 +73,8 @@ export function attention(
   if (scoreBytes >= mostScores && size % tiledSizes === 0) {
     const sum = bias.reduce((one, other) => g.add(one, other));
     const each = g.reshape(sum, [batch, product(sum.shape.slice(1, 3)), length, length]);
-    return g.groupQueryAttention([queries, keys, values], each, { size, scale, cap });
+    const mixed = g.groupQueryAttention([queries, keys, values], each, { size, scale, cap });
+    return g.add(mixed, nothingIfFinite(g, queries, keys));
   }
   // The query heads of one key-value head lie behind each other, so that keys and values are never repeated.
   const stacked = g.reshape(
@@ -91,4 +92,14 @@ export function attention(
   ]);
   const mixed = g.reshape(g.matmul(weights, grouped(values)), [batch, groups, perGroup, length, size]);
   return g.reshape(g.transpose(mixed, [0, 3, 1, 2, 4]), [batch, length, width]);
+}
+
+/**
+ * What is added to what comes by tiles: the operator gives nothing for a token all of whose scores are NaN, as if its model were
+ * sound. 0 where no score can be other than finite, NaN where a query or a key is not finite, or both are so large that their
+ * products may not be: [B, T, 1].
+ */
+function nothingIfFinite(g: GraphBuilder, queries: Value, keys: Value): Value {
+  const size = (x: Value, axes: readonly number[]) => g.reduceSum(g.mul(x, g.sign(x)), axes);
+  return g.mul(g.mul(size(queries, [2]), size(keys, [1, 2])), g.scalar(0));
 }

@@ -103,6 +103,33 @@ test.each([1, 1e16])(
   },
 );
 
+test.each<[string, 'q' | 'k', number, (width: number) => (i: number) => boolean]>([
+  ['all queries are NaN', 'q', Number.NaN, () => () => true],
+  ['all keys are NaN', 'k', Number.NaN, () => () => true],
+  ['all queries are so large that scores overflow', 'q', 3e38, () => () => true],
+  ["one token's query is NaN", 'q', Number.NaN, (width) => (i) => Math.floor(i / width) === 50],
+  ["one token's key is infinite", 'k', Number.POSITIVE_INFINITY, (width) => (i) => i === 50 * width],
+])('by tiles nothing is better than with all scores where %s', async (_, name, by, isMeant) => {
+  const changed = (own: string, width: number, speed: number) => {
+    const { shape, data } = waves(width, speed);
+    const times = (data as Float32Array).map((v, i) => (own === name && isMeant(width)(i) ? v * by : v));
+    return { dtype: 'float32' as const, shape, data: times };
+  };
+  const feeds = {
+    ...{ q: changed('q', heads * size, 1.7), k: changed('k', groups * size, 0.9) },
+    ...{ v: waves(groups * size, 2.3), bias0: rows },
+  };
+  const run = async (mostScores?: number) => {
+    const session = await engines[0]!.session(`rows ${mostScores}`, () =>
+      built({ bias: [rows] }, mostScores),
+    );
+    return (await session.run(feeds))['y']!.data as Float32Array;
+  };
+  const [whole, tiled] = [await run(), await run(0)];
+  expect(whole.some(Number.isNaN)).toBe(true);
+  expect(whole.every((value, i) => Number.isFinite(value) || Number.isNaN(tiled[i]))).toBe(true);
+});
+
 test('scores are in memory below the bound, and none from there on', () => {
   const operators = (mostScores?: number) =>
     built({ bias: [rows] }, mostScores).operations.map(({ operator }) => operator);
