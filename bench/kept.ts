@@ -1,6 +1,11 @@
 // Results that are kept from run to run: a file of JSON, read anew each time and replaced as a whole.
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+
+/** Knows a run again by what it is made of. */
+export const digest = (content: unknown): string =>
+  createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
 
 export function keptIn<T extends { readonly key: string }>(file: URL) {
   const path = fileURLToPath(file);

@@ -1,17 +1,9 @@
 // What each way to an emulator costs, beside the one that only compares layers.
-export interface StageCost {
-  /** Of the processor, all threads. */
-  readonly seconds: number;
-  readonly peakBytes: number;
-}
+import type { BuildCost, StageCost } from './stages.ts';
 
-export interface Cost {
+export interface Cost extends BuildCost {
   readonly key: string;
   readonly way: string;
-  /** The pass over the probe's rows, with all that is observed in it. */
-  readonly probe: StageCost;
-  /** Choosing, deriving, refining and writing; no scores. */
-  readonly assemble: StageCost;
 }
 
 /** @param first the way that the others are told as multiples of */

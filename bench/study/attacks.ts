@@ -1,7 +1,8 @@
 // The study's recovery curves: leak tests of some settings' bundles: node bench/study/attacks.ts [SETTING]; kept in attacks.json.
 import type { EmulatorBuildStatus } from '../../src/api/index.ts';
-import { keptIn } from '../kept.ts';
-import { buildManifest, buildOf, digest, offsite, rowsPath, statusOf } from './experiment.ts';
+import { digest } from '../kept.ts';
+import { buildManifest, buildOf, offsite, rowsPath, statusOf } from './experiment.ts';
+import { attacksKept } from './findings.ts';
 import { attacked, attacks, courses, probeRows, settings } from './settings.ts';
 
 type Scores = NonNullable<EmulatorBuildStatus['scores']>;
@@ -24,8 +25,6 @@ export interface Attack {
   /** Processor seconds, of which building the bundle is a part. */
   readonly seconds: number;
 }
-
-export const attacksKept = keptIn<Attack>(new URL('attacks.json', import.meta.url));
 
 function attack(setting: string): Attack {
   const [model, task] = ['smollm2', 'words'] as const;

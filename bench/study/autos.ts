@@ -1,8 +1,9 @@
 // What `auto` finds on a task on which nothing was chosen: node bench/study/autos.ts; kept in autos.json.
 import { join } from 'node:path';
 import type { EmulatorBuildStatus } from '../../src/api/index.ts';
-import { keptIn } from '../kept.ts';
-import { buildManifest, digest, offsite, statusOf, work } from './experiment.ts';
+import { digest } from '../kept.ts';
+import { buildManifest, offsite, statusOf, work } from './experiment.ts';
+import { autosKept } from './findings.ts';
 import { autoBudgets, autoTask, courses, probeRows } from './settings.ts';
 
 /** What was found within a budget. */
@@ -18,8 +19,6 @@ export interface Found {
   /** Processor seconds, of which deriving and scoring what was chosen are a part; figures of an earlier budget are asked no more. */
   readonly seconds: number;
 }
-
-export const autosKept = keptIn<Found>(new URL('autos.json', import.meta.url));
 
 function find(budget: Found['budget']): Found {
   const [model, task] = ['smollm2', autoTask] as const;

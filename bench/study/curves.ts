@@ -18,6 +18,9 @@ export function curvesPart(all: readonly Attack[], figure: string): string[] {
   const budgets = found[0]!.found.points.map(({ tokens }) => budget(tokens));
   const line = (name: string, cells: readonly (Cell | undefined)[], rest: readonly string[]) =>
     `| ${[name, ...cells.map(shown), ...rest].join(' | ')} |`;
+  const cut = found.some(({ found: { points } }) => points.some(({ control }) => control === undefined))
+    ? " *Not run*: the machine's time was over before;\nthe emulators come first, and theirs are whole."
+    : '';
   const left = attacked.filter((name) => !found.some(({ setting }) => setting === name));
   return [
     `## What an attacker makes of a bundle
@@ -26,8 +29,7 @@ export function curvesPart(all: readonly Attack[], figure: string): string[] {
 
 The leak test of [leak.md](leak.md), SmolLM2 and WordNet questions: the whole emulator is tuned, with its exact blocks, on the probe's
 own file of questions with their right answers, ${attacks.testRows} test rows are asked at each budget; AdamW at 1e-4, rows of a step: 16, one seed.
-Halfway is from the untuned control to the full model (${shown(found[0]!.found.full)} on these rows). *Not run*: the machine's time was over before;
-the emulators come first, and theirs are whole.
+Halfway is from the untuned control to the full model (${shown(found[0]!.found.full)} on these rows).${cut}
 
 | | ${budgets.join(' | ')} | halfway | reached at | CPU s |
 | --- | ${budgets.map(() => '---').join(' | ')} | --- | --- | --- |`,

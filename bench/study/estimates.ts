@@ -20,6 +20,10 @@ export const difference = (pairs: readonly (readonly [Answers, Answers])[]): Est
     ([a = 0, b = 0, count = 0]) => share(a - b, count),
   );
 
+/** How much more often runs' plug-ins are right than the full model untuned. */
+export const gained = (runs: readonly Finding[]): Estimate | undefined =>
+  difference(runs.map(({ rows }) => [rows.plugIn, rows.fullZeroShot]));
+
 /**
  * What runs' plug-ins recover of what LoRA in the full model gains: of those runs whose seed was trained there too;
  * undefined where none was, or where training in the full model gains nothing.

@@ -1,6 +1,5 @@
 // One run of the study: builds, tunes and measures by the program itself, and keeps what every test row said.
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +13,7 @@ import { openAdapter } from '../../src/plugin/adapter.ts';
 import { decoders, type Sides } from '../../src/plugin/cells.ts';
 import type { CellName } from '../../src/plugin/measured.ts';
 import { mergedTensors } from '../../src/plugin/merge.ts';
+import { digest } from '../kept.ts';
 import { longest } from './estimates.ts';
 import { courses, type Experiment, probeRows, rowsOf, testRows, trainings } from './settings.ts';
 
@@ -43,9 +43,6 @@ export interface Finding {
   readonly seconds: { readonly build: number; readonly tune: number };
   readonly rows: Readonly<Record<CellName, string>>;
 }
-
-export const digest = (content: unknown) =>
-  createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16);
 
 /** Knows a run again: what it is made of, and of which program. */
 export const keyOf = ({ setting: { build, train, full }, model, task, seed }: Experiment): string =>

@@ -4,7 +4,7 @@ import type { Found } from './autos.ts';
 import { recovered } from './estimates.ts';
 import type { Finding } from './experiment.ts';
 import { tasks } from './settings.ts';
-import { interval } from './tables.ts';
+import { interval } from './shown.ts';
 
 /** The page's part; nothing where nothing was asked of `auto`. */
 export function autosPart(all: readonly Found[], findings: readonly Finding[]): string[] {

@@ -1,16 +1,10 @@
 // make study: runs what is asked for and was not run yet, then writes docs/study.md of all that was kept.
 // node bench/study/main.ts [--model smollm2,gemma3-270m] [--task words,spam] [--seeds 1,2,3] [--only PART OF A NAME] [--tables]
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { attacksKept } from './attacks.ts';
-import { autosKept } from './autos.ts';
-import { curvesFigure, curvesPart } from './curves.ts';
 import { keyOf, run } from './experiment.ts';
 import { findings } from './findings.ts';
-import { autosPart } from './found.ts';
-import { frontier } from './frontier.ts';
+import { studyFiles } from './page.ts';
 import {
   type Experiment,
   type ModelName,
@@ -20,7 +14,6 @@ import {
   type TaskName,
   tasks,
 } from './settings.ts';
-import { studyPage } from './tables.ts';
 
 const { values } = parseArgs({
   options: {
@@ -62,28 +55,7 @@ if (!values.tables)
   }
 await writePage();
 
-/** The page, and beside it a figure of each model and task. */
 async function writePage(): Promise<void> {
-  const docs = fileURLToPath(new URL('../../docs/', import.meta.url));
-  const all = findings.read();
-  const figures = new Map<string, string>();
-  for (const model of Object.keys(models))
-    for (const task of Object.keys(tasks)) {
-      const name = `${model}-${task}`;
-      const own = all.filter((found) => found.model === model && found.task === task);
-      const drawn = await frontier(own, name);
-      if (drawn === undefined) continue;
-      figures.set(name, `study-${name}.svg`);
-      writeFileSync(join(docs, `study-${name}.svg`), drawn);
-    }
-  const attacks = attacksKept.read();
-  const curves = await curvesFigure(attacks);
-  if (curves !== undefined) writeFileSync(join(docs, 'study-attacks.svg'), curves);
-  writeFileSync(
-    join(docs, 'study.md'),
-    studyPage(all, figures, [
-      ...curvesPart(attacks, 'study-attacks.svg'),
-      ...autosPart(autosKept.read(), all),
-    ]),
-  );
+  const docs = new URL('../../docs/', import.meta.url);
+  for (const [name, content] of await studyFiles()) writeFileSync(new URL(name, docs), content);
 }

@@ -1,10 +1,9 @@
 // docs/study.md: the study's tables, out of its kept findings alone.
-import type { Estimate } from '../../src/evaluation/index.ts';
 import type { CellName } from '../../src/plugin/measured.ts';
 import { difference, longest, rate, recovered } from './estimates.ts';
 import type { Finding } from './experiment.ts';
+import { outcome, summary } from './outcome.ts';
 import {
-  aim,
   autoTask,
   courses,
   finalist,
@@ -14,25 +13,42 @@ import {
   type TaskName,
   tasks,
   testRows,
+  trainings,
   wantedSeeds,
 } from './settings.ts';
+import { interval, percent, withError } from './shown.ts';
 
 const head = `# Study: what an emulator teaches, and what it gives away
 
-Made by \`make study\` of the kept results, in which every run is. One run: an emulator is built of what ${probeRows.samples} probe
-rows observe, an adapter is trained on it, and test rows are answered by each of the four cells. Trainings are short, so that
-the study ends: ${Object.entries(courses)
+A model owner hands out an emulator, a worse model made of its own. A data owner trains an adapter on it and sends the adapter back,
+which is merged into the full model. Two questions, asked of several ways to make the emulator: how much of what training in the full
+model would have gained does that adapter bring (*recovered*), and how good a model does the data owner then have without the full one
+(*tuned - full*)?
+
+Made by \`make study\` of the kept results (\`findings.json\`, \`attacks.json\` and \`autos.json\` in \`bench/study\`), in which every run
+is, also the bad ones. One run: an emulator is built of what ${probeRows.samples} probe rows observe, an adapter is trained on it, and test rows are
+answered by four models: the full one untuned, the emulator untuned and tuned, and the full one with the adapter (*plug-in*).
+Trainings are short, so that the study ends: ${Object.entries(courses)
   .map(
     ([task, { steps, batchSize }]) =>
       `${steps} steps of ${batchSize} rows and ${testRows[task as TaskName]} test rows on \`${task}\``,
   )
   .join(', ')}. Rows and models: [study-data.md](study-data.md).
-Files: \`findings.json\`, \`attacks.json\` and \`autos.json\` in \`bench/study\`.
+`;
 
-**Read with care.** Low rank 0.35 without an exact layer was chosen in earlier trials on WordNet questions, which asked some of the same
-test rows; nothing was chosen on the mails or the speeches. Its three seeds and those of its bound on SmolLM2 were first asked 250 test rows
-(recovered 0.88 [0.80, 0.97]); since that interval crossed the aim, the same adapters, trained again to the same digests, were asked
-the other 250 rows of the file as well. Rank, learning rate and ratio were not varied with three seeds.
+const guide = `## How to read the tables
+
+Settings (what each does stands in [emulators.md](emulators.md)):
+
+- **full model, LoRA** or **four layers**: trained in the full model itself, as nobody could here who has only one of model and rows.
+  The first is the bound that *recovered* is a share of.
+- **crash**, **uniform**, **K = 80 %**: so many of the layers are kept as they are, chosen by either way, and four of them are trained; with
+  **LoRA** it is trained beside these four instead.
+- **four layers only**: the four that are trained, and no other.
+- **low rank 0.35**: every linear map as two factors with that share of its parameters. **No exact layer**: LoRA (rank ${trainings.lora.adapter.rank}) beside every
+  one of them; **four exact layers**: these are as they are, and trained.
+
+Columns:
 
 - **exact**: share of the model's parameters that the bundle holds bit by bit (embedding, head and norms are always among them).
 - **emulator**, **tuned**, **plug-in**: share of test rows answered rightly, with its standard error; by the emulator before and
@@ -46,6 +62,11 @@ the other 250 rows of the file as well. Rank, learning rate and ratio were not v
 - **CPU s**: processor seconds of one thread, building (0 where another seed has built it, or a part) and tuning.
 - Several seeds: the mean; an interval draws test rows, each with what all seeds say of it. **rows**: how many of the test rows
   were asked; two settings are compared by the rows that both have.
+
+**Read with care.** Low rank 0.35 without an exact layer was chosen in earlier trials on WordNet questions, which asked some of the same
+test rows; nothing was chosen on the mails or the speeches. Its three seeds and those of its bound on SmolLM2 were first asked 250 test rows
+(recovered 0.88 [0.80, 0.97]); since that interval crossed the aim, the same adapters, trained again to the same digests, were asked
+the other 250 rows of the file as well. Rank, learning rate and ratio were not varied with three seeds.
 `;
 
 /**
@@ -66,10 +87,10 @@ export function studyPage(
         figure === undefined
           ? ''
           : `![What is recovered against what the tuned emulator is able to](${figure})\n\n`;
-      return [`## ${modelTitle}: ${taskTitle}\n\n${picture}${table(own)}`];
+      return [`## ${modelTitle}: ${taskTitle}\n\n${picture}${table(own, task as TaskName)}`];
     }),
   );
-  return [head, ...parts, ...more, missing(findings)].join('\n');
+  return [head, summary(findings), guide, ...parts, ...more, missing(findings)].join('\n');
 }
 
 /** What the study is to answer and does not yet. */
@@ -99,24 +120,6 @@ function missing(findings: readonly Finding[]): string {
   return gaps.length === 0 ? '' : `## Not run yet\n\n${gaps.join('\n')}\n`;
 }
 
-/** Which settings do what is aimed at, by their mean, and how sure that is. */
-function aimLine(findings: readonly Finding[]): string {
-  const reached = settings.flatMap(({ name, full }) => {
-    const runs = findings.filter(({ setting }) => setting === name);
-    const gain = recovered(runs, findings);
-    const leak = difference(runs.map(({ rows }) => [rows.emulatorFineTuned, rows.fullZeroShot]));
-    if (full || gain === undefined || leak === undefined) return [];
-    const exact = runs[0]!.exactShare.parameters;
-    if (gain.value < aim.recovered || leak.value > 0 || exact > aim.exact) return [];
-    const sure = gain.low >= aim.recovered && leak.high <= 0;
-    return [`\`${name}\` (${sure ? 'its intervals too' : 'by its means; an interval crosses'})`];
-  });
-  const what = `Aim: recovered at least ${aim.recovered}, tuned not above full, at most ${100 * aim.exact} % exact`;
-  const bound = findings.some(({ setting }) => setting === settings[0]!.name);
-  if (!bound) return `${what}: not told before \`${settings[0]!.name}\` was run.\n`;
-  return `${what}: reached by ${reached.length === 0 ? 'none' : reached.join(', ')}.\n`;
-}
-
 const columns = [
   ...[
     'setting',
@@ -133,23 +136,23 @@ const columns = [
   ...['bits kept', 'CPU s'],
 ];
 
-function table(findings: readonly Finding[]): string {
+function table(findings: readonly Finding[], task: TaskName): string {
   const lines = settings.flatMap(({ name }) => {
     const runs = findings.filter(({ setting }) => setting === name);
     return runs.length === 0 ? [] : [line(name, runs, findings)];
   });
   return [
-    `Full model, untuned: ${shown(rate([longest(findings, 'fullZeroShot')]))}.\n`,
+    `Full model, untuned: ${withError(rate([longest(findings, 'fullZeroShot')]))}.\n`,
     `| ${columns.join(' | ')} |`,
     `| ${columns.map(() => '---').join(' | ')} |`,
     ...lines,
     '',
-    aimLine(findings),
+    outcome(findings, task),
   ].join('\n');
 }
 
 function line(name: string, runs: readonly Finding[], all: readonly Finding[]): string {
-  const of = (cell: CellName) => shown(rate(runs.map(({ rows }) => rows[cell])));
+  const of = (cell: CellName) => withError(rate(runs.map(({ rows }) => rows[cell])));
   const seconds = (part: keyof Finding['seconds']) =>
     Math.round(runs.reduce((sum, run) => sum + run.seconds[part], 0) / runs.length);
   const others = all.filter(({ setting }) => setting === finalist);
@@ -164,7 +167,7 @@ function line(name: string, runs: readonly Finding[], all: readonly Finding[]): 
       .toSorted((a, b) => a - b)
       .join(', '),
     String(Math.min(...runs.map(({ rows }) => rows.plugIn.length))),
-    `${(100 * runs[0]!.exactShare.parameters).toFixed(1)} %`,
+    percent(runs[0]!.exactShare.parameters),
     of('emulatorZeroShot'),
     of('emulatorFineTuned'),
     of('plugIn'),
@@ -175,15 +178,3 @@ function line(name: string, runs: readonly Finding[], all: readonly Finding[]): 
     `${Math.max(...runs.map((run) => run.seconds.build))} + ${seconds('tune')}`,
   ].join(' | ')} |`;
 }
-
-/** A share or difference with what the bootstrap says of it; nothing where there is none. */
-export function interval(found: Pick<Estimate, 'value' | 'low' | 'high'> | Bits | undefined): string {
-  if (found === undefined) return '';
-  const [value, low, high] = [found.value, found.low, found.high].map((each) => Number(each).toFixed(2));
-  return `${value} [${low}, ${high}]`;
-}
-
-type Bits = NonNullable<NonNullable<Finding['leak']>['bitsKept']>;
-
-const shown = (found: Estimate | undefined) =>
-  found === undefined ? '' : `${found.value.toFixed(3)} ± ${found.stderr.toFixed(3)}`;

@@ -117,6 +117,40 @@ test('the aim is told of means and intervals, and what was not run stands at the
   expect(page).not.toContain('speeches: no run');
 });
 
+test('the finalist is set beside four layers alone, and in the first table', () => {
+  const bound = finding('full model, LoRA', true, { plugIn: '1111111000' });
+  const most = finding('low rank 0.35, no exact layer', false, { plugIn: '1111110000' });
+  const crash = finding('crash, four layers only', false, { plugIn: '0000000000' });
+  const page = studyPage([bound, most, crash, { ...crash, seed: 2 }]);
+  expect(page).toMatch(
+    /- `crash, four layers only` \(21\.0 % exact\): 0\.60 \[0\.\d+, 0\.\d+\], better; one seed\./,
+  );
+  expect(page).toMatch(
+    /\| SmolLM2-135M-Instruct, WordNet questions, 4 choices \| 1 \| 21\.0 % \| -0\.10 \[.*\] \| 0\.50 \[.*\] \| 0\.80 \[.*\] \| yes \(by its means; an interval crosses\) \|/,
+  );
+  const equal = studyPage([bound, most, { ...crash, rows: most.rows }]);
+  expect(equal).toContain('0.00 [0.00, 0.00], not told apart; one seed.');
+});
+
+test('what stops the finalist is told: a share that no setting comes to, and a gain too small for the rows', () => {
+  const bound = finding('full model, LoRA', true, { plugIn: '1111111000' });
+  const half = finding('low rank 0.35, no exact layer', false, {});
+  const page = studyPage([bound, { ...half, exactShare: { tensors: 0.5, parameters: 0.626 } }]);
+  expect(page).toContain("embedding, head and norms alone are 62.6 % of this model's parameters.");
+  expect(page).toMatch(
+    /gains 0\.50 \[.*: 0\.40 \[0\.\d+, 1\.00\] on 10 rows\. An interval of ± 0\.1 would take about \d+ test rows; there are 500\./,
+  );
+  const nothing = studyPage([finding('full model, LoRA', true, { plugIn: '1100000000' }), half]);
+  expect(nothing).toContain('gains 0.00 [0.00, 0.00], not surely anything');
+  expect(nothing).toContain('| not told |');
+  const sure = { fullZeroShot: '0000000000', emulatorFineTuned: '0000000000', plugIn: '1111111111' };
+  const reached = [
+    finding('full model, LoRA', true, sure),
+    finding('low rank 0.35, no exact layer', false, sure),
+  ];
+  expect(studyPage(reached)).not.toContain('What stops');
+});
+
 const cell = (value: string) => ({ value, stderr: '0.04' });
 
 test('recovery curves are told and drawn of every bundle that was attacked, and those that were not are named', async () => {

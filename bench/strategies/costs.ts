@@ -1,0 +1,19 @@
+// The kept costs of the ways to an emulator, as the docs tell them.
+import { digest, keptIn } from '../kept.ts';
+import { type Cost, costTable } from './table.ts';
+import { type Way, ways } from './ways.ts';
+
+/** The rows that every way is measured on. */
+export const probe = { samples: 64, maxLength: 128 };
+
+export const costs = keptIn<Cost>(new URL('costs.json', import.meta.url));
+
+/** Knows a way's cost again: what its spec says, and on how many rows. */
+export const keyOf = ({ build }: Way): string => digest([build, probe]);
+
+/** The table of docs/emulators.md: the ways in their order; a cost of a way that there is no more is not told. */
+export function toldCosts(): string {
+  const known = new Map(costs.read().map((cost) => [cost.key, cost]));
+  const told = ways.map((way) => known.get(keyOf(way))).filter((cost) => cost !== undefined);
+  return costTable(told, ways[0]!.name);
+}
