@@ -1,6 +1,6 @@
 // What several adapters change in the full model, as the methods of aggregation read it: dense, in pieces of a tensor's rows.
 import type { Model } from '../model/index.ts';
-import { productRow } from '../tuning/index.ts';
+import { productRows } from '../tuning/index.ts';
 import type { PlacedChange, PluggableAdapter } from './adapter.ts';
 import type { Changes, Piece } from './aggregation/index.ts';
 import { storedFor } from './merge.ts';
@@ -128,10 +128,5 @@ function readerOf(adapter: PluggableAdapter, { change: { name } }: ChangedWeight
   }
   const { rank, scale, product } = change.factors;
   const { left, right } = product(change.tensors.map((tensor) => adapter.read(tensor.name)));
-  return (into, [from, to]) => {
-    for (let i = from; i < to; i++) {
-      const row = into.subarray((i - from) * columns, (i - from + 1) * columns);
-      productRow(row, { left, right, columns, rank }, i, scale);
-    }
-  };
+  return (into, rows) => productRows(into, { left, right, columns, rank }, rows, scale);
 }

@@ -11,7 +11,7 @@ export {
   linearModules,
   loraOptionsOf,
   peftConfigOf,
-  productRow,
+  productRows,
   productSize,
   sizeUncancelled,
 } from './adapters/index.ts';

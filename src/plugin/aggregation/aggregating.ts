@@ -1,7 +1,7 @@
 // A method at work: its passes over the changes, and what is found of each party on the way.
 import type { Changes, Merging, Method, Piece, Verdict } from './changes.ts';
 import { measure, Norms } from './changes.ts';
-import { squaredDistance } from './distances.ts';
+import { squaredDistances } from './distances.ts';
 
 /** What was found of one party. Norms and distances are Euclidean. */
 export interface PartyFound {
@@ -45,8 +45,8 @@ export class Aggregating {
   merge(piece: Piece, into: Float64Array): void {
     const { place, changes } = piece;
     this.#merging.merge(piece, into, this.#counted[place]);
-    for (const [party, change] of changes.entries())
-      this.#distances[party]![place]! += squaredDistance(change, into);
+    for (const [party, sum] of squaredDistances(into, changes).entries())
+      this.#distances[party]![place]! += sum;
     let squares = 0;
     for (let i = 0; i < into.length; i++) squares += into[i]! * into[i]!;
     this.#squares += squares;

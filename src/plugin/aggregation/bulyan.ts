@@ -4,7 +4,7 @@ import type { Changes, Method, Piece } from './changes.ts';
 import { taken } from './combination.ts';
 import { Distances } from './distances.ts';
 import { bySum, krumScores } from './krum.ts';
-import { sort } from './order-statistics.ts';
+import { isWithin, sort } from './order-statistics.ts';
 
 /**
  * Bulyan (El Mhamdi et al., arXiv 1802.07927): n - 2f changes chosen by Krum, each time among those that are left; then of each
@@ -30,10 +30,11 @@ export function bulyan({ parties }: Changes, attackers: number): Method {
             for (let j = from; j < from + nearest; j++) sum += values[j]!;
             into[i] = sum / nearest;
             if (counted === undefined) continue;
-            const [low, high] = [values[from]!, values[from + nearest - 1]!];
-            for (const party of selected) {
-              const value = changes[party]![i]!;
-              if (value >= low && value <= high) counted[party]!++;
+            const low = values[from]!;
+            const high = values[from + nearest - 1]!;
+            for (let j = 0; j < selected.length; j++) {
+              const party = selected[j]!;
+              counted[party]! += isWithin(changes[party]![i]!, low, high);
             }
           }
         },

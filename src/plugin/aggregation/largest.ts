@@ -13,8 +13,6 @@ const highCount = 1 << 16;
 export class Largest implements Measure {
   readonly #wanted: number;
   readonly #high: readonly Float64Array[];
-  readonly #cut = new Float32Array(1);
-  readonly #bits = new Uint32Array(this.#cut.buffer);
 
   /** @param share of the elements that are kept, at least one of them */
   constructor({ parties, size }: Pick<Changes, 'parties' | 'size'>, share: number) {
@@ -23,10 +21,7 @@ export class Largest implements Measure {
   }
 
   add({ changes }: Piece): void {
-    for (const [party, change] of changes.entries()) {
-      const counts = this.#high[party]!;
-      for (let i = 0; i < change.length; i++) counts[this.#sizeOf(change[i]!) >>> lowBits]!++;
-    }
+    for (const [party, change] of changes.entries()) countHigh(change, this.#high[party]!);
   }
 
   /** Each party's least size that is kept: as many elements as wanted have it or a larger one, more only where sizes are equal. */
@@ -34,24 +29,31 @@ export class Largest implements Measure {
     const bins = this.#high.map((counts) => fromTop(counts, this.#wanted));
     const low = bins.map(() => new Float64Array(lowMask + 1));
     for (const piece of changes.pieces()) {
-      for (const [party, change] of piece.changes.entries()) {
-        const { bin } = bins[party]!;
-        const counts = low[party]!;
-        for (let i = 0; i < change.length; i++) {
-          const size = this.#sizeOf(change[i]!);
-          if (size >>> lowBits === bin) counts[size & lowMask]!++;
-        }
-      }
+      for (const [party, change] of piece.changes.entries()) countLow(change, low[party]!, bins[party]!.bin);
     }
     return bins.map(({ bin, left }, party) => {
-      this.#bits[0] = (bin << lowBits) | fromTop(low[party]!, left).bin;
-      return this.#cut[0]!;
+      bits[0] = (bin << lowBits) | fromTop(low[party]!, left).bin;
+      return float[0]!;
     });
   }
+}
 
-  #sizeOf(value: number): number {
-    this.#cut[0] = value;
-    return this.#bits[0]! & 0x7fffffff;
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
+
+function sizeOf(value: number): number {
+  float[0] = value;
+  return bits[0]! & 0x7fffffff;
+}
+
+function countHigh(change: Float64Array, counts: Float64Array): void {
+  for (let i = 0; i < change.length; i++) counts[sizeOf(change[i]!) >>> lowBits]!++;
+}
+
+function countLow(change: Float64Array, counts: Float64Array, bin: number): void {
+  for (let i = 0; i < change.length; i++) {
+    const size = sizeOf(change[i]!);
+    if (size >>> lowBits === bin) counts[size & lowMask]!++;
   }
 }
 
@@ -65,6 +67,6 @@ function fromTop(counts: Float64Array, wanted: number): { bin: number; left: num
   return { bin: 0, left };
 }
 
-/** Whether an element is kept; what is no change never is. */
-export const isKept = (value: number, threshold: number): boolean =>
-  value !== 0 && Math.abs(Math.fround(value)) >= threshold;
+/** 1 where an element is kept, else 0; what is no change never is. A number, since a branch on it could not be foretold. */
+export const isKept = (value: number, threshold: number): number =>
+  Number(Math.abs(Math.fround(value)) >= threshold) & Number(value !== 0);

@@ -98,14 +98,15 @@ class Sparsified implements Measure {
   add({ place, changes }: Piece): void {
     for (const [party, change] of changes.entries()) {
       const threshold = this.#thresholds[party]!;
-      let [squares, signs, count] = [0, 0, 0];
+      let [squares, plus, count] = [0, 0, 0];
       for (let i = 0; i < change.length; i++) {
         const value = change[i]!;
-        if (!isKept(value, threshold)) continue;
-        squares += value * value;
-        signs += value > 0 ? 1 : -1;
-        count++;
+        const kept = isKept(value, threshold);
+        squares += kept * value * value;
+        plus += kept & Number(value > 0);
+        count += kept;
       }
+      const signs = 2 * plus - count;
       this.#squares[party]![place]! += squares;
       this.#signs[party]![place]! += signs;
       this.#counts[party]![place]! += count;

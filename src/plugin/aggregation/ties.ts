@@ -21,7 +21,14 @@ export function ties(changes: Changes, { density, scale }: TiesOptions): Method 
     first: [largest],
     prepare() {
       const thresholds = largest.thresholds(changes);
-      return elected(changes, scale, () => (value, party) => (isKept(value, thresholds[party]!) ? value : 0));
+      return elected(changes, scale, ({ changes: own }) => (into, party, from) => {
+        const change = own[party]!;
+        const threshold = thresholds[party]!;
+        for (let i = 0; i < into.length; i++) {
+          const value = change[from + i]!;
+          into[i] = isKept(value, threshold) * value;
+        }
+      });
     },
   };
 }
@@ -34,42 +41,73 @@ export function dareTies(changes: Changes, { density, scale, seed }: TiesOptions
   const parties = changes.parties.map((name) => mix(hashOf(name) ^ seed));
   const most = density * 2 ** 32;
   const prepare = () =>
-    elected(changes, scale, ({ tensor, from }) => {
-      const here = parties.map((party) => mix(mix(party ^ tensor) ^ Math.floor(from / 2 ** 32)));
-      return (value, party, i) => {
-        const drawn = mix(here[party]! + Math.imul((from + i) | 0, 0x9e3779b1)) >>> 0;
-        return drawn < most ? value / density : 0;
-      };
+    elected(changes, scale, (piece) => (into, party, from) => {
+      const change = piece.changes[party]!;
+      const here = mix(mix(parties[party]! ^ piece.tensor) ^ Math.floor(piece.from / 2 ** 32));
+      const place = (piece.from + from) | 0;
+      for (let i = 0; i < into.length; i++) {
+        const drawn = mix(here + Math.imul((place + i) | 0, 0x9e3779b1)) >>> 0;
+        into[i] = Number(drawn < most) * (change[from + i]! / density);
+      }
     });
   return { first: [], prepare };
 }
 
-type Sparse = (value: number, party: number, i: number) => number;
+/** Fills what is left of a party's elements of a piece, from one on: 0 where they are dropped. */
+type Sparse = (into: Float64Array, party: number, from: number) => void;
 
-/** @param sparse what is left of an element of a piece: 0 where it is dropped */
-function elected(changes: Changes, scale: number, sparse: (piece: Piece) => Sparse): Merging {
-  const { weights } = changes;
-  const kept = new Float64Array(weights.length);
+/** Elements at a time: what all parties have there stays in a cache. */
+const blockSize = 512;
+
+function elected({ weights }: Changes, scale: number, sparse: (piece: Piece) => Sparse): Merging {
+  const counting = [...weights.keys()].filter((party) => weights[party]! > 0);
+  const kept = weights.map(() => new Float64Array(blockSize));
+  const mass = new Float64Array(blockSize);
+  const agreed = new Float64Array(blockSize);
   return {
     byElement: true,
     merge(piece, into, counted) {
-      const left = sparse(piece);
-      for (let i = 0; i < into.length; i++) {
-        let mass = 0;
-        for (let party = 0; party < weights.length; party++) {
-          kept[party] = left(piece.changes[party]![i]!, party, i);
-          mass += weights[party]! * kept[party]!;
+      const fill = sparse(piece);
+      for (let from = 0; from < into.length; from += blockSize) {
+        const block = into.subarray(from, from + blockSize);
+        mass.fill(0);
+        for (const party of counting) {
+          const own = kept[party]!.subarray(0, block.length);
+          fill(own, party, from);
+          addTimes(mass, own, weights[party]!);
         }
-        let [sum, weight] = [0, 0];
-        for (let party = 0; party < weights.length; party++) {
-          if (!(kept[party]! * mass > 0) || weights[party] === 0) continue;
-          sum += weights[party]! * kept[party]!;
-          weight += weights[party]!;
-          if (counted !== undefined) counted[party]!++;
+        block.fill(0);
+        agreed.fill(0);
+        for (const party of counting) {
+          const own = kept[party]!.subarray(0, block.length);
+          const count = addAgreeing(block, agreed, { own, mass, weight: weights[party]! });
+          if (counted !== undefined) counted[party]! += count;
         }
-        into[i] = weight === 0 ? 0 : (scale * sum) / weight;
+        for (let i = 0; i < block.length; i++)
+          block[i] = agreed[i] === 0 ? 0 : (scale * block[i]!) / agreed[i]!;
       }
     },
-    verdict: byWeight(changes),
+    verdict: byWeight({ weights }),
   };
+}
+
+function addTimes(into: Float64Array, values: Float64Array, factor: number): void {
+  for (let i = 0; i < values.length; i++) into[i]! += factor * values[i]!;
+}
+
+/** Adds a party's elements that have the elected sign, and to `agreed` its weight. @returns how many there are */
+function addAgreeing(
+  into: Float64Array,
+  agreed: Float64Array,
+  { own, mass, weight }: { own: Float64Array; mass: Float64Array; weight: number },
+): number {
+  let count = 0;
+  for (let i = 0; i < own.length; i++) {
+    // As a number: whether it agrees is chance, and a wrong guess of a branch costs more than what is added.
+    const agrees = Number(own[i]! * mass[i]! > 0);
+    into[i]! += agrees * weight * own[i]!;
+    agreed[i]! += agrees * weight;
+    count += agrees;
+  }
+  return count;
 }

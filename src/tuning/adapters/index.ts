@@ -8,7 +8,7 @@ import type { LoraOptions } from './peft.ts';
 
 export { type AdapterKind, type AdapterTensor, type Change, insertedBy, type Moment } from './adapter.ts';
 export { direct } from './direct.ts';
-export { addProduct, type LowRank, productRow, productSize, sizeUncancelled } from './low-rank.ts';
+export { addProduct, type LowRank, productRows, productSize, sizeUncancelled } from './low-rank.ts';
 export { linearModules, peftConfigOf } from './peft.ts';
 
 /** What spec.adapter asks for; rank 4, alpha 32 and size 64 are the published setting (CRaSh, arXiv 2310.15477). */

@@ -10,48 +10,68 @@ export interface LowRank {
 }
 
 /** into + scale * left right, in place. */
-export function addProduct(
-  into: Float32Array,
-  { left, right, rows, columns, rank }: LowRank,
-  scale: number,
-): void {
-  const row = new Float64Array(columns);
-  for (let i = 0; i < rows; i++) {
-    productRow(row, { left, right, columns, rank }, i, scale);
-    for (let j = 0; j < columns; j++)
-      into[i * columns + j] = (into[i * columns + j] as number) + (row[j] as number);
+export function addProduct(into: Float32Array, product: LowRank, scale: number): void {
+  const { rows, columns } = product;
+  const some = new Float64Array(2 * columns);
+  for (let from = 0; from < rows; from += 2) {
+    const to = Math.min(rows, from + 2);
+    productRows(some, product, [from, to], scale);
+    const [at, size] = [from * columns, (to - from) * columns];
+    for (let i = 0; i < size; i++) into[at + i] = (into[at + i] as number) + (some[i] as number);
   }
 }
 
 /**
- * Row i of scale * left right, in float64. Each element is summed in the order of the rank, four terms a pass: the same bits as
- * one by one, and a fourth of the loads and stores.
- * @param into [columns], filled
+ * Rows of scale * left right, in float64. Each element is summed in the order of the rank. Two rows and four terms go together: the
+ * same bits as one by one, and fewer loads and stores.
+ * @param into [rows, columns] or more, filled as far as there are rows
  */
-export function productRow(
+export function productRows(
   into: Float64Array,
-  { left, right, columns, rank }: Omit<LowRank, 'rows'>,
-  i: number,
+  product: Omit<LowRank, 'rows'>,
+  [from, to]: readonly [number, number],
   scale: number,
 ): void {
-  into.fill(0);
-  const factor = (k: number) => scale * (left[i * rank + k] as number);
-  let k = 0;
-  for (; k + 4 <= rank; k += 4) {
-    const [a, b, c, d] = [factor(k), factor(k + 1), factor(k + 2), factor(k + 3)];
-    const [atA, atB, atC, atD] = [k * columns, (k + 1) * columns, (k + 2) * columns, (k + 3) * columns];
-    for (let j = 0; j < columns; j++)
-      into[j] =
-        (into[j] as number) +
-        a * (right[atA + j] as number) +
-        b * (right[atB + j] as number) +
-        c * (right[atC + j] as number) +
-        d * (right[atD + j] as number);
+  const { columns, rank } = product;
+  into.fill(0, 0, (to - from) * columns);
+  const row = (i: number) => into.subarray((i - from) * columns, (i - from + 1) * columns);
+  for (let i = from; i < to; i += 2) {
+    const together = i + 1 < to ? rank - (rank % 4) : 0;
+    for (let k = 0; k < together; k += 4) addFourTerms([row(i), row(i + 1)], product, [i, k], scale);
+    for (let one = i; one < Math.min(to, i + 2); one++)
+      for (let k = together; k < rank; k++) addTerm(row(one), product, [one, k], scale);
   }
-  for (; k < rank; k++) {
-    const [a, at] = [factor(k), k * columns];
-    for (let j = 0; j < columns; j++) into[j] = (into[j] as number) + a * (right[at + j] as number);
+}
+
+/** Adds the terms k to k + 3 to the rows i and i + 1. */
+function addFourTerms(
+  [first, second]: readonly [Float64Array, Float64Array],
+  { left, right, columns, rank }: Omit<LowRank, 'rows'>,
+  [i, k]: readonly [number, number],
+  scale: number,
+): void {
+  const factor = (row: number, term: number) => scale * (left[(i + row) * rank + k + term] as number);
+  const [a, b, c, d] = [factor(0, 0), factor(0, 1), factor(0, 2), factor(0, 3)];
+  const [e, f, g, h] = [factor(1, 0), factor(1, 1), factor(1, 2), factor(1, 3)];
+  const [atA, atB, atC, atD] = [k * columns, (k + 1) * columns, (k + 2) * columns, (k + 3) * columns];
+  for (let j = 0; j < columns; j++) {
+    const x = right[atA + j] as number;
+    const y = right[atB + j] as number;
+    const z = right[atC + j] as number;
+    const w = right[atD + j] as number;
+    first[j] = (first[j] as number) + a * x + b * y + c * z + d * w;
+    second[j] = (second[j] as number) + e * x + f * y + g * z + h * w;
   }
+}
+
+function addTerm(
+  row: Float64Array,
+  { left, right, columns, rank }: Omit<LowRank, 'rows'>,
+  [i, k]: readonly [number, number],
+  scale: number,
+): void {
+  const [factor, at] = [scale * (left[i * rank + k] as number), k * columns];
+  for (let j = 0; j < columns; j++) row[j] = (row[j] as number) + factor * (right[at + j] as number);
 }
 
 /** What a product's elements are at most, out of its factors. */

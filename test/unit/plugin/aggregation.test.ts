@@ -105,6 +105,30 @@ describe('every method', () => {
     expect(distance(plus(here, added), there)).toBeLessThan(1e-9);
   });
 
+  it.each([2, 3, 7, 31, 32, 64])('of %i parties the middle values count, equal ones too', (parties) => {
+    // Whole numbers, of which many are equal, and at the end all.
+    const whole = (most: number) => () => Array.from({ length: 40 }, () => random.below(most));
+    const changes = Array.from({ length: parties }, whole(parties));
+    const equal = changes.map((change, i) => [...change, ...whole(2)(), ...change.map(() => Number(i > 1))]);
+    for (let trim = 0; 2 * trim < parties; trim++) {
+      const { values, found } = aggregated(changesOf(equal, { pieceSize: 50 }), {
+        method: 'trimmedMean',
+        trim,
+      });
+      const counted = equal.map(() => 0);
+      for (const [at, value] of values.entries()) {
+        const all = equal.map((change) => change[at]!);
+        const middle = all.toSorted((a, b) => a - b).slice(trim, parties - trim);
+        expect(value).toBe(middle.reduce((a, b) => a + b, 0) / middle.length);
+        for (const [i, own] of all.entries())
+          counted[i]! += Number(own >= middle[0]! && own <= middle.at(-1)!);
+      }
+      expect(found.map(({ places }) => places[0]!.share)).toEqual(
+        counted.map((count) => count / values.length),
+      );
+    }
+  });
+
   it('linear sums, by weights', () => {
     const { values } = aggregated(changesOf(updates.slice(0, 2), { weights: [2, 0.5] }), {
       method: 'linear',

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { addProduct, productRow } from '../../../src/tuning/index.ts';
+import { addProduct, productRows } from '../../../src/tuning/index.ts';
 
 const [rows, columns] = [3, 7];
 const factors = (rank: number) => ({
@@ -22,10 +22,14 @@ function oneByOne({ left, right, rank }: ReturnType<typeof factors>, scale: numb
 it.each([1, 2, 3, 4, 5, 8, 11])('a product of rank %i has the bits of its terms added one by one', (rank) => {
   const product = factors(rank);
   const expected = oneByOne(product, 0.3);
-  const row = new Float64Array(columns).fill(Number.NaN);
-  for (let i = 0; i < rows; i++) {
-    productRow(row, product, i, 0.3);
-    expect([...row]).toEqual(expected.slice(i * columns, (i + 1) * columns));
+  for (const [from, to] of [
+    [0, rows],
+    [1, 3],
+    [2, 3],
+  ] as const) {
+    const some = new Float64Array((to - from) * columns).fill(Number.NaN);
+    productRows(some, product, [from, to], 0.3);
+    expect([...some]).toEqual(expected.slice(from * columns, to * columns));
   }
   const into = new Float32Array(rows * columns).fill(2);
   addProduct(into, product, 0.3);
