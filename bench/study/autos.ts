@@ -1,7 +1,8 @@
-// What `auto` finds on a task on which nothing was chosen: node bench/study/autos.ts; kept in autos.json.
+// What `auto` finds on a task on which nothing was chosen: node bench/study/autos.ts [--cost]; kept in autos.json.
 import { join } from 'node:path';
 import type { EmulatorBuildStatus } from '../../src/api/index.ts';
 import { digest } from '../kept.ts';
+import { type BuildCost, buildCost } from '../strategies/stages.ts';
 import { buildManifest, offsite, statusOf, work } from './experiment.ts';
 import { autosKept } from './findings.ts';
 import { autoBudgets, autoTask, courses, probeRows } from './settings.ts';
@@ -18,14 +19,19 @@ export interface Found {
   readonly auto: NonNullable<EmulatorBuildStatus['auto']>;
   /** Processor seconds, of which deriving and scoring what was chosen are a part; figures of an earlier budget are asked no more. */
   readonly seconds: number;
+  /** Of both stages from nothing, without scores, where that was measured. */
+  readonly cost?: BuildCost;
 }
 
+const on = { model: 'smollm2', task: autoTask } as const;
+const { maxLength } = courses[on.task];
+const keyOf = (budget: Found['budget']) => digest([budget, on.model, on.task, maxLength, probeRows]);
+
 function find(budget: Found['budget']): Found {
-  const [model, task] = ['smollm2', autoTask] as const;
-  const key = digest([budget, model, task, courses[task].maxLength, probeRows]);
+  const key = keyOf(budget);
   // one name for all budgets, so that candidates are looked at once
-  const name = `auto-${model}-${task}`;
-  const manifest = buildManifest({ model, task }, { auto: budget }, name, {
+  const name = `auto-${on.model}-${on.task}`;
+  const manifest = buildManifest(on, { auto: budget }, name, {
     output: { uri: `file:${join(work, 'emulators', `auto-${key}`)}` },
   });
   const seconds = offsite([manifest], 'autos');
@@ -33,7 +39,27 @@ function find(budget: Found['budget']): Found {
     artifact: { digest: string };
     auto: Found['auto'];
   };
-  return { key, model, task, budget, bundle: artifact.digest, auto, seconds };
+  return { key, ...on, budget, bundle: artifact.digest, auto, seconds };
 }
 
-if (import.meta.main) for (const budget of autoBudgets) autosKept.keep(find(budget));
+/** What the same search costs from nothing. */
+const costOf = (budget: Found['budget']): Promise<BuildCost> =>
+  buildCost({
+    probe: {
+      data: { uri: `pvc://data/${on.task}/probe.jsonl`, format: 'text' },
+      ...{ samples: probeRows.samples, maxLength, skipFirst: true },
+    },
+    auto: budget,
+  });
+
+async function measureCost(): Promise<void> {
+  const [first] = autoBudgets;
+  const found = autosKept.read().find(({ key }) => key === keyOf(first!));
+  if (found === undefined) throw new Error('run it without --cost first');
+  autosKept.keep({ ...found, cost: await costOf(found.budget) });
+}
+
+if (import.meta.main) {
+  if (process.argv[2] === '--cost') await measureCost();
+  else for (const budget of autoBudgets) autosKept.keep(find(budget));
+}

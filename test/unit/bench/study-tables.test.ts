@@ -212,19 +212,32 @@ test('what auto chose is told beside the setting that has the same bundle', () =
   const words = finding('low rank 0.35, no exact layer', false, {});
   const page = autosPart([auto], [words]).join('\n');
   expect(page).toContain(
-    '| 0.3 | all layers, lowRank 0.2, LoRA beside every map | 0.12 ± 0.04 | 0.14 | not trained |  | 1.51 | 300 |',
+    '| 0.3 | all layers, lowRank 0.2, LoRA beside every map | 0.12 ± 0.04 | 0.14 | not trained |  |  |  | 1.51 | 300 |',
   );
   const speeches = (setting: string, full: boolean, rows: Partial<Finding['rows']>): Finding => ({
     ...finding(setting, full, rows),
     task: 'speeches',
   });
+  const stage = (seconds: number) => ({ seconds, peakBytes: 1e9 });
+  const leak = (value: string) => ({
+    leak: {
+      ...{ exactParameterShare: '0.21', subspaceShare: '0.5', layerSubspaceShare: '0.5' },
+      bitsKept: { value, stderr: '0.01', low: value, high: value },
+    },
+  });
   const there = autosPart(
-    [auto],
+    [{ ...auto, cost: { probe: stage(50), assemble: stage(80) } }],
     [
       speeches('full model, LoRA', true, { plugIn: '1111111000' }),
-      { ...speeches('low rank 0.2, no exact layer', false, {}), bundle: 'sha256:2' },
+      { ...speeches('low rank 0.2, no exact layer', false, {}), bundle: 'sha256:2', ...leak('0.10') },
+      { ...speeches('low rank 0.35, no exact layer', false, { plugIn: '1111100000' }), ...leak('0.29') },
+      { ...speeches('low rank 0.5, no exact layer', false, { plugIn: '1111111000' }), ...leak('0.31') },
     ],
   ).join('\n');
-  expect(there).toMatch(/\| low rank 0\.2, no exact layer \| 0\.40 \[/);
+  // of those within 0.3 bits 0.35 is best: 0.40 against 0.60
+  expect(there).toMatch(
+    /\| low rank 0\.2, no exact layer \| 0\.40 \[.*\] \| low rank 0\.35, no exact layer \| -0\.20 \[.*\] \| 1\.51 \|/,
+  );
+  expect(there).toContain('together 2.6 of its passes, of which 3 were allowed. Peak memory 1000 MB.');
   expect(autosPart([], [words])).toEqual([]);
 });
