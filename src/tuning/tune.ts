@@ -8,16 +8,7 @@ import {
   inPlace,
   type Keeper,
 } from '../artifact/index.ts';
-import {
-  DataOrder,
-  dataDigest,
-  type Example,
-  packStep,
-  Random,
-  readRows,
-  tokenCount,
-  tokenize,
-} from '../data/index.ts';
+import { DataOrder, dataDigest, type Example, packStep, Random, readRows, tokenize } from '../data/index.ts';
 import {
   type Bundle,
   emulatorWeights,
@@ -48,7 +39,6 @@ import {
   type Objective,
   optimiserStep,
   pairObjective,
-  planTraining,
   restoreState,
   runTraining,
   SparseChange,
@@ -60,6 +50,7 @@ import { adapterOf } from './adapters/index.ts';
 import { audit, canaries, checkAuditable, takeSealed } from './audit/index.ts';
 import { historyOf, madeEarlier, restoreRecord, writeHistory } from './history.ts';
 import { type Aim, aimOf, objectiveOf } from './objective.ts';
+import { planTuning } from './plan.ts';
 import {
   figuresOf,
   noiseKey,
@@ -288,18 +279,15 @@ async function prepare(
   const madeFrom = { emulator: bundle.artifact.digest, ...(start && { start: start.digest }) };
   const weights = emulatorWeights(bundle, { memory: memory / 2 });
   const blocks = Array.from({ length: weights.depth }, (_, position) => weights.slots(position));
-  const plan = planTraining(blocks, {
-    longest: examples.reduce((most, example) => Math.max(most, tokenCount(example)), 1),
-    // Whose gradients are clipped one by one is computed one by one.
-    rows: privacy ? 1 : (training.microBatchSize ?? batchSize),
-    heads: model.architecture.widths.heads,
-    hidden: model.architecture.hidden,
-    memory: memory / 2,
-    given: memory,
+  const { widths, hidden } = model.architecture;
+  const size = { heads: widths.heads, hidden, memory: memory / 2, given: memory };
+  const { plan, named } = planTuning([blocks, size], {
+    ...{ examples, rows: training.microBatchSize ?? batchSize, maxLength },
+    ...{ hidden: privacy !== undefined, pairs: aim.pairs !== undefined },
   });
   const hyperparameters = {
     ...{ adapter: spec.adapter, format, training, engine: spec.engine },
-    // It follows from the longest row: an adapter that hides its rows does not say it.
+    // An adapter that hides its rows has never said it.
     ...(privacy === undefined && { plan }),
     ...objectiveOf(spec),
     ...(privacy && { privacy: figuresOf(privacy) }),
@@ -308,7 +296,7 @@ async function prepare(
   // The manifest says nothing of the rows: who guesses a file could confirm it by its digest.
   const identity = identityOf({
     madeFrom: { ...madeFrom, ...digests },
-    hyperparameters: { ...hyperparameters, plan },
+    hyperparameters: { ...hyperparameters, plan: named },
   });
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([site, part]) => [site, part[form]]));
