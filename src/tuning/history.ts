@@ -6,21 +6,13 @@ import { badModel, listOf } from '../api/index.ts';
 import { readKeptJson, writeWhole } from '../artifact/index.ts';
 import type { TrainingRecord } from '../training/index.ts';
 
-const cell = z.object({ value: z.number().nullable(), stderr: z.number().nullable() });
-/** The standard error of a single row is NaN, and so is the loss of a step without rows, which JSON writes as null. */
+/** What is no finite number JSON writes as null: the error of a single row, the loss of a step without rows, of rows that are hidden and have no score. */
 const number = z
   .number()
   .nullable()
   .transform((value) => value ?? Number.NaN);
 const historySchema = z.object({
   losses: listOf(number),
-  evaluations: listOf(z.object({ step: z.int().nonnegative(), loss: z.number(), cell })),
-  bestStep: z.int().nonnegative(),
-});
-const finishedSchema = historySchema.extend({
-  identity: z.string(),
-  /** The digest of the adapter that was made: in the words of versions that said it nowhere else. */
-  adapter: z.string().optional(),
   evaluations: listOf(
     z.object({
       step: z.int().nonnegative(),
@@ -28,6 +20,12 @@ const finishedSchema = historySchema.extend({
       cell: z.object({ value: number, stderr: number }),
     }),
   ),
+  bestStep: z.int().nonnegative(),
+});
+const finishedSchema = historySchema.extend({
+  identity: z.string(),
+  /** The digest of the adapter that was made: in the words of versions that said it nowhere else. */
+  adapter: z.string().optional(),
   tokens: z.int().nonnegative(),
   resumes: z.int().nonnegative(),
   rows: z

@@ -1,5 +1,5 @@
 // The fine-tuning stage: from an emulator and private rows to an adapter, resumed from its checkpoints.
-import type { Audit, OffsiteTuneSpec } from '../api/index.ts';
+import { type Audit, badModel, type OffsiteTuneSpec } from '../api/index.ts';
 import {
   checkpointsOf,
   digestMade,
@@ -18,7 +18,13 @@ import {
   trainedPosition,
 } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
-import { likelihoodsOf, loadTask, measurementOf, packForModel } from '../evaluation/index.ts';
+import {
+  likelihoodsOf,
+  loadTask,
+  measurementOf,
+  packForModel,
+  type RowLikelihood,
+} from '../evaluation/index.ts';
 import {
   checkTrainedMemory,
   Decoder,
@@ -396,11 +402,14 @@ async function train(run: Run, references: References, options: TuneOptions): Pr
           memory: memory / 2,
           stage: 'evaluate',
           emit,
-          takesNaN: run.privacy !== undefined,
+          takesNaN: run.privacy !== undefined || state.record.step > 0,
         });
-        const { loss, cell } = measurementOf(likelihoods, validation);
-        if (aim.pairs === undefined) return { loss, cell };
-        return { loss: meanPairLoss(likelihoods, aim.pairs, references.validation), cell };
+        const found = measurementOf(likelihoods, validation);
+        const { cell } = found;
+        const loss =
+          aim.pairs === undefined ? found.loss : meanPairLoss(likelihoods, aim.pairs, references.validation);
+        if (run.privacy === undefined) refuseDiverged(loss, likelihoods, state.record);
+        return { loss, cell };
       }),
     async save() {
       await keeper.held();
@@ -418,7 +427,21 @@ async function train(run: Run, references: References, options: TuneOptions): Pr
   });
   engine.throwIfCancelled();
   warnOfZeros(state.record, emit);
+  warnOfNoLoss(state.record, emit);
   return state.record.tokens - before;
+}
+
+/** @throws OffsiteError BadModel where training has led to scores that are no numbers */
+function refuseDiverged(
+  loss: number,
+  likelihoods: readonly RowLikelihood[],
+  { step }: Pick<TrainingRecord, 'step'>,
+): void {
+  const isLost = likelihoods.some(({ logLikelihood }) => logLikelihood.some(Number.isNaN));
+  if (step > 0 && (isLost || !Number.isFinite(loss)))
+    throw badModel(
+      `step ${step}: the training has diverged: the validation loss is not finite; lower spec.training.learningRate`,
+    );
 }
 
 const compared = (reference: Reference | undefined) => (reference === undefined ? {} : { reference });
@@ -492,6 +515,17 @@ function warnOfZeros({ rows }: TrainingRecord, emit: Emit): void {
     type: 'warning',
     reason: 'RowsCountedAsZero',
     message: `${rows.notFinite} of ${rows.taken} gradients of rows were not finite and counted as zero, so that privacy holds: lower spec.training.learningRate, or ask who made the emulator (docs/privacy.md)`,
+  });
+}
+
+/** Ends nothing where rows are hidden: that no adapter comes would tell of them. */
+function warnOfNoLoss({ evaluations }: TrainingRecord, emit: Emit): void {
+  const last = evaluations.at(-1);
+  if (last === undefined || Number.isFinite(last.loss)) return;
+  emit({
+    type: 'warning',
+    reason: 'NoValidationLoss',
+    message: `the validation loss of step ${last.step} is not finite: the adapter may be worth nothing; lower spec.training.learningRate, or ask who made the emulator (docs/privacy.md)`,
   });
 }
 

@@ -207,6 +207,18 @@ it("a weight that gains nothing is drawn to the model's own, not to that of the 
   expect(bytes.equals(readFileSync(at('layers-none', 'adapter.safetensors')))).toBe(true);
 });
 
+it('that diverges ends with the step whose evaluation finds it, and no adapter is there', async () => {
+  const training = { learningRate: '1e30', evalSteps: 1 };
+  const diverged = tuned('diverged', { type: 'layers' }, undefined, { training });
+  await expect(diverged).rejects.toMatchObject({
+    reason: 'BadModel',
+    message: expect.stringContaining(
+      'step 1: the training has diverged: the validation loss is not finite; lower spec.training.learningRate',
+    ),
+  });
+  expect(existsSync(at('diverged'))).toBe(false);
+});
+
 it('an audit is against the adapter that was gone on from: one that changes nothing of it tells nothing', async () => {
   // No row of theirs is trained on.
   const validation = 'data/others.jsonl';

@@ -29,7 +29,7 @@ export function lossPoints(losses: readonly number[]): { points: LossPoint[]; st
 /** Training loss by step, validation loss at the evaluations, and the step whose weights the adapter holds. */
 export function lossPlot({ losses, evaluations, bestStep }: LossHistory, width: number): TopLevelSpec {
   const { points } = lossPoints(losses);
-  const validation = evaluations.map(({ step, loss }) => ({ step, loss }));
+  const validation = evaluations.flatMap(({ step, loss }) => (Number.isFinite(loss) ? [{ step, loss }] : []));
   const best = validation.find(({ step }) => step === bestStep && step > 0);
   return {
     width,

@@ -103,9 +103,12 @@ function lossWords({ losses, evaluations, bestStep }: LossHistory): string {
       : `Training loss from ${known[0]!.toFixed(4)} at step ${losses.indexOf(known[0]!) + 1} to ${known.at(-1)!.toFixed(4)} at step ${losses.lastIndexOf(known.at(-1)!) + 1}.`;
   const [first, last] = [evaluations[0], evaluations.at(-1)];
   if (first === undefined || last === undefined) return training;
-  const validation = `Validation loss from ${first.loss.toFixed(4)} at step ${first.step} to ${last.loss.toFixed(4)} at step ${last.step}.`;
+  const validation = `Validation loss from ${lossText(first.loss)} at step ${first.step} to ${lossText(last.loss)} at step ${last.step}.`;
   return `${training} ${validation}${bestStep > 0 ? ` Best step: ${bestStep}.` : ''}`;
 }
+
+/** A dash where rows that are hidden have no score. */
+const lossText = (loss: number): string => (Number.isFinite(loss) ? loss.toFixed(4) : '–');
 
 /** What the status alone tells of the losses. */
 function fewLosses({ status: { training } }: TuneEntry): Html {
@@ -128,10 +131,8 @@ function evaluationsTable({ status }: TuneEntry, { evaluations, bestStep }: Loss
     ],
     rows: evaluations.map(({ step, loss, cell }) => [
       grouped(step),
-      loss.toFixed(4),
-      ...(metric
-        ? [`${quality(metric, cell.value ?? Number.NaN)} ± ${spread(metric, cell.stderr ?? Number.NaN)}`]
-        : []),
+      lossText(loss),
+      ...(metric ? [`${quality(metric, cell.value)} ± ${spread(metric, cell.stderr)}`] : []),
       step === bestStep && step > 0 ? 'best' : '',
     ]),
   })}</details>`;
