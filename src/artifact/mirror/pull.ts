@@ -122,6 +122,7 @@ async function pullObject(
   writeNote(part, { version, sizeBytes });
 
   let checksum: Checksum | undefined;
+  let isFetched = false;
   let counted = 0;
   for (let failures = 0; ; ) {
     const from = existsSync(part) ? statSync(part).size : 0;
@@ -137,6 +138,7 @@ async function pullObject(
           counted += bytes;
         },
       }));
+      isFetched = true;
     } catch (error) {
       // Its beginning is of another version, or cannot be gone on from.
       if (isStoreError(error, 'Changed')) rmSync(part, { force: true });
@@ -148,7 +150,7 @@ async function pullObject(
       await sleep(Math.min(patience.retry * 2 ** failures, 10_000), undefined, { signal });
     }
   }
-  checksum ??= await checksumOf(store, copy, object, signal);
+  if (!isFetched) checksum = await checksumOf(store, copy, object, signal);
   if (checksum !== undefined && !(await fits(part, checksum))) {
     rmSync(part);
     const which = 'sha256' in checksum ? 'sha256' : 'git blob id';

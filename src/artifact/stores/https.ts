@@ -1,4 +1,5 @@
 // Any web server as a read-only store: single files, and artifacts by their manifest.
+import { createHash, randomUUID } from 'node:crypto';
 import type { Response } from 'undici';
 import { z } from 'zod';
 import { badModel, listingBounds, listOf, parseJson } from '../../api/index.ts';
@@ -52,11 +53,14 @@ export class HttpsStore implements Store {
 
   async read(object: string, { from, version, signal }: ReadOptions) {
     const name = `https://${object}`;
+    const sha256 = this.#digests.get(object);
+    const isTold = !version.startsWith(untold);
+    if (sha256 === undefined && !isTold && from > 0)
+      throw new StoreError('Changed', `${name}: its server does not tell versions, so it is begun again`);
     const headers = rangeHeaders(from, version);
     const response = await this.#client.request(urlOf(object), name, { headers, signal });
-    const sha256 = this.#digests.get(object);
     // A manifest's digest decides; else a file must be the one that was looked at.
-    if (sha256 === undefined && versionOf(response) !== version)
+    if (sha256 === undefined && isTold && versionOf(response) !== version)
       throw new StoreError('Changed', `${name}: was changed while it was read`);
     checkRange(response, from, name);
     return { body: bodyOf(response), checksum: sha256 === undefined ? undefined : { sha256 } };
@@ -69,10 +73,10 @@ export class HttpsStore implements Store {
   ): Promise<StoredObject[] | { problem: string } | undefined> {
     const object = `${place}/manifest.json`;
     let bytes: Uint8Array | undefined;
-    let version: string;
+    let told: string | undefined;
     try {
       const response = await this.#client.request(urlOf(object), `https://${object}`, { signal });
-      version = versionOf(response);
+      told = versionOf(response);
       bytes = await documentOf(response, `https://${object}`);
     } catch (error) {
       // Many servers refuse what they do not have.
@@ -95,7 +99,10 @@ export class HttpsStore implements Store {
       this.#digests.set(`${place}/${path}`, sha256);
       return { path, sizeBytes, version: sha256 };
     });
-    return [...files, { path: 'manifest.json', sizeBytes: bytes.length, version }];
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    if (told === undefined) this.#digests.set(object, sha256);
+    else this.#digests.delete(object);
+    return [...files, { path: 'manifest.json', sizeBytes: bytes.length, version: told ?? sha256 }];
   }
 
   async #look(object: string, path: string, signal: AbortSignal): Promise<StoredObject> {
@@ -104,9 +111,12 @@ export class HttpsStore implements Store {
     const length = response.headers.get('content-length');
     if (length === null)
       throw new StoreError('StoreUnavailable', `${name}: its server does not say how long it is`);
-    return { path, sizeBytes: Number(length), version: versionOf(response) };
+    return { path, sizeBytes: Number(length), version: versionOf(response) ?? `${untold} ${randomUUID()}` };
   }
 }
+
+/** How the version of a file begins whose server tells none: it is another one each time, so that the file is brought again. */
+const untold = 'untold';
 
 function urlOf(object: string): URL {
   return new URL(
@@ -117,7 +127,12 @@ function urlOf(object: string): URL {
   );
 }
 
-/** What changes when the file does, as far as the server tells. */
-function versionOf({ headers }: Response): string {
-  return headers.get('etag') ?? headers.get('last-modified') ?? 'unknown';
+/** What changes when the file does; undefined where the server tells nothing that would. */
+function versionOf({ headers }: Response): string | undefined {
+  const tag = headers.get('etag');
+  if (tag !== null) return tag;
+  const modified = headers.get('last-modified');
+  // It is in seconds: what was written in the one in which it was sent may be another file by its end (RFC 9110, 8.8.2.2).
+  const age = Date.parse(headers.get('date') ?? '') - Date.parse(modified ?? '');
+  return modified !== null && age >= 1000 ? modified : undefined;
 }
