@@ -1,13 +1,10 @@
 // examples/rounds over the tiny model: the example's own resources, of fewer parties, rounds and steps.
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
 import { dealRows } from '../../../examples/rounds/build-data.ts';
+import { manifestsOfRounds } from '../../../examples/rounds/in-namespaces.ts';
 import { writeTinyData } from './data.ts';
 import { writeTinyModel } from './model.ts';
 import { type Manifest, setField } from './resources.ts';
-
-const example = join(import.meta.dirname, '../../../examples/rounds');
 
 export interface RoundsShape {
   readonly parties: readonly string[];
@@ -20,12 +17,9 @@ export function tinyRounds({ parties, rounds }: RoundsShape): Manifest[] {
     'rounds',
     ...Array.from({ length: rounds }, (_, i) => [...parties, 'round'].map((of) => `${of}-${i + 1}`)).flat(),
   ];
-  const manifests = readdirSync(example)
-    .filter((file) => file.endsWith('.yaml'))
-    .sort()
-    .flatMap((file) => parseAllDocuments(readFileSync(join(example, file), 'utf8')))
-    .map((document) => document.toJS() as Manifest)
-    .filter(({ metadata: { name } }) => kept.includes(name));
+  const manifests = (manifestsOfRounds() as Manifest[]).filter(({ metadata: { name } }) =>
+    kept.includes(name),
+  );
   for (const manifest of manifests) shorten(manifest, kept);
   return manifests;
 }
