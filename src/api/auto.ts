@@ -34,7 +34,15 @@ const Way = z.object({
   }),
 });
 
-const bitsKept = z.object({ value: figure, stderr: figure.optional().describe('Standard error over rows.') });
+const bitsKept = z.object({
+  value: figure,
+  stderr: figure.optional().describe('Standard error over rows.'),
+  withoutOneRow: figure
+    .optional()
+    .describe(
+      'The most that it is without some one of the rows, where that is a tenth or more above: one row then outweighs the others.',
+    ),
+});
 
 const Candidate = Way.extend({
   ...figures,

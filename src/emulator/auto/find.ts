@@ -61,7 +61,7 @@ export interface Found {
 }
 
 /** Of how candidates, and what would be sealed, are measured: what was measured in another way is not gone on with. */
-const methods = { auto: 2, sealed: 1 } as const;
+const methods = { auto: 3, sealed: 2 } as const;
 
 /** What must be observed beforehand. */
 export const observedForAuto: readonly ObservationName[] = ['inputs'];

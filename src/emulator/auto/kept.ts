@@ -4,7 +4,11 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { canonicalJson, type Keeper, readKeptJson, sha256, writeWhole } from '../../artifact/index.ts';
 
-const bitsKept = z.strictObject({ value: z.number(), stderr: z.number().optional() });
+const bitsKept = z.strictObject({
+  value: z.number(),
+  stderr: z.number().optional(),
+  withoutOne: z.number().optional(),
+});
 
 /** What looks tell of a candidate. */
 const figures = z.strictObject({

@@ -206,10 +206,25 @@ function bitsKept(
   const share = ([full, own, nothing]: readonly number[]) =>
     shareOfGain({ full: -full!, emulator: -own!, nothing: -nothing! });
   const value = share([start.losses, emulator.losses, unigram].map(sum))!;
+  const told = withoutOneOf(rows, share);
+  const withoutOne = told === undefined ? {} : { withoutOne: Math.max(leastBits, told) };
   // An emulator may be surer of what is wrong than a float can say.
-  if (!(value > leastBits)) return { value: leastBits };
+  if (!(value > leastBits)) return { value: leastBits, ...withoutOne };
   const stderr = bootstrap(rows, share)?.stderr;
-  return { value, ...(stderr === undefined ? {} : { stderr }) };
+  return { value, ...(stderr === undefined ? {} : { stderr }), ...withoutOne };
+}
+
+/** The largest share that there is without some one row; undefined where none has a meaning. */
+export function withoutOneOf(
+  rows: readonly (readonly number[])[],
+  share: (sums: readonly number[]) => number | undefined,
+): number | undefined {
+  const shares = rows.flatMap((_, left) => {
+    const others = rows.filter((_, place) => place !== left);
+    const found = share([0, 1, 2].map((column) => others.reduce((sum, row) => sum + row[column]!, 0)));
+    return found === undefined || Number.isNaN(found) ? [] : [found];
+  });
+  return shares.length === 0 ? undefined : Math.max(...shares);
 }
 
 /** A gradient of some layers alone. */

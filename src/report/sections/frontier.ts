@@ -77,8 +77,10 @@ function pointOf({ bitsKept, agreement, verdict }: Candidate): FrontierPoint[] {
   return [{ bitsKept: 100 * Number(bitsKept.value), agreement: Number(agreement), standing }];
 }
 
-/** How far below nothing an emulator is says nothing. */
-const bitsOf = ({ value, stderr }: NonNullable<Candidate['bitsKept']>): string =>
-  Number(value) < -1
-    ? 'below -100%'
-    : `${share(value)}${stderr === undefined ? '' : ` ± ${(100 * Number(stderr)).toFixed(1)}`}`;
+/** How far below nothing an emulator is says nothing; what it is without the one row that outweighs all others does. */
+function bitsOf({ value, stderr, withoutOneRow }: NonNullable<Candidate['bitsKept']>): string {
+  const error = stderr === undefined ? '' : ` ± ${(100 * Number(stderr)).toFixed(1)}`;
+  const bits = Number(value) < -1 ? 'below -100%' : `${share(value)}${error}`;
+  const without = withoutOneRow === undefined || Number(withoutOneRow) < -1 ? undefined : withoutOneRow;
+  return without === undefined ? bits : `${bits} (${share(without)} without one row)`;
+}

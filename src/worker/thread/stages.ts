@@ -271,9 +271,15 @@ function autoOf({ way, reason, candidates, rows, passes }: Found): AutoFound {
   };
 }
 
-const shownBits = ({ value, stderr }: { value: number; stderr?: number | undefined }) => ({
+type Bits = NonNullable<Found['candidates'][number]['sealed']>;
+
+/** By how much more of the bits without some one row is told. */
+const outweighed = 0.1;
+
+const shownBits = ({ value, stderr, withoutOne = value }: Bits) => ({
   value: figure(value),
   ...(stderr === undefined ? {} : { stderr: figure(stderr) }),
+  ...(withoutOne - value < outweighed ? {} : { withoutOneRow: figure(withoutOne) }),
 });
 
 const shownWay = ({ strategy, layers, compression, transferLayers }: Found['way']): AutoFound['chosen'] => ({

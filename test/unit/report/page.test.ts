@@ -157,7 +157,10 @@ describe('a build that finds its own way', () => {
     ...{ agreement, agreementAtStart: '0.1000', agreementTrained: '0.9000' },
   });
   const candidates = [
-    { ...lowRank('0.2'), ...measured('-1000000.0000', '0.2000'), verdict: 'fits' },
+    {
+      ...{ ...lowRank('0.2'), ...measured('-1000000.0000', '0.2000'), verdict: 'fits' },
+      bitsKept: { value: '-1000000.0000', withoutOneRow: '0.2800' },
+    },
     { ...lowRank('0.35'), ...measured('0.1300', '0.4000'), verdict: 'chosen' },
     { ...lowRank('0.5'), ...measured('0.4500', '0.6000'), verdict: 'overLeak' },
     {
@@ -189,7 +192,7 @@ describe('a build that finds its own way', () => {
     expect(text).toContain(
       'all layers, lowRank 0.35, LoRA beside every map 13.0% ± 2.0 50.0% 21.0% 0.4000 0.1000 0.9000 chosen',
     );
-    expect(text).toContain('lowRank 0.2, LoRA beside every map below -100% 50.0%');
+    expect(text).toContain('lowRank 0.2, LoRA beside every map below -100% (28.0% without one row) 50.0%');
     expect(text).toContain('3 layers by crash, exact, 2 transfer layers 80.0% 80.0% too large');
     expect(text).toContain('Strategy none');
     expect(text).toContain('compressed by lowRank');

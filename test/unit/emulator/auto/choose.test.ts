@@ -8,6 +8,7 @@ import {
   doubtOf,
   verdictOf,
 } from '../../../../src/emulator/auto/choose.ts';
+import { withoutOneOf } from '../../../../src/emulator/auto/measure.ts';
 
 const loose: Budgets = { leakAtMost: 1, sizeAtMost: 1 };
 const candidate = (
@@ -68,6 +69,20 @@ test('a leak within the budget by less than two standard errors is doubted', () 
   expect(doubt(0.1, 0.09)).toBeUndefined();
   expect(doubt(-1e6)).toBeUndefined();
   expect(doubtOf({ value: 0.98, stderr: 0.1 }, { leakAtMost: 1 }, 6)).toBeUndefined();
+});
+
+test('so is one that a single row tells against all others', () => {
+  // Negative log-likelihoods by full model, emulator and unigram model: the emulator is nearly the model, but for one row.
+  const rows = [...Array(5).fill([10, 12, 30]), [10, 900, 30]] as number[][];
+  const share = ([full, own, nothing]: readonly number[]) => (nothing! - own!) / (nothing! - full!);
+  const sums = [0, 1, 2].map((column) => rows.reduce((sum, row) => sum + row[column]!, 0));
+  const [value, withoutOne] = [share(sums), withoutOneOf(rows, share)!];
+  expect(value).toBeLessThan(-6);
+  expect(withoutOne).toBeCloseTo(0.9);
+  expect(doubtOf({ value, stderr: 2, withoutOne }, { leakAtMost: 0.3 }, 6)).toBe(
+    'spec.auto.leakAtMost: what was chosen keeps -6.50 ± 2.00 of the bits on 6 rows, and 0.90 without one of them, so it may keep more than 0.3; a larger probe tells it better',
+  );
+  expect(withoutOneOf([[10, 12, 30]], share)).toBeUndefined();
 });
 
 test('where nothing fits, the nearest is told with what it has, which then fits', () => {
