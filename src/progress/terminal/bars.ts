@@ -10,7 +10,8 @@ import { duration, oneLine, shorten } from './words.ts';
 type Outcome = 'running' | 'done' | 'failed';
 
 interface Stage {
-  bar: progress.SingleBar;
+  /** None once it has ended and stands above, to make room for others. */
+  bar: progress.SingleBar | undefined;
   resource: string;
   label: string;
   started: number;
@@ -24,10 +25,13 @@ interface Stage {
 
 const signs: Record<Outcome, string> = { running: ' ', done: '✔', failed: '✘' };
 
-/** More than fit on any screen. Beyond them the first that has ended goes, or else the first. */
-const mostBars = 256;
+/** Beyond so many the first that has ended is forgotten, or else the first. */
+const mostStages = 256;
 
-/** Live bars, one a stage: remaining time and metrics at the right; warnings and failures scroll by above. */
+/**
+ * Live bars, one a stage: remaining time and metrics at the right; warnings and failures scroll by above, and so do stages that have
+ * ended when the screen has no more room.
+ */
 export class BarsTerminal implements Terminal {
   readonly #stream: NodeJS.WriteStream;
   readonly #bars: progress.MultiBar;
@@ -67,7 +71,7 @@ export class BarsTerminal implements Terminal {
     if (event.estimatedRemainingSeconds !== undefined) {
       stage.due = performance.now() + event.estimatedRemainingSeconds * 1000;
     }
-    stage.bar.update(event.progressPercentage, stage);
+    stage.bar?.update(event.progressPercentage, stage);
     // A part of a stage, such as one of the plug-in's cells, has no result of its own.
     if (event.progressPercentage === 100) this.#end(stage, 'done');
   }
@@ -91,25 +95,39 @@ export class BarsTerminal implements Terminal {
     const key = `${keyOf(resource)}/${name}`;
     const known = this.#stages.get(key);
     if (known !== undefined) return known;
-    if (this.#stages.size >= mostBars) this.#removeOne();
-    const stage = {
+    if (this.#stages.size >= mostStages) this.#removeOne();
+    const stage: Stage = {
+      bar: undefined,
       resource: keyOf(resource),
       label: oneLine(`${resource.metadata.name} ${name}`),
       started: performance.now(),
       outcome: 'running',
       percentage: 0,
       metrics: [],
-    } as Omit<Stage, 'bar'> as Stage;
-    stage.bar = this.#bars.create(100, 0, stage);
+    };
+    this.#show(stage);
     this.#stages.set(key, stage);
     return stage;
+  }
+
+  #show(stage: Stage): void {
+    // The cursor's line is the screen's as well; what is drawn beyond its top could never be drawn over again.
+    const room = (this.#stream.rows || 24) - 2;
+    const shown = [...this.#stages.values()].filter(({ bar }) => bar !== undefined);
+    const ended = shown.filter(({ outcome }) => outcome !== 'running');
+    for (const one of ended.slice(0, Math.max(0, shown.length + 1 - room))) {
+      this.#bars.log(`${drawStage(one, this.#stream.columns || 80, performance.now())}\n`);
+      this.#bars.remove(one.bar!);
+      one.bar = undefined;
+    }
+    stage.bar = this.#bars.create(100, 0, stage);
   }
 
   #removeOne(): void {
     const all = [...this.#stages];
     const [key, stage] = all.find(([, { outcome }]) => outcome !== 'running') ?? all[0]!;
     this.#stages.delete(key);
-    this.#bars.remove(stage.bar);
+    if (stage.bar !== undefined) this.#bars.remove(stage.bar);
   }
 
   /** Another attempt, or another run of the same name. */
@@ -118,6 +136,7 @@ export class BarsTerminal implements Terminal {
     stage.started = performance.now();
     delete stage.ended;
     delete stage.due;
+    if (stage.bar === undefined) this.#show(stage);
   }
 
   #end(stage: Stage, outcome: Outcome): void {
@@ -125,7 +144,7 @@ export class BarsTerminal implements Terminal {
     stage.outcome = outcome;
     stage.ended = performance.now();
     if (outcome === 'done') stage.percentage = 100;
-    stage.bar.update(stage.percentage, stage);
+    stage.bar?.update(stage.percentage, stage);
   }
 
   /** A line of its own above the bars; longer text wraps there. */

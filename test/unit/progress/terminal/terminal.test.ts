@@ -140,6 +140,25 @@ test('bars: no more than a screen holds, of one resource and of all; the ended o
   for (const kept of [/words stage 0 /, /words tune /, /other cell 111 /]) expect(drawn).toMatch(kept);
 });
 
+test('bars: stages that have ended go above, once each, before more are drawn than the screen has rows', () => {
+  const { stream, text } = captured(true);
+  stream.rows = 10;
+  const terminal = openTerminal({ stream });
+  const names = Array.from({ length: 30 }, (_, i) => `stage ${i}`);
+  for (const name of names) for (const percent of [1, 100]) terminal.event(words, named(name, percent));
+  terminal.event(words, named('stage 0', 50));
+  terminal.close();
+  const frames = text();
+  const up = [...frames.matchAll(/\u001b\[(\d+)A/g)].map(([, lines]) => Number(lines));
+  expect(Math.max(...up)).toBeLessThan(10);
+  // A bar ends with an escape that clears the rest of its line.
+  const above = [...frames.matchAll(/✔ words (stage \d+) [^\u001b\n]*\n/g)].map(([, name]) => name);
+  expect(above).toEqual(names.slice(0, 23));
+  const last = frames.split(/\[\d+A/).at(-1)!;
+  expect(last).toMatch(/ {2}words stage 0 +█{12}░{12} {2}50%/);
+  expect(last.match(/words stage/g)).toHaveLength(8);
+});
+
 test('JSON lines carry every event', () => {
   const { stream, text } = captured();
   const terminal = openTerminal({ json: true, out: stream });
