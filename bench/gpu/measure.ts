@@ -142,8 +142,7 @@ async function trainingSpeed() {
     tokens: (count - 1) * rows * size.length,
     seconds: taken,
     losses,
-    // Of a provider that keeps nothing on the device the engine does not count: all goes there in each run.
-    ...(engine.hasDevice && { bytes }),
+    bytes,
   };
 }
 

@@ -1,26 +1,43 @@
 // Spec fields that are the same for all kinds: the engine, the work place, and how Jobs run in a cluster.
 import { z } from 'zod';
 import { integer, quantity } from './fields.ts';
+import { withRules } from './rules.ts';
 import { Work } from './sources.ts';
 
-export const Engine = z
-  .strictObject({
-    provider: z
-      .enum(['cpu', 'cuda', 'webgpu'])
-      .default('cpu')
-      .describe(
-        'What computes: cpu; cuda for an NVIDIA GPU; webgpu for a GPU of any vendor that has Vulkan.',
-      ),
-    precision: z.enum(['float32']).default('float32').describe('Precision of the computation.'),
-    threads: integer(1, 256)
-      .default(2)
-      .describe('Threads of the CPU provider; the same spec and threads give the same digest.'),
-    memory: quantity
-      .optional()
-      .describe(
-        'What the computation may take; it decides how much is kept and how much is computed again. With webgpu also how much of the weights stays on the device, the others go there in each run.',
-      ),
-  })
+/** The precisions that a provider has not. */
+const missing: Readonly<Record<string, readonly string[]>> = {
+  cpu: ['float16', 'bfloat16'],
+  webgpu: ['bfloat16'],
+};
+
+const EngineFields = z.strictObject({
+  provider: z
+    .enum(['cpu', 'cuda', 'webgpu'])
+    .default('cpu')
+    .describe('What computes: cpu; cuda for an NVIDIA GPU; webgpu for a GPU of any vendor that has Vulkan.'),
+  precision: z
+    .enum(['float32', 'bfloat16', 'float16'])
+    .default('float32')
+    .describe(
+      'The type of frozen weight matrices where graphs run, and with cuda of the products with them. Sums, norms, attention, losses, and all that trains, are float32. cpu has float32, webgpu also float16, cuda all.',
+    ),
+  threads: integer(1, 256)
+    .default(2)
+    .describe('Threads of the CPU provider; the same spec and threads give the same digest.'),
+  memory: quantity
+    .optional()
+    .describe(
+      'What the computation may take; it decides how much is kept and how much is computed again. With webgpu also how much of the weights stays on the device, the others go there in each run; with cuda how much of them lies there, half of what the device has free when absent.',
+    ),
+});
+
+export const Engine = withRules(EngineFields, {
+  holds: ({ provider, precision }) => !missing[provider]?.includes(precision),
+  cel: "!has(self.precision) || self.precision == 'float32' || (has(self.provider) && (self.provider == 'cuda' || (self.provider == 'webgpu' && self.precision == 'float16')))",
+  message:
+    'must be one that the provider has: float32; with webgpu also float16; with cuda also float16 and bfloat16',
+  path: ['precision'],
+})
   .prefault({})
   .describe('How the numbers are computed.');
 export type Engine = z.output<typeof Engine>;

@@ -1,4 +1,5 @@
-// Why onnxruntime's CUDA library cannot be loaded: the error that it throws says no more than that, and its log is nobody's condition.
+// What is to be known of NVIDIA's driver beside onnxruntime: why its CUDA library cannot be loaded, and how much memory the device has.
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -17,4 +18,21 @@ export function whyNotLoaded(): string | undefined {
     return reason?.startsWith('Module did not self-register') ? undefined : reason;
   }
   return undefined;
+}
+
+/** What the driver's own tool prints of its devices: MiB, a line each. */
+const query = ['--query-gpu=memory.free', '--format=csv,noheader,nounits'];
+
+/**
+ * Half of the bytes that are free on the first device, for weights; the rest is for states and what a run makes. Undefined where the
+ * tool does not say, as in a slice by MIG.
+ */
+export function freeDeviceMemory(): number | undefined {
+  try {
+    const said = execFileSync('nvidia-smi', query, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const [free = ''] = said.split('\n');
+    return /^\d+$/.test(free.trim()) ? (Number(free) * 2 ** 20) / 2 : undefined;
+  } catch {
+    return undefined;
+  }
 }

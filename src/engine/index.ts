@@ -1,3 +1,10 @@
 // The engine: runs graphs by onnxruntime.
-export { Engine, type EngineOptions, type Outputs, type Session, type Traffic } from './engine.ts';
+export {
+  Engine,
+  type EngineOptions,
+  type Frozen,
+  type Outputs,
+  type Session,
+  type Traffic,
+} from './engine.ts';
 export type { Held, Tensor } from './tensor.ts';

@@ -1,5 +1,5 @@
 // What onnxruntime's webgpu provider computes wrongly or hands to the CPU, written in operators that it has kernels for.
-import type { GraphBuilder, Operation, Replacement, Value } from '../graph/index.ts';
+import type { Operation, Replacement, Value } from '../graph/index.ts';
 
 /** The least normal float32: what is divided by it overflows nothing that a normal number would not. */
 const leastNormal = 2 ** -126;
@@ -10,8 +10,8 @@ export const webgpuReplacements: Readonly<Record<string, Replacement>> = {
   FusedMatMul(g, operation) {
     const [a, b] = operation.inputs as [Value, Value];
     const { transA, transB, alpha } = operation.attributes;
-    const left = isSet(transA) ? transposed(g, a) : a;
-    const right = isSet(transB) ? transposed(g, b) : b;
+    const left = isSet(transA) ? g.swapped(a) : a;
+    const right = isSet(transB) ? g.swapped(b) : b;
     const product = g.apply('MatMul', [left, right], shapeOf(operation));
     const { float } = alpha as { float: number };
     return [float === 1 ? product : g.mul(product, g.scalar(float))];
@@ -51,9 +51,3 @@ const isSet = (attribute: Operation['attributes'][string] | undefined): boolean 
   attribute !== undefined && 'int' in attribute && attribute.int === 1;
 
 const shapeOf = ({ outputs }: Operation): readonly number[] => (outputs[0] as Value).shape;
-
-/** The last two dimensions swapped. */
-function transposed(g: GraphBuilder, x: Value): Value {
-  const axes = x.shape.map((_, axis) => axis);
-  return g.transpose(x, [...axes.slice(0, -2), ...axes.slice(-2).reverse()]);
-}

@@ -123,6 +123,12 @@ export class GraphBuilder extends Graph {
     return this.apply('Transpose', [x], shape, { attributes: { perm: { ints: permutation } } });
   }
 
+  /** The last two dimensions swapped. */
+  swapped(x: Value): Value {
+    const axes = x.shape.map((_, axis) => axis);
+    return this.transpose(x, [...axes.slice(0, -2), ...axes.slice(-2).reverse()]);
+  }
+
   /** Elements `start` (inclusive) to `end` (exclusive) along an axis. */
   slice(x: Value, axis: number, start: number, end: number): Value {
     if (start < 0 || end <= start || end > lengthAt(x.shape, axis))

@@ -33,11 +33,20 @@ export class Graph {
   readonly inputs: Value[] = [];
   readonly outputs: { name: string; value: Value; stays: boolean }[] = [];
   readonly initializers: Initializer[] = [];
+  /** Tensors whose numbers are given when the graph is made ready, and not in each run. */
+  readonly apart: Value[] = [];
   #count = 0;
 
   input(name: string, dtype: ElementType, shape: readonly number[]): Value {
     const value = { name, dtype, shape };
     this.inputs.push(value);
+    return value;
+  }
+
+  /** A tensor that is given once, when the graph is made ready. */
+  givenOnce(name: string, dtype: ElementType, shape: readonly number[]): Value {
+    const value = { name, dtype, shape };
+    this.apart.push(value);
     return value;
   }
 
@@ -130,6 +139,7 @@ export class Graph {
     return encodeModel({
       nodes: [...nodes, ...copies],
       initializers: this.initializers,
+      apart: this.apart,
       inputs: this.inputs,
       outputs: this.outputs.map(({ name, value }) => ({ name, dtype: value.dtype, shape: value.shape })),
     });

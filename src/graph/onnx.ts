@@ -2,7 +2,10 @@
 import protobuf from 'protobufjs';
 
 /** ONNX's own numbers of the element types that a graph here uses (onnx.proto, TensorProto.DataType). */
-export const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9, float64: 11 } as const;
+export const elementTypes = {
+  ...{ float32: 1, int32: 6, int64: 7, bool: 9 },
+  ...{ float16: 10, float64: 11, bfloat16: 16 },
+} as const;
 export type ElementType = keyof typeof elementTypes;
 
 export type Attribute =
@@ -77,8 +80,11 @@ const schema = protobuf.Root.fromJSON({
         dataType: { type: 'int32', id: 2 },
         name: { type: 'string', id: 8 },
         rawData: { type: 'bytes', id: 9 },
+        externalData: { rule: 'repeated', type: 'StringStringEntryProto', id: 13 },
+        dataLocation: { type: 'int32', id: 14 },
       },
     },
+    StringStringEntryProto: { fields: { key: { type: 'string', id: 1 }, value: { type: 'string', id: 2 } } },
     ValueInfoProto: { fields: { name: { type: 'string', id: 1 }, type: { type: 'TypeProto', id: 2 } } },
     TypeProto: { fields: { tensorType: { type: 'TensorTypeProto', id: 1 } } },
     TensorTypeProto: {
@@ -90,13 +96,17 @@ const schema = protobuf.Root.fromJSON({
 });
 const modelProto = schema.lookupType('ModelProto');
 
+/** TensorProto.DataLocation. */
+const external = 1;
+
 const opset = 21;
 const irVersion = 10;
 
-/** Serialises a graph as an ONNX ModelProto. */
+/** Serialises a graph as an ONNX ModelProto; what lies apart is a file of its own name to whoever loads it. */
 export function encodeModel(graph: {
   nodes: readonly Node[];
   initializers: readonly Initializer[];
+  apart: readonly TensorType[];
   inputs: readonly TensorType[];
   outputs: readonly TensorType[];
 }): Uint8Array {
@@ -118,18 +128,29 @@ export function encodeModel(graph: {
           output: node.outputs,
           attribute: Object.entries(node.attributes).map(attribute),
         })),
-        initializer: graph.initializers.map(({ name, dtype, shape, data }) => ({
-          name,
-          dims: shape,
-          dataType: elementTypes[dtype],
-          rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-        })),
+        initializer: [
+          ...graph.initializers.map(({ data, ...tensor }) => ({
+            ...tensorOf(tensor),
+            rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+          })),
+          ...graph.apart.map((tensor) => ({
+            ...tensorOf(tensor),
+            dataLocation: external,
+            externalData: [{ key: 'location', value: tensor.name }],
+          })),
+        ],
         input: graph.inputs.map(valueInfo),
         output: graph.outputs.map(valueInfo),
       },
     })
     .finish();
 }
+
+const tensorOf = ({ name, dtype, shape }: TensorType) => ({
+  name,
+  dims: shape,
+  dataType: elementTypes[dtype],
+});
 
 function attribute([name, value]: [string, Attribute]) {
   if ('ints' in value) return { name, ints: value.ints, type: 7 };

@@ -1,7 +1,8 @@
 // A block for training as two graphs, and the residuals that pass from the forward to the backward one.
 import { GraphBuilder } from './builder.ts';
 import { gradients } from './gradients.ts';
-import type { Value } from './graph.ts';
+import type { Operation, Value } from './graph.ts';
+import { neededFor } from './rewrite.ts';
 
 /** Forward and backward as two graphs, with what the first must keep for the second. */
 export interface Split {
@@ -9,6 +10,8 @@ export interface Split {
   forward: GraphBuilder;
   /** Inputs: those of the forward graph that it needs, the residuals, and `dy`; outputs `d.<name>` for each of `wrt`, or others. */
   backward: GraphBuilder;
+  /** The same without residuals: it runs what is needed of the forward graph again. */
+  whole: GraphBuilder;
   /** What backward takes from forward. */
   residuals: Value[];
   /** The names of the forward graph's inputs that backward reads again. */
@@ -63,22 +66,24 @@ export function split(build: (g: GraphBuilder) => Differentiated): Split {
   );
   const residuals = once.flatMap(({ outputs }) => outputs.filter(isWanted));
 
-  const backward = new GraphBuilder();
-  backward.operations.push(...again, ...backwardOperations);
-  const used = namesOf([
-    ...backward.operations.flatMap((operation) => operation.inputs),
-    ...Object.values(given),
-  ]);
-  backward.initializers.push(...both.initializers.filter(({ name }) => used.has(name)));
-  const reread = both.inputs.filter(({ name }) => used.has(name));
-  for (const { name, dtype, shape } of [...reread, ...residuals, dy]) backward.input(name, dtype, shape);
-  for (const [name, value] of Object.entries(given))
-    backward.output(name, value, { stays: staysThere(name) });
+  /** The gradients by some operators, and the names of the inputs that these read. */
+  const graphOf = (operations: readonly Operation[], taken: readonly Value[]) => {
+    const g = new GraphBuilder();
+    g.operations.push(...operations);
+    const used = namesOf([...operations.flatMap(({ inputs }) => inputs), ...Object.values(given)]);
+    g.initializers.push(...both.initializers.filter(({ name }) => used.has(name)));
+    const reread = both.inputs.filter(({ name }) => used.has(name));
+    for (const { name, dtype, shape } of [...reread, ...taken, dy]) g.input(name, dtype, shape);
+    for (const [name, value] of Object.entries(given)) g.output(name, value, { stays: staysThere(name) });
+    return { g, reread: reread.map(({ name }) => name) };
+  };
+  const { g: backward, reread } = graphOf([...again, ...backwardOperations], residuals);
+  const { g: whole } = graphOf(neededFor(Object.values(given), both.operations), []);
 
   const forward = new GraphBuilder();
   forward.output('y', build(forward).y, { stays: true });
   for (const value of residuals) forward.output(`saved.${value.name}`, value, { stays: true });
-  return { forward, backward, residuals, reread: reread.map(({ name }) => name) };
+  return { forward, backward, whole, residuals, reread };
 }
 
 const named = (wrt: readonly Value[]) => (_: GraphBuilder, gradients: readonly Value[]) =>

@@ -1,15 +1,16 @@
 // Forward and backward passes of a decoder-only model over spans of its blocks: what is computed where, and what stays there.
 import { badSpec } from '../api/index.ts';
 import type { PackedBatch, Target } from '../data/index.ts';
-import type { Engine, Held, Tensor } from '../engine/index.ts';
+import type { Engine, Held, Session, Tensor } from '../engine/index.ts';
 import { GraphBuilder, product } from '../graph/index.ts';
 import { BlockGraphs, sideName, type Wanted, weightInputs, weightName } from './block-graphs.ts';
-import type { Architecture, Slots } from './family.ts';
+import type { Architecture } from './family.ts';
 import { type HeadGradient, type HeadProgram, headStep, scoreGradient, statesAtOnce } from './head.ts';
 import { type HeadRows, RowsByHost, RowsInPlace } from './head-rows.ts';
+import { PlacedWeights } from './placed-weights.ts';
 import { ResidualPool, type Residuals } from './residuals.ts';
 import { type Span, spansWithin } from './spans.ts';
-import type { Site, WeightSource, Weights } from './weights.ts';
+import type { WeightSource, Weights } from './weights.ts';
 
 /** A batch's hidden states, or dL/d(these), [B, T, D], wherever the engine has them: `read` tells. */
 export type States = Held;
@@ -38,8 +39,8 @@ export interface SpanGradients {
 
 export interface DecoderOptions {
   /**
-   * Bytes of weights that one graph may take, so that as many blocks are one graph: one block each where that is 0, as it is where
-   * absent on the CPU, which then has one block's weights at a time; with a device half of what may stay there.
+   * Bytes of weights that one graph may take, so that as many blocks are one graph: one block each where that is 0. The engine's when
+   * absent: 0 on the CPU, which then has one block's weights at a time.
    */
   spanMemory?: number;
   /**
@@ -54,8 +55,6 @@ const usualScores = 64 * 2 ** 20;
 /** Of what trains: whether a block is run again on the way back, for which memory decides, must change no bit. */
 export const forTraining: DecoderOptions = { mostScores: Number.POSITIVE_INFINITY };
 
-let decoders = 0;
-
 /**
  * Runs a decoder over packed batches, span by span: full model and emulator alike, by the weight source. What asks for passes knows
  * spans and states, and not where these are: on the CPU they are the host's; a device keeps states, residuals and the weights that
@@ -68,8 +67,7 @@ export class Decoder {
   readonly #weights: WeightSource;
   readonly #graphs: BlockGraphs;
   readonly #spanMemory: number;
-  /** Of the weights that are kept where graphs run. */
-  readonly #name = `decoder ${decoders++}`;
+  readonly #placed: PlacedWeights;
   readonly #sides = new WeakMap<PackedBatch, Map<string, Record<string, Held>>>();
   readonly #residuals = new Map<string, ResidualPool>();
 
@@ -77,20 +75,22 @@ export class Decoder {
     engine: Engine,
     architecture: Architecture,
     weights: WeightSource,
-    { spanMemory = engine.hasDevice ? engine.memory / 2 : 0, mostScores = usualScores }: DecoderOptions = {},
+    { spanMemory = engine.spanMemory, mostScores = usualScores }: DecoderOptions = {},
   ) {
     this.#engine = engine;
     this.config = architecture;
     this.#weights = weights;
     this.#graphs = new BlockGraphs(architecture, weights, engine.tilesAttention ? mostScores : undefined);
     this.#spanMemory = spanMemory;
+    const asRead = spanMemory === 0 && !engine.storesWeights;
+    this.#placed = new PlacedWeights(engine, architecture, weights, asRead);
     this.depth = weights.depth;
   }
 
   /** All positions in spans, in their order. @param cuts positions behind which somebody asks for the states */
   spans(cuts: Iterable<number> = []): Span[] {
     const positions = Array.from({ length: this.depth }, (_, position) => position);
-    const weights = positions.map((position) => bytesOf(this.#weights.slots(position)));
+    const weights = positions.map((position) => this.#placed.bytesAt(position));
     return spansWithin({ weights, memory: this.#spanMemory, cuts: new Set(cuts) });
   }
 
@@ -141,16 +141,14 @@ export class Decoder {
       positions: { dtype: 'int64', shape: [size, length], data: BigInt64Array.from(batch.positions, BigInt) },
       rows: { dtype: 'float32', shape, data: rows },
     };
-    const weights = await this.#weightsOf('embedder', embedder.slots, () => this.#weights.embedder());
-    const { held } = await session.runHolding({ ...given, ...named(weights) });
+    const weights = await this.#placed.ofEmbedder(embedder.slots);
+    const { held } = await session.runHolding({ ...given, ...weights });
     return held['x'] as States;
   }
 
   /** The states behind a span. */
   async forward(span: Span, x: States, batch: PackedBatch): Promise<States> {
-    const session = await this.#engine.session(this.#graphs.key('forward', span, batch), () =>
-      this.#graphs.forward(span, batch),
-    );
+    const session = await this.#session('forward', span, batch, () => this.#graphs.forward(span, batch));
     const { held } = await session.runHolding({ x, ...(await this.#feeds(span, batch)) });
     return held['y'] as States;
   }
@@ -161,8 +159,9 @@ export class Decoder {
     x: States,
     batch: PackedBatch,
   ): Promise<{ y: States; sums: Sums }> {
-    const key = this.#graphs.key('observing inputs', [position], batch);
-    const session = await this.#engine.session(key, () => this.#graphs.observing(position, batch));
+    const session = await this.#session('observing inputs', [position], batch, () =>
+      this.#graphs.observing(position, batch),
+    );
     const data = Float32Array.from(batch.rows, (row) => Number(row >= 0));
     const counted: Tensor = { dtype: 'float32', shape: [data.length, 1], data };
     const feeds = await this.#feeds([position], batch);
@@ -182,12 +181,12 @@ export class Decoder {
     batch: PackedBatch,
     wanted: Wanted,
   ): Promise<{ y: States; saved: Saved }> {
+    // Residuals would go home and back: the backward graph makes them again.
+    if (this.#engine.storesWeights)
+      return { y: await this.forward(span, x, batch), saved: { wanted, x, values: {} } };
     const parts = this.#graphs.split(span, batch, wanted);
     const name = this.#graphs.nameOf(span, wanted);
-    const session = await this.#engine.session(
-      this.#graphs.key(`saving for ${name}`, span, batch),
-      () => parts.forward,
-    );
+    const session = await this.#session(`saving for ${name}`, span, batch, () => parts.forward);
     const residuals = this.#engine.hasDevice ? undefined : this.#poolOf(name).take(parts.residuals);
     const feeds = { x, ...(await this.#feeds(span, batch)) };
     const { y, ...values } = (await session.runHolding(feeds, residuals?.tensors)).held;
@@ -199,14 +198,15 @@ export class Decoder {
     const { wanted, x, values, residuals } = saved;
     const parts = this.#graphs.split(span, batch, wanted);
     const name = this.#graphs.nameOf(span, wanted);
-    const key = this.#graphs.key(name, span, batch);
-    const session = await this.#engine.session(key, () => parts.backward);
+    const graph = this.#engine.storesWeights ? parts.whole : parts.backward;
+    const session = await this.#session(name, span, batch, () => graph);
     const given: Record<string, Held> = { ...(await this.#feeds(span, batch)), x, dy };
-    const feeds = Object.fromEntries([
-      ...[...parts.reread, 'dy'].map((input) => [input, given[input] as Held]),
-      ...parts.residuals.map((value) => [value.name, values[`saved.${value.name}`] as Held]),
-    ]);
-    const { home, held } = await session.runHolding(feeds);
+    for (const { name: value } of parts.residuals)
+      if (values[`saved.${value}`] !== undefined) given[value] = values[`saved.${value}`] as Held;
+    const taken = graph.inputs.filter((input) => input.name in given);
+    const { home, held } = await session.runHolding(
+      Object.fromEntries(taken.map((input) => [input.name, given[input.name] as Held])),
+    );
     if (residuals !== undefined) this.#poolOf(name).release(residuals);
     for (const done of [...Object.values(values), x, dy]) this.#engine.free(done);
     const dx = held['d.x'];
@@ -242,18 +242,22 @@ export class Decoder {
   }
 
   async #throughHead<R>(rows: HeadRows, targets: readonly Target[], program: HeadProgram<R>): Promise<R> {
-    const weights = named(await this.#weightsOf('head', this.config.head, () => this.#weights.head()));
+    const weights = await this.#placed.ofHead();
+    const frozen = this.#placed.frozenOfHead();
     const run = program.begin({ architecture: this.config, targets });
     const most = statesAtOnce(this.config.vocabulary);
     for (let start = 0; start < targets.length; start += most) {
       const count = Math.min(most, targets.length - start);
-      const size = Math.ceil(count / headStep) * headStep;
+      // Of each size a session would store the head's weights.
+      const size = this.#engine.storesWeights ? most : Math.ceil(count / headStep) * headStep;
       const chunk = { start, count, size };
       const data = new BigInt64Array(size);
       for (let i = 0; i < count; i++) data[i] = BigInt(targets[start + i]!.token);
       const tokens: Tensor = { dtype: 'int64', shape: [size, 1], data };
-      const session = await this.#engine.session(`${program.name} ${size}${rows.name}`, () =>
-        this.#headGraph(size, rows, program),
+      const session = await this.#engine.session(
+        `${program.name} ${size}${rows.name}`,
+        () => this.#headGraph(size, rows, program),
+        frozen,
       );
       const feeds = { ...rows.feeds(chunk), tokens, ...weights, ...run.inputs?.(chunk) };
       const outputs = await session.runHolding(feeds, run.room);
@@ -295,68 +299,22 @@ export class Decoder {
 
   // ---- what the graphs are given
 
-  /** All inputs of a span's graph but the states. */
+  /** The session of a span's graph. */
+  #session(graph: string, span: Span, batch: PackedBatch, build: () => GraphBuilder): Promise<Session> {
+    return this.#engine.session(this.#graphs.key(graph, span, batch), build, this.#placed.frozenOf(span));
+  }
+
+  /** All inputs of a span's graph but the states, and but what its session has. */
   async #feeds(span: Span, batch: PackedBatch): Promise<Record<string, Held>> {
     const feeds: Record<string, Held> = {};
     for (const [i, kind] of this.#graphs.kinds(span).entries())
       for (const [name, tensor] of Object.entries(await this.#side(batch, kind)))
         feeds[sideName(i, name)] = tensor;
-    const needed = new Set<string>();
-    for (const [i, position] of span.entries()) {
-      const weights = await this.#weightsOf(
-        ...([position, this.#weights.slots(position)] as const),
-        () => this.#weights.block(position),
-        needed,
-      );
-      for (const [slot, tensor] of Object.entries(weights)) feeds[weightName(span, i, slot)] = tensor;
+    Object.assign(feeds, await this.#placed.ofSpan(span));
+    for (const [i, position] of span.entries())
       for (const [slot, mask] of Object.entries(this.#weights.masks?.(position, batch) ?? {}))
         feeds[weightName(span, i, slot)] = span.length === 1 ? mask : copyOf(mask);
-    }
     return feeds;
-  }
-
-  /**
-   * What a graph's weights are given, by slot. Those that stay as they are are read once, and kept where graphs run as long as
-   * there is room; but for the CPU that runs one block at a time, which takes them as they are read.
-   * @param needed the keys of all that one run takes
-   */
-  async #weightsOf(
-    site: Site | 'embedder',
-    slots: Slots,
-    read: () => Weights,
-    needed = new Set<string>(),
-  ): Promise<Record<string, Held>> {
-    const tensorOf = (slot: string, weights: Weights): Tensor => ({
-      dtype: 'float32',
-      shape: slots[slot]!.shape,
-      data: weights[slot]!,
-    });
-    const all = Object.keys(slots);
-    if (this.#spanMemory === 0) {
-      const weights = read();
-      return Object.fromEntries(all.map((slot) => [slot, tensorOf(slot, weights)]));
-    }
-    const { residence } = this.#engine;
-    const changing = (site !== 'embedder' && this.#weights.changing?.(site)) || {};
-    let stored: Weights | undefined;
-    const found: Record<string, Held> = {};
-    for (const slot of all) {
-      if (slot in changing) {
-        found[slot] = tensorOf(slot, changing);
-        continue;
-      }
-      const key = `${this.#name} ${site} ${slot}`;
-      needed.add(key);
-      const kept = residence.get(key);
-      stored ??= kept ? undefined : read();
-      found[slot] = kept ?? (await this.#kept(key, tensorOf(slot, stored!), needed));
-    }
-    return found;
-  }
-
-  /** A weight where it is kept, or a copy for one run. */
-  async #kept(key: string, tensor: Tensor, needed: ReadonlySet<string>): Promise<Held> {
-    return (await this.#engine.residence.keep(key, tensor, needed)) ?? copyOf(tensor);
   }
 
   /** What blocks of a kind take beside states and weights. */
@@ -377,12 +335,6 @@ export class Decoder {
 
 /** Of what is valid until the next call of who gave it. */
 const copyOf = (tensor: Tensor): Tensor => ({ ...tensor, data: tensor.data.slice() });
-
-const bytesOf = (slots: Slots): number =>
-  Object.values(slots).reduce((sum, { shape }) => sum + product(shape) * Float32Array.BYTES_PER_ELEMENT, 0);
-
-const named = (weights: Readonly<Record<string, Held>>): Record<string, Held> =>
-  Object.fromEntries(Object.entries(weights).map(([slot, tensor]) => [`w.${slot}`, tensor]));
 
 const floatsOf = (tensors: Readonly<Record<string, Tensor>>): Record<string, Float32Array> =>
   Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data as Float32Array]));

@@ -7,7 +7,7 @@ import { fixtureOf, variants } from '../support/golden/families/fixture.ts';
 import type { Measured } from '../support/golden/families/table.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
 import { onSoftwareGpu } from '../support/gpu/software.ts';
-import type { StepTraffic } from '../support/gpu/traffic.ts';
+import type { StepTraffic } from '../support/gpu/step-traffic.ts';
 
 const work = workDirectory();
 afterAll(work.remove);

@@ -159,8 +159,11 @@ async function withEngine<T>(
   cancel: SharedArrayBuffer,
   use: (engine: Engine) => Promise<T>,
 ): Promise<T> {
-  const { provider, threads } = spec;
-  const engine = await Engine.create({ provider, threads, memory: memoryOf(spec), cancel });
+  const { provider, precision, threads } = spec;
+  const memory = memoryOf(spec);
+  // What a device has is for the engine to read.
+  const stored = spec.memory === undefined ? undefined : memory;
+  const engine = await Engine.create({ provider, precision, threads, memory, stored, cancel });
   try {
     return await use(engine);
   } finally {

@@ -85,6 +85,17 @@ describe('defaults', () => {
     });
   });
 
+  it.each([
+    { provider: 'webgpu', precision: 'float16' },
+    { provider: 'cuda', precision: 'float16' },
+    { provider: 'cuda', precision: 'bfloat16' },
+  ])('take $precision of $provider', (engine) => {
+    expect(parseResource(withSpec(build, { engine }), 'words.yaml').spec).toHaveProperty('engine', {
+      ...engine,
+      threads: 2,
+    });
+  });
+
   it('leave a list of transfer layers alone', () => {
     const { spec } = parseResource(withSpec(build, { transferLayers: { layers: [0, 5] } }), 'words.yaml');
     expect(spec).toHaveProperty('transferLayers', { layers: [0, 5] });
@@ -128,6 +139,21 @@ describe('a wrong manifest', () => {
       'spec.evaluation.limit: must be 2 to 10000 where leak is true',
     ],
     ['a missing field', withSpec(build, { output: undefined }), 'spec.output: is missing'],
+    [
+      'halves of a CPU',
+      withSpec(build, { engine: { precision: 'bfloat16' } }),
+      'spec.engine.precision: must be one that the provider has: float32; with webgpu also float16; with cuda also float16 and bfloat16',
+    ],
+    [
+      'halves that webgpu has not',
+      withSpec(build, { engine: { provider: 'webgpu', precision: 'bfloat16' } }),
+      'spec.engine.precision: must be one that the provider has',
+    ],
+    [
+      'a precision that nobody has',
+      withSpec(build, { engine: { provider: 'cuda', precision: 'float8' } }),
+      'spec.engine.precision: must be',
+    ],
     [
       'no number of layers',
       withSpec(build, { layers: undefined }),

@@ -14,6 +14,11 @@ it.each([
     '/src/core/webgpu_context.cc:120 void Initialize() adapter != nullptr was false. No supported adapters\nmore',
     'No supported adapters',
   ],
+  [
+    'of a graph that ran what its operator said',
+    "Non-zero status code returned while running Cast node. Name:'Cast_0' Status Message: shader_helper.cc:416 GenerateSourceCode Program Cast requires f16 but the device does not support it.",
+    'Program Cast requires f16 but the device does not support it.',
+  ],
   ['of others all of the first line', 'Failed to load shared library', 'Failed to load shared library'],
 ])('%s', (_, message, right) => {
   expect(saidBy(new Error(message))).toBe(right);
