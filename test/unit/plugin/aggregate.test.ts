@@ -206,6 +206,28 @@ describe('one adapter of three', () => {
 });
 
 describe('parties', () => {
+  it('whatever a manifest claims of rows, who sent it counts as much as before', () => {
+    const parties = [partyOf(lora), partyOf(lora), partyOf(lora)] as [Party, Party, Party];
+    const [{ directory, adapter: honest }, ...others] = parties;
+    const made = (first: Party) => {
+      const { adapter, close } = aggregate([first, ...others], { method: 'mean' });
+      const values = adapter.changes.map(({ change }) => [...adapter.get(change.name)!]);
+      close();
+      return values;
+    };
+    const before = made(parties[0]);
+    const claims = { rows: 1e9, samples: 1e9, weight: '1000' };
+    sealArtifact(directory, {
+      ...{ kind: 'Adapter', madeFrom: { emulator } },
+      hyperparameters: { adapter: lora, training: { batchSize: 1e9, steps: 1e9 }, ...claims },
+      scores: { ...claims },
+    });
+    const adapter = openAdapter(directory, { model, emulator, bundle: bundleOf([0, 2]) });
+    expect(adapter.digest).not.toBe(honest.digest);
+    expect(made({ adapter, directory, weight: '1' })).toEqual(before);
+    expect(made({ adapter, directory, weight: '2' })).not.toEqual(before);
+  });
+
   it('of two types are refused, LoRA of another rank too; another dropout is none', () => {
     const check =
       (...types: OffsiteTuneSpec['adapter'][]) =>
