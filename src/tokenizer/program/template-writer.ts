@@ -1,4 +1,5 @@
 // Rendering chat templates from outside: bounded, deterministic, and with no data in errors.
+import { createHash } from 'node:crypto';
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 import type { Conversation, Template, Written } from './messages.ts';
 import { type Missing, missingIn, type Statement } from './template-names.ts';
@@ -16,15 +17,12 @@ class NoFunction extends Error {}
 export class TemplateWriter {
   readonly #program: ReturnType<typeof parse>;
   readonly #names: Readonly<Record<string, unknown>>;
-  readonly #marks: Marks | undefined;
   readonly #missing: Missing;
 
   /** @throws Error where it is no Jinja */
   constructor({ text, specialTokens }: Template) {
-    const whole = trimmed(text);
-    this.#marks = generationTag.test(whole) ? marksFor() : undefined;
     // The interpreter takes one line feed from the end, and trimmed() has done so.
-    this.#program = parse(tokenize(`${withMarks(whole, this.#marks)}\n`));
+    this.#program = parse(tokenize(`${withMarks(trimmed(text))}\n`));
     this.#names = { ...specialTokens, ...builtIns };
     this.#missing = missingIn(this.#program, Object.keys(builtIns));
   }
@@ -32,14 +30,15 @@ export class TemplateWriter {
   /** The conversation as it is written, or why it is not. */
   write({ messages, generationPrompt }: Conversation): Written | { refused: true } | { failed: string } {
     const environment = new Environment();
-    const names = { messages, add_generation_prompt: generationPrompt, ...this.#names };
+    const marks = marksOf(messages);
+    const names = { messages, add_generation_prompt: generationPrompt, ...this.#names, ...marks };
     for (const [name, value] of Object.entries(names)) environment.set(name, value);
     try {
       const { value } = new BoundedInterpreter(environment).run(this.#program);
       const longest = Math.max(longestText, 2 * lengthOf(messages));
       if (value.length > longest)
         throw new Fault(`it writes more than ${longest} characters of a conversation`);
-      return withoutMarks(value, this.#marks);
+      return withoutMarks(value, marks);
     } catch (error) {
       return error instanceof Refusal ? { refused: true } : { failed: shownWords(error, this.#missing) };
     }
@@ -126,35 +125,32 @@ function trimmed(text: string): string {
     .replace(/(?<=[#%-]\})\n/g, '');
 }
 
-const generationTag = /\{%-?\s*generation\s*-?%\}/;
-
-/** Where an answer begins and ends in what is written: texts that no conversation holds. */
+/** Where an answer begins and ends in what is written: texts that the conversation does not hold. */
 interface Marks {
-  readonly from: string;
-  readonly to: string;
+  readonly generation_begins: string;
+  readonly generation_ends: string;
 }
 
-function marksFor(): Marks {
-  const name = crypto.randomUUID();
-  return { from: `\uFDD0${name}<`, to: `\uFDD0${name}>` };
+/** No text holds its own digest. A template can read its marks, so that equal conversations must have equal ones in every process. */
+function marksOf(messages: Conversation['messages']): Marks {
+  const digest = createHash('sha256').update(JSON.stringify(messages)).digest('hex');
+  return { generation_begins: `\uFDD0${digest}<`, generation_ends: `\uFDD0${digest}>` };
 }
 
 /** Puts marks in the place of `generation` tags, and keeps what these say of the blanks around them. */
-function withMarks(text: string, marks: Marks | undefined): string {
-  if (marks === undefined) return text;
+function withMarks(text: string): string {
   return text.replace(
     /\{%(-?)\s*(end)?generation\s*(-?)%\}/g,
     (_, left: string, ends: string | undefined, right: string) =>
-      `${left && '{#--#}'}${ends === undefined ? marks.from : marks.to}${right && '{#--#}'}`,
+      `{{${left} ${`generation_${ends === undefined ? 'begins' : 'ends'}` satisfies keyof Marks} ${right}}}`,
   );
 }
 
-function withoutMarks(written: string, marks: Marks | undefined): Written {
-  if (marks === undefined) return { text: written, generations: [] };
+function withoutMarks(written: string, { generation_begins: begins, generation_ends: ends }: Marks): Written {
   let text = '';
   const generations: [number, number][] = [];
-  for (const [i, part] of written.split(marks.from).entries()) {
-    const [said = '', ...rest] = part.split(marks.to);
+  for (const [i, part] of written.split(begins).entries()) {
+    const [said = '', ...rest] = part.split(ends);
     if (i > 0) generations.push([text.length, text.length + said.length]);
     text += said + rest.join('');
   }

@@ -39,6 +39,24 @@ describe('a chat template', () => {
     expect(written.generations.map(([from, to]) => written.text.slice(from, to))).toEqual(['Hi!', 'Hello!']);
   });
 
+  test('that reads how generation tags are marked reads nothing that is another one the next time', () => {
+    const text =
+      '{% set t %}{% generation %}{% endgeneration %}{% endset %}{{ t[1:9] }}{% generation %}{{ messages[1].content }}{% endgeneration %}';
+    expect(write(text)).toEqual(write(text));
+    expect(write(text)).toMatchObject({ generations: [[8, 13]] });
+  });
+
+  test('tells a mark from what a conversation says, whatever another was marked by', () => {
+    const marks = write('{% set t %}{% generation %}{% endgeneration %}{% endset %}{{ t[1:] }}');
+    if (!('text' in marks)) throw new Error('it was refused');
+    const content = `\uFDD0${marks.text}`;
+    const text = 'a {% generation %}{{ messages[0].content }}{% endgeneration %}';
+    const said = [{ role: 'assistant', content }];
+    expect(
+      new TemplateWriter({ text, specialTokens: {} }).write({ messages: said, generationPrompt: false }),
+    ).toEqual({ text: `a ${content}`, generations: [[2, 2 + content.length]] });
+  });
+
   test('refuses conversations in its own words, which stay there', () => {
     expect(write("{{ raise_exception('no ' + messages[0].content) }}")).toEqual({ refused: true });
   });
