@@ -50,7 +50,9 @@ export function significant(value: number): string {
 /** A share from 0 to 1 as percent. */
 export function share(value: string | number): string {
   const number = Number(value);
-  return Number.isFinite(number) ? `${(100 * number).toFixed(1)}%` : '–';
+  if (!Number.isFinite(number)) return '–';
+  // Nearly all is not all.
+  return number < 1 && number >= 0.9995 ? '>99.9%' : `${(100 * number).toFixed(1)}%`;
 }
 
 /** `1.6 GB`; decimal units, as file managers show them. */

@@ -1,5 +1,12 @@
 // The report's record from resources as they were found and from the files beside their artifacts.
-import { kinds, OffsiteError, parseResource, type Resource, type Status } from '../api/index.ts';
+import {
+  kinds,
+  OffsiteError,
+  parseResource,
+  type Resource,
+  referencesOf,
+  type Status,
+} from '../api/index.ts';
 import {
   canonicalJson,
   checkpointsOf,
@@ -51,8 +58,9 @@ export function gather(name: string, found: readonly FoundResource[]): ReportRec
       unreadable.push(...(error as Error).message.split('\n'));
     }
   }
+  const inOrder = orderOf(entries);
   const of = <E extends AnyEntry>(kind: E['resource']['kind']) =>
-    entries.filter((entry): entry is E => entry.resource.kind === kind).sort(byName);
+    entries.filter((entry): entry is E => entry.resource.kind === kind).sort(inOrder);
   return {
     place: name,
     builds: of<BuildEntry>('EmulatorBuild'),
@@ -62,7 +70,35 @@ export function gather(name: string, found: readonly FoundResource[]): ReportRec
   };
 }
 
-const byName = (a: AnyEntry, b: AnyEntry) => (a.resource.metadata.name < b.resource.metadata.name ? -1 : 1);
+/** What is made of others stands behind them, so that rounds follow each other; else by name. */
+function orderOf(entries: readonly AnyEntry[]): (a: AnyEntry, b: AnyEntry) => number {
+  const keyOf = (kind: string, namespace: string | undefined, name: string) =>
+    [kind, namespace ?? '', name].join('/');
+  const found = new Map(
+    entries.map(({ resource }) => [
+      keyOf(resource.kind, resource.metadata.namespace, resource.metadata.name),
+      resource,
+    ]),
+  );
+  /** How many must be made one after the other. */
+  const depths = new Map<Resource, number>();
+  const depthOf = (resource: Resource): number => {
+    const known = depths.get(resource);
+    if (known !== undefined) return known;
+    // Found again on the way where resources refer to each other in a ring.
+    depths.set(resource, 0);
+    const before = referencesOf(resource).map(({ kind, name }) => {
+      const other = found.get(keyOf(kind, resource.metadata.namespace, name));
+      return other === undefined ? 0 : depthOf(other);
+    });
+    const depth = 1 + Math.max(0, ...before);
+    depths.set(resource, depth);
+    return depth;
+  };
+  return (a, b) =>
+    depthOf(a.resource) - depthOf(b.resource) ||
+    (a.resource.metadata.name < b.resource.metadata.name ? -1 : 1);
+}
 
 function statusOf({ kind, metadata }: Resource, value: unknown, where: string): Status {
   const parsed = kinds[kind].status.safeParse((value as { status?: unknown }).status ?? {});

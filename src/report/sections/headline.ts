@@ -114,11 +114,12 @@ function summaryOf(entry: AnyEntry): string {
     return `${lastSegment(spec.model.uri)}: ${kept}${compressed}`;
   }
   if ('history' in entry) {
-    const { training, adapter } = entry.resource.spec;
+    const { training, adapter, start } = entry.resource.spec;
     const length = training.steps
       ? counted(training.steps, 'step')
       : counted(training.epochs as number, 'epoch');
-    return `Trains ${trainedWords(adapter)} for ${length} of ${counted(training.batchSize, 'row')}, learning rate ${training.learningRate.replace('-', unbroken)}`;
+    const from = start && ` on from ${start.ref?.name ?? 'an adapter'}`;
+    return `Trains ${trainedWords(adapter)}${from ?? ''} for ${length} of ${counted(training.batchSize, 'row')}, learning rate ${training.learningRate.replace('-', unbroken)}`;
   }
   return plugInSummary(entry);
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
+import { manifestsOfRounds } from '../../../examples/rounds/in-namespaces.ts';
 import { apiVersion } from '../../../src/api/index.ts';
 import { sealArtifact } from '../../../src/artifact/index.ts';
 import { related } from '../../../src/report/cluster.ts';
@@ -71,6 +72,30 @@ function writeWorkDir(): void {
     work: at('work/work'),
   });
 }
+
+test('rounds follow each other; such as refer to each other in a ring are there too', () => {
+  const rounds = manifestsOfRounds();
+  const [east] = rounds.filter(({ metadata }) => metadata.name === 'east-1');
+  const ring = [1, 2].map((i) => ({
+    ...east!,
+    metadata: { name: `ring-${i}` },
+    spec: {
+      ...east!.spec,
+      emulator: { ref: { name: 'elsewhere' } },
+      start: { ref: { name: `ring-${3 - i}` } },
+    },
+  }));
+  for (const resource of [...rounds, ...ring]) writeResource({ resource, status: {} });
+  const { tunes, plugIns, unreadable } = gatherWorkDir(at('work'));
+  expect(unreadable).toEqual([]);
+  const namesOf = (entries: readonly { resource: AnyResource }[]) =>
+    entries.map(({ resource }) => resource.metadata.name);
+  expect(namesOf(tunes).filter((name) => !name.startsWith('ring'))).toEqual(
+    [1, 2, 3].flatMap((round) => ['east', 'north', 'south', 'west'].map((party) => `${party}-${round}`)),
+  );
+  expect(namesOf(tunes)).toEqual(expect.arrayContaining(['ring-1', 'ring-2']));
+  expect(namesOf(plugIns)).toEqual(['round-1', 'round-2', 'round-3']);
+});
 
 describe('a work dir', () => {
   test('is found with all that lies beside it', () => {

@@ -496,6 +496,21 @@ const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> =
     record: { tunes: [tuneEntry({ adapter: { type: 'bottleneck', size: 8, head: true } })] },
     says: ['Trained bottleneck and the head', 'Trains bottleneck and the head for 120 steps'],
   },
+  'a later round': {
+    record: {
+      tunes: [
+        tuneEntry({
+          start: { ref: { kind: 'PlugIn', name: 'round-1' } },
+          status: { training: { steps: 120, bestStep: 120, unchanged: '0.99994' } },
+        }),
+      ],
+    },
+    says: [
+      'Trains the transfer layers on from round-1 for 120',
+      'Went on from round-1',
+      'as it was &gt;99.9%',
+    ],
+  },
   'rows that are hidden, some steps without any, and what attacks found': {
     record: { tunes: [hiddenEntry()] },
     says: [

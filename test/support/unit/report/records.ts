@@ -124,6 +124,7 @@ export function tuneEntry({
   status = {} as Partial<OffsiteTuneStatus>,
   adapter = { type: 'layers' } as OffsiteTune['spec']['adapter'],
   objective,
+  start,
   ...found
 }: {
   name?: string;
@@ -132,6 +133,7 @@ export function tuneEntry({
   status?: Partial<OffsiteTuneStatus>;
   adapter?: OffsiteTune['spec']['adapter'];
   objective?: OffsiteTune['spec']['objective'];
+  start?: OffsiteTune['spec']['start'];
 } & Partial<Pick<TuneEntry, 'history' | 'manifest'>> = {}): TuneEntry {
   const losses = Array.from({ length: steps }, (_, i) => 3 * Math.exp(-i / 60) + 0.2 * Math.sin(i));
   const cell = { value: 0.5, stderr: 0.03 };
@@ -148,6 +150,7 @@ export function tuneEntry({
       },
       adapter,
       ...(objective && { objective }),
+      ...(start && { start }),
       training: { steps },
       output: { uri: `pvc://artifacts/${name}-adapter` },
     }),
