@@ -1,12 +1,25 @@
 // Forward passes that stream weights block by block, for models larger than memory.
 import type { PackedBatch } from '../data/index.ts';
-import type { Architecture, Decoder, Span, States, WeightSource, Weights } from '../model/index.ts';
+import type {
+  Architecture,
+  Decoder,
+  Span,
+  States,
+  TokenWeights,
+  WeightSource,
+  Weights,
+} from '../model/index.ts';
 
 export interface StreamOptions {
   /** Bytes that hidden states of the batches in flight, and what blocks take beside them, may take; at least one batch is in flight. */
   readonly memory: number;
   /** Called with every block's output, [batch * length, hidden], before the final norm. */
   readonly eachBlock?: (position: number, batch: PackedBatch, hidden: Float32Array) => void;
+  /** The same of sums over the batch's tokens alone, [rows, hidden], which are made where the states are; without a passage. */
+  readonly sums?: {
+    readonly weights: (batch: PackedBatch) => TokenWeights;
+    readonly take: (position: number, batch: PackedBatch, sums: Float32Array) => void;
+  };
   /** Called with the last block's output. */
   readonly atEnd?: (batch: PackedBatch, states: States) => Promise<void>;
   /** Runs the blocks; the decoder's forward alone when absent. */
@@ -14,6 +27,8 @@ export interface StreamOptions {
   /** Told of every block done; there are batches x positions of them. */
   readonly progress: (blocks: number) => void;
 }
+
+type Sums = NonNullable<StreamOptions['sums']>;
 
 /** What blocks run as, where a pass finds more than their outputs. */
 export interface Passage {
@@ -33,15 +48,21 @@ export interface Passage {
 export async function streamBlocks(
   decoder: Decoder,
   batches: readonly PackedBatch[],
-  { memory, eachBlock, atEnd, progress, passage }: StreamOptions,
+  { memory, eachBlock, sums, atEnd, progress, passage }: StreamOptions,
 ): Promise<void> {
   const everyPosition = Array.from({ length: decoder.depth }, (_, position) => position);
   const spans = decoder.spans(eachBlock || passage ? everyPosition : []);
   const forward = async (span: Span, x: States, batch: PackedBatch): Promise<States> => {
     if (passage !== undefined) return await passage.forward(span[0]!, x, batch);
-    const y = await decoder.forward(span, x, batch);
+    const y =
+      sums === undefined ? await decoder.forward(span, x, batch) : await summing(span, x, batch, sums);
     decoder.free(x);
     return y;
+  };
+  const summing = async (span: Span, x: States, batch: PackedBatch, { weights, take }: Sums) => {
+    const found = await decoder.forwardSumming(span, x, batch, weights(batch));
+    for (const [place, position] of span.entries()) take(position, batch, found.sums[place]!);
+    return found.y;
   };
   for (const batchesInFlight of groupsWithin(memory, batches, decoder.config, passage?.states)) {
     // copies, so that the masks that a decoder keeps for a batch go when its group is done

@@ -20,6 +20,8 @@ export interface Wanted {
 interface Built {
   readonly x: Value;
   readonly y: Value;
+  /** The states behind each of its blocks; the last are `y`. */
+  readonly behind: readonly Value[];
   readonly weights: Readonly<Record<string, Value>>;
 }
 
@@ -40,6 +42,21 @@ export class BlockGraphs {
   forward(span: Span, batch: PackedBatch): GraphBuilder {
     const g = new GraphBuilder();
     g.output('y', this.#build(g, span, batch, this.#mostScores).y, { stays: true });
+    return g;
+  }
+
+  /**
+   * With weighted sums of the states behind each block over a batch's tokens, [rows, D], by `counted` [rows, tokens], which
+   * says how much each token counts.
+   */
+  summing(span: Span, batch: PackedBatch, rows: number): GraphBuilder {
+    const g = new GraphBuilder();
+    const { y, behind } = this.#build(g, span, batch, this.#mostScores);
+    g.output('y', y, { stays: true });
+    const tokens = batch.size * batch.length;
+    const counted = g.input('counted', 'float32', [rows, tokens]);
+    for (const [place, states] of behind.entries())
+      g.output(sumsName(place), g.matmul(counted, g.reshape(states, [tokens, this.#config.hidden])));
     return g;
   }
 
@@ -133,6 +150,7 @@ export class BlockGraphs {
       ),
     );
     const weights: Record<string, Value> = {};
+    const behind: Value[] = [];
     let y = x;
     for (const [i, position] of span.entries()) {
       const nameAt = (slot: string) => weightName(span, i, slot);
@@ -146,8 +164,9 @@ export class BlockGraphs {
       for (const value of Object.values(w)) weights[value.name] = value;
       const side = sides[kinds.indexOf(this.kindAt(position))]!;
       y = this.#config.buildBlock({ g, side, w, mostScores }, y);
+      behind.push(y);
     }
-    return { x, y, weights };
+    return { x, y, behind, weights };
   }
 
   #mapGradients(
@@ -181,6 +200,9 @@ export class BlockGraphs {
 /** The graph's name of a weight at a place of a span. */
 export const weightName = (span: Span, place: number, slot: string): string =>
   span.length === 1 ? `w.${slot}` : `w.${place}.${slot}`;
+
+/** The graph's name of the sums over the states behind a place of a span. */
+export const sumsName = (place: number): string => `sums.${place}`;
 
 /** The graph's name of a side of the kind of that number. */
 export const sideName = (kind: number, name: string): string => (kind === 0 ? name : `${kind}.${name}`);

@@ -3,7 +3,7 @@ import { badSpec } from '../api/index.ts';
 import type { PackedBatch, Target } from '../data/index.ts';
 import type { Engine, Held, Session, Tensor } from '../engine/index.ts';
 import { GraphBuilder, product } from '../graph/index.ts';
-import { BlockGraphs, sideName, type Wanted, weightInputs, weightName } from './block-graphs.ts';
+import { BlockGraphs, sideName, sumsName, type Wanted, weightInputs, weightName } from './block-graphs.ts';
 import type { Architecture } from './family.ts';
 import { type HeadGradient, type HeadProgram, headStep, scoreGradient, statesAtOnce } from './head.ts';
 import { type HeadRows, RowsByHost, RowsInPlace } from './head-rows.ts';
@@ -26,6 +26,12 @@ export interface Saved {
   readonly values: Readonly<Record<string, Held>>;
   /** The host's memory that they lie in, if they do. */
   readonly residuals?: Residuals;
+}
+
+/** How much each token of a batch counts in a sum over its tokens, [rows, tokens], row-major. */
+export interface TokenWeights {
+  readonly rows: number;
+  readonly weights: Float32Array;
 }
 
 export interface SpanGradients {
@@ -51,6 +57,9 @@ export interface DecoderOptions {
 }
 
 const usualScores = 64 * 2 ** 20;
+
+/** Sums are of a multiple of so many rows, so that few graphs serve all batches. */
+const rowStep = 16;
 
 /** Of what trains: whether a block is run again on the way back, for which memory decides, must change no bit. */
 export const forTraining: DecoderOptions = { mostScores: Number.POSITIVE_INFINITY };
@@ -151,6 +160,33 @@ export class Decoder {
     const session = await this.#session('forward', span, batch, () => this.#graphs.forward(span, batch));
     const { held } = await session.runHolding({ x, ...(await this.#feeds(span, batch)) });
     return held['y'] as States;
+  }
+
+  /** Whether sums over states are made where these are, so that they need not come home: `forwardSumming`. */
+  get sumsInPlace(): boolean {
+    return this.#engine.hasDevice || this.#engine.storesWeights;
+  }
+
+  /** The states behind a span, and behind each of its positions weighted sums over the batch's tokens, [rows, D]. */
+  async forwardSumming(
+    span: Span,
+    x: States,
+    batch: PackedBatch,
+    { rows, weights }: TokenWeights,
+  ): Promise<{ y: States; sums: Float32Array[] }> {
+    const size = Math.ceil(rows / rowStep) * rowStep;
+    const tokens = batch.size * batch.length;
+    const session = await this.#session(`summing ${size}`, span, batch, () =>
+      this.#graphs.summing(span, batch, size),
+    );
+    const data = new Float32Array(size * tokens);
+    data.set(weights);
+    const counted: Tensor = { dtype: 'float32', shape: [size, tokens], data };
+    const { home, held } = await session.runHolding({ x, ...(await this.#feeds(span, batch)), counted });
+    const sums = span.map((_, place) =>
+      (home[sumsName(place)]!.data as Float32Array).subarray(0, rows * this.config.hidden),
+    );
+    return { y: held['y'] as States, sums };
   }
 
   /** One block, with what `addInputSums` finds of its linear maps' inputs. */

@@ -1,6 +1,14 @@
 // Decoder-only language models: opened from disk, their weights, and their passes.
 export { asQuantised, codedTensors } from './coded.ts';
-export { Decoder, type DecoderOptions, forTraining, type Saved, type States, type Sums } from './decoder.ts';
+export {
+  Decoder,
+  type DecoderOptions,
+  forTraining,
+  type Saved,
+  type States,
+  type Sums,
+  type TokenWeights,
+} from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';
 export { checkFileNames } from './file-names.ts';
 export { greedyTokens, type HeadGradient, headGradient, score } from './head.ts';

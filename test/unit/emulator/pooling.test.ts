@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest';
-import { type Pooling, poolRows } from '../../../src/emulator/probe/pooling.ts';
+import {
+  isSum,
+  type Pooling,
+  poolingWeights,
+  poolRows,
+  rowsIn,
+} from '../../../src/emulator/probe/pooling.ts';
 
 // two rows interleaved with padding: row 4 has tokens (1, -8), (2, 5), (6, 0); row 7 has (3, 3)
 const hidden = Float32Array.of(1, -8, 2, 5, 99, 99, 3, 3, 6, 0);
@@ -45,4 +51,37 @@ test('pooled means are as exact as float64 sums', () => {
   long[0] = 2 ** 24;
   const mean = poolRows(long, 1, new Int32Array(3001), { pooling: 'mean' }).get(0)![0];
   expect(mean).toBe(Math.fround((2 ** 24 + 3000) / 3001));
+});
+
+test.each(['mean', 'meanWeighted', 'last', 'first'] as const)(
+  'the weights of %s give the same vectors',
+  (pooling) => {
+    for (const skipFirst of [false, true]) {
+      const options = { pooling, skipFirst };
+      const [some, numbers] = [
+        Int32Array.of(7, 7, 7, 4, 4, -1),
+        Float32Array.of(1, -2, 3, 4, 5, 6, 7, 8, 9, 1, 99, 99),
+      ];
+      const { rows: count, weights } = poolingWeights(some, options);
+      expect(count).toBe(2);
+      const right = poolRows(numbers, 2, some, options);
+      for (const [i, row] of rowsIn(some).entries()) {
+        const vector = [0, 1].map((d) =>
+          some.reduce(
+            (sum, _, token) => sum + weights[i * some.length + token]! * numbers[2 * token + d]!,
+            0,
+          ),
+        );
+        vector.forEach((value, d) => {
+          expect(value).toBeCloseTo(right.get(row)![d]!, 5);
+        });
+      }
+    }
+  },
+);
+
+test('the greatest and the least are no sums', () => {
+  expect((['mean', 'meanWeighted', 'last', 'first', 'max', 'min'] as const).map(isSum)).toEqual([
+    ...[true, true, true, true, false, false],
+  ]);
 });
