@@ -67,7 +67,7 @@ const settingsSchema = z.looseObject({
   lora_alpha: z.int(),
   lora_dropout: z.number().min(0).lt(1).default(0),
   bias: z.string().default('none'),
-  init_lora_weights: z.unknown(),
+  init_lora_weights: z.unknown().optional(),
   modules_to_save: listOf(z.string()).nullish(),
 });
 

@@ -215,6 +215,17 @@ describe('an adapter that PEFT trained', () => {
     await expect(exportAdapter(output, exported)).rejects.toThrow('is there already');
   });
 
+  it('is sealed again after its export, to the same tensors and settings', async () => {
+    await sealAdapter(source, bundle, output);
+    const [exported, again] = [`${output}-exported`, `${output}-again`];
+    await exportAdapter(output, exported);
+    await sealAdapter(exported, bundle, again);
+    const [first, second] = [openArtifact(output).manifest, openArtifact(again).manifest];
+    expect(second.files).toEqual(first.files);
+    // The export says nothing of dropout, which is a matter of training.
+    expect(second.hyperparameters).toMatchObject({ adapter: { type: 'lora', rank: 4, alpha: 16 } });
+  });
+
   it.each([
     [
       'a name twice, of which a reader may take either',
