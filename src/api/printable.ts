@@ -2,10 +2,10 @@
 
 /**
  * What makes text other than it looks: control characters (and so terminal escapes), line and paragraph separators, marks
- * that turn the direction of writing, characters without width, halves of characters.
+ * that turn the direction of writing, characters that have no width or no shape of their own (Unicode's default ignorable code
+ * points), halves of characters.
  */
-const unprintable =
-  /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061C\u200B-\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB\u{E0000}-\u{E007F}]/u;
+const unprintable = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\uFFF9-\uFFFB]/u;
 const everyUnprintable = new RegExp(unprintable, 'gu');
 
 /** The most characters that are shown of one text. */

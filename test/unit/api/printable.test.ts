@@ -11,6 +11,7 @@ import {
   setCondition,
 } from '../../../src/api/index.ts';
 import { StoreError, TakenOver } from '../../../src/artifact/index.ts';
+import { problemOfPath } from '../../../src/artifact/inner-path.ts';
 import { summary } from '../../../src/cli/summary.ts';
 import { openTerminal } from '../../../src/progress/index.ts';
 import { failureOf } from '../../../src/worker/index.ts';
@@ -25,6 +26,28 @@ describe('printable', () => {
     expect(printable('Grüße 🙂 日本語 naïve \\u{1b}')).toBe('Grüße 🙂 日本語 naïve \\u{1b}');
     expect(printable('a\nb\tc\0')).toBe('a\\nb\\tc\\u{0}');
     expect(printableLines('a\nb\u001b')).toBe('a\nb\\u{1b}');
+  });
+
+  it.each([
+    ['soft hyphen', 0xad],
+    ['combining grapheme joiner', 0x34f],
+    ['Hangul choseong filler', 0x115f],
+    ['Khmer inherent vowel', 0x17b4],
+    ['Mongolian vowel separator', 0x180e],
+    ['zero width space', 0x200b],
+    ['word joiner', 0x2060],
+    ['Hangul filler', 0x3164],
+    ['variation selector', 0xfe00],
+    ['half-width Hangul filler', 0xffa0],
+    ['interlinear annotation anchor', 0xfff9],
+    ['musical symbol begin beam', 0x1d173],
+    ['tag', 0xe0041],
+    ['variation selector of the supplement', 0xe0100],
+  ])('what is not seen is in no name, and an escape where it is shown: %s', (_, code) => {
+    const name = `model${String.fromCodePoint(code)}.safetensors`;
+    expect(isPrintable(name)).toBe(false);
+    expect(problemOfPath(name)).toBe('has a character that cannot be printed');
+    expect(printable(name)).toBe(`model\\u{${code.toString(16)}}.safetensors`);
   });
 
   it('is the same when done twice, and has nothing left of it, whatever the text', () => {
