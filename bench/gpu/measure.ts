@@ -12,7 +12,7 @@ import { adapterOf } from '../../src/tuning/index.ts';
 import { trainedLayer } from '../../src/tuning/trained.ts';
 import { fixtureOf, writeCheckpoint } from '../../test/support/golden/families/fixture.ts';
 import { measure } from '../../test/support/golden/families/measure.ts';
-import type { Part, Speed } from './report.ts';
+import type { Half, Part, Speed } from './report.ts';
 import { batchesOf, learningRate, rowsOf, type Size, seeds, sizes, sourceOf } from './sizes.ts';
 
 const [provider, sizeName, directory, deadline, ...variants] = process.argv.slice(2) as [
@@ -24,20 +24,35 @@ const [provider, sizeName, directory, deadline, ...variants] = process.argv.slic
 ];
 const size: Size = sizes[sizeName];
 const memory = 8 * 2 ** 30;
+const halves = { cpu: [], webgpu: ['float16'], cuda: ['bfloat16', 'float16'] } as const;
 const tell = (part: Part) => console.log(JSON.stringify(part));
 const seconds = () => performance.now() / 1000;
 
 const engine = await opened();
 tell({ part: 'matrix', flops: await matrixPeak() });
-tell({ part: 'probe', ...(await probeSpeed()) });
+tell({ part: 'probe', ...(await probeSpeed(engine)) });
 tell({ part: 'train', ...(await trainingSpeed()) });
 await engine.dispose();
+for (const precision of halves[provider]) tell({ part: 'half', precision, ...(await halfOf(precision)) });
 for (const variant of variants) {
   if (Date.now() > Number(deadline)) break;
   tell({ part: 'parity', variant, ...(await parityOf(variant)) });
 }
 // The device's own threads would keep the process.
 process.exit();
+
+/** Half precision: a probe's speed, and the first fixture beside transformers' float32; why there is none, where there is none. */
+async function halfOf(precision: Half['precision']): Promise<Omit<Half, 'precision'>> {
+  try {
+    const own = await Engine.create({ provider, precision, threads: 4, memory });
+    const probe = await probeSpeed(own);
+    await own.dispose();
+    return { probe, ...(await parityOf(variants[0]!, precision)) };
+  } catch (error) {
+    if (!(error instanceof OffsiteError)) throw error;
+    return { missing: error.message };
+  }
+}
 
 /** What cannot start says so, and the check goes on without it. */
 async function opened(): Promise<Engine> {
@@ -76,7 +91,7 @@ async function matrixPeak(): Promise<number> {
 }
 
 /** The product's own probe: pooled states of every block. The first pass makes sessions. */
-async function probeSpeed(): Promise<Speed> {
+async function probeSpeed(engine: Engine): Promise<Speed> {
   const model = openModel(directory);
   const { batches: count, rows } = size.probe;
   const batches = batchesOf(rowsOf(size, count * rows, seeds.probe), rows);
@@ -147,11 +162,11 @@ async function trainingSpeed() {
 }
 
 /** One fixture beside transformers' values; a session's shapes are its own, so it has an engine of its own. */
-async function parityOf(variant: string) {
+async function parityOf(variant: string, precision?: Half['precision']) {
   const fixture = fixtureOf(variant);
   const path = join(directory, variant);
   writeCheckpoint(path, fixture);
-  const own = await Engine.create({ provider, threads: 1 });
+  const own = await Engine.create({ provider, precision, threads: 1 });
   const model = openModel(path);
   const { logits, loss, gradients } = await measure(own, model, fixture);
   model.close();

@@ -12,12 +12,22 @@ export interface Training extends Speed {
   readonly bytes?: { readonly sent: number; readonly received: number };
 }
 
+/** Frozen matrices as halves, or why there are none. */
+export interface Half {
+  readonly precision: 'float16' | 'bfloat16';
+  readonly probe?: Speed;
+  /** Of the first fixture from transformers' float32. */
+  readonly difference?: number;
+  readonly missing?: string;
+}
+
 /** One line of what measures a provider, or the peer. */
 export type Part =
   | { readonly part: 'missing'; readonly reason: string }
   | { readonly part: 'matrix'; readonly flops: number }
   | ({ readonly part: 'probe' } & Speed)
   | ({ readonly part: 'train' } & Training)
+  | ({ readonly part: 'half' } & Half)
   | { readonly part: 'parity'; readonly variant: string; readonly difference: number };
 
 /** A provider, or PyTorch. */
@@ -27,6 +37,7 @@ export interface Side {
   readonly flops?: number;
   readonly probe?: Speed;
   readonly train?: Training;
+  readonly halves: readonly Half[];
   /** The largest difference of logits, loss and gradients from transformers', by fixture. */
   readonly parity: Readonly<Record<string, number>>;
 }
@@ -43,14 +54,17 @@ export interface Report {
 export const peerName = 'PyTorch eager';
 /** What float32 leaves open on a device. */
 const bar = 1e-3;
+/** What halves leave open of the gradients of a small model (`test/golden/half.test.ts`). */
+const halfBars = { float16: 3e-2, bfloat16: 0.2 };
 
 export function sideOf(parts: readonly Part[], failure: string | undefined): Side {
-  const side: { -readonly [K in keyof Side]: Side[K] } = { parity: {} };
+  const side: { -readonly [K in keyof Side]: Side[K] } = { parity: {}, halves: [] };
   for (const { part, ...found } of parts) {
     if (part === 'missing') side.missing = (found as { reason: string }).reason;
     else if (part === 'matrix') side.flops = (found as { flops: number }).flops;
     else if (part === 'probe') side.probe = found as Speed;
     else if (part === 'train') side.train = found as Training;
+    else if (part === 'half') side.halves = [...side.halves, found as Half];
     else {
       const { variant, difference } = found as { variant: string; difference: number };
       side.parity = { ...side.parity, [variant]: difference };
@@ -64,10 +78,15 @@ export function sideOf(parts: readonly Part[], failure: string | undefined): Sid
 export function faultsOf({ sides }: Report): string[] {
   const ours = Object.entries(sides).filter(([name]) => name !== peerName);
   const peer = sides[peerName]?.train?.losses;
-  const faults = ours.flatMap(([name, { parity, train, missing, flops }]) => [
+  const faults = ours.flatMap(([name, { parity, halves, train, missing, flops }]) => [
     ...(missing !== undefined && flops !== undefined ? [`${name}: ${missing}`] : []),
     ...Object.entries(parity).flatMap(([variant, difference]) =>
       difference < bar ? [] : [`${name}: ${variant} differs by ${difference} from transformers`],
+    ),
+    ...halves.flatMap(({ precision, difference = 0 }) =>
+      difference < halfBars[precision]
+        ? []
+        : [`${name}: ${precision} differs by ${difference} from transformers' float32`],
     ),
     ...(train !== undefined && peer !== undefined && !(apart(train.losses, peer) < bar)
       ? [`${name}: losses differ by ${apart(train.losses, peer)} from PyTorch's`]
@@ -121,6 +140,18 @@ export function tableOf({ machine, seconds, size: sizeName, fixtures, sides }: R
     ),
     row('probe, tokens/s', speed('probe')),
     row('probe, share of the largest product of all', share('probe')),
+    ...(['float16', 'bfloat16'] as const).flatMap((precision) => {
+      const of = ({ halves }: Side) => halves.find((half) => half.precision === precision);
+      return [
+        row(`probe in ${precision}, tokens/s`, (side) => {
+          const { probe, missing } = of(side) ?? {};
+          return probe === undefined ? missing?.replaceAll('|', '/') : String(Math.round(speedOf(probe)));
+        }),
+        row(`largest difference in ${precision}, of one fixture`, (side) =>
+          of(side)?.difference?.toExponential(1),
+        ),
+      ];
+    }),
     row('training step, tokens/s', speed('train')),
     row('training step, share of the same', share('train')),
     row('bytes to the device, a step', ({ train }) => train?.bytes && String(train.bytes.sent)),

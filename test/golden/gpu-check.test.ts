@@ -74,6 +74,10 @@ describe('its dry run on a device in software', () => {
       expect(seconds).toBeGreaterThan(0);
     }
     expect(webgpu!.flops).toBeGreaterThan(0);
+    // A device in software has no halves.
+    expect(webgpu!.halves).toEqual([
+      { precision: 'float16', missing: expect.stringContaining('cannot compute in float16 on this device') },
+    ]);
     expect(said.text).toMatch(/\| training step, share of the same \| +\d+\.\d % \|/);
   });
 
