@@ -6,7 +6,10 @@ process.env['NODE_COMPILE_CACHE'] ??= join(import.meta.dirname, '.offsite/test/c
 
 const project = (name: string, testTimeout: number) => ({
   extends: true as const,
-  test: { name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: testTimeout },
+  test: {
+    ...{ name, include: [`test/${name}/**/*.test.ts`], testTimeout, hookTimeout: testTimeout },
+    globalSetup: 'test/support/processes/compiled.ts',
+  },
 });
 
 /** Files that only compute: as many at a time as the machine has cores, before all others. */

@@ -9,7 +9,7 @@ export interface SubprocessOptions {
   readonly program: URL;
   /** The most MiB of its thread's JavaScript heap. */
   readonly heapMebibytes: number;
-  /** All of its environment: there may be keys in ours. */
+  /** Its environment, beside where Node keeps compiled sources: there may be keys in ours. */
   readonly environment?: NodeJS.ProcessEnv;
   /** A file that is open here, and there as `handedOver`. */
   readonly descriptor?: number;
@@ -58,7 +58,7 @@ export class Subprocess<Request, Reply> {
       [program.href, String(heapMebibytes)],
       {
         execArgv: [],
-        env: environment,
+        env: { ...compiledSources(), ...environment },
         serialization: 'advanced',
         stdio: ['ignore', 'ignore', 'ignore', 'ipc', descriptor ?? 'ignore'],
       },
@@ -116,4 +116,10 @@ export class Subprocess<Request, Reply> {
         child.send(order, (error) => error && child.exitCode === null && child.kill('SIGKILL'));
     });
   }
+}
+
+/** Where it finds what others have compiled: half of what starting it costs. */
+function compiledSources(): NodeJS.ProcessEnv {
+  const { NODE_COMPILE_CACHE } = process.env;
+  return NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
 }

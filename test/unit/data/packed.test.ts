@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -81,7 +90,7 @@ describe('compressed rows', () => {
     );
   });
 
-  const bomb = `${JSON.stringify({ text: 'a'.repeat(1 << 20) })}\n`.repeat(40);
+  const bomb = `${JSON.stringify({ text: 'a'.repeat(1 << 20) })}\n`.repeat(20);
   test.each<[string, Uint8Array, RegExp]>([
     [
       'gzip that is cut off',
@@ -109,8 +118,8 @@ describe('compressed rows', () => {
       /^its \d+ bytes of zstd expand to more than 16777216; unpack it/,
     ],
     [
-      'one packed line of 100 MB',
-      gzipSync(Buffer.alloc(1e8, 'a')),
+      'one packed line of 30 MB',
+      gzipSync(Buffer.alloc(3e7, 'a')),
       /^row 1: has more than 16 MiB|expand to more than/,
     ],
     ['gzip of nothing', gzipSync(''), /^the file is empty; it needs at least one row$/],
@@ -173,16 +182,35 @@ describe('Parquet', () => {
       /^cannot be read as Parquet: parquet unsupported compression codec: LZO$/,
     ],
     ['no bytes', new Uint8Array(), /^the file is empty; it needs at least one row$/],
-    [
-      'its first bytes only',
-      parquet({}).subarray(0, 40),
-      /^is cut off: it does not end as a Parquet file does$/,
-    ],
     ['JSON lines', Buffer.from('{"text": "a"}\n'), /^is no Parquet file$/],
     [
       'a Git LFS pointer',
       Buffer.from('version https://git-lfs.github.com/spec/v1\noid'),
       /^is a Git LFS pointer/,
+    ],
+  ])('refuses %s', async (_, bytes, expected) => {
+    expect(await problem(file('bad.parquet', bytes))).toMatch(expected);
+  });
+
+  /** What its decoder says, as the process that it runs in tells it: 'a codec that is not read' has gone that way. */
+  async function refusal(path: string): Promise<string> {
+    const size = statSync(path).size;
+    const descriptor = openSync(path, 'r');
+    try {
+      for await (const _ of readParquet(rangedFile({ descriptor, size }), Number.POSITIVE_INFINITY));
+    } catch (error) {
+      return (error as Error).message;
+    } finally {
+      closeSync(descriptor);
+    }
+    throw new Error('the rows were read');
+  }
+
+  test.each<[string, Uint8Array, RegExp]>([
+    [
+      'its first bytes only',
+      parquet({}).subarray(0, 40),
+      /^is cut off: it does not end as a Parquet file does$/,
     ],
     [
       'a trillion rows',
@@ -233,8 +261,8 @@ describe('Parquet', () => {
       withFooter(new Uint8Array(1 << 20).fill(0x1c)),
       /^cannot be read as Parquet: Maximum call stack/,
     ],
-  ])('refuses %s', async (_, bytes, expected) => {
-    expect(await problem(file('bad.parquet', bytes))).toMatch(expected);
+  ])('refuses to decode %s', async (_, bytes, expected) => {
+    expect(await refusal(file('bad.parquet', bytes))).toMatch(expected);
   });
 
   test.each([
@@ -349,8 +377,8 @@ describe('Parquet', () => {
 
   test('that costs time without end is given up', async () => {
     const path = endless();
-    expect(await problem(path, () => all(path, { ...few, seconds: 2 }))).toMatch(
-      /^a row group takes more than 2 s of computing; the file is damaged, or write it with smaller row groups$/,
+    expect(await problem(path, () => all(path, { ...few, seconds: 0.5 }))).toMatch(
+      /^a row group takes more than 0.5 s of computing; the file is damaged, or write it with smaller row groups$/,
     );
   });
 

@@ -106,13 +106,13 @@ test('one sample and broken weights are refused', () => {
   );
 });
 
-test('512 samples of 16 layers take seconds', () => {
-  const layers = Array.from({ length: 16 }, (_, layer) => states(512, 576, layer + 1));
+test('512 samples of 8 layers take a second or two', () => {
+  const layers = Array.from({ length: 8 }, (_, layer) => states(512, 576, layer + 1));
   const start = process.cpuUsage();
   similarityMatrix(layers, { metric: 'linearCKA' });
   const { user, system } = process.cpuUsage(start);
-  // about 2 s of one core
-  expect((user + system) / 1e6).toBeLessThan(10);
+  // about 0.5 s of one core
+  expect((user + system) / 1e6).toBeLessThan(3);
 }, 120_000);
 
 test('is stopped between two layers', () => {
