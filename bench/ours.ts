@@ -1,7 +1,6 @@
 // One measurement of this project in a process of its own: job as JSON on standard input, result as a line of JSON.
 import { rmSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
-import { type OffsiteTuneSpec, parseResource } from '../src/api/index.ts';
 import { checkpointsOf } from '../src/artifact/index.ts';
 import { readRows, tokenize } from '../src/data/index.ts';
 import { probe } from '../src/emulator/probe/probe.ts';
@@ -11,6 +10,7 @@ import { GraphBuilder } from '../src/graph/index.ts';
 import { Decoder, openModel, weightsOf } from '../src/model/index.ts';
 import { tune } from '../src/tuning/index.ts';
 import * as settings from './settings.ts';
+import { tuneSpec } from './tune-spec.ts';
 
 const seconds = () => performance.now() / 1000;
 const cpuSeconds = () => {
@@ -42,7 +42,7 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
       rmSync(path, { recursive: true, force: true });
     const ends: { seconds: number; cpu: number }[] = [];
     await tune({
-      spec: tuneSpec(),
+      spec: tuneSpec(settings.trainSteps),
       emulator: { directory: settings.emulator },
       data: settings.trainData,
       output: settings.adapter,
@@ -97,21 +97,6 @@ async function openProbe(samples: number) {
   const batches = packForModel(examples, model.architecture, { memory: 2 ** 32 });
   const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
   return { decoder, batches };
-}
-
-function tuneSpec(): OffsiteTuneSpec {
-  const manifest = {
-    apiVersion: 'offsite-tuning.dev/v1alpha1',
-    kind: 'OffsiteTune',
-    metadata: { name: 'bench' },
-    spec: {
-      emulator: { ref: { name: 'bench' } },
-      data: { uri: 'file:train.jsonl', format: 'multipleChoice' },
-      training: { steps: settings.trainSteps, batchSize: settings.batchSize, maxLength: 128 },
-      output: { uri: 'file:adapter' },
-    },
-  };
-  return parseResource(manifest, 'bench').spec as OffsiteTuneSpec;
 }
 
 const result = await tasks[task]!();

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { type OffsiteTuneSpec, parseResource } from '../src/api/index.ts';
 import { Engine } from '../src/engine/index.ts';
 import { type GraphBuilder, product } from '../src/graph/index.ts';
 import { tune } from '../src/tuning/index.ts';
 import { measure } from './child.ts';
 import * as settings from './settings.ts';
+import { tuneSpec } from './tune-spec.ts';
 
 interface Task {
   readonly rows: string;
@@ -33,7 +33,7 @@ async function training({ rows, bundle }: Task): Promise<Found> {
   const found = { cpuSeconds: [] as number[], multiplications: [] as number[] };
   let before = { cpu: 0, multiplications: 0 };
   await tune({
-    spec: spec(),
+    spec: tuneSpec(steps, { adapter: { type: 'lora', rank: 8, alpha: 16 } }),
     emulator: { directory: bundle },
     data: rows,
     output: join(place, 'adapter'),
@@ -89,22 +89,6 @@ function multiplicationsOf({ operations }: GraphBuilder): number {
       return product(outputs[0]!.shape) * inputs[0]!.shape.at(turned ? -2 : -1)!;
     });
   return counts.reduce((sum, count) => sum + count, 0);
-}
-
-function spec(): OffsiteTuneSpec {
-  const manifest = {
-    apiVersion: 'offsite-tuning.dev/v1alpha1',
-    kind: 'OffsiteTune',
-    metadata: { name: 'bench' },
-    spec: {
-      emulator: { ref: { name: 'bench' } },
-      data: { uri: 'file:train.jsonl', format: 'multipleChoice' },
-      adapter: { type: 'lora', rank: 8, alpha: 16 },
-      training: { steps, batchSize: settings.batchSize, maxLength: 128 },
-      output: { uri: 'file:adapter' },
-    },
-  };
-  return parseResource(manifest, 'bench').spec as OffsiteTuneSpec;
 }
 
 if (process.argv[2] === 'steps') {
