@@ -10,6 +10,7 @@ import {
   withField,
   wrongValues,
 } from '../support/api/schema.ts';
+import { kubectl } from '../support/cluster/kubectl.ts';
 import { tinyManifests } from '../support/tiny/index.ts';
 
 let server: ApiServer;
@@ -290,6 +291,21 @@ async function refusal(type: ResourceType, object: KubeObject, name = 'tiny'): P
   await server.client.delete(type, namespace, name);
   return undefined;
 }
+
+it('the table of PlugIns names the adapter, and of several the first one that is a reference', async () => {
+  const own = await server.namespace();
+  const [first, ...others] = several.adapters;
+  const specs = { one: manifests.plug.spec, several: { ...several, adapters: [...others.reverse(), first] } };
+  for (const [name, spec] of Object.entries(specs))
+    await server.client.create(plugIns, {
+      ...manifests.plug,
+      metadata: { name, namespace: own },
+      spec,
+    } as KubeObject);
+  const rows = kubectl(server.plane.kubeconfig, ['get', 'pi', '-n', own, '-o', 'wide']).split('\n');
+  const at = rows[0]!.indexOf('ADAPTER');
+  expect(rows.slice(1, 3).map((row) => row.slice(at).split(' ')[0])).toEqual(['tiny', 'other']);
+});
 
 it('accepts a build that finds its own way', async () => {
   expect(await refusal(emulatorBuilds, auto)).toBeUndefined();

@@ -228,7 +228,8 @@ export const plugIn = declare({
   columns: [
     wide('Model', '.spec.model.uri'),
     wide('Emulator', '.spec.emulator.ref.name'),
-    wide('Adapter', '.spec.adapter.ref.name'),
+    // Of several the first one that is a reference: a column shows one value.
+    wide('Adapter', ".spec['adapter','adapters']..ref.name"),
     wide('Aggregation', '.spec.aggregation.method'),
   ],
   spec: PlugInSpec,
