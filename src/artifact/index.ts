@@ -23,6 +23,7 @@ export {
 } from './manifest/manifest.ts';
 export { WrittenFiles } from './manifest/written-files.ts';
 export { Mirror } from './mirror/mirror.ts';
+export { eachAtOnce } from './mirror/pull.ts';
 export {
   besideOf,
   clearBeside,

@@ -5,13 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { badSpec, group, kinds, kindsInWords, referencesOf } from '../api/index.ts';
-import { Mirror, type Mounts } from '../artifact/index.ts';
+import { eachAtOnce, Mirror, type Mounts } from '../artifact/index.ts';
 import { type FoundResource, gather } from './gather.ts';
 import type { ReportRecord } from './record.ts';
 import { bringFiles, type WrittenResource } from './stores.ts';
 
-/** How long a store may take to give a resource's small files, in milliseconds. */
-const patience = 20_000;
+/** How long a store may take to give a resource's small files, and all stores together, in milliseconds. */
+const patience = { each: 20_000, all: 60_000 };
+/** So many resources' stores are asked at a time. */
+const sideBySide = 16;
 
 export interface ClusterOptions {
   readonly name: string;
@@ -37,13 +39,16 @@ export async function gatherCluster({ name, claims, ...options }: ClusterOptions
   }
   const scratch = mkdtempSync(join(tmpdir(), 'offsite-report-'));
   try {
-    const mounts: Mounts = { claims, base: process.cwd(), scratch };
     const found: FoundResource[] = [];
-    for (const value of chosen) {
-      const mirror = new Mirror({ scratch, signal: AbortSignal.timeout(patience) });
-      const unreachable = await bringFiles(value, mounts, mirror);
-      found.push({ value, where: `namespace ${namespace}`, mounts, unreachable });
-    }
+    const late = AbortSignal.timeout(patience.all);
+    await eachAtOnce([...chosen.entries()], sideBySide, async ([i, value]) => {
+      // Of its own: another's copies of the same place may be on their way just now.
+      const own = join(scratch, String(i));
+      const mounts: Mounts = { claims, base: process.cwd(), scratch: own };
+      const signal = AbortSignal.any([late, AbortSignal.timeout(patience.each)]);
+      const unreachable = await bringFiles(value, mounts, new Mirror({ scratch: own, signal }));
+      found[i] = { value, where: `namespace ${namespace}`, mounts, unreachable };
+    });
     return gather(`namespace ${namespace}`, found);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
@@ -80,17 +85,18 @@ async function kubectl(args: readonly string[], what: string): Promise<string> {
 
 /** The resources of that name with what they were made from and what was made from them, all the way. */
 export function related<R extends WrittenResource>(all: readonly R[], name: string): R[] {
+  const sources = new Map<R, R[]>(all.map((resource) => [resource, []]));
+  const products = new Map<R, R[]>(all.map((resource) => [resource, []]));
+  const byName = Map.groupBy(all, ({ kind, metadata }) => `${kind}/${metadata.name}`);
+  for (const resource of all) {
+    const names = new Set(referencesOf(resource).map(({ kind, name }) => `${kind}/${name}`));
+    for (const source of [...names].flatMap((named) => byName.get(named) ?? [])) {
+      sources.get(resource)?.push(source);
+      products.get(source)?.push(resource);
+    }
+  }
   const chosen = new Set(all.filter(({ metadata }) => metadata.name === name));
-  const sourcesOf = (resource: R): R[] => {
-    const references = referencesOf(resource);
-    return all.filter((other) =>
-      references.some(({ kind, name }) => kind === other.kind && name === other.metadata.name),
-    );
-  };
-  const follow = (next: (resource: R) => R[]) => {
-    for (const resource of chosen) for (const other of next(resource)) chosen.add(other);
-  };
-  follow((resource) => all.filter((other) => sourcesOf(other).includes(resource)));
-  follow(sourcesOf);
+  for (const next of [products, sources])
+    for (const resource of chosen) for (const other of next.get(resource) ?? []) chosen.add(other);
   return all.filter((resource) => chosen.has(resource));
 }

@@ -1,5 +1,8 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -246,6 +249,21 @@ describe('a cluster', () => {
     expect(names('nobody')).toEqual([]);
   });
 
+  test('hundreds of rounds of parties are followed as fast as they are listed', () => {
+    const all = [listed('EmulatorBuild', 'base'), listed('EmulatorBuild', 'other')];
+    const [rounds, parties] = [40, 64];
+    for (let round = 0; round < rounds; round++) {
+      const names = Array.from({ length: parties }, (_, party) => `p${party}-r${round}`);
+      const start = round > 0 && { start: { ref: { name: `r${round - 1}`, kind: 'PlugIn' } } };
+      for (const name of names) all.push(listed('OffsiteTune', name, { ...reference('base'), ...start }));
+      const adapters = names.map((name) => ({ ref: { name } }));
+      all.push(listed('PlugIn', `r${round}`, { ...reference('base'), adapters }));
+    }
+    const begun = performance.now();
+    expect(related(all, 'r0')).toHaveLength(all.length - 1);
+    expect(performance.now() - begun).toBeLessThan(2000);
+  });
+
   /** Stands in for kubectl: notes what it is asked and prints a list. */
   function fakeKubectl(script: string): void {
     write('bin/kubectl', `#!/bin/sh\necho "$@" > ${at('asked')}\n${script}\n`);
@@ -279,6 +297,44 @@ describe('a cluster', () => {
       /there is no .* "nobody" in namespace team/,
     );
   });
+
+  test('asks the stores of several resources side by side, and none twice', async () => {
+    const all = ['words', 'texts', 'sets', 'rows'];
+    const asked: string[] = [];
+    const { promise: together, resolve: answer } = Promise.withResolvers<void>();
+    const server = createServer(async ({ url = '' }, response) => {
+      asked.push(new URL(url, 'http://s3').pathname);
+      if (new Set(asked).size === all.length) answer();
+      await together;
+      response.writeHead(404).end('<Error><Code>NoSuchBucket</Code></Error>');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    vi.stubEnv('AWS_ENDPOINT_URL', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    vi.stubEnv('AWS_ACCESS_KEY_ID', 'id');
+    vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'key');
+    const artifact = { uri: '', digest: `sha256:${'0'.repeat(64)}`, sizeBytes: 1 };
+    const { resource, status } = buildEntry({ status: { artifact } });
+    const items = all.map((name) => ({
+      ...{ ...resource, apiVersion, metadata: { name: 'words', namespace: 'team' } },
+      status,
+      spec: { ...resource.spec, output: { uri: `s3://${name}/emulator` } },
+    }));
+    write('list.json', JSON.stringify({ kind: 'List', items }));
+    fakeKubectl(`cat ${at('list.json')}`);
+    try {
+      const { builds } = await gatherCluster({ name: 'words', namespace: 'team', claims: {} });
+      const told = builds.map(({ similarity }) => similarity as { absent: string });
+      expect(told.sort((a, b) => (a.absent < b.absent ? -1 : 1))).toEqual(
+        all
+          .sort()
+          .map((name) => ({ absent: expect.stringContaining(`s3://${name}/emulator cannot be read`) })),
+      );
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
+  }, 15_000);
 
   test('says what kubectl said, or that there is none', async () => {
     const options = { name: 'words', namespace: 'team', claims: {} };
