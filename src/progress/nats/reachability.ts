@@ -44,7 +44,13 @@ export function connectionOptions({
   const inboxPrefix = text === undefined ? undefined : inboxIn(text);
   const authenticator = inUrl(urls[0]!) ?? elsewhere(text, environment);
   const { NATS_CA: caFile, NATS_CERT: certFile, NATS_KEY: keyFile } = environment;
-  const secure = caFile !== undefined || certFile !== undefined || urls[0]!.protocol === 'tls:';
+  const isTls = urls.map(({ protocol }) => protocol === 'tls:');
+  const secure = caFile !== undefined || certFile !== undefined || isTls.every(Boolean);
+  // The client has one setting for all servers: credentials would go to some in the clear.
+  if (!secure && isTls.some(Boolean))
+    throw badSpec(
+      'the NATS URLs must all be tls://, or none of them: some are nats://, which asks for no TLS',
+    );
   return {
     servers: urls.map(({ host }) => host),
     name: 'offsite',
@@ -72,10 +78,16 @@ function parseUrl(url: string): URL {
 
 function inUrl({ username, password }: URL): Authenticator | undefined {
   if (username === '') return undefined;
-  const user = decodeURIComponent(username);
-  return password === ''
-    ? tokenAuthenticator(user)
-    : usernamePasswordAuthenticator(user, decodeURIComponent(password));
+  const user = decoded(username);
+  return password === '' ? tokenAuthenticator(user) : usernamePasswordAuthenticator(user, decoded(password));
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw badSpec('the NATS URL has a user or password with a "%" that begins no escape: write it as %25');
+  }
 }
 
 function elsewhere(
