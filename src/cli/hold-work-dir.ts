@@ -15,6 +15,10 @@ export async function holdWorkDir(workDir: string): Promise<Lock> {
       badSpec(
         `--work-dir ${workDir}: another \`offsite run\` (process ${processId}) works there: wait for its end, or give this one its own work dir`,
       ),
+    unwritable: (tries) =>
+      badSpec(
+        `--work-dir ${workDir}: its lock could not be written ${tries} times: give this run another work dir`,
+      ),
     signal: new AbortController().signal,
   });
 }

@@ -53,6 +53,10 @@ export interface LockOptions {
   refusal: (other: OtherHolder) => Error;
   /** Told once that it has to wait. */
   waiting?: (other: OtherHolder) => void;
+  /** Told once that a lock which nobody holds cannot be written, and is tried again. */
+  retrying?: () => void;
+  /** What is thrown where it still cannot after many tries, and as long as a dead holder is waited for. */
+  unwritable: (tries: number, seconds: number) => Error;
   signal: AbortSignal;
   times?: LockTimes;
 }
@@ -71,6 +75,9 @@ export const lockTimes = (expiry: number): LockTimes => ({
   look: Math.min(2000, expiry / 10),
 });
 
+/** Nobody loses to others so often in a row without once seeing one of them hold the place. */
+const mostRefused = 20;
+
 /** Another run has the place by now: nothing more may be written there. */
 export class TakenOver extends Error {
   constructor(owner: string) {
@@ -82,16 +89,19 @@ export class TakenOver extends Error {
 /**
  * Takes a place for this process alone, or waits for it. No clock is compared with another: a holder is alive while what it
  * writes changes under the eyes of who waits. One that is known to be dead, or to be followed by this one, is not waited for.
- * @throws what `refusal` makes, the store's errors, AbortError
+ * @throws what `refusal` or `unwritable` makes, the store's errors, AbortError
  */
 export async function takeLock(place: LockPlace, options: LockOptions): Promise<Lock> {
   const { owner, run = '', signal, times = lockTimes(60_000) } = options;
   const mine: Holder = { token: randomUUID(), owner, run, process: thisProcess(), beat: 0 };
   let seen: { version: string; at: number } | undefined;
+  let refused: { over: string | undefined; tries: number; since: number } | undefined;
   let told = false;
   for (let changes = 0; ; ) {
     signal.throwIfAborted();
     const standing = await place.read(signal);
+    // Somebody else was first: of that one nothing was seen yet.
+    if (refused !== undefined && standing?.version !== refused.over) seen = undefined;
     const holder = standing && parsed(standing.text);
     // A write may have been done whose answer was lost.
     if (standing && holder?.token === mine.token) return new Lock(place, mine, standing.version, times);
@@ -103,9 +113,16 @@ export async function takeLock(place: LockPlace, options: LockOptions): Promise<
     if (free) {
       const version = await place.write(JSON.stringify(mine), standing?.version);
       if (version !== undefined) return new Lock(place, mine, version, times);
-      seen = undefined;
+      const { tries, since } = refused ?? { tries: 0, since: performance.now() };
+      refused = { over: standing?.version, tries: tries + 1, since };
+      const waited = performance.now() - since;
+      if (refused.tries >= mostRefused && waited >= times.expiry)
+        throw options.unwritable(refused.tries, Math.round(waited / 1000));
+      if (refused.tries === 2) options.retrying?.();
+      await sleep(pauseAfter(refused.tries, times), undefined, { signal });
       continue;
     }
+    refused = undefined;
     const other = { owner: holder?.owner ?? 'another run', processId: holder?.process.id ?? 0 };
     const isAlive = changes > 0 || (holder && isGone(holder.process) === false);
     if (isAlive && !options.waitsFor(other)) throw options.refusal(other);
@@ -114,6 +131,10 @@ export async function takeLock(place: LockPlace, options: LockOptions): Promise<
     await sleep(times.look, undefined, { signal });
   }
 }
+
+/** Twice as long after each try, up to a look; never as long as another's who came at the same time. */
+const pauseAfter = (tries: number, { look }: LockTimes): number =>
+  Math.min(look, (look / 64) * 2 ** tries) * (0.5 + Math.random() / 2);
 
 const isFree = (holder: Holder, mine: Holder): boolean =>
   holder.released === true ||

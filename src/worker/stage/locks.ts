@@ -1,6 +1,13 @@
 // The locks by which a stage has its output and work place for itself.
 import { badSpec, fingerprint } from '../../api/index.ts';
-import { type Lock, type LockTimes, type Mirror, realPlace, takeLock } from '../../artifact/index.ts';
+import {
+  type Lock,
+  type LockTimes,
+  type Mirror,
+  realPlace,
+  StoreError,
+  takeLock,
+} from '../../artifact/index.ts';
 import type { Emit } from '../../progress/index.ts';
 import type { StageJob } from '../job.ts';
 import { outputOf, workOf } from '../places.ts';
@@ -28,7 +35,7 @@ export class HeldPlaces {
 
   /**
    * Takes the output and the resource's own work place; another process of the same resource is waited for.
-   * @throws OffsiteError BadSpec where another resource is at work on the output
+   * @throws OffsiteError BadSpec where another resource is at work on the output; StoreError where its lock cannot be written
    */
   static async take(job: StageJob, options: HoldOptions): Promise<HeldPlaces> {
     const work = workOf(job);
@@ -81,6 +88,21 @@ async function take(
         reason: 'OutputBusy',
         message: `${field}: another process of ${other.owner} works there; this one waits for its end`,
       }),
+    retrying: () =>
+      emit({
+        type: 'warning',
+        reason: 'OutputBusy',
+        message: `${field}: nobody holds its lock, and it cannot be written; this one waits, and tries again`,
+      }),
+    unwritable: (tries, seconds) =>
+      new StoreError(
+        'StoreUnavailable',
+        `${field}: ${path}: nobody holds its lock, and in ${seconds} s it could not be written ${tries} times, ${
+          mirror.mirrors(path)
+            ? 'since its server refused each write under a condition (If-None-Match, If-Match), or showed another one then'
+            : 'since another file was there each time'
+        }: see to it that it can be written, or choose another place`,
+      ),
   });
   if (!lock.isReliable)
     emit({

@@ -52,6 +52,7 @@ const options = (changes: Partial<LockOptions> = {}): LockOptions => ({
   owner: 'OffsiteTune data/words',
   waitsFor: () => true,
   refusal: ({ owner }) => new Error(`${owner} is at work there`),
+  unwritable: (tries) => new Error(`could not be written ${tries} times`),
   signal: new AbortController().signal,
   times: lockTimes(600),
   ...changes,
@@ -164,6 +165,45 @@ it.each(['careless', 'refusing'] as const)(
   },
   20_000,
 );
+
+describe.each([
+  ['free', { released: true }],
+  ['silent', {}],
+  ['not there', undefined],
+])('a lock that is %s, on a server whose conditions never hold', (_, changes) => {
+  const times = { expiry: 300, beat: 50, look: 10 };
+  let refused: number;
+  let holder: string | undefined;
+  const place: LockPlace = {
+    read: async () => (holder === undefined ? undefined : { version: '1', text: holder }),
+    write: async () => {
+      refused += 1;
+      return undefined;
+    },
+    clear: async () => {},
+    isReliable: true,
+  };
+  beforeEach(() => {
+    refused = 0;
+    holder = changes && foreign(changes);
+  });
+
+  it('is tried at growing distances, which is told, and given up after a time', async () => {
+    const retrying = vi.fn();
+    await expect(takeLock(place, options({ times, retrying }))).rejects.toThrow(
+      /^could not be written [0-9]+ times$/,
+    );
+    expect(retrying).toHaveBeenCalledOnce();
+    expect(refused).toBeGreaterThanOrEqual(20);
+    expect(refused).toBeLessThan(80);
+  });
+
+  it('is waited for by nobody who is stopped', async () => {
+    const stop = new AbortController();
+    const waits = takeLock(place, options({ times, signal: stop.signal, retrying: () => stop.abort() }));
+    await expect(waits).rejects.toMatchObject({ name: 'AbortError' });
+  });
+});
 
 it('a stale look takes nothing from who came meanwhile', async () => {
   const place = new DiskLock(join(directory, 'out'));

@@ -201,6 +201,7 @@ describe('what an S3 server answers', () => {
       owner: 'PlugIn data/words',
       waitsFor: () => true,
       refusal: () => new Error('is at work there'),
+      unwritable: () => new Error('cannot be written'),
       signal: stop.signal,
     });
     const refused = expect(taken).rejects.toMatchObject({ name: 'AbortError' });
