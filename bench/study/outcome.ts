@@ -12,6 +12,14 @@ const runsOf = (findings: readonly Finding[], name: string) =>
 const leakOf = (runs: readonly Finding[]) =>
   difference(runs.map(({ rows }) => [rows.emulatorFineTuned, rows.fullZeroShot]));
 
+/** What runs recover, and of which seeds, where the bound was not run with all of theirs. */
+export function recoveredWords(runs: readonly Finding[], all: readonly Finding[]): string {
+  const bounds = runsOf(all, bound);
+  const seeds = runs.map(({ seed }) => seed).filter((seed) => bounds.some((found) => found.seed === seed));
+  const found = interval(recovered(runs, all));
+  return found === '' || seeds.length === runs.length ? found : `${found} (seed ${seeds.join(', ')})`;
+}
+
 type Reached = 'no' | 'by its means; an interval crosses' | 'its intervals too';
 
 /** Undefined where the bound was not run, or gained nothing. @param all of one model and task */
@@ -38,7 +46,7 @@ export function summary(findings: readonly Finding[]): string {
         percent(runs[0]!.exactShare.parameters),
         interval(leakOf(runs)),
         interval(gained(runsOf(all, bound))),
-        interval(recovered(runs, all)),
+        recoveredWords(runs, all),
         reached === undefined ? 'not told' : reached === 'no' ? 'no' : `yes (${reached})`,
       ].join(' | ')} |`;
     }),

@@ -1,8 +1,8 @@
 // docs/study.md: the study's tables, out of its kept findings alone.
 import type { CellName } from '../../src/plugin/measured.ts';
-import { difference, longest, rate, recovered } from './estimates.ts';
+import { difference, longest, rate } from './estimates.ts';
 import type { Finding } from './experiment.ts';
-import { outcome, summary } from './outcome.ts';
+import { outcome, recoveredWords, summary } from './outcome.ts';
 import {
   autoTask,
   courses,
@@ -67,6 +67,8 @@ Columns:
 test rows; nothing was chosen on the mails or the speeches. Its three seeds and those of its bound on SmolLM2 were first asked 250 test rows
 (recovered 0.88 [0.80, 0.97]); since that interval crossed the aim, the same adapters, trained again to the same digests, were asked
 the other 250 rows of the file as well. Rank, learning rate and ratio were not varied with three seeds.
+Gemma's seeds were run on two machines, on which the same build had two digests: both emulators, untuned, gave the same answers to all
+250 rows, and keep the same bits to three digits.
 `;
 
 /**
@@ -171,7 +173,7 @@ function line(name: string, runs: readonly Finding[], all: readonly Finding[]): 
     of('emulatorZeroShot'),
     of('emulatorFineTuned'),
     of('plugIn'),
-    interval(recovered(runs, all)),
+    recoveredWords(runs, all),
     interval(difference(runs.map(({ rows }) => [rows.emulatorFineTuned, rows.fullZeroShot]))),
     interval(difference(beside)),
     interval(runs[0]!.leak?.bitsKept),

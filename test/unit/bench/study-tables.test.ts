@@ -117,6 +117,15 @@ test('the aim is told of means and intervals, and what was not run stands at the
   expect(page).not.toContain('speeches: no run');
 });
 
+test('a share is told with its seeds where the bound was not run with all of them', () => {
+  const bound = finding('full model, LoRA', true, { plugIn: '1111111000' });
+  const run = finding('low rank 0.35, no exact layer', false, {});
+  const page = studyPage([bound, run, { ...run, seed: 2 }]);
+  expect(page).toMatch(
+    /\| low rank 0\.35, no exact layer \| 1, 2 \| .* \| 0\.40 \[0\.\d+, 1\.00\] \(seed 1\) \|/,
+  );
+});
+
 test('the finalist is set beside four layers alone, and in the first table', () => {
   const bound = finding('full model, LoRA', true, { plugIn: '1111111000' });
   const most = finding('low rank 0.35, no exact layer', false, { plugIn: '1111110000' });
