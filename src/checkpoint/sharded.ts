@@ -84,6 +84,14 @@ function openSharded(directory: string, index: string, files: Files): Checkpoint
         throw badModel(`${index}: says that ${file} holds ${name}, but it does not`);
       tensors.set(name, shard);
     }
+    // transformers goes through all that the shards hold, whatever the index says.
+    for (const [file, shard] of shards)
+      for (const name of shard.tensors.keys()) {
+        const holder = tensors.get(name) ?? shard;
+        if (holder !== shard)
+          throw badModel(`${directory}: tensor ${name} lies in ${weightMap[name]} and in ${file}`);
+        tensors.set(name, shard);
+      }
     return joined(tensors, [...shards.values()], {}, index);
   } catch (error) {
     for (const shard of shards.values()) shard.close();

@@ -1,16 +1,24 @@
 // GGUF checkpoints in the hub's layout, so that the rest of the code knows one layout only.
-import { badModel } from '../api/index.ts';
+import { badModel, printable } from '../api/index.ts';
 import { type Checkpoint, encodeFloats, type ReadOptions, type TensorInfo } from '../checkpoint/index.ts';
 import type { Family, GgufMapping } from './family.ts';
+
+/** A GGUF file in the hub's layout. */
+export interface HubView {
+  readonly checkpoint: Checkpoint;
+  readonly config: Record<string, unknown>;
+  /**
+   * @param named the tensors that run, by the hub's names
+   * @throws OffsiteError BadModel naming another one: llama.cpp runs what it finds, a bias here and there
+   */
+  checkAllNamed(named: ReadonlySet<string>): void;
+}
 
 /**
  * Shows a GGUF file as the hub would hold it: its names, its row order, and a config.json from its metadata.
  * Quantised tensors appear as the float32 values that they stand for.
  */
-export function hubView(
-  gguf: Checkpoint,
-  families: readonly Family[],
-): { checkpoint: Checkpoint; config: Record<string, unknown> } {
+export function hubView(gguf: Checkpoint, families: readonly Family[]): HubView {
   const architecture = String(gguf.metadata['general.architecture']);
   const mappings = families.flatMap(({ gguf: mapping }) => mapping ?? []);
   const mapping = mappings.find((known) => known.architecture === architecture);
@@ -19,8 +27,20 @@ export function hubView(
     throw badModel(`GGUF general.architecture ${architecture} is not supported (${supported} are)`);
   }
   const config = mapping.config(gguf);
-  return { checkpoint: renamed(gguf, mapping, config), config };
+  return {
+    checkpoint: renamed(gguf, mapping, config),
+    config,
+    checkAllNamed(named) {
+      const known = (name: string) => named.has(mapping.hubName(name) ?? '') || beside.test(name);
+      const stray = [...gguf.tensors.keys()].find((name) => !known(name));
+      if (stray !== undefined)
+        throw badModel(`GGUF tensor ${printable(stray)} is not supported for architecture ${architecture}`);
+    },
+  };
 }
+
+/** The divisors of rotary frequencies, which are read into config.json, and frequencies that old files hold and nothing reads. */
+const beside = /^(rope_freqs|blk\.\d+\.attn_rot_embd)\.weight$/;
 
 function renamed(gguf: Checkpoint, mapping: GgufMapping, config: Record<string, unknown>): Checkpoint {
   const sources = new Map<string, string>();

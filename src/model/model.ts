@@ -17,6 +17,7 @@ import { type Companion, companionsOf } from './companions.ts';
 import { families } from './families/index.ts';
 import type { Architecture, Slot, Slots } from './family.ts';
 import { hubView } from './gguf.ts';
+import { checkStrays } from './strays.ts';
 
 /** A model on disk: its architecture, its tensors under the hub's names, its tokenizer. */
 export interface Model {
@@ -26,6 +27,8 @@ export interface Model {
   /** The same as it is written: transformers tells 30.0 from 30. */
   readonly configText: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Those of them that run: all that a model which is made of this one has. */
+  readonly named: ReadonlySet<string>;
   /** The elements as float32. @throws OffsiteError BadModel when the tensor is missing or holds NaN or infinity */
   read(name: string, options?: ReadOptions): Float32Array;
   /** The bytes in the dtype that `tensors` tells. */
@@ -92,8 +95,12 @@ export function openHashed(
       ? { config: gguf.config, text: `${JSON.stringify(gguf.config, null, 2)}\n` }
       : readConfig(path, files);
     const architecture = parse(config, stored);
-    const coded = checkTensors(path, architecture, stored, blocks(architecture));
+    const slots = checkTensors(path, architecture, stored, blocks(architecture));
+    const coded = slots.filter(({ quantised }) => quantised !== undefined);
     const view = coded.length === 0 ? stored : decodedView(path, stored, coded);
+    const named = new Set(slots.map(({ name }) => name));
+    gguf?.checkAllNamed(named);
+    checkStrays(path, view, { slots, named });
     const open = () => openTokenizer(directory, checkpoint, architecture.vocabulary, files);
     let tokenizer = hasTokenizer(directory, checkpoint, files) ? open() : undefined;
     return {
@@ -101,6 +108,7 @@ export function openHashed(
       config,
       configText,
       tensors: view.tensors,
+      named,
       read(name, options) {
         const values = view.read(name, options);
         checkFinite(values, name);
@@ -199,20 +207,20 @@ function checkSizes(architecture: Architecture): void {
   }
 }
 
-/** @returns the slots that are stored as codes */
+/** @returns the slots that run */
 function checkTensors(
   path: string,
   architecture: Architecture,
   view: Checkpoint,
   blocks: Iterable<Slots>,
 ): Slot[] {
-  const coded: Slot[] = [];
+  const checked: Slot[] = [];
   const check = (slots: Slots) => {
     for (const slot of Object.values(slots)) {
       const { name, shape } = slot;
+      checked.push(slot);
       if (slot.quantised !== undefined) {
         checkCoded(path, view, slot);
-        coded.push(slot);
         continue;
       }
       const tensor = view.tensors.get(name);
@@ -228,7 +236,7 @@ function checkTensors(
   const { embedding, embedder, head } = architecture;
   for (const slots of [{ embedding }, embedder?.slots ?? {}, head]) check(slots);
   for (const slots of blocks) check(slots);
-  return coded;
+  return checked;
 }
 
 /** None before it is asked for: config.json may claim any depth, and the first layer amiss ends it. */

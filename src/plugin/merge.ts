@@ -74,13 +74,14 @@ const shardBytes = 2_000_000_000;
 /**
  * Writes the plugged-in model in the hub's layout: config.json, tokenizer files, model.safetensors or its shards, and what the
  * model's users need beside them.
- * Tensors that are not replaced keep their bytes; memory is bounded by the largest tensor. A tied head that was trained
- * becomes a tensor of its own, and config.json says so.
+ * Tensors that are not replaced keep their bytes; memory is bounded by the largest tensor. What does not run is left behind:
+ * nothing measured it. A tied head that was trained becomes a tensor of its own, and config.json says so.
  */
 export function savePluggedIn(files: WrittenFiles, model: Model, replaced: Overlay): void {
   const head = ownHead(model, replaced);
-  const stored = new Map([...model.tensors, ...(head === undefined ? [] : [[head.name, head] as const])]);
-  const tensors = [...stored.values()].map((tensor) => toWrite(tensor, model, replaced));
+  const running = [...model.tensors.values()].filter(({ name }) => model.named.has(name));
+  const stored = head === undefined ? running : [...running, head];
+  const tensors = stored.map((tensor) => toWrite(tensor, model, replaced));
   const config = head === undefined ? model.configText : untied(model);
   files.write('config.json', config);
   for (const companion of model.companions) companion.copy(files);
@@ -103,7 +104,7 @@ export function savePluggedIn(files: WrittenFiles, model: Model, replaced: Overl
   files.write('model.safetensors.index.json', `${JSON.stringify(index, null, 2)}\n`);
 }
 
-/** A tensor in the dtype that the full model has it in; old checkpoints hold masks and positions beside weights. */
+/** A tensor in the dtype that the full model has it in. */
 function toWrite({ name, shape, dtype }: TensorInfo, model: Model, replaced: Overlay): TensorToWrite {
   const stored = dtype as StoredDType;
   const bytes = () => {
@@ -122,10 +123,21 @@ function ownHead(model: Model, replaced: Overlay): TensorInfo | undefined {
 
 /** config.json of the model with a head of its own, written as it was otherwise. */
 function untied({ config, configText }: Model): string {
-  const field = '"tie_word_embeddings"';
-  return 'tie_word_embeddings' in config
-    ? configText.replace(/"tie_word_embeddings"\s*:\s*true/g, `${field}: false`)
-    : configText.replace('{', `{\n  ${field}: false,`);
+  const field = 'tie_word_embeddings';
+  if (!(field in config)) return configText.replace('{', `{\n  "${field}": false,`);
+  let [depth, written, end] = [0, '', 0];
+  for (const { 0: token, index } of configText.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]]/g)) {
+    if (token === '{' || token === '[') depth++;
+    else if (token === '}' || token === ']') depth--;
+    // A name may be written with escapes.
+    else if (depth === 1 && JSON.parse(token) === field) {
+      const behind = index + token.length;
+      const [said] = /^\s*:\s*true\b/.exec(configText.slice(behind)) ?? [''];
+      written += configText.slice(end, behind) + said.replace('true', 'false');
+      end = behind + said.length;
+    }
+  }
+  return written + configText.slice(end);
 }
 
 function encoded(values: Float32Array, dtype: StoredDType): Uint8Array {

@@ -278,6 +278,32 @@ describe('sharded checkpoints', () => {
   const one = (name: string, value: number) =>
     safetensors({ [name]: entry([1], 0, 4) }, new Uint8Array(Float32Array.of(value).buffer));
 
+  const [first, second] = ['1.safetensors', '2.safetensors'];
+
+  test('a tensor in two shards is named: the index speaks of one', () => {
+    const both = safetensors(
+      { a: entry([1], 0, 4), b: entry([1], 4, 8) },
+      new Uint8Array(Float32Array.of(3, 2).buffer),
+    );
+    const directory = sharded(
+      { weight_map: { a: first, b: second } },
+      { [first]: one('a', 1), [second]: both },
+    );
+    expect(badModelOf(() => openCheckpoint(directory))).toContain(
+      `tensor a lies in ${first} and in ${second}`,
+    );
+  });
+
+  test('what the index leaves out of a shard is there', () => {
+    const both = safetensors(
+      { a: entry([1], 0, 4), b: entry([1], 4, 8) },
+      new Uint8Array(Float32Array.of(3, 2).buffer),
+    );
+    const checkpoint = openCheckpoint(sharded({ weight_map: { a: first } }, { [first]: both }));
+    expect([...checkpoint.tensors.keys()]).toEqual(['a', 'b']);
+    checkpoint.close();
+  });
+
   test('a tensor comes from the shard that the index names', () => {
     const map = { a: '1.safetensors', b: '2.safetensors' };
     const checkpoint = openCheckpoint(

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
-import type { TensorInfo } from '../../../src/checkpoint/index.ts';
+import type { Checkpoint, TensorInfo } from '../../../src/checkpoint/index.ts';
 import { ggufOf } from '../../../src/model/families/gguf.ts';
+import { families } from '../../../src/model/families/index.ts';
+import { hubView } from '../../../src/model/gguf.ts';
 
 test.each([[[4097]], [[64, 64]], [[10 ** 9]]])(
   'frequencies of the shape %j are refused before they are read',
@@ -15,5 +17,26 @@ test.each([[[4097]], [[64, 64]], [[10 ** 9]]])(
     expect(() => config(file)).toThrow(
       `GGUF tensor ${name} has the shape [${shape}]; it holds one number for each rotary frequency, at most 4096`,
     );
+  },
+);
+
+test.each([
+  ['blk.0.attn_q.bias', true],
+  ['blk.0.attn_qkv.weight', true],
+  ['blk.0.ffn_gate_inp.weight', true],
+  ['rope_factors_long.weight', true],
+  ['blk.0.attn_rot_embd.weight', false],
+  ['blk.0.attn_norm.weight', false],
+])(
+  'a tensor that llama.cpp would run, and nothing here does, is refused by its name: %s',
+  (name, refused) => {
+    const file = {
+      metadata: { 'general.architecture': 'llama', 'llama.attention.head_count': 1 },
+      tensors: new Map([[name, { name, dtype: 'F32', shape: [4] }]]),
+    } as unknown as Checkpoint;
+    const { checkAllNamed } = hubView(file, families);
+    const check = () => checkAllNamed(new Set(['model.layers.0.input_layernorm.weight']));
+    if (refused) expect(check).toThrow(`GGUF tensor ${name} is not supported for architecture llama`);
+    else check();
   },
 );

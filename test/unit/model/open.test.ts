@@ -47,6 +47,50 @@ describe('a model', () => {
     model.close();
   });
 
+  const ones = (name: string, shape: number[], dtype: 'F32' | 'F16' = 'F32'): TensorToWrite => {
+    const size = shape.reduce((a, b) => a * b, 1);
+    return { name, dtype, shape, bytes: () => encodeFloats(new Float32Array(size).fill(1), dtype) };
+  };
+
+  it.each([
+    ['layers.0.mlp.down_proj.weight', 'model.layers.0.mlp.down_proj.weight'],
+    ['model.model.layers.0.mlp.down_proj.weight', 'model.layers.0.mlp.down_proj.weight'],
+    ['language_model.model.norm.weight', 'model.norm.weight'],
+    ['model_lm_head.weight', 'lm_head.weight'],
+  ])('with two names for one weight is refused by both: %s', (name, place) => {
+    put(ones(name, [4]));
+    expect(() => openModel(directory)).toThrow(`tensor ${name} would stand in the place of ${place}`);
+  });
+
+  it('runs what its slots name, and tells of which tensors these are', () => {
+    put(ones('model.layers.0.self_attn.rotary_emb.inv_freq', [4]), ones('norm.scale', [4]));
+    const model = openModel(directory);
+    expect([...model.named].filter((name) => !model.tensors.has(name))).toEqual([]);
+    expect([...model.tensors.keys()].filter((name) => !model.named.has(name)).sort()).toEqual([
+      'model.layers.0.self_attn.rotary_emb.inv_freq',
+      'norm.scale',
+    ]);
+    model.close();
+  });
+
+  it('whose head is tied may hold it beside the embedding, bit for bit', () => {
+    writeTinyModel(directory, { layers: 1, tied: true });
+    const stored = openCheckpoint(directory);
+    const { shape } = stored.tensors.get('model.embed_tokens.weight')!;
+    const values = stored.read('model.embed_tokens.weight');
+    stored.close();
+    const head = (changed: Float32Array, as: 'F32' | 'F16' = 'F32') =>
+      put({ name: 'lm_head.weight', dtype: as, shape, bytes: () => encodeFloats(changed, as) });
+    head(values);
+    openModel(directory).close();
+    const message =
+      'tensor lm_head.weight is not model.embed_tokens.weight, and its config.json ties the head to that';
+    head(values.map((value, i) => (i === values.length - 1 ? value + 1 : value)));
+    expect(() => openModel(directory)).toThrow(message);
+    head(values, 'F16');
+    expect(() => openModel(directory)).toThrow(message);
+  });
+
   it('whose weight is of a type that is only kept is refused by the tensor', () => {
     put({
       name: 'model.norm.weight',

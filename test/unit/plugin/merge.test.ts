@@ -41,7 +41,7 @@ const bytes: Partial<Record<DType, Uint8Array>> = {
   BOOL: Uint8Array.of(0, 1, 1, 0),
 };
 const dtypes = Object.keys(bytes) as DType[];
-/** A model with a tensor of each dtype, such as those that hold their attention masks. */
+/** A model with a tensor of each dtype. */
 const model = {
   architecture: { head: { head: { name: 'F16', untied: 'lm_head.weight' } } },
   config: { cap: 30 },
@@ -50,6 +50,7 @@ const model = {
   companions: [],
   tensors: new Map(dtypes.map((dtype) => [dtype, { name: dtype, dtype, shape: [2, 2] }])),
   read: () => values,
+  named: new Set<string>(dtypes),
   readBytes: (name: DType) => bytes[name]!,
 } as unknown as Model;
 
@@ -62,6 +63,14 @@ describe('the plugged-in model', () => {
       expect(saved.tensors.get(dtype)).toMatchObject({ dtype, shape: [2, 2] });
       expect(saved.readBytes(dtype), dtype).toEqual(bytes[dtype]);
     }
+    saved.close();
+  });
+
+  it('leaves behind what nothing runs: masks, and what nobody measured', () => {
+    const path = join(directory, 'named');
+    savePluggedIn(filesAt(path), { ...model, named: new Set(['F32', 'F16']) }, new Map());
+    const saved = openCheckpoint(path);
+    expect([...saved.tensors.keys()].sort()).toEqual(['F16', 'F32']);
     saved.close();
   });
 
@@ -132,6 +141,14 @@ describe('the plugged-in model', () => {
   it.each([
     ['{"cap": 30.0, "tie_word_embeddings": true}', '{"cap": 30.0, "tie_word_embeddings": false}'],
     ['{"cap": 30.0}', '{\n  "tie_word_embeddings": false,"cap": 30.0}'],
+    [
+      '{"cap": 30.0, "tie_word_embeddin\\u0067s" :\ttrue, "a": "}"}',
+      '{"cap": 30.0, "tie_word_embeddin\\u0067s" :\tfalse, "a": "}"}',
+    ],
+    [
+      '{"a": {"tie_word_embeddings": true}, "b": ["{\\"", "tie_word_embeddings"], "tie_word_embeddings":true}',
+      '{"a": {"tie_word_embeddings": true}, "b": ["{\\"", "tie_word_embeddings"], "tie_word_embeddings":false}',
+    ],
   ])('has a head of its own where a tied one was trained: %s', (configText, expected) => {
     const path = join(directory, 'head');
     const tied = { ...model, configText, config: JSON.parse(configText) as Model['config'] };
