@@ -14,7 +14,8 @@ import {
   direct,
   insertedBy,
 } from '../tuning/index.ts';
-import { checkMagnitude, type Origin, trainedIn } from './magnitude.ts';
+import { checkMagnitude } from './magnitude.ts';
+import { type Origin, trainedIn } from './origin.ts';
 
 /** An adapter that came back and passed every check. */
 export interface Adapter extends PluggableAdapter {

@@ -5,21 +5,24 @@ import type { Files } from '../artifact/index.ts';
 import { type Checkpoint, configBounds, readJsonFile } from '../checkpoint/index.ts';
 import { loraOptionsOf, peftConfigOf } from '../tuning/index.ts';
 import { adapterFile } from './adapter.ts';
+import { checkFactors, type Factor } from './factors.ts';
+import { trainedIn } from './origin.ts';
 import { peftFiles } from './peft-adapter.ts';
 
 const factorName = /^base_model\.model\.((?:\w+\.)*?)(\d{1,6})\.((?:\w+\.)*\w+)\.lora_([AB])\.weight$/;
+const withFactor = (name: string, factor: 'A' | 'B') => name.replace(/[AB]\.weight$/, `${factor}.weight`);
 const headName = 'base_model.model.lm_head.weight';
 
 /**
  * Checks a LoRA adapter as far as it goes without its model: whole pairs of factors of the manifest's rank, of the same linear
- * maps in each of its layers, and nothing else.
+ * maps in each of its layers, which can be run one after the other, and nothing else.
  * @param directory names it in errors
  * @returns adapter_config.json as the manifest and the tensors imply it
  * @throws OffsiteError BadModel naming the tensor
  */
 export function checkLoraAlone(
   directory: string,
-  checkpoint: Pick<Checkpoint, 'tensors'>,
+  checkpoint: Pick<Checkpoint, 'tensors' | 'read'>,
   type: OffsiteTuneSpec['adapter'],
 ): string {
   const file = join(directory, adapterFile);
@@ -39,7 +42,7 @@ export function checkLoraAlone(
       throw badModel(
         `${file}: tensor ${name} is [${shape}], which is not of rank ${rank} as the manifest says`,
       );
-    const other = name.replace(/[AB]\.weight$/, factor === 'A' ? 'B.weight' : 'A.weight');
+    const other = withFactor(name, factor === 'A' ? 'B' : 'A');
     if (!checkpoint.tensors.has(other))
       throw badModel(`${file}: lacks tensor ${other}, the other factor of ${name}`);
     prefixes.add(prefix);
@@ -59,11 +62,26 @@ export function checkLoraAlone(
     throw badModel(
       `${file}: changes ${[...modules].join(', ')}; the manifest's targetModules are ${targetModules.join(', ')}`,
     );
+  for (const a of checkpoint.tensors.keys())
+    if (a === withFactor(a, 'A')) checkPair(directory, checkpoint, a, options);
   return peftConfigOf(options, {
     modules: targetModules ?? [...modules],
     layers,
     transposed: [...modules].some((name) => conv1dModules.has(name)),
   });
+}
+
+function checkPair(
+  directory: string,
+  checkpoint: Pick<Checkpoint, 'read'>,
+  nameOfA: string,
+  { rank, alpha }: ReturnType<typeof loraOptionsOf>,
+): void {
+  const [a, b] = [nameOfA, withFactor(nameOfA, 'B')].map((name) => ({
+    name,
+    values: checkpoint.read(name),
+  })) as [Factor, Factor];
+  checkFactors(trainedIn(directory), { a, b, rank, scale: alpha / rank });
 }
 
 /** GPT-2's, which transformers keeps as [from, to]; no other family has maps of these names. */

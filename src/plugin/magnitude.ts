@@ -3,6 +3,8 @@ import { badModel } from '../api/index.ts';
 import type { Checkpoint, DType } from '../checkpoint/index.ts';
 import type { Model, Slots } from '../model/index.ts';
 import { addProduct, type Change, type LowRank, productSize, sizeUncancelled } from '../tuning/index.ts';
+import { checkFactors, type Factor, type FactorPair } from './factors.ts';
+import type { Origin } from './origin.ts';
 
 /**
  * How many times the size of its layer's weights a change may have, as root mean squares. AdamW moves a weight by at most
@@ -17,18 +19,6 @@ const largestNumber: Readonly<Partial<Record<DType, number>>> = { F16: 65504, BF
 /** Every weight is read and run as float32. */
 const largestFloat32 = 3.4028234663852886e38;
 
-/** Whose changes are looked at, as errors name them, and what is to be done about such as are too large. */
-export interface Origin {
-  readonly name: string;
-  readonly remedy: string;
-}
-
-/** Of an adapter that was trained. */
-export const trainedIn = (directory: string): Origin => ({
-  name: directory,
-  remedy: 'train with a lower learning rate',
-});
-
 /** What an adapter changes at one place: a layer, or the head. */
 export interface ChangedPlace {
   /** The weights there are of it; a bundle may hold a linear map in other parts. */
@@ -42,7 +32,7 @@ export interface ChangedPlace {
  * Whether what came back could have been trained at all: each weight that it comes to must be a number of the type that the
  * model stores it in, and no change may be far larger than the weights of its layer. Of a weight that is not at hand the change
  * alone is looked at. Nothing is made whole of a size that only a model's config.json tells: a partner's small files may claim
- * any.
+ * any. Factors are looked at as their product, and each by itself.
  * @param values of the adapter's tensors
  * @throws OffsiteError BadModel naming the weight, its change and the bound
  */
@@ -67,18 +57,23 @@ export function checkMagnitude(
         );
         if (found !== undefined) throw badModel(found);
       }
-      if (product !== undefined) refuseCancelling(origin, change.name, product, layer);
+      if (product === undefined) continue;
+      refuseCancelling(origin, change.name, product, layer);
+      checkFactors(origin, product);
     }
   }
 }
 
 /** A change that is held as factors, and what their product counts. */
-interface Product extends LowRank {
-  readonly scale: number;
+interface Product extends LowRank, FactorPair {
+  readonly rank: number;
 }
 
-const productOf = ({ tensors, factors }: Change, values: Pick<Checkpoint, 'read'>): Product | undefined =>
-  factors && { ...factors.product(tensors.map(({ name }) => values.read(name))), scale: factors.scale };
+function productOf({ tensors, factors }: Change, values: Pick<Checkpoint, 'read'>): Product | undefined {
+  if (factors === undefined) return undefined;
+  const [a, b] = tensors.map(({ name }) => ({ name, values: values.read(name) })) as [Factor, Factor];
+  return { ...factors.product([a.values, b.values]), a, b, scale: factors.scale };
+}
 
 /**
  * Factors that cancel each other make a product that says nothing of what they do when they run one after the other. Those that

@@ -8,7 +8,7 @@ import { type Bundle, bundleSlots, trainedLayers } from '../emulator/index.ts';
 import { adapterOf } from '../tuning/index.ts';
 import { adapterFile, checkedTensors } from './adapter.ts';
 import { checkLoraAlone, checkPeftConfig } from './lora-alone.ts';
-import { trainedIn } from './magnitude.ts';
+import { trainedIn } from './origin.ts';
 import { openPeft, peftFiles } from './peft-adapter.ts';
 
 /**

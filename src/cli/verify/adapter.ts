@@ -36,14 +36,14 @@ function checkAlone({ directory, manifest, checked }: OpenedArtifact): Found {
   const file = join(directory, adapterFile);
   const checkpoint = openCheckpoint(file, checked);
   try {
-    const implied = type.data.type === 'lora' ? checkLoraAlone(directory, checkpoint, type.data) : undefined;
-    checkPeftConfig(directory, implied, checked);
     for (const tensor of checkpoint.tensors.values()) {
       const { name, dtype } = tensor;
       if (dtype !== 'F32')
         throw badModel(`${file}: tensor ${name} is ${dtype}; an adapter's tensors are F32`);
       checkValues(tensor, (wanted, options) => checkpoint.read(wanted, options), file, absurd);
     }
+    const implied = type.data.type === 'lora' ? checkLoraAlone(directory, checkpoint, type.data) : undefined;
+    checkPeftConfig(directory, implied, checked);
     const { size } = checkpoint.tensors;
     return {
       tensors: size,

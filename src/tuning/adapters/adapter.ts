@@ -28,7 +28,7 @@ export interface Change {
   isTaken?(place: number): boolean;
   /** Of a tensor that a block takes in part: the first of its elements that are left out and not zero; -1 where there is none. */
   leftOut?(values: Float32Array): number;
-  /** Set where the tensors are the factors of a product that is added to the weight. */
+  /** Set where the tensors are the factors A [rank, from] and B [to, rank] of a product that is added to the weight. */
   factors?: Factors;
   /** First values of the tensors; `weight` itself may be one of them. It is empty where the change is inserted. */
   start(weight: Float32Array, random: Random): Float32Array[];

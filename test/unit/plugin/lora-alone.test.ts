@@ -9,10 +9,14 @@ import { checkLoraAlone, checkPeftConfig } from '../../../src/plugin/index.ts';
 import { adapterOf } from '../../../src/tuning/index.ts';
 import { fixtureOf, variants } from '../../support/golden/families/fixture.ts';
 
-const checkpointOf = (tensors: readonly { name: string; shape: readonly number[] }[]) => ({
+const checkpointOf = (
+  tensors: readonly { name: string; shape: readonly number[] }[],
+  read = (_: string) => new Float32Array(),
+) => ({
   tensors: new Map(
     tensors.map(({ name, shape }): [string, TensorInfo] => [name, { name, shape, dtype: 'F32' }]),
   ),
+  read,
 });
 
 describe('a LoRA adapter without its model', () => {
@@ -53,6 +57,29 @@ describe('a LoRA adapter without its model', () => {
       'adapter/adapter.safetensors: changes other linear maps in layer 2 than in its other layers',
     );
     expect(() => check()).toThrow('holds no factors (lora_A, lora_B)');
+  });
+
+  it('has factors that can be run one after the other', () => {
+    const path = 'base_model.model.model.layers.1.mlp.up_proj.lora';
+    const tensors = [
+      { name: `${path}_B.weight`, shape: [3, 1] },
+      { name: `${path}_A.weight`, shape: [1, 2] },
+    ];
+    const check = (a: number, b: number) => () =>
+      checkLoraAlone(
+        'adapter',
+        checkpointOf(tensors, (name) =>
+          name.endsWith('A.weight') ? Float32Array.of(a, 0) : Float32Array.of(0, 0, b),
+        ),
+        { type: 'lora', rank: 1, alpha: 2 },
+      );
+    check(0.6, 2000)();
+    expect(check(3e38, 0)).toThrow(
+      `adapter: row 0 of tensor ${path}_A.weight has the norm 3.00e+38; at most 256 is taken`,
+    );
+    expect(check(1e-38, 2100)).toThrow(
+      `adapter: column 0 of tensor ${path}_B.weight has the norm 4.20e+3 with alpha / rank; at most 4096 is taken`,
+    );
   });
 
   it('of another type has no settings of PEFT', () => {

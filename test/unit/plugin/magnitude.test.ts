@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { DType } from '../../../src/checkpoint/index.ts';
 import type { Architecture, Model, Slots } from '../../../src/model/index.ts';
-import { checkMagnitude, trainedIn } from '../../../src/plugin/magnitude.ts';
+import { checkMagnitude } from '../../../src/plugin/magnitude.ts';
+import { trainedIn } from '../../../src/plugin/origin.ts';
 import { adapterOf } from '../../../src/tuning/index.ts';
 
 const name = 'h.0.up.weight';
@@ -13,42 +15,46 @@ interface Given {
   /** Of the layer's weights: the map itself where it is at hand, another one where not. */
   readonly weights: Float32Array;
   readonly atHand: boolean;
+  /** As what the map is stored; float32 when absent. */
+  readonly dtype?: DType;
 }
 
-function check({ shape, rank, a, b, weights, atHand }: Given): void {
+function check({ shape, rank, a, b, weights, atHand, dtype = 'F32' }: Given): void {
   const full: Slots = { up: { name, shape } };
   const architecture = { family: 'test', block: () => full, head: {} } as unknown as Architecture;
   const changes = adapterOf({ type: 'lora', rank, alpha: rank }).changes(architecture, 0);
   const slots: Slots = atHand ? full : { norm: { name: 'h.0.norm.weight', shape: [weights.length] } };
-  const model = { tensors: new Map(), read: () => weights } as Pick<Model, 'tensors' | 'read'>;
+  const tensors = new Map([[name, { name, shape, dtype }]]);
+  const model = { tensors, read: () => weights } as Pick<Model, 'tensors' | 'read'>;
   const read = (tensor: string) => (tensor.endsWith('lora_A.weight') ? a : b);
   checkMagnitude(trainedIn('adapter'), [{ slots, full, changes }], { read }, model);
 }
 
 describe('a low-rank change of a map that is not at hand', () => {
   const claimed = 2 ** 18;
+  /** Each of its elements is twice the value, beside weights of the given one. */
   const wide =
-    (value: number, other = value, weight = 1) =>
+    (value: number, weight = 2 ** -10, a = 2 ** -2) =>
     () =>
       check({
         ...{ shape: [claimed, claimed], rank: 2, atHand: false, weights: new Float32Array(4).fill(weight) },
-        a: new Float32Array(2 * claimed).fill(1),
-        b: Float32Array.from({ length: 2 * claimed }, (_, i) => (i % 2 === 0 ? value : other)),
+        a: new Float32Array(2 * claimed).fill(a),
+        b: new Float32Array(2 * claimed).fill(value / a),
       });
 
   it('is measured by its factors: nothing is made of the size that is claimed, 275 GB', () => {
     const before = process.memoryUsage().arrayBuffers;
-    wide(49.9)();
+    wide(49.9 * 2 ** -10)();
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * 2 ** 20);
-    expect(wide(50.1)).toThrow(
+    expect(wide(50.1 * 2 ** -10)).toThrow(
       `adapter: its change of ${name} is 100 times as large as the weights of its layer (root mean squares); at most 100 times is taken`,
     );
-    expect(wide(1e20)).toThrow(/ is 2\.00e\+20 times as large/);
+    expect(wide(1e20 * 2 ** -10)).toThrow(/ is 2\.00e\+20 times as large/);
   });
 
   it('that is no number of float32 is refused beside weights of any size', () => {
-    wide(1e38, 1e38, 1e38)();
-    expect(wide(3e38, 3e38, 1e38)).toThrow(`its change of ${name} is not finite`);
+    expect(wide(1e38, 1e38, 1)).toThrow('row 0 of tensor');
+    expect(wide(3e38, 1e38, 1)).toThrow(`its change of ${name} is not finite`);
   });
 
   it.each([true, false])(
@@ -57,8 +63,8 @@ describe('a low-rank change of a map that is not at hand', () => {
       const cancelling = (size: number) => () =>
         check({
           ...{ shape: [16, 16], rank: 2, atHand, weights: new Float32Array(256).fill(1) },
-          a: Float32Array.from({ length: 32 }, (_, i) => (i < 16 ? size : -size)),
-          b: new Float32Array(32).fill(1),
+          a: Float32Array.from({ length: 32 }, (_, i) => (i < 16 ? size : -size) / 8),
+          b: new Float32Array(32).fill(8),
         });
       cancelling(70.7)();
       expect(cancelling(70.8)).toThrow(
@@ -99,8 +105,8 @@ describe('a low-rank change of a map that is at hand', () => {
   const withLast = (value: number) => () =>
     check({
       ...{ shape, rank: 1, atHand: true, weights },
-      a: new Float32Array(1000).fill(1),
-      b: new Float32Array(2100).with(2099, value),
+      a: new Float32Array(1000).fill(4),
+      b: new Float32Array(2100).with(2099, value / 4),
     });
 
   it('is measured to its last row, a part of the rows at a time', () => {
@@ -112,20 +118,16 @@ describe('a low-rank change of a map that is at hand', () => {
 
   it('whose factors alone would allow too large an element is measured by its elements', () => {
     // A large row meets a small column and the other way round: no element is the product of the longest ones.
-    const parted = (large: number) => () =>
+    const parted = (large: number, small: number) => () =>
       check({
-        ...{ shape: [8, 8], rank: 2, atHand: true, weights: new Float32Array(64).fill(1e37) },
-        a: new Float32Array(16).with(0, 1e-10).with(8 + 1, large),
-        b: new Float32Array(16).with(0, large).with(2 + 1, 1e-10),
+        ...{ shape: [8, 8], rank: 2, atHand: true, weights: new Float32Array(64).fill(1e4), dtype: 'F16' },
+        a: new Float32Array(16).with(0, small).with(8 + 1, large),
+        b: new Float32Array(16).with(0, large).with(2 + 1, small),
       });
-    parted(3e38)();
-    expect(
-      check.bind(null, {
-        ...{ shape: [8, 8], rank: 2, atHand: true, weights: new Float32Array(64).fill(1e38) },
-        a: new Float32Array(16).with(0, 1).with(8 + 1, 1),
-        b: new Float32Array(16).with(0, 3e38).with(2 + 1, 3e38),
-      }),
-    ).toThrow(`its change of ${name} is not finite`);
+    parted(255, 1e-3)();
+    expect(parted(255, 220)).toThrow(
+      `its change of ${name} holds a value that is too large for the model's F16`,
+    );
   });
 
   it("of many parties: the layer's own weights are read once", () => {

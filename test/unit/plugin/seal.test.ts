@@ -273,6 +273,24 @@ describe('an adapter that PEFT trained', () => {
     expect(existsSync(`${output}-exported`)).toBe(false);
   });
 
+  it('is not sealed, taken, or given to PEFT with factors that overflow there, though their product is the same', async () => {
+    await sealAdapter(source, bundle, output);
+    rewrite((tensors) => {
+      for (const [name, { values }] of tensors)
+        for (const [i, value] of values.entries())
+          values[i] = value * (name.includes('lora_A') ? 2 ** 120 : 2 ** -120);
+    });
+    const row = /: row 0 of tensor .*q_proj\.lora_A\.weight has the norm .*e\+3[56]; at most 256 is taken/;
+    await expect(sealAdapter(source, bundle, `${output}-scaled`)).rejects.toThrow(row);
+    expect(existsSync(`${output}-scaled`)).toBe(false);
+    const { files: _, ...description } = openArtifact(output).manifest;
+    cpSync(weights(), join(output, 'adapter.safetensors'));
+    sealArtifact(output, description);
+    expect(openSealed).toThrow(row);
+    await expect(exportAdapter(output, `${output}-exported`)).rejects.toThrow(row);
+    expect(existsSync(`${output}-exported`)).toBe(false);
+  });
+
   it('goes to PEFT with no tensor that its manifest does not imply', async () => {
     await sealAdapter(source, bundle, output);
     const { files: _, ...description } = openArtifact(output).manifest;
