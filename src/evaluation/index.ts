@@ -4,7 +4,7 @@ export type { Cell, MetricName } from './cells.ts';
 export { answerBranches, rowLosses } from './loss.ts';
 export { comparedWith, likelihoodsOf, type Measurement, measure, measurementOf } from './measure.ts';
 export { type PairLikelihood, pairLikelihood } from './pairs.ts';
-export type { RowLikelihood } from './score.ts';
+export type { Blamed, RowLikelihood } from './score.ts';
 export { bootstrap, type Estimate, pairedBootstrap } from './statistics.ts';
 export { groupsWithin, holdingLatest, type Passage, streamBlocks } from './stream.ts';
 export { loadTask, type TaskData } from './task.ts';

@@ -15,6 +15,14 @@ export interface RowLikelihood {
   readonly greedy?: boolean[];
 }
 
+/** As an error names it: `{name} gives row 1 a score that is not a number; {remedy}`. */
+export interface Blamed {
+  readonly name: string;
+  readonly remedy: string;
+}
+
+const theModel: Blamed = { name: 'the model', remedy: 'check its weights' };
+
 export interface ScoreOptions {
   /** Bytes that the batches in flight may take. */
   readonly memory: number;
@@ -27,6 +35,8 @@ export interface ScoreOptions {
   readonly onGreedyTokens?: (tokens: Int32Array) => void;
   /** Whether what is not a number is told as it is: of hidden rows, that nothing comes of them would tell. */
   readonly takesNaN?: boolean;
+  /** Who is at fault where a score is not a number; the model and its weights when absent. */
+  readonly blamed?: Blamed | undefined;
   /** Told of every block done, in the place of events of this scoring alone. */
   readonly progress?: (blocks: number) => void;
 }
@@ -38,8 +48,9 @@ export interface ScoreOptions {
 export async function scoreRows(
   decoder: Decoder,
   batches: readonly PackedBatch[],
-  { memory, stage, emit, greedy: asked = false, onGreedyTokens, takesNaN = false, progress }: ScoreOptions,
+  options: ScoreOptions,
 ): Promise<RowLikelihood[]> {
+  const { memory, stage, emit, greedy: asked = false, onGreedyTokens, takesNaN = false, progress } = options;
   const scores = new Map<number, RowLikelihood>();
   const scoreTargets = async (
     hidden: States,
@@ -68,7 +79,9 @@ export async function scoreRows(
     progress: progress ?? progressOf(stage, batches.length * decoder.depth, emit),
   });
   for (const { row, logLikelihood } of scores.values())
-    if (!takesNaN && logLikelihood.some(Number.isNaN))
-      throw badModel(`the model gives row ${row + 1} a score that is not a number; check its weights`);
+    if (!takesNaN && logLikelihood.some(Number.isNaN)) {
+      const { name, remedy } = options.blamed ?? theModel;
+      throw badModel(`${name} gives row ${row + 1} a score that is not a number; ${remedy}`);
+    }
   return [...scores.values()].sort((a, b) => a.row - b.row);
 }

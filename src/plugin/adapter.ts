@@ -36,6 +36,8 @@ export interface PlacedChange {
 
 /** As an overlay it gives the full model's tensors with the adapter, made when asked for. */
 export interface PluggableAdapter extends Overlay {
+  /** Who is at fault where it makes no model. */
+  readonly origin: Origin;
   /** `spec.adapter` of what trained it. */
   readonly type: OffsiteTuneSpec['adapter'];
   /** All that it changes in the full model, layer by layer. */
@@ -229,6 +231,7 @@ function overlayOf(
   ];
   const changes = placed.map(({ change }) => change);
   return {
+    origin,
     type,
     changes: placed,
     read: (tensor, options) => checkpoint.read(tensor, options),

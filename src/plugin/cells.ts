@@ -3,6 +3,7 @@ import type { TaskResult } from '../api/index.ts';
 import { type Bundle, emulatorWeights } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import {
+  type Blamed,
   type Cell,
   comparedWith,
   likelihoodsOf,
@@ -37,7 +38,8 @@ export interface CellOptions {
 
 /**
  * Measures every cell on every task: the full model's own weights, the bundle's own, and each with the adapter.
- * @throws OffsiteError BadModel where a score is not a number, Cancelled between two blocks
+ * @throws OffsiteError BadModel where a score is not a number, naming the adapter where it is none with it alone; Cancelled between
+ * two blocks
  */
 export async function measureCells(
   tasks: readonly TaskData[],
@@ -54,6 +56,7 @@ export async function measureCells(
         memory,
         stage: `plug: ${cell}`,
         emit: options.emit,
+        blamed: blamed[cell](sides),
       });
       if (cell === reference) compared[i] = comparedWith(task, likelihoods);
       measured[i]![cell] = measurementOf(likelihoods, compared[i]!);
@@ -96,6 +99,19 @@ export const decoders: Readonly<
   plugIn: ({ model, plugged }, { engine, memory }) =>
     new Decoder(engine, model.architecture, weightsOf(model, { memory, overlay: plugged })),
 };
+
+/** Who is at fault where a cell has no numbers: the adapter, where all that was measured before it, without it, had some. */
+const blamed: Readonly<Record<CellName, (sides: Sides) => Blamed | undefined>> = {
+  fullZeroShot: () => undefined,
+  emulatorZeroShot: () => ({ name: 'the emulator', remedy: 'check its weights' }),
+  emulatorFineTuned: (sides) => withAdapter(sides, 'the emulator'),
+  plugIn: (sides) => withAdapter(sides, 'the model'),
+};
+
+const withAdapter = ({ adapter: { origin } }: Sides, side: string): Blamed => ({
+  name: `${origin.name}: with it ${side}`,
+  remedy: `without it every score is one: ${origin.remedy}`,
+});
 
 /** The cell that preference pairs are compared with; it is measured first. */
 const reference: CellName = 'fullZeroShot';

@@ -17,6 +17,7 @@ import {
 } from '../../../src/model/index.ts';
 import { measureCells, type Sides, withReferences } from '../../../src/plugin/cells.ts';
 import { valuesOf } from '../../../src/plugin/measured.ts';
+import { trainedIn } from '../../../src/plugin/origin.ts';
 import { writeTinyModel } from '../../support/tiny/index.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'offsite-cells-'));
@@ -70,7 +71,7 @@ test("an emulator's cells are those of the weights in its bundle, with the adapt
     return found.cell.value.toFixed(4);
   };
   const blocks = exactBlocks(own.architecture, plan.source);
-  const adapter = { on: doubled } as unknown as Sides['adapter'];
+  const adapter = { on: doubled, origin: trainedIn('out/adapter') } as unknown as Sides['adapter'];
   const bundle = { model: own, layout: layoutOf(plan), plan };
   const sides = { model: full, bundle, adapter, plugged: doubled(full) };
   const [measured] = await measureCells([task], sides, { engine, memory, emit, resamples: 100, seed: 1 });
@@ -86,6 +87,55 @@ test("an emulator's cells are those of the weights in its bundle, with the adapt
   expect(await cell(full, { blocks })).not.toBe(measured!.cells['emulatorZeroShot']?.value);
 });
 
+/** With it no score is a number. */
+const spoilt: typeof doubled = () => ({
+  has: (name) => name === trained,
+  get: (name) => (name === trained ? new Float32Array(16 * 16).fill(Number.NaN) : undefined),
+});
+
+test.each([
+  ['adapter on the emulator', { on: spoilt }, doubled, 'out/adapter: with it the emulator gives row 1'],
+  ['adapter on the model', { on: doubled }, spoilt, 'out/adapter: with it the model gives row 1'],
+])('a score that is not a number with the %s alone is its fault', async (_, { on }, pluggedIn, message) => {
+  const adapter = { on, origin: trainedIn('out/adapter') } as unknown as Sides['adapter'];
+  const bundle = { model: own, layout: layoutOf(plan), plan };
+  const sides = { model: full, bundle, adapter, plugged: pluggedIn(full) };
+  const measured = measureCells([task], sides, { engine, memory, emit, resamples: 100, seed: 1 });
+  await expect(measured).rejects.toThrow(
+    `${message} a score that is not a number; without it every score is one: train with a lower learning rate`,
+  );
+});
+
+test.each([
+  ['model', true, 'the model gives row 1'],
+  ['emulator', false, 'the emulator gives row 1'],
+])(
+  'a score of the %s that is not a number without the adapter is not its fault',
+  async (_, isFull, message) => {
+    const adapter = { on: doubled, origin: trainedIn('out/adapter') } as unknown as Sides['adapter'];
+    const damaged = (model: Model) =>
+      new Proxy(model, {
+        get(of, name) {
+          if (name === 'read')
+            return (tensor: string, ...rest: []) =>
+              tensor === 'model.norm.weight'
+                ? new Float32Array(16).fill(Number.NaN)
+                : of.read(tensor, ...rest);
+          const value = Reflect.get(of, name, of) as unknown;
+          return typeof value === 'function' ? (value.bind(of) as unknown) : value;
+        },
+      });
+    const bundle = { model: isFull ? own : damaged(own), layout: layoutOf(plan), plan };
+    const model = isFull ? damaged(full) : full;
+    const measured = measureCells(
+      [task],
+      { model, bundle, adapter, plugged: doubled(full) },
+      { engine, memory, emit, resamples: 100, seed: 1 },
+    );
+    await expect(measured).rejects.toThrow(`${message} a score that is not a number; check its weights`);
+  },
+);
+
 test('pairs are compared with the full model in every cell, whose own are one half', async () => {
   const examples = [3, 4, 5, 6].map((length, row) => ({
     row,
@@ -94,7 +144,7 @@ test('pairs are compared with the full model in every cell, whose own are one ha
   }));
   const batches = packForModel(examples, full.architecture, { memory: 2 ** 30 });
   const pairs: TaskData = { name: 'pairs', metric: 'pair_acc', examples, batches };
-  const adapter = { on: doubled } as unknown as Sides['adapter'];
+  const adapter = { on: doubled, origin: trainedIn('out/adapter') } as unknown as Sides['adapter'];
   const bundle = { model: own, layout: layoutOf(plan), plan };
   const sides = { model: full, bundle, adapter, plugged: doubled(full) };
   const options = { engine, memory, emit, resamples: 100, seed: 1 };
