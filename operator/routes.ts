@@ -5,9 +5,9 @@ import {
   byReference,
   type Job,
   label,
-  outputKey,
   type Pod,
   referenceKey,
+  sharingKeys,
   writesOf,
 } from './jobs/index.ts';
 import { type KubeObject, keyFrom, keyOf } from './runtime/index.ts';
@@ -67,8 +67,10 @@ function routesToOwners(object: Job | Pod, known: Known): Route[] {
 function routesToSharers(object: Job | Pod, { resources }: Known): Route[] {
   const output = writesOf(object);
   if (output === undefined) return [];
-  const place = outputKey(object.metadata.namespace, output);
-  return allKinds().flatMap((kind) => routesTo(kind, resources[kind].byIndex(byOutput, place)));
+  const places = sharingKeys(object.metadata.namespace, output);
+  return allKinds().flatMap((kind) =>
+    places.flatMap((place) => routesTo(kind, resources[kind].byIndex(byOutput, place))),
+  );
 }
 
 function jobOf({ kind, metadata }: Job | Pod, { jobs }: Known): KubeObject | undefined {

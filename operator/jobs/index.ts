@@ -34,7 +34,7 @@ export {
 export { Notes } from './observe/notes.ts';
 export { type ObserveOptions, observe, writesAlone } from './observe/observe.ts';
 export { Recent } from './observe/recent.ts';
-export { Entrances, outputKey, writesOf } from './outputs.ts';
+export { Entrances, sharingKeys, writesOf } from './outputs.ts';
 export type { Credentials, Reports } from './reports.ts';
 export { latestAttempt, type Observed, type Refusal, type Situation } from './situation.ts';
 export { type Power, powers } from './spec/powers.ts';

@@ -1,18 +1,17 @@
 /** Who writes where: a place has one writer at a time, whoever made its Jobs and pods. */
 
-import { posix } from 'node:path';
-import { handedOn, resourceIn, variables, workerContainer } from '../../src/api/index.ts';
+import {
+  addressesAround,
+  addressOf,
+  handedOn,
+  isShared,
+  resourceIn,
+  variables,
+  workerContainer,
+} from '../../src/api/index.ts';
 import type { KubeObject } from '../runtime/index.ts';
 import { isMapping } from './json.ts';
 import type { Job, Pod } from './objects.ts';
-
-/** One spelling for all that lead to one place; whichever Secret opens it. */
-export function addressOf(uri: string): string {
-  const [, scheme = '', authority = '', path = ''] = /^([^:]*):\/\/([^/]*)(.*)$/.exec(uri) ?? [];
-  if (scheme === '') return uri;
-  const place = posix.normalize(`/${path}`).replace(/\/$/, '');
-  return `${scheme.toLowerCase()}://${authority.toLowerCase()}${place}`;
-}
 
 /** A longer one is no address of any resource that was taken. */
 const longestAddress = 1024;
@@ -48,13 +47,28 @@ function named(list: unknown, name: string): Record<string, unknown> | undefined
 }
 
 /** Under which an output is found again in its namespace; claims are of a namespace. */
-export const outputKey = (namespace: string | undefined, address: string): string =>
-  `${namespace}/${address}`;
+const outputKey = (namespace: string | undefined, address: string): string => `${namespace}/${address}`;
+/** Under which all that lie inside a place are found. */
+const insideKey = (namespace: string | undefined, address: string): string =>
+  `${outputKey(namespace, address)}/`;
+
+/** The keys under which an output is indexed, so that `sharingKeys` of any that shares its place find it. */
+export const outputKeys = (namespace: string | undefined, address: string): string[] => [
+  outputKey(namespace, address),
+  ...addressesAround(address).map((around) => insideKey(namespace, around)),
+];
+
+/** The keys of the outputs at one place, inside it, and around it: each would spoil the other's artifact. */
+export const sharingKeys = (namespace: string | undefined, address: string): string[] => [
+  outputKey(namespace, address),
+  insideKey(namespace, address),
+  ...addressesAround(address).map((around) => outputKey(namespace, around)),
+];
 
 /** The outputs for which this process is just making a Job, so that two resources with one output do not both make one. */
 export class Entrances {
   readonly #isFree: (object: KubeObject) => boolean;
-  readonly #taken = new Set<string>();
+  readonly #taken = new Set<{ readonly namespace: string | undefined; readonly address: string }>();
 
   /** @param isFree whether nobody else writes to the output of a resource, by all that is known at this moment */
   constructor(isFree: (object: KubeObject) => boolean) {
@@ -65,9 +79,13 @@ export class Entrances {
   enter(object: KubeObject): (() => void) | undefined {
     const address = outputOf(object);
     if (address === undefined) return () => {};
-    const key = outputKey(object.metadata.namespace, address);
-    if (this.#taken.has(key) || !this.#isFree(object)) return undefined;
-    this.#taken.add(key);
-    return () => void this.#taken.delete(key);
+    const { namespace } = object.metadata;
+    const isTaken = [...this.#taken].some(
+      (other) => other.namespace === namespace && isShared(other.address, address),
+    );
+    if (isTaken || !this.#isFree(object)) return undefined;
+    const taken = { namespace, address };
+    this.#taken.add(taken);
+    return () => void this.#taken.delete(taken);
   }
 }

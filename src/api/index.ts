@@ -1,4 +1,5 @@
 // The API: kinds, specs, statuses and errors, and what passes between operator and pods.
+export { addressesAround, addressOf, isShared } from './addresses.ts';
 export {
   type Aggregate,
   type Aggregation,

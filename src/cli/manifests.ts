@@ -3,8 +3,10 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type Document, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml';
 import {
+  addressOf,
   allKinds,
   badSpec,
+  isShared,
   kindsInWords,
   OffsiteError,
   parseResource,
@@ -190,7 +192,7 @@ function sharedOutputs(loaded: readonly LoadedResource[]): string[] {
     const { uri } = resource.spec.output;
     const place = placeOf(uri, base);
     const name = `${resource.kind} ${resource.metadata.name}`;
-    const earlier = taken.find((other) => isWithin(place, other.place) || isWithin(other.place, place));
+    const earlier = taken.find((other) => isShared(place, other.place));
     if (earlier === undefined) taken.push({ place, uri, name });
     else if (earlier.name !== name) {
       const where = earlier.place === place ? `${uri} too` : `${earlier.uri}, and one lies inside the other`;
@@ -205,7 +207,5 @@ function sharedOutputs(loaded: readonly LoadedResource[]): string[] {
 /** An address in one spelling. */
 function placeOf(uri: string, base: string): string {
   const [, path] = /^file:(?:\/\/(?=\/))?(.*)$/.exec(uri) ?? [];
-  return path === undefined ? uri.replace(/\/+$/, '') : resolve(base, path);
+  return path === undefined ? addressOf(uri) : resolve(base, path);
 }
-
-const isWithin = (place: string, other: string) => place === other || place.startsWith(`${other}/`);

@@ -12,6 +12,7 @@ import {
   type Pod,
   stageOf,
 } from '../objects.ts';
+import { outputOf, writesOf } from '../outputs.ts';
 import { patience } from '../patience.ts';
 import { troubleOf } from '../pods/trouble.ts';
 import type { StageName } from '../stages.ts';
@@ -159,9 +160,14 @@ export function waitingForWriters<R extends Resource>({ observed, now }: Attempt
     : {
         reason: 'OutputInUse',
         message:
-          `spec.output.uri: ${ofKind ? `${ofKind} ${ofName}` : 'something else'} writes there (${what}), and this waits until it has ended: ` +
+          `spec.output.uri: ${ofKind ? `${ofKind} ${ofName}` : 'something else'} writes ${whereOf(first, object)} (${what}), and this waits until it has ended: ` +
           'give each resource an output of its own',
       };
+}
+
+function whereOf(other: Job | Pod, object: Parameters<typeof outputOf>[0]): string {
+  const [theirs, own] = [writesOf(other), outputOf(object)];
+  return theirs === undefined || theirs === own ? 'there' : `to ${theirs}, and one lies inside the other`;
 }
 
 function lostAmong(

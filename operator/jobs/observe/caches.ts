@@ -21,7 +21,7 @@ import {
 } from '../../runtime/index.ts';
 import { label, ours } from '../names.ts';
 import { type Container, type Job, ownerResource, ownerUidOf, type Pod } from '../objects.ts';
-import { outputKey, outputOf, writesOf } from '../outputs.ts';
+import { outputKeys, outputOf, writesOf } from '../outputs.ts';
 import { withoutHugeTemplate } from '../spec/template-form.ts';
 import { bounded, written } from './bounded.ts';
 import { withoutHugeMetadata } from './metadata.ts';
@@ -179,7 +179,7 @@ export const outputKeysOf =
   <T extends KubeObject>(outputIn: (object: T) => string | undefined) =>
   (object: T): string[] => {
     const address = outputIn(object);
-    return address === undefined ? [] : [outputKey(object.metadata.namespace, address)];
+    return address === undefined ? [] : outputKeys(object.metadata.namespace, address);
   };
 
 /** What labels say of the resource that an object works for: its uid, and its kind and name, which the next one may have. */

@@ -9,7 +9,7 @@ import {
 } from '../../runtime/index.ts';
 import { claimsOf } from '../build/mounts.ts';
 import { attemptOf, isFinished, isOwnJob, type Job, mayWrite, type Pod, podsOf, since } from '../objects.ts';
-import { outputKey, outputOf, writesOf } from '../outputs.ts';
+import { outputOf, sharingKeys, writesOf } from '../outputs.ts';
 import { patience } from '../patience.ts';
 import { isQueued, isSilent } from '../pods/stage-state.ts';
 import { isStarting } from '../pods/trouble.ts';
@@ -92,7 +92,10 @@ function ownOf(object: KubeObject, caches: Caches, recent: Recent): { jobs: Job[
   return { jobs, pods: [...new Set([...jobs.flatMap(podsOfJob), ...labelled])] };
 }
 
-/** What may still write to the resource's place and is not its own: of an earlier resource of its name, or of one with its output. */
+/**
+ * What may still write to the resource's place and is not its own: of an earlier resource of its name, or of one whose output
+ * is the same, lies inside it or around it.
+ */
 function othersFor(
   object: KubeObject,
   own: { readonly jobs: readonly Job[]; readonly pods: readonly Pod[] },
@@ -102,14 +105,17 @@ function othersFor(
   const { namespace = '', name, uid = '' } = object.metadata;
   const named = referenceKey(object.kind, namespace, name);
   const output = outputOf(object);
-  const place = output === undefined ? undefined : outputKey(namespace, output);
+  const places = output === undefined ? [] : sharingKeys(namespace, output);
   const found = <T extends Job | Pod>(cache: { byIndex(index: string, value: string): T[] }): T[] => [
     ...cache.byIndex(byLabel, named),
-    ...(place === undefined ? [] : cache.byIndex(byOutput, place)),
+    ...places.flatMap((place) => cache.byIndex(byOutput, place)),
   ];
   const created = recent
     .othersCreated(uid)
-    .filter((job) => labelKeys(job).includes(named) || outputKeysOf(writesOf)(job).includes(place ?? ''));
+    .filter(
+      (job) =>
+        labelKeys(job).includes(named) || outputKeysOf(writesOf)(job).some((key) => places.includes(key)),
+    );
   const known = new Set([...own.jobs, ...own.pods].map(({ metadata }) => metadata.uid));
   const all = [
     ...[...found(caches.jobs), ...created].filter((job) => !isFinished(job)),

@@ -10,10 +10,10 @@ import {
   writesOf,
 } from '../../../../../operator/jobs/index.ts';
 import type { Job, Pod } from '../../../../../operator/jobs/objects.ts';
-import { addressOf } from '../../../../../operator/jobs/outputs.ts';
 import { rulesFor } from '../../../../../operator/kinds.ts';
+import { routesOfRun } from '../../../../../operator/routes.ts';
 import type { ApiClient, KubeObject } from '../../../../../operator/runtime/index.ts';
-import type { Kind } from '../../../../../src/api/index.ts';
+import { addressOf, type Kind } from '../../../../../src/api/index.ts';
 import { completed, ended, pod, resource, World } from '../../../../support/unit/operator/fixtures.ts';
 import { cachesOf } from '../../../../support/unit/operator/observing.ts';
 
@@ -140,6 +140,40 @@ describe('another resource with the same output', () => {
     );
   });
 
+  const deep = { spec: { output: { uri: 'pvc://artifacts/words/round/adapter' } } };
+  it.each([
+    'pvc://artifacts/words/round/adapter/nested/deep',
+    'pvc://artifacts/words/',
+    'pvc://artifacts//words/./round',
+  ])('that lies inside or around, as %s, is waited for, too', async (uri) => {
+    const other = build(uri).run();
+    const world = (await beside(tune(deep), ...other.jobs)).run();
+    expect([world.holding, world.jobs]).toEqual([['Waiting/OutputInUse'], []]);
+    expect(world.message('Waiting')).toContain(
+      `EmulatorBuild other writes to ${addressOf(uri)}, and one lies inside the other (Job ${other.job('probe').metadata.name})`,
+    );
+    const known = await cachesOf([world.object, ...other.jobs], ending.signal);
+    expect(routesOfRun([other.job('probe')], known)).toContainEqual({
+      kind: 'OffsiteTune',
+      key: 'team/words',
+    });
+  });
+
+  it.each(['pvc://artifacts/words/round/adapter/nested', 'pvc://artifacts/words'])(
+    'as %s cannot make its Job at the same moment',
+    async (uri) => {
+      const [one, other] = [tune(deep).object, build(uri).run()];
+      const recent = new Recent();
+      const caches = await cachesOf([one, other.object], ending.signal);
+      const entrances = new Entrances((object) => writesAlone(object, caches, recent));
+      const leave = entrances.enter(other.object);
+      expect(entrances.enter(one)).toBeUndefined();
+      recent.created(other.job('probe'));
+      leave?.();
+      expect(entrances.enter(one)).toBeUndefined();
+    },
+  );
+
   it('that has ended, has another output, or is in another namespace is not', async () => {
     const same = build('pvc://artifacts/words-adapter').run().jobIs('probe', 'Complete');
     const others = build('pvc://artifacts/words-adapter-2').run();
@@ -233,15 +267,4 @@ it('where a Job and a pod write is read from what the worker is told, and kept i
     'pvc://artifacts/words-adapter',
   ]);
   expect(writesOf(pod(job))).toBeUndefined();
-});
-
-it.each([
-  ['pvc://A/b/', 'pvc://a/b'],
-  ['s3://Bucket//x/./y', 's3://bucket/x/y'],
-  ['oci://Host.example/a:1', 'oci://host.example/a:1'],
-  ['pvc://a/b/../../../c', 'pvc://a/c'],
-  ['file:x', 'file:x'],
-  ['', ''],
-])('%s is the place %s', (uri, address) => {
-  expect(addressOf(uri)).toBe(address);
 });
