@@ -34,6 +34,7 @@ export {
   writeArtifact,
   writeSharedArtifact,
 } from './output/replace-directory.ts';
+export { refuseInside } from './output/surroundings.ts';
 export { checkWritable } from './output/writable.ts';
 export { copyModelFile, NotPlain, openPlain } from './plain-file.ts';
 export { mostKeyBytes, nameOf, privateKeyOf, publicKeyOf, publicKeysOf } from './signature/keys.ts';

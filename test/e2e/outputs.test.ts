@@ -184,6 +184,28 @@ describe.each(kinds)('%s', (_, uriOf, seen) => {
     expect(existsSync(join(seen('people'), 'out/manifest.json'))).toBe(true);
   });
 
+  test('inside an artifact, or around one, an output is refused, and the artifact stays one; beside it, it is none', async () => {
+    const output = uriOf('around');
+    const digest = digestOf(await namespace.run(job({ output })));
+    const before = contentOf(seen('around'));
+    expectRefused(
+      await namespace.run(job({ output: `${output}/deep/nested`, name: 'other', replace: true })),
+      new RegExp(
+        `^spec\\.output\\.uri: .*around/out/deep/nested lies inside .*around/out, which is an artifact of kind Adapter \\(${digest}\\)`,
+      ),
+    );
+    expectRefused(
+      await namespace.run(job({ output: dirname(output), name: 'other', replace: true })),
+      /^spec\.output\.uri: .*around holds ".*" (and [0-9]+ more )?and is no artifact; it would be replaced: choose another place/,
+    );
+    expect(contentOf(seen('around'))).toEqual(before);
+
+    // Not every manifest.json is an artifact's.
+    writeFileSync(join(seen('around'), 'manifest.json'), '{"name": "results"}');
+    const beside = job({ output: `${dirname(output)}/other/out`, name: 'other' });
+    expect(digestOf(await namespace.run(beside))).toBe(digest);
+  });
+
   test('two resources at once: one is refused, and what is made is the other’s whole', async () => {
     const output = uriOf('at-once');
     const long = namespace.run(job({ output, steps: 30 }));

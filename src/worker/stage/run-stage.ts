@@ -22,6 +22,7 @@ import { HeldPlaces } from './locks.ts';
 import { examineOutput, type FoundOutput, keepBringing, markOutput, ownerOf, tidyOutput } from './owner.ts';
 import { findResult, keepResult } from './result-file.ts';
 import { checkSigned, isSigned, type KeyPlace, openKeys, type StageKeys, signOutput } from './signing.ts';
+import { checkSurroundings } from './surroundings.ts';
 
 export interface StageOptions {
   /** Where Secrets are mounted; without it the environment opens every store. */
@@ -64,6 +65,7 @@ export async function runStage(
     const keys = openKeys(job, options.keyPlace);
     const known = identity && (await findResult(job, identity, mirror));
     if (known && (await hasSignature(job, known, keys, mirror))) return told(known, emit);
+    await checkSurroundings(job, mirror);
     if (!prepares(job))
       held = await HeldPlaces.take(job, {
         ...{ mirror, emit, signal },
@@ -229,6 +231,7 @@ async function takeOutput(
   if (artifact !== undefined && mirror.mirrors(output)) {
     const files = [...found.removable, ...listedIn(output)];
     const { uri } = job.resource.spec.output;
+    await checkSurroundings(job, mirror);
     refuseOthers(await mirror.namesAt(output), files, { place: uri, field: 'spec.output.uri' });
     await keepBringing(job, mirror, files);
     await markOutput(job, mirror, files);
@@ -276,7 +279,9 @@ async function keepFor(job: StageJob, request: KeepRequest, { mirror, held, emit
     case 'claim':
       await held?.check();
       // In a store it takes its place only later.
-      if (!mirror.mirrors(outputOf(job))) await markOutput(job, mirror);
+      if (mirror.mirrors(outputOf(job))) return;
+      await checkSurroundings(job, mirror);
+      await markOutput(job, mirror);
       return;
     case 'pushLater':
       mirror.pushLater(request.path, request.alike, (error) => {
