@@ -64,9 +64,16 @@ const several = {
 const privateTune = { ...(manifests.tune.spec as object), privacy: { epsilon: '8' } };
 const inStore = { uri: 's3://exchange/adapter' };
 
+/** Halves that a provider has not. */
+const precisions: [path: Path, value: unknown, field: string][] = [
+  [['spec', 'engine'], { precision: 'float16' }, 'spec.engine.precision'],
+  [['spec', 'engine'], { provider: 'webgpu', precision: 'bfloat16' }, 'spec.engine.precision'],
+];
+
 /** Combinations of right values that break a rule over several fields: the rule's message, and the field it names. */
 const combinations: Record<string, [path: Path, value: unknown, field: string][]> = {
   EmulatorBuild: [
+    ...precisions,
     [['spec', 'transferLayers'], { count: 5 }, 'spec.transferLayers'],
     [['spec', 'transferLayers'], { count: 2, layers: [0, 1] }, 'spec.transferLayers'],
     [['spec', 'transferLayers'], {}, 'spec.transferLayers'],
@@ -108,6 +115,7 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     ],
   ],
   OffsiteTune: [
+    ...precisions,
     [['spec', 'emulator'], {}, 'spec.emulator'],
     [['spec', 'emulator'], { ref: { name: 'a' }, uri: 'pvc://claim/a', digest }, 'spec.emulator'],
     [['spec', 'emulator'], { uri: 'pvc://claim/a' }, 'spec.emulator.digest'],
@@ -148,6 +156,7 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec', 'signers', 0, 'publicKey'], `${publicKey}PRIVATE`, 'spec.signers[0].publicKey'],
   ],
   PlugIn: [
+    ...precisions,
     [['spec', 'emulator'], {}, 'spec.emulator'],
     [['spec', 'emulator'], { uri: 'pvc://claim/a' }, 'spec.emulator.digest'],
     [['spec', 'adapter'], {}, 'spec.adapter'],
