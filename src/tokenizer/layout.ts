@@ -64,13 +64,18 @@ export function checkLayout(tokenizer: Json, file: string): void {
 const modelOf = (tokenizer: Json) => (tokenizer['model'] ?? {}) as Json;
 
 /** A token that is matched as a whole wherever its text stands. */
-interface AddedToken {
+export interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special: boolean;
+  readonly lstrip?: boolean;
+  readonly rstrip?: boolean;
+  readonly single_word?: boolean;
+  /** Whether it is looked for in what the normalizer has made of a text. */
+  readonly normalized?: boolean;
 }
 
-function addedTokens(tokenizer: Json): AddedToken[] {
+export function addedTokens(tokenizer: Json): AddedToken[] {
   const list = tokenizer['added_tokens'];
   const added = Array.isArray(list) ? (list as Partial<AddedToken>[]) : [];
   return added.filter(

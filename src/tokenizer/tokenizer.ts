@@ -4,6 +4,7 @@ import { badModel, type JsonBounds } from '../api/index.ts';
 import { boundedBytes, type Files, onDisk } from '../artifact/index.ts';
 import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Limits } from '../subprocess/index.ts';
+import { type BesideFiles, checkBeside } from './beside.ts';
 import { fromGguf } from './gguf.ts';
 import { checkEmbedded, checkLayout, type Json } from './layout.ts';
 import { type RunningTokenizer, startTokenizer } from './running.ts';
@@ -38,10 +39,15 @@ export function openTokenizer(
   files: Files = onDisk,
 ): Tokenizer {
   const file = join(directory, 'tokenizer.json');
-  if (files.has(file)) return make(readJson(file, files), readConfig(directory, files), file, rows);
+  if (files.has(file)) {
+    const [tokenizer, config] = [readJson(file, files), readConfig(directory, files)];
+    checkBeside(tokenizer, besideOf(directory, config, files));
+    return make(tokenizer, config, file, rows);
+  }
   if (isInside(checkpoint)) {
     const { tokenizer, config } = fromGguf(checkpoint.metadata);
     checkTemplate(config, directory);
+    checkBeside(tokenizer, { config: { file: directory, value: config } });
     return make(tokenizer, config, directory, rows);
   }
   throw badModel(missing(directory, files));
@@ -78,6 +84,18 @@ function readConfig(directory: string, files: Files): Json {
   if (files.has(templateFile)) return { ...config, chat_template: readTemplate(templateFile, files) };
   checkTemplate(config, file);
   return config;
+}
+
+function besideOf(directory: string, config: Json, files: Files): BesideFiles {
+  const read = (name: string) => {
+    const file = join(directory, name);
+    return files.has(file) ? { file, value: readJson(file, files) } : undefined;
+  };
+  return {
+    config: { file: join(directory, 'tokenizer_config.json'), value: config },
+    specialTokensMap: read('special_tokens_map.json'),
+    addedTokens: read('added_tokens.json'),
+  };
 }
 
 function make(tokenizer: Json, config: Json, file: string, rows: number | undefined): Tokenizer {

@@ -261,3 +261,79 @@ test('that the machine stood still for hours while it was computed is not its fa
     clock.mockRestore();
   }
 });
+
+describe('what lies beside tokenizer.json', () => {
+  const [end] = (tinyTokenizer() as { added_tokens: { id: number; content: string }[] }).added_tokens;
+  const { id, ...token } = end!;
+  const same = { added_tokens_decoder: { [id]: token } };
+  /** @param files by their names, without their ending */
+  const opened = (config: object, files: Record<string, object> = {}, fields: object = {}) => {
+    const place = withFields(fields, config);
+    for (const [name, value] of Object.entries(files))
+      writeFileSync(join(place, `${name}.json`), JSON.stringify(value));
+    return () => openTokenizer(place);
+  };
+
+  // Each was held against transformers 5.24: the ids of texts stay what they are.
+  test.each<[what: string, config: object, files?: Record<string, object>, fields?: object]>([
+    ['the same tokens', { ...same, eos_token: token.content, pad_token: token.content, bos_token: null }],
+    ['the same with another number', { added_tokens_decoder: { 5: token } }],
+    ['one that is named with other rules', { eos_token: { __type: 'AddedToken', ...token, lstrip: true } }],
+    [
+      'one whose normalizer there is none of',
+      { added_tokens_decoder: { [id]: { ...token, normalized: true } } },
+    ],
+    ['lists of the same', { extra_special_tokens: [token.content], additional_special_tokens: ['The'] }],
+    ['a mapping of the same', { extra_special_tokens: { end: token.content }, add_bos_token: true }],
+    [
+      'what the decoder stands before',
+      same,
+      { special_tokens_map: { pad_token: 'The' }, added_tokens: { The: 7 } },
+    ],
+    [
+      'the same in other files',
+      {},
+      { special_tokens_map: { eos_token: token }, added_tokens: { [token.content]: id } },
+    ],
+  ])('may hold %s', (_, config, files, fields) => {
+    opened(config, files, fields)();
+  });
+
+  const none = `token "The" is none of tokenizer.json's added_tokens`;
+  const other = (flag: string) =>
+    `token "${token.content}" has another ${flag} than in tokenizer.json's added_tokens`;
+  const decoder = (flags: object) => ({ added_tokens_decoder: { [id]: { ...token, ...flags } } });
+  test.each<[message: string, config: object, files?: Record<string, object>, fields?: object]>([
+    [
+      `tokenizer_config.json: added_tokens_decoder.5: ${none}`,
+      { added_tokens_decoder: { 5: { content: 'The' } } },
+    ],
+    [`added_tokens_decoder.${id}: ${other('lstrip')}`, decoder({ lstrip: true })],
+    [other('rstrip'), decoder({ rstrip: true })],
+    [other('single_word'), decoder({ single_word: true })],
+    [other('normalized'), decoder({ normalized: true }), {}, { normalizer: { type: 'NFC' } }],
+    [`tokenizer_config.json: pad_token: ${none}`, { pad_token: 'The' }],
+    [`image_token: ${none}`, { image_token: { __type: 'AddedToken', content: 'The' } }],
+    [`extra_special_tokens.0: ${none}`, { additional_special_tokens: ['The'] }],
+    [`extra_special_tokens.image: ${none}`, { ...same, extra_special_tokens: { image: 'The' } }],
+    [`model_specific_special_tokens.a: ${none}`, { model_specific_special_tokens: { a: 'The' } }],
+    ['split_special_tokens: true is not supported', { split_special_tokens: true }],
+    [
+      `special_tokens_map.json: pad_token: ${none}`,
+      {},
+      { special_tokens_map: { pad_token: { content: 'The' } } },
+    ],
+    ['"add_bos_token" is no special token', {}, { special_tokens_map: { add_bos_token: true } }],
+    [
+      '"split_special_tokens" is no special token',
+      {},
+      { special_tokens_map: { split_special_tokens: true } },
+    ],
+    [`added_tokens.json: tokens: ${none}`, {}, { added_tokens: { The: 7 } }],
+  ])(
+    'is refused by file and token where transformers would have others: %s',
+    (message, config, files, fields) => {
+      expect(badModelOf(opened(config, files, fields))).toContain(message);
+    },
+  );
+});
