@@ -28,6 +28,8 @@ export interface OptimiserStep extends Omit<GradientOptions, 'sumAt'> {
   readonly learningRate: number;
   /** The field of the spec that sets it. */
   readonly rateField: string;
+  /** What else may be at fault where there are no numbers, as the error names it. */
+  readonly suspect?: string | undefined;
   readonly clipNorm: number;
   readonly adam: AdamWOptions;
   /** Hides the rows; the batches are then of one row each, and `clipNorm` counts for nothing. */
@@ -45,7 +47,7 @@ export async function optimiserStep(
   decoder: Decoder,
   batches: readonly PackedBatch[],
   { record }: TrainingState,
-  { parts, learningRate, rateField, clipNorm, adam, hidden, sparse, ...options }: OptimiserStep,
+  { parts, learningRate, rateField, suspect, clipNorm, adam, hidden, sparse, ...options }: OptimiserStep,
 ): Promise<number> {
   const trained = new Map(
     [...parts].flatMap(([site, { training }]) => (site === 'head' ? [] : [[site, training.slots] as const])),
@@ -66,7 +68,9 @@ export async function optimiserStep(
     return { loss, gradients };
   };
   const notFinite = (what: string) =>
-    badModel(`step ${record.step + 1}: the ${what} is not finite; lower ${rateField}`);
+    badModel(
+      `step ${record.step + 1}: the ${what} is not finite; lower ${rateField}${suspect === undefined ? '' : `, or look at ${suspect}`}`,
+    );
   let [loss, scale] = [Number.NaN, 1];
   let gradients: PartGradients<Trainable>;
   if (hidden === undefined) {

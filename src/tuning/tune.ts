@@ -1,5 +1,5 @@
 // The fine-tuning stage: from an emulator and private rows to an adapter, resumed from its checkpoints.
-import { type Audit, badModel, type OffsiteTuneSpec } from '../api/index.ts';
+import type { Audit, OffsiteTuneSpec } from '../api/index.ts';
 import {
   checkpointsOf,
   digestMade,
@@ -18,13 +18,7 @@ import {
   trainedPosition,
 } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
-import {
-  likelihoodsOf,
-  loadTask,
-  measurementOf,
-  packForModel,
-  type RowLikelihood,
-} from '../evaluation/index.ts';
+import { likelihoodsOf, loadTask, measurementOf, packForModel } from '../evaluation/index.ts';
 import {
   checkTrainedMemory,
   Decoder,
@@ -55,6 +49,7 @@ import {
 import { adapterOf } from './adapters/index.ts';
 import { audit, canaries, checkAuditable, takeSealed } from './audit/index.ts';
 import { historyOf, madeEarlier, restoreRecord, writeHistory } from './history.ts';
+import { refuseDiverged, suspectAt, warnOfNoLoss, warnOfZeros } from './not-finite.ts';
 import { type Aim, aimOf, objectiveOf } from './objective.ts';
 import { planTuning } from './plan.ts';
 import {
@@ -186,6 +181,8 @@ interface Run extends TrainedAdapter {
   bundle: Bundle;
   /** Throws where bundle or start are others now than those that were opened. */
   checkUnchanged: () => void;
+  /** Whether it goes on from an adapter. */
+  hasStart: boolean;
   /** The data's own rows, and all that are trained on: with canaries, where an audit asks for them. */
   rows: readonly Example[];
   examples: readonly Example[];
@@ -311,6 +308,7 @@ async function prepare(
   const decoder = decoderOf('evaluated');
   return {
     bundle,
+    hasStart: start !== undefined,
     rows,
     checkUnchanged() {
       bundle.artifact.checked.checkUnchanged();
@@ -378,7 +376,7 @@ async function referencesOf(run: Run, { work, memory, emit }: TuneOptions): Prom
 /** Trains to the last step; tokens computed by this process. */
 async function train(run: Run, references: References, options: TuneOptions): Promise<number> {
   const { spec, work, engine, memory, emit, keeper = inPlace } = options;
-  const { state, steps, decoder, checkUnchanged, parts, aim } = run;
+  const { state, steps, decoder, checkUnchanged, parts, aim, hasStart } = run;
   const validation = run.validation && { ...run.validation, ...compared(references.validation) };
   const objective = aim.pairs === undefined ? crossEntropy : pairObjective(aim.pairs, references.rows);
   const { evalSteps, checkpointSteps } = spec.training;
@@ -408,7 +406,7 @@ async function train(run: Run, references: References, options: TuneOptions): Pr
         const { cell } = found;
         const loss =
           aim.pairs === undefined ? found.loss : meanPairLoss(likelihoods, aim.pairs, references.validation);
-        if (run.privacy === undefined) refuseDiverged(loss, likelihoods, state.record);
+        if (run.privacy === undefined) refuseDiverged(loss, likelihoods, state.record, hasStart);
         return { loss, cell };
       }),
     async save() {
@@ -426,22 +424,9 @@ async function train(run: Run, references: References, options: TuneOptions): Pr
       ]),
   });
   engine.throwIfCancelled();
-  warnOfZeros(state.record, emit);
-  warnOfNoLoss(state.record, emit);
+  warnOfZeros(state.record, hasStart, emit);
+  warnOfNoLoss(state.record, hasStart, emit);
   return state.record.tokens - before;
-}
-
-/** @throws OffsiteError BadModel where training has led to scores that are no numbers */
-function refuseDiverged(
-  loss: number,
-  likelihoods: readonly RowLikelihood[],
-  { step }: Pick<TrainingRecord, 'step'>,
-): void {
-  const isLost = likelihoods.some(({ logLikelihood }) => logLikelihood.some(Number.isNaN));
-  if (step > 0 && (isLost || !Number.isFinite(loss)))
-    throw badModel(
-      `step ${step}: the training has diverged: the validation loss is not finite; lower spec.training.learningRate`,
-    );
 }
 
 const compared = (reference: Reference | undefined) => (reference === undefined ? {} : { reference });
@@ -490,7 +475,7 @@ async function hiddenSteps(
 }
 
 function stepOptions(
-  { state, steps, parts, plan, headGradient: head, sparse }: Run,
+  { state, steps, parts, plan, headGradient: head, sparse, hasStart }: Run,
   objective: Objective,
   { training }: OffsiteTuneSpec,
 ) {
@@ -500,33 +485,13 @@ function stepOptions(
     ...(head && { head }),
     learningRate: Number(training.learningRate) * factor,
     rateField: 'spec.training.learningRate',
+    suspect: suspectAt(state.record.step + 1, hasStart),
     clipNorm: Number(training.clipNorm),
     adam: {
       betas: training.betas.map(Number) as [number, number],
       weightDecay: Number(training.weightDecay),
     },
   };
-}
-
-/** Tells the data owner alone: how many there were is of the private rows. */
-function warnOfZeros({ rows }: TrainingRecord, emit: Emit): void {
-  if (rows?.notFinite === undefined) return;
-  emit({
-    type: 'warning',
-    reason: 'RowsCountedAsZero',
-    message: `${rows.notFinite} of ${rows.taken} gradients of rows were not finite and counted as zero, so that privacy holds: lower spec.training.learningRate, or ask who made the emulator (docs/privacy.md)`,
-  });
-}
-
-/** Ends nothing where rows are hidden: that no adapter comes would tell of them. */
-function warnOfNoLoss({ evaluations }: TrainingRecord, emit: Emit): void {
-  const last = evaluations.at(-1);
-  if (last === undefined || Number.isFinite(last.loss)) return;
-  emit({
-    type: 'warning',
-    reason: 'NoValidationLoss',
-    message: `the validation loss of step ${last.step} is not finite: the adapter may be worth nothing; lower spec.training.learningRate, or ask who made the emulator (docs/privacy.md)`,
-  });
 }
 
 /** A head's rows are the vocabulary's: those that answers hold change in a way of their own. */

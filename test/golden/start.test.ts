@@ -219,6 +219,20 @@ it('that diverges ends with the step whose evaluation finds it, and no adapter i
   expect(existsSync(at('diverged'))).toBe(false);
 });
 
+it.each([
+  [1, /^step 1: the training has diverged: .*learningRate, or look at the adapter of spec\.start$/],
+  [
+    9,
+    /^step 2: the \w+ is not finite; lower spec\.training\.learningRate, or look at the adapter of spec\.start$/,
+  ],
+])('that diverges at once from an adapter names it, evaluated after %s steps', async (evalSteps, message) => {
+  const training = { learningRate: '1e30', evalSteps };
+  const begun = at(`begun-${evalSteps}`);
+  await ofNoSteps({ type: 'layers' }, begun);
+  const diverged = tuned('diverged', { type: 'layers' }, begun, { training });
+  await expect(diverged).rejects.toThrow(message);
+});
+
 it('an audit is against the adapter that was gone on from: one that changes nothing of it tells nothing', async () => {
   // No row of theirs is trained on.
   const validation = 'data/others.jsonl';

@@ -1,0 +1,66 @@
+// What is said of losses, gradients and scores that are not finite, and who may be at fault.
+import { badModel } from '../api/index.ts';
+import type { RowLikelihood } from '../evaluation/index.ts';
+import type { Emit } from '../progress/index.ts';
+import type { TrainingRecord } from '../training/index.ts';
+
+/** The steps in which what a training began with may be at fault as well as its learning rate. */
+const firstSteps = 2;
+
+/**
+ * What else than the learning rate may be at fault where a step has no numbers.
+ * @param step counted from 1
+ * @param hasStart whether the training goes on from an adapter
+ */
+export const suspectAt = (step: number, hasStart: boolean): string | undefined =>
+  hasStart && step <= firstSteps ? 'the adapter of spec.start' : undefined;
+
+/** @throws OffsiteError BadModel where training has led to scores that are no numbers */
+export function refuseDiverged(
+  loss: number,
+  likelihoods: readonly RowLikelihood[],
+  { step }: Pick<TrainingRecord, 'step'>,
+  hasStart: boolean,
+): void {
+  const isLost = likelihoods.some(({ logLikelihood }) => logLikelihood.some(Number.isNaN));
+  if (step === 0 || (!isLost && Number.isFinite(loss))) return;
+  const suspect = suspectAt(step, hasStart);
+  throw badModel(
+    `step ${step}: the training has diverged: the validation loss is not finite; lower spec.training.learningRate${suspect === undefined ? '' : `, or look at ${suspect}`}`,
+  );
+}
+
+/** Tells the data owner alone: how many there were is of the private rows. */
+export function warnOfZeros({ rows }: Pick<TrainingRecord, 'rows'>, hasStart: boolean, emit: Emit): void {
+  if (rows?.notFinite === undefined) return;
+  const { notFinite, taken } = rows;
+  const counted = `${notFinite} of ${taken} gradients of rows were not finite and counted as zero, so that privacy holds`;
+  const made = madeBefore(hasStart);
+  emit({
+    type: 'warning',
+    reason: 'RowsCountedAsZero',
+    message:
+      2 * notFinite > taken
+        ? `${counted}: what was trained is noise for the most part, and ${made} is at fault, or spec.training.learningRate far too high: ask who made it before epsilon is spent again (docs/privacy.md)`
+        : `${counted}: lower spec.training.learningRate, or ask who made ${made} (docs/privacy.md)`,
+  });
+}
+
+/** Ends nothing where rows are hidden: that no adapter comes would tell of them. */
+export function warnOfNoLoss(
+  { evaluations }: Pick<TrainingRecord, 'evaluations'>,
+  hasStart: boolean,
+  emit: Emit,
+): void {
+  const last = evaluations.at(-1);
+  if (last === undefined || Number.isFinite(last.loss)) return;
+  emit({
+    type: 'warning',
+    reason: 'NoValidationLoss',
+    message: `the validation loss of step ${last.step} is not finite: the adapter may be worth nothing; lower spec.training.learningRate, or ask who made ${madeBefore(hasStart)} (docs/privacy.md)`,
+  });
+}
+
+/** What others have made of a training. */
+const madeBefore = (hasStart: boolean) =>
+  hasStart ? 'the emulator or the adapter of spec.start' : 'the emulator';
