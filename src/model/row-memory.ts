@@ -66,7 +66,7 @@ export interface TrainedSize {
   readonly stored: number;
   /** Bytes that the stage was given. */
   readonly memory: number;
-  /** Whether rows' gradients are summed one by one, beside the one that is computed. */
+  /** Whether rows' gradients are summed one by one, in float64, beside the one that is computed. */
   readonly byRow?: boolean;
 }
 
@@ -81,7 +81,7 @@ const trainedShare = 12;
  */
 export function checkTrainedMemory({ numbers, stored, memory, byRow = false }: TrainedSize): void {
   const most = Math.max(mostBytes(memory), trainedShare * stored);
-  const needed = numbers * (trainedBytes + (byRow ? Float32Array.BYTES_PER_ELEMENT : 0));
+  const needed = numbers * (trainedBytes + (byRow ? Float64Array.BYTES_PER_ELEMENT : 0));
   if (needed <= most) return;
   throw badSpec(
     `spec.adapter: training its ${numbers} numbers in this emulator of ${stored} bytes would take ${needed} bytes (values, gradients, AdamW's moments), more than ${most}; lower spec.adapter.rank or size, or raise spec.engine.memory`,

@@ -30,7 +30,9 @@ export interface PrivateGradients<Part> {
 
 /**
  * (sum over rows of g min(1, clipNorm / |g|) + noise) / expectedRows. The unit is the row: its loss is its own, over its own
- * targets. Rows are computed one after the other, so that no more than one row's gradient and the sum are held. A step
+ * targets. Rows are computed one after the other, so that no more than one row's gradient and the sum are held. The sum is in
+ * float64, and rounded once with the noise: in float32 one row can change how thousands of others round, and so move the sum by more
+ * than clipNorm (arXiv 2207.10635). A step
  * without rows is noise alone. A row whose loss or gradient is not finite counts as zero, which is no longer than clipNorm: were the
  * training to end with it, that no adapter comes would tell of the row, and whoever made the emulator may choose on which rows it
  * overflows.
@@ -50,7 +52,7 @@ export async function privateGradients<Part extends { readonly tensors: readonly
   },
 ): Promise<PrivateGradients<Part>> {
   const sums = new Map(
-    [...parts].map((part) => [part, part.tensors.map(({ values }) => new Float32Array(values.length))]),
+    [...parts].map((part) => [part, part.tensors.map(({ values }) => new Float64Array(values.length))]),
   );
   let [loss, clipped, notFinite] = [0, 0, 0];
   for (const row of rows) {
@@ -66,22 +68,26 @@ export async function privateGradients<Part extends { readonly tensors: readonly
     for (const [part, own] of found.gradients)
       for (const [i, of] of own.entries()) addScaled(sums.get(part)![i]!, of, scale);
   }
-  for (const [{ tensors }, own] of sums)
-    own.forEach((sum, i) => {
-      const { name, trains } = tensors[i]!;
-      addNoise(sum, deviation, normal(name, step), trains);
-      for (let at = 0; at < sum.length; at++) sum[at] = (sum[at] as number) / expectedRows;
-    });
-  return { loss: loss / (rows.length - notFinite), gradients: sums, clipped, notFinite };
+  const gradients = new Map(
+    [...sums].map(([part, own]) => [
+      part,
+      own.map((sum, i) => {
+        const { name, trains } = part.tensors[i]!;
+        addNoise(sum, deviation, normal(name, step), trains);
+        return Float32Array.from(sum, (value) => value / expectedRows);
+      }),
+    ]),
+  );
+  return { loss: loss / (rows.length - notFinite), gradients, clipped, notFinite };
 }
 
-function addScaled(sum: Float32Array, more: Float32Array, scale: number): void {
+function addScaled(sum: Float64Array, more: Float32Array, scale: number): void {
   for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (more[i] as number) * scale;
 }
 
 /** To what trains alone: an element that stays as it is tells nothing, and must stay so. */
 function addNoise(
-  sum: Float32Array,
+  sum: Float64Array,
   deviation: number,
   normal: () => number,
   trains: (place: number) => boolean = () => true,

@@ -58,6 +58,16 @@ describe('a step that hides its rows', () => {
     expect({ loss, clipped }).toEqual({ loss: 1.5, clipped: 1 });
   });
 
+  it("is moved by a row by no more than its own gradient, whatever that does to the others' rounding", async () => {
+    // Up to 1 each of these would be rounded up in float32, beyond it away.
+    const small = Array.from({ length: 4000 }, () => [[0.6 * 2 ** -24, 0], [0], [0, 0, 0]]);
+    const first = [[0.75, 0], [0], [0, 0, 0]];
+    const more = [[0.5, 0], [0], [0, 0, 0]];
+    const [without, lifted] = [await stepOn([first, ...small]), await stepOn([first, more, ...small])];
+    const moved = 2 * (lifted.gradients[0]![0]! - without.gradients[0]![0]!);
+    expect(Math.abs(moved - 0.5)).toBeLessThan(2e-7);
+  });
+
   it('is noise alone where there are no rows, and has no loss', async () => {
     const { gradients, loss, clipped, normals } = await stepOn([], 1);
     // Of c the middle does not train: it gets none, and none is drawn for it.
