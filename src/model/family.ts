@@ -1,4 +1,5 @@
 // The contract between a model family and everything that runs, trains or stores its models.
+import type { z } from 'zod';
 import type { Checkpoint } from '../checkpoint/index.ts';
 import type { PackedBatch } from '../data/index.ts';
 import type { Tensor } from '../engine/index.ts';
@@ -93,6 +94,12 @@ export interface Family {
   readonly name: string;
   /** The names in config.json's `architectures`. */
   readonly architectures: readonly string[];
+  /** config.json's `model_type`, by which transformers chooses its configuration class. */
+  readonly modelType: string;
+  /** The settings that are read of config.json, with the defaults of that class. */
+  readonly settings: z.ZodObject;
+  /** Other names of settings, and the family's own. */
+  readonly aliases?: Readonly<Record<string, string>>;
   /**
    * @param has whether the checkpoint holds a tensor: some are published with and without their outer module's name
    * @throws OffsiteError BadModel naming the field of config.json

@@ -15,7 +15,7 @@ import { hasTokenizer, openTokenizer, type Tokenizer } from '../tokenizer/index.
 import { checkCoded, decodedView } from './coded.ts';
 import { type Companion, companionsOf } from './companions.ts';
 import { families } from './families/index.ts';
-import type { Architecture, Slot, Slots } from './family.ts';
+import type { Architecture, Family, Slot, Slots } from './family.ts';
 import { hubView } from './gguf.ts';
 import { checkStrays } from './strays.ts';
 
@@ -168,9 +168,18 @@ function parse(config: Readonly<Record<string, unknown>>, { tensors }: Checkpoin
       `config.json: architectures: ${String(names[0] ?? 'missing')} is not supported (${supported.join(', ')} are)`,
     );
   }
+  checkModelType(config['model_type'], family);
   const architecture = family.parse(config, (name) => tensors.has(name));
   checkSizes(architecture);
   return architecture;
+}
+
+/** transformers goes by model_type, and opens no model without; where there is none, no two readings differ. @throws OffsiteError BadModel */
+function checkModelType(written: unknown, { modelType, architectures: [name] }: Family): void {
+  if (written === undefined || written === modelType) return;
+  throw badModel(
+    `config.json: model_type ${String(written).slice(0, 60)} and architectures ${name} are of two families (${modelType} is the model_type of ${name}): transformers reads the model by model_type`,
+  );
 }
 
 /** Several times what the deepest and the widest have: more weights of a map in factors cost next to nothing. */

@@ -9,6 +9,7 @@ import {
   attention,
   channel,
   gives,
+  guardedFields,
   headParts,
   headSlot,
   headsOf,
@@ -22,45 +23,29 @@ import {
   takes,
 } from '../parts/index.ts';
 
-const schema = z
-  .looseObject({
-    hidden_size: z.int().positive().optional(),
-    n_embed: z.int().positive().optional(),
-    n_layer: z.int().positive().optional(),
-    num_hidden_layers: z.int().positive().optional(),
-    n_head: z.int().positive().optional(),
-    num_attention_heads: z.int().positive().optional(),
-    vocab_size: z.int().positive(),
-    layer_norm_epsilon: z.number().positive().default(1e-5),
-    apply_residual_connection_post_layernorm: z.boolean().default(false),
-    tie_word_embeddings: z.boolean().default(true),
-  })
-  .transform((config) => ({
-    ...config,
-    hidden: config.n_embed ?? config.hidden_size,
-    depth: config.n_layer ?? config.num_hidden_layers,
-    heads: config.n_head ?? config.num_attention_heads,
-  }))
-  .pipe(
-    z.looseObject({
-      hidden: z.int({ error: 'hidden_size is missing' }),
-      depth: z.int({ error: 'n_layer is missing' }),
-      heads: z.int({ error: 'n_head is missing' }),
-      vocab_size: z.int(),
-      layer_norm_epsilon: z.number(),
-      apply_residual_connection_post_layernorm: z.boolean(),
-      tie_word_embeddings: z.boolean(),
-    }),
-  );
+const schema = z.looseObject({
+  ...guardedFields,
+  hidden_size: z.int().positive(),
+  n_layer: z.int().positive(),
+  n_head: z.int().positive(),
+  vocab_size: z.int().positive(),
+  layer_norm_epsilon: z.number().positive().default(1e-5),
+  apply_residual_connection_post_layernorm: z.boolean().default(false),
+  tie_word_embeddings: z.boolean().default(true),
+});
+const aliases = { num_hidden_layers: 'n_layer', num_attention_heads: 'n_head', n_embed: 'hidden_size' };
 
 /** BLOOM (arXiv 2211.05100): linear biases in place of positions, a norm behind the embedding. */
 export const bloom: Family = {
   name: 'bloom',
   architectures: ['BloomForCausalLM'],
+  modelType: 'bloom',
+  settings: schema,
+  aliases,
   parse(config, has) {
-    const c = parseConfig(schema, config);
-    const { hidden } = c;
-    const { size, heads, groups } = headsOf(hidden, c.heads, c.heads);
+    const c = parseConfig(schema, config, aliases);
+    const hidden = c.hidden_size;
+    const { size, heads, groups } = headsOf(hidden, c.n_head, c.n_head);
     const whole = { heads, groups, inner: 4 * hidden };
     const { outer, omitted } = outerName('transformer.', 'word_embeddings.weight', has);
     const embedding = { name: `${outer}word_embeddings.weight`, shape: [c.vocab_size, hidden] };
@@ -68,7 +53,7 @@ export const bloom: Family = {
     return {
       family: 'bloom',
       omitted,
-      depth: c.depth,
+      depth: c.n_layer,
       hidden,
       vocabulary: c.vocab_size,
       embedding,

@@ -1,5 +1,6 @@
 // The GPT-NeoX family: configuration, tensor names and block.
 import { z } from 'zod';
+import { badModel } from '../../api/index.ts';
 import type { Family } from '../family.ts';
 import {
   activate,
@@ -21,7 +22,7 @@ import {
   rotarySides,
   takes,
 } from '../parts/index.ts';
-import { parseRope, ropeFields } from '../rope.ts';
+import { parseRope, type RopeConfig, ropeFields } from '../rope.ts';
 
 const schema = z.looseObject({
   ...commonFields,
@@ -31,8 +32,9 @@ const schema = z.looseObject({
   use_parallel_residual: z.boolean().default(true),
   attention_bias: z.boolean().default(true),
   tie_word_embeddings: z.boolean().default(false),
-  rotary_pct: z.number().positive().max(1).default(0.25),
-  rotary_emb_base: z.number().positive().default(10_000),
+  rotary_pct: z.number().positive().max(1).optional(),
+  rotary_emb_base: z.number().positive().optional(),
+  head_dim: z.int().positive().nullish(),
   ...ropeFields,
 });
 
@@ -40,13 +42,14 @@ const schema = z.looseObject({
 export const gptNeox: Family = {
   name: 'gpt-neox',
   architectures: ['GPTNeoXForCausalLM'],
+  modelType: 'gpt_neox',
+  settings: schema,
   parse(config, has) {
     const c = parseConfig(schema, config);
     const hidden = c.hidden_size;
     const { size, heads, groups } = headsOf(hidden, c.num_attention_heads, c.num_attention_heads);
     const whole = { heads, groups, inner: c.intermediate_size };
-    const share = c.rope_parameters?.partial_rotary_factor ?? c.rotary_pct;
-    const rope = parseRope(c, Math.floor(size * share), c.rotary_emb_base);
+    const rope = ropeOf(c, size);
     const { outer, omitted } = outerName('gpt_neox.', 'embed_in.weight', has);
     const embedding = { name: `${outer}embed_in.weight`, shape: [c.vocab_size, hidden] };
     const bias = { bias: true };
@@ -106,3 +109,22 @@ export const gptNeox: Family = {
     };
   },
 };
+
+/** By the names that its class has for base and share; those of other families count nowhere. */
+function ropeOf(c: z.output<typeof schema>, headSize: number): RopeConfig {
+  const rope = parseRope(
+    { ...c, rope_theta: c.rotary_emb_base, partial_rotary_factor: c.rotary_pct },
+    headSize,
+    { share: 0.25, names: { theta: 'rotary_emb_base', share: 'rotary_pct' } },
+  );
+  const { rope_theta: theta, partial_rotary_factor: share, head_dim: size } = c;
+  if (theta !== undefined && theta !== rope.theta)
+    throw badModel('config.json: rope_theta: this family has it in rope_parameters or as rotary_emb_base');
+  if (share !== undefined && Math.floor(share * headSize) !== rope.size)
+    throw badModel(
+      'config.json: partial_rotary_factor: this family has it in rope_parameters or as rotary_pct',
+    );
+  if (size != null && size !== headSize)
+    throw badModel('config.json: head_dim: it is hidden_size / num_attention_heads in this family');
+  return rope;
+}

@@ -7,6 +7,7 @@ import {
   attention,
   channel,
   gives,
+  guardedFields,
   headRuns,
   headSlot,
   headsOf,
@@ -22,6 +23,7 @@ import {
 } from '../parts/index.ts';
 
 const schema = z.looseObject({
+  ...guardedFields,
   n_embd: z.int().positive(),
   n_layer: z.int().positive(),
   n_head: z.int().positive(),
@@ -32,15 +34,25 @@ const schema = z.looseObject({
   layer_norm_epsilon: z.number().positive().default(1e-5),
   scale_attn_weights: z.boolean().default(true),
   scale_attn_by_inverse_layer_idx: z.literal(false).default(false),
+  add_cross_attention: z.literal(false).default(false),
   tie_word_embeddings: z.boolean().default(true),
 });
+const aliases = {
+  hidden_size: 'n_embd',
+  num_hidden_layers: 'n_layer',
+  num_attention_heads: 'n_head',
+  max_position_embeddings: 'n_positions',
+};
 
 /** GPT-2: learned positions, LayerNorm before attention and MLP, linear maps stored [from, to]. */
 export const gpt2: Family = {
   name: 'gpt2',
   architectures: ['GPT2LMHeadModel'],
+  modelType: 'gpt2',
+  settings: schema,
+  aliases,
   parse(config, has) {
-    const c = parseConfig(schema, config);
+    const c = parseConfig(schema, config, aliases);
     const hidden = c.n_embd;
     const inner = c.n_inner ?? 4 * hidden;
     const { size, heads, groups } = headsOf(hidden, c.n_head, c.n_head);

@@ -5,6 +5,7 @@ import type { Tensor } from '../../engine/index.ts';
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 import type { Architecture, BlockContext, Family, Slots } from '../family.ts';
 import {
+  type Activation,
   activate,
   activationField,
   attention,
@@ -19,6 +20,7 @@ import {
   linearSlots,
   maskSide,
   normSlots,
+  noSuchBias,
   parseConfig,
   rotarySides,
   takes,
@@ -30,31 +32,72 @@ import { parseRope, type RopeConfig, ropeFields } from '../rope.ts';
 import type { Cuts, Widths } from '../widths.ts';
 import { ggufOf } from './gguf.ts';
 
-export const llamaSchema = z.looseObject({
+/** What LLaMA and its kin have in common; each adds what its own class has, with the defaults of that. */
+export const llamaFields = {
   ...commonFields,
   intermediate_size: z.int().positive(),
   num_key_value_heads: z.int().positive().nullish(),
   head_dim: z.int().positive().nullish(),
   rms_norm_eps: z.number().positive().default(1e-6),
   tie_word_embeddings: z.boolean().default(false),
+  hidden_act: activationField.default('silu'),
+  ...ropeFields,
+};
+const llamaSchema = z.looseObject({
+  ...llamaFields,
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
-  hidden_act: activationField.default('silu'),
-  use_sliding_window: z.boolean().nullish(),
-  max_window_layers: z.int().nonnegative().default(28),
-  ...windowFields,
-  ...ropeFields,
 });
-export type LlamaConfig = z.output<typeof llamaSchema>;
+
+const mistralSchema = z.looseObject({
+  ...llamaFields,
+  num_key_value_heads: z.int().positive().default(8),
+  max_position_embeddings: ropeFields.max_position_embeddings.default(131_072),
+  sliding_window: windowFields.sliding_window,
+  layer_types: z
+    .undefined({ error: 'with it transformers reads the model as one of another family, ministral' })
+    .optional(),
+  attention_bias: noSuchBias,
+  mlp_bias: noSuchBias,
+});
+
+/** What Qwen2 and Qwen3 have in common. */
+export const qwenFields = {
+  ...llamaFields,
+  num_key_value_heads: z.int().positive().nullable().default(32),
+  max_position_embeddings: ropeFields.max_position_embeddings.default(32_768),
+  use_sliding_window: z.boolean().default(false),
+  max_window_layers: z.int().default(28),
+  ...windowFields,
+  mlp_bias: noSuchBias,
+};
+const qwen2Schema = z.looseObject({ ...qwenFields, head_dim: z.int().positive().optional() });
+
+/** What a block is computed by, of whichever family's settings. */
+export interface LlamaConfig extends z.output<z.ZodObject<typeof ropeFields>> {
+  hidden_size: number;
+  num_hidden_layers: number;
+  num_attention_heads: number;
+  num_key_value_heads?: number | null | undefined;
+  head_dim?: number | null | undefined;
+  vocab_size: number;
+  intermediate_size: number;
+  rms_norm_eps: number;
+  tie_word_embeddings: boolean;
+  hidden_act: Activation;
+  sliding_window?: number | null | undefined;
+}
 
 /** LLaMA (arXiv 2302.13971, 2307.09288). */
 export const llama: Family = {
   name: 'llama',
   architectures: ['LlamaForCausalLM'],
+  modelType: 'llama',
+  settings: llamaSchema,
   parse: (config) => {
     const parsed = parseConfig(llamaSchema, config);
-    const { attention_bias: bias } = parsed;
-    return new Llama('llama', parsed, { queryBias: bias, outputBias: bias });
+    const { attention_bias: bias, mlp_bias: mlpBias } = parsed;
+    return new Llama('llama', parsed, { queryBias: bias, outputBias: bias, mlpBias });
   },
   gguf: ggufOf({ architecture: 'llama', hub: 'LlamaForCausalLM', interleaved: true }),
 };
@@ -63,9 +106,11 @@ export const llama: Family = {
 export const mistral: Family = {
   name: 'mistral',
   architectures: ['MistralForCausalLM'],
+  modelType: 'mistral',
+  settings: mistralSchema,
   parse: (config) => {
-    const parsed = parseConfig(llamaSchema, config);
-    const kind = windowKinds({}, () => parsed.sliding_window != null);
+    const parsed = parseConfig(mistralSchema, config);
+    const kind = windowKinds(parsed, parsed.sliding_window, () => true);
     return new Llama('mistral', parsed, { queryBias: false, outputBias: false, kind });
   },
 };
@@ -74,22 +119,26 @@ export const mistral: Family = {
 export const qwen2: Family = {
   name: 'qwen2',
   architectures: ['Qwen2ForCausalLM'],
+  modelType: 'qwen2',
+  settings: qwen2Schema,
   parse: (config) => {
-    const parsed = parseConfig(llamaSchema, config);
+    const parsed = parseConfig(qwen2Schema, config);
     return new Llama('qwen2', parsed, { queryBias: true, outputBias: false, kind: qwenWindows(parsed) });
   },
   gguf: ggufOf({ architecture: 'qwen2', hub: 'Qwen2ForCausalLM', interleaved: false }),
 };
 
 /** Qwen's windows: only where they are switched on, and then from `max_window_layers` on. */
-export function qwenWindows(config: LlamaConfig): (layer: number) => WindowKind {
-  if (!config.use_sliding_window || config.sliding_window == null) return () => 'full_attention';
-  return windowKinds(config, (layer) => layer >= config.max_window_layers);
+export function qwenWindows(config: z.output<z.ZodObject<typeof qwenFields>>): (layer: number) => WindowKind {
+  const window = config.use_sliding_window ? config.sliding_window : null;
+  return windowKinds(config, window, (layer) => layer >= config.max_window_layers);
 }
 
 interface LlamaOptions {
   queryBias: boolean;
   outputBias: boolean;
+  /** Of all three maps of the MLP; none when absent. */
+  mlpBias?: boolean;
   kind?: (layer: number) => WindowKind;
   /** The positions' angles for heads of a size, where config.json has them in another way; by kind of layer where they differ. */
   rope?: (headSize: number) => RopeConfig | ((kind: string) => RopeConfig);
@@ -152,12 +201,12 @@ export class Llama implements Architecture {
   }
 
   block(layer: number, widths?: Partial<Widths>): Slots {
-    const { hidden, headSize, config } = this;
+    const { hidden, headSize } = this;
     const { heads, groups, inner } = { ...this.widths, ...widths };
     const at = `model.layers.${layer}`;
     const [queries, keys] = [heads * headSize, groups * headSize];
     const [query, output] = [{ bias: this.#options.queryBias }, { bias: this.#options.outputBias }];
-    const mlp = { bias: config.mlp_bias };
+    const mlp = { bias: this.#options.mlpBias ?? false };
     return {
       ...normSlots('attentionNorm', `${at}.input_layernorm`, hidden),
       ...linearSlots('query', `${at}.self_attn.q_proj`, [queries, hidden], query),

@@ -43,6 +43,8 @@ const epsilon = 1e-5;
 export const opt: Family = {
   name: 'opt',
   architectures: ['OPTForCausalLM'],
+  modelType: 'opt',
+  settings: schema,
   parse(config, has) {
     const c = parseConfig(schema, config);
     const hidden = c.hidden_size;

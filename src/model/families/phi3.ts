@@ -11,31 +11,41 @@ import {
   inputsOf,
   linear,
   linearSlots,
+  noSuchBias,
   parseConfig,
   parts,
-  windowKinds,
 } from '../parts/index.ts';
-import { parseRope } from '../rope.ts';
+import { parseRope, ropeFields } from '../rope.ts';
 import type { Cuts, Widths } from '../widths.ts';
-import { Llama, llamaSchema } from './llama.ts';
+import { Llama, llamaFields } from './llama.ts';
 
 const schema = z.looseObject({
-  ...llamaSchema.shape,
-  partial_rotary_factor: z.number().positive().max(1).default(1),
+  ...llamaFields,
+  head_dim: z.int().positive().optional(),
+  rms_norm_eps: z.number().positive().default(1e-5),
+  max_position_embeddings: ropeFields.max_position_embeddings.default(4096),
+  original_max_position_embeddings: z.int().positive().default(4096),
+  sliding_window: z.int().positive().nullish(),
+  attention_bias: noSuchBias,
+  mlp_bias: noSuchBias,
 });
+
+/** Its class knows two more names of longrope, and no other type. */
+const types = { default: 'default', longrope: 'longrope', su: 'longrope', yarn: 'longrope' } as const;
 
 /** Phi-3 and Phi-4 (arXiv 2404.14219): LLaMA with one projection for queries, keys and values, and one for gate and up. */
 export const phi3: Family = {
   name: 'phi3',
   architectures: ['Phi3ForCausalLM'],
+  modelType: 'phi3',
+  settings: schema,
   parse: (config) => {
     const c = parseConfig(schema, config);
-    const share = c.rope_parameters?.partial_rotary_factor ?? c.partial_rotary_factor;
     return new Phi3('phi3', c, {
       queryBias: false,
       outputBias: false,
-      kind: windowKinds({}, () => c.sliding_window != null),
-      rope: (size) => parseRope(c, Math.floor(size * share)),
+      kind: () => (c.sliding_window == null ? 'full_attention' : 'sliding_attention'),
+      rope: (size) => parseRope(c, size, { share: 1, types }),
     });
   },
 };

@@ -1,27 +1,28 @@
 // The Qwen3 family, as a variant of LLaMA with normalised heads.
+import { z } from 'zod';
 import type { GraphBuilder, Value } from '../../graph/index.ts';
 import type { Family, Slots } from '../family.ts';
 import { type Inputs, normSlots, parseConfig, perHead } from '../parts/index.ts';
 import type { Widths } from '../widths.ts';
 import { ggufOf } from './gguf.ts';
-import { Llama, llamaSchema, qwenWindows } from './llama.ts';
+import { Llama, qwenFields, qwenWindows } from './llama.ts';
+
+const schema = z.looseObject({
+  ...qwenFields,
+  head_dim: z.int().positive().default(128),
+  attention_bias: z.boolean().default(false),
+});
 
 /** Qwen3 (arXiv 2505.09388): LLaMA with an RMSNorm of each head's queries and keys. */
 export const qwen3: Family = {
   name: 'qwen3',
   architectures: ['Qwen3ForCausalLM'],
+  modelType: 'qwen3',
+  settings: schema,
   parse: (config) => {
-    const parsed = parseConfig(llamaSchema, config);
+    const parsed = parseConfig(schema, config);
     const { attention_bias: bias } = parsed;
-    return new Qwen3(
-      'qwen3',
-      { ...parsed, head_dim: parsed.head_dim ?? 128 },
-      {
-        queryBias: bias,
-        outputBias: bias,
-        kind: qwenWindows(parsed),
-      },
-    );
+    return new Qwen3('qwen3', parsed, { queryBias: bias, outputBias: bias, kind: qwenWindows(parsed) });
   },
   gguf: ggufOf({ architecture: 'qwen3', hub: 'Qwen3ForCausalLM', interleaved: false }),
 };

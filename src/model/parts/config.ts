@@ -1,9 +1,26 @@
-// Validation of config.json, and the fields that families share.
+// Validation of config.json: fields that families share, one setting under two names, and what transformers' shared code reads.
 import { z } from 'zod';
 import { badModel, listOf } from '../../api/index.ts';
+import { agreed } from '../agreed.ts';
+
+/** What transformers' code reads of any family's configuration, whether or not its class has the field: neutral, or refused. */
+export const guardedFields = {
+  /** false or null takes the causal mask away. */
+  is_causal: z.literal(true).optional(),
+  /** The name of another file of weights. */
+  transformers_weights: z.null().optional(),
+  /** Settings of some layers alone. */
+  per_layer_config: z.null().optional(),
+  /** These three choose the kinds of the cache's layers, by which a text goes on. */
+  sliding_window: z.null({ error: 'this family has no windows' }).optional(),
+  layer_types: listOf(z.literal('full_attention')).nullish(),
+  attention_chunk_size: z.null().optional(),
+  kv_sharing_modes: z.null().optional(),
+};
 
 /** What nearly every family's config.json has under these names. */
 export const commonFields = {
+  ...guardedFields,
   architectures: listOf(z.string(), z.array(z.unknown()).min(1)),
   hidden_size: z.int().positive(),
   num_hidden_layers: z.int().positive(),
@@ -11,10 +28,27 @@ export const commonFields = {
   vocab_size: z.int().positive(),
 };
 
-/** @throws OffsiteError BadModel naming every field that is wrong */
-export function parseConfig<Schema extends z.ZodType>(schema: Schema, config: unknown): z.output<Schema> {
-  const parsed = schema.safeParse(config);
+/** A switch that transformers' class of the family does not have: the biases that it asks for would be read by nobody. */
+export const noSuchBias = z.literal(false, { error: 'this family has no such biases' }).nullish();
+
+/**
+ * @param aliases other names of settings, as `attribute_map` of transformers' class has them, and the family's own
+ * @throws OffsiteError BadModel naming every field that is wrong, or two names of one setting that differ
+ */
+export function parseConfig<Schema extends z.ZodType>(
+  schema: Schema,
+  config: unknown,
+  aliases: Readonly<Record<string, string>> = {},
+): z.output<Schema> {
+  const parsed = schema.safeParse(underOwnNames(config, aliases));
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
   throw badModel(`config.json: ${problems.join('; ')}`);
+}
+
+function underOwnNames(config: unknown, aliases: Readonly<Record<string, string>>): unknown {
+  const settings = { ...(config as Record<string, unknown>) };
+  for (const [alias, own] of Object.entries(aliases))
+    settings[own] = agreed([own, settings[own]], [alias, settings[alias]]);
+  return settings;
 }

@@ -2,7 +2,7 @@
 export { type Activation, activate, activationField } from './activation.ts';
 export { alibiPlaces, alibiSide, alibiSlopes } from './alibi.ts';
 export { attention, headsOf } from './attention.ts';
-export { commonFields, parseConfig } from './config.ts';
+export { commonFields, guardedFields, noSuchBias, parseConfig } from './config.ts';
 export { channel, gives, headRuns, takes } from './cuts.ts';
 export { headParts, layerNorm, linear, parts, perHead, softCap, transposed } from './layers.ts';
 export { outerName } from './names.ts';

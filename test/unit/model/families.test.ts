@@ -35,7 +35,7 @@ describe('a configuration', () => {
     ['gpt2', 'scale_attn_by_inverse_layer_idx', true, 'config.json: scale_attn_by_inverse_layer_idx'],
     ['gpt2', 'n_head', 5, '32 wide, 5 heads and 5 key-value heads do not fit'],
     ['opt', 'ffn_dim', undefined, 'config.json: ffn_dim'],
-    ['bloom', 'n_layer', undefined, 'n_layer is missing'],
+    ['bloom', 'n_layer', undefined, 'config.json: n_layer'],
     ['gemma2', 'use_bidirectional_attention', true, 'config.json: use_bidirectional_attention'],
     ['gemma3', 'use_bidirectional_attention', true, 'config.json: use_bidirectional_attention'],
     ['gpt-neox', 'rotary_pct', 2, 'config.json: rotary_pct'],

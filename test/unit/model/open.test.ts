@@ -148,6 +148,23 @@ describe('a model', () => {
     expect(() => openModel(directory)).toThrow(message);
   });
 
+  it.each([['mistral'], ['granite'], [null]])(
+    'whose model_type is %j beside LlamaForCausalLM is refused by both names',
+    (type) => {
+      writeFileSync(at('config.json'), JSON.stringify({ ...config(), model_type: type }));
+      expect(() => openModel(directory)).toThrow(
+        `config.json: model_type ${type} and architectures LlamaForCausalLM are of two families`,
+      );
+    },
+  );
+
+  it('without a model_type is read by its architectures', () => {
+    writeFileSync(at('config.json'), JSON.stringify({ ...config(), model_type: undefined }));
+    const model = openModel(directory);
+    expect(model.architecture.family).toBe('llama');
+    model.close();
+  });
+
   it.each<[object, string]>([
     [{ num_hidden_layers: 1025 }, 'config.json: 1025 layers are more than any model has (1024 at most)'],
     [
