@@ -29,6 +29,7 @@ export {
   clearBeside,
   liesBeside,
   listedIn,
+  type Replaceable,
   refuseOthers,
   refuseUnknown,
   writeArtifact,
@@ -49,4 +50,4 @@ export {
   seal,
   type Work,
 } from './work.ts';
-export { writeWhole } from './write-whole.ts';
+export { writeWhole, writeWholeAmongOthers } from './write-whole.ts';

@@ -5,7 +5,7 @@ import { digestMade, writeMade } from './made.ts';
 import { canonicalJson, sha256 } from './manifest/digest.ts';
 import { type ArtifactKind, type Manifest, peekManifest, sealWritten } from './manifest/manifest.ts';
 import type { WrittenFiles } from './manifest/written-files.ts';
-import { refuseUnknown, writeArtifact } from './output/replace-directory.ts';
+import { keptAt, type Replaceable, refuseUnknown, writeArtifact } from './output/replace-directory.ts';
 
 /** Of what an artifact is made, and how. Equal work makes the same artifact, so what was made already is not made again. */
 export interface Work {
@@ -23,8 +23,8 @@ export interface Destination {
   readonly own: string;
   /** Brings what the own directory holds from its store and there, and knows whether the output is still ours; in place when absent. */
   readonly keeper?: Keeper | undefined;
-  /** Whether another artifact at the output may be replaced. */
-  readonly mayReplace?: boolean | undefined;
+  /** Which other artifact at the output may be replaced; any when absent. */
+  readonly mayReplace?: Replaceable | undefined;
 }
 
 /** The artifact at an output, as far as its manifest tells. */
@@ -81,16 +81,20 @@ export async function doneOrFree(
     await keeper.pull(output, { exact: true, sealed: true });
     return saidToBe(output, work)?.digest === made ? there : undefined;
   }
-  if (made !== undefined) refuseOther(destination, made);
+  if (made !== undefined) refuseOther(destination, work, made);
   return undefined;
 }
 
-/** What lies at the output is of this work and has this digest, or may be replaced. @throws OffsiteError BadSpec */
-function refuseOther({ output, mayReplace = true }: Destination, digest: string): void {
-  const there = mayReplace ? undefined : peekManifest(output);
+/** What lies at the output has the digest that this work came to, or may be replaced. @throws OffsiteError BadSpec */
+function refuseOther({ output, mayReplace = true }: Destination, work: Work, digest: string): void {
+  const there = keptAt(output, mayReplace);
   if (there === undefined || there.digest === digest) return;
+  const said =
+    saidToBe(output, work) === undefined
+      ? `of kind ${there.manifest.kind} (${there.digest}) that came there while this resource's own was made; this work`
+      : `(${there.digest}) whose manifest says that it is of this very work, but this work`;
   throw badSpec(
-    `spec.output.uri: ${output} holds an artifact (${there.digest}) whose manifest says that it is of this very work, but this work came to ${digest}, and nothing says that this resource made the other: look who put it there, and choose another place, or write spec.output.replace: true to replace it`,
+    `spec.output.uri: ${output} holds an artifact ${said} came to ${digest}, and nothing says that this resource made the other: look who put it there, and choose another place, or write spec.output.replace: true to replace it`,
   );
 }
 
@@ -122,7 +126,7 @@ export async function seal(
   };
   const ready = async () => {
     const { digest } = sealed;
-    refuseOther(destination, digest);
+    refuseOther(destination, work, digest);
     await keeper.held();
     await writeMade(own, { identity: identityIn(work), digest }, keeper);
     await keeper.claim();

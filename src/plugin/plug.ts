@@ -6,6 +6,7 @@ import {
   inPlace,
   type Keeper,
   openArtifact,
+  type Replaceable,
   seal,
   type Work,
   type WrittenFiles,
@@ -45,8 +46,8 @@ export interface PlugOptions {
   emit: Emit;
   /** Brings what is kept of unfinished analyses from its store and there, and knows whose the output is; in place when absent. */
   keeper?: Keeper;
-  /** Whether another artifact at the output may be replaced. */
-  mayReplace?: boolean | undefined;
+  /** Which other artifact at the output may be replaced; any when absent. */
+  mayReplace?: Replaceable | undefined;
 }
 
 export type PlugResult = Pick<

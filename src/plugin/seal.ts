@@ -1,8 +1,14 @@
 // Conversion of LoRA adapters between PEFT's format and artifacts, both ways.
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Adapter as adapterSchema, badModel, badSpec } from '../api/index.ts';
-import { type OpenedArtifact, openArtifact, sealWritten, writeArtifact } from '../artifact/index.ts';
+import {
+  type OpenedArtifact,
+  openArtifact,
+  sealWritten,
+  type WrittenFiles,
+  writeArtifact,
+} from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
 import { type Bundle, bundleSlots, trainedLayers } from '../emulator/index.ts';
 import { adapterOf } from '../tuning/index.ts';
@@ -32,7 +38,7 @@ export async function sealAdapter(source: string, bundle: Bundle, output: string
       dtypes: ['F32', 'F16', 'BF16'],
     });
     let sealed = { digest: '' };
-    await writeArtifact(output, (directory, files) => {
+    const fill = (directory: string, files: WrittenFiles) => {
       const widened = tensors.map(({ name, shape }) => ({
         name,
         shape,
@@ -48,7 +54,8 @@ export async function sealAdapter(source: string, bundle: Bundle, output: string
         madeFrom: { emulator: artifact.digest, weights: digest },
         hyperparameters: { adapter: type },
       });
-    });
+    };
+    await writeArtifact(output, fill, undefined, outputFlag);
     return openArtifact(output, sealed);
   } finally {
     checkpoint.close();
@@ -76,19 +83,18 @@ export async function exportAdapter(directory: string, output: string): Promise<
   } finally {
     checkpoint.close();
   }
-  mkdirSync(output, { recursive: true });
-  try {
-    checked.copy(join(directory, adapterFile), join(output, peftFiles.weights));
-    writeFileSync(join(output, peftFiles.config), config, { flag: 'wx' });
+  const fill = (temporary: string) => {
+    checked.copy(join(directory, adapterFile), join(temporary, peftFiles.weights));
+    writeFileSync(join(temporary, peftFiles.config), config, { flag: 'wx' });
     // What was copied last is what was checked first.
     checked.checkUnchanged();
-  } catch (error) {
-    rmSync(output, { recursive: true, force: true });
-    throw error;
-  }
+  };
+  await writeArtifact(output, fill, undefined, outputFlag);
 }
+
+const outputFlag = '--output';
 
 function checkFree(output: string): void {
   if (existsSync(output))
-    throw badSpec(`--output ${output}: is there already; name a place where nothing is`);
+    throw badSpec(`${outputFlag} ${output}: is there already; name a place where nothing is`);
 }

@@ -7,6 +7,7 @@ import {
   identityOf,
   inPlace,
   type Keeper,
+  type Replaceable,
 } from '../artifact/index.ts';
 import { DataOrder, dataDigest, type Example, packStep, Random, readRows, tokenize } from '../data/index.ts';
 import {
@@ -83,8 +84,8 @@ export interface TuneOptions {
   emit: Emit;
   /** Brings checkpoints from their store and there, and knows whose the output is. */
   keeper?: Keeper;
-  /** Whether another artifact at the output may be replaced. */
-  mayReplace?: boolean | undefined;
+  /** Which other artifact at the output may be replaced; any when absent. */
+  mayReplace?: Replaceable | undefined;
 }
 
 /** Streams of the seed from here on start the adapters of the layers; the rows' order has those before. */

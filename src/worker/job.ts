@@ -6,7 +6,7 @@ import {
   type Shard,
   type StageName,
 } from '../api/index.ts';
-import type { Mounts } from '../artifact/index.ts';
+import type { Mounts, Replaceable } from '../artifact/index.ts';
 
 /** All that one stage of one resource needs: references are resolved, nothing points into a cluster. */
 export interface StageJob {
@@ -15,8 +15,8 @@ export interface StageJob {
   mounts: Mounts;
   /** By role: the artifacts that the resource's references lead to. */
   inputs: Readonly<Record<string, ArtifactReference>>;
-  /** Whether an artifact at the output may be replaced, as far as is known: one that may not can only be this very work. */
-  mayReplace?: boolean;
+  /** Which artifact at the output may be replaced, as far as is known: one that may not can only be this very work. */
+  mayReplace?: Replaceable;
   /** Which share of a stage's work this process takes, where several share it; all of it when absent. */
   shard?: Shard;
 }

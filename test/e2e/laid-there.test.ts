@@ -1,11 +1,11 @@
 // An artifact that somebody else laid at an output, whose manifest says that it is the resource's own work: it is never taken for it,
 // on disk or in a store, whatever scores it tells.
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Mirror, peekManifest, resolveUri, sealArtifact } from '../../src/artifact/index.ts';
-import { digestIn, failureOf, offsite, savedStatus } from '../support/offsite/index.ts';
+import { digestIn, failureOf, offsite, savedStatus, startOffsite } from '../support/offsite/index.ts';
 import { S3Server } from '../support/servers/s3-server.ts';
 import {
   type Manifest,
@@ -141,5 +141,39 @@ test('it is replaced where that is said; and the same bytes are as good as made 
     const { kind, metadata } = resource.manifest;
     expect(savedStatus(at('second'), kind, metadata.name).artifact?.digest).toBe(right[resource.part]);
     expect(digestIn(placeOf(resource))).toBe(right[resource.part]);
+  }
+});
+
+test('an artifact that comes while another is made stays, on disk and in a store', async () => {
+  for (const resource of resources.filter(({ part }) => part === 'adapter')) {
+    const { manifest, inStore } = resource;
+    const { metadata } = manifest;
+    const longer = structuredClone(manifest);
+    const part = `meanwhile-${metadata.name}`;
+    setField(longer, 'metadata.name', part);
+    setField(longer, 'spec.output', { uri: inStore ? `s3://team/${part}` : `file:laid/${part}` });
+    for (const [field, value] of Object.entries({ steps: 300, checkpointSteps: 1 }))
+      setField(longer, `spec.training.${field}`, value);
+    const file = at(`${part}.yaml`);
+    writeManifests(file, [longer]);
+    const { child, ended } = startOffsite(['run', '-f', file, '--work-dir', at(part)], {
+      environment: server.credentials,
+    });
+    // It looked at its output before it took its first step.
+    const checkpoints = () => globSync(`**/step-*`, { cwd: at(part) });
+    await expect.poll(checkpoints, { interval: 20 }).not.toEqual([]);
+    child.kill('SIGSTOP');
+    const there = placeOf({ ...resource, part: part as never });
+    expect(existsSync(there)).toBe(false);
+    if (inStore) await upload(at('out/model'), `s3://team/${part}`);
+    else cpSync(at('out/model'), there, { recursive: true });
+    child.kill('SIGCONT');
+    const { code, stderr } = await ended;
+    expect(code, stderr).toBe(1);
+    expect(failureOf(at(part), 'OffsiteTune', part)).toMatchObject({
+      reason: 'BadSpec',
+      message: expect.stringMatching(/came (there|to \S+) while this resource's own was made/) as string,
+    });
+    expect(digestIn(there)).toBe(right.model);
   }
 });

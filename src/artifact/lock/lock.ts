@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { isGone, thisProcess } from './process-mark.ts';
+import { isGone, processMarkSchema, thisProcess } from './process-mark.ts';
 
 /** What stands at a lock's place. */
 export interface Standing {
@@ -32,7 +32,7 @@ const holderSchema = z.object({
   owner: z.string(),
   /** Processes of one run follow each other: somebody else sees to it that there is one at a time. */
   run: z.string(),
-  process: z.object({ machine: z.string(), id: z.int(), started: z.string() }),
+  process: processMarkSchema,
   beat: z.int(),
   released: z.boolean().optional(),
 });

@@ -2,14 +2,17 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { z } from 'zod';
+
+export const processMarkSchema = z.object({
+  /** A digest of the machine's boot and the process namespace; numbers mean something in it alone. */
+  machine: z.string(),
+  id: z.int(),
+  started: z.string(),
+});
 
 /** Tells one process from every other of this machine, also after its number was given to another. */
-export interface ProcessMark {
-  /** A digest of the machine's boot and the process namespace; numbers mean something in it alone. */
-  machine: string;
-  id: number;
-  started: string;
-}
+export type ProcessMark = z.output<typeof processMarkSchema>;
 
 export function thisProcess(): ProcessMark {
   return { machine: machineMark(), id: process.pid, started: startOf(process.pid) ?? '' };

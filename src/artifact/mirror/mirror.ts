@@ -119,6 +119,14 @@ export class Mirror {
     return stat.isDirectory() ? filesIn(path) : [''];
   }
 
+  /** By what a store tells a file from any other that comes to its name; undefined where it has none, or the path lies in place. */
+  async versionAt(path: string): Promise<string | undefined> {
+    const copy = copyAt(this.#options.scratch, path);
+    if (copy === undefined) return undefined;
+    const stored = await (await this.#storeOf(copy)).list(copy.place, this.#options.signal);
+    return stored.find(({ path: name }) => name === '')?.version;
+  }
+
   /** Where a lock on a path is kept: where the path itself is. @throws OffsiteError BadSpec where nothing can be written */
   async lockAt(path: string): Promise<LockPlace> {
     const copy = copyAt(this.#options.scratch, path);

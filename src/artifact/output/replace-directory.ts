@@ -12,13 +12,17 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { z } from 'zod';
 import { badSpec } from '../../api/index.ts';
 import { realPlace } from '../address/address.ts';
+import { readKeptJson } from '../bounded-file.ts';
 import { lockDirectoryOf } from '../lock/on-disk.ts';
+import { isGone, processMarkSchema, thisProcess } from '../lock/process-mark.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { peekManifest } from '../manifest/manifest.ts';
 import { WrittenFiles } from '../manifest/written-files.ts';
 import { signatureName } from '../signature/signature.ts';
+import { temporaryStartOf } from '../write-whole.ts';
 
 const outputField = 'spec.output.uri';
 
@@ -64,12 +68,23 @@ export function refuseOthers(
   );
 }
 
+/** Which artifacts at an output may be replaced: all, none, or the one of this digest, which was there before. */
+export type Replaceable = boolean | string;
+
+/** What lies at an output and may not be replaced. */
+export function keptAt(output: string, mayReplace: Replaceable): OtherArtifact | undefined {
+  const there = mayReplace === true ? undefined : peekManifest(output);
+  return there?.digest === mayReplace ? undefined : there;
+}
+
+type OtherArtifact = ReturnType<typeof peekManifest>;
+
 /**
  * Asked before anything is computed for an artifact that does not lie there yet.
  * @throws OffsiteError BadSpec where another one lies there, of whose making nothing is known
  */
-export function refuseUnknown(output: string, mayReplace: boolean): void {
-  const there = mayReplace ? undefined : peekManifest(output);
+export function refuseUnknown(output: string, mayReplace: Replaceable): void {
+  const there = keptAt(output, mayReplace);
   if (there === undefined) return;
   throw badSpec(
     `${outputField}: ${output} holds an artifact of kind ${there.manifest.kind} (${there.digest}) that is not what this resource makes, and nothing says that this resource made it: choose another place, or write spec.output.replace: true to replace it`,
@@ -81,21 +96,23 @@ export function refuseUnknown(output: string, mayReplace: boolean): void {
  * it is done. An artifact that lay there before is replaced; what a killed process has left beside it is cleared first.
  * @param fill writes into `files`, and seals `temporary`
  * @param ready called before anything takes its place; throws where it may not any more
+ * @param field names the place in errors
  * @throws OffsiteError BadSpec where something else lies there
  */
 export async function writeArtifact(
   path: string,
   fill: (temporary: string, files: WrittenFiles) => void | Promise<void>,
   ready: () => Promise<void> = async () => {},
+  field = outputField,
 ): Promise<void> {
-  const directory = realPlace(path, outputField);
-  checkReplaceable(directory, outputField);
-  clearBeside(directory);
-  const container = new Container(directory);
+  const directory = realPlace(path, field);
+  checkReplaceable(directory, field);
+  clearBeside(directory, { surely: true });
+  const container = new Container(directory, field);
   try {
     await fill(container.partial, new WrittenFiles(container.partial));
     await ready();
-    checkReplaceable(directory, outputField);
+    checkReplaceable(directory, field);
     container.exchange();
   } finally {
     container.remove();
@@ -128,8 +145,9 @@ export async function writeSharedArtifact(
 /**
  * Clears what processes that were killed have left beside a directory, by our mark; the artifact that one of them had moved
  * aside for its own comes back.
+ * @param surely of processes on other machines nothing is known: what they have there stays, where no lock says that they are gone
  */
-export function clearBeside(directory: string): void {
+export function clearBeside(directory: string, { surely = false } = {}): void {
   const parent = dirname(directory);
   if (!existsSync(parent)) return;
   const start = prefixOf(directory);
@@ -140,8 +158,10 @@ export function clearBeside(directory: string): void {
     if (!isDirectory(container)) continue;
     const entries = entriesOf(container);
     if (entries === undefined || entries.some((entry) => !ours.includes(entry))) continue;
+    const gone = isGoneFrom(container);
+    if (gone === false || (surely && gone !== true)) continue;
     const previous = join(container, 'previous');
-    if (isDirectory(previous) && !existsSync(directory)) renameSync(previous, directory);
+    if (isDirectory(previous) && (!existsSync(directory) || isAside(container))) putBack(previous, directory);
     // Killed before it was marked, it holds nothing.
     if (entries.includes(mark) || entries.length === 0) removeContainer(container);
   }
@@ -149,8 +169,13 @@ export function clearBeside(directory: string): void {
 
 /** Whether a path is, or lies in, what is kept for the making of the artifact at `directory`. */
 export function liesBeside(directory: string, path: string): boolean {
-  const start = join(dirname(directory), prefixOf(directory));
-  return [`${directory}.result.json`, lockDirectoryOf(directory)].includes(path) || path.startsWith(start);
+  const result = `${directory}.result.json`;
+  const starts = [prefixOf(directory), temporaryStartOf(result)].map((start) =>
+    join(dirname(directory), start),
+  );
+  return (
+    [result, lockDirectoryOf(directory)].includes(path) || starts.some((start) => path.startsWith(start))
+  );
 }
 
 /** All that lies there beside `directory` and is kept for its making. */
@@ -169,15 +194,23 @@ class Container {
   readonly partial: string;
   readonly #directory: string;
   readonly #path: string;
+  readonly #field: string;
 
-  constructor(directory: string) {
+  constructor(directory: string, field = outputField) {
     this.#directory = directory;
+    this.#field = field;
     this.#path = join(dirname(directory), `${prefixOf(directory)}${randomBytes(8).toString('hex')}`);
     this.partial = join(this.#path, 'partial');
     mkdirSync(dirname(directory), { recursive: true });
     mkdirSync(this.#path);
     try {
-      writeFileSync(join(this.#path, mark), JSON.stringify({ for: basename(directory) }), { flag: 'wx' });
+      writeFileSync(
+        join(this.#path, mark),
+        JSON.stringify({ for: basename(directory), process: thisProcess() }),
+        {
+          flag: 'wx',
+        },
+      );
       mkdirSync(this.partial);
     } catch (error) {
       this.remove();
@@ -185,19 +218,22 @@ class Container {
     }
   }
 
-  /** Puts what was made in the directory's place. @throws OffsiteError BadSpec where a file came there meanwhile */
+  /**
+   * Puts what was made in the directory's place. Where that fails, what was there before comes back.
+   * @throws OffsiteError BadSpec where a file came there meanwhile
+   */
   exchange(): void {
     const previous = join(this.#path, 'previous');
-    if (existsSync(this.#directory)) {
-      renameSync(this.#directory, previous);
-      try {
-        checkReplaceable(previous, outputField);
-      } catch (error) {
-        renameSync(previous, this.#directory);
-        throw error;
-      }
+    if (existsSync(this.#directory)) renameSync(this.#directory, previous);
+    try {
+      checkReplaceable(previous, this.#field);
+      renameSync(this.partial, this.#directory);
+    } catch (error) {
+      if (!existsSync(previous) || putBack(previous, this.#directory)) throw error;
+      throw badSpec(
+        `${this.#field}: something came to ${this.#directory} while what lay there was aside; that lies in ${previous} now: move one of the two away`,
+      );
     }
-    renameSync(this.partial, this.#directory);
   }
 
   remove(): void {
@@ -205,11 +241,52 @@ class Container {
   }
 }
 
-/** The mark goes last: what is cut off in the middle is found again. */
+/**
+ * The mark goes last: what is cut off in the middle is found again. What lay at the directory goes only when something has taken
+ * its place.
+ */
 function removeContainer(path: string): void {
+  if (isAside(path)) {
+    const partial = join(path, 'partial');
+    for (const name of readdirSync(partial)) rmSync(join(partial, name), { recursive: true });
+    // No process's any more: who looks next brings back what it can.
+    writeFileSync(join(path, mark), '{}');
+    return;
+  }
   for (const name of ['partial', 'previous', mark])
     rmSync(join(path, name), { recursive: true, force: true });
   if (existsSync(path)) rmdirSync(path);
+}
+
+/** Whether a container holds what lay at the directory, and what was to take its place has not. */
+const isAside = (container: string): boolean =>
+  existsSync(join(container, 'previous')) && existsSync(join(container, 'partial'));
+
+/** @returns whether it is back: nothing but an empty directory gives way */
+function putBack(previous: string, directory: string): boolean {
+  try {
+    if (isDirectory(directory)) rmdirSync(directory);
+    renameSync(previous, directory);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const markSchema = z.object({ process: processMarkSchema.optional() });
+
+/** Whether the process that made a container is gone; undefined where it is another machine's. Of what bears no process's mark it is. */
+function isGoneFrom(container: string): boolean | undefined {
+  const { success, data } = markSchema.safeParse(jsonAt(join(container, mark)));
+  return success && data.process !== undefined ? isGone(data.process) : true;
+}
+
+function jsonAt(path: string): unknown {
+  try {
+    return readKeptJson(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** A name has at most 255 bytes. */

@@ -1,6 +1,6 @@
 // The first half of an emulator's build: pooled hidden states, by one process or by several shards.
 import { badData, type DataFormat, type Shard } from '../../api/index.ts';
-import { inPlace, type Keeper, sha256 } from '../../artifact/index.ts';
+import { inPlace, type Keeper, type Replaceable, sha256 } from '../../artifact/index.ts';
 import { dataDigest, type Example, type PackedBatch, readRows, tokenize } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { holdingLatest, packForModel } from '../../evaluation/index.ts';
@@ -68,8 +68,8 @@ export interface BuildInput {
   readonly emit: Emit;
   /** Brings pooled states to their store and back, and knows whose the output is. */
   readonly keeper?: Keeper;
-  /** Whether another artifact at the output may be replaced. */
-  readonly mayReplace?: boolean | undefined;
+  /** Which other artifact at the output may be replaced; any when absent. */
+  readonly mayReplace?: Replaceable | undefined;
 }
 
 /**

@@ -1,5 +1,5 @@
 // Ownership of outputs: whose artifact lies there, and whether it may be replaced.
-import { mkdirSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badSpec, listOf } from '../../api/index.ts';
@@ -10,6 +10,7 @@ import {
   listedIn,
   type Mirror,
   peekManifest,
+  type Replaceable,
   readKeptJson,
   realPlace,
   refuseOthers,
@@ -40,8 +41,10 @@ const markSchema = z.object({
 
 /** What lies at an output before anything is computed. */
 export interface FoundOutput {
-  /** Whether an artifact there may be replaced; otherwise it can only be this very work. */
-  mayReplace: boolean;
+  /** Which artifact there may be replaced; another can only be this very work. */
+  mayReplace: Replaceable;
+  /** By what the store tells the manifest that lies there from any other; undefined where none lies there, or all lies in place. */
+  version: string | undefined;
   /** What may be removed there: by the manifest that lies there, and in the words of this resource's own work place. */
   removable: string[];
 }
@@ -56,10 +59,13 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
   const place = mirror.mirrors(output) ? spec.uri : output;
   const file = resultFileOf(output);
   await mirror.pullDocument(file);
+  checkResultFile(file, mirror.mirrors(output) ? `${spec.uri}.result.json` : file);
   const mark = parsed(markSchema, file);
   const names = await mirror.namesAt(output);
   if (!names.includes('manifest.json')) clearCopy(job, mirror, []);
-  if (names.length === 0) return { mayReplace: true, removable: [] };
+  const version = await mirror.versionAt(join(output, 'manifest.json'));
+  const replaces = spec.replace === true;
+  if (names.length === 0) return { mayReplace: replaces, version, removable: [] };
   if (names.includes('')) throw badSpec(`${field}: ${place} is a file; an artifact is a directory`);
   const isOwn = mark !== undefined && canonicalJson(mark.owner) === canonicalJson(ownerOf(job));
   const isArtifact = names.includes('manifest.json');
@@ -77,7 +83,23 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
       `${field}: ${place} holds the artifact of ${kind} ${namespace}/${name}: choose another place, or write spec.output.replace: true to replace it`,
     );
   }
-  return { mayReplace: !isArtifact || (isMarked && isOwn) || spec.replace === true, removable };
+  const own = isMarked && isOwn ? peekManifest(output)?.digest : undefined;
+  return { mayReplace: replaces || (own ?? false), version, removable };
+}
+
+/** What a result file has of ours; one of an earlier version names no owner. */
+const resultFileSchema = z.union([
+  z.looseObject({ owner: ownerSchema }),
+  z.looseObject({ stage: z.string(), result: z.looseObject({}) }),
+]);
+
+/** The result is written beside the artifact: what somebody else has there is not lost for it. */
+function checkResultFile(file: string, place: string): void {
+  const stat = lstatSync(file, { throwIfNoEntry: false });
+  if (stat === undefined || (stat.isFile() && (stat.size === 0 || parsed(resultFileSchema, file)))) return;
+  throw badSpec(
+    `${field}: ${place} is there and is no result of ours; the result is written there: move that away, or choose another place`,
+  );
 }
 
 /** Makes ready what lies beside an output in place: only who holds its lock may. */

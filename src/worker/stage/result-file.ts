@@ -3,7 +3,14 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { kinds } from '../../api/index.ts';
-import { canonicalJson, type Mirror, peekManifest, readKeptJson, writeWhole } from '../../artifact/index.ts';
+import {
+  canonicalJson,
+  type Mirror,
+  peekManifest,
+  readKeptJson,
+  writeWhole,
+  writeWholeAmongOthers,
+} from '../../artifact/index.ts';
 import type { StageEvent } from '../../progress/index.ts';
 import { prepares, type StageJob } from '../job.ts';
 import { outputOf, workOf } from '../places.ts';
@@ -24,7 +31,10 @@ const wholeResultOf = (job: StageJob): string => join(workOf(job).own, 'result.j
 
 /** Writes the file beside the artifact, whole or not at all. */
 export async function writeResultFile(job: StageJob, content: object, mirror: Mirror): Promise<void> {
-  await writeKept(resultFileOf(outputOf(job)), content, mirror);
+  const file = resultFileOf(outputOf(job));
+  mkdirSync(dirname(file), { recursive: true });
+  writeWholeAmongOthers(file, canonicalJson(content));
+  await mirror.push(file, { exact: true });
 }
 
 /**
@@ -36,15 +46,14 @@ export async function keepResult(
   { stage, result }: Result,
   { identity, owner, mirror }: { identity: string | undefined; owner: object; mirror: Mirror },
 ): Promise<void> {
-  if (identity !== undefined) await writeKept(wholeResultOf(job), { identity, stage, result }, mirror);
+  if (identity !== undefined) {
+    const file = wholeResultOf(job);
+    mkdirSync(dirname(file), { recursive: true });
+    writeWhole(file, canonicalJson({ identity, stage, result }));
+    await mirror.push(file, { exact: true });
+  }
   const shown = shownOf(job, result as Record<string, unknown>);
   await writeResultFile(job, { owner, stage, result: shown }, mirror);
-}
-
-async function writeKept(file: string, content: object, mirror: Mirror): Promise<void> {
-  mkdirSync(dirname(file), { recursive: true });
-  writeWhole(file, canonicalJson(content));
-  await mirror.push(file, { exact: true });
 }
 
 /** What may be told of a result: its artifact, and what its kind says that the artifact says too. */

@@ -232,6 +232,11 @@ async function takeOutput(
     const files = [...found.removable, ...listedIn(output)];
     const { uri } = job.resource.spec.output;
     await checkSurroundings(job, mirror);
+    const there = await mirror.versionAt(join(output, 'manifest.json'));
+    if (found.mayReplace !== true && there !== undefined && there !== found.version)
+      throw badSpec(
+        `spec.output.uri: an artifact came to ${uri} while this resource's own was made, and nothing says that this resource made it: look who put it there, and choose another place, or write spec.output.replace: true to replace it`,
+      );
     refuseOthers(await mirror.namesAt(output), files, { place: uri, field: 'spec.output.uri' });
     await keepBringing(job, mirror, files);
     await markOutput(job, mirror, files);

@@ -85,6 +85,30 @@ it('is not done where somebody else laid an artifact that says so: it is done, a
   expect(await doneOrFree(replacing, work)).toBeUndefined();
 });
 
+it("another's artifact that comes while the work is done stays; what was there before is replaced where it may be", async () => {
+  const place = { output, own, mayReplace: false };
+  expect(await doneOrFree(place, work)).toBeUndefined();
+  const other = { ...work, kind: 'Model' as const };
+  let theirs = '';
+  const meanwhile: Sealing = {
+    ...sealing,
+    async fill(files) {
+      theirs = await lay('theirs', other);
+      return filling('bytes')(files);
+    },
+  };
+  const failure = await seal(place, work, meanwhile).catch(String);
+  expect(failure).toContain(
+    `spec.output.uri: ${output} holds an artifact of kind Model (${theirs}) that came there while this resource's own was made`,
+  );
+  expect(openArtifact(output).digest).toBe(theirs);
+
+  const replacing = { ...place, mayReplace: theirs };
+  expect(await doneOrFree(replacing, work)).toBeUndefined();
+  const { digest } = await seal(replacing, work, sealing);
+  expect(openArtifact(output).digest).toBe(digest);
+});
+
 it('is done anew where nothing says that this resource made it, to the same bytes', async () => {
   const digest = await lay('bytes');
   expect(await doneOrFree(place, work)).toBeUndefined();

@@ -1,4 +1,4 @@
-import {
+import fs, {
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -9,6 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -77,6 +78,53 @@ test.each([
   killed(...entries);
   clearBeside(output);
   expect(content()).toBe(left);
+  expect(beside()).toEqual(['out']);
+});
+
+test('killed while the earlier artifact was aside, with an empty directory come to its name: it is there again', async () => {
+  await writeArtifact(output, fill('one'));
+  killed('offsite-tuning.json', 'partial/file', 'previous');
+  mkdirSync(output);
+  clearBeside(output);
+  expect(content()).toBe('one');
+  expect(beside()).toEqual(['out']);
+});
+
+test('what came to the name meanwhile takes no earlier artifact away: it stays aside, and is told and found again', async () => {
+  await writeArtifact(output, fill('one'));
+  // Between the two renames, as another user's process may do it.
+  const rename = fs.renameSync;
+  const renaming = (use: typeof rename) => {
+    Object.assign(fs, { renameSync: use });
+    syncBuiltinESMExports();
+  };
+  renaming((from, to) => {
+    rename(from, to);
+    if (!String(to).endsWith('previous')) return;
+    renaming(rename);
+    put(join(output, 'thesis.tex'));
+  });
+  const failure = await writeArtifact(output, fill('two')).catch(String);
+  expect(failure).toMatch(
+    /something came to .*out while what lay there was aside; that lies in .*previous now/,
+  );
+  expect(readdirSync(output)).toEqual(['thesis.tex']);
+  clearBeside(output);
+  const [container] = beside().filter((name) => name !== 'out');
+  expect(readFileSync(join(directory, 'deep', container!, 'previous/file'), 'utf8')).toBe('one');
+  rmSync(output, { recursive: true });
+  clearBeside(output);
+  expect(content()).toBe('one');
+});
+
+test('what a living process makes there is not cleared, also by who takes no lock', async () => {
+  const other = fill('other');
+  await writeArtifact(output, async (temporary) => {
+    await writeArtifact(output, other);
+    clearBeside(output);
+    fill('one')(temporary);
+  });
+  expect(content()).toBe('one');
   expect(beside()).toEqual(['out']);
 });
 

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import {
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -16,7 +17,7 @@ import { Mirror } from '../../../../src/artifact/index.ts';
 import type { StageJob } from '../../../../src/worker/job.ts';
 import { outputOf, workOf } from '../../../../src/worker/places.ts';
 import { checkConfined } from '../../../../src/worker/stage/confined.ts';
-import { examineOutput, markOutput, tidyOutput } from '../../../../src/worker/stage/owner.ts';
+import { examineOutput, markOutput, ownerOf, tidyOutput } from '../../../../src/worker/stage/owner.ts';
 import { runStage } from '../../../../src/worker/stage/run-stage.ts';
 import { tinyManifests } from '../../../support/tiny/index.ts';
 
@@ -106,8 +107,7 @@ it('links that come beside an output after the check lead to nothing either', as
   const at = job();
   const output = outputOf(at);
   mkdirSync(dirname(output), { recursive: true });
-  for (const name of [`${output}.result.json`, `${output}.result.json.tmp`])
-    symlinkSync(join(root, 'private/rows.jsonl'), name);
+  symlinkSync(join(root, 'private/rows.jsonl'), `${output}.result.json`);
   mkdirSync(join(root, 'private/partial'));
   symlinkSync(join(root, 'private'), `${ownLock(output).slice(0, -'lock'.length)}${'0'.repeat(16)}`);
   const mirror = new Mirror({ scratch: undefined, signal: new AbortController().signal });
@@ -118,10 +118,36 @@ it('links that come beside an output after the check lead to nothing either', as
   expect(readFileSync(`${output}.result.json`, 'utf8')).toContain('"owner"');
 });
 
-it('a named pipe in place of a result is not waited for', async () => {
+it.each<[string, (path: string) => void]>([
+  ['a named pipe', (path) => execFileSync('mkfifo', [path])],
+  ['a directory', (path) => mkdirSync(path)],
+  ['a link', (path) => symlinkSync(join(root, 'private/rows.jsonl'), path)],
+  ["somebody's results", (path) => writeFileSync(path, '{"eval": "of three weeks"}')],
+])('%s in place of a result is refused before anything is computed, and stays', async (_, put) => {
   const at = job();
-  mkdirSync(dirname(outputOf(at)), { recursive: true });
-  execFileSync('mkfifo', [`${outputOf(at)}.result.json`]);
+  const file = `${outputOf(at)}.result.json`;
+  mkdirSync(dirname(file), { recursive: true });
+  put(file);
+  const before = lstatSync(file);
   const mirror = new Mirror({ scratch: undefined, signal: new AbortController().signal });
-  expect(await examineOutput(at, mirror)).toEqual({ mayReplace: true, removable: [] });
+  await expect(examineOutput(at, mirror)).rejects.toThrow(
+    `spec.output.uri: ${file} is there and is no result of ours`,
+  );
+  expect(lstatSync(file).ino).toBe(before.ino);
+});
+
+it("an empty result, and those of now and of an earlier version, are in nobody's way", async () => {
+  const at = job();
+  const file = `${outputOf(at)}.result.json`;
+  mkdirSync(dirname(file), { recursive: true });
+  const mirror = new Mirror({ scratch: undefined, signal: new AbortController().signal });
+  const free = { mayReplace: false, version: undefined, removable: [] };
+  for (const text of ['', '{"stage": "tune", "result": {}}', JSON.stringify({ owner: ownerOf(at) })]) {
+    writeFileSync(file, text);
+    expect(await examineOutput(at, mirror)).toEqual(free);
+  }
+  // Nobody's name is taken for what is written first.
+  writeFileSync(`${file}.tmp`, 'notes');
+  await markOutput(at, mirror);
+  expect(readFileSync(`${file}.tmp`, 'utf8')).toBe('notes');
 });

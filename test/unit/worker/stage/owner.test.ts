@@ -25,6 +25,7 @@ const mirror = {
   },
   async push() {},
   namesAt: async () => names,
+  versionAt: async () => undefined,
 } as unknown as Mirror;
 
 beforeEach(() => {
