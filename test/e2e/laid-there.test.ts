@@ -152,14 +152,14 @@ test('an artifact that comes while another is made stays, on disk and in a store
     const part = `meanwhile-${metadata.name}`;
     setField(longer, 'metadata.name', part);
     setField(longer, 'spec.output', { uri: inStore ? `s3://team/${part}` : `file:laid/${part}` });
-    for (const [field, value] of Object.entries({ steps: 300, checkpointSteps: 1 }))
+    for (const [field, value] of Object.entries({ steps: 120, checkpointSteps: 20 }))
       setField(longer, `spec.training.${field}`, value);
     const file = at(`${part}.yaml`);
     writeManifests(file, [longer]);
     const { child, ended } = startOffsite(['run', '-f', file, '--work-dir', at(part)], {
       environment: server.credentials,
     });
-    // It looked at its output before it took its first step.
+    // It looked at its output before its first step.
     const checkpoints = () => globSync(`**/step-*`, { cwd: at(part) });
     await expect.poll(checkpoints, { interval: 20 }).not.toEqual([]);
     child.kill('SIGSTOP');
