@@ -3,7 +3,7 @@ import type { Response } from 'undici';
 import { z } from 'zod';
 import { listingBounds, listOf, parseJson } from '../../api/index.ts';
 import { checkCount } from '../inner-path.ts';
-import type { StoreCredentials } from './credentials.ts';
+import { hubEndpointOf, type StoreCredentials } from './credentials.ts';
 import { bodyOf, checkRange, documentOf, type HttpClient, httpClientFor, rangeHeaders } from './http.ts';
 import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
 
@@ -41,11 +41,8 @@ interface HubPlace {
 
 export function open(credentials: StoreCredentials, environment: NodeJS.ProcessEnv): HubStore {
   const { values } = credentials;
-  const endpoint = values['HF_ENDPOINT'] ?? 'https://huggingface.co';
-  return new HubStore(
-    httpClientFor(values['token'] ?? values['HF_TOKEN'], credentials, environment),
-    endpoint,
-  );
+  const token = values['token'] ?? values['HF_TOKEN'];
+  return new HubStore(httpClientFor(token, credentials, environment), hubEndpointOf(credentials));
 }
 
 /**

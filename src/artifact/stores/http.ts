@@ -195,9 +195,16 @@ export function checkRange(response: Response, from: number, name: string): void
   throw new StoreError('Changed', `${name}: was changed, or its server sends whole files only`);
 }
 
-/** Only to the hosts that an installation names, where it names any. */
-export const httpClientFor = (
+/**
+ * Only to the hosts that an installation names, where it names any.
+ * @throws OffsiteError BadSpec for a token that no header can hold, or a proxy that is none; neither is told
+ */
+export function httpClientFor(
   token: string | undefined,
   credentials: StoreCredentials,
   environment: NodeJS.ProcessEnv,
-): HttpClient => new HttpClient(token, credentials, httpsHostsIn(environment), proxiesOf(environment));
+): HttpClient {
+  if (token !== undefined && !/^[\x21-\x7e]*$/.test(token))
+    throw badSpec(`the token of ${credentials.source}: must be one word, without blanks and line breaks`);
+  return new HttpClient(token, credentials, httpsHostsIn(environment), proxiesOf(environment));
+}

@@ -14,7 +14,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import { badSpec } from '../../api/index.ts';
 import { checkCount } from '../inner-path.ts';
-import { type StoreCredentials, s3EndpointIn } from './credentials.ts';
+import { type StoreCredentials, s3EndpointOf, s3RegionOf } from './credentials.ts';
 import { type Proxies, proxiesOf, whyUnreached } from './proxies.ts';
 import { answerLimits, boundedBody, knownCode, withinTime, wrongKeys } from './s3-answers.ts';
 import {
@@ -59,12 +59,11 @@ export class S3Store implements WritableStore {
     this.#textWithin = limits.textWithin;
     const { values, source, again } = credentials;
     const keys = keysIn(values);
-    const { AWS_REGION: region, AWS_DEFAULT_REGION: otherRegion } = values;
-    const endpoint = s3EndpointIn(values);
+    const endpoint = s3EndpointOf(credentials);
     this.#opener = source;
     this.#why = (code) => whyUnreached(code, endpoint?.startsWith('http:') ? 'http:' : 'https:', proxies);
     this.#client = new S3Client({
-      region: region ?? otherRegion ?? 'us-east-1',
+      region: s3RegionOf(credentials),
       ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
       // Without keys the SDK looks where it always does: profiles, a service account's role.
       ...(keys && { credentials: again ? renewed(keys, again) : keys }),
