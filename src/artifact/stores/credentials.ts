@@ -76,10 +76,14 @@ export const s3EndpointOf = (credentials: StoreCredentials): string | undefined 
 export const s3RegionOf = (credentials: StoreCredentials): string =>
   placeOf(credentials, s3Regions, isLabel, 'the name of a region, such as us-east-1') ?? 'us-east-1';
 
-/** The server that is the hub. @throws OffsiteError BadSpec where it is no URL */
+/** The server that is the hub. @throws OffsiteError BadSpec where it is no URL that a token goes to */
 export const hubEndpointOf = (credentials: StoreCredentials): string =>
-  placeOf(credentials, ['HF_ENDPOINT'], isServer, "a server's URL, such as https://hub.example.com") ??
-  'https://huggingface.co';
+  placeOf(
+    credentials,
+    ['HF_ENDPOINT'],
+    (value) => isServer(value) && new URL(value).username === '' && new URL(value).password === '',
+    "a server's URL without user and password, such as https://hub.example.com",
+  ) ?? 'https://huggingface.co';
 
 /** What stands there is not told: an address may hold a password. */
 function placeOf(

@@ -13,7 +13,7 @@ beforeEach(() => {
 afterEach(() => rmSync(secrets, { recursive: true, force: true }));
 
 const keys = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'key' };
-const server = "must be a server's URL, such as https://";
+const server = "must be a server's URL";
 const region = 'must be the name of a region, such as us-east-1';
 
 const wrong: [scheme: StoreScheme, name: string, value: string, right: string][] = [
@@ -25,6 +25,7 @@ const wrong: [scheme: StoreScheme, name: string, value: string, right: string][]
   ['s3', 'AWS_DEFAULT_REGION', '-hunter2', region],
   ['hf', 'HF_ENDPOINT', 'foo hunter2', server],
   ['hf', 'HF_ENDPOINT', 'ftp://user:hunter2@hub', server],
+  ['hf', 'HF_ENDPOINT', 'https://user:hunter2@hub.example.com', `${server} without user and password`],
 ];
 
 test.each(wrong)(
