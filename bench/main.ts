@@ -1,5 +1,7 @@
-// Ours beside PyTorch eager, in turns, on the same machine, model and rows: prints a table, writes bench/results.json.
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+// Ours beside PyTorch, eager and compiled with frozen weights, and beside llama.cpp, in turns, on the same machine, model and rows:
+// prints a table, writes bench/results.json. BENCH_RUNS=5; BENCH_PYTHON, BENCH_LLAMA: see settings.ts.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,95 +20,194 @@ interface Measured {
   seconds: number;
   /** Of all threads: steadier than wall time where other processes take turns. */
   cpuSeconds: number;
-  tokens: number;
+  /** Tokens, or rows where rows are asked. */
+  amount: number;
   peakBytes: number;
+  /** The share of rows answered rightly, where rows are asked. */
+  value?: number;
 }
 
-const runs = Number(process.env['BENCH_RUNS'] ?? 3);
+type Side = 'ours' | 'torch' | 'compiled' | 'llama';
+type Pass = 'probe' | 'evaluate' | 'train' | 'prompt';
+
+/** Who is measured in which pass: llama.cpp takes a row at a time, and compiling a backward pass is no peer's everyday. */
+const sidesOf: Record<Pass, readonly Side[]> = {
+  probe: ['ours', 'torch', 'compiled'],
+  evaluate: ['ours', 'torch', 'compiled'],
+  train: ['ours', 'torch'],
+  prompt: ['ours', 'torch', 'llama'],
+};
+const titles: Record<Pass, string> = {
+  probe: 'probe, tokens/s',
+  evaluate: 'evaluation, rows/s',
+  train: 'training step, tokens/s',
+  prompt: `prompt of ${settings.promptTokens} tokens, tokens/s`,
+};
+
+const runs = Number(process.env['BENCH_RUNS'] ?? 5);
 const python = settings.python();
+const llama = settings.llama();
 const beside = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const ours = <Result = Measured>(task: string, trace?: string) =>
-  measure<Result>(process.execPath, [beside('ours.ts')], { task, trace });
-const torch = (job: object) => measure<Measured>(python, [beside('torch_peer.py')], job);
 
 await prepare();
 const model = openModel(settings.model);
 const bundle = openBundle(settings.emulator);
+const probeRows = (await rowsOfProbe(model)).map(({ trunk }) => trunk);
 const steps = await trainingSteps(model);
-const torchJobs = {
-  common: { model: settings.torchModel, threads: settings.threads },
-  probe: { task: 'probe', batch: 16, rows: (await probeRows(model)).map(({ trunk }) => trunk) },
+const jobs = {
+  probe: { batch: 16, rows: probeRows },
+  evaluate: { batch: 16, rows: await evaluationRows(model) },
   train: {
-    task: 'train',
     source: bundle.plan.source,
     transferLayers: bundle.plan.transferLayers,
     steps: steps.map((rows) => rows.map(({ trunk, branches }) => ({ prompt: trunk, answer: branches[0] }))),
   },
+  prompt: { batch: 1, rows: settings.prompts(probeRows) },
 };
-const stepTokens = steps
-  .slice(1)
-  .flat()
-  .reduce((sum, { trunk, branches }) => sum + trunk.length + branches[0]!.length, 0);
+const amounts: Record<Pass, number> = {
+  probe: lengthOf(jobs.probe.rows),
+  evaluate: settings.evaluation.rows,
+  train: steps
+    .slice(1)
+    .flat()
+    .reduce((sum, { trunk, branches }) => sum + trunk.length + branches[0]!.length, 0),
+  prompt: lengthOf(jobs.prompt.rows),
+};
 
-const measured = {
-  probe: { ours: [] as Measured[], torch: [] as Measured[] },
-  train: { ours: [] as Measured[], torch: [] as Measured[] },
-  startup: [] as number[],
-  matmul: [] as number[],
+const measureOf: Record<Side, (pass: Pass) => Promise<Measured>> = {
+  ours: (pass) => ours(pass, pass === 'prompt' ? { rows: jobs.prompt.rows } : {}),
+  torch: (pass) => torch(pass),
+  compiled: (pass) => torch(pass, { compiled: true }),
+  llama: (pass) =>
+    measure(process.execPath, [beside('llama_peer.ts')], {
+      ...{ installed: llama, path: settings.llamaModel, threads: settings.threads },
+      rows: jobs[pass as 'prompt'].rows,
+    }),
 };
+
+const measured = new Map<Pass, Map<Side, Measured[]>>();
+const startup: number[] = [];
+const products: number[] = [];
 for (let run = 0; run < runs; run++) {
-  measured.matmul.push((await ours<{ flops: number }>('matmul')).flops);
-  measured.startup.push((await ours('startup')).wallSeconds);
-  measured.probe.ours.push(await ours('probe'));
-  measured.probe.torch.push(await torch({ ...torchJobs.common, ...torchJobs.probe }));
-  measured.train.ours.push({ ...(await ours('train')), tokens: stepTokens });
-  measured.train.torch.push(await torch({ ...torchJobs.common, ...torchJobs.train }));
+  products.push((await ours<{ flops: number }>('matmul')).flops);
+  startup.push((await ours('startup')).wallSeconds);
+  for (const [pass, sides] of Object.entries(sidesOf) as [Pass, readonly Side[]][])
+    for (const side of sides) {
+      if (side === 'llama' && llama === undefined) continue;
+      const found = { ...(await measureOf[side](pass)), amount: amounts[pass] };
+      const ofPass = measured.get(pass) ?? new Map<Side, Measured[]>();
+      measured.set(pass, ofPass.set(side, [...(ofPass.get(side) ?? []), found]));
+    }
   console.error(`run ${run + 1} of ${runs} done`);
 }
-const traces = { probe: await tracedShares('probe'), train: await tracedShares('train') };
+checkAnswers();
 
-const peak = Math.max(...measured.matmul);
-const speed = (list: Measured[]) => median(list.map(({ tokens, seconds }) => tokens / seconds));
-const cpuOf = (list: Measured[]) =>
-  median(list.map(({ tokens, cpuSeconds }) => (1000 * cpuSeconds) / tokens));
-const memoryOf = (list: Measured[]) => median(list.map(({ peakBytes }) => peakBytes));
-const compared = (name: 'probe' | 'train', operationsPerToken: number) => {
-  const sides = measured[name];
-  return {
-    tokensPerSecond: { ours: speed(sides.ours), torch: speed(sides.torch) },
-    times: speed(sides.ours) / speed(sides.torch),
-    cpuSecondsPerThousandTokens: { ours: cpuOf(sides.ours), torch: cpuOf(sides.torch) },
-    shareOfCpu: cpuOf(sides.ours) / cpuOf(sides.torch),
-    peakBytes: { ours: memoryOf(sides.ours), torch: memoryOf(sides.torch) },
-    shareOfMemory: memoryOf(sides.ours) / memoryOf(sides.torch),
-    shareOfMatmulPeak: (speed(sides.ours) * operationsPerToken) / peak,
-    shareOfOperators: traces[name],
-  };
+const peak = Math.max(...products);
+const operations: Partial<Record<Pass, number>> = {
+  probe: 2 * blockParameters(model) * model.architecture.depth,
+  train: trainingOperations(model, bundle.plan),
+  prompt: 2 * blockParameters(model) * model.architecture.depth,
 };
 const results = {
-  machine: { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version },
+  machine: { cpu: cpus()[0]?.model, flags: processorFlags(), cores: cpus().length, node: process.version },
   settings: {
     runs,
     threads: settings.threads,
     batchSize: settings.batchSize,
     trainSteps: settings.trainSteps - 1,
+    evaluationRows: settings.evaluation.rows,
   },
   matmulPeakGflops: peak / 1e9,
-  startupSeconds: median(measured.startup),
-  probe: compared('probe', 2 * blockParameters(model) * model.architecture.depth),
-  train: compared('train', trainingOperations(model, bundle.plan)),
+  startupSeconds: median(startup),
+  passes: Object.fromEntries(await Promise.all([...measured].map(compared))) as Record<
+    Pass,
+    Awaited<ReturnType<typeof compared>>[1]
+  >,
 };
 writeFileSync(settings.results, `${JSON.stringify(results, null, 2)}\n`);
 print(results);
 process.exit(0);
 
-/** What both sides need, made once: the emulator of examples/crash, and the weights as a float32 checkpoint. */
+/** Medians of a pass, and each peer's as what ours is of it. */
+async function compared([pass, sides]: [Pass, Map<Side, Measured[]>]) {
+  const speed = (list: readonly Measured[]) => median(list.map(({ amount, seconds }) => amount / seconds));
+  const cpu = (list: readonly Measured[]) =>
+    median(list.map(({ amount, cpuSeconds }) => cpuSeconds / amount));
+  const memory = (list: readonly Measured[]) => median(list.map(({ peakBytes }) => peakBytes));
+  const own = sides.get('ours')!;
+  const perToken = operations[pass];
+  return [
+    pass,
+    {
+      sides: Object.fromEntries(
+        [...sides].map(([side, list]) => [
+          side,
+          {
+            perSecond: speed(list),
+            cpuSecondsPerThousand: 1000 * cpu(list),
+            peakBytes: memory(list),
+            ...(side === 'ours'
+              ? {}
+              : {
+                  oursInSpeed: speed(own) / speed(list),
+                  oursInCpu: cpu(own) / cpu(list),
+                  oursInMemory: memory(own) / memory(list),
+                }),
+          },
+        ]),
+      ) as Partial<Record<Side, SideResult>>,
+      ...(perToken === undefined ? {} : { shareOfMatmulPeak: (speed(own) * perToken) / peak }),
+      ...(pass === 'probe' || pass === 'train' ? { shareOfOperators: await tracedShares(pass) } : {}),
+    },
+  ] as const;
+}
+
+interface SideResult {
+  perSecond: number;
+  cpuSecondsPerThousand: number;
+  peakBytes: number;
+  /** What ours is of this peer's. */
+  oursInSpeed?: number;
+  oursInCpu?: number;
+  oursInMemory?: number;
+}
+
+function ours<Result = Measured>(task: string, more: object = {}) {
+  return measure<Result>(process.execPath, [beside('ours.ts')], { task, ...more });
+}
+
+function torch(pass: Pass, more: object = {}): Promise<Measured> {
+  return measure<Measured>(python, [beside('torch_peer.py')], {
+    ...{ model: settings.torchModel, threads: settings.threads, ...jobs[pass], ...more },
+    task: pass === 'prompt' ? 'probe' : pass,
+  });
+}
+
+/** Both sides ask the same questions where they find the same answers. */
+function checkAnswers(): void {
+  const values = [...measured.get('evaluate')!.values()].flat().map(({ value }) => value);
+  if (new Set(values).size > 1) throw new Error(`the sides answer otherwise: ${values.join(', ')}`);
+}
+
+/** What of the processor matrix products hang on. */
+function processorFlags(): string[] {
+  const line = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
+  return line.split(' ').filter((flag) => /^(avx|fma|f16c|amx)/.test(flag));
+}
+
+function lengthOf(rows: readonly (readonly number[])[]): number {
+  return rows.reduce((sum, { length }) => sum + length, 0);
+}
+
+/** What all sides need, made once: the emulator of examples/crash, and the weights as a float32 checkpoint. */
 async function prepare(): Promise<void> {
   const engine = await Engine.create({ provider: 'cpu', threads: settings.threads });
   await runProbe(engine, settings.build);
   await assemble(engine, settings.build);
   await engine.dispose();
   if (!existsSync(settings.torchModel)) await writeArtifact(settings.torchModel, writeFloat32);
+  if (llama !== undefined && !existsSync(settings.llamaModel))
+    execFileSync(python, [beside('llama_gguf.py'), settings.torchModel, settings.llamaModel]);
 }
 
 /** The model as a float32 hub checkpoint, so that the peer starts from its own best format. */
@@ -128,17 +229,25 @@ function writeFloat32(directory: string): void {
 /** Where the operators' time goes, in a run of its own: tracing costs time. */
 async function tracedShares(task: 'probe' | 'train'): Promise<Record<string, number>> {
   const directory = mkdtempSync(join(tmpdir(), 'offsite-traces-'));
-  await ours(task, join(directory, 'trace'));
+  await ours(task, { trace: join(directory, 'trace') });
   const shares = operatorShares(join(directory, 'trace'));
   rmSync(directory, { recursive: true });
   return shares;
 }
 
-async function probeRows({ tokenizer }: Model): Promise<Example[]> {
+async function rowsOfProbe({ tokenizer }: Model): Promise<Example[]> {
   const { path, format } = settings.build.data;
   const { samples, maxLength } = settings.build.probe;
   const rows = await readRows(path, format, { limit: samples });
   return tokenize(rows, format, tokenizer, { maxLength, mode: 'train', file: path });
+}
+
+/** Questions, each with its choices, in token ids. */
+async function evaluationRows({ tokenizer }: Model) {
+  const { path, format, rows: limit, maxLength } = settings.evaluation;
+  const rows = await readRows(path, format, { limit });
+  const examples = await tokenize(rows, format, tokenizer, { maxLength, mode: 'score', file: path });
+  return examples.map(({ trunk, branches, answer }) => ({ prompt: trunk, choices: branches, answer }));
 }
 
 /** The rows of each step, in the order in which training takes them. */
@@ -170,44 +279,32 @@ function trainingOperations(of: Model, plan: Plan): number {
   return 2 * blockParameters(of) * passes;
 }
 
-function print({ probe, train, startupSeconds, matmulPeakGflops }: typeof results): void {
-  const megabytes = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
-  const rows = [
-    ['', 'ours', 'PyTorch', 'ratio', 'of matmul peak'],
-    ...[['probe', probe] as const, ['training step', train] as const].flatMap(
-      ([name, { tokensPerSecond, times, cpuSecondsPerThousandTokens, shareOfCpu, ...sides }]) => [
-        [
-          `${name}, tokens/s`,
-          tokensPerSecond.ours.toFixed(0),
-          tokensPerSecond.torch.toFixed(0),
-          `${times.toFixed(2)} x`,
-          `${(100 * sides.shareOfMatmulPeak).toFixed(0)} %`,
-        ],
-        [
-          `${name}, CPU seconds/1000 tokens`,
-          cpuSecondsPerThousandTokens.ours.toFixed(2),
-          cpuSecondsPerThousandTokens.torch.toFixed(2),
-          `${shareOfCpu.toFixed(2)} x`,
-          '',
-        ],
-        [
-          `${name}, peak memory`,
-          megabytes(sides.peakBytes.ours),
-          megabytes(sides.peakBytes.torch),
-          `${sides.shareOfMemory.toFixed(2)} x`,
-          '',
-        ],
-      ],
-    ),
-    ['start to first compute', `${startupSeconds.toFixed(2)} s`, '', '', ''],
-    ['matmul peak', `${matmulPeakGflops.toFixed(0)} GFLOP/s`, '', '', ''],
-    ...[['probe', probe] as const, ['training step', train] as const].map(([name, { shareOfOperators }]) => [
-      `${name}, largest operators`,
-      ...Object.entries(shareOfOperators)
-        .slice(0, 4)
-        .map(([operator, share]) => `${operator} ${(100 * share).toFixed(0)} %`),
-    ]),
-  ];
+function print({ passes, startupSeconds, matmulPeakGflops, machine }: typeof results): void {
+  const names: Record<Side, string> = {
+    ours: 'ours',
+    torch: 'PyTorch',
+    compiled: 'PyTorch, compiled',
+    llama: 'llama.cpp',
+  };
+  const times = (ratio: number | undefined) => (ratio === undefined ? '' : `${ratio.toFixed(2)} x`);
+  const rows = [['', '', 'per second', 'CPU s/1000', 'peak MiB', 'ours in speed', 'in CPU', 'in memory']];
+  for (const [pass, { sides, shareOfMatmulPeak }] of Object.entries(passes) as [
+    Pass,
+    (typeof passes)[Pass],
+  ][])
+    for (const [side, found] of Object.entries(sides) as [Side, SideResult][])
+      rows.push([
+        side === 'ours' ? titles[pass] : '',
+        names[side],
+        found.perSecond.toFixed(found.perSecond < 20 ? 2 : 0),
+        found.cpuSecondsPerThousand.toFixed(2),
+        `${Math.round(found.peakBytes / 2 ** 20)}`,
+        side === 'ours' && shareOfMatmulPeak !== undefined
+          ? `${(100 * shareOfMatmulPeak).toFixed(0)} % of matmul peak`
+          : times(found.oursInSpeed),
+        times(found.oursInCpu),
+        times(found.oursInMemory),
+      ]);
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   for (const row of rows)
     console.log(
@@ -216,4 +313,14 @@ function print({ probe, train, startupSeconds, matmulPeakGflops }: typeof result
         .join('  ')
         .trimEnd(),
     );
+  for (const [pass, { shareOfOperators }] of Object.entries(passes) as [Pass, (typeof passes)[Pass]][]) {
+    if (shareOfOperators === undefined) continue;
+    const largest = Object.entries(shareOfOperators).slice(0, 4);
+    const shares = largest.map(([operator, share]) => `${operator} ${(100 * share).toFixed(0)} %`);
+    console.log(`${titles[pass]}, time of operators: ${shares.join(', ')}`);
+  }
+  console.log(
+    `start to first compute ${startupSeconds.toFixed(2)} s; matmul peak ${matmulPeakGflops.toFixed(0)} GFLOP/s`,
+  );
+  console.log(`${machine.cpu}, ${machine.cores} cores, ${machine.flags.join(' ')}`);
 }

@@ -2,10 +2,10 @@
 import { rmSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { checkpointsOf } from '../src/artifact/index.ts';
-import { readRows, tokenize } from '../src/data/index.ts';
+import { pack, readRows, tokenize } from '../src/data/index.ts';
 import { probe } from '../src/emulator/probe/probe.ts';
 import { Engine } from '../src/engine/index.ts';
-import { holdingLatest, packForModel } from '../src/evaluation/index.ts';
+import { holdingLatest, loadTask, measure, packForModel } from '../src/evaluation/index.ts';
 import { GraphBuilder } from '../src/graph/index.ts';
 import { Decoder, openModel, weightsOf } from '../src/model/index.ts';
 import { tune } from '../src/tuning/index.ts';
@@ -17,7 +17,11 @@ const cpuSeconds = () => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
 };
-const { task, trace } = JSON.parse(await text(process.stdin)) as { task: string; trace?: string };
+const { task, trace, rows } = JSON.parse(await text(process.stdin)) as {
+  task: string;
+  trace?: string;
+  rows?: number[][];
+};
 const engine = await Engine.create({ provider: 'cpu', threads: settings.threads, trace });
 
 const tasks: Record<string, () => Promise<Record<string, number>>> = {
@@ -34,6 +38,40 @@ const tasks: Record<string, () => Promise<Record<string, number>>> = {
       seconds: seconds() - start,
       cpuSeconds: cpuSeconds() - cpu,
     };
+  },
+
+  /** All blocks on one long row at a time. */
+  async prompt() {
+    const model = openModel(settings.model);
+    const length = settings.promptTokens;
+    const examples = rows!.map((trunk, row) => ({ row, trunk, branches: [], bytes: [] }));
+    const batches = pack(examples, { capacity: length, batch: 1 });
+    const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
+    const options = {
+      pooling: 'mean',
+      skipFirst: false,
+      memory: settings.memory / 2,
+      progress: () => {},
+    } as const;
+    await probe(decoder, batches.slice(0, 1), options);
+    const [start, cpu] = [seconds(), cpuSeconds()];
+    await probe(decoder, batches, options);
+    return { seconds: seconds() - start, cpuSeconds: cpuSeconds() - cpu };
+  },
+
+  /** The full model's untuned cell on rows of examples/crash's PlugIn: the likelihood of each choice. */
+  async evaluate() {
+    const model = openModel(settings.model);
+    const { path, format, rows, maxLength } = settings.evaluation;
+    const options = { memory: settings.memory, stage: 'evaluate', emit: () => {} };
+    const decoder = new Decoder(engine, model.architecture, holdingLatest(weightsOf(model, { memory: 0 })));
+    const task = (limit: number) =>
+      loadTask(model, engine, { ...options, name: 'words', path, format, maxLength, limit });
+    await measure(decoder, await task(4), options);
+    const measured = await task(rows);
+    const [start, cpu] = [seconds(), cpuSeconds()];
+    const { cell } = await measure(decoder, measured, options);
+    return { rows, value: cell.value, seconds: seconds() - start, cpuSeconds: cpuSeconds() - cpu };
   },
 
   /** Optimiser steps of examples/crash's training; the first one warms up. */

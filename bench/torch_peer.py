@@ -1,4 +1,5 @@
-"""The PyTorch peer of one measurement: transformers' own model, eager, float32, on the same rows.
+"""The PyTorch peer of one measurement: transformers' own model, float32, on the same rows; eager, or by torch.compile with
+frozen weights where the job says "compiled".
 
 Reads {"task", "model", "threads", "batch", ...} as JSON on stdin and prints one JSON line. Rows come as token ids, so
 that no tokeniser is measured. Rows are sorted by length before they are padded, as a careful user would do.
@@ -17,7 +18,13 @@ def load(job):
     torch.set_num_threads(job["threads"])
     model = AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.float32).eval()
     model.config.use_cache = False
-    return model.requires_grad_(False)
+    model.requires_grad_(False)
+    if job.get("compiled"):
+        from torch._inductor import config as inductor
+
+        inductor.freezing = True
+        model.model = torch.compile(model.model, dynamic=True)
+    return model
 
 
 def padded(rows):
@@ -29,31 +36,69 @@ def padded(rows):
 
 @torch.no_grad()
 def probe(job):
+    """Mean-pooled states of each block. Compiled, they are the model's own outputs: hooks would break its graph."""
     model = load(job)
+    compiled = job.get("compiled", False)
     rows = sorted(job["rows"], key=len)
-    pooled = [[] for _ in model.model.layers]
+    depth = model.config.num_hidden_layers
+    pooled = [[] for _ in range(depth)]
     mask = None
 
-    def pool(layer):
-        def hook(_, __, out):
-            hidden = out if torch.is_tensor(out) else out[0]
-            weights = mask[:, :, None]
-            pooled[layer].append((weights * hidden).sum(1) / weights.sum(1))
-        return hook
+    def pool(layer, states):
+        weights = mask[:, :, None]
+        pooled[layer].append((weights * states).sum(1) / weights.sum(1))
 
-    for layer, block in enumerate(model.model.layers):
-        block.register_forward_hook(pool(layer))
+    if not compiled:
+        for layer, block in enumerate(model.model.layers):
+            block.register_forward_hook(lambda _, __, out, layer=layer: pool(layer, out if torch.is_tensor(out) else out[0]))
+
+    def run():
+        out = model.model(ids, attention_mask=mask, output_hidden_states=compiled)
+        for layer, states in enumerate(out.hidden_states[1:] if compiled else []):
+            pool(layer, states)
+
     batches = [padded(rows[i : i + job["batch"]]) for i in range(0, len(rows), job["batch"])]
-    ids, mask = batches[-1]
-    model.model(ids, attention_mask=mask)
+    for ids, mask in batches if compiled else batches[-1:]:
+        run()
     start, cpu = time.perf_counter(), time.process_time()
     for ids, mask in batches:
-        model.model(ids, attention_mask=mask)
+        run()
     return {
         "tokens": sum(map(len, rows)),
         "seconds": time.perf_counter() - start,
         "cpuSeconds": time.process_time() - cpu,
     }
+
+
+@torch.no_grad()
+def evaluate(job):
+    """The likelihood of each choice after its prompt, each a sequence of its own; the head only at the choices' positions."""
+    model = load(job)
+    sequences = [
+        (row, choice, question["prompt"] + tokens, len(tokens))
+        for row, question in enumerate(job["rows"])
+        for choice, tokens in enumerate(question["choices"])
+    ]
+    sequences.sort(key=lambda one: len(one[2]))
+    batches = [sequences[i : i + job["batch"]] for i in range(0, len(sequences), job["batch"])]
+    scores = [[0.0] * len(row["choices"]) for row in job["rows"]]
+
+    def run(batch):
+        ids, mask = padded([tokens for _, _, tokens, _ in batch])
+        states = model.model(ids, attention_mask=mask).last_hidden_state
+        for (row, choice, tokens, answer), own in zip(batch, states):
+            first = len(tokens) - answer
+            logits = model.lm_head(own[first - 1 : len(tokens) - 1]).log_softmax(-1)
+            scores[row][choice] = logits.gather(1, torch.tensor(tokens[first:])[:, None]).sum().item()
+
+    for batch in batches if job.get("compiled") else batches[-1:]:
+        run(batch)
+    start, cpu = time.perf_counter(), time.process_time()
+    for batch in batches:
+        run(batch)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
+    right = [max(range(len(own)), key=own.__getitem__) == row["answer"] for own, row in zip(scores, job["rows"])]
+    return {"rows": len(right), "value": sum(right) / len(right), "seconds": seconds, "cpuSeconds": cpu_seconds}
 
 
 def train(job):
@@ -92,6 +137,6 @@ def train(job):
 
 
 job = json.load(sys.stdin)
-result = {"probe": probe, "train": train}[job["task"]](job)
+result = {"probe": probe, "evaluate": evaluate, "train": train}[job["task"]](job)
 result["peakBytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps(result))
