@@ -13,6 +13,11 @@ if [ ! -x "$directory/$name" ]; then
     exit 1
   fi
   mkdir -p "$directory"
+  # By one process: others would take the machine from it.
+  exec 9>"$directory/lock"
+  if command -v flock >/dev/null; then flock 9; fi
+fi
+if [ ! -x "$directory/$name" ]; then
   # Built beside and renamed: a build that was cut off leaves nothing that looks done.
   GOBIN="$directory/build.$$" GOFLAGS=-trimpath CGO_ENABLED=0 \
     nice -n 10 go install -ldflags "$flags" "$package@$version" >&2
