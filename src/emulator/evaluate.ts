@@ -42,7 +42,12 @@ export type HeldOut =
       readonly digest: string;
     };
 
-type ScoreInput = BuildInput & { readonly limit: number; readonly leak?: boolean | undefined };
+type ScoreInput = BuildInput & {
+  readonly limit: number;
+  readonly leak?: boolean | undefined;
+  /** What trains the emulator on other rows and measures it on these; nothing when absent. */
+  readonly leakTest?: object | undefined;
+};
 
 /** Scores the full model on up to `limit` rows after the first `samples`. Its part is kept beside the pooled states. */
 export async function scoreFull(
@@ -56,7 +61,7 @@ export async function scoreFull(
   const { samples: skip, maxLength } = probe;
   const task = await loadTask(model, engine, {
     ...{ ...data, name: 'held out', digest: key.data },
-    ...{ skip, limit, maxLength, memory },
+    ...{ skip, limit, maxLength, memory, byTiles: input.leakTest === undefined },
   });
   if (task.examples.length < 2)
     return {

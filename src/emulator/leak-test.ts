@@ -82,7 +82,7 @@ export async function prepareTest(
     asked &&
     (await loadTask(model, engine, {
       ...{ ...asked, name: 'leak test', digest: described.task?.digest },
-      ...{ maxLength, memory },
+      ...{ maxLength, memory, byTiles: false },
     }));
   if (task === undefined) {
     if ('reason' in heldOut)

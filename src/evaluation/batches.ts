@@ -8,7 +8,7 @@ import {
   partsOf,
   type Target,
 } from '../data/index.ts';
-import { type Architecture, checkCallMemory, type Slot } from '../model/index.ts';
+import { type Architecture, checkCallMemory, type Slot, usualScores } from '../model/index.ts';
 
 /** About how many floating-point operations one call of a block may take, so that cancelling waits about a second. */
 const callOperations = 6e10;
@@ -22,6 +22,8 @@ export interface PackOptions {
   readonly maxLength?: number;
   /** The fewest tokens of a sequence, up to a multiple of 16; 128 when absent. */
   readonly least?: number;
+  /** Whether who runs them goes by tiles over scores that are many; false when absent. */
+  readonly byTiles?: boolean;
   /** Bytes that the stage was given: no batch follows from them, but a sequence that could not fit is refused. */
   readonly memory: number;
 }
@@ -35,13 +37,15 @@ export interface PackOptions {
 export function packForModel(
   examples: readonly Example[],
   architecture: Architecture,
-  { maxLength = 0, least, memory }: PackOptions,
+  { maxLength = 0, least, memory, byTiles = false }: PackOptions,
 ): PackedBatch[] {
   const parts = examples.flatMap((example) => partsOf(example, maxLength));
   const capacity = capacityFor(parts, least);
   const { heads } = architecture.widths;
   const outputs = widestMap(architecture);
-  checkCallMemory('forward', { rows: 1, tokens: capacity, heads, outputs, memory });
+  const scores = heads * capacity ** 2 * Float32Array.BYTES_PER_ELEMENT;
+  const isTiled = byTiles && architecture.isTiled === true && scores >= usualScores;
+  checkCallMemory('forward', { rows: 1, tokens: capacity, heads, isTiled, outputs, memory });
   const tokens = Math.min(
     mostTokens,
     callOperations / (2 * largestBlock(architecture)),

@@ -30,6 +30,8 @@ export interface TaskOptions {
   readonly maxLength: number;
   /** Bytes that the stage was given. */
   readonly memory: number;
+  /** Whether rows are scored without any being trained on: long ones then go by tiles, where the engine has them; true when absent. */
+  readonly byTiles?: boolean;
   /** The format's first, when absent. */
   readonly metric?: MetricName | undefined;
 }
@@ -38,7 +40,7 @@ export interface TaskOptions {
 export async function loadTask(
   model: Model,
   engine: Engine,
-  { name, path, format, digest, skip = 0, limit, maxLength, memory, metric }: TaskOptions,
+  { name, path, format, digest, skip = 0, limit, maxLength, memory, metric, byTiles = true }: TaskOptions,
 ): Promise<TaskData> {
   const rows = await readRows(path, format, {
     ...{ digest, memory },
@@ -56,6 +58,9 @@ export async function loadTask(
     name,
     metric: metric ?? metricsOf[format][0],
     examples,
-    batches: packForModel(examples, model.architecture, { maxLength, memory }),
+    batches: packForModel(examples, model.architecture, {
+      ...{ maxLength, memory },
+      byTiles: byTiles && engine.tilesAttention,
+    }),
   };
 }

@@ -56,7 +56,8 @@ export interface DecoderOptions {
   mostScores?: number;
 }
 
-const usualScores = 64 * 2 ** 20;
+/** Where scores of a sequence take so many bytes they are not in memory, where nothing else is asked for. */
+export const usualScores = 64 * 2 ** 20;
 
 /** Sums are of a multiple of so many rows, so that few graphs serve all batches. */
 const rowStep = 16;

@@ -42,6 +42,8 @@ export interface Architecture {
   readonly widths: Widths;
   /** Where heads and channels lie in a block's tensors: what a narrower block leaves out. */
   readonly cuts: Cuts;
+  /** Whether attention by tiles holds no scores of each head: they have no cap, and nothing is added to them head by head. */
+  readonly isTiled?: boolean;
   /** What a narrower block has beside the layer's own tensors to tell its heads by, of all heads; by slot. */
   readonly marks?: Readonly<Record<string, Float32Array>>;
   /**

@@ -8,6 +8,7 @@ export {
   type States,
   type Sums,
   type TokenWeights,
+  usualScores,
 } from './decoder.ts';
 export type { Architecture, Slot, Slots } from './family.ts';
 export { checkFileNames } from './file-names.ts';

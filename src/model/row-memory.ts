@@ -8,13 +8,15 @@ export interface CallSize {
   readonly tokens: number;
   /** Query heads of a block. */
   readonly heads: number;
+  /** Whether attention goes by tiles: there are no scores then, but a mask that all heads share. */
+  readonly isTiled?: boolean;
   /** Numbers that the widest linear map gives of a token. */
   readonly outputs: number;
   /** Bytes that the stage was given. */
   readonly memory: number;
 }
 
-/** How often a call holds the attention scores, and the widest map's outputs, at its peak: measured, about. */
+/** How often a call holds the attention scores (or the mask alone), and the widest map's outputs, at its peak: measured, about. */
 const copies = { forward: { scores: 3, outputs: 7 }, training: { scores: 15, outputs: 28 } };
 /** Bytes that a call of any stage may take, whatever it was given. */
 const usual = 2 ** 31;
@@ -28,13 +30,14 @@ const share = 2;
  */
 export function checkCallMemory(
   kind: keyof typeof copies,
-  { rows, tokens, heads, outputs, memory }: CallSize,
+  { rows, tokens, heads, outputs, memory, isTiled = false }: CallSize,
 ): void {
-  const scores = copies[kind].scores * heads * tokens;
+  const scores = copies[kind].scores * (isTiled ? 1 : heads) * tokens;
   const widest = copies[kind].outputs * outputs;
   const most = mostBytes(memory);
   if (Float32Array.BYTES_PER_ELEMENT * rows * tokens * Math.max(scores, widest) <= most) return;
-  const what = scores > widest ? `${heads} heads` : `a linear map of ${outputs} outputs`;
+  const ofScores = isTiled ? 'the mask of attention' : `${heads} heads`;
+  const what = scores > widest ? ofScores : `a linear map of ${outputs} outputs`;
   throw badModel(
     `config.json: ${what} would take more than ${most} bytes for the longest row; lower maxLength or raise spec.engine.memory`,
   );

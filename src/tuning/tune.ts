@@ -327,6 +327,7 @@ async function prepare(
             digest: digests.validation,
             maxLength,
             memory,
+            byTiles: false,
             metric: aim.hasReference ? 'pair_acc' : undefined,
           }),
     aim,

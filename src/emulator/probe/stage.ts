@@ -221,9 +221,10 @@ async function pass(
     const { depth: layers, hidden: width } = architecture;
     checkComparable({ samples: examples.length, layers, width }, input.similarity.metric, input.memory);
   }
-  const batches = packForModel(examples, architecture, { memory: input.memory });
-  const share = shareOf(batches, shard);
   const backward = observing !== undefined && includes(observing.observed, 'gradients');
+  const byTiles = engine.tilesAttention && !backward;
+  const batches = packForModel(examples, architecture, { memory: input.memory, byTiles });
+  const share = shareOf(batches, shard);
   if (backward && batches.every(({ targets }) => targets.length === 0))
     throw badData('the probe set has no token to predict, so there are no gradients; use longer rows');
   const progress = progressOf('probe', share.length * decoder.depth * (backward ? 2 : 1), input.emit);
@@ -276,6 +277,7 @@ export const probeBatches = async (
 ): Promise<PackedBatch[]> =>
   packForModel(await probeExamples(model, engine, digest, input), model.architecture, {
     memory: input.memory,
+    byTiles: engine.tilesAttention,
   });
 
 /** The first `samples` rows; of a choice or completion the prompt with the right answer. */

@@ -21,6 +21,7 @@ import {
   parseConfig,
   rotarySides,
   takes,
+  takesTiles,
 } from '../parts/index.ts';
 import { parseRope, type RopeConfig, ropeFields } from '../rope.ts';
 
@@ -65,6 +66,7 @@ export const gptNeox: Family = {
         head: headSlot(embedding, c.tie_word_embeddings, 'embed_out.weight'),
       },
       widths: whole,
+      isTiled: takesTiles(size),
       cuts: {
         attention: gives({ of: 'heads', size: 3 * size }),
         output: takes({ of: 'heads', size }),

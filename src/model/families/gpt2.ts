@@ -18,6 +18,7 @@ import {
   parseConfig,
   parts,
   takes,
+  takesTiles,
   transposed,
   transposedSlots,
 } from '../parts/index.ts';
@@ -77,6 +78,7 @@ export const gpt2: Family = {
         head: headSlot(embedding, c.tie_word_embeddings),
       },
       widths: whole,
+      isTiled: takesTiles(size),
       cuts: {
         attention: gives(head, head, head),
         output: takes(head),

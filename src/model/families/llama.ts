@@ -24,6 +24,7 @@ import {
   parseConfig,
   rotarySides,
   takes,
+  takesTiles,
   type WindowKind,
   windowFields,
   windowKinds,
@@ -156,6 +157,7 @@ export class Llama implements Architecture {
   readonly embedding;
   readonly head: Slots;
   readonly widths: Widths;
+  readonly isTiled: boolean;
   readonly kind: (layer: number) => WindowKind;
   protected readonly config: LlamaConfig;
   protected readonly headSize: number;
@@ -177,6 +179,7 @@ export class Llama implements Architecture {
     );
     this.headSize = size;
     this.widths = { heads, groups, inner: config.intermediate_size };
+    this.isTiled = takesTiles(size) && options.cap === undefined;
     const rope = options.rope?.(size) ?? parseRope(config, size);
     this.#rope = typeof rope === 'function' ? rope : () => rope;
     this.kind = options.kind ?? (() => 'full_attention');

@@ -20,6 +20,7 @@ import {
   outerName,
   parseConfig,
   takes,
+  takesTiles,
 } from '../parts/index.ts';
 
 const schema = z.looseObject({
@@ -89,6 +90,7 @@ export const opt: Family = {
         head: headSlot(embedding, c.tie_word_embeddings),
       },
       widths: whole,
+      isTiled: takesTiles(size),
       cuts: {
         query: gives(head),
         key: gives(head),

@@ -51,6 +51,8 @@ export interface AttentionContext {
 
 /** What head sizes must be multiples of for the operator that goes by tiles. */
 const tiledSizes = 8;
+/** Whether it takes heads of a size. */
+export const takesTiles = (size: number): boolean => size % tiledSizes === 0;
 
 /**
  * Scaled dot-product attention (arXiv 1706.03762) with grouped queries (arXiv 2305.13245).
@@ -70,7 +72,7 @@ export function attention(
   const heads = width / size;
   const perGroup = heads / groups;
   const scoreBytes = heads * length ** 2 * Float32Array.BYTES_PER_ELEMENT;
-  if (scoreBytes >= mostScores && size % tiledSizes === 0) {
+  if (scoreBytes >= mostScores && takesTiles(size)) {
     const sum = bias.reduce((one, other) => g.add(one, other));
     const each = g.reshape(sum, [batch, product(sum.shape.slice(1, 3)), length, length]);
     const mixed = g.groupQueryAttention([queries, keys, values], each, { size, scale, cap });

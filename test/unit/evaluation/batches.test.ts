@@ -46,6 +46,27 @@ test('a call takes fewer where many heads, or a wide map of few weights, would f
   expect([sized(4, 65_536), sized(4, 262_144)]).toEqual([8, 2]);
 });
 
+test('a row whose scores would not fit is taken where attention goes by tiles over the heads of its family', () => {
+  const row = { ...examples[0]!, trunk: new Array<number>(4096).fill(1), branches: [] };
+  const packed = (byTiles: boolean, isTiled = true) =>
+    packForModel(
+      [row],
+      { ...modelOf(1e6), isTiled, widths: { heads: 32, groups: 32, inner: 1 } } as Architecture,
+      {
+        ...{ byTiles, memory: 2 ** 30 },
+      },
+    );
+  expect(packed(true).map(({ size, length }) => [size, length])).toEqual([[1, 4096]]);
+  for (const refused of [() => packed(false), () => packed(true, false)])
+    expect(refused).toThrow('32 heads would take more than 2147483648 bytes for the longest row');
+  const longer = { ...row, trunk: new Array<number>(16_384).fill(1) };
+  expect(() =>
+    packForModel([longer], { ...modelOf(1e6), isTiled: true } as Architecture, {
+      ...{ byTiles: true, memory: 2 ** 30 },
+    }),
+  ).toThrow('the mask of attention would take more than 2147483648 bytes');
+});
+
 test('batches in flight are as many as their states, and what blocks take beside them, leave room for', () => {
   const asked: string[] = [];
   const numbers = (count: number) => ({ dtype: 'float32', shape: [count], data: new Float32Array(count) });
