@@ -5,6 +5,8 @@ import { Adapter as adapterSchema, badModel, badSpec } from '../api/index.ts';
 import {
   type OpenedArtifact,
   openArtifact,
+  realPlace,
+  refuseInside,
   sealWritten,
   type WrittenFiles,
   writeArtifact,
@@ -97,4 +99,5 @@ const outputFlag = '--output';
 function checkFree(output: string): void {
   if (existsSync(output))
     throw badSpec(`${outputFlag} ${output}: is there already; name a place where nothing is`);
+  refuseInside(realPlace(output, outputFlag), outputFlag);
 }

@@ -215,6 +215,15 @@ describe('an adapter that PEFT trained', () => {
     await expect(exportAdapter(output, exported)).rejects.toThrow('is there already');
   });
 
+  it('is neither sealed nor exported into an artifact, which stays one', async () => {
+    await sealAdapter(source, bundle, output);
+    const inside = 'lies inside .*, which is an artifact of kind Adapter';
+    const nested = join(output, 'nested');
+    await expect(sealAdapter(source, bundle, nested)).rejects.toThrow(new RegExp(`^--output: .*${inside}`));
+    await expect(exportAdapter(output, nested)).rejects.toThrow(new RegExp(inside));
+    openArtifact(output);
+  });
+
   it('is sealed again after its export, to the same tensors and settings', async () => {
     await sealAdapter(source, bundle, output);
     const [exported, again] = [`${output}-exported`, `${output}-again`];
