@@ -110,7 +110,7 @@ export async function assemble(engine: Engine, asked: AssembleInput): Promise<As
   const model = openModel(asked.model, { digest: asked.expected?.model });
   try {
     if (asked.plan !== undefined) keptCount(asked.plan, model.architecture.depth);
-    const key = probeKey(model, asked);
+    const key = probeKey(engine, model, asked);
     const { input, found: auto } = await saidOrFound(engine, model, key, asked);
     const work = describe(key, input);
     let digest = (await doneOrFree(input, work))?.digest;
@@ -313,8 +313,9 @@ function hyperparametersOf(
   key: ProbeKey,
   { similarity, plan, compression, refine, limit, leak, leakTest }: Said,
 ) {
-  const { format, samples, maxLength, pooling, skipFirst } = key;
+  const { format, samples, maxLength, pooling, skipFirst, precision } = key;
   return {
+    ...(precision && { precision }),
     probe: { format, samples, maxLength, pooling, skipFirst },
     similarity: { ...similarity },
     plan: { ...plan },

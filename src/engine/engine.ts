@@ -172,6 +172,12 @@ export class Engine {
     return shape.length === 2 ? precision : 'float32';
   }
 
+  /** What results depend on beside their inputs, by its name in `spec.engine`: nothing in float32, whoever computes it. */
+  get rounding(): { precision?: Half } {
+    const { precision = 'float32' } = this.#options;
+    return precision === 'float32' ? {} : { precision };
+  }
+
   /** True once the stage was asked to stop. */
   get isCancelled(): boolean {
     return this.#cancel !== undefined && Atomics.load(this.#cancel, 0) !== 0;

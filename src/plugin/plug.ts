@@ -242,6 +242,7 @@ function describe(
         : Object.fromEntries(digests.map((digest, i) => [`adapters[${i}]`, digest]))),
     },
     hyperparameters: {
+      ...options.engine.rounding,
       coefficient: spec.coefficient,
       save,
       ...(save === 'adapter' ? { adapter: parties[0]!.adapter.type } : {}),

@@ -307,7 +307,7 @@ test('one derivation gives every smaller rank', async () => {
     .map((name) => at('work/first', name))
     .find((path) => peekManifest(path)?.manifest.kind === 'Observations')!;
   const given = { engine, model, found: openObservations(directory) };
-  const probed = probeKey(model, input(''));
+  const probed = probeKey(engine, model, input(''));
   const direct = await nestedFactors(at('own/direct'), given, '0.35', { probed, emit: () => {} });
   const nested = await nestedFactors(at('own/nested'), given, '0.7', { probed, emit: () => {} });
   const shapes = await nested.shapesAt('0.35', [1, 3]);

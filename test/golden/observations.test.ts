@@ -100,11 +100,28 @@ describe('the stages', () => {
   });
   async function build(input: BuildInput) {
     const model = openModel(tiny);
-    const { observations } = await probed(engine, model, probeKey(model, input), input);
+    const { observations } = await probed(engine, model, probeKey(engine, model, input), input);
     model.close();
     return observations!;
   }
   const digestOf = (directory: string) => peekManifest(directory)!.digest;
+
+  test('what was computed in half precision is other work than what was computed in float32', async () => {
+    const input = inputOf('halves', ['inputs']);
+    const halves = await Engine.create({
+      ...{ provider: 'cpu', threads: 1 },
+      ...{ standsFor: 'cuda', precision: 'bfloat16' },
+    });
+    const [inFloat, inHalf] = [await runProbe(engine, input), await runProbe(halves, input)];
+    await halves.dispose();
+    expect(inHalf).toMatchObject({ reused: false });
+    expect(inHalf.directory).not.toBe(inFloat.directory);
+    const found = readdirSync(input.work).map((name) => peekManifest(join(input.work, name))?.manifest);
+    const said = found.map((manifest) => `${manifest?.kind} ${manifest?.hyperparameters['precision']}`);
+    expect(said.sort()).toEqual(
+      ['Observations', 'PooledStates'].flatMap((kind) => [`${kind} bfloat16`, `${kind} undefined`]),
+    );
+  });
 
   test('observe with the probe: by shards or alone the same artifacts, and what is there is not computed again', async () => {
     const sharded = inputOf('sharded', ['inputs'], 2);

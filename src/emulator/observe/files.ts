@@ -12,10 +12,11 @@ import {
   sha256,
   writeSharedArtifact,
 } from '../../artifact/index.ts';
+import type { Half } from '../../graph/index.ts';
 import { includes, type ObservationName, observationNames } from './observations.ts';
 import { joinSums } from './summed-layers.ts';
 
-/** The rows of a probe set, as a model's tokens: all that observations depend on. */
+/** The rows of a probe set, as a model's tokens, and how they are computed: all that observations depend on. */
 export interface RowsKey {
   /** Digests. */
   readonly model: string;
@@ -24,6 +25,8 @@ export interface RowsKey {
   readonly format: string;
   readonly samples: number;
   readonly maxLength: number;
+  /** Absent in float32. */
+  readonly precision?: Half;
 }
 
 /** What is observed of which rows: the address of what was found. */
@@ -33,8 +36,17 @@ export interface ObservationKey extends RowsKey {
 
 /** @param work the directory that all observations share: each has the digest of its key for a name */
 export function observationsDirectory(work: string, key: ObservationKey): string {
-  const { model, tokenizer, data, format, samples, maxLength, observed } = key;
-  const address = { model, tokenizer, data, format, samples, maxLength, observed };
+  const { model, tokenizer, data, format, samples, maxLength, observed, precision } = key;
+  const address = {
+    model,
+    tokenizer,
+    data,
+    format,
+    samples,
+    maxLength,
+    observed,
+    ...(precision && { precision }),
+  };
   return join(work, sha256(canonicalJson(address)).replace('sha256:', ''));
 }
 
@@ -113,7 +125,7 @@ export async function joinObservations(
 
 async function writeSealed(
   directory: string,
-  { model, tokenizer, data, format, samples, maxLength, observed }: ObservationKey,
+  { model, tokenizer, data, format, samples, maxLength, observed, precision }: ObservationKey,
   fill: (temporary: string) => Promise<void>,
 ): Promise<void> {
   await writeSharedArtifact(directory, async (temporary) => {
@@ -121,7 +133,7 @@ async function writeSealed(
     sealArtifact(temporary, {
       kind: 'Observations',
       madeFrom: { model, tokenizer, probe: data },
-      hyperparameters: { format, samples, maxLength, observed },
+      hyperparameters: { format, samples, maxLength, observed, ...(precision && { precision }) },
     });
   });
 }

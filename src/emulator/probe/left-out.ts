@@ -46,8 +46,9 @@ export async function leaveOut(
 }
 
 /** Another pooling asks the same. */
-function nameOf({ model, tokenizer, data, format, samples, maxLength }: RowsKey): string {
-  const address = { model, tokenizer, data, format, samples, maxLength, observed: 'removal' };
+function nameOf({ model, tokenizer, data, format, samples, maxLength, precision }: RowsKey): string {
+  const rows = { model, tokenizer, data, format, samples, maxLength, ...(precision && { precision }) };
+  const address = { ...rows, observed: 'removal' };
   return sha256(canonicalJson(address)).replace('sha256:', '');
 }
 

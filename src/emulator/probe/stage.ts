@@ -88,7 +88,7 @@ export async function runProbe(
   const model = openModel(input.model, { digest: input.expected?.model });
   try {
     if (input.plan !== undefined) keptCount(input.plan, model.architecture.depth);
-    const key = probeKey(model, input);
+    const key = probeKey(engine, model, input);
     check(key);
     const directory = statesDirectory(input.work, key);
     const shard: Shard = { index: shardIndex, count: input.probe.shards };
@@ -247,6 +247,7 @@ async function pass(
  * @throws OffsiteError BadData where the rows are not those that the spec names
  */
 export function probeKey(
+  engine: Engine,
   model: HashedModel,
   { data, probe: { samples, maxLength, pooling, skipFirst }, expected }: BuildInput,
 ): ProbeKey {
@@ -259,6 +260,7 @@ export function probeKey(
     maxLength,
     pooling,
     skipFirst,
+    ...engine.rounding,
   };
 }
 
