@@ -301,9 +301,12 @@ describe('a cluster', () => {
   test('asks the stores of several resources side by side, and none twice', async () => {
     const all = ['words', 'texts', 'sets', 'rows'];
     const asked: string[] = [];
+    let [waiting, most] = [0, 0];
     const { promise: together, resolve: answer } = Promise.withResolvers<void>();
     const server = createServer(async ({ url = '' }, response) => {
       asked.push(new URL(url, 'http://s3').pathname);
+      most = Math.max(most, ++waiting);
+      response.on('close', () => waiting--);
       if (new Set(asked).size === all.length) answer();
       await together;
       response.writeHead(404).end('<Error><Code>NoSuchBucket</Code></Error>');
@@ -330,11 +333,12 @@ describe('a cluster', () => {
           .sort()
           .map((name) => ({ absent: expect.stringContaining(`s3://${name}/emulator cannot be read`) })),
       );
+      expect(most).toBe(all.length);
     } finally {
       server.close();
       server.closeAllConnections();
     }
-  }, 15_000);
+  });
 
   test('says what kubectl said, or that there is none', async () => {
     const options = { name: 'words', namespace: 'team', claims: {} };
