@@ -54,13 +54,13 @@ import { refuseDiverged, suspectAt, warnOfNoLoss, warnOfZeros } from './not-fini
 import { type Aim, aimOf, objectiveOf } from './objective.ts';
 import { planTuning } from './plan.ts';
 import {
+  chanceOf,
   figuresOf,
   noiseKey,
   type PrivacyPlan,
   planPrivacy,
   poissonSample,
   refuseOtherNoise,
-  SecretRandom,
 } from './privacy/index.ts';
 import { keptReference, type Reference } from './reference.ts';
 import { resultOf, type TrainedAdapter, type TuneResult, writeAdapter } from './result.ts';
@@ -461,7 +461,7 @@ async function hiddenSteps(
   const key = noiseKey(ownCheckpoints(work, run));
   await keeper.push(checkpointsOf(work), { exact: true });
   const { clipNorm, expectedRows, noiseMultiplier, samplingRate } = privacy;
-  const randomOf = (what: string) => new SecretRandom(key, `${identity} ${what}`);
+  const randomOf = chanceOf(key, identity, examples);
   const hidden: HiddenRows = {
     ...{ clipNorm, expectedRows, deviation: noiseMultiplier * clipNorm },
     normal(tensor, step) {

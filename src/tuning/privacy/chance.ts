@@ -1,0 +1,25 @@
+// What of a private training is drawn by chance: under its key, for its rows as they are, and for nothing else.
+import { createHash } from 'node:crypto';
+import type { Example } from '../../data/index.ts';
+import { SecretRandom } from './secret-random.ts';
+
+/**
+ * The streams of a training by what they are for. Rows that came to other tokens, by a tokenizer that is not the same in every
+ * process, draw others: under one key the difference of two adapters would hold no noise.
+ * @param identity digest of all that the training depends on
+ */
+export function chanceOf(
+  key: Uint8Array,
+  identity: string,
+  examples: readonly Example[],
+): (what: string) => SecretRandom {
+  const tokens = tokensDigest(examples);
+  return (what) => new SecretRandom(key, `${identity} ${tokens} ${what}`);
+}
+
+function tokensDigest(examples: readonly Example[]): string {
+  const hash = createHash('sha256');
+  for (const { row, trunk, branches, starts, spans, answer } of examples)
+    hash.update(`${JSON.stringify([row, trunk, branches, starts, spans, answer])}\n`);
+  return hash.digest('hex');
+}
