@@ -1,7 +1,15 @@
 // The client of a started tokenizer, which batches single calls into requests.
 import { badModel } from '../api/index.ts';
 import { Computing, type ComputingOptions } from './computing.ts';
-import type { Conversation, Encodings, Reply, Request, Template, Written } from './program/messages.ts';
+import type {
+  AddedText,
+  Conversation,
+  Encodings,
+  Reply,
+  Request,
+  Template,
+  Written,
+} from './program/messages.ts';
 
 /** A text's tokens. */
 export interface Encoding {
@@ -38,6 +46,7 @@ export interface RunningTokenizer {
 /** What the process is told at its start. */
 export interface Loaded {
   readonly tokenizer: string;
+  readonly added: readonly AddedText[];
   readonly rows: number | undefined;
   readonly template: Template | undefined;
   readonly bos: string | undefined;
@@ -46,13 +55,13 @@ export interface Loaded {
 
 /** @throws OffsiteError BadModel where the library does not take the tokenizer, or its template is no Jinja */
 export async function startTokenizer(
-  { tokenizer, rows, template, bos, eos }: Loaded,
+  { tokenizer, added, rows, template, bos, eos }: Loaded,
   options: ComputingOptions,
 ): Promise<RunningTokenizer> {
   const computing = new Computing(options);
   try {
     const names = [bos, eos].map((name) => name ?? '');
-    const request: Request = { what: 'load', tokenizer, names, rows, template };
+    const request: Request = { what: 'load', tokenizer, added, names, rows, template };
     const { ids } = (await computing.request(request, tokenizer.length)) as Extract<Reply, { ids: unknown }>;
     const [bosId, eosId] = ids;
     return runningOver(computing, options.file, {

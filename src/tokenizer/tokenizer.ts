@@ -6,7 +6,7 @@ import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Limits } from '../subprocess/index.ts';
 import { type BesideFiles, checkBeside } from './beside.ts';
 import { fromGguf } from './gguf.ts';
-import { checkEmbedded, checkLayout, type Json } from './layout.ts';
+import { addedTokens, checkEmbedded, checkLayout, type Json } from './layout.ts';
 import { type RunningTokenizer, startTokenizer } from './running.ts';
 
 /** A model's own tokenizer, and how it writes conversations. */
@@ -116,6 +116,7 @@ function make(tokenizer: Json, config: Json, file: string, rows: number | undefi
       const loaded = {
         // How tokens become text again is of no use here.
         tokenizer: JSON.stringify({ ...tokenizer, decoder: null }),
+        added: addedTokens(tokenizer).map(({ content, normalized = false }) => ({ content, normalized })),
         rows,
         template: template === undefined ? undefined : { text: template, specialTokens },
         bos: specialTokens['bos_token'],

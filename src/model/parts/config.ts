@@ -7,6 +7,8 @@ import { agreed } from '../agreed.ts';
 export const guardedFields = {
   /** false or null takes the causal mask away. */
   is_causal: z.literal(true).optional(),
+  /** Other names of settings, in place of the class's own. */
+  attribute_map: z.never({ error: 'transformers would take one setting for another' }).optional(),
   /** The name of another file of weights. */
   transformers_weights: z.null().optional(),
   /** Settings of some layers alone. */

@@ -1,6 +1,6 @@
 // Encoding of texts to token ids by the tokenizers library, with offsets in UTF-16.
 import { Tokenizer } from 'tokenizers';
-import type { Encodings } from './messages.ts';
+import type { AddedText, Encodings } from './messages.ts';
 
 /** The reference tokenizers library over one tokenizer.json. */
 export class Encoder {
@@ -17,6 +17,26 @@ export class Encoder {
     this.#tokenizer.disableTruncation();
     this.#tokenizer.disablePadding();
     this.#rows = rows;
+  }
+
+  /**
+   * Added tokens that are one text to the library, as they stand or after the normalizer: which of them a text gets follows from
+   * the order of a hash map, which is another in each process.
+   * @throws Error naming both
+   */
+  refuseAlike(added: readonly AddedText[]): void {
+    const normalizer = this.#tokenizer.getNormalizer();
+    const seen = new Map<string, string>();
+    for (const { content, normalized } of added) {
+      const looked = normalized && normalizer ? normalizer.normalizeString(content) : content;
+      const key = `${normalized} ${looked}`;
+      const other = seen.get(key);
+      if (other !== undefined)
+        throw new Error(
+          `its added tokens ${JSON.stringify(other)} and ${JSON.stringify(content)} are one text where they are looked for, so which of them a text gets is chance`,
+        );
+      seen.set(key, content);
+    }
   }
 
   idOf(token: string): number | undefined {

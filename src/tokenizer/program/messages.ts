@@ -6,6 +6,7 @@ export type Request =
       what: 'load';
       /** tokenizer.json's text. */
       tokenizer: string;
+      added: readonly AddedText[];
       /** The tokens whose ids are asked for. */
       names: readonly string[];
       /** How many rows the embedding has; tokens behind them are told. */
@@ -14,6 +15,13 @@ export type Request =
     }
   | { what: 'encode'; texts: readonly string[]; specialTokens: boolean; offsets: boolean }
   | { what: 'render'; conversations: readonly Conversation[] };
+
+/** An added token as it is looked for. */
+export interface AddedText {
+  readonly content: string;
+  /** Whether it is looked for in what the normalizer has made of a text. */
+  readonly normalized: boolean;
+}
 
 /** The model's template and the special tokens that it may write, by their names (`eos_token`). */
 export interface Template {

@@ -143,6 +143,8 @@ describe('a setting', () => {
   it.each<[variant: string, change: Record<string, unknown>, message: string]>([
     ['llama', { is_causal: false }, 'is_causal'],
     ['gpt2', { is_causal: null }, 'is_causal'],
+    ['llama', { attribute_map: { rms_norm_eps: 'initializer_range' } }, 'attribute_map: transformers would'],
+    ['gpt2', { attribute_map: {} }, 'attribute_map'],
     ['bloom', { transformers_weights: 'other.safetensors' }, 'transformers_weights'],
     ['opt', { per_layer_config: { 0: { hidden_act: 'gelu' } } }, 'per_layer_config'],
     ['llama', { sliding_window: 2 }, 'sliding_window: this family has no windows'],

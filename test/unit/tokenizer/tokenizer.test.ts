@@ -55,6 +55,24 @@ describe('tokenizer.json', () => {
     );
   });
 
+  const named = (content: string, id: number, normalized = true) => ({
+    ...{ id, content, normalized, special: false },
+    ...{ lstrip: false, rstrip: false, single_word: false },
+  });
+  test.each([
+    ['that the normalizer makes one', { type: 'Lowercase' }, [named('THE', 0), named('The', 1)], true],
+    ['of one name', null, [named('the', 0), named('the', 1)], true],
+    ['that differ after it', { type: 'Lowercase' }, [named('THE', 0), named('THEN', 1)], false],
+    ['of which it changes one', { type: 'Lowercase' }, [named('THE', 0, false), named('the', 1)], false],
+    ['without a normalizer', null, [named('THE', 0), named('the', 1)], false],
+  ])('added tokens %s: which of them a text gets is no chance', async (_, normalizer, added, refused) => {
+    const started = openTokenizer(withFields({ normalizer, added_tokens: added })).start();
+    if (!refused) return (await started).close();
+    await expect(started).rejects.toThrow(
+      /tokenizer\.json: the tokenizer cannot be used: its added tokens "\w+" and "\w+" are one text where they are looked for/,
+    );
+  });
+
   test.each([
     ['tokenizer.json', '{', 'tokenizer.json: is not JSON'],
     ['tokenizer.json', 'null', 'tokenizer.json: is not a JSON object'],
