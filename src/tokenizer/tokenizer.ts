@@ -41,6 +41,8 @@ export function openTokenizer(
   const file = join(directory, 'tokenizer.json');
   if (files.has(file)) {
     const [tokenizer, config] = [readJson(file, files), readConfig(directory, files)];
+    if (typeof tokenizer['model'] !== 'object' || tokenizer['model'] === null)
+      throw badModel(`${file}: the tokenizer cannot be used: it has no model`);
     checkBeside(tokenizer, besideOf(directory, config, files));
     return make(tokenizer, config, file, rows);
   }
