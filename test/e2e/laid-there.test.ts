@@ -161,7 +161,7 @@ test('an artifact that comes while another is made stays, on disk and in a store
     });
     // It looked at its output before its first step.
     const checkpoints = () => globSync(`**/step-*`, { cwd: at(part) });
-    await expect.poll(checkpoints, { interval: 20 }).not.toEqual([]);
+    await expect.poll(checkpoints, { interval: 20, timeout: 300_000 }).not.toEqual([]);
     child.kill('SIGSTOP');
     const there = placeOf({ ...resource, part: part as never });
     expect(existsSync(there)).toBe(false);
