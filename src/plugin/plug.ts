@@ -26,7 +26,7 @@ import { leaveOneOut } from './leave-one-out.ts';
 import type { MeasuredTask } from './measured.ts';
 import { mergedTensors, roundsChanges } from './merge.ts';
 import { changedElements } from './party-changes.ts';
-import { checkSave, gatesOf, mergeOf, stopAtFailedGate, writeRelease } from './release.ts';
+import { checkPrecision, checkSave, gatesOf, mergeOf, stopAtFailedGate, writeRelease } from './release.ts';
 import { type Given, type OpenSides, openSides } from './sides.ts';
 
 export interface PlugOptions {
@@ -79,6 +79,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
   let aggregated: Aggregated | undefined;
   try {
     checkSave(spec, opened);
+    checkPrecision(spec, opened.model, options.engine.rounding.precision);
     const rows = rowDigests(options);
     const work = describe(options, opened, rows);
     const destination = { output, own: options.work, keeper, mayReplace: options.mayReplace };

@@ -1,8 +1,9 @@
 /** What becomes of a PlugIn when all is measured: its gates, what of the change the saved type keeps, and the files. */
-import { badSpec, gateFailed, type PlugIn, type PlugInStatus } from '../api/index.ts';
+import { badSpec, gateFailed, type PlugIn, type PlugInStatus, printable } from '../api/index.ts';
 import type { Written, WrittenFiles } from '../artifact/index.ts';
 import { type Bundle, trainedLayers } from '../emulator/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
+import type { Half } from '../graph/index.ts';
 import type { Model } from '../model/index.ts';
 import type { Emit } from '../progress/index.ts';
 import { adapterFile, type PluggableAdapter } from './adapter.ts';
@@ -25,6 +26,28 @@ export function checkSave(
   if (inserts && output.save === 'model')
     throw badSpec(
       `spec.output.save: must be adapter or none: a ${adapter.type.type} adapter inserts modules, which no architecture that transformers loads has`,
+    );
+}
+
+/**
+ * What is measured must be what is released: an engine of half precision rounds matrices that are released in more.
+ * @throws OffsiteError BadSpec
+ */
+export function checkPrecision(
+  { output }: PlugIn['spec'],
+  { tensors }: Pick<Model, 'tensors'>,
+  precision: Half | undefined,
+): void {
+  if (precision === undefined) return;
+  const stored = { float16: 'F16', bfloat16: 'BF16' }[precision];
+  const other = [...tensors.values()].find(({ shape, dtype }) => shape.length === 2 && dtype !== stored);
+  const what =
+    output.save === 'adapter'
+      ? 'an adapter is released in float32'
+      : other && `the model's tensor ${printable(other.name)} is ${other.dtype}`;
+  if (what !== undefined)
+    throw badSpec(
+      `spec.engine.precision: ${what}, and ${precision} would measure it rounded: another model than the one that is released; take float32`,
     );
 }
 
