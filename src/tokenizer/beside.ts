@@ -96,10 +96,10 @@ const entriesOf = (value: unknown): [string, unknown][] =>
 
 /** Settings with which a text has other tokens. */
 function checkSettings({ file, value }: BesideFiles['config']): void {
-  for (const name of ['split_special_tokens', 'fix_mistral_regex'])
-    if (value[name] === true)
+  for (const name of ['split_special_tokens', 'fix_mistral_regex', 'fast_tokenizer_files'])
+    if (value[name])
       throw badModel(
-        `${file}: ${name}: true is not supported: transformers would cut a text into other tokens than tokenizer.json does`,
+        `${file}: ${name} is not supported: transformers would cut a text into other tokens than tokenizer.json does`,
       );
 }
 

@@ -118,7 +118,11 @@ function make(tokenizer: Json, config: Json, file: string, rows: number | undefi
       const loaded = {
         // How tokens become text again is of no use here.
         tokenizer: JSON.stringify({ ...tokenizer, decoder: null }),
-        added: addedTokens(tokenizer).map(({ content, normalized = false }) => ({ content, normalized })),
+        added: addedTokens(tokenizer).map(({ id, content, normalized = false }) => ({
+          id,
+          content,
+          normalized,
+        })),
         rows,
         template: template === undefined ? undefined : { text: template, specialTokens },
         bos: specialTokens['bos_token'],

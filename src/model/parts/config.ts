@@ -9,6 +9,8 @@ export const guardedFields = {
   is_causal: z.literal(true).optional(),
   /** Other names of settings, in place of the class's own. */
   attribute_map: z.never({ error: 'transformers would take one setting for another' }).optional(),
+  /** The base of rotary angles where `rope_theta` is absent, in place of the class's own. */
+  default_theta: z.never({ error: 'say it as rope_theta' }).optional(),
   /** The name of another file of weights. */
   transformers_weights: z.null().optional(),
   /** Settings of some layers alone. */

@@ -20,11 +20,16 @@ export class Encoder {
   }
 
   /**
-   * Added tokens that are one text to the library, as they stand or after the normalizer: which of them a text gets follows from
+   * Added tokens whose number is not what the file says; and those that are one text to the library, as they stand or after the normalizer: which of them a text gets follows from
    * the order of a hash map, which is another in each process.
-   * @throws Error naming both
+   * @throws Error naming them
    */
-  refuseAlike(added: readonly AddedText[]): void {
+  checkAdded(added: readonly AddedText[]): void {
+    for (const { id, content } of added)
+      if (this.idOf(content) !== id)
+        throw new Error(
+          `its added token ${JSON.stringify(content)} has the number ${id} there, and another in its vocabulary`,
+        );
     const normalizer = this.#tokenizer.getNormalizer();
     const seen = new Map<string, string>();
     for (const { content, normalized } of added) {

@@ -18,6 +18,7 @@ export type Request =
 
 /** An added token as it is looked for. */
 export interface AddedText {
+  readonly id: number;
   readonly content: string;
   /** Whether it is looked for in what the normalizer has made of a text. */
   readonly normalized: boolean;

@@ -21,7 +21,7 @@ async function answer(request: Request): Promise<Reply> {
   switch (request.what) {
     case 'load':
       encoder = new Encoder(request.tokenizer, request.rows);
-      encoder.refuseAlike(request.added);
+      encoder.checkAdded(request.added);
       writer = request.template && new TemplateWriter(request.template);
       return { ids: request.names.map((name) => encoder!.idOf(name)) };
     case 'encode':
