@@ -1,5 +1,6 @@
 // Ours beside PyTorch, eager and compiled with frozen weights, and beside llama.cpp, in turns, on the same machine, model and rows:
-// prints a table, writes bench/results.json. BENCH_RUNS=5; BENCH_PYTHON, BENCH_LLAMA: see settings.ts.
+// prints a table, writes bench/results.json. BENCH_RUNS=5; BENCH_PEERS=torch,compiled,llama: compiling takes minutes; BENCH_PYTHON,
+// BENCH_LLAMA: see settings.ts.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -47,6 +48,8 @@ const titles: Record<Pass, string> = {
 const runs = Number(process.env['BENCH_RUNS'] ?? 5);
 const python = settings.python();
 const llama = settings.llama();
+const peers = new Set((process.env['BENCH_PEERS'] ?? 'torch,compiled,llama').split(','));
+if (llama === undefined) peers.delete('llama');
 const beside = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 await prepare();
@@ -93,7 +96,7 @@ for (let run = 0; run < runs; run++) {
   startup.push((await ours('startup')).wallSeconds);
   for (const [pass, sides] of Object.entries(sidesOf) as [Pass, readonly Side[]][])
     for (const side of sides) {
-      if (side === 'llama' && llama === undefined) continue;
+      if (side !== 'ours' && !peers.has(side)) continue;
       // Compiling takes minutes each time.
       if (side === 'compiled' && run > 0) continue;
       const found = { ...(await measureOf[side](pass)), amount: amounts[pass] };
