@@ -1,11 +1,9 @@
 // CUDA's way with graphs and weights, on the CPU in its place: what is frozen is stored in sessions, and the numbers are transformers'.
-import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { Engine } from '../../src/engine/index.ts';
-import { type Model, openModel } from '../../src/model/index.ts';
-import { type Fixture, fixtureOf, variants, writeCheckpoint } from '../support/golden/families/fixture.ts';
 import { measure } from '../support/golden/families/measure.ts';
 import { measureEmulator } from '../support/golden/families/tuned.ts';
+import { triedVariants, type Use, withModel as withVariant } from '../support/golden/families/with-model.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
 import { probesBeside } from '../support/gpu/probed.ts';
 import { type StepTraffic, trafficOf } from '../support/gpu/step-traffic.ts';
@@ -13,23 +11,10 @@ import { type StepTraffic, trafficOf } from '../support/gpu/step-traffic.ts';
 const work = workDirectory();
 afterAll(work.remove);
 
-async function withModel<T>(
-  variant: string,
-  use: (engine: Engine, model: Model, fixture: Fixture) => Promise<T>,
-): Promise<T> {
-  const path = join(work.path, variant);
-  const fixture = fixtureOf(variant);
-  writeCheckpoint(path, fixture);
-  const model = openModel(path);
-  const engine = await Engine.create({ provider: 'cpu', threads: 1, standsFor: 'cuda' });
-  const found = await use(engine, model, fixture);
-  model.close();
-  await engine.dispose();
-  return found;
-}
+const withModel = <T>(variant: string, use: Use<T>) =>
+  withVariant({ directory: work.path, variant, standsFor: 'cuda' }, use);
 
-/** `make test-faults` tries all variants; else one of each family. */
-const families = variants().filter((name) => process.env['EVERY_FAMILY'] === '1' || fixtureOf(name).emulator);
+const families = triedVariants();
 
 test.each(families)('%s: logits, loss and gradients', async (variant) => {
   const { logits, loss, gradients } = await withModel(variant, measure);

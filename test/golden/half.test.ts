@@ -1,36 +1,22 @@
 // Half precision beside transformers' float32, with the CPU in the place of the devices: what rounding frozen matrices costs.
-import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { Engine, type EngineOptions } from '../../src/engine/index.ts';
-import { type Model, openModel, weightsOf } from '../../src/model/index.ts';
+import type { EngineOptions } from '../../src/engine/index.ts';
+import { weightsOf } from '../../src/model/index.ts';
 import { PlacedWeights } from '../../src/model/placed-weights.ts';
-import { type Fixture, fixtureOf, variants, writeCheckpoint } from '../support/golden/families/fixture.ts';
+import { fixtureOf, variants } from '../support/golden/families/fixture.ts';
 import { measure, memory } from '../support/golden/families/measure.ts';
 import { measureEmulator } from '../support/golden/families/tuned.ts';
+import { triedVariants, type Use, withModel as withVariant } from '../support/golden/families/with-model.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
 import { onSoftwareGpu } from '../support/gpu/software.ts';
 
 const work = workDirectory();
 afterAll(work.remove);
 
-async function withModel<T>(
-  variant: string,
-  options: Omit<EngineOptions, 'provider' | 'threads'>,
-  use: (engine: Engine, model: Model, fixture: Fixture) => Promise<T>,
-): Promise<T> {
-  const path = join(work.path, variant);
-  const fixture = fixtureOf(variant);
-  writeCheckpoint(path, fixture);
-  const model = openModel(path);
-  const engine = await Engine.create({ provider: 'cpu', threads: 1, ...options });
-  const found = await use(engine, model, fixture);
-  model.close();
-  await engine.dispose();
-  return found;
-}
+const withModel = <T>(variant: string, options: Partial<EngineOptions>, use: Use<T>) =>
+  withVariant({ directory: work.path, variant, ...options }, use);
 
-/** `make test-faults` tries all variants; else one of each family. */
-const families = variants().filter((name) => process.env['EVERY_FAMILY'] === '1' || fixtureOf(name).emulator);
+const families = triedVariants();
 
 /** What the largest of a family's logits and gradients may be off, relative to their root mean square, and its loss. */
 const bounds = {

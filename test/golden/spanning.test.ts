@@ -1,34 +1,17 @@
 // Several blocks as one graph, on the CPU: what one block at a time gives, which is what transformers does.
-import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { Engine } from '../../src/engine/index.ts';
-import { Decoder, type Model, openModel, weightsOf } from '../../src/model/index.ts';
-import { type Fixture, fixtureOf, variants, writeCheckpoint } from '../support/golden/families/fixture.ts';
+import { Decoder, weightsOf } from '../../src/model/index.ts';
 import { measure, memory } from '../support/golden/families/measure.ts';
 import { measureEmulator } from '../support/golden/families/tuned.ts';
+import { triedVariants, type Use, withModel as withVariant } from '../support/golden/families/with-model.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
 
 const work = workDirectory();
 afterAll(work.remove);
 
-/** A variant's model with an engine of its own. */
-async function withModel<T>(
-  variant: string,
-  use: (engine: Engine, model: Model, fixture: Fixture) => Promise<T>,
-): Promise<T> {
-  const path = join(work.path, variant);
-  const fixture = fixtureOf(variant);
-  writeCheckpoint(path, fixture);
-  const model = openModel(path);
-  const engine = await Engine.create({ provider: 'cpu', threads: 1 });
-  const found = await use(engine, model, fixture);
-  model.close();
-  await engine.dispose();
-  return found;
-}
+const withModel = <T>(variant: string, use: Use<T>) => withVariant({ directory: work.path, variant }, use);
 
-/** `make test-faults` tries all variants; else one of each family. */
-const families = variants().filter((name) => process.env['EVERY_FAMILY'] === '1' || fixtureOf(name).emulator);
+const families = triedVariants();
 
 const spanMemory = 2 ** 30;
 
