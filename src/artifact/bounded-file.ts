@@ -1,5 +1,6 @@
 // Reads of small files that are bounded in bytes, whoever wrote them.
 import { closeSync, readSync } from 'node:fs';
+import type { z } from 'zod';
 import { type JsonBounds, parseJson } from '../api/index.ts';
 import { NotPlain, openPlain, type PlainFile } from './plain-file.ts';
 
@@ -39,4 +40,13 @@ export function readKeptJson(path: string): unknown {
   const bytes = boundedBytes(path, keptBounds.bytes);
   if (typeof bytes === 'string') throw new Error(`is ${bytes}`);
   return parseJson(bytes, keptBounds);
+}
+
+/** The same where it has the schema's shape; undefined where it is not there, damaged or of another shape. */
+export function readKept<T>(schema: z.ZodType<T>, path: string): T | undefined {
+  try {
+    return schema.parse(readKeptJson(path));
+  } catch {
+    return undefined;
+  }
 }

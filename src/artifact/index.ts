@@ -2,7 +2,7 @@
 export { type Mounts, overlap, realPlace, resolveUri } from './address/address.ts';
 export { withStoreUris } from './address/copies.ts';
 export { checkpointsOf, type WorkOwner, type WorkPlaces, workPlacesOf } from './address/work-places.ts';
-export { boundedBytes, readKeptJson } from './bounded-file.ts';
+export { boundedBytes, readKept, readKeptJson } from './bounded-file.ts';
 export { type Files, type OpenFile, onDisk } from './files.ts';
 export { problemOfPath } from './inner-path.ts';
 export { type Alike, inPlace, type Keeper } from './keeper.ts';

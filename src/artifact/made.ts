@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readKeptJson } from './bounded-file.ts';
+import { readKept } from './bounded-file.ts';
 import type { Keeper } from './keeper.ts';
 import { writeWhole } from './write-whole.ts';
 
@@ -19,7 +19,7 @@ const fileOf = (own: string): string => join(own, 'made.json');
 /** The digest of the artifact that the work of this identity came to, where this resource did it last. */
 export async function digestMade(own: string, identity: string, keeper: Keeper): Promise<string | undefined> {
   await keeper.pull(fileOf(own), { exact: true });
-  const found = read(fileOf(own));
+  const found = readKept(schema, fileOf(own));
   return found?.identity === identity ? found.digest : undefined;
 }
 
@@ -32,12 +32,4 @@ export async function writeMade(
   mkdirSync(own, { recursive: true });
   writeWhole(fileOf(own), JSON.stringify({ identity, digest }));
   await keeper.push(fileOf(own), { exact: true });
-}
-
-function read(file: string): z.output<typeof schema> | undefined {
-  try {
-    return schema.parse(readKeptJson(file));
-  } catch {
-    return undefined;
-  }
 }

@@ -15,7 +15,7 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { badSpec } from '../../api/index.ts';
 import { realPlace } from '../address/address.ts';
-import { readKeptJson } from '../bounded-file.ts';
+import { readKept } from '../bounded-file.ts';
 import { lockDirectoryOf } from '../lock/on-disk.ts';
 import { isGone, processMarkSchema, thisProcess } from '../lock/process-mark.ts';
 import { filesIn } from '../manifest/digest.ts';
@@ -277,16 +277,8 @@ const markSchema = z.object({ process: processMarkSchema.optional() });
 
 /** Whether the process that made a container is gone; undefined where it is another machine's. Of what bears no process's mark it is. */
 function isGoneFrom(container: string): boolean | undefined {
-  const { success, data } = markSchema.safeParse(jsonAt(join(container, mark)));
-  return success && data.process !== undefined ? isGone(data.process) : true;
-}
-
-function jsonAt(path: string): unknown {
-  try {
-    return readKeptJson(path);
-  } catch {
-    return undefined;
-  }
+  const { process } = readKept(markSchema, join(container, mark)) ?? {};
+  return process === undefined ? true : isGone(process);
 }
 
 /** A name has at most 255 bytes. */

@@ -11,7 +11,7 @@ import {
   type Mirror,
   peekManifest,
   type Replaceable,
-  readKeptJson,
+  readKept,
   realPlace,
   refuseOthers,
   writeWhole,
@@ -60,7 +60,7 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
   const file = resultFileOf(output);
   await mirror.pullDocument(file);
   checkResultFile(file, mirror.mirrors(output) ? `${spec.uri}.result.json` : file);
-  const mark = parsed(markSchema, file);
+  const mark = readKept(markSchema, file);
   const names = await mirror.namesAt(output);
   if (!names.includes('manifest.json')) clearCopy(job, mirror, []);
   const version = await mirror.versionAt(join(output, 'manifest.json'));
@@ -96,7 +96,7 @@ const resultFileSchema = z.union([
 /** The result is written beside the artifact: what somebody else has there is not lost for it. */
 function checkResultFile(file: string, place: string): void {
   const stat = lstatSync(file, { throwIfNoEntry: false });
-  if (stat === undefined || (stat.isFile() && (stat.size === 0 || parsed(resultFileSchema, file)))) return;
+  if (stat === undefined || (stat.isFile() && (stat.size === 0 || readKept(resultFileSchema, file)))) return;
   throw badSpec(
     `${field}: ${place} is there and is no result of ours; the result is written there: move that away, or choose another place`,
   );
@@ -140,7 +140,7 @@ async function bringing(job: StageJob, mirror: Mirror): Promise<string[]> {
   if (prepares(job) || !mirror.mirrors(outputOf(job))) return [];
   const file = bringingFileOf(job);
   await mirror.pullDocument(file);
-  const kept = parsed(bringingSchema, file);
+  const kept = readKept(bringingSchema, file);
   return kept?.output === job.resource.spec.output.uri ? [...kept.files] : [];
 }
 
@@ -153,12 +153,4 @@ export async function keepBringing(job: StageJob, mirror: Mirror, files: readonl
   mkdirSync(workOf(job).own, { recursive: true });
   writeWhole(file, JSON.stringify({ output: job.resource.spec.output.uri, files }));
   await mirror.push(file, { exact: true });
-}
-
-function parsed<T>(schema: z.ZodType<T>, file: string): T | undefined {
-  try {
-    return schema.parse(readKeptJson(file));
-  } catch {
-    return undefined;
-  }
 }

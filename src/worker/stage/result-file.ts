@@ -7,7 +7,7 @@ import {
   canonicalJson,
   type Mirror,
   peekManifest,
-  readKeptJson,
+  readKept,
   writeWhole,
   writeWholeAmongOthers,
 } from '../../artifact/index.ts';
@@ -89,7 +89,7 @@ export async function findResult(
   if (prepares(job)) return undefined;
   const file = wholeResultOf(job);
   await mirror.pullDocument(file);
-  const kept = read(file);
+  const kept = readKept(schema, file);
   if (kept?.identity !== identity || kept.stage !== job.stage) return undefined;
   const { stage, result } = kept;
   if (result.artifact !== undefined) {
@@ -98,14 +98,6 @@ export async function findResult(
     if (digestAt(output) !== result.artifact.digest) return undefined;
   }
   return { type: 'result', stage, result };
-}
-
-function read(file: string): z.output<typeof schema> | undefined {
-  try {
-    return schema.parse(readKeptJson(file));
-  } catch {
-    return undefined;
-  }
 }
 
 function digestAt(output: string): string | undefined {
