@@ -1,4 +1,4 @@
-"""A LLaMA checkpoint in float32 as a GGUF file without a vocabulary: token ids go in. Usage: llama_gguf.py MODEL OUTPUT
+"""A LLaMA checkpoint in float32 as a GGUF file: token ids go in, so its vocabulary holds mere numbers. Usage: llama_gguf.py MODEL OUTPUT
 
 llama.cpp turns pairs of neighbours where transformers turns halves: rows of the query and key maps change places.
 """
@@ -43,7 +43,11 @@ writer.add_rope_freq_base(config.get("rope_theta", 10000.0))
 writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
 writer.add_vocab_size(config["vocab_size"])
 writer.add_file_type(0)
-writer.add_tokenizer_model("no_vocab")
+# Without a vocabulary node-llama-cpp aborts when it opens the model.
+writer.add_tokenizer_model("gpt2")
+writer.add_tokenizer_pre("default")
+writer.add_token_list([str(token) for token in range(config["vocab_size"])])
+writer.add_token_merges(["1 0"])
 with safe_open(directory / "model.safetensors", "numpy") as weights:
     writer.add_tensor("token_embd.weight", weights.get_tensor("model.embed_tokens.weight"))
     writer.add_tensor("output_norm.weight", weights.get_tensor("model.norm.weight"))
