@@ -22,10 +22,8 @@ export function poolRows(
   { pooling, skipFirst = false }: PoolingOptions,
 ): Map<number, Float32Array> {
   const pooled = new Map<number, Float32Array>();
-  for (const [row, used] of usedByRow(rows, skipFirst)) {
-    const state = (token: number) => hidden.subarray(token * width, (token + 1) * width);
-    pooled.set(row, rules[pooling](used, state, width, skipFirst ? 2 : 1));
-  }
+  for (const [row, used] of usedByRow(rows, skipFirst))
+    pooled.set(row, rules[pooling](used, { hidden, width }, skipFirst ? 2 : 1));
   return pooled;
 }
 
@@ -82,43 +80,58 @@ function usedByRow(rows: Int32Array, skipFirst: boolean): Map<number, number[]> 
   return tokens;
 }
 
-type State = (token: number) => Float32Array;
+/** A layer's output, [tokens, width]. */
+interface States {
+  readonly hidden: Float32Array;
+  readonly width: number;
+}
 /** `start` is the place in its row, counted from 1, of the first token used. */
-type Rule = (tokens: number[], state: State, width: number, start: number) => Float32Array;
+type Rule = (tokens: readonly number[], states: States, start: number) => Float32Array;
 
 const rules: Record<Pooling, Rule> = {
-  mean: (tokens, state, width) => weightedMean(tokens, state, width, () => 1),
-  meanWeighted: (tokens, state, width, start) => weightedMean(tokens, state, width, (i) => i + start),
-  last: (tokens, state) => state(tokens.at(-1)!).slice(),
-  first: (tokens, state) => state(tokens[0]!).slice(),
-  max: (tokens, state) => extreme(tokens, state, (a, b) => a > b),
-  min: (tokens, state) => extreme(tokens, state, (a, b) => a < b),
+  mean: (tokens, states) => weightedMean(tokens, states, () => 1),
+  meanWeighted: (tokens, states, start) => weightedMean(tokens, states, (i) => i + start),
+  last: (tokens, states) => stateOf(tokens.at(-1)!, states),
+  first: (tokens, states) => stateOf(tokens[0]!, states),
+  max: (tokens, states) => extreme(tokens, states, (a, b) => a > b),
+  min: (tokens, states) => extreme(tokens, states, (a, b) => a < b),
 };
 
+const stateOf = (token: number, { hidden, width }: States) =>
+  hidden.slice(token * width, (token + 1) * width);
+
 function weightedMean(
-  tokens: number[],
-  state: State,
-  width: number,
+  tokens: readonly number[],
+  { hidden, width }: States,
   weight: (index: number) => number,
 ): Float32Array {
   const sum = new Float64Array(width);
   let total = 0;
-  tokens.forEach((token, index) => {
-    const values = state(token);
-    const factor = weight(index);
+  for (let i = 0; i < tokens.length; i++) {
+    const factor = weight(i);
     total += factor;
-    for (let d = 0; d < width; d++) sum[d]! += factor * values[d]!;
-  });
-  return Float32Array.from(sum, (value) => value / total);
+    const start = tokens[i]! * width;
+    for (let d = 0; d < width; d++) sum[d]! += factor * hidden[start + d]!;
+  }
+  const mean = new Float32Array(width);
+  for (let d = 0; d < width; d++) mean[d] = sum[d]! / total;
+  return mean;
 }
 
-function extreme(tokens: number[], state: State, better: (a: number, b: number) => boolean): Float32Array {
-  const best = state(tokens[0]!).slice();
+function extreme(
+  tokens: readonly number[],
+  states: States,
+  better: (a: number, b: number) => boolean,
+): Float32Array {
+  const { hidden, width } = states;
+  const best = stateOf(tokens[0]!, states);
   for (const token of tokens) {
-    const values = state(token);
-    // NaN must survive, or a broken model would look whole
-    for (let d = 0; d < best.length; d++)
-      if (better(values[d]!, best[d]!) || Number.isNaN(values[d]!)) best[d] = values[d]!;
+    const start = token * width;
+    for (let d = 0; d < width; d++) {
+      const value = hidden[start + d]!;
+      // NaN must survive, or a broken model would look whole
+      if (better(value, best[d]!) || Number.isNaN(value)) best[d] = value;
+    }
   }
   return best;
 }
