@@ -36,6 +36,8 @@ export interface PackShape {
   readonly batch: number;
 }
 
+const usualCapacity = 128;
+
 /**
  * Packs rows into sequences of `capacity` tokens: the longest row first, into the fullest sequence with room for it.
  * No row is split. Every batch has `batch` sequences but the last, which has what is left: at most two shapes, and no
@@ -68,8 +70,23 @@ export function packStep(
   return pack(rows, { capacity, batch });
 }
 
+/**
+ * How long the sequences are best in which rows take least, where each token of a sequence costs 1 + `perToken` * length: a multiple
+ * of 16 that holds the longest row, and no more than 128 where that is shorter. Rows fill long sequences better; attention costs
+ * less in short ones.
+ */
+export function cheapestCapacity(examples: readonly Example[], perToken: number): number {
+  const shortest = capacityFor(examples, 1);
+  let best = { capacity: shortest, cost: Number.POSITIVE_INFINITY };
+  for (let capacity = shortest; capacity <= Math.max(shortest, usualCapacity); capacity += 16) {
+    const cost = fill(examples, capacity).length * capacity * (1 + perToken * capacity);
+    if (cost < best.cost) best = { capacity, cost };
+  }
+  return best.capacity;
+}
+
 /** The smallest multiple of 16 that holds the longest row, and at least `least` tokens. */
-export function capacityFor(examples: readonly Example[], least = 128): number {
+export function capacityFor(examples: readonly Example[], least: number): number {
   const longest = examples.reduce((most, example) => Math.max(most, tokenCount(example)), least);
   return Math.ceil(longest / 16) * 16;
 }

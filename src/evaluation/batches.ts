@@ -1,6 +1,6 @@
 // The packing of evaluation rows in batches that suit the size of the model.
 import {
-  capacityFor,
+  cheapestCapacity,
   type Example,
   type PackedBatch,
   type Part,
@@ -13,6 +13,8 @@ import { type Architecture, checkCallMemory, type Slot, usualScores } from '../m
 /** About how many floating-point operations one call of a block may take, so that cancelling waits about a second. */
 const callOperations = 6e10;
 const mostTokens = 2048;
+/** What a score of attention costs, in multiply-adds of a linear map: its two products, and what softmax does to it. */
+const scoreCost = 256;
 /** Numbers of a call: attention scores of all heads, and what the widest linear map gives. No usual model has fewer tokens for these. */
 const mostScores = 2 ** 27;
 const mostOutputs = 2 ** 26;
@@ -20,8 +22,6 @@ const mostOutputs = 2 ** 26;
 export interface PackOptions {
   /** The most tokens of a row; 2048 when absent. */
   readonly maxLength?: number;
-  /** The fewest tokens of a sequence, up to a multiple of 16; 128 when absent. */
-  readonly least?: number;
   /** Whether who runs them goes by tiles over scores that are many; false when absent. */
   readonly byTiles?: boolean;
   /** Bytes that the stage was given: no batch follows from them, but a sequence that could not fit is refused. */
@@ -37,11 +37,12 @@ export interface PackOptions {
 export function packForModel(
   examples: readonly Example[],
   architecture: Architecture,
-  { maxLength = 0, least, memory, byTiles = false }: PackOptions,
+  { maxLength = 0, memory, byTiles = false }: PackOptions,
 ): PackedBatch[] {
   const parts = examples.flatMap((example) => partsOf(example, maxLength));
-  const capacity = capacityFor(parts, least);
   const { heads } = architecture.widths;
+  const perToken = (heads * scoreCost) / largestBlock(architecture);
+  const capacity = cheapestCapacity(parts, perToken);
   const outputs = widestMap(architecture);
   const scores = heads * capacity ** 2 * Float32Array.BYTES_PER_ELEMENT;
   const isTiled = byTiles && architecture.isTiled === true && scores >= usualScores;

@@ -113,7 +113,7 @@ async function bothLikelihoods(
 ) {
   // Hidden rows train each alone: what overflows beside one, padding too, must not take it out of the audit.
   const batches = takesNaN
-    ? examples.flatMap((row) => packForModel([row], architecture, { maxLength, least: 1, memory }))
+    ? examples.flatMap((row) => packForModel([row], architecture, { maxLength, memory }))
     : packForModel(examples, architecture, { maxLength, memory });
   const of = (decoder: Decoder) =>
     likelihoodsOf(

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { capacityFor, type PackedBatch, pack, packStep, tokenCount } from '../../../src/data/index.ts';
+import { capacityFor, cheapestCapacity, type PackedBatch, pack, packStep, tokenCount } from '../../../src/data/index.ts';
 import { someExamples } from '../../support/unit/data/examples.ts';
 
 const shape = fc.record({
@@ -114,15 +114,27 @@ test('packStep packs the rows at the given places only', () => {
   );
 });
 
+/** A text of so many tokens. */
+const text = (count: number, row = 0) => ({
+  ...{ row, branches: [], bytes: [] },
+  trunk: Array.from({ length: count }, () => 1),
+});
+
 test('capacityFor is a multiple of 16 that holds the longest row and no more than need be', () => {
-  const row = (count: number) => ({
-    row: 0,
-    trunk: Array.from({ length: count }, () => 1),
-    branches: [],
-    bytes: [],
-  });
-  expect(capacityFor([row(5)])).toBe(128);
-  expect(capacityFor([row(128)])).toBe(128);
-  expect(capacityFor([row(3), row(129)])).toBe(144);
-  expect(capacityFor([row(5)], 1)).toBe(16);
+  expect(capacityFor([text(5)], 128)).toBe(128);
+  expect(capacityFor([text(128)], 128)).toBe(128);
+  expect(capacityFor([text(3), text(129)], 128)).toBe(144);
+  expect(capacityFor([text(5)], 1)).toBe(16);
+});
+
+test('the cheapest capacity weighs padding against what attention costs, and holds the longest row', () => {
+  const texts = (count: number, length: number) =>
+    Array.from({ length: count }, (_, row) => text(length, row));
+  // 3 in 64 fill 60 of them, 2 in 48 fill 40, 4 in 80 fill all.
+  const cheapest = [0, 0.001, 0.012, 0.1].map((cost) => cheapestCapacity(texts(240, 20), cost));
+  expect(cheapest).toEqual([80, 80, 64, 32]);
+  expect(cheapestCapacity(texts(1, 20), 0)).toBe(32);
+  expect(cheapestCapacity([], 0)).toBe(16);
+  // No sequence is longer than the longest row where that is long already.
+  expect(cheapestCapacity([...texts(3, 20), text(130, 3)], 0)).toBe(144);
 });
