@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { capacityFor, cheapestCapacity, type PackedBatch, pack, packStep, tokenCount } from '../../../src/data/index.ts';
+import {
+  capacityFor,
+  cheapestCapacity,
+  type PackedBatch,
+  pack,
+  packStep,
+  tokenCount,
+} from '../../../src/data/index.ts';
 import { someExamples } from '../../support/unit/data/examples.ts';
 
 const shape = fc.record({
