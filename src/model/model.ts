@@ -89,6 +89,7 @@ export function openHashed(
     // What lies beside a file that is named alone is not the model's, and not in its digest.
     const isFile = files.has(path);
     const directory = isFile ? dirname(path) : path;
+    if (!isFile) checkNoAdapter(directory, files);
     const gguf = 'general.architecture' in checkpoint.metadata ? hubView(checkpoint, families) : undefined;
     const stored: Checkpoint = gguf?.checkpoint ?? checkpoint;
     const { config, text: configText } = gguf
@@ -143,6 +144,15 @@ function readConfig(path: string, files: CheckedFiles): { config: Record<string,
   const config = value as Record<string, unknown>;
   checkNotQuantised(file, config);
   return { config, text };
+}
+
+/** An adapter that lies in the model's directory: transformers opens the model with it. @throws OffsiteError BadModel */
+function checkNoAdapter(directory: string, files: CheckedFiles): void {
+  const file = join(directory, 'adapter_config.json');
+  if (files.has(file))
+    throw badModel(
+      `${file}: is an adapter in the model's directory, and with PEFT transformers opens the model with it; merge it into the weights, or take it out`,
+    );
 }
 
 /** Weights that another library packed would be read as what they are not. @throws OffsiteError BadModel naming the method */

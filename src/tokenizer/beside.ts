@@ -10,6 +10,42 @@ export interface BesideFiles {
   readonly addedTokens?: BesideFiles['config'] | undefined;
 }
 
+/** What transformers names in every tokenizer; a configuration may name more. */
+const standard: ReadonlySet<string> = new Set(
+  ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => `${name}_token`),
+);
+
+/**
+ * The configuration as transformers completes it: without `added_tokens_decoder` what special_tokens_map.json names takes the
+ * place of what the configuration names.
+ */
+export function configOf({ config: { value }, specialTokensMap: map }: BesideFiles): Json {
+  if (value['added_tokens_decoder'] !== undefined || map === undefined) return value;
+  const others = Object.entries(map.value).filter(
+    ([name, token]) => name.endsWith('_token') && textOf(token) !== textOf(value[name]),
+  );
+  return others.length === 0 ? value : { ...value, ...Object.fromEntries(others) };
+}
+
+/** The names by which a chat template writes special tokens, with the text of each. */
+export function namedTokens(config: Json): Record<string, string> {
+  const mappings = [config['extra_special_tokens'], config['model_specific_special_tokens']];
+  const named = [config, ...mappings.filter(isMapping)].flatMap((names) => Object.entries(names as Json));
+  const texts = named.map(([name, token]) => [name, textOf(token)] as const);
+  return Object.fromEntries(
+    texts.filter((entry): entry is [string, string] => entry[0].endsWith('_token') && entry[1] !== undefined),
+  );
+}
+
+/** A token is its text, or an object that also has its flags. */
+function textOf(token: unknown): string | undefined {
+  const text =
+    typeof token === 'string' ? token : (token as { content?: unknown } | null | undefined)?.content;
+  return typeof text === 'string' ? text : undefined;
+}
+
+const isMapping = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /**
  * Checks that every token that these files add is one of tokenizer.json's own, matched by the same rules: else transformers
  * (5.24, tokenization_utils_tokenizers.py) would cut a text into other tokens than tokenizer.json alone does.
@@ -20,7 +56,7 @@ export function checkBeside(
   { config, specialTokensMap, addedTokens: numbered }: BesideFiles,
 ): void {
   const own = new Map(addedTokens(tokenizer).map((token) => [token.content, token]));
-  const normalizes = tokenizer['normalizer'] !== null && tokenizer['normalizer'] !== undefined;
+  const isAlone = aloneOf(tokenizer);
   const wrong = ({ file, field, content }: Named, why: string) =>
     badModel(
       `${file}: ${field}: token ${printableJson(content.slice(0, mostShown))} ${why}: transformers would cut a text into other tokens with it; make both files by one save_pretrained, or take it out`,
@@ -32,13 +68,14 @@ export function checkBeside(
     checkThere(named);
     const token = own.get(named.content)!;
     for (const flag of ['lstrip', 'rstrip', 'single_word', 'normalized'] as const) {
-      if (flag === 'normalized' && !normalizes) continue;
       const otherwise = flag === 'normalized' && !(flags.special ?? false);
-      if ((flags[flag] ?? otherwise) !== (token[flag] ?? false))
+      const isOther = (flags[flag] ?? otherwise) !== (token[flag] ?? false);
+      if (isOther && !(flag === 'normalized' && isAlone(token)))
         throw wrong(named, `has another ${flag} than in tokenizer.json's added_tokens`);
     }
   };
   checkSettings(config);
+  checkMappings(config);
   const { added_tokens_decoder: decoder } = config.value;
   for (const [id, token] of entriesOf(decoder)) {
     const { content, ...flags } = (token ?? {}) as Partial<AddedToken>;
@@ -48,7 +85,7 @@ export function checkBeside(
   for (const named of namedIn(config)) checkThere(named);
   if (decoder !== undefined) return;
   if (specialTokensMap !== undefined) {
-    checkMap(specialTokensMap);
+    checkMap(specialTokensMap, config.value);
     for (const named of namedIn(specialTokensMap)) checkThere(named);
   }
   if (numbered === undefined) return;
@@ -84,8 +121,8 @@ function namedIn({ file, value }: BesideFiles['config']): Named[] {
     entriesOf(list).map(([key, token]) => [`${name}.${key}`, token] as const),
   );
   return [...single, ...listed].flatMap(([field, token]) => {
-    const content = typeof token === 'string' ? token : (token as { content?: unknown } | null)?.content;
-    return typeof content === 'string' && content !== '' ? [{ file, field, content }] : [];
+    const content = textOf(token);
+    return content !== undefined && content !== '' ? [{ file, field, content }] : [];
   });
 }
 
@@ -103,11 +140,67 @@ function checkSettings({ file, value }: BesideFiles['config']): void {
       );
 }
 
-/** transformers takes any setting from this file, those too that it does not take from the configuration. */
-function checkMap({ file, value }: BesideFiles['config']): void {
-  for (const [name, token] of Object.entries(value)) {
-    const isList = /^(extra|additional)_special_tokens$/.test(name);
-    if (!isList && !(name.endsWith('_token') && typeof token !== 'boolean'))
-      throw badModel(`${file}: ${printableJson(name.slice(0, mostShown))} is no special token`);
+/** A mapping of tokens by name gives its names to the chat template, beside the configuration's own. */
+function checkMappings({ file, value }: BesideFiles['config']): void {
+  for (const field of ['extra_special_tokens', 'model_specific_special_tokens']) {
+    const mapping = value[field];
+    if (!isMapping(mapping)) continue;
+    for (const [name, token] of Object.entries(mapping as Json)) {
+      const where = `${file}: ${field}: ${printableJson(name.slice(0, mostShown))}`;
+      if (standard.has(name) || !name.endsWith('_token'))
+        throw badModel(
+          `${where}: a token's own name must end in _token and be none of ${[...standard].join(', ')}`,
+        );
+      if (name in value && textOf(value[name]) !== textOf(token))
+        throw badModel(`${where}: is another token than beside this mapping; name it once`);
+    }
   }
+}
+
+/** transformers takes any setting from this file, those too that it does not take from the configuration. */
+function checkMap({ file, value }: BesideFiles['config'], config: Json): void {
+  for (const [name, token] of Object.entries(value)) {
+    const isList = /^(extra|additional)_special_tokens$/.test(name) && Array.isArray(token);
+    const isToken =
+      name.endsWith('_token') &&
+      !/^add_/.test(name) &&
+      (textOf(token) !== undefined || (token === null && standard.has(name)));
+    if (!isList && !isToken)
+      throw badModel(
+        `${file}: ${printableJson(name.slice(0, mostShown))} is no special token: only names that end in _token, with a text or an object that has it as content, and a list extra_special_tokens are taken`,
+      );
+    const own = config[name] ?? undefined;
+    if (isToken && !standard.has(name) && own !== undefined && textOf(own) !== textOf(token))
+      throw badModel(
+        `${file}: ${printableJson(name.slice(0, mostShown))} is another token than in tokenizer_config.json`,
+      );
+  }
+}
+
+/** Of added tokens times each other: more are not compared. */
+const mostPairs = 2 ** 22;
+
+/**
+ * Tells of a token whether it is the same whatever `normalized` says: no normalizer changes texts, and no other token is looked
+ * for where it stands.
+ */
+function aloneOf(tokenizer: Json): (token: AddedToken) => boolean {
+  const tokens = addedTokens(tokenizer);
+  const normalizes = tokenizer['normalizer'] !== null && tokenizer['normalizer'] !== undefined;
+  const flagged = tokens.some(({ lstrip, rstrip, single_word }) => lstrip || rstrip || single_word);
+  if (normalizes || flagged) return () => false;
+  let compared = 0;
+  return ({ content }) =>
+    tokens.every((other) => {
+      compared += other.content.length;
+      return compared <= mostPairs && (other.content === content || !meet(content, other.content));
+    });
+}
+
+/** Whether one text can stand in a third where the other stands, too. */
+function meet(a: string, b: string): boolean {
+  if (a.includes(b) || b.includes(a)) return true;
+  const most = Math.min(a.length, b.length);
+  for (let n = 1; n < most; n++) if (a.endsWith(b.slice(0, n)) || b.endsWith(a.slice(0, n))) return true;
+  return false;
 }

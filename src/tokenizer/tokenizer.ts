@@ -4,7 +4,7 @@ import { badModel, type JsonBounds } from '../api/index.ts';
 import { boundedBytes, type Files, onDisk } from '../artifact/index.ts';
 import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Limits } from '../subprocess/index.ts';
-import { type BesideFiles, checkBeside } from './beside.ts';
+import { type BesideFiles, checkBeside, configOf, namedTokens } from './beside.ts';
 import { fromGguf } from './gguf.ts';
 import { addedTokens, checkEmbedded, checkLayout, type Json } from './layout.ts';
 import { type RunningTokenizer, startTokenizer } from './running.ts';
@@ -43,8 +43,9 @@ export function openTokenizer(
     const [tokenizer, config] = [readJson(file, files), readConfig(directory, files)];
     if (typeof tokenizer['model'] !== 'object' || tokenizer['model'] === null)
       throw badModel(`${file}: the tokenizer cannot be used: it has no model`);
-    checkBeside(tokenizer, besideOf(directory, config, files));
-    return make(tokenizer, config, file, rows);
+    const beside = besideOf(directory, config, files);
+    checkBeside(tokenizer, beside);
+    return make(tokenizer, configOf(beside), file, rows);
   }
   if (isInside(checkpoint)) {
     const { tokenizer, config } = fromGguf(checkpoint.metadata);
@@ -102,7 +103,7 @@ function besideOf(directory: string, config: Json, files: Files): BesideFiles {
 
 function make(tokenizer: Json, config: Json, file: string, rows: number | undefined): Tokenizer {
   checkLayout(tokenizer, file);
-  const specialTokens = specialTokensOf(config);
+  const specialTokens = namedTokens(config);
   const template = templateText(config['chat_template']);
   const written = [template ?? '', ...Object.values(specialTokens)].join('\n');
   if (rows !== undefined) checkEmbedded(tokenizer, { rows, written, file });
@@ -133,21 +134,12 @@ function make(tokenizer: Json, config: Json, file: string, rows: number | undefi
   };
 }
 
-/** Of several templates the one named `default`. */
+/** Of several templates the last that is named `default`, as transformers has it. */
 function templateText(template: unknown): string | undefined {
   if (!Array.isArray(template)) return typeof template === 'string' ? template : undefined;
   const named = template as ({ name?: unknown; template?: unknown } | null)[];
-  const text = named.find((entry) => entry?.name === 'default')?.template;
+  const text = named.findLast((entry) => entry?.name === 'default')?.template;
   return typeof text === 'string' ? text : undefined;
-}
-
-/** `bos_token`, `eos_token` and their like, as text. */
-function specialTokensOf(config: Json): Record<string, string> {
-  const entries = Object.entries(config).flatMap(([name, value]) => {
-    const text = typeof value === 'string' ? value : (value as { content?: unknown } | null)?.content;
-    return name.endsWith('_token') && typeof text === 'string' ? [[name, text]] : [];
-  });
-  return Object.fromEntries(entries) as Record<string, string>;
 }
 
 /** The largest in use has 25 kB. */
@@ -158,7 +150,12 @@ function readTemplate(file: string, files: Files): string {
   if (bytes === 'too long') throw badModel(`${file}: is larger than ${largestTemplate / 2 ** 20} MiB`);
   if (bytes === 'no file') throw badModel(`${file}: is no plain file`);
   files.confirm(file, bytes);
-  return new TextDecoder().decode(bytes);
+  try {
+    // As Python reads it: a byte order mark is a character of the text.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw badModel(`${file}: is no UTF-8`);
+  }
 }
 
 function checkTemplate(config: Json, file: string): void {

@@ -47,6 +47,13 @@ describe('a model', () => {
     model.close();
   });
 
+  it('with an adapter in its directory is refused: transformers would open it with that', () => {
+    writeFileSync(at('adapter_config.json'), '{}');
+    expect(() => openModel(directory)).toThrow(
+      /adapter_config\.json: is an adapter in the model's directory/,
+    );
+  });
+
   const ones = (name: string, shape: number[], dtype: 'F32' | 'F16' = 'F32'): TensorToWrite => {
     const size = shape.reduce((a, b) => a * b, 1);
     return { name, dtype, shape, bytes: () => encodeFloats(new Float32Array(size).fill(1), dtype) };

@@ -303,11 +303,13 @@ describe('what lies beside tokenizer.json', () => {
     ['the same with another number', { added_tokens_decoder: { 5: token } }],
     ['one that is named with other rules', { eos_token: { __type: 'AddedToken', ...token, lstrip: true } }],
     [
-      'one whose normalizer there is none of',
+      'one whose normalizer there is none of, and no other token where it stands',
       { added_tokens_decoder: { [id]: { ...token, normalized: true } } },
+      {},
+      { added_tokens: [end, { ...end, id: 257, content: '<x>' }] },
     ],
     ['lists of the same', { extra_special_tokens: [token.content], additional_special_tokens: ['The'] }],
-    ['a mapping of the same', { extra_special_tokens: { end: token.content }, add_bos_token: true }],
+    ['a mapping of the same', { extra_special_tokens: { end_token: token.content }, add_bos_token: true }],
     [
       'what the decoder stands before',
       same,
@@ -335,11 +337,35 @@ describe('what lies beside tokenizer.json', () => {
     [other('rstrip'), decoder({ rstrip: true })],
     [other('single_word'), decoder({ single_word: true })],
     [other('normalized'), decoder({ normalized: true }), {}, { normalizer: { type: 'NFC' } }],
+    [
+      other('normalized'),
+      decoder({ normalized: true }),
+      {},
+      { added_tokens: [end, { ...end, id: 257, content: `${token.content} x` }] },
+    ],
+    [
+      other('normalized'),
+      decoder({ normalized: true }),
+      {},
+      { added_tokens: [end, { ...end, id: 257, content: 'x', lstrip: true }] },
+    ],
     [`tokenizer_config.json: pad_token: ${none}`, { pad_token: 'The' }],
     [`image_token: ${none}`, { image_token: { __type: 'AddedToken', content: 'The' } }],
     [`extra_special_tokens.0: ${none}`, { additional_special_tokens: ['The'] }],
-    [`extra_special_tokens.image: ${none}`, { ...same, extra_special_tokens: { image: 'The' } }],
-    [`model_specific_special_tokens.a: ${none}`, { model_specific_special_tokens: { a: 'The' } }],
+    [`extra_special_tokens.image_token: ${none}`, { ...same, extra_special_tokens: { image_token: 'The' } }],
+    [`model_specific_special_tokens.a_token: ${none}`, { model_specific_special_tokens: { a_token: 'The' } }],
+    [
+      'extra_special_tokens: "messages": a token\'s own name must end in _token',
+      { extra_special_tokens: { messages: token.content } },
+    ],
+    [
+      'extra_special_tokens: "eos_token": a token\'s own name must',
+      { extra_special_tokens: { eos_token: token.content } },
+    ],
+    [
+      'extra_special_tokens: "a_token": is another token than beside this mapping',
+      { a_token: 'x', extra_special_tokens: { a_token: token.content } },
+    ],
     ['split_special_tokens is not supported', { split_special_tokens: true }],
     ['split_special_tokens is not supported', { split_special_tokens: 1 }],
     ['fast_tokenizer_files is not supported', { fast_tokenizer_files: ['tokenizer.4.0.json'] }],
@@ -348,7 +374,26 @@ describe('what lies beside tokenizer.json', () => {
       {},
       { special_tokens_map: { pad_token: { content: 'The' } } },
     ],
-    ['"add_bos_token" is no special token', {}, { special_tokens_map: { add_bos_token: true } }],
+    ...[true, 1, 0, null, [1], token.content].map(
+      (add_bos_token) =>
+        ['"add_bos_token" is no special token', {}, { special_tokens_map: { add_bos_token } }] as [
+          string,
+          object,
+          Record<string, object>,
+        ],
+    ),
+    ['"a_token" is no special token', {}, { special_tokens_map: { a_token: 1 } }],
+    [
+      '"a_token" is another token than in tokenizer_config.json',
+      { a_token: 'x' },
+      { special_tokens_map: { a_token: token.content } },
+      { added_tokens: [end, { ...end, id: 257, content: 'x' }] },
+    ],
+    [
+      '"extra_special_tokens" is no special token',
+      {},
+      { special_tokens_map: { extra_special_tokens: { a_token: token.content } } },
+    ],
     [
       '"split_special_tokens" is no special token',
       {},
@@ -361,4 +406,19 @@ describe('what lies beside tokenizer.json', () => {
       expect(badModelOf(opened(config, files, fields))).toContain(message);
     },
   );
+
+  const configIn = (config: object, files: Record<string, object> = {}) => {
+    const [, file] = opened(config, files)().files;
+    return JSON.parse(new TextDecoder().decode(file!.bytes)) as object;
+  };
+
+  test('takes the end token of special_tokens_map.json as transformers does', () => {
+    const map = { special_tokens_map: { eos_token: token } };
+    expect(configIn({ eos_token: token.content }, map)).toEqual({ eos_token: token.content });
+    expect(configIn({ model_max_length: 9 }, map)).toEqual({ model_max_length: 9, eos_token: token });
+    expect(configIn({ ...same, eos_token: null }, map)).toEqual({ ...same, eos_token: null });
+    expect(configIn({ eos_token: token.content }, { special_tokens_map: { eos_token: null } })).toEqual({
+      eos_token: null,
+    });
+  });
 });
