@@ -6,7 +6,8 @@ import { badData, OffsiteError } from '../api/index.ts';
 import type { Files, OpenFile } from '../artifact/index.ts';
 import { mostExpansion } from './row-size.ts';
 
-const chunkBytes = 1 << 20;
+/** A piece of a file is twice as long as the one before: each of many short frames reads little ahead. */
+const [firstChunk, largestChunk] = [1 << 16, 1 << 20];
 /** What any compressed file may come to. */
 const alwaysAllowed = 16 << 20;
 
@@ -74,8 +75,8 @@ export function startOf({ path, descriptor }: RowsFile, bytes: number): Uint8Arr
 }
 
 function* chunksOf({ path, descriptor }: RowsFile, from: number): Generator<Buffer, undefined> {
-  for (let at = from; ; ) {
-    const chunk = Buffer.allocUnsafe(chunkBytes);
+  for (let [at, bytes] = [from, firstChunk]; ; bytes = Math.min(2 * bytes, largestChunk)) {
+    const chunk = Buffer.allocUnsafe(bytes);
     const read = readSome(descriptor, chunk, at, path);
     if (read === 0) return;
     at += read;
@@ -118,7 +119,7 @@ async function* unpacked(file: RowsFile, codec: Codec): AsyncGenerator<Buffer> {
 
 /** @returns how many packed bytes it took */
 async function* frameOf(file: RowsFile, { name, unpack }: Codec, at: number): AsyncGenerator<Buffer, number> {
-  const source = Readable.from(chunksOf(file, at));
+  const source = Readable.from(chunksOf(file, at), { highWaterMark: 1 });
   const stream = source.pipe(unpack());
   // A pipe does not hand errors on.
   source.on('error', (error) => stream.destroy(error));

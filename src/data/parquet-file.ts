@@ -16,6 +16,8 @@ import { mostExpansion, mostRowBytes, mostRowMebibytes, rowBytes } from './row-s
 
 /** What is read of a file before its rows: a thousand row groups of thirty columns come to some megabytes. */
 const largestFooter = 16 << 20;
+/** Of the file around footer and pages: PAR1 at both ends, and the footer's length. */
+const frame = 12;
 /** Of a row group: bytes that its pages come to, and values of one column (as many rows). */
 const largestGroup = 2 ** 30;
 const mostValues = 2 ** 24;
@@ -39,7 +41,12 @@ export interface SizedRow {
 export async function* readParquet(file: RangedFile, limit: number): AsyncGenerator<SizedRow> {
   const metadata = readMetadata(file);
   const most = Math.max(largestGroup, mostExpansion * file.size);
+  const tooMuch = (where: string) =>
+    new Error(
+      `${where}: the file's ${file.size} bytes expand to more than ${most} up to here; split the file, if that is right`,
+    );
   let [rowStart, bytes] = [0, 0];
+  const pages = { packed: 0, unpacked: 0 };
   for (const [i, group] of metadata.row_groups.entries()) {
     if (rowStart >= limit) return;
     const rows = countOf(group.num_rows, `row group ${i + 1} claims its rows`);
@@ -50,18 +57,23 @@ export async function* readParquet(file: RangedFile, limit: number): AsyncGenera
     const rowEnd = Math.min(rowStart + rows, limit);
     // A group may be empty, and others follow.
     if (rowEnd <= rowStart) continue;
-    checkGroup(file, group, i);
-    for (const [j, row] of (await decoded(file, metadata, rowStart, rowEnd)).entries()) {
+    const { packed, unpacked } = checkGroup(file, group, i);
+    pages.packed += packed;
+    pages.unpacked += unpacked;
+    // Many groups may name one page, which would be unpacked for each of them.
+    if (pages.packed > file.size - metadata.metadata_length - frame)
+      throw new Error(`row group ${i + 1} names bytes that others have; the file is damaged`);
+    if (pages.unpacked > most) throw tooMuch(`row group ${i + 1}`);
+    // The decoder goes over all groups that it is told of, once a call.
+    const alone = { ...metadata, row_groups: [group], num_rows: group.num_rows };
+    for (const [j, row] of (await decoded(file, alone, rowEnd - rowStart)).entries()) {
       const own = rowBytes(row, mostLevels);
       if (own === Number.POSITIVE_INFINITY)
         throw new Error(`row ${rowStart + j + 1}: nests lists or structs more than ${mostLevels} deep`);
       if (own > mostRowBytes)
         throw new Error(`row ${rowStart + j + 1}: has more than ${mostRowMebibytes} MiB`);
       bytes += own;
-      if (bytes > most)
-        throw new Error(
-          `row ${rowStart + j + 1}: the file's ${file.size} bytes expand to more than ${most} up to here; split the file, if that is right`,
-        );
+      if (bytes > most) throw tooMuch(`row ${rowStart + j + 1}`);
       yield { row: withValues(row), bytes: own };
     }
     rowStart = rowEnd;
@@ -79,9 +91,16 @@ function readMetadata(file: RangedFile): FileMetaData {
   return readable(() => parquetMetadata(file.read(file.size - 8 - length, file.size), { geoparquet: false }));
 }
 
-/** @throws Error where a row group would come to more than may be in memory */
-function checkGroup(file: RangedFile, { columns }: RowGroup, index: number): void {
-  let [bytes, cells] = [0, 0];
+/**
+ * @returns the bytes of its pages, as they lie there and as they come to
+ * @throws Error where a row group would come to more than may be in memory
+ */
+function checkGroup(
+  file: RangedFile,
+  { columns }: RowGroup,
+  index: number,
+): { packed: number; unpacked: number } {
+  let [bytes, cells, packed] = [0, 0, 0];
   for (const { meta_data: column } of columns) {
     if (column === undefined) throw new Error(`row group ${index + 1} has a column without a description`);
     const name = `row group ${index + 1}, column ${JSON.stringify(column.path_in_schema.join('.').slice(0, 64))}`;
@@ -94,11 +113,13 @@ function checkGroup(file: RangedFile, { columns }: RowGroup, index: number): voi
         `row group ${index + 1} claims more than ${mostCells} values in its ${columns.length} columns; write smaller row groups, or leave columns out`,
       );
     bytes += readable(() => checkPages(file, column, largestGroup - bytes));
+    packed += Number(column.total_compressed_size);
   }
   if (bytes > largestGroup)
     throw new Error(
       `row group ${index + 1} expands to more than ${largestGroup} bytes; write smaller row groups`,
     );
+  return { packed, unpacked: bytes };
 }
 
 function countOf(count: bigint | number, what: string): number {
@@ -107,10 +128,10 @@ function countOf(count: bigint | number, what: string): number {
   return value;
 }
 
+/** The first rows of what the metadata tells of. */
 async function decoded(
   file: RangedFile,
   metadata: FileMetaData,
-  rowStart: number,
   rowEnd: number,
 ): Promise<Record<string, unknown>[]> {
   const buffer: AsyncBuffer = {
@@ -119,7 +140,7 @@ async function decoded(
   };
   try {
     const compressors = await compressorsFor(metadata);
-    return await parquetReadObjects({ file: buffer, metadata, rowStart, rowEnd, compressors });
+    return await parquetReadObjects({ file: buffer, metadata, rowEnd, compressors });
   } catch (error) {
     throw notReadable(error);
   }

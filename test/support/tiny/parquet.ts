@@ -13,6 +13,10 @@ export interface ParquetClaims {
   codec?: number;
   /** How often the column's description stands there. */
   columns?: number;
+  /** How often the row group's does. */
+  groups?: number;
+  /** Whether each of them has a page of its own. */
+  apart?: boolean;
   /** ConvertedType of the column: 0 is UTF8, 19 is JSON. */
   converted?: number;
   /** Encoding of the page's values: 0 is PLAIN, 5 DELTA_BINARY_PACKED, 7 DELTA_BYTE_ARRAY. */
@@ -26,7 +30,7 @@ export interface ParquetClaims {
 }
 
 export function parquet(claims: ParquetClaims): Uint8Array {
-  const { rows = 1, values = 1, pageValues = 1, codec = 0, dictionary } = claims;
+  const { rows = 1, values = 1, pageValues = 1, codec = 0, dictionary, groups = 1, apart = false } = claims;
   const { page = dictionary ? firstEntry(pageValues) : plainText('one') } = claims;
   const { unpacked = page.length } = claims;
   const { nulls, type = 6, encoding = dictionary ? 8 : 0 } = claims;
@@ -60,34 +64,37 @@ export function parquet(claims: ParquetClaims): Uint8Array {
   ]);
   const before = dictionary ? Buffer.concat([dictionaryHeader(dictionary), dictionary]) : Buffer.of();
   const size = claims.size ?? before.length + header.length + page.length;
-  const column = struct([
-    [1, i32, type],
-    [2, list, listOf(i32, [varint(zigzag(0))])],
-    [3, list, listOf(binary, [text('text')])],
-    [4, i32, codec],
-    [5, i64, values],
-    [6, i64, unpacked],
-    [7, i64, size],
-    [9, i64, 4 + before.length],
-    ...(dictionary ? [[11, i64, 4] as Field] : []),
-  ]);
-  const group = struct([
-    [
-      1,
-      list,
-      listOf(
-        struct_,
-        Array.from({ length: claims.columns ?? 1 }, () =>
-          struct([
-            [2, i64, 4],
-            [3, struct_, column],
-          ]),
+  const pages = Buffer.concat([before, header, page]);
+  const columnAt = (start: number) =>
+    struct([
+      [1, i32, type],
+      [2, list, listOf(i32, [varint(zigzag(0))])],
+      [3, list, listOf(binary, [text('text')])],
+      [4, i32, codec],
+      [5, i64, values],
+      [6, i64, unpacked],
+      [7, i64, size],
+      [9, i64, start + before.length],
+      ...(dictionary ? [[11, i64, start] as Field] : []),
+    ]);
+  const groupAt = (start: number) =>
+    struct([
+      [
+        1,
+        list,
+        listOf(
+          struct_,
+          Array.from({ length: claims.columns ?? 1 }, () =>
+            struct([
+              [2, i64, start],
+              [3, struct_, columnAt(start)],
+            ]),
+          ),
         ),
-      ),
-    ],
-    [2, i64, unpacked],
-    [3, i64, rows],
-  ]);
+      ],
+      [2, i64, unpacked],
+      [3, i64, rows],
+    ]);
   const schema = [
     struct([
       [4, binary, text('schema')],
@@ -104,9 +111,16 @@ export function parquet(claims: ParquetClaims): Uint8Array {
     [1, i32, 1],
     [2, list, listOf(struct_, schema)],
     [3, i64, rows],
-    [4, list, listOf(struct_, [group])],
+    [
+      4,
+      list,
+      listOf(
+        struct_,
+        Array.from({ length: groups }, (_, i) => groupAt(4 + (apart ? i * pages.length : 0))),
+      ),
+    ],
   ]);
-  return withFooter(footer, Buffer.concat([before, header, page]));
+  return withFooter(footer, Buffer.concat(new Array<Buffer>(apart ? groups : 1).fill(pages)));
 }
 
 const dictionaryHeader = (page: Uint8Array) =>
@@ -169,7 +183,12 @@ function struct(fields: Field[]): Uint8Array {
 }
 
 const listOf = (type: number, items: Uint8Array[]) =>
-  Buffer.concat([Uint8Array.of((items.length << 4) | type), ...items]);
+  Buffer.concat([
+    items.length < 15
+      ? Uint8Array.of((items.length << 4) | type)
+      : Buffer.concat([Uint8Array.of(0xf0 | type), varint(BigInt(items.length))]),
+    ...items,
+  ]);
 const text = (value: string) => Buffer.concat([varint(BigInt(value.length)), Buffer.from(value)]);
 const zigzag = (value: number | bigint) => {
   const big = BigInt(value);

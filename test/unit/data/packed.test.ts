@@ -206,6 +206,9 @@ describe('Parquet', () => {
     throw new Error('the rows were read');
   }
 
+  /** A text, and what no row has behind it. */
+  const long = Buffer.concat([plainText('one'), Buffer.alloc(2 ** 26)]);
+
   test.each<[string, Uint8Array, RegExp]>([
     [
       'its first bytes only',
@@ -237,6 +240,16 @@ describe('Parquet', () => {
       'a page that unpacks to 2 GB',
       parquet({ unpacked: 2 ** 31 - 1, codec: 1 }),
       /a row group expands to more than 1 GiB/,
+    ],
+    [
+      'row groups that all name one page',
+      parquet({ groups: 3 }),
+      /^row group 2 names bytes that others have; the file is damaged$/,
+    ],
+    [
+      'row groups whose pages come to too much all together',
+      parquet({ groups: 20, apart: true, codec: 4, page: brotliCompressSync(long), unpacked: long.length }),
+      /^row group 16: the file's \d+ bytes expand to more than 1073741824 up to here; split the file, if that is right$/,
     ],
     [
       'a page that unpacks to more than it says',
