@@ -36,11 +36,16 @@ export interface SizedRow {
 /**
  * The rows of a Parquet file, a row group in memory at a time. What its headers claim is checked before memory is taken for
  * it; what a varint, a footer or an encoding costs beyond is for the limits of the process.
+ * @param alwaysAllowed bytes that all pages, and all rows, may come to, however small the file
  * @throws Error with what is wrong, without the file's name and without what stands there
  */
-export async function* readParquet(file: RangedFile, limit: number): AsyncGenerator<SizedRow> {
+export async function* readParquet(
+  file: RangedFile,
+  limit: number,
+  alwaysAllowed = largestGroup,
+): AsyncGenerator<SizedRow> {
   const metadata = readMetadata(file);
-  const most = Math.max(largestGroup, mostExpansion * file.size);
+  const most = Math.max(alwaysAllowed, mostExpansion * file.size);
   const tooMuch = (where: string) =>
     new Error(
       `${where}: the file's ${file.size} bytes expand to more than ${most} up to here; split the file, if that is right`,
