@@ -14,6 +14,7 @@ import { freeDeviceMemory, whyNotLoaded } from './cuda.ts';
 import { cudaOnCpu, type Way, ways } from './providers.ts';
 import { Residence } from './residence.ts';
 import { isOutOfMemory, saidBy } from './said.ts';
+import { SessionCache } from './session-cache.ts';
 import { silence } from './silence.ts';
 import { type Held, isOnHost, type Tensor } from './tensor.ts';
 
@@ -86,19 +87,6 @@ interface Made {
   readonly stays: ReadonlySet<string>;
 }
 
-/** One that is made, or being made, with the bytes of the weights that are stored in it. */
-interface Kept {
-  readonly made: Promise<Made>;
-  readonly stored: number;
-}
-
-/** How many sessions stay ready: an emulator's layers may each have a shape of their own, and three graphs when they train. */
-const sessionLimit = 96;
-/**
- * How many of them keep the memory of their runs for the next one, which saves some 4 % of the time; a stage uses few graphs and few
- * batch shapes, but for layers of shapes of their own: those beyond give it back, so that memory is bounded by these and one run.
- */
-const keepingLimit = 4;
 const usualMemory = 2 * 2 ** 30;
 
 /** onnxruntime sessions by key. A run blocks this thread, so it belongs on the compute thread. */
@@ -119,11 +107,9 @@ export class Engine {
   readonly spanMemory: number;
   readonly residence: Residence;
   readonly traffic: Traffic = { sent: new Map(), received: new Map() };
-  readonly #sessions = new Map<string, Kept>();
+  readonly #sessions: SessionCache<Made>;
   /** How many sessions there have been. */
   #made = 0;
-  /** The keys of those that keep their runs' memory. */
-  readonly #keeping = new Set<string>();
 
   private constructor(ort: typeof Ort, options: EngineOptions) {
     this.#ort = ort;
@@ -140,6 +126,7 @@ export class Engine {
       this.#way.weights
     ];
     this.residence = new Residence(this, this.memory);
+    this.#sessions = new SessionCache(this.memory, ({ session }) => session.release());
   }
 
   /** @throws OffsiteError EngineUnavailable when the library cannot be loaded or lacks the provider */
@@ -193,20 +180,13 @@ export class Engine {
    * @param graph names the graph and all its shapes
    */
   async session(graph: string, build: () => GraphBuilder, frozen?: Frozen): Promise<Session> {
-    const key = this.#keyOf(graph, frozen);
-    let kept = this.#sessions.get(key);
-    if (kept === undefined) {
-      const keeps = this.#keeping.size < keepingLimit;
-      if (keeps) this.#keeping.add(key);
+    const made = await this.#sessions.get(this.#keyOf(graph, frozen), () => {
       const prepared = this.#prepared(build(), frozen);
-      const stored = bytesOf(prepared.apart);
-      const room = this.#evict(stored);
-      kept = { made: room.then(() => this.#create(prepared, keeps, frozen)), stored };
-    } else {
-      this.#sessions.delete(key);
-    }
-    this.#sessions.set(key, kept);
-    const made = await kept.made;
+      return {
+        stored: bytesOf(prepared.apart),
+        make: (keepsMemory) => this.#create(prepared, keepsMemory, frozen),
+      };
+    });
     return {
       run: async (feeds, fetches) => (await this.#run(made, feeds, fetches)).home,
       runHolding: (feeds, fetches) => this.#run(made, feeds, fetches),
@@ -233,10 +213,7 @@ export class Engine {
   }
 
   async dispose(): Promise<void> {
-    const sessions = [...this.#sessions.values()];
-    this.#sessions.clear();
-    for (const { made } of sessions) {
-      const { session } = await made;
+    for (const { session } of await this.#sessions.takeAll()) {
       if (this.#options.trace !== undefined) session.endProfiling();
       await session.release();
     }
@@ -311,22 +288,6 @@ export class Engine {
       const said = [saidBy(error), ...(reason === undefined ? [] : [reason])].join(': ');
       throw engineUnavailable(`provider ${provider} cannot start: ${said}${needs[provider]}`);
     }
-  }
-
-  /** Gives up sessions that were used longest ago, where there are too many, or too many weights in them with some more bytes. */
-  async #evict(more: number): Promise<void> {
-    let stored = more;
-    for (const kept of this.#sessions.values()) stored += kept.stored;
-    const gone: Promise<Made>[] = [];
-    for (const [key, kept] of this.#sessions) {
-      const isFull = more > 0 && kept.stored > 0 && stored > this.memory;
-      if (this.#sessions.size < sessionLimit && !isFull) continue;
-      stored -= kept.stored;
-      this.#sessions.delete(key);
-      this.#keeping.delete(key);
-      gone.push(kept.made);
-    }
-    for (const made of gone) await (await made).session.release();
   }
 
   /** One product as the provider would run it. @throws OffsiteError EngineUnavailable where it cannot */
