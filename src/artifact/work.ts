@@ -1,5 +1,5 @@
 /** A stage's work in one shape: described, looked for at its output, and, where it is not there, computed and sealed. */
-import { badSpec } from '../api/index.ts';
+import { badSpec, engineUnavailable } from '../api/index.ts';
 import { inPlace, type Keeper } from './keeper.ts';
 import { digestMade, writeMade } from './made.ts';
 import { canonicalJson, sha256 } from './manifest/digest.ts';
@@ -14,6 +14,8 @@ export interface Work {
   readonly hyperparameters: Record<string, unknown>;
   /** By what its resource knows it again, where it depends on more than the manifest may tell: on private rows. */
   readonly identity?: string;
+  /** Whether two artifacts of it, where a processor gives other bits than another, would tell what one of them does not. */
+  readonly isOnce?: boolean;
 }
 
 /** Where a stage's artifact goes, and where its resource says what it has made. */
@@ -98,6 +100,19 @@ function refuseOther({ output, mayReplace = true }: Destination, work: Work, dig
   );
 }
 
+/** The work came to nothing else before, of which somebody may have something by now. @throws OffsiteError EngineUnavailable */
+async function refuseSecond(
+  { own, keeper = inPlace }: Destination,
+  work: Work,
+  digest: string,
+): Promise<void> {
+  const first = await digestMade(own, identityIn(work), keeper);
+  if (first === undefined || first === digest) return;
+  throw engineUnavailable(
+    `spec.privacy: this training came to ${first} before and comes to ${digest} here, under the same noise: the two together would tell more of its rows than epsilon says, so this one is not handed over. Processors and GPUs of several kinds round otherwise: let it run on a node like the first one (spec.template's nodeSelector), or make it again under another noise, which costs its own epsilon: by another name or spec.training.seed`,
+  );
+}
+
 export interface Sealing {
   /** Writes the artifact's files into this directory. @returns what its manifest says of them */
   readonly fill: (files: WrittenFiles, directory: string) => Scores | Promise<Scores>;
@@ -126,6 +141,7 @@ export async function seal(
   };
   const ready = async () => {
     const { digest } = sealed;
+    if (work.isOnce) await refuseSecond(destination, work, digest);
     refuseOther(destination, work, digest);
     await keeper.held();
     await writeMade(own, { identity: identityIn(work), digest }, keeper);

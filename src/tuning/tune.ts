@@ -342,7 +342,7 @@ async function prepare(
     adapterFiles: adapter.files(model.architecture, trained),
     state: { tensors, record },
     ...(sparse && { sparse }),
-    work: { kind: 'Adapter', madeFrom, hyperparameters, identity },
+    work: { kind: 'Adapter', madeFrom, hyperparameters, identity, isOnce: privacy !== undefined },
     identity,
   };
 }

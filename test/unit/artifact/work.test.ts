@@ -126,6 +126,28 @@ it('is known by more than its manifest tells where it depends on more, and by th
   expect((await doneOrFree(others, { ...work, identity: 'rows' }, digest))?.digest).toBe(digest);
 });
 
+it('of which there may be one is handed over again, and no other bytes of it, whatever lies at the output', async () => {
+  const once = { ...work, isOnce: true };
+  const { digest } = await seal(place, once, sealing);
+  rmSync(output, { recursive: true });
+  expect((await seal(place, once, sealing)).digest).toBe(digest);
+  const said = expect.objectContaining({
+    reason: 'EngineUnavailable',
+    message: expect.stringMatching(
+      `^spec.privacy: this training came to ${digest} before and comes to sha256:.* here`,
+    ),
+  });
+  const second = { ...sealing, fill: filling('bytes as another processor rounds them') };
+  for (const mayReplace of [false, true])
+    await expect(seal({ ...place, mayReplace }, once, second)).rejects.toEqual(said);
+  rmSync(output, { recursive: true });
+  await expect(seal(place, once, second)).rejects.toEqual(said);
+  expect(existsSync(output)).toBe(false);
+  // Of other rows it is another work, and of what is no secret there may be any number.
+  await seal(place, { ...once, identity: 'other rows' }, second);
+  await seal({ ...place, mayReplace: true }, work, second);
+});
+
 it.each([
   ['damaged', 'not JSON'],
   ['of another shape', '{"identity": 1}'],
