@@ -25,7 +25,8 @@ interface WrittenPlace {
 }
 
 /**
- * Brings the small files that a report looks at from the stores of a resource's artifact and of its work; never the weights.
+ * Brings the small files that a report looks at from the stores of a resource's artifact and of its work, each bounded; never the
+ * weights.
  * @returns why a store did not give them, or undefined where it did or where they lie in no store
  */
 export async function bringFiles(
@@ -44,7 +45,7 @@ export async function bringFiles(
     ...(work === undefined ? [] : [historyOf(work), analysisFile(work)]),
   ];
   try {
-    for (const file of files) await mirror.pull(file, { exact: false });
+    for (const file of files) await mirror.pullDocument(file);
     return undefined;
   } catch (error) {
     return `${output.uri} cannot be read from here: ${withStoreUris((error as Error).message, mounts.scratch)}`;
