@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { badModel, listOf } from '../api/index.ts';
-import { readKeptJson, writeWhole } from '../artifact/index.ts';
+import { readKept, readKeptJson, writeWhole } from '../artifact/index.ts';
 import type { TrainingRecord } from '../training/index.ts';
 
 /** What is no finite number JSON writes as null: the error of a single row, the loss of a step without rows, of rows that are hidden and have no score. */
@@ -59,25 +59,17 @@ export function writeHistory(file: string, identity: string, record: TrainingRec
 
 /** The digest of the adapter that this very work came to, where an earlier version did it. */
 export function madeEarlier(file: string, identity: string): string | undefined {
-  const found = readFinished(file);
+  const found = readKept(finishedSchema, file);
   return found?.identity === identity ? found.adapter : undefined;
 }
 
 /** Fills `record` with that of finished work; false where there is none of this very work. */
 export function restoreRecord(file: string, identity: string, record: TrainingRecord): boolean {
-  const found = readFinished(file);
+  const found = readKept(finishedSchema, file);
   if (found?.identity !== identity) return false;
   const { losses, evaluations, bestStep, tokens, resumes, rows } = found;
   Object.assign(record, { losses, evaluations, bestStep, tokens, resumes, ...(rows && { rows }) });
   return true;
-}
-
-function readFinished(file: string): z.output<typeof finishedSchema> | undefined {
-  try {
-    return finishedSchema.parse(readKeptJson(file));
-  } catch {
-    return undefined;
-  }
 }
 
 /**

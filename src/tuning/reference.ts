@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel } from '../api/index.ts';
-import { canonicalJson, readKeptJson, sha256, writeWhole } from '../artifact/index.ts';
+import { canonicalJson, readKept, sha256, writeWhole } from '../artifact/index.ts';
 import type { Example } from '../data/index.ts';
 import { type PairLikelihood, pairLikelihood, type RowLikelihood } from '../evaluation/index.ts';
 
@@ -31,7 +31,7 @@ export async function keptReference(
   score: () => Promise<readonly RowLikelihood[]>,
 ): Promise<Reference> {
   const path = join(directory, `reference-${name}.json`);
-  const kept = readKept(path, identity, examples);
+  const kept = readReference(path, identity, examples);
   if (kept !== undefined) return kept;
   const found = new Map((await score()).map((likelihood) => [likelihood.row, pairLikelihood(likelihood)]));
   for (const [row, { chosen, rejected }] of found)
@@ -58,16 +58,12 @@ function sealed(identity: string, examples: readonly Example[], found: Reference
 }
 
 /** A damaged file, and one of other work, is as good as none: the emulator is not tuned yet when it is asked. */
-function readKept(path: string, identity: string, examples: readonly Example[]): Reference | undefined {
-  let stored: z.output<typeof keptSchema>;
-  try {
-    stored = keptSchema.parse(readKeptJson(path));
-  } catch {
-    return undefined;
-  }
+function readReference(path: string, identity: string, examples: readonly Example[]): Reference | undefined {
+  const stored = readKept(keptSchema, path);
+  if (stored === undefined) return undefined;
   const { seal, ...rest } = stored;
-  if (seal !== sealOf(rest) || stored.identity !== identity) return undefined;
-  const { buffer } = Uint8Array.from(Buffer.from(stored.likelihoods, 'base64'));
+  if (seal !== sealOf(rest) || rest.identity !== identity) return undefined;
+  const { buffer } = Uint8Array.from(Buffer.from(rest.likelihoods, 'base64'));
   if (buffer.byteLength !== 2 * examples.length * Float64Array.BYTES_PER_ELEMENT) return undefined;
   const numbers = new Float64Array(buffer);
   return new Map(
