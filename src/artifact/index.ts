@@ -24,6 +24,7 @@ export {
 export { WrittenFiles } from './manifest/written-files.ts';
 export { Mirror } from './mirror/mirror.ts';
 export { eachAtOnce } from './mirror/pull.ts';
+export type { Seen } from './mirror/push.ts';
 export {
   besideOf,
   clearBeside,
@@ -31,8 +32,10 @@ export {
   listedIn,
   type Replaceable,
   refuseOthers,
+  refuseThere,
   refuseUnknown,
   writeArtifact,
+  writeNewDirectory,
   writeSharedArtifact,
 } from './output/replace-directory.ts';
 export { refuseInside } from './output/surroundings.ts';
@@ -40,7 +43,7 @@ export { checkWritable } from './output/writable.ts';
 export { copyModelFile, NotPlain, openPlain } from './plain-file.ts';
 export { mostKeyBytes, nameOf, privateKeyOf, publicKeyOf, publicKeysOf } from './signature/keys.ts';
 export { checkSignature, signArtifact, signatureName } from './signature/signature.ts';
-export { StoreError } from './stores/store.ts';
+export { isStoreError, StoreError } from './stores/store.ts';
 export {
   checkFree,
   type Destination,
@@ -50,4 +53,4 @@ export {
   seal,
   type Work,
 } from './work.ts';
-export { writeWhole, writeWholeAmongOthers } from './write-whole.ts';
+export { writeWhole, writeWholeAmongOthers, writeWholeOver } from './write-whole.ts';

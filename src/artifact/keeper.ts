@@ -17,8 +17,8 @@ export interface Keeper {
   pushLater(path: string, what: Alike): void;
   /** Asked before anything is saved. @throws TakenOver where another run has the place by now */
   held(): Promise<void>;
-  /** Asked right before the artifact takes its place: the same, and marks whose it is. */
-  claim(): Promise<void>;
+  /** Asked right before the artifact of this digest takes its place: the same, and marks whose it is. */
+  claim(digest: string): Promise<void>;
 }
 
 /** All paths lie in place. */

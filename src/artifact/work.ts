@@ -87,12 +87,21 @@ export async function doneOrFree(
   return undefined;
 }
 
-/** What lies at the output has the digest that this work came to, or may be replaced. @throws OffsiteError BadSpec */
-function refuseOther({ output, mayReplace = true }: Destination, work: Work, digest: string): void {
-  const there = keptAt(output, mayReplace);
+/**
+ * What lies at the output has the digest that this work came to, or may be replaced.
+ * @param at where it lies now
+ * @throws OffsiteError BadSpec
+ */
+function refuseOther(
+  { output, mayReplace = true }: Destination,
+  work: Work,
+  digest: string,
+  at = output,
+): void {
+  const there = keptAt(at, mayReplace);
   if (there === undefined || there.digest === digest) return;
   const said =
-    saidToBe(output, work) === undefined
+    saidToBe(at, work) === undefined
       ? `of kind ${there.manifest.kind} (${there.digest}) that came there while this resource's own was made; this work`
       : `(${there.digest}) whose manifest says that it is of this very work, but this work`;
   throw badSpec(
@@ -145,8 +154,9 @@ export async function seal(
     refuseOther(destination, work, digest);
     await keeper.held();
     await writeMade(own, { identity: identityIn(work), digest }, keeper);
-    await keeper.claim();
+    await keeper.claim(digest);
   };
-  await writeArtifact(output, write, ready);
+  const mayGo = (previous: string) => refuseOther(destination, work, sealed.digest, previous);
+  await writeArtifact(output, write, { ready, mayGo });
   return sealed;
 }

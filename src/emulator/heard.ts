@@ -1,5 +1,5 @@
 // What a model says of the held-out rows, and the file that keeps it for the next build.
-import { canonicalJson, type Keeper, readKeptJson, writeWhole } from '../artifact/index.ts';
+import { canonicalJson, type Keeper, readKeptJson, writeWholeAmongOthers } from '../artifact/index.ts';
 import type { RowLikelihood } from '../evaluation/index.ts';
 import type { Said } from './leak/leak.ts';
 
@@ -22,12 +22,7 @@ export async function keptHeard(file: KeptFile, compute: () => Promise<Heard>): 
   const kept = readKept(file);
   if (kept !== undefined) return kept;
   const result = await compute();
-  try {
-    writeWhole(path, canonicalJson(written(result)));
-  } catch (error) {
-    // Another build may have written the same just now, by way of the same temporary file.
-    if (readKept(file) === undefined) throw error;
-  }
+  writeWholeAmongOthers(path, canonicalJson(written(result)));
   await keeper.push(path, { exact: true });
   return result;
 }

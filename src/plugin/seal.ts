@@ -1,15 +1,14 @@
 // Conversion of LoRA adapters between PEFT's format and artifacts, both ways.
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Adapter as adapterSchema, badModel, badSpec } from '../api/index.ts';
+import { Adapter as adapterSchema, badModel } from '../api/index.ts';
 import {
   type OpenedArtifact,
   openArtifact,
-  realPlace,
-  refuseInside,
+  refuseThere,
   sealWritten,
   type WrittenFiles,
-  writeArtifact,
+  writeNewDirectory,
 } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
 import { type Bundle, bundleSlots, trainedLayers } from '../emulator/index.ts';
@@ -27,7 +26,7 @@ import { openPeft, peftFiles } from './peft-adapter.ts';
  * @throws OffsiteError BadModel naming the tensor or the setting, BadSpec where something lies at the output
  */
 export async function sealAdapter(source: string, bundle: Bundle, output: string): Promise<OpenedArtifact> {
-  checkFree(output);
+  refuseThere(output, outputFlag);
   const { model, artifact } = bundle;
   const layers = trainedLayers(bundle.plan);
   const { type, checkpoint, digest, checkUnchanged } = openPeft(source, model.architecture, layers);
@@ -57,7 +56,7 @@ export async function sealAdapter(source: string, bundle: Bundle, output: string
         hyperparameters: { adapter: type },
       });
     };
-    await writeArtifact(output, fill, undefined, outputFlag);
+    await writeNewDirectory(output, outputFlag, fill);
     return openArtifact(output, sealed);
   } finally {
     checkpoint.close();
@@ -76,7 +75,7 @@ export async function exportAdapter(directory: string, output: string): Promise<
     throw badModel(
       `${directory}: is an adapter of type ${type.data?.type ?? 'unknown'}; PEFT and vLLM load lora`,
     );
-  checkFree(output);
+  refuseThere(output, outputFlag);
   const checkpoint = openCheckpoint(join(directory, adapterFile), checked);
   let config: string;
   try {
@@ -91,13 +90,7 @@ export async function exportAdapter(directory: string, output: string): Promise<
     // What was copied last is what was checked first.
     checked.checkUnchanged();
   };
-  await writeArtifact(output, fill, undefined, outputFlag);
+  await writeNewDirectory(output, outputFlag, fill);
 }
 
 const outputFlag = '--output';
-
-function checkFree(output: string): void {
-  if (existsSync(output))
-    throw badSpec(`${outputFlag} ${output}: is there already; name a place where nothing is`);
-  refuseInside(realPlace(output, outputFlag), outputFlag);
-}

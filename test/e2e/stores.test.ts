@@ -299,3 +299,45 @@ test("a source's Secret opens its store, from the mounted files", async () => {
   expect(openArtifact(path('models')).digest).toBe(digest);
   await expect(mirror.pull(path('others'), exact)).rejects.toThrow(/Secret others is not mounted/);
 });
+
+test('what comes to a place while an artifact goes up is not written over, in one part or in several', async () => {
+  const here = machine('here');
+  const place = here.path(uri);
+  const digest = writeArtifact(place);
+  const seen = await here.mirror.look(place);
+  await here.mirror.push(place, exact, { seen });
+  const there = machine('there');
+  await there.mirror.pull(there.path(uri), exact);
+  expect(openArtifact(there.path(uri)).digest).toBe(digest);
+  for (const [name, text] of [
+    ['model.safetensors', randomBytes(12 * mebibyte)],
+    ['manifest.json', 'theirs'],
+    ['other', 'theirs'],
+  ] as const) {
+    // Over what was seen: every file is another one.
+    writeArtifact(place);
+    await here.mirror.push(place, exact, { seen });
+    writeArtifact(place);
+    const other = machine(name);
+    const file = other.path(`${uri}/${name}`);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+    let isLaid = false;
+    const waiting = new Mirror({
+      scratch: join(directory, 'here'),
+      environment: server.credentials,
+      signal: new AbortController().signal,
+      // The first change of the store is the old manifest's removal.
+      async beforePush() {
+        if (isLaid || existsSync(server.fileOf('models', 'team/words/manifest.json'))) return;
+        isLaid = true;
+        await other.mirror.push(file, exact);
+      },
+    });
+    await expect(waiting.push(place, exact, { seen, removable: ['manifest.json'] })).rejects.toMatchObject({
+      reason: 'Changed',
+    });
+    expect(readFileSync(server.fileOf('models', `team/words/${name}`)).equals(Buffer.from(text))).toBe(true);
+    server.forget('models', 'team/words');
+  }
+});

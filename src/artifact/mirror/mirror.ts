@@ -12,7 +12,7 @@ import { openStore } from '../stores/open.ts';
 import type { Store, WritableStore } from '../stores/store.ts';
 import { StoreLock } from './lock-in-store.ts';
 import { pull, type TransferProgress } from './pull.ts';
-import { push } from './push.ts';
+import { push, type Seen } from './push.ts';
 import { StoreCopy } from './store-copy.ts';
 
 export interface MirrorOptions {
@@ -107,24 +107,16 @@ export class Mirror {
     await this.pull(path, { exact: true, most: largestDocument });
   }
 
-  /** The files that a path has: in its store, or here; a single one has an empty name. */
-  async namesAt(path: string): Promise<string[]> {
+  /** The files that a path has: in its store, each with its version, or here, where none has one; a single one has an empty name. */
+  async look(path: string): Promise<Seen> {
     const copy = copyAt(this.#options.scratch, path);
     if (copy !== undefined) {
       const stored = await (await this.#storeOf(copy)).list(copy.place, this.#options.signal);
-      return stored.map(({ path: name }) => name);
+      return new Map(stored.map(({ path: name, version }) => [name, version]));
     }
     const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat === undefined) return [];
-    return stat.isDirectory() ? filesIn(path) : [''];
-  }
-
-  /** By what a store tells a file from any other that comes to its name; undefined where it has none, or the path lies in place. */
-  async versionAt(path: string): Promise<string | undefined> {
-    const copy = copyAt(this.#options.scratch, path);
-    if (copy === undefined) return undefined;
-    const stored = await (await this.#storeOf(copy)).list(copy.place, this.#options.signal);
-    return stored.find(({ path: name }) => name === '')?.version;
+    if (stat === undefined) return new Map();
+    return new Map((stat.isDirectory() ? filesIn(path) : ['']).map((name) => [name, '']));
   }
 
   /** Where a lock on a path is kept: where the path itself is. @throws OffsiteError BadSpec where nothing can be written */
@@ -138,6 +130,8 @@ export class Mirror {
   /**
    * Brings a path to its store; a seal such as manifest.json comes last.
    * @param removable what may be removed of what the store has and the path has not; all of it when absent
+   * @param seen what the store was seen to have; what came since is neither written over nor removed
+   * @throws StoreError, `Changed` where something came since; what `beforePush` throws
    */
   async push(
     path: string,
@@ -145,7 +139,8 @@ export class Mirror {
     {
       signal = this.#options.signal,
       removable,
-    }: { signal?: AbortSignal; removable?: readonly string[] } = {},
+      seen,
+    }: { signal?: AbortSignal; removable?: readonly string[]; seen?: Seen } = {},
   ): Promise<void> {
     const copy = copyAt(this.#options.scratch, path);
     if (copy === undefined) return;
@@ -155,7 +150,7 @@ export class Mirror {
     const lost = this.#options.lost?.();
     const either = lost === undefined ? signal : AbortSignal.any([signal, lost]);
     try {
-      await push(store, this.#copyOf(copy), { signal: either, exact, removable, mayChange });
+      await push(store, this.#copyOf(copy), { signal: either, exact, removable, seen, mayChange });
     } catch (error) {
       throw lost?.aborted ? lost.reason : error;
     }

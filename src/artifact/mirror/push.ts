@@ -6,9 +6,18 @@ import type { Readable } from 'node:stream';
 import { type InnerPath, innerPath, itself } from '../inner-path.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { openPlainHandle } from '../plain-file.ts';
-import { type StoredObject, StoreError, type WritableStore, type WriteCondition } from '../stores/store.ts';
+import {
+  isStoreError,
+  type StoredObject,
+  StoreError,
+  type WritableStore,
+  type WriteCondition,
+} from '../stores/store.ts';
 import { eachAtOnce, hashOf, isCurrent } from './pull.ts';
 import { type StoreCopy, writeNote } from './store-copy.ts';
+
+/** What is known to lie at a place of a store: the version of each file by its path from there. */
+export type Seen = Map<string, string>;
 
 export interface PushOptions {
   signal: AbortSignal;
@@ -16,6 +25,11 @@ export interface PushOptions {
   exact: boolean;
   /** Of what the store has and the copy has not, only these may go; all of it when absent. */
   removable?: readonly string[] | undefined;
+  /**
+   * What lies there by all that is known, and what comes up is added: over anything else nothing goes, and then what came up
+   * is taken back. Absent: whatever is there may be written over.
+   */
+  seen?: Seen | undefined;
   /** Asked before every single change of the store; throws where nothing may be changed any more. */
   mayChange?: (() => Promise<void>) | undefined;
 }
@@ -31,17 +45,49 @@ const mostRounds = 4;
  * Makes the store hold what the copy holds. Seals go up last, after a look that all else is there, and come down first
  * when they are replaced: what was cut off in the middle is no artifact. What is sealed there and not here any more, such as
  * an earlier checkpoint, goes when the new is sealed.
- * @throws StoreError, OffsiteError BadSpec, what `mayChange` throws
+ * @throws StoreError, `Changed` where something lies there that was not seen; OffsiteError BadSpec, what `mayChange` throws
  */
-export async function push(
+export async function push(store: WritableStore, copy: StoreCopy, options: PushOptions): Promise<void> {
+  const put: Seen = new Map();
+  try {
+    await pushOver(store, copy, options, put);
+  } catch (error) {
+    if (options.seen !== undefined && isStoreError(error, 'Changed'))
+      await takeBack(store, copy, options, put);
+    throw error;
+  }
+}
+
+/** Beside what somebody else lays there, no file of ours may lie: its readers would refuse it. */
+async function takeBack(
   store: WritableStore,
   copy: StoreCopy,
-  { signal, exact, removable, mayChange = async () => {} }: PushOptions,
+  { signal, mayChange }: PushOptions,
+  put: Seen,
+): Promise<void> {
+  await mayChange?.();
+  const stored = await store.list(copy.place, signal);
+  const ours = stored.filter(({ path, version }) => put.get(path) === version);
+  if (ours.length > 0)
+    await store.remove(
+      ours.map(({ path }) => copy.objectOf(path)),
+      signal,
+    );
+}
+
+/** @param put what came up so far, each file in its version */
+async function pushOver(
+  store: WritableStore,
+  copy: StoreCopy,
+  { signal, exact, removable, seen, mayChange = async () => {} }: PushOptions,
+  put: Seen,
 ): Promise<void> {
   const mayGo = (path: string) => removable?.includes(path) ?? true;
   for (let round = 1; ; round++) {
     const files = localFiles(copy);
     const stored = new Map((await store.list(copy.place, signal)).map((object) => [object.path, object]));
+    for (const { path, version } of stored.values())
+      if (seen !== undefined && seen.get(path) !== version) throw cameThere(copy, path);
     const changed = files.filter((path) => !isStored(copy, path, stored.get(path)));
     const own = new Set<string>(files);
     const surplus = exact ? [...stored.keys()].filter((path) => !own.has(path) && mayGo(path)) : [];
@@ -73,9 +119,21 @@ export async function push(
       async (path) => {
         await mayChange();
         // A seal takes the place of what was looked at alone: who has lost the place since then seals nothing there.
-        const seen = stored.get(path);
-        const condition = !isSeal(path) ? 'anyway' : seen === undefined ? 'absent' : { over: seen.version };
-        await upload(store, copy, path, { condition, signal, mayChange });
+        const there = stored.get(path);
+        const over = there === undefined ? 'absent' : { over: there.version };
+        const condition = seen !== undefined || isSeal(path) ? over : 'anyway';
+        const version = await upload(store, copy, path, condition, signal);
+        if (version !== undefined) {
+          put.set(path, version);
+          seen?.set(path, version);
+          return;
+        }
+        await mayChange();
+        if (seen !== undefined) throw cameThere(copy, path);
+        throw new StoreError(
+          'StoreUnavailable',
+          `${copy.describe(path)}: was written by another run just now; nothing was put over it`,
+        );
       },
     );
     if (!ready) continue;
@@ -84,6 +142,9 @@ export async function push(
     return;
   }
 }
+
+const cameThere = (copy: StoreCopy, path: string) =>
+  new StoreError('Changed', `${copy.describe(path)}: came there meanwhile; nothing was put over it`);
 
 /** Whether a seal speaks for one of these paths: those in its directory and below. */
 function covers(seal: string, paths: readonly string[]): boolean {
@@ -108,18 +169,14 @@ const isUnfinished = (path: string) => /\.(partial|previous|tmp)(\/|$)/.test(pat
 const isStored = (copy: StoreCopy, path: InnerPath, object: StoredObject | undefined): boolean =>
   object !== undefined && isCurrent(copy, { ...object, path });
 
-interface UploadOptions {
-  condition: WriteCondition;
-  signal: AbortSignal;
-  mayChange: () => Promise<void>;
-}
-
+/** @returns the version that it has there; undefined where the condition does not hold */
 async function upload(
   store: WritableStore,
   copy: StoreCopy,
   path: InnerPath,
-  { condition, signal, mayChange }: UploadOptions,
-): Promise<void> {
+  condition: WriteCondition,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const object = copy.objectOf(path);
   // Opened once: a newer file that is renamed over it meanwhile must not be stored with this one's sha256.
   const file = await openPlainHandle(copy.fileOf(path));
@@ -138,14 +195,9 @@ async function upload(
     // The server knows no conditions: the lock has told that.
     const answer = written === 'unsupported' ? await write('anyway') : written;
     const version = answer ?? (await ownVersion(store, object, { sizeBytes, sha256, signal }));
-    if (version === undefined || version === 'unsupported') {
-      await mayChange();
-      throw new StoreError(
-        'StoreUnavailable',
-        `${copy.describe(path)}: was written by another run just now; nothing was put over it`,
-      );
-    }
+    if (version === undefined || version === 'unsupported') return undefined;
     writeNote(copy.noteOf(path), { version, sizeBytes, mtimeMs });
+    return version;
   } finally {
     for (const body of bodies) body.destroy();
     await file.close();
@@ -159,8 +211,10 @@ async function ownVersion(
   { sizeBytes, sha256, signal }: { sizeBytes: number; sha256: string; signal: AbortSignal },
 ): Promise<string | undefined> {
   const there = (await store.list(object, signal)).find(({ path }) => path === itself);
-  if (there === undefined || there.sizeBytes !== sizeBytes || sizeBytes === 0) return undefined;
+  if (there === undefined || there.sizeBytes !== sizeBytes) return undefined;
   const { version } = there;
+  // It has no bytes to ask for: any such is this one.
+  if (sizeBytes === 0) return version;
   const { body, checksum } = await store.read(object, { from: sizeBytes - 1, version, signal });
   body.destroy();
   return checksum !== undefined && 'sha256' in checksum && checksum.sha256 === sha256 ? version : undefined;

@@ -23,20 +23,21 @@ import { peekManifest } from '../manifest/manifest.ts';
 import { WrittenFiles } from '../manifest/written-files.ts';
 import { signatureName } from '../signature/signature.ts';
 import { temporaryStartOf } from '../write-whole.ts';
+import { refuseInside } from './surroundings.ts';
 
 const outputField = 'spec.output.uri';
 
 /**
  * Makes sure that an artifact may go to a place: nothing lies there, or an earlier artifact and no file beside those that
  * its manifest lists. Anything else would be lost.
- * @param field names the place in errors
+ * @param field names the place in errors; @param place the name by which it is told, where it is aside
  * @throws OffsiteError BadSpec naming the file
  */
-export function checkReplaceable(directory: string, field: string): void {
+export function checkReplaceable(directory: string, field: string, place = directory): void {
   const stat = statSync(directory, { throwIfNoEntry: false });
   if (stat === undefined) return;
-  if (!stat.isDirectory()) throw badSpec(`${field}: ${directory} is a file; an artifact is a directory`);
-  refuseOthers(filesIn(directory), listedIn(directory), { place: directory, field });
+  if (!stat.isDirectory()) throw badSpec(`${field}: ${place} is a file; an artifact is a directory`);
+  refuseOthers(filesIn(directory), listedIn(directory), { place, field });
 }
 
 /** The files of the artifact that lies in a directory, its manifest and signature with them; none where there is no artifact. */
@@ -91,29 +92,60 @@ export function refuseUnknown(output: string, mayReplace: Replaceable): void {
   );
 }
 
+/** Writes into `files`, and seals `temporary`. */
+type Fill = (temporary: string, files: WrittenFiles) => void | Promise<void>;
+
+export interface Replacing {
+  /** Called before anything takes its place; throws where it may not any more. */
+  ready?: () => Promise<void>;
+  /** Looks at what lay there, when nobody finds it there any more; throws where it may not go: it comes back. */
+  mayGo?: (previous: string) => void;
+}
+
 /**
  * Makes a directory whole or not at all: `fill` writes beside it, under a name that nobody else has, which is renamed when
  * it is done. An artifact that lay there before is replaced; what a killed process has left beside it is cleared first.
- * @param fill writes into `files`, and seals `temporary`
- * @param ready called before anything takes its place; throws where it may not any more
- * @param field names the place in errors
  * @throws OffsiteError BadSpec where something else lies there
  */
 export async function writeArtifact(
   path: string,
-  fill: (temporary: string, files: WrittenFiles) => void | Promise<void>,
-  ready: () => Promise<void> = async () => {},
-  field = outputField,
+  fill: Fill,
+  { ready = async () => {}, mayGo = () => {} }: Replacing = {},
 ): Promise<void> {
-  const directory = realPlace(path, field);
-  checkReplaceable(directory, field);
+  const directory = realPlace(path, outputField);
+  checkReplaceable(directory, outputField);
   clearBeside(directory, { surely: true });
-  const container = new Container(directory, field);
+  const container = new Container(directory);
   try {
     await fill(container.partial, new WrittenFiles(container.partial));
     await ready();
-    checkReplaceable(directory, field);
-    container.exchange();
+    checkReplaceable(directory, outputField);
+    container.exchange(mayGo);
+  } finally {
+    container.remove();
+  }
+}
+
+/** @throws OffsiteError BadSpec where something is at a place, or an artifact around it */
+export function refuseThere(path: string, field: string): void {
+  if (existsSync(path)) throw badSpec(`${field} ${path}: is there already; name a place where nothing is`);
+  refuseInside(realPlace(path, field), field);
+}
+
+/**
+ * The same where nothing is, for who has no lock of the place.
+ * @param field names the place in errors
+ * @throws OffsiteError BadSpec where something is there, also where it came meanwhile
+ */
+export async function writeNewDirectory(path: string, field: string, fill: Fill): Promise<void> {
+  refuseThere(path, field);
+  const directory = realPlace(path, field);
+  clearBeside(directory, { surely: true });
+  const container = new Container(directory, { field, isLocked: false });
+  try {
+    await fill(container.partial, new WrittenFiles(container.partial));
+    refuseInside(directory, field);
+    container.place();
   } finally {
     container.remove();
   }
@@ -145,7 +177,8 @@ export async function writeSharedArtifact(
 /**
  * Clears what processes that were killed have left beside a directory, by our mark; the artifact that one of them had moved
  * aside for its own comes back.
- * @param surely of processes on other machines nothing is known: what they have there stays, where no lock says that they are gone
+ * @param surely of processes on other machines nothing is known: what they have there stays, where no lock says that they are
+ * gone; what was begun without a lock stays in any case
  */
 export function clearBeside(directory: string, { surely = false } = {}): void {
   const parent = dirname(directory);
@@ -158,8 +191,8 @@ export function clearBeside(directory: string, { surely = false } = {}): void {
     if (!isDirectory(container)) continue;
     const entries = entriesOf(container);
     if (entries === undefined || entries.some((entry) => !ours.includes(entry))) continue;
-    const gone = isGoneFrom(container);
-    if (gone === false || (surely && gone !== true)) continue;
+    const { isLocked, gone } = makerOf(container);
+    if (gone === false || ((surely || !isLocked) && gone !== true)) continue;
     const previous = join(container, 'previous');
     if (isDirectory(previous) && (!existsSync(directory) || isAside(container))) putBack(previous, directory);
     // Killed before it was marked, it holds nothing.
@@ -196,7 +229,8 @@ class Container {
   readonly #path: string;
   readonly #field: string;
 
-  constructor(directory: string, field = outputField) {
+  /** @param isLocked whether who makes it holds the lock of the place, so that the next holder knows that it is gone */
+  constructor(directory: string, { field = outputField, isLocked = true } = {}) {
     this.#directory = directory;
     this.#field = field;
     this.#path = join(dirname(directory), `${prefixOf(directory)}${randomBytes(8).toString('hex')}`);
@@ -206,7 +240,7 @@ class Container {
     try {
       writeFileSync(
         join(this.#path, mark),
-        JSON.stringify({ for: basename(directory), process: thisProcess() }),
+        JSON.stringify({ for: basename(directory), process: thisProcess(), isLocked }),
         {
           flag: 'wx',
         },
@@ -219,19 +253,33 @@ class Container {
   }
 
   /**
-   * Puts what was made in the directory's place. Where that fails, what was there before comes back.
-   * @throws OffsiteError BadSpec where a file came there meanwhile
+   * Puts what was made in the directory's place. What was there before is looked at when it is aside, where it stays what it
+   * is; where that fails, it comes back.
+   * @throws OffsiteError BadSpec where something came there meanwhile; what `mayGo` throws
    */
-  exchange(): void {
+  exchange(mayGo: (previous: string) => void): void {
     const previous = join(this.#path, 'previous');
     if (existsSync(this.#directory)) renameSync(this.#directory, previous);
     try {
-      checkReplaceable(previous, this.#field);
-      renameSync(this.partial, this.#directory);
+      checkReplaceable(previous, this.#field, this.#directory);
+      mayGo(previous);
+      this.place();
     } catch (error) {
       if (!existsSync(previous) || putBack(previous, this.#directory)) throw error;
       throw badSpec(
         `${this.#field}: something came to ${this.#directory} while what lay there was aside; that lies in ${previous} now: move one of the two away`,
+      );
+    }
+  }
+
+  /** Gives what was made the directory's name. @throws OffsiteError BadSpec where anything but an empty directory has it */
+  place(): void {
+    try {
+      renameSync(this.partial, this.#directory);
+    } catch (error) {
+      if (!existsSync(this.#directory)) throw error;
+      throw badSpec(
+        `${this.#field}: something came to ${this.#directory} while an artifact was made for that place; it stays as it is: move it away, or choose another place`,
       );
     }
   }
@@ -273,12 +321,12 @@ function putBack(previous: string, directory: string): boolean {
   }
 }
 
-const markSchema = z.object({ process: processMarkSchema.optional() });
+const markSchema = z.object({ process: processMarkSchema.optional(), isLocked: z.boolean().optional() });
 
 /** Whether the process that made a container is gone; undefined where it is another machine's. Of what bears no process's mark it is. */
-function isGoneFrom(container: string): boolean | undefined {
-  const { process } = readKept(markSchema, join(container, mark)) ?? {};
-  return process === undefined ? true : isGone(process);
+function makerOf(container: string): { isLocked: boolean; gone: boolean | undefined } {
+  const { process, isLocked = true } = readKept(markSchema, join(container, mark)) ?? {};
+  return { isLocked, gone: process === undefined ? true : isGone(process) };
 }
 
 /** A name has at most 255 bytes. */

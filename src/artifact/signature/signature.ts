@@ -1,9 +1,9 @@
 // The signature beside an artifact's manifest: written, and checked before anything is made of the artifact.
 import type { KeyObject } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, OffsiteError } from '../../api/index.ts';
 import { boundedBytes } from '../bounded-file.ts';
-import { writeWhole } from '../write-whole.ts';
 import { envelopeBounds, envelopeOf, openEnvelope } from './dsse.ts';
 import { publicKeyOf } from './keys.ts';
 import { checkStatement, type Subject, statementOf } from './statement.ts';
@@ -11,13 +11,17 @@ import { checkStatement, type Subject, statementOf } from './statement.ts';
 /** Beside manifest.json, and in no manifest: an artifact has the same digest with and without it. */
 export const signatureName = 'manifest.dsse.json';
 
-/** Signs an artifact; one that this key has signed before stays as it is, since each ECDSA signature has other bytes. */
+/**
+ * Signs an artifact; one that this key has signed before stays as it is, since each ECDSA signature has other bytes. No name
+ * but its own is used for it: a temporary file of a killed process would be no file of the artifact. Half a signature is none.
+ */
 export function signArtifact(directory: string, subject: Subject, key: KeyObject): void {
   const path = join(directory, signatureName);
   try {
     checkSignature(directory, subject, [publicKeyOf(key)]);
   } catch {
-    writeWhole(path, envelopeOf(statementOf(subject), key));
+    rmSync(path, { force: true });
+    writeFileSync(path, envelopeOf(statementOf(subject), key), { flag: 'wx', flush: true });
   }
 }
 

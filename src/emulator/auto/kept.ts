@@ -2,7 +2,13 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { canonicalJson, type Keeper, readKeptJson, sha256, writeWhole } from '../../artifact/index.ts';
+import {
+  canonicalJson,
+  type Keeper,
+  readKeptJson,
+  sha256,
+  writeWholeAmongOthers,
+} from '../../artifact/index.ts';
 
 const bitsKept = z.strictObject({
   value: z.number(),
@@ -26,11 +32,13 @@ type Kept<K extends Kind> = z.output<(typeof schemas)[K]>;
 
 /** What was measured of candidates of one address: all that it depends on. */
 export class KeptFile<K extends Kind> {
+  readonly #kind: K;
   readonly #path: string;
   readonly #keeper: Keeper;
   readonly #found: Map<string, Kept<K>>;
 
-  private constructor(path: string, keeper: Keeper, found: Map<string, Kept<K>>) {
+  private constructor(kind: K, path: string, keeper: Keeper, found: Map<string, Kept<K>>) {
+    this.#kind = kind;
     this.#path = path;
     this.#keeper = keeper;
     this.#found = found;
@@ -46,7 +54,7 @@ export class KeptFile<K extends Kind> {
     const path = join(work, `${name}.${kind}.json`);
     mkdirSync(work, { recursive: true });
     await keeper.pull(path, { exact: true });
-    return new KeptFile(path, keeper, readKept(kind, path));
+    return new KeptFile(kind, path, keeper, readKept(kind, path));
   }
 
   of(candidate: string): Kept<K> | undefined {
@@ -55,7 +63,9 @@ export class KeptFile<K extends Kind> {
 
   async add(candidate: string, found: Kept<K>): Promise<void> {
     this.#found.set(candidate, found);
-    writeWhole(this.#path, canonicalJson(Object.fromEntries(this.#found)));
+    // Another build may measure the same at the same time: what it has found stays.
+    const known = new Map([...readKept(this.#kind, this.#path), ...this.#found]);
+    writeWholeAmongOthers(this.#path, canonicalJson(Object.fromEntries(known)));
     await this.#keeper.push(this.#path, { exact: true });
   }
 }

@@ -8,7 +8,7 @@ import {
   type Keeper,
   readKeptJson,
   sha256,
-  writeWhole,
+  writeWholeAmongOthers,
 } from '../../artifact/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { Decoder, type Model, weightsOf } from '../../model/index.ts';
@@ -69,6 +69,6 @@ function readSteps(path: string): RemovalStep[] {
 }
 
 async function keep(path: string, steps: readonly RemovalStep[], keeper: Keeper): Promise<void> {
-  writeWhole(path, canonicalJson(steps));
+  writeWholeAmongOthers(path, canonicalJson(steps));
   await keeper.push(path, { exact: true });
 }

@@ -1,5 +1,5 @@
 // Ownership of outputs: whose artifact lies there, and whether it may be replaced.
-import { lstatSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badSpec, listOf } from '../../api/index.ts';
@@ -14,39 +14,31 @@ import {
   readKept,
   realPlace,
   refuseOthers,
+  type Seen,
   writeWhole,
 } from '../../artifact/index.ts';
 import { prepares, type StageJob } from '../job.ts';
 import { outputOf, workOf } from '../places.ts';
-import { resultFileOf, writeResultFile } from './result-file.ts';
+import { type Owner, ResultFile } from './result-file.ts';
 
 const field = 'spec.output.uri';
-
-const ownerSchema = z.object({ kind: z.string(), namespace: z.string(), name: z.string() });
-
-/** Whose an artifact is: its resource by name, so that one that was deleted and made again finds its own. */
-export type Owner = z.output<typeof ownerSchema>;
 
 export function ownerOf({ resource: { kind, metadata } }: StageJob): Owner {
   return { kind, namespace: metadata.namespace ?? 'default', name: metadata.name };
 }
 
-/** What an output's result file says of it; absent in those of earlier versions. */
-const markSchema = z.object({
-  owner: ownerSchema,
-  /** What is being brought to the store just now, with what lay there before. */
-  files: listOf(z.string()).optional(),
-  result: z.object({ artifact: z.object({ digest: z.string() }).optional() }).optional(),
-});
-
 /** What lies at an output before anything is computed. */
 export interface FoundOutput {
   /** Which artifact there may be replaced; another can only be this very work. */
   mayReplace: Replaceable;
-  /** By what the store tells the manifest that lies there from any other; undefined where none lies there, or all lies in place. */
-  version: string | undefined;
+  /** The digest of what lies there, where it is this resource's. */
+  own: string | undefined;
+  /** What lies there: what comes later is nobody's that this resource knows. */
+  there: Seen;
   /** What may be removed there: by the manifest that lies there, and in the words of this resource's own work place. */
   removable: string[];
+  /** What lies beside it, and will say whose it is. */
+  beside: ResultFile;
 }
 
 /**
@@ -57,15 +49,13 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
   const { output: spec } = job.resource.spec;
   const output = outputOf(job);
   const place = mirror.mirrors(output) ? spec.uri : output;
-  const file = resultFileOf(output);
-  await mirror.pullDocument(file);
-  checkResultFile(file, mirror.mirrors(output) ? `${spec.uri}.result.json` : file);
-  const mark = readKept(markSchema, file);
-  const names = await mirror.namesAt(output);
+  const beside = await ResultFile.look(job, mirror);
+  const mark = beside.mark();
+  const there = await mirror.look(output);
+  const names = [...there.keys()];
   if (!names.includes('manifest.json')) clearCopy(job, mirror, []);
-  const version = await mirror.versionAt(join(output, 'manifest.json'));
   const replaces = spec.replace === true;
-  if (names.length === 0) return { mayReplace: replaces, version, removable: [] };
+  if (names.length === 0) return { mayReplace: replaces, own: undefined, there, removable: [], beside };
   if (names.includes('')) throw badSpec(`${field}: ${place} is a file; an artifact is a directory`);
   const isOwn = mark !== undefined && canonicalJson(mark.owner) === canonicalJson(ownerOf(job));
   const isArtifact = names.includes('manifest.json');
@@ -75,31 +65,17 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
   const removable = [...listed, ...(await bringing(job, mirror))];
   // Who may write beside the artifact can say what they like there: nothing is removed for it.
   refuseOthers(names, [...removable, ...((isOwn && mark.files) || [])], { place, field });
-  const made = mark?.result?.artifact?.digest;
-  const isMarked = mark !== undefined && (made === undefined || made === peekManifest(output)?.digest);
-  if (isMarked && !isOwn && !spec.replace) {
+  const digest = peekManifest(output)?.digest;
+  const made = [...(mark?.digests ?? []), mark?.result?.artifact?.digest].filter((one) => one !== undefined);
+  // A word without a digest, as earlier versions left it, may be of what lies there: it makes nobody its owner.
+  if (mark !== undefined && !isOwn && (made.length === 0 || made.includes(digest ?? '')) && !spec.replace) {
     const { kind, namespace, name } = mark.owner;
     throw badSpec(
       `${field}: ${place} holds the artifact of ${kind} ${namespace}/${name}: choose another place, or write spec.output.replace: true to replace it`,
     );
   }
-  const own = isMarked && isOwn ? peekManifest(output)?.digest : undefined;
-  return { mayReplace: replaces || (own ?? false), version, removable };
-}
-
-/** What a result file has of ours; one of an earlier version names no owner. */
-const resultFileSchema = z.union([
-  z.looseObject({ owner: ownerSchema }),
-  z.looseObject({ stage: z.string(), result: z.looseObject({}) }),
-]);
-
-/** The result is written beside the artifact: what somebody else has there is not lost for it. */
-function checkResultFile(file: string, place: string): void {
-  const stat = lstatSync(file, { throwIfNoEntry: false });
-  if (stat === undefined || (stat.isFile() && (stat.size === 0 || readKept(resultFileSchema, file)))) return;
-  throw badSpec(
-    `${field}: ${place} is there and is no result of ours; the result is written there: move that away, or choose another place`,
-  );
+  const own = isOwn && made.includes(digest ?? '') ? digest : undefined;
+  return { mayReplace: replaces || (own ?? false), own, there, removable, beside };
 }
 
 /** Makes ready what lies beside an output in place: only who holds its lock may. */
@@ -123,11 +99,19 @@ function clearCopy(job: StageJob, mirror: Mirror, listed: readonly string[]): vo
 }
 
 /**
- * Says whose the output is from now on.
+ * Says whose the output is from now on, before anything takes its place: the artifact of this digest, and what was this
+ * resource's before. Whatever else the next pod finds there is somebody else's.
  * @param files what will come and go there, so that the next pod knows what a killed one leaves, where its work was not kept
+ * @throws OffsiteError BadSpec where something came to the result's name
  */
-export async function markOutput(job: StageJob, mirror: Mirror, files?: readonly string[]): Promise<void> {
-  await writeResultFile(job, { owner: ownerOf(job), ...(files && { files }) }, mirror);
+export async function markOutput(
+  job: StageJob,
+  { beside, own }: FoundOutput,
+  digest: string,
+  files?: readonly string[],
+): Promise<void> {
+  const digests = own === undefined ? [digest] : [digest, own];
+  await beside.write({ owner: ownerOf(job), digests, ...(files && { files }) });
 }
 
 const bringingSchema = z.object({ output: z.string(), files: listOf(z.string()) });
@@ -152,5 +136,12 @@ export async function keepBringing(job: StageJob, mirror: Mirror, files: readonl
   const file = bringingFileOf(job);
   mkdirSync(workOf(job).own, { recursive: true });
   writeWhole(file, JSON.stringify({ output: job.resource.spec.output.uri, files }));
+  await mirror.push(file, { exact: true });
+}
+
+/** Nothing is under way any more: what comes there from now on is ours only where its manifest says so. */
+export async function forgetBringing(job: StageJob, mirror: Mirror): Promise<void> {
+  const file = bringingFileOf(job);
+  rmSync(file, { force: true });
   await mirror.push(file, { exact: true });
 }

@@ -1,15 +1,18 @@
 // Results: whole in the work place, so that finished work is not done again, and beside the artifact what its readers may know.
-import { mkdirSync } from 'node:fs';
+import { lstatSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
-import { kinds } from '../../api/index.ts';
+import { badSpec, kinds, listOf } from '../../api/index.ts';
 import {
+  boundedBytes,
   canonicalJson,
+  isStoreError,
   type Mirror,
   peekManifest,
   readKept,
+  type Seen,
   writeWhole,
-  writeWholeAmongOthers,
+  writeWholeOver,
 } from '../../artifact/index.ts';
 import type { StageEvent } from '../../progress/index.ts';
 import { prepares, type StageJob } from '../job.ts';
@@ -29,12 +32,92 @@ export const resultFileOf = (output: string): string => `${output}.result.json`;
 /** The whole result, where only the resource's owner reads. */
 const wholeResultOf = (job: StageJob): string => join(workOf(job).own, 'result.json');
 
-/** Writes the file beside the artifact, whole or not at all. */
-export async function writeResultFile(job: StageJob, content: object, mirror: Mirror): Promise<void> {
-  const file = resultFileOf(outputOf(job));
-  mkdirSync(dirname(file), { recursive: true });
-  writeWholeAmongOthers(file, canonicalJson(content));
-  await mirror.push(file, { exact: true });
+const field = 'spec.output.uri';
+
+export const ownerSchema = z.object({ kind: z.string(), namespace: z.string(), name: z.string() });
+
+/** Whose an artifact is: its resource by name, so that one that was deleted and made again finds its own. */
+export type Owner = z.output<typeof ownerSchema>;
+
+/** What an output's result file says of it; the owner is absent in those of earlier versions. */
+const markSchema = z.object({
+  owner: ownerSchema,
+  /** While an artifact takes its place: its own, and the resource's earlier one. */
+  digests: listOf(z.string()).optional(),
+  /** What is being brought to the store just now, with what lay there before. */
+  files: listOf(z.string()).optional(),
+  result: z.object({ artifact: z.object({ digest: z.string() }).optional() }).optional(),
+});
+
+/** What a result file has of ours; one of an earlier version names no owner. */
+const oursSchema = z.union([
+  z.looseObject({ owner: ownerSchema }),
+  z.looseObject({ stage: z.string(), result: z.looseObject({}) }),
+]);
+
+/** No result of ours comes to more. */
+const mostBytes = 64 << 20;
+
+/** The file beside the artifact, written whole or not at all, and only over what this process has seen or written there. */
+export class ResultFile {
+  readonly #mirror: Mirror;
+  readonly #file: string;
+  /** Its name in messages. */
+  readonly #place: string;
+  readonly #stored: Seen;
+  #bytes: Uint8Array | undefined;
+
+  private constructor(
+    mirror: Mirror,
+    { file, place, stored }: { file: string; place: string; stored: Seen },
+  ) {
+    this.#mirror = mirror;
+    this.#file = file;
+    this.#place = place;
+    this.#stored = stored;
+    const there = lstatSync(file, { throwIfNoEntry: false });
+    const bytes = there?.isFile() ? boundedBytes(file, mostBytes) : undefined;
+    this.#bytes = typeof bytes === 'string' ? undefined : bytes;
+    if (there !== undefined && (!this.#bytes || (this.#bytes.length > 0 && !readKept(oursSchema, file))))
+      throw badSpec(
+        `${field}: ${place} is there and is no result of ours; the result is written there: move that away, or choose another place`,
+      );
+  }
+
+  /** @throws OffsiteError BadSpec where somebody else's lies there */
+  static async look(job: StageJob, mirror: Mirror): Promise<ResultFile> {
+    const output = outputOf(job);
+    const file = resultFileOf(output);
+    // Looked at first: what comes between the two is not what was seen.
+    const stored = await mirror.look(file);
+    await mirror.pullDocument(file);
+    const place = mirror.mirrors(output) ? resultFileOf(job.resource.spec.output.uri) : file;
+    return new ResultFile(mirror, { file, place, stored });
+  }
+
+  /** Whose the output is, as far as it says so. */
+  mark(): z.output<typeof markSchema> | undefined {
+    return readKept(markSchema, this.#file);
+  }
+
+  /** @throws OffsiteError BadSpec where something else came there, which stays */
+  async write(content: object): Promise<void> {
+    const text = canonicalJson(content);
+    mkdirSync(dirname(this.#file), { recursive: true });
+    if (!writeWholeOver(this.#file, text, this.#bytes)) throw this.#came();
+    this.#bytes = Buffer.from(text);
+    try {
+      await this.#mirror.push(this.#file, { exact: true }, { seen: this.#stored });
+    } catch (error) {
+      throw isStoreError(error, 'Changed') ? this.#came() : error;
+    }
+  }
+
+  #came() {
+    return badSpec(
+      `${field}: something came to ${this.#place} while this resource's own was made; the result is written there: move that away, or choose another place`,
+    );
+  }
 }
 
 /**
@@ -44,7 +127,12 @@ export async function writeResultFile(job: StageJob, content: object, mirror: Mi
 export async function keepResult(
   job: StageJob,
   { stage, result }: Result,
-  { identity, owner, mirror }: { identity: string | undefined; owner: object; mirror: Mirror },
+  {
+    identity,
+    owner,
+    mirror,
+    beside,
+  }: { identity: string | undefined; owner: Owner; mirror: Mirror; beside: ResultFile },
 ): Promise<void> {
   if (identity !== undefined) {
     const file = wholeResultOf(job);
@@ -53,7 +141,7 @@ export async function keepResult(
     await mirror.push(file, { exact: true });
   }
   const shown = shownOf(job, result as Record<string, unknown>);
-  await writeResultFile(job, { owner, stage, result: shown }, mirror);
+  await beside.write({ owner, stage, result: shown });
 }
 
 /** What may be told of a result: its artifact, and what its kind says that the artifact says too. */

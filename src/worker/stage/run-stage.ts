@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { badSpec, cancelled, kinds, OffsiteError } from '../../api/index.ts';
 import {
   checkpointsOf,
+  isStoreError,
   type LockTimes,
   listedIn,
   Mirror,
@@ -19,7 +20,15 @@ import type { KeepRequest } from '../thread/messages.ts';
 import { runOnThread } from '../thread/thread.ts';
 import { checkConfined } from './confined.ts';
 import { HeldPlaces } from './locks.ts';
-import { examineOutput, type FoundOutput, keepBringing, markOutput, ownerOf, tidyOutput } from './owner.ts';
+import {
+  examineOutput,
+  type FoundOutput,
+  forgetBringing,
+  keepBringing,
+  markOutput,
+  ownerOf,
+  tidyOutput,
+} from './owner.ts';
 import { findResult, keepResult } from './result-file.ts';
 import { checkSigned, isSigned, type KeyPlace, openKeys, type StageKeys, signOutput } from './signing.ts';
 import { checkSurroundings } from './surroundings.ts';
@@ -120,7 +129,7 @@ async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
     {
       emit: holdResult,
       signal: lost === undefined ? signal : AbortSignal.any([signal, lost]),
-      keep: (request) => keepFor(job, request, running),
+      keep: (request) => keepFor(job, request, { ...running, found }),
     },
   );
   if (!outcome.ok && lost?.aborted) throw lost.reason;
@@ -152,10 +161,12 @@ async function putBackSignature(
   const made = artifactOf(known);
   const { signing } = keys;
   if (made === undefined || signing === undefined) return;
+  const file = join(outputOf(job), signatureName);
+  const seen = await mirror.look(file);
   if (await isSigned(job, made.digest, keys, mirror)) return;
   await held?.check();
   signOutput(job, made.digest, signing);
-  await mirror.push(join(outputOf(job), signatureName), { exact: true });
+  await mirror.push(file, { exact: true }, { seen });
 }
 
 function told(known: Result, emit: Emit): StageOutcome {
@@ -228,23 +239,43 @@ async function takeOutput(
     await held?.check();
     signOutput(job, artifact.digest, keys.signing);
   }
-  if (artifact !== undefined && mirror.mirrors(output)) {
-    const files = [...found.removable, ...listedIn(output)];
-    const { uri } = job.resource.spec.output;
-    await checkSurroundings(job, mirror);
-    const there = await mirror.versionAt(join(output, 'manifest.json'));
-    if (found.mayReplace !== true && there !== undefined && there !== found.version)
-      throw badSpec(
-        `spec.output.uri: an artifact came to ${uri} while this resource's own was made, and nothing says that this resource made it: look who put it there, and choose another place, or write spec.output.replace: true to replace it`,
-      );
-    refuseOthers(await mirror.namesAt(output), files, { place: uri, field: 'spec.output.uri' });
-    await keepBringing(job, mirror, files);
-    await markOutput(job, mirror, files);
-    await mirror.push(output, { exact: true }, { removable: files });
-  }
+  if (artifact !== undefined && mirror.mirrors(output))
+    await bringOutput(job, artifact.digest, { found, mirror });
   // First of the two: where a result is known, no later pod looks for what is left, and a noise key must not be.
   await clearCheckpoints(job, mirror);
-  if (result !== undefined) await keepResult(job, result, { identity, owner: ownerOf(job), mirror });
+  if (result !== undefined)
+    await keepResult(job, result, { identity, owner: ownerOf(job), mirror, beside: found.beside });
+}
+
+/**
+ * Takes the artifact to its place in a store: what will come and go there, and the digest that is to come, is written down
+ * first, so that whatever else the next pod finds there is somebody else's; then each file goes up over what was seen alone.
+ * @throws OffsiteError BadSpec where something came there, which stays; what went up is taken back
+ */
+async function bringOutput(
+  job: StageJob,
+  digest: string,
+  { found, mirror }: { found: FoundOutput; mirror: Mirror },
+): Promise<void> {
+  const output = outputOf(job);
+  const { uri, replace } = job.resource.spec.output;
+  await checkSurroundings(job, mirror);
+  const seen = replace === true ? await mirror.look(output) : found.there;
+  const files = [...found.removable, ...listedIn(output)];
+  refuseOthers([...seen.keys()], files, { place: uri, field: 'spec.output.uri' });
+  await keepBringing(job, mirror, files);
+  await markOutput(job, found, digest, files);
+  try {
+    await mirror.push(output, { exact: true }, { removable: files, seen });
+  } catch (error) {
+    if (!isStoreError(error, 'Changed')) throw error;
+    await forgetBringing(job, mirror);
+    if (replace === true) throw error;
+    throw badSpec(
+      `spec.output.uri: something came to ${uri} while this resource's own was made, and nothing says that this resource made it: look who put it there, and choose another place, or write spec.output.replace: true to replace an artifact`,
+    );
+  }
+  await forgetBringing(job, mirror);
 }
 
 /** The optimiser's state is of use no more once the artifact is where it belongs. */
@@ -272,7 +303,11 @@ function tellWhatIsNotKept(job: StageJob, emit: Emit): void {
   emit({ type: 'warning', reason: 'WorkNotKept', message });
 }
 
-async function keepFor(job: StageJob, request: KeepRequest, { mirror, held, emit }: Running): Promise<void> {
+async function keepFor(
+  job: StageJob,
+  request: KeepRequest,
+  { mirror, held, emit, found }: Running & { found: FoundOutput },
+): Promise<void> {
   switch (request.what) {
     case 'pull':
       await mirror.pull(request.path, request.alike);
@@ -286,7 +321,7 @@ async function keepFor(job: StageJob, request: KeepRequest, { mirror, held, emit
       // In a store it takes its place only later.
       if (mirror.mirrors(outputOf(job))) return;
       await checkSurroundings(job, mirror);
-      await markOutput(job, mirror);
+      await markOutput(job, found, request.digest);
       return;
     case 'pushLater':
       mirror.pushLater(request.path, request.alike, (error) => {

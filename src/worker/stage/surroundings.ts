@@ -31,7 +31,7 @@ export async function checkSurroundings(job: StageJob, mirror: Mirror): Promise<
     refuseInside(output, field, nearest);
   } finally {
     // They are looked at only, and are no copies that anything is made from.
-    for (const file of manifests) rmSync(file, { force: true });
+    for (const file of manifests) rmSync(file, { recursive: true, force: true });
   }
 }
 

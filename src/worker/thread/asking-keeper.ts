@@ -31,8 +31,8 @@ export class AskingKeeper implements Keeper {
     return this.#ask({ what: 'held' });
   }
 
-  claim(): Promise<void> {
-    return this.#ask({ what: 'claim' });
+  claim(digest: string): Promise<void> {
+    return this.#ask({ what: 'claim', digest });
   }
 
   /** Lets the thread end. */

@@ -12,7 +12,8 @@ export type ThreadMessage =
 /** What the compute thread wants done by the thread that is free for it: a path brought over the network, the output's lock looked at. */
 export type KeepRequest =
   | { what: 'pull' | 'push' | 'pushLater'; path: string; alike: Alike }
-  | { what: 'held' | 'claim' };
+  | { what: 'held' }
+  | { what: 'claim'; digest: string };
 
 /** What it gets back. */
 export interface Answer {

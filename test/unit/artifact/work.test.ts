@@ -109,6 +109,23 @@ it("another's artifact that comes while the work is done stays; what was there b
   expect(openArtifact(output).digest).toBe(digest);
 });
 
+it('what comes while its word goes to its store, after the last look, stays', async () => {
+  const other = { ...work, kind: 'Model' as const };
+  let theirs = '';
+  const slow: Keeper = {
+    ...inPlace,
+    async push() {
+      theirs = await lay('theirs', other);
+    },
+  };
+  const failure = await seal({ ...place, keeper: slow }, work, sealing).catch(String);
+  expect(failure).toContain(
+    `spec.output.uri: ${output} holds an artifact of kind Model (${theirs}) that came there while this resource's own was made`,
+  );
+  expect(openArtifact(output).digest).toBe(theirs);
+  expect(readdirSync(root).filter((name) => name.startsWith('.out'))).toEqual([]);
+});
+
 it('is done anew where nothing says that this resource made it, to the same bytes', async () => {
   const digest = await lay('bytes');
   expect(await doneOrFree(place, work)).toBeUndefined();
@@ -171,13 +188,13 @@ it('the word comes from its store, and goes there before the artifact takes its 
     async held() {
       calls.push('held');
     },
-    async claim() {
-      calls.push(`claim ${existsSync(output)}`);
+    async claim(digest) {
+      calls.push(`claim ${digest} ${existsSync(output)}`);
     },
   };
   const { digest } = await seal({ ...place, keeper }, work, sealing);
   const said = JSON.stringify({ identity: identityOf(work), digest });
-  expect(calls.splice(0)).toEqual(['held', `push /made.json ${said} false`, 'claim false']);
+  expect(calls.splice(0)).toEqual(['held', `push /made.json ${said} false`, `claim ${digest} false`]);
   expect((await doneOrFree({ ...place, keeper }, work))?.digest).toBe(digest);
   // The artifact itself comes from its store last, and only where its manifest is the one that was made.
   expect(calls.splice(0)).toEqual(['pull /made.json', 'pull ']);

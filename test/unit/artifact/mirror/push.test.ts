@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { push } from '../../../../src/artifact/mirror/push.ts';
+import { push, type Seen } from '../../../../src/artifact/mirror/push.ts';
 import { StoreCopy } from '../../../../src/artifact/mirror/store-copy.ts';
 import type { Outgoing, WritableStore } from '../../../../src/artifact/stores/store.ts';
 
@@ -82,9 +82,9 @@ function write(path: string, content: string): void {
   mkdirSync(dirname(inCopy(path)), { recursive: true });
   writeFileSync(inCopy(path), content);
 }
-async function pushed(mayChange?: () => Promise<void>): Promise<string[]> {
+async function pushed(mayChange?: () => Promise<void>, seen?: Seen): Promise<string[]> {
   const copy = new StoreCopy(directory, { scheme: 's3', place: 'bucket/run', secret: undefined });
-  await push(store, copy, { signal: new AbortController().signal, exact: true, mayChange });
+  await push(store, copy, { signal: new AbortController().signal, exact: true, mayChange, seen });
   return [...store.objects.keys()].sort();
 }
 
@@ -214,3 +214,67 @@ it.each(['refusing', 'forgetful'] as const)('a seal goes up on a server that is 
     expect(sealed()).toBe(`of ${content}`);
   }
 });
+
+const look = async (): Promise<Seen> =>
+  new Map((await store.list('bucket/run')).map(({ path, version }) => [path, version]));
+
+/** What somebody else, who asks for no lock, lays there while files go up: all of it unconditionally, as `aws s3 sync` does. */
+const laid: [what: string, files: string[], at: string][] = [
+  ['of the same names, right after the first file', ['a.bin', 'b.bin', 'manifest.json'], 'a.bin'],
+  ['of the same names, before the seal goes up', ['a.bin', 'b.bin', 'manifest.json'], 'manifest.json'],
+  ['of other names, before the seal goes up', ['other.bin', 'manifest.json'], 'manifest.json'],
+  ['of other names, while a file goes up', ['other.bin', 'manifest.json'], 'b.bin'],
+  ['in a directory of that place', ['inner/other.bin', 'inner/manifest.json'], 'b.bin'],
+  ['so far without a seal', ['b.bin'], 'b.bin'],
+];
+
+it.each(laid)('what comes while files go up stays, and is all that stays: %s', async (_, files, at) => {
+  for (const earlier of [undefined, 'mine of before']) {
+    store.objects.clear();
+    for (const name of ['a.bin', 'b.bin', 'manifest.json']) write(name, `mine, after ${earlier}`);
+    if (earlier !== undefined)
+      for (const name of ['a.bin', 'b.bin', 'manifest.json'])
+        store.put(`bucket/run/${name}`, Buffer.from(earlier));
+    const seen = await look();
+    let isLaid = false;
+    store.onWrite = (object) => {
+      if (isLaid || object !== `bucket/run/${at}`) return;
+      isLaid = true;
+      for (const name of files) store.put(`bucket/run/${name}`, Buffer.from('theirs'));
+    };
+    await expect(pushed(undefined, seen)).rejects.toMatchObject({ reason: 'Changed' });
+    expect(isLaid).toBe(true);
+    for (const name of files)
+      expect(store.objects.get(`bucket/run/${name}`)?.bytes.toString()).toBe('theirs');
+    for (const { bytes } of store.objects.values()) expect(bytes.toString()).not.toContain('after');
+  }
+});
+
+it('over what was seen, and what came up in an earlier call, files go as ever', async () => {
+  const seen = await look();
+  for (const content of ['one', 'two']) {
+    write('empty', '');
+    write('weights', content);
+    write('manifest.json', `of ${content}`);
+    expect(await pushed(undefined, seen)).toEqual(['bucket/run/empty', seal, 'bucket/run/weights']);
+    expect(sealed()).toBe(`of ${content}`);
+  }
+  store.put('bucket/run/weights', Buffer.from('theirs'));
+  await expect(pushed(undefined, seen)).rejects.toMatchObject({
+    reason: 'Changed',
+    message: 's3://bucket/run/weights: came there meanwhile; nothing was put over it',
+  });
+});
+
+it.each(['refusing', 'forgetful'] as const)(
+  'what was seen is written over on a server that is %s',
+  async (server) => {
+    store.server = server;
+    const seen = await look();
+    write('weights', 'one');
+    write('empty', '');
+    write('manifest.json', 'of one');
+    await pushed(undefined, seen);
+    expect(sealed()).toBe('of one');
+  },
+);

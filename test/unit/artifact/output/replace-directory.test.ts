@@ -20,6 +20,7 @@ import {
   refuseUnknown,
   sealArtifact,
   writeArtifact,
+  writeNewDirectory,
   writeSharedArtifact,
 } from '../../../../src/artifact/index.ts';
 
@@ -128,6 +129,58 @@ test('what a living process makes there is not cleared, also by who takes no loc
   expect(beside()).toEqual(['out']);
 });
 
+test('what came there is looked at when it is aside, where nobody exchanges it, and comes back where it may not go', async () => {
+  const lay = async () => {
+    mkdirSync(output, { recursive: true });
+    fill('theirs')(output);
+  };
+  const mayGo = (previous: string) => {
+    if (existsSync(previous)) throw new Error('is theirs');
+  };
+  await expect(writeArtifact(output, fill('one'), { ready: lay, mayGo })).rejects.toThrow('is theirs');
+  expect(content()).toBe('theirs');
+  expect(beside()).toEqual(['out']);
+});
+
+test('what is made where nothing is takes the place of nothing that comes there meanwhile', async () => {
+  const lay = (temporary: string) => {
+    fill('mine')(temporary);
+    mkdirSync(output);
+    fill('theirs')(output);
+  };
+  await expect(writeNewDirectory(output, '--output', lay)).rejects.toThrow(
+    `--output: something came to ${output} while an artifact was made for that place; it stays as it is`,
+  );
+  expect(content()).toBe('theirs');
+  await expect(writeNewDirectory(output, '--output', fill('mine'))).rejects.toThrow('is there already');
+  rmSync(output, { recursive: true });
+  await writeNewDirectory(output, '--output', fill('mine'));
+  expect(content()).toBe('mine');
+  expect(beside()).toEqual(['out']);
+});
+
+test('what is made without a lock on another machine is not cleared by who holds it; with one it is', async () => {
+  const mark = () => {
+    const [container] = beside();
+    return join(directory, 'deep', container!, 'offsite-tuning.json');
+  };
+  const elsewhere = () =>
+    writeFileSync(mark(), readFileSync(mark(), 'utf8').replace(/"machine":"/, '$&elsewhere '));
+  await writeNewDirectory(output, '--output', (temporary) => {
+    elsewhere();
+    clearBeside(output);
+    fill('mine')(temporary);
+  });
+  expect(content()).toBe('mine');
+  rmSync(output, { recursive: true });
+  const cleared = writeArtifact(output, (temporary) => {
+    elsewhere();
+    clearBeside(output);
+    fill('mine')(temporary);
+  });
+  await expect(cleared).rejects.toThrow('ENOENT');
+});
+
 test('what fails, or may not go there any more, leaves what was there', async () => {
   await writeArtifact(output, fill('one'));
   const fails = (temporary: string) => {
@@ -138,7 +191,7 @@ test('what fails, or may not go there any more, leaves what was there', async ()
   const lost = async () => {
     throw new Error('taken over');
   };
-  await expect(writeArtifact(output, fill('two'), lost)).rejects.toThrow('taken over');
+  await expect(writeArtifact(output, fill('two'), { ready: lost })).rejects.toThrow('taken over');
   expect(content()).toBe('one');
   expect(beside()).toEqual(['out']);
 });
@@ -156,7 +209,9 @@ test("a user's file is never lost: in what is no artifact, among an artifact's f
   );
   rmSync(join(output, 'notes'), { recursive: true });
   const meanwhile = async () => put(join(output, 'thesis.tex'));
-  await expect(writeArtifact(output, fill('two'), meanwhile)).rejects.toThrow(/holds "thesis\.tex"/);
+  await expect(writeArtifact(output, fill('two'), { ready: meanwhile })).rejects.toThrow(
+    /holds "thesis\.tex"/,
+  );
   expect(readdirSync(output).sort()).toEqual(['file', 'manifest.json', 'thesis.tex']);
   expect(beside()).toEqual(['out']);
 });

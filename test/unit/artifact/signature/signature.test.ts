@@ -1,6 +1,6 @@
 /** A signature beside a manifest: what it changes of an artifact (nothing), and which ones are taken. */
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
-import {
+import fs, {
   cpSync,
   existsSync,
   mkdirSync,
@@ -10,6 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -52,6 +53,36 @@ const sign = (path: string, { privateKey } = owner) => signArtifact(path, subjec
 const check = (path: string, keys = [another.publicKey, owner.publicKey]) =>
   checkSignature(path, subjectOf(path), keys);
 const file = (path: string) => join(path, signatureName);
+
+it('is written under its own name alone: killed at any moment, what lies there is an artifact, and is signed by the next try', () => {
+  const { writeFileSync: write, rmSync: remove } = fs;
+  const use = (functions: object) => {
+    Object.assign(fs, functions);
+    syncBuiltinESMExports();
+  };
+  const killed = (text: (whole: string) => string) => {
+    const dead = () => {
+      throw new Error('killed');
+    };
+    use({
+      writeFileSync(path: string, whole: string, options: object) {
+        write(path, text(whole), options);
+        // Nothing that it would have cleared is cleared.
+        use({ rmSync: dead });
+        dead();
+      },
+    });
+    expect(() => sign(directory)).toThrow('killed');
+    use({ writeFileSync: write, rmSync: remove });
+  };
+  for (const text of [(whole: string) => whole, (whole: string) => whole.slice(0, 20), () => '']) {
+    rmSync(file(directory), { force: true });
+    killed(text);
+    openArtifact(directory);
+    sign(directory);
+    check(directory);
+  }
+});
 
 it('changes no digest, of an artifact or of a model that it is used as, and is no file of either', () => {
   const before = { artifact: openArtifact(directory), model: digestOf(directory) };

@@ -106,16 +106,19 @@ it.each(siblings)('a link in place of %s is refused before anything is written',
 it('links that come beside an output after the check lead to nothing either', async () => {
   const at = job();
   const output = outputOf(at);
+  const mirror = new Mirror({ scratch: undefined, signal: new AbortController().signal });
+  const found = await examineOutput(at, mirror);
   mkdirSync(dirname(output), { recursive: true });
   symlinkSync(join(root, 'private/rows.jsonl'), `${output}.result.json`);
   mkdirSync(join(root, 'private/partial'));
   symlinkSync(join(root, 'private'), `${ownLock(output).slice(0, -'lock'.length)}${'0'.repeat(16)}`);
-  const mirror = new Mirror({ scratch: undefined, signal: new AbortController().signal });
   tidyOutput(at, mirror);
-  await markOutput(at, mirror);
+  await expect(markOutput(at, found, 'sha256:0')).rejects.toThrow(
+    `spec.output.uri: something came to ${output}.result.json while this resource's own was made`,
+  );
   expect(readdirSync(join(root, 'private'))).toEqual(['partial', 'rows.jsonl']);
   expect(readFileSync(join(root, 'private/rows.jsonl'), 'utf8')).toBe('{}');
-  expect(readFileSync(`${output}.result.json`, 'utf8')).toContain('"owner"');
+  expect(lstatSync(`${output}.result.json`).isSymbolicLink()).toBe(true);
 });
 
 it.each<[string, (path: string) => void]>([
@@ -141,13 +144,13 @@ it("an empty result, and those of now and of an earlier version, are in nobody's
   const file = `${outputOf(at)}.result.json`;
   mkdirSync(dirname(file), { recursive: true });
   const mirror = new Mirror({ scratch: undefined, signal: new AbortController().signal });
-  const free = { mayReplace: false, version: undefined, removable: [] };
+  const free = { mayReplace: false, own: undefined, removable: [] };
   for (const text of ['', '{"stage": "tune", "result": {}}', JSON.stringify({ owner: ownerOf(at) })]) {
     writeFileSync(file, text);
-    expect(await examineOutput(at, mirror)).toEqual(free);
+    expect(await examineOutput(at, mirror)).toMatchObject(free);
   }
   // Nobody's name is taken for what is written first.
   writeFileSync(`${file}.tmp`, 'notes');
-  await markOutput(at, mirror);
+  await markOutput(at, await examineOutput(at, mirror), 'sha256:0');
   expect(readFileSync(`${file}.tmp`, 'utf8')).toBe('notes');
 });

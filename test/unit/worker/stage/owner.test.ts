@@ -3,10 +3,16 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Mirror, sealArtifact } from '../../../../src/artifact/index.ts';
+import { type Mirror, peekManifest, sealArtifact } from '../../../../src/artifact/index.ts';
 import type { StageJob } from '../../../../src/worker/job.ts';
 import { outputOf, workOf } from '../../../../src/worker/places.ts';
-import { examineOutput, keepBringing, ownerOf } from '../../../../src/worker/stage/owner.ts';
+import {
+  examineOutput,
+  forgetBringing,
+  keepBringing,
+  markOutput,
+  ownerOf,
+} from '../../../../src/worker/stage/owner.ts';
 import { resultFileOf } from '../../../../src/worker/stage/result-file.ts';
 import { tinyManifests } from '../../../support/tiny/index.ts';
 
@@ -24,8 +30,7 @@ const mirror = {
     throw new Error('more than documents were brought');
   },
   async push() {},
-  namesAt: async () => names,
-  versionAt: async () => undefined,
+  look: async (path: string) => new Map(path === outputOf(job) ? names.map((name) => [name, '1']) : []),
 } as unknown as Mirror;
 
 beforeEach(() => {
@@ -83,4 +88,36 @@ test('a file that only what lies beside an artifact calls ours is not removed; b
   names.push('precious');
   forge(['precious']);
   expect((await examineOutput(job, mirror)).removable).not.toContain('precious');
+});
+
+test("an artifact is its resource's only by a word that names its digest: one of a run that was killed names what was to come", async () => {
+  seal();
+  const { digest } = peekManifest(outputOf(job))!;
+  const say = (word: object) =>
+    write(resultFileOf(outputOf(job)), JSON.stringify({ owner: ownerOf(job), ...word }));
+  const others = `sha256:${'0'.repeat(64)}`;
+  for (const word of [
+    {},
+    { files: ['manifest.json'] },
+    { digests: [others] },
+    { result: { artifact: { digest: others } } },
+  ]) {
+    say(word);
+    expect(await examineOutput(job, mirror)).toMatchObject({ mayReplace: false, own: undefined });
+  }
+  for (const word of [{ digests: [others, digest] }, { result: { artifact: { digest } } }]) {
+    say(word);
+    expect(await examineOutput(job, mirror)).toMatchObject({ mayReplace: digest, own: digest });
+  }
+  // What is to come, and what was there before.
+  await markOutput(job, await examineOutput(job, mirror), others);
+  expect(await examineOutput(job, mirror)).toMatchObject({ mayReplace: digest });
+});
+
+test('what was being brought is ours no more when it is there', async () => {
+  seal();
+  names.push('precious');
+  await keepBringing(job, mirror, ['precious']);
+  await forgetBringing(job, mirror);
+  await expect(examineOutput(job, mirror)).rejects.toThrow('holds "precious" beside the artifact');
 });

@@ -1,17 +1,18 @@
 // What lies beside an artifact for its readers, of results that know more than the artifact says.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { Mirror } from '../../../../src/artifact/index.ts';
+import { Mirror } from '../../../../src/artifact/index.ts';
 import type { StageJob } from '../../../../src/worker/job.ts';
-import { keepResult, resultFileOf } from '../../../../src/worker/stage/result-file.ts';
+import { keepResult, ResultFile, resultFileOf } from '../../../../src/worker/stage/result-file.ts';
 import { tinyManifests } from '../../../support/tiny/index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'offsite-result-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-const mirror = { push: async () => {} } as unknown as Mirror;
+const mirror = new Mirror({ scratch: undefined, signal: new AbortController().signal });
+const owner = { kind: 'OffsiteTune', namespace: 'data', name: 'words' };
 const artifact = { uri: 'file:out', digest: 'sha256:0', sizeBytes: 1 };
 const manifests = tinyManifests();
 const privacy = { epsilon: '2', delta: '0.1', noiseMultiplier: '1', clipNorm: '1', samplingRate: '0.1' };
@@ -56,8 +57,28 @@ test.each<[string, keyof typeof manifests, object, object]>([
     const job = { resource: manifests[name], mounts: {}, stage: 'x' } as unknown as StageJob;
     Object.assign(job.resource.spec.output, { uri: `file:${output}` });
     const given = { type: 'result', stage: 'x', result: { ...result, artifact } } as const;
-    await keepResult(job, given, { identity: undefined, owner: {}, mirror });
+    const beside = await ResultFile.look(job, mirror);
+    await keepResult(job, given, { identity: undefined, owner, mirror, beside });
     const kept = JSON.parse(readFileSync(resultFileOf(output), 'utf8')) as { result: object };
     expect(kept.result).toEqual({ ...shown, artifact });
   },
 );
+
+test("somebody's file that comes to its name while a run computes, or before its end, stays", async () => {
+  const output = join(root, 'meanwhile');
+  const job = { resource: manifests.tune, mounts: {}, stage: 'x' } as unknown as StageJob;
+  Object.assign(job.resource.spec.output, { uri: `file:${output}` });
+  const refusal = `spec.output.uri: something came to ${output}.result.json while this resource's own was made`;
+  const file = resultFileOf(output);
+  const first = await ResultFile.look(job, mirror);
+  writeFileSync(file, 'theirs');
+  await expect(first.write({ owner })).rejects.toThrow(refusal);
+  expect(readFileSync(file, 'utf8')).toBe('theirs');
+  rmSync(file);
+  const beside = await ResultFile.look(job, mirror);
+  await beside.write({ owner });
+  await beside.write({ owner, digests: [] });
+  writeFileSync(file, 'theirs');
+  await expect(beside.write({ owner })).rejects.toThrow(refusal);
+  expect(readFileSync(file, 'utf8')).toBe('theirs');
+});
