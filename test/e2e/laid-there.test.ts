@@ -1,10 +1,18 @@
 // An artifact that somebody else laid at an output, whose manifest says that it is the resource's own work: it is never taken for it,
 // on disk or in a store, whatever scores it tells.
+import { generateKeyPairSync } from 'node:crypto';
 import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Mirror, peekManifest, resolveUri, sealArtifact } from '../../src/artifact/index.ts';
+import {
+  Mirror,
+  peekManifest,
+  resolveUri,
+  sealArtifact,
+  signArtifact,
+  signatureName,
+} from '../../src/artifact/index.ts';
 import { digestIn, failureOf, offsite, savedStatus, startOffsite } from '../support/offsite/index.ts';
 import { S3Server } from '../support/servers/s3-server.ts';
 import {
@@ -130,7 +138,11 @@ test('it is replaced where that is said; and the same bytes are as good as made 
   setField(emulatorOnDisk!.manifest, 'spec.output.replace', true);
   setField(modelInStore!.manifest, 'spec.output.replace', true);
   server.forget('team', 'adapter');
-  await upload(at('out/adapter'), 's3://team/adapter');
+  // Whoever laid them there has signed them.
+  cpSync(at('out/adapter'), at('signed'), { recursive: true });
+  const { privateKey } = generateKeyPairSync('ed25519');
+  signArtifact(at('signed'), { digest: right.adapter, kind: 'Adapter' }, privateKey);
+  await upload(at('signed'), 's3://team/adapter');
   const three = [emulatorOnDisk!, adapterInStore!, modelInStore!];
   const again = await run(
     three.map(({ manifest }) => manifest),
@@ -142,6 +154,9 @@ test('it is replaced where that is said; and the same bytes are as good as made 
     expect(savedStatus(at('second'), kind, metadata.name).artifact?.digest).toBe(right[resource.part]);
     expect(digestIn(placeOf(resource))).toBe(right[resource.part]);
   }
+  expect(readFileSync(server.fileOf('team', `adapter/${signatureName}`))).toEqual(
+    readFileSync(at('signed', signatureName)),
+  );
 });
 
 test('an artifact that comes while another is made stays, on disk and in a store', async () => {

@@ -15,12 +15,13 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { badSpec } from '../../api/index.ts';
 import { realPlace } from '../address/address.ts';
-import { readKept } from '../bounded-file.ts';
+import { boundedBytes, readKept } from '../bounded-file.ts';
 import { lockDirectoryOf } from '../lock/on-disk.ts';
 import { isGone, processMarkSchema, thisProcess } from '../lock/process-mark.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { peekManifest } from '../manifest/manifest.ts';
 import { WrittenFiles } from '../manifest/written-files.ts';
+import { envelopeBounds } from '../signature/dsse.ts';
 import { signatureName } from '../signature/signature.ts';
 import { temporaryStartOf } from '../write-whole.ts';
 import { refuseInside } from './surroundings.ts';
@@ -263,6 +264,7 @@ class Container {
     try {
       checkReplaceable(previous, this.#field, this.#directory);
       mayGo(previous);
+      keepSignature(previous, this.partial);
       this.place();
     } catch (error) {
       if (!existsSync(previous) || putBack(previous, this.#directory)) throw error;
@@ -287,6 +289,16 @@ class Container {
   remove(): void {
     removeContainer(this.#path);
   }
+}
+
+/** A signature of the very same artifact is one of what takes its place, whoever signed it. */
+function keepSignature(previous: string, partial: string): void {
+  const path = join(previous, signatureName);
+  if (!existsSync(path) || existsSync(join(partial, signatureName))) return;
+  if (peekManifest(previous)?.digest !== peekManifest(partial)?.digest) return;
+  const bytes = boundedBytes(path, envelopeBounds.bytes);
+  if (typeof bytes !== 'string')
+    writeFileSync(join(partial, signatureName), bytes, { flag: 'wx', flush: true });
 }
 
 /**

@@ -31,7 +31,8 @@ export function ownerOf({ resource: { kind, metadata } }: StageJob): Owner {
 export interface FoundOutput {
   /** Which artifact there may be replaced; another can only be this very work. */
   mayReplace: Replaceable;
-  /** The digest of what lies there, where it is this resource's. */
+  /** The digest of the artifact that lies there; and the same where it is this resource's. */
+  digest: string | undefined;
   own: string | undefined;
   /** What lies there: what comes later is nobody's that this resource knows. */
   there: Seen;
@@ -55,7 +56,8 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
   const names = [...there.keys()];
   if (!names.includes('manifest.json')) clearCopy(job, mirror, []);
   const replaces = spec.replace === true;
-  if (names.length === 0) return { mayReplace: replaces, own: undefined, there, removable: [], beside };
+  if (names.length === 0)
+    return { mayReplace: replaces, digest: undefined, own: undefined, there, removable: [], beside };
   if (names.includes('')) throw badSpec(`${field}: ${place} is a file; an artifact is a directory`);
   const isOwn = mark !== undefined && canonicalJson(mark.owner) === canonicalJson(ownerOf(job));
   const isArtifact = names.includes('manifest.json');
@@ -75,7 +77,7 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
     );
   }
   const own = isOwn && made.includes(digest ?? '') ? digest : undefined;
-  return { mayReplace: replaces || (own ?? false), own, there, removable, beside };
+  return { mayReplace: replaces || (own ?? false), digest, own, there, removable, beside };
 }
 
 /** Makes ready what lies beside an output in place: only who holds its lock may. */

@@ -265,8 +265,10 @@ async function bringOutput(
   refuseOthers([...seen.keys()], files, { place: uri, field: 'spec.output.uri' });
   await keepBringing(job, mirror, files);
   await markOutput(job, found, digest, files);
+  // A signature of the very same artifact is one of what takes its place, whoever signed it.
+  const removable = found.digest === digest ? files.filter((path) => path !== signatureName) : files;
   try {
-    await mirror.push(output, { exact: true }, { removable: files, seen });
+    await mirror.push(output, { exact: true }, { removable, seen });
   } catch (error) {
     if (!isStoreError(error, 'Changed')) throw error;
     await forgetBringing(job, mirror);

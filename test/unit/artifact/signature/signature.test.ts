@@ -125,6 +125,15 @@ it('goes with the artifact that it belongs to when that is replaced', async () =
   expect(existsSync(file(directory))).toBe(false);
 });
 
+it('stays where the very same artifact is made again in its place, whoever signed it', async () => {
+  sign(directory, another);
+  await writeArtifact(directory, (partial) => {
+    writeFileSync(join(partial, 'adapter.safetensors'), 'weights');
+    sealArtifact(partial, { kind: 'Adapter', madeFrom: { emulator: 'sha256:one' }, hyperparameters: {} });
+  });
+  check(directory, [another.publicKey]);
+});
+
 it.each<[string, string]>([
   ['listed by a manifest as its file', signatureName],
   ['in a directory of that name', `${signatureName}/more`],
