@@ -39,46 +39,53 @@ describe('a chat template', () => {
     expect(written.generations.map(([from, to]) => written.text.slice(from, to))).toEqual(['Hi!', 'Hello!']);
   });
 
-  test('that reads how generation tags are marked reads nothing that is another one the next time', () => {
-    const text =
-      '{% set t %}{% generation %}{% endgeneration %}{% endset %}{{ t[1:9] }}{% generation %}{{ messages[1].content }}{% endgeneration %}';
-    expect(write(text)).toEqual(write(text));
-    expect(write(text)).toMatchObject({ generations: [[8, 13]] });
-  });
-
-  test('tells a mark from what a conversation says, whatever another was marked by', () => {
-    const marks = write('{% set t %}{% generation %}{% endgeneration %}{% endset %}{{ t[1:] }}');
-    if (!('text' in marks)) throw new Error('it was refused');
-    const content = `\uFDD0${marks.text}`;
-    const text = 'a {% generation %}{{ messages[0].content }}{% endgeneration %}';
-    const said = [{ role: 'assistant', content }];
-    expect(
-      new TemplateWriter({ text, specialTokens: {} }).write({ messages: said, generationPrompt: false }),
-    ).toEqual({ text: `a ${content}`, generations: [[2, 2 + content.length]] });
-  });
-
   test('refuses conversations in its own words, which stay there', () => {
     expect(write("{{ raise_exception('no ' + messages[0].content) }}")).toEqual({ refused: true });
   });
 
-  test('knows no clock: equal rows are equal on any day', () => {
-    const text = "{% if strftime_now is defined %}{{ strftime_now('%d') }}{% else %}no day{% endif %}";
-    expect(write(text)).toMatchObject({ text: 'no day' });
+  test('has a clock that stands still, and whose day may only be written: equal rows are equal on any day', () => {
+    const day = '{% if strftime_now is defined %}{{ "On " + strftime_now("%d %b %Y, %A") }}{% endif %}';
+    expect(write(day)).toMatchObject({ text: 'On 26 Jul 2024, Friday' });
+    const captured = '{% set t %}{{ strftime_now("%Y") }}{% endset %}';
+    const macro = '{% macro m() %}{{ strftime_now("%Y") }}{% endmacro %}{% set t = m() %}';
+    const plain = '{% set t = "" ~ strftime_now("%Y") %}';
+    for (const set of [captured, macro, plain]) {
+      expect(write(`${set}{{ t }}`)).toMatchObject({ text: '2024' });
+      for (const asked of [
+        '== "x"',
+        '| length',
+        'in "x"',
+        '[0]',
+        '~ "" == "x"',
+        '.upper()',
+        '| upper',
+        'or 1',
+      ])
+        expect(write(`${set}{{ t ${asked} }}`)).toMatchObject({ failed: expect.any(String) });
+    }
   });
 
   test.each([
-    [
-      "{{ strftime_now('%d %b %Y') }}",
-      'it calls strftime_now (the clock: equal rows must give equal tokens on any day), which is not given to templates',
-    ],
     ['{{ lookup(messages[0].content) }}', 'it calls lookup, which is not given to templates'],
     ['{{ messages.sum() }}', 'it calls sum, which is not given to templates'],
     ['{{ messages[0].content | shout }}', 'it uses an unknown filter: shout'],
     ['{% if messages[0].content is loud %}{% endif %}', 'it uses an unknown test: loud'],
-    ['{{ messages | upper }}', 'an expression in it fails'],
-    ['{{ messages[0].content.pop() }}', 'it calls what is no function, which is not given to templates'],
+    ['{{ messages[0].content.pop() }}', 'it calls pop, which is not given to templates'],
+    ['{{ messages[0]() }}', 'it calls what is no function, which is not given to templates'],
+    ['{{ messages[0].content | urlize }}', 'it uses the filter urlize, which is not supported'],
+    ["{% include 'x' %}", 'it uses the tag include, which is not supported'],
+    [
+      '{% macro m() %}{% generation %}{% endgeneration %}{% endmacro %}',
+      'it uses generation tags inside what is not written at once, which is not supported',
+    ],
+    ['{{ cycler(1) }}', 'it uses cycler, which is not supported'],
+    [
+      '{{ messages[0].content.center(9) }}',
+      'it uses a method of Python that is not known here, which is not supported',
+    ],
     ['{{ range(1000000000) }}', 'it asks for a range of more than 100000 numbers, or of none that ends'],
-    ['{{ range(1, 9, 0) }}', 'it asks for a range of more than 100000 numbers, or of none that ends'],
+    ['{{ range(1, 9, 0) }}', 'an expression in it fails'],
+    ['{{ messages[0].content.x.y }}', 'an expression in it fails'],
     ['{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}', 'its calls are nested deeper than 100'],
     ['{{ messages - messages[0].content }}', 'an expression in it fails'],
     [
@@ -91,6 +98,11 @@ describe('a chat template', () => {
 
   test.each<[string, (word: string) => string, string]>([
     ['a filter', (word) => `{{ p | ${word} }}`, 'it uses an unknown filter: one'],
+    [
+      'a rare filter',
+      (word) => `{{ p | ${word === 'one' ? 'format' : 'urlize'} }}`,
+      'it uses the filter format, which is not supported',
+    ],
     ['a filter with arguments', (word) => `{{ p | ${word}(1) }}`, 'it uses an unknown filter: one'],
     ['a test', (word) => `{{ p is ${word} }}`, 'it uses an unknown test: one'],
     ['a function', (word) => `{{ ${word}() }}`, 'it calls one, which is not given to templates'],
@@ -106,7 +118,7 @@ describe('a chat template', () => {
     expect(words).toEqual([{ failed }, { failed }]);
   });
 
-  test('that is no Jinja is not taken', () => {
-    expect(() => new TemplateWriter({ text: '{% for %}', specialTokens: {} })).toThrow('Unexpected token');
+  test('that is no Jinja is not taken, which only a conversation needs', () => {
+    expect(write('{% for %}')).toEqual({ failed: 'it is no Jinja: name is missing' });
   });
 });

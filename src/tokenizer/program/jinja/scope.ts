@@ -1,0 +1,35 @@
+// The names of a body while it runs, and those of the bodies around it.
+import type { Body } from './nodes.ts';
+import { missing, type Value } from './values.ts';
+
+export class Scope {
+  readonly #values: Map<string, Value>;
+  readonly #around: Scope | undefined;
+  readonly #body: Body | undefined;
+
+  constructor(body: Body | undefined, around: Scope | undefined, own: Iterable<readonly [string, Value]>) {
+    this.#values = new Map(own);
+    this.#around = around;
+    this.#body = body;
+    const isKnown = (name: string) => (around === undefined ? false : around.#knows(name));
+    for (const name of body?.hidden ?? [])
+      if (!this.#values.has(name) && !isKnown(name)) this.#values.set(name, missing);
+  }
+
+  /** Whether the text of this body, or of one around it, has the name. */
+  #knows(name: string): boolean {
+    if (this.#body?.names.has(name)) return true;
+    return this.#around === undefined ? false : this.#around.#knows(name);
+  }
+
+  /** The value of a name that was given one here or around. */
+  get(name: string): Value | undefined {
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.#around)
+      if (scope.#values.has(name)) return scope.#values.get(name);
+    return undefined;
+  }
+
+  set(name: string, value: Value): void {
+    this.#values.set(name, value);
+  }
+}

@@ -1,0 +1,113 @@
+// Python's texts: sequences of code points, with its blanks, cases and literals.
+import { unsupported } from './faults.ts';
+
+/** What `str.isspace` takes. */
+export const spaces: ReadonlySet<string> = new Set(
+  '\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000',
+);
+const lineEnds = new RegExp(`\r\n|[${['\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029'].join('')}]`, 'g');
+
+const isPlain = (text: string) => !/[\ud800-\udfff]/.test(text);
+
+export const points = (text: string): string[] => (isPlain(text) ? text.split('') : Array.from(text));
+export const pointCount = (text: string): number => (isPlain(text) ? text.length : points(text).length);
+
+export function comparePoints(a: string, b: string): number {
+  if (a === b) return 0;
+  if (isPlain(a) && isPlain(b)) return a < b ? -1 : 1;
+  const [left, right] = [points(a), points(b)];
+  const at = left.findIndex((point, i) => point !== right[i]);
+  if (at < 0) return -1;
+  if (right[at] === undefined) return 1;
+  return left[at]!.codePointAt(0)! - right[at].codePointAt(0)!;
+}
+
+export function stripped(
+  text: string,
+  {
+    left = true,
+    right = true,
+    of = spaces,
+  }: { left?: boolean; right?: boolean; of?: ReadonlySet<string> } = {},
+): string {
+  const all = points(text);
+  let [from, to] = [0, all.length];
+  while (left && from < to && of.has(all[from]!)) from++;
+  while (right && to > from && of.has(all[to - 1]!)) to--;
+  return all.slice(from, to).join('');
+}
+
+/** By runs of blanks: at most so many cuts, from the left; the rest keeps its inner blanks. */
+export function splitAtBlanks(text: string, most = Number.POSITIVE_INFINITY): string[] {
+  const parts: string[] = [];
+  let rest = stripped(text, { right: false });
+  while (rest !== '') {
+    const all = points(rest);
+    const end = parts.length < most ? all.findIndex((point) => spaces.has(point)) : -1;
+    if (end < 0) {
+      parts.push(parts.length < most ? rest : stripped(rest, { left: false }));
+      break;
+    }
+    parts.push(all.slice(0, end).join(''));
+    rest = stripped(all.slice(end).join(''), { right: false });
+  }
+  return parts;
+}
+
+export function split(text: string, by: string, most = Number.POSITIVE_INFINITY): string[] {
+  const parts = text.split(by);
+  return parts.length - 1 <= most ? parts : [...parts.slice(0, most), parts.slice(most).join(by)];
+}
+
+export function splitFromRight(text: string, by: string, most = Number.POSITIVE_INFINITY): string[] {
+  const parts = text.split(by);
+  const cut = parts.length - most;
+  return cut <= 1 ? parts : [parts.slice(0, cut).join(by), ...parts.slice(cut)];
+}
+
+export function lines(text: string): string[] {
+  const all = text.split(lineEnds);
+  if (all.at(-1) === '') all.pop();
+  return all;
+}
+
+export function replaced(text: string, old: string, by: string, most = Number.POSITIVE_INFINITY): string {
+  if (old !== '') {
+    const parts = split(text, old, most);
+    return parts.join(by);
+  }
+  const all = points(text);
+  return [...all, ''].map((point, i) => (i < most ? by + point : point)).join('');
+}
+
+export const upper = (text: string): string => text.toUpperCase();
+export const lower = (text: string): string => text.toLowerCase();
+
+/** Whether a character's title case is its upper case; of some letters it is another, which JavaScript does not know. */
+const hasPlainTitle =
+  /^[\p{ASCII}\x80-\xde\xe0-\u0148\u014a-\u01c3\u01cd-\u01ef\u01f4-\u024f\u0370-\u0373\u0376\u0377\u0391-\u03a9\u03b1-\u03c9\u0400-\u052f]$/u;
+
+export function capitalized(text: string): string {
+  const [first = '', ...rest] = points(text);
+  const isCaseless = first.toUpperCase() === first && first.toLowerCase() === first;
+  if (first !== '' && !isCaseless && !hasPlainTitle.test(first)) unsupported('a capital of a rare letter');
+  // A letter keeps its place, so that what follows knows whether it ends a word.
+  return first.toUpperCase() + lower(first + rest.join('')).slice(lower(first).length);
+}
+
+const unprintable = /[\p{C}\p{Zl}\p{Zp}\p{Zs}]/u;
+
+/** As `repr` writes it. */
+export function literal(text: string): string {
+  const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
+  const named: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' };
+  const inside = points(text).map((point) => {
+    if (point === quote) return `\\${quote}`;
+    if (point === ' ' || !(unprintable.test(point) || point === '\\')) return point;
+    const code = point.codePointAt(0)!;
+    const hex = (digits: number) => code.toString(16).padStart(digits, '0');
+    const [letter, digits] = code < 0x100 ? ['x', 2] : code < 0x10000 ? ['u', 4] : ['U', 8];
+    return named[point] ?? `\\${letter}${hex(digits as number)}`;
+  });
+  return quote + inside.join('') + quote;
+}
