@@ -78,12 +78,21 @@ export function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResul
   );
 }
 
+/** A warning where transformers makes another tokenizer of the released model than the one that was measured. */
+function warnOfTokenizer(model: Model, emit: Emit): void {
+  const { remade } = model.tokenizer.released(model.config);
+  if (remade === undefined) return;
+  const message = `transformers 5 makes parts of this model's tokenizer anew by ${remade}, whatever its files say, and tokenizer.json has others: texts can have other tokens there than in what was measured`;
+  emit({ type: 'warning', reason: 'OtherTokenizer', message });
+}
+
 /** How much of the change the saved model's type keeps; a warning where that is the lesser part. */
 export function mergeOf(
   { spec, emit }: { spec: PlugIn['spec']; emit: Emit },
   { model, adapter }: { model: Model; adapter: PluggableAdapter },
 ): Pick<PlugInStatus, 'merge'> {
   if (spec.output.save !== 'model') return {};
+  warnOfTokenizer(model, emit);
   const rounding = roundingOf(model, adapter, Number(spec.coefficient));
   if (rounding === undefined) return {};
   const message = roundedAway(rounding);

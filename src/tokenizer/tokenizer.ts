@@ -5,6 +5,7 @@ import { boundedBytes, type Files, onDisk } from '../artifact/index.ts';
 import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Limits } from '../subprocess/index.ts';
 import { type BesideFiles, checkBeside, configOf, namedTokens } from './beside.ts';
+import { type ModelKind, type ReleasedConfig, releasedConfig } from './classes.ts';
 import { fromGguf } from './gguf.ts';
 import { addedTokens, checkEmbedded, checkLayout, type Json } from './layout.ts';
 import { type RunningTokenizer, startTokenizer } from './running.ts';
@@ -13,6 +14,11 @@ import { type RunningTokenizer, startTokenizer } from './running.ts';
 export interface Tokenizer {
   /** The files that a bundle carries: tokenizer.json and tokenizer_config.json. */
   readonly files: readonly { name: string; bytes: Uint8Array }[];
+  /**
+   * The same files as a released model has them, which transformers takes by a class.
+   * @param model what its config.json says
+   */
+  released(model: ModelKind): Pick<ReleasedConfig, 'remade'> & Pick<Tokenizer, 'files'>;
   /**
    * Starts it in a process of its own, which `close` ends.
    * @param options.cancelled whether the work is no longer wanted
@@ -108,12 +114,17 @@ function make(tokenizer: Json, config: Json, file: string, rows: number | undefi
   const written = [template ?? '', ...Object.values(specialTokens)].join('\n');
   if (rows !== undefined) checkEmbedded(tokenizer, { rows, written, file });
   const bytes = (value: Json) => new TextEncoder().encode(JSON.stringify(value));
+  const filesWith = (named: Json) => [
+    { name: 'tokenizer.json', bytes: bytes(tokenizer) },
+    { name: 'tokenizer_config.json', bytes: bytes(named) },
+  ];
   return {
     get files() {
-      return [
-        { name: 'tokenizer.json', bytes: bytes(tokenizer) },
-        { name: 'tokenizer_config.json', bytes: bytes(config) },
-      ];
+      return filesWith(config);
+    },
+    released(model) {
+      const { config: named, ...remade } = releasedConfig(tokenizer, config, model);
+      return { files: filesWith(named), ...remade };
     },
     start(options = {}) {
       const loaded = {

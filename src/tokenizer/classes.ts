@@ -1,0 +1,131 @@
+// Which class of transformers 5 takes tokenizer.json as it is, and which makes parts of it anew (its tokenization_auto.py and classes).
+import { addedTokens, type Json } from './layout.ts';
+
+/** What config.json says that decides on the class. */
+export interface ModelKind {
+  readonly model_type?: unknown;
+  readonly tokenizer_class?: unknown;
+}
+
+export interface ReleasedConfig {
+  /** tokenizer_config.json, with a class that takes tokenizer.json as it is where its own would make other parts. */
+  readonly config: Json;
+  /** The class that transformers takes whatever a file says, where it makes other parts than tokenizer.json has. */
+  readonly remade?: string;
+}
+
+/** What both transformers 4 and 5 take. */
+const asItIs = 'PreTrainedTokenizerFast';
+const takingFiles = new Set([asItIs, 'TokenizersBackend', 'BloomTokenizer', 'BloomTokenizerFast']);
+/** Of models of these types tokenizer.json is taken as it is, whatever the class. */
+const takingTypes = new Set(['mistral', 'phi3']);
+/** Where no file names a class. */
+const classes: Readonly<Record<string, string>> = {
+  gemma2: 'GemmaTokenizer',
+  gemma3: 'GemmaTokenizer',
+  gemma3_text: 'GemmaTokenizer',
+  gpt2: 'GPT2Tokenizer',
+  opt: 'GPT2Tokenizer',
+  gpt_neox: 'GPTNeoXTokenizer',
+  qwen2: 'Qwen2Tokenizer',
+  qwen3: 'Qwen2Tokenizer',
+};
+/** Of models of this type this class is taken, whatever a file says. */
+const fixed: Readonly<Record<string, string>> = { qwen2: 'Qwen2Tokenizer' };
+
+export function releasedConfig(tokenizer: Json, config: Json, model: ModelKind): ReleasedConfig {
+  const type = String(model.model_type);
+  const named = config['tokenizer_class'] ?? model.tokenizer_class;
+  const name = fixed[type] ?? (typeof named === 'string' ? named : classes[type]);
+  if (name === undefined || takingFiles.has(name) || takingTypes.has(type)) return { config };
+  if (makesTheSame(name.replace(/Fast$/, ''), tokenizer, config)) return { config };
+  return type in fixed ? { config, remade: name } : { config: { ...config, tokenizer_class: asItIs } };
+}
+
+const qwenWords =
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+
+interface Parts {
+  readonly normalizer: object | null;
+  readonly pre_tokenizer: object;
+  readonly model: {
+    readonly unk_token: string | null;
+    readonly fuse_unk: boolean;
+    readonly byte_fallback: boolean;
+  };
+  /** Tokens that it has where the configuration names none. */
+  readonly tokens: Readonly<Record<string, string>>;
+}
+
+/** The parts that a class makes; of the others none is known to be tokenizer.json's. */
+function partsOf(name: string, config: Json): Parts | undefined {
+  const add_prefix_space = config['add_prefix_space'] === true;
+  const bytes = (use_regex: boolean) => ({ type: 'ByteLevel', add_prefix_space, use_regex });
+  const plain = { unk_token: null, fuse_unk: false, byte_fallback: false };
+  const end = '<|endoftext|>';
+  switch (name) {
+    case 'GPT2Tokenizer':
+      return {
+        normalizer: null,
+        pre_tokenizer: bytes(true),
+        model: plain,
+        tokens: { unk_token: end, bos_token: end, eos_token: end },
+      };
+    case 'Qwen2Tokenizer': {
+      const words = { type: 'Split', pattern: { Regex: qwenWords }, behavior: 'Isolated', invert: false };
+      return {
+        normalizer: { type: 'NFC' },
+        pre_tokenizer: { type: 'Sequence', pretokenizers: [words, bytes(false)] },
+        model: plain,
+        tokens: { unk_token: end, eos_token: end, pad_token: end },
+      };
+    }
+    case 'GemmaTokenizer': {
+      const own = ['unk', 'bos', 'eos', 'pad', 'mask'].map((token) => [`${token}_token`, `<${token}>`]);
+      return {
+        normalizer: { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+        pre_tokenizer: {
+          type: 'Split',
+          pattern: { String: ' ' },
+          behavior: 'MergedWithPrevious',
+          invert: false,
+        },
+        model: { unk_token: '<unk>', fuse_unk: true, byte_fallback: true },
+        tokens: Object.fromEntries(own) as Record<string, string>,
+      };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function makesTheSame(name: string, tokenizer: Json, config: Json): boolean {
+  const parts = partsOf(name, config);
+  if (parts === undefined) return false;
+  const own = new Set(addedTokens(tokenizer).map(({ content }) => content));
+  const hasTokens = Object.entries(parts.tokens).every(
+    ([token, text]) => token in config || (!/^[be]os_/.test(token) && own.has(text)),
+  );
+  const isSame = (part: 'normalizer' | 'pre_tokenizer') =>
+    written(tokenizer[part] ?? null) === written(parts[part]);
+  const model = (tokenizer['model'] ?? {}) as Json;
+  const unset = ['dropout', 'continuing_subword_prefix', 'end_of_word_suffix', 'ignore_merges'];
+  return (
+    hasTokens &&
+    isSame('normalizer') &&
+    isSame('pre_tokenizer') &&
+    model['type'] === 'BPE' &&
+    unset.every((field) => !model[field]) &&
+    Object.entries(parts.model).every(([field, value]) => (model[field] || null) === (value || null))
+  );
+}
+
+/** Without what changes offsets only; a field that an older file leaves out is what the library takes then. */
+function written(part: unknown): string {
+  return JSON.stringify(part, (_, value: unknown) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    const { trim_offsets: _offsets, ...fields } = value as Json;
+    const all = fields['type'] === 'ByteLevel' ? { use_regex: true, ...fields } : fields;
+    return Object.fromEntries(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}
