@@ -129,7 +129,10 @@ async function pushOver(
           return;
         }
         await mayChange();
-        if (seen !== undefined) throw cameThere(copy, path);
+        // A server may also refuse it for a write of this process whose answer it has not given: that passes.
+        const [now] = await store.list(copy.objectOf(path), signal);
+        if (seen !== undefined && now !== undefined && now.version !== seen.get(path))
+          throw cameThere(copy, path);
         throw new StoreError(
           'StoreUnavailable',
           `${copy.describe(path)}: was written by another run just now; nothing was put over it`,

@@ -278,3 +278,19 @@ it.each(['refusing', 'forgetful'] as const)(
     expect(sealed()).toBe('of one');
   },
 );
+
+it('a server that refuses a write for a moment, where nobody came, is tried again later, and nothing is taken back', async () => {
+  const seen = await look();
+  write('weights', 'one');
+  write('manifest.json', 'of one');
+  const refused = store.write.bind(store);
+  store.write = async (object, outgoing) => {
+    if (object !== seal) return await refused(object, outgoing);
+    await buffer(outgoing.body);
+    return undefined;
+  };
+  await expect(pushed(undefined, seen)).rejects.toMatchObject({ reason: 'StoreUnavailable' });
+  expect([...store.objects.keys()]).toEqual(['bucket/run/weights']);
+  store.write = refused;
+  expect(await pushed(undefined, seen)).toEqual([seal, 'bucket/run/weights']);
+});
