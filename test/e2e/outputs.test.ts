@@ -156,6 +156,7 @@ describe.each(kinds)('%s', (_, uriOf, seen) => {
     const first = digestOf(await namespace.run(job({ output })));
     const earlier = await asEarlier(output, join(seen('earlier'), 'out'));
     rmSync(join(seen('earlier'), 'out.result.json'));
+    server.forget('team', 'earlier/out.result.json');
     expectRefused(
       await namespace.run(job({ output, name: 'other' })),
       /out holds an artifact of kind Adapter .* that is not what this resource makes/,
