@@ -37,7 +37,10 @@ export async function conversationTokens(
   const whole = await write(messages.length, false);
   const said =
     whole.generations.length > 0 ? whole.generations : await answersIn(whole, messages, write, tokens);
-  const { ids, offsets } = await tokens.placed(whole.text);
+  const { ids, offsets } = await tokens.placed(
+    whole.text,
+    messages.flatMap(({ role, content }) => [role, content]),
+  );
   const spans = spansOf(said, offsets);
   if (spans.length === 0)
     throw badData(`${tokens.where}: the model's chat template writes nothing of what the assistant says`);

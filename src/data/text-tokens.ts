@@ -2,6 +2,8 @@
 import { badData, badModel } from '../api/index.ts';
 import type { Encoding, RunningTokenizer } from '../tokenizer/index.ts';
 
+type EncodeOptions = Parameters<RunningTokenizer['encode']>[1];
+
 /** Of one text: the tokenizer needs some hundred bytes of memory for each, and what it cannot take is the row's fault. */
 export const mostCharacters = 2 ** 20;
 
@@ -37,9 +39,19 @@ export class TextTokens {
     return ids.slice(0, leading);
   }
 
-  /** As they are, with the part of the text that each is made of. */
-  async placed(text: string): Promise<Encoding> {
-    return this.#encode(text, { specialTokens: false, offsets: true });
+  /**
+   * What a template wrote of a row, as it is, with the part of the text that each token is made of.
+   * @param own the row's own texts
+   * @throws OffsiteError BadModel where the template adds the name of a token that has no row
+   */
+  async placed(text: string, own: readonly string[]): Promise<Encoding> {
+    const options = { specialTokens: false };
+    const encoded = await this.#tokenized(text, { ...options, offsets: true });
+    if (!encoded.beyond) return encoded;
+    for (const each of own) await this.#encode(each, options);
+    throw badModel(
+      "the model's chat template writes the name of a special token for which its embedding has no row",
+    );
   }
 
   /** The token that begins a text with nothing before it. @throws OffsiteError BadData where the tokenizer has none */
@@ -62,15 +74,19 @@ export class TextTokens {
     return eos;
   }
 
-  async #encode(text: string, options?: Parameters<RunningTokenizer['encode']>[1]): Promise<Encoding> {
+  async #encode(text: string, options?: EncodeOptions): Promise<Encoding> {
+    const encoded = await this.#tokenized(text, options);
+    if (!encoded.beyond) return encoded;
+    throw badData(
+      `${this.where}: a text in it has the name of a special token for which the model's embedding has no row; remove the name from the row`,
+    );
+  }
+
+  async #tokenized(text: string, options?: EncodeOptions): Promise<Encoding> {
     if (text.length > mostCharacters)
       throw badData(
         `${this.where}: its answer would be cut: its text has more than ${mostCharacters} characters; shorten the row`,
       );
-    const encoding = await this.#tokenizer.encode(text, options);
-    if (!encoding.beyond) return encoding;
-    throw badData(
-      `${this.where}: a text in it has the name of a special token for which the model's embedding has no row; remove the name from the row`,
-    );
+    return await this.#tokenizer.encode(text, options);
   }
 }

@@ -38,6 +38,31 @@ describe('format chat', () => {
     expect(spans!.map(([from, to]) => textOf(trunk.slice(from, to)))).toEqual(['Hello<end>', 'So long<end>']);
   });
 
+  test('a token without a row is the fault of the template, where no message has its name', async () => {
+    const named = (tokenizer: Pick<Tokenizer, 'start'>) => ({
+      ...tokenizer,
+      async start() {
+        const running = await tokenizer.start();
+        const encode: typeof running.encode = async (text, how) => ({
+          ...(await running.encode(text, how)),
+          beyond: text.includes('<img>'),
+        });
+        return { ...running, encode };
+      },
+    });
+    const failed = (tokenizer: Pick<Tokenizer, 'start'>, content: string) =>
+      tokenize([{ messages: [user(content), assistant('A')] }], 'chat', named(tokenizer), options);
+    await expect(failed(chatml('<img>'), 'Hi')).rejects.toMatchObject({
+      reason: 'BadModel',
+      message:
+        "the model's chat template writes the name of a special token for which its embedding has no row",
+    });
+    await expect(failed(chatml(), 'What is <img>?')).rejects.toMatchObject({
+      reason: 'BadData',
+      message: expect.stringContaining('chat.jsonl: row 1: a text in it has the name of a special token'),
+    });
+  });
+
   test('has no target but those: each is predicted by the token before it', async () => {
     const examples = await tokenize(
       [{ messages: twoTurns }, { messages: twoTurns }],
