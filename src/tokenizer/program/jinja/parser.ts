@@ -1,8 +1,8 @@
 // From tokens to a tree, by Jinja's grammar.
 import { Fault, unsupported } from './faults.ts';
+import { bodyOf, usesName } from './id-tracking.ts';
 import { type Token, tokensOf } from './lexer.ts';
 import type { Body, Expression, Given, Signature, Statement, Target } from './nodes.ts';
-import { bodyOf, usesName } from './scopes.ts';
 
 /** @throws Fault where it is no Jinja, or uses what this interpreter has not */
 export function parse(template: string): Body {
