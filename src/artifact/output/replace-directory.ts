@@ -15,14 +15,13 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { badSpec } from '../../api/index.ts';
 import { realPlace } from '../address/address.ts';
-import { boundedBytes, readKept } from '../bounded-file.ts';
+import { readKept } from '../bounded-file.ts';
 import { lockDirectoryOf } from '../lock/on-disk.ts';
 import { isGone, processMarkSchema, thisProcess } from '../lock/process-mark.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { peekManifest } from '../manifest/manifest.ts';
 import { WrittenFiles } from '../manifest/written-files.ts';
-import { envelopeBounds } from '../signature/dsse.ts';
-import { signatureName } from '../signature/signature.ts';
+import { signatureName, signatureThere } from '../signature/signature.ts';
 import { temporaryStartOf } from '../write-whole.ts';
 import { refuseInside } from './surroundings.ts';
 
@@ -293,12 +292,12 @@ class Container {
 
 /** A signature of the very same artifact is one of what takes its place, whoever signed it. */
 function keepSignature(previous: string, partial: string): void {
-  const path = join(previous, signatureName);
-  if (!existsSync(path) || existsSync(join(partial, signatureName))) return;
-  if (peekManifest(previous)?.digest !== peekManifest(partial)?.digest) return;
-  const bytes = boundedBytes(path, envelopeBounds.bytes);
-  if (typeof bytes !== 'string')
-    writeFileSync(join(partial, signatureName), bytes, { flag: 'wx', flush: true });
+  const [before, made] = [peekManifest(previous), peekManifest(partial)];
+  if (made === undefined || before?.digest !== made.digest || existsSync(join(partial, signatureName)))
+    return;
+  const signature = signatureThere(previous, { digest: made.digest, kind: made.manifest.kind });
+  if (signature !== undefined)
+    writeFileSync(join(partial, signatureName), signature, { flag: 'wx', flush: true });
 }
 
 /**

@@ -49,15 +49,24 @@ export function openEnvelope(
   bytes: Uint8Array,
   keys: readonly KeyObject[],
 ): { payload: Payload; key: KeyObject } | undefined {
+  const { payload, signatures } = readEnvelope(bytes);
+  const signed = preAuthenticated(payload);
+  const key = keys.find((candidate) =>
+    signatures.some((signature) => isSignature(candidate, signed, signature)),
+  );
+  return key && { payload, key };
+}
+
+/**
+ * The same of whoever signed it: what it says is nobody's word.
+ * @throws Error that says what is wrong with the envelope, and quotes nothing of it
+ */
+export function readEnvelope(bytes: Uint8Array): { payload: Payload; signatures: Uint8Array[] } {
   const envelope = envelopeSchema.safeParse(parseOnce(bytes));
   if (!envelope.success)
     throw new Error(`is no envelope of a payload, its type and 1 to ${mostSignatures} signatures`);
   const { payload: body, payloadType: type, signatures } = envelope.data;
-  const payload = { type, body: decoded(body) };
-  const signed = preAuthenticated(payload);
-  const each = signatures.map(({ sig }) => decoded(sig));
-  const key = keys.find((candidate) => each.some((signature) => isSignature(candidate, signed, signature)));
-  return key && { payload, key };
+  return { payload: { type, body: decoded(body) }, signatures: signatures.map(({ sig }) => decoded(sig)) };
 }
 
 /**

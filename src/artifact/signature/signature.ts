@@ -1,10 +1,10 @@
 // The signature beside an artifact's manifest: written, and checked before anything is made of the artifact.
 import type { KeyObject } from 'node:crypto';
-import { rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, OffsiteError } from '../../api/index.ts';
 import { boundedBytes } from '../bounded-file.ts';
-import { envelopeBounds, envelopeOf, openEnvelope } from './dsse.ts';
+import { envelopeBounds, envelopeOf, openEnvelope, readEnvelope } from './dsse.ts';
 import { publicKeyOf } from './keys.ts';
 import { checkStatement, type Subject, statementOf } from './statement.ts';
 
@@ -37,6 +37,22 @@ export function checkSignature(directory: string, subject: Subject, keys: readon
     throw badModel(`${path}: no signature in it is by this key: it was signed by another, or was changed`);
   wordsOf(path, () => checkStatement(opened.payload, subject));
   return opened.key;
+}
+
+/**
+ * The signature that lies in an artifact's directory, whoever made it; undefined where there is none of this very artifact: a link to
+ * what nobody there may read is none.
+ */
+export function signatureThere(directory: string, subject: Subject): Uint8Array | undefined {
+  const path = join(directory, signatureName);
+  try {
+    if (!lstatSync(path).isFile()) return undefined;
+    const bytes = bytesOf(directory, path);
+    checkStatement(readEnvelope(bytes).payload, subject);
+    return bytes;
+  } catch {
+    return undefined;
+  }
 }
 
 function bytesOf(directory: string, path: string): Uint8Array {

@@ -5,6 +5,7 @@ import fs, {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -132,6 +133,29 @@ it('stays where the very same artifact is made again in its place, whoever signe
     sealArtifact(partial, { kind: 'Adapter', madeFrom: { emulator: 'sha256:one' }, hyperparameters: {} });
   });
   check(directory, [another.publicKey]);
+});
+
+it.each<[string, (path: string, secret: string) => void]>([
+  ['a link to what only its maker may read', (path, secret) => symlinkSync(secret, path)],
+  [
+    'a link to an envelope of it',
+    (path, secret) => [sign(directory), cpSync(path, secret), rmSync(path), symlinkSync(secret, path)],
+  ],
+  ['no envelope', (path, secret) => cpSync(secret, path)],
+  [
+    'the signature of another',
+    (path) => [sign(artifact('other', 'sha256:two')), cpSync(file(join(root, 'other')), path)],
+  ],
+  ['a directory', (path) => mkdirSync(path)],
+])('what lies in its place is not kept where it is %s', async (_, lay) => {
+  const secret = join(root, 'secret');
+  writeFileSync(secret, 'never-to-be-told');
+  lay(file(directory), secret);
+  await writeArtifact(directory, (partial) => {
+    writeFileSync(join(partial, 'adapter.safetensors'), 'weights');
+    sealArtifact(partial, { kind: 'Adapter', madeFrom: { emulator: 'sha256:one' }, hyperparameters: {} });
+  });
+  expect(readdirSync(directory).sort()).toEqual(['adapter.safetensors', 'manifest.json']);
 });
 
 it.each<[string, string]>([
