@@ -24,6 +24,12 @@ const mostValues = 2 ** 24;
 /** Of all columns: a page of some bytes may stand for millions of numbers, which are decoded outside of the heap. */
 const mostCells = 2 ** 26;
 
+/**
+ * Descriptions of columns that the decoder goes over, all of them for each row group. A footer has room for half a million groups'
+ * own, so more are there only where groups leave columns out.
+ */
+const mostDescriptions = 2 ** 23;
+
 /** Of a row's lists and structs in each other: what a thread can still hand on, another may not be able to take. */
 const mostLevels = 64;
 
@@ -45,6 +51,11 @@ export async function* readParquet(
   alwaysAllowed = largestGroup,
 ): AsyncGenerator<SizedRow> {
   const metadata = readMetadata(file);
+  const [elements, groups] = [metadata.schema.length, metadata.row_groups.length];
+  if (elements * groups > mostDescriptions)
+    throw new Error(
+      `its schema has ${elements} elements and it has ${groups} row groups, more than ${mostDescriptions} descriptions of columns in all; write larger row groups, or fewer columns`,
+    );
   const most = Math.max(alwaysAllowed, mostExpansion * file.size);
   const tooMuch = (where: string) =>
     new Error(

@@ -17,6 +17,8 @@ export interface ParquetClaims {
   groups?: number;
   /** Whether each of them has a page of its own. */
   apart?: boolean;
+  /** Elements of the schema for which no row group has anything. */
+  unused?: number;
   /** ConvertedType of the column: 0 is UTF8, 19 is JSON. */
   converted?: number;
   /** Encoding of the page's values: 0 is PLAIN, 5 DELTA_BINARY_PACKED, 7 DELTA_BYTE_ARRAY. */
@@ -98,7 +100,7 @@ export function parquet(claims: ParquetClaims): Uint8Array {
   const schema = [
     struct([
       [4, binary, text('schema')],
-      [5, i32, 1],
+      [5, i32, 1 + (claims.unused ?? 0)],
     ]),
     struct([
       [1, i32, type],
@@ -109,7 +111,7 @@ export function parquet(claims: ParquetClaims): Uint8Array {
   ];
   const footer = struct([
     [1, i32, 1],
-    [2, list, listOf(struct_, schema)],
+    [2, list, listOf(struct_, [...schema, ...new Array<Uint8Array>(claims.unused ?? 0).fill(schema[1]!)])],
     [3, i64, rows],
     [
       4,

@@ -243,6 +243,11 @@ describe('Parquet', () => {
       /a row group expands to more than 1 GiB/,
     ],
     [
+      'many row groups of a schema of many columns that they leave out',
+      parquet({ groups: 100, unused: 100_000 }),
+      /^its schema has 100002 elements and it has 100 row groups, more than 8388608 descriptions of columns in all; /,
+    ],
+    [
       'row groups that all name one page',
       parquet({ groups: 3 }),
       /^row group 2 names bytes that others have; the file is damaged$/,
