@@ -131,6 +131,7 @@ export class Mirror {
    * Brings a path to its store; a seal such as manifest.json comes last.
    * @param removable what may be removed of what the store has and the path has not; all of it when absent
    * @param seen what the store was seen to have; what came since is neither written over nor removed
+   * @returns what came since, and stays beside what was brought
    * @throws StoreError, `Changed` where something came since; what `beforePush` throws
    */
   async push(
@@ -141,16 +142,16 @@ export class Mirror {
       removable,
       seen,
     }: { signal?: AbortSignal; removable?: readonly string[]; seen?: Seen } = {},
-  ): Promise<void> {
+  ): Promise<readonly string[]> {
     const copy = copyAt(this.#options.scratch, path);
-    if (copy === undefined) return;
+    if (copy === undefined) return [];
     const store = await this.#writableStoreOf(copy);
     const { beforePush: mayChange } = this.#options;
     await mayChange?.();
     const lost = this.#options.lost?.();
     const either = lost === undefined ? signal : AbortSignal.any([signal, lost]);
     try {
-      await push(store, this.#copyOf(copy), { signal: either, exact, removable, seen, mayChange });
+      return await push(store, this.#copyOf(copy), { signal: either, exact, removable, seen, mayChange });
     } catch (error) {
       throw lost?.aborted ? lost.reason : error;
     }

@@ -45,12 +45,17 @@ const mostRounds = 4;
  * Makes the store hold what the copy holds. Seals go up last, after a look that all else is there, and come down first
  * when they are replaced: what was cut off in the middle is no artifact. What is sealed there and not here any more, such as
  * an earlier checkpoint, goes when the new is sealed.
- * @throws StoreError, `Changed` where something lies there that was not seen; OffsiteError BadSpec, what `mayChange` throws
+ * @returns what came there meanwhile and is beside what was brought: an earlier one was gone by then, so the new was brought
+ * @throws StoreError, `Changed` where something else lies there that was not seen; OffsiteError BadSpec, what `mayChange` throws
  */
-export async function push(store: WritableStore, copy: StoreCopy, options: PushOptions): Promise<void> {
+export async function push(
+  store: WritableStore,
+  copy: StoreCopy,
+  options: PushOptions,
+): Promise<readonly string[]> {
   const put: Seen = new Map();
   try {
-    await pushOver(store, copy, options, put);
+    return await pushOver(store, copy, options, put);
   } catch (error) {
     if (options.seen !== undefined && isStoreError(error, 'Changed'))
       await takeBack(store, copy, options, put);
@@ -81,15 +86,21 @@ async function pushOver(
   copy: StoreCopy,
   { signal, exact, removable, seen, mayChange = async () => {} }: PushOptions,
   put: Seen,
-): Promise<void> {
-  const mayGo = (path: string) => removable?.includes(path) ?? true;
+): Promise<readonly string[]> {
+  let replaces = false;
   for (let round = 1; ; round++) {
     const files = localFiles(copy);
-    const stored = new Map((await store.list(copy.place, signal)).map((object) => [object.path, object]));
-    for (const { path, version } of stored.values())
-      if (seen !== undefined && seen.get(path) !== version) throw cameThere(copy, path);
-    const changed = files.filter((path) => !isStored(copy, path, stored.get(path)));
     const own = new Set<string>(files);
+    const stored = new Map((await store.list(copy.place, signal)).map((object) => [object.path, object]));
+    const strange = [...stored.values()]
+      .filter(({ path, version }) => seen !== undefined && seen.get(path) !== version)
+      .map(({ path }) => path);
+    // A note, say: where the earlier artifact is gone already, taking back the new one would leave none.
+    const isBeside = (path: string) => replaces && !own.has(path) && !isSeal(path);
+    const inTheWay = strange.find((path) => !isBeside(path));
+    if (inTheWay !== undefined) throw cameThere(copy, inTheWay);
+    const mayGo = (path: string) => (removable?.includes(path) ?? true) && !strange.includes(path);
+    const changed = files.filter((path) => !isStored(copy, path, stored.get(path)));
     const surplus = exact ? [...stored.keys()].filter((path) => !own.has(path) && mayGo(path)) : [];
     // What no seal of the copy speaks for does no harm, and may be all that is whole there until the new is up.
     const sealsHere = files.filter(isSeal);
@@ -111,7 +122,10 @@ async function pushOver(
         'StoreUnavailable',
         `${copy.describe('')}: objects vanish there while they are stored`,
       );
-    if (!ready) await remove(outdated);
+    if (!ready) {
+      replaces ||= outdated.length > 0;
+      await remove(outdated);
+    }
     await remove(harmful.filter((path) => !outdated.includes(path)));
     await eachAtOnce(
       changed.filter((path) => ready || !isSeal(path)),
@@ -142,7 +156,7 @@ async function pushOver(
     if (!ready) continue;
     await remove(surplus.filter(isSeal));
     await remove(surplus.filter((path) => !isSeal(path)));
-    return;
+    return strange;
   }
 }
 

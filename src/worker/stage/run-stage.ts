@@ -267,8 +267,9 @@ async function bringOutput(
   await markOutput(job, found, digest, files);
   // A signature of the very same artifact is one of what takes its place, whoever signed it.
   const removable = found.digest === digest ? files.filter((path) => path !== signatureName) : files;
+  let beside: readonly string[];
   try {
-    await mirror.push(output, { exact: true }, { removable, seen });
+    beside = await mirror.push(output, { exact: true }, { removable, seen });
   } catch (error) {
     if (!isStoreError(error, 'Changed')) throw error;
     await forgetBringing(job, mirror);
@@ -278,6 +279,10 @@ async function bringOutput(
     );
   }
   await forgetBringing(job, mirror);
+  if (beside.length === 0) return;
+  throw badSpec(
+    `spec.output.uri: ${JSON.stringify(beside[0])} came to ${uri} while an earlier artifact there gave way to the new one, which is whole but which nobody reads with that beside it: move it away`,
+  );
 }
 
 /** The optimiser's state is of use no more once the artifact is where it belongs. */
@@ -315,7 +320,8 @@ async function keepFor(
       await mirror.pull(request.path, request.alike);
       return;
     case 'push':
-      return await mirror.push(request.path, request.alike);
+      await mirror.push(request.path, request.alike);
+      return;
     case 'held':
       return await held?.check();
     case 'claim':

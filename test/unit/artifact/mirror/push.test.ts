@@ -250,6 +250,35 @@ it.each(laid)('what comes while files go up stays, and is all that stays: %s', a
   }
 });
 
+it.each(['a.bin', 'b.bin'])(
+  'a note that comes as %s goes up stays: the earlier artifact is gone by then, and the new one is brought whole; else it ends',
+  async (at) => {
+    const names = ['a.bin', 'b.bin', 'manifest.json'];
+    for (const earlier of [true, false]) {
+      store.objects.clear();
+      for (const name of names) write(name, `mine, after ${earlier}`);
+      for (const name of [...names, 'old.bin'])
+        if (earlier) store.put(`bucket/run/${name}`, Buffer.from('mine of before'));
+      const seen = await look();
+      store.onWrite = (object) => {
+        if (object !== `bucket/run/${at}`) return;
+        for (const name of ['README.md', 'old.bin']) store.put(`bucket/run/${name}`, Buffer.from('theirs'));
+        store.onWrite = () => {};
+      };
+      const copy = new StoreCopy(directory, { scheme: 's3', place: 'bucket/run', secret: undefined });
+      const { signal } = new AbortController();
+      const removable = [...names, 'old.bin'];
+      const brought = push(store, copy, { signal, exact: true, removable, seen });
+      if (earlier) expect([...(await brought)].sort()).toEqual(['README.md', 'old.bin']);
+      else await expect(brought).rejects.toMatchObject({ reason: 'Changed' });
+      const there = [...store.objects].map(([object, { bytes }]) => [object, bytes.toString()]);
+      const theirs = ['README.md', 'old.bin'].map((name) => [`bucket/run/${name}`, 'theirs']);
+      const mine = earlier ? names.map((name) => [`bucket/run/${name}`, `mine, after ${earlier}`]) : [];
+      expect(there.sort()).toEqual([...theirs, ...mine].sort());
+    }
+  },
+);
+
 it('over what was seen, and what came up in an earlier call, files go as ever', async () => {
   const seen = await look();
   for (const content of ['one', 'two']) {
