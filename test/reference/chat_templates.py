@@ -13,6 +13,16 @@ CONVERSATIONS = [
     [{'role': 'user', 'content': '\ufeffTe\x1fx\x85'}, {'role': 'assistant', 'content': 'stra\xdfe \u01c6 $& \x1c'}],
 ]
 CASES = {
+    "rsplit-overlap": "{{ 'a---b'.rsplit('--', 1) }}{{ 'a----b'.rsplit('--') }}{{ '--'.rsplit('--', 5) }}{{ 'a'.rsplit('---', 1) }}",
+    "split-none": "{% for m in messages %}[{{ m.content.split(none, 1)[-1] }}][{{ m.content.split(none, 0)[0] }}]{% endfor %}",
+    "else-break": "{% for m in messages %}A{% break %}{% else %}X{% endfor %}",
+    "else-continue": "{% for m in messages %}{% if m.role %}{% continue %}{% endif %}A{% else %}X{% endfor %}",
+    "else-inner-break": "{% for m in messages %}A{% for n in messages %}{% break %}{% endfor %}{% else %}X{% endfor %}",
+    "names-of-objects": "{{ constructor is defined }}{{ toString }}{{ valueOf is none }}{% set hasOwnProperty = 1 %}{{ hasOwnProperty }}{{ messages[0].constructor is defined }}",
+    "hidden-methods": "{{ messages.append is defined }}{{ messages[0].update is defined }}{{ messages[0]['pop'] is defined }}{{ {'pop': 1}['pop'] }}{{ {'pop': 1}.pop }}",
+    "get-none": "{{ {'a': none}.get('a', 'x') }}",
+    "skipped": "{{ nope | default(boolean=true) is defined }}{{ 'x' | int(base=10) is defined }}{{ 'a\nb' | indent(first=true) }}",
+    "json-indent": "{{ messages | tojson(indent=70) }}",
     'crlf': '{% for m in messages %}{{ m.role }}:\r\n{{ m.content }}\r\n{% endfor %}',
     'crlf-block': '{% for m in messages %}\r\n{{ m.role }}: {{ m.content }}\r\n{% endfor %}\r\n',
     'cr': '{% for m in messages %}{{ m.role }}\r{{ m.content }}{% endfor %}',

@@ -15,6 +15,8 @@ const { conversations, cases } = JSON.parse(
 const refused: Readonly<Record<string, RegExp>> = {
   'for-recursive': /a recursive loop/,
   'rare-recursive': /a recursive loop/,
+  'else-break': /break or continue in a loop with else/,
+  'else-continue': /break or continue in a loop with else/,
   round: /the filter round/,
   html: /the filter e,/,
   'rare-filter': /the filter batch/,

@@ -88,16 +88,18 @@ const extreme = (sign: number) =>
   });
 
 function jsonOptions([ascii, indent, separators, sort]: readonly Value[]): JsonOptions {
-  const step = absent(indent)
-    ? undefined
-    : typeof indent === 'string'
-      ? indent
-      : ' '.repeat(Math.min(Math.max(Number(wholeOf(indent)), 0), 64));
+  const step = absent(indent) ? undefined : typeof indent === 'string' ? indent : blanks(indent);
   const given = separators instanceof Tuple ? separators.items : separators;
   if (!absent(separators) && !(Array.isArray(given) && given.length === 2)) return fail();
   const [item, name] = absent(separators) ? [step === undefined ? ', ' : ',', ': '] : (given as Value[]);
   if (typeof item !== 'string' || typeof name !== 'string') return fail();
   return { ascii: flag(ascii), indent: step, separators: [item, name], sorted: flag(sort) };
+}
+
+/** @throws Fault where nothing honest is so wide */
+function blanks(width: Value): string {
+  const count = Math.max(Number(wholeOf(width)), 0);
+  return count > 1000 ? unsupported('an indent of more than 1000 blanks') : ' '.repeat(count);
 }
 
 const wholeOf = (value: Value): bigint =>
@@ -142,7 +144,7 @@ const filterTable: Readonly<Record<string, Known>> = {
     return typeof value === 'string' ? (readNumber(value, false) ?? otherwise) : otherwise;
   }),
   indent: known('width first blank', (value, [width = 4n, first, blank]) => {
-    const by = typeof width === 'string' ? width : ' '.repeat(Math.max(Number(wholeOf(width)), 0));
+    const by = typeof width === 'string' ? width : blanks(width);
     const all = lines(`${typeof value === 'string' ? value : fail()}\n`);
     const rest = all.slice(1).map((line) => (line !== '' || flag(blank) ? by + line : line));
     return (flag(first) ? by : '') + [all[0] ?? '', ...rest].join('\n');

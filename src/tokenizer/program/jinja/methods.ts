@@ -103,7 +103,7 @@ const ofMappings: Readonly<Record<string, Method<Map<string, Value>>>> = {
   copy: (self) => new Map(self),
   get: (self, [name, otherwise = null]) => {
     if (name === undefined || Array.isArray(name) || name instanceof Map) return fail();
-    return typeof name === 'string' ? (self.get(name) ?? otherwise) : otherwise;
+    return typeof name === 'string' && self.has(name) ? self.get(name)! : otherwise;
   },
   items: (self) =>
     new View(
@@ -131,19 +131,25 @@ const most: Readonly<Record<string, number>> = {
 };
 const none = /^(capitalize|lower|title|upper|isalpha|isdigit|copy|items|keys|values)$/;
 
-/** Python has these, too; those that change what they belong to fail in the sandbox of transformers. */
+/** Python has these, too. */
 const others = {
   text: 'casefold center encode expandtabs format format_map index isalnum isascii isdecimal isidentifier islower isnumeric isprintable isspace istitle isupper ljust maketrans partition rindex rjust rpartition swapcase translate zfill',
-  list: 'append clear copy extend insert pop remove reverse sort',
-  mapping: 'clear fromkeys pop popitem setdefault update',
+  list: 'copy',
+  mapping: 'fromkeys',
+};
+/** What changes its own list or mapping is hidden by the sandbox of transformers. */
+const hidden = {
+  list: /^(append|clear|extend|insert|pop|remove|reverse|sort)$/,
+  mapping: /^(clear|pop|popitem|setdefault|update)$/,
 };
 
 /** The attribute that Python's own types have of this name; undefined where they have none. */
 export function methodOf(self: Value, name: string): Value | undefined {
   if (typeof self === 'string') return bound(ofTexts, others.text, self, name);
-  if (Array.isArray(self)) return bound(ofLists, others.list, self, name);
+  if (Array.isArray(self)) return hidden.list.test(name) ? missing : bound(ofLists, others.list, self, name);
   if (self instanceof Tuple) return bound(ofLists, '', self.items, name);
-  if (self instanceof Map) return bound(ofMappings, others.mapping, self, name);
+  if (self instanceof Map)
+    return hidden.mapping.test(name) ? missing : bound(ofMappings, others.mapping, self, name);
   return self === null
     ? undefined
     : unsupported('an attribute of a number, a range or what a filter goes through');
@@ -168,11 +174,11 @@ function bound<T>(
 
 /** What is given by name at the place where it is taken. */
 export function inOrder({ list, named }: Arguments, names: readonly string[]): Value[] {
+  // What is skipped is not there, so that it has its default.
   const all: Value[] = [...list];
   for (const [name, value] of named) {
     const at = names.indexOf(name);
     if (at < list.length) return fail();
-    while (all.length < at) all.push(missing);
     all[at] = value;
   }
   return all;

@@ -10,14 +10,14 @@ export function parse(template: string): Body {
 }
 
 const comparisons: ReadonlySet<string> = new Set(['==', '!=', '<', '<=', '>', '>=']);
-const constants: Readonly<Record<string, null | boolean>> = {
-  true: true,
-  True: true,
-  false: false,
-  False: false,
-  none: null,
-  None: null,
-};
+const constants: ReadonlyMap<string, null | boolean> = new Map([
+  ['true', true],
+  ['True', true],
+  ['false', false],
+  ['False', false],
+  ['none', null],
+  ['None', null],
+]);
 /** Where statements stand: break ends a loop of the same function, generation tags are those of what is written at once. */
 interface Place {
   readonly inLoop: boolean;
@@ -143,6 +143,7 @@ class Parser {
     this.#end();
     const body = this.#statements(['else', 'endfor'], { ...place, inLoop: true });
     const hasElse = this.#expect('name') === 'else';
+    if (hasElse && leaves(body)) unsupported('break or continue in a loop with else');
     const otherwise = hasElse ? this.#until('endfor', place) : [];
     if (!hasElse) this.#end();
     const counts = usesName(body, 'loop');
@@ -241,7 +242,7 @@ class Parser {
       return inner;
     }
     const name = this.#expect('name');
-    if (name in constants) this.#unknownTag();
+    if (constants.has(name)) this.#unknownTag();
     if (withFields && this.#skip('.')) return { type: 'field', namespace: name, name: this.#expect('name') };
     if (/^(loop|caller|varargs|kwargs|self)$/.test(name)) unsupported(`${name} as a name of its own`);
     return { type: 'target', name };
@@ -352,7 +353,7 @@ class Parser {
     this.#at++;
     switch (type) {
       case 'name': {
-        const constant = constants[text];
+        const constant = constants.get(text);
         return constant === undefined ? { type: 'name', name: text } : { type: 'constant', value: constant };
       }
       case 'string': {
@@ -495,6 +496,14 @@ class Parser {
     const test: Expression = { type: 'test', of, name, given };
     return negated ? { type: 'not', of: test } : test;
   }
+}
+
+/** Whether a loop's own body may end an iteration early: Jinja takes a loop that has ended none for one without items. */
+function leaves(statements: readonly Statement[]): boolean {
+  return statements.some((statement) => {
+    if (statement.type !== 'if') return /^(break|continue)$/.test(statement.type);
+    return [statement.otherwise, ...statement.branches.map((branch) => branch.statements)].some(leaves);
+  });
 }
 
 export function namesIn(target: Target): string[] {

@@ -37,7 +37,7 @@ export function stripped(
   return all.slice(from, to).join('');
 }
 
-/** By runs of blanks: at most so many cuts, from the left; the rest keeps its inner blanks. */
+/** By runs of blanks: at most so many cuts, from the left; the rest keeps its blanks. */
 export function splitAtBlanks(text: string, most = Number.POSITIVE_INFINITY): string[] {
   const parts: string[] = [];
   let rest = stripped(text, { right: false });
@@ -45,7 +45,7 @@ export function splitAtBlanks(text: string, most = Number.POSITIVE_INFINITY): st
     const all = points(rest);
     const end = parts.length < most ? all.findIndex((point) => spaces.has(point)) : -1;
     if (end < 0) {
-      parts.push(parts.length < most ? rest : stripped(rest, { left: false }));
+      parts.push(rest);
       break;
     }
     parts.push(all.slice(0, end).join(''));
@@ -60,9 +60,16 @@ export function split(text: string, by: string, most = Number.POSITIVE_INFINITY)
 }
 
 export function splitFromRight(text: string, by: string, most = Number.POSITIVE_INFINITY): string[] {
-  const parts = text.split(by);
-  const cut = parts.length - most;
-  return cut <= 1 ? parts : [parts.slice(0, cut).join(by), ...parts.slice(cut)];
+  const parts: string[] = [];
+  let rest = text;
+  // A separator that overlaps itself is found from the right.
+  while (parts.length < most) {
+    const at = rest.length < by.length ? -1 : rest.lastIndexOf(by, rest.length - by.length);
+    if (at < 0) break;
+    parts.unshift(rest.slice(at + by.length));
+    rest = rest.slice(0, at);
+  }
+  return [rest, ...parts];
 }
 
 export function lines(text: string): string[] {
