@@ -8,10 +8,12 @@ import {
   openSync,
   readSync,
   rmSync,
+  type StatsBase,
   writeSync,
 } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { badModel } from '../api/index.ts';
+import { isConfined } from './confinement.ts';
 
 export interface PlainFile {
   readonly descriptor: number;
@@ -19,14 +21,21 @@ export interface PlainFile {
   readonly stat: BigIntStats;
 }
 
+const notPlain = {
+  directory: 'is a directory, not a file',
+  outside: 'is a symbolic link that leads out of its claim',
+  other: 'is no plain file',
+};
+
 /** What stands at a path is something else than a file. */
 export class NotPlain extends Error {
-  readonly isDirectory: boolean;
+  /** Whether it is a file that lies where this thread may not read. */
+  readonly isOutside: boolean;
 
-  constructor(isDirectory: boolean) {
-    super(`is ${isDirectory ? 'a directory, not a file' : 'no plain file'}`);
+  constructor(what: keyof typeof notPlain) {
+    super(notPlain[what]);
     this.name = 'NotPlain';
-    this.isDirectory = isDirectory;
+    this.isOutside = what === 'outside';
   }
 }
 
@@ -35,13 +44,13 @@ const toRead = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /**
  * Opens a file to be read, if it is one; the descriptor is the caller's to close.
- * @throws NotPlain, Error of the system
+ * @throws NotPlain, also where a link leads out of where this thread is confined to; Error of the system
  */
 export function openPlain(path: string): PlainFile {
   const descriptor = openSync(path, toRead);
   try {
     const stat = fstatSync(descriptor, { bigint: true });
-    if (!stat.isFile()) throw new NotPlain(stat.isDirectory());
+    checkPlain(path, descriptor, stat);
     return { descriptor, stat };
   } catch (error) {
     closeSync(descriptor);
@@ -56,8 +65,7 @@ export function openPlain(path: string): PlainFile {
 export async function openPlainHandle(path: string): Promise<FileHandle> {
   const file = await open(path, toRead);
   try {
-    const stat = await file.stat();
-    if (!stat.isFile()) throw new NotPlain(stat.isDirectory());
+    checkPlain(path, file.fd, await file.stat());
     return file;
   } catch (error) {
     await file.close();
@@ -65,12 +73,19 @@ export async function openPlainHandle(path: string): Promise<FileHandle> {
   }
 }
 
+/** @throws NotPlain */
+function checkPlain(path: string, descriptor: number, stat: StatsBase<number | bigint>): void {
+  if (!stat.isFile()) throw new NotPlain(stat.isDirectory() ? 'directory' : 'other');
+  if (!isConfined(path, descriptor)) throw new NotPlain('outside');
+}
+
 /** Opens a file of a model or an artifact. @throws OffsiteError BadModel where it is no plain file, Error of the system */
 export function openModelFile(path: string): PlainFile {
   try {
     return openPlain(path);
   } catch (error) {
-    throw error instanceof NotPlain ? badModel(`${path}: is no plain file`) : error;
+    if (!(error instanceof NotPlain)) throw error;
+    throw badModel(`${path}: ${error.isOutside ? error.message : 'is no plain file'}`);
   }
 }
 

@@ -35,7 +35,8 @@ export class RandomAccessFile {
       this.#file = files.open(path);
       this.size = Number(this.#file.stat.size);
     } catch (error) {
-      if (error instanceof NotPlain) throw badModel(`${path}: is not a file`);
+      if (error instanceof NotPlain)
+        throw badModel(`${path}: ${error.isOutside ? error.message : 'is not a file'}`);
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       throw badModel(`${path}: leads to no file`);
     }

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { exitCodeOf, keyFiles, stoppedExit, writeTermination } from '../../api/index.ts';
-import { lockTimes } from '../../artifact/index.ts';
+import { confineTo, lockTimes } from '../../artifact/index.ts';
 import { openPublisher, type Publisher, type StageEvent } from '../../progress/index.ts';
 import { endAtOnce } from '../end-at-once.ts';
 import type { StageJob } from '../job.ts';
@@ -24,6 +24,7 @@ export async function runPod(environment: NodeJS.ProcessEnv, stop: AbortSignal):
   let work: PodWork;
   try {
     work = podWork(settings);
+    confineTo(Object.values(work.job.mounts.claims));
   } catch (error) {
     const outcome: StageOutcome = { ok: false, ...failureOf(error), status: {} };
     return end(settings, log, 'none', outcome, stop);

@@ -1,5 +1,6 @@
 // The compute thread's entry: runs one stage from start to end and posts its events and its outcome.
 import { parentPort, workerData } from 'node:worker_threads';
+import { confineTo } from '../../artifact/index.ts';
 import type { Emit } from '../../progress/index.ts';
 import type { StageJob } from '../job.ts';
 import { failureOf } from '../outcome.ts';
@@ -18,6 +19,7 @@ const emit: Emit = (event) => {
 };
 
 try {
+  if (job.mounts.confined) confineTo(Object.values(job.mounts.claims));
   await stages[job.stage](job, { emit, cancel, keeper });
   post({ outcome: { ok: true, status } });
 } catch (error) {

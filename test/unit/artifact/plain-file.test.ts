@@ -1,6 +1,7 @@
 /** What is put in a file's place between the look at it and its reading is neither waited for nor read. */
 import { execFileSync } from 'node:child_process';
 import {
+  closeSync,
   globSync,
   mkdirSync,
   mkdtempSync,
@@ -13,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { confineTo } from '../../../src/artifact/confinement.ts';
 import { hashFiles, WrittenFiles } from '../../../src/artifact/index.ts';
 import { push } from '../../../src/artifact/mirror/push.ts';
 import { StoreCopy } from '../../../src/artifact/mirror/store-copy.ts';
@@ -42,6 +44,36 @@ it.each<[string, (path: string) => void]>([
   await expect(openPlainHandle(here('a'))).rejects.toThrow(NotPlain);
   expect(() => copyModelFile(here('a'), here('b'))).toThrow(`${here('a')}: is no plain file`);
   expect(readdirSync(directory)).toEqual(['a']);
+});
+
+it('where a thread is confined to a claim, no link that comes there leads out of it, whatever a look has found before', async () => {
+  const [claim, elsewhere] = [here('claim'), here('elsewhere')];
+  for (const path of [claim, elsewhere]) mkdirSync(join(path, 'model'), { recursive: true });
+  for (const path of [claim, elsewhere]) writeFileSync(join(path, 'model', 'LICENSE'), path);
+  writeFileSync(join(claim, 'words'), 'ours');
+  symlinkSync('../words', join(claim, 'model', 'inner'));
+  symlinkSync(join(elsewhere, 'model', 'LICENSE'), join(claim, 'model', 'outer'));
+  symlinkSync(join(elsewhere, 'model'), join(claim, 'through'));
+  const opens = async (path: string) => {
+    closeSync(openPlain(path).descriptor);
+    await (await openPlainHandle(path)).close();
+  };
+  const refused = ['model/outer', 'through/LICENSE'].map((name) => join(claim, name));
+  for (const path of refused) await opens(path);
+  confineTo([claim]);
+  try {
+    for (const path of refused) {
+      expect(() => openPlain(path)).toThrow('is a symbolic link that leads out of its claim');
+      await expect(openPlainHandle(path)).rejects.toThrow('is a symbolic link that leads out of its claim');
+      expect(() => copyModelFile(path, here('copy'))).toThrow(`${path}: is a symbolic link that leads out`);
+      expect(() => hashFiles(claim)).toThrow('leads out of its claim');
+    }
+    for (const path of ['model/LICENSE', 'model/inner', 'words']) await opens(join(claim, path));
+    // What is on no claim is the pod's own.
+    await opens(join(elsewhere, 'model', 'LICENSE'));
+  } finally {
+    confineTo([]);
+  }
 });
 
 it('a copy has the same bytes, goes over nothing, and is not there where it is not whole', () => {

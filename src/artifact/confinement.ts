@@ -1,0 +1,25 @@
+/** What a pod opens on a claim lies on that claim, whatever links are put there between a look and the opening. */
+import { readlinkSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A directory by the name under which it is asked for, and as the system has it. */
+interface Root {
+  readonly named: string;
+  readonly real: string;
+}
+
+let roots: readonly Root[] = [];
+
+/** Sets the directories that no file opened below them may lie out of, for this thread. */
+export function confineTo(directories: readonly string[]): void {
+  roots = directories.map((named) => ({ named, real: realpathSync(named) }));
+}
+
+/** Whether an open file lies where its path says, if that is below one of these directories. */
+export function isConfined(path: string, descriptor: number): boolean {
+  const root = roots.find(({ named, real }) => isWithin(path, named) || isWithin(path, real));
+  return root === undefined || isWithin(readlinkSync(`/proc/self/fd/${descriptor}`), root.real);
+}
+
+const isWithin = (path: string, directory: string) =>
+  path === directory || path.startsWith(join(directory, '/'));
