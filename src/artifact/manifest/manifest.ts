@@ -120,6 +120,15 @@ export function peekManifest(directory: string): { manifest: Manifest; digest: s
   return { manifest, digest: sha256(bytes) };
 }
 
+/** The paths that a manifest lists, whoever wrote it, with its own; none of what is no manifest. */
+export function listedBy(bytes: Uint8Array): string[] {
+  try {
+    return [...beside, ...parsed(bytes, manifestName).files.map(({ path }) => path)];
+  } catch {
+    return [];
+  }
+}
+
 /** @param expected compared before anything is made of the bytes: whoever may write there may write any */
 function readManifest(directory: string, expected?: string): { manifest: Manifest; bytes: Uint8Array } {
   const path = join(directory, manifestName);

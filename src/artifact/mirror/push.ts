@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
+import { listingBounds } from '../../api/index.ts';
 import { type InnerPath, innerPath, itself } from '../inner-path.ts';
 import { filesIn } from '../manifest/digest.ts';
+import { listedBy } from '../manifest/manifest.ts';
 import { openPlainHandle } from '../plain-file.ts';
 import {
   isStoreError,
@@ -63,7 +65,10 @@ export async function push(
   }
 }
 
-/** Beside what somebody else lays there, no file of ours may lie: its readers would refuse it. */
+/**
+ * Beside what somebody else lays there, no file of ours may lie: its readers would refuse it. But what an artifact that came there
+ * lists is its own, also where its bytes, and so its version, are those of ours.
+ */
 async function takeBack(
   store: WritableStore,
   copy: StoreCopy,
@@ -72,12 +77,32 @@ async function takeBack(
 ): Promise<void> {
   await mayChange?.();
   const stored = await store.list(copy.place, signal);
-  const ours = stored.filter(({ path, version }) => put.get(path) === version);
+  const manifest = stored.find(({ path, version }) => path === 'manifest.json' && put.get(path) !== version);
+  const theirs = new Set(manifest && listedBy(await bytesOf(store, copy, manifest, signal)));
+  const ours = stored.filter(({ path, version }) => put.get(path) === version && !theirs.has(path));
   if (ours.length > 0)
     await store.remove(
       ours.map(({ path }) => copy.objectOf(path)),
       signal,
     );
+}
+
+/** No more than a manifest may have. */
+async function bytesOf(
+  store: WritableStore,
+  copy: StoreCopy,
+  { path, version }: StoredObject,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const { body } = await store.read(copy.objectOf(path), { from: 0, version, signal });
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Uint8Array>) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size > listingBounds.bytes) break;
+  }
+  return Buffer.concat(chunks);
 }
 
 /** @param put what came up so far, each file in its version */

@@ -317,8 +317,8 @@ describe('offsite verify names', () => {
       'a chat template that calls what is not there',
       'bundle',
       (at) =>
-        writeFileSync(at('tokenizer_config.json'), JSON.stringify({ chat_template: '{{ strftime_now() }}' })),
-      /tokenizer\.json: its chat template cannot be used: it calls strftime_now/,
+        writeFileSync(at('tokenizer_config.json'), JSON.stringify({ chat_template: '{{ today_now() }}' })),
+      /tokenizer\.json: its chat template cannot be used: it calls today_now/,
     ],
     ['no tokenizer', 'bundle', (at) => rmSync(at('tokenizer.json')), /holds no tokenizer\.json/],
     [

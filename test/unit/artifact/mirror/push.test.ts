@@ -250,6 +250,29 @@ it.each(laid)('what comes while files go up stays, and is all that stays: %s', a
   }
 });
 
+it('what an artifact that came there lists is its own, also where its bytes are those of ours', async () => {
+  for (const name of ['a.bin', 'b.bin', 'c.bin', 'manifest.json']) write(name, 'mine');
+  const seen = await look();
+  const entry = (path: string) => ({ path, sizeBytes: 4, sha256: '0'.repeat(64) });
+  const manifest = {
+    kind: 'Adapter',
+    files: ['b.bin', 'c.bin'].map(entry),
+    madeFrom: {},
+    hyperparameters: {},
+  };
+  store.onWrite = (object) => {
+    if (object !== 'bucket/run/c.bin') return;
+    store.onWrite = () => {};
+    // The version of ours, which follows from the bytes in a store: so it does not tell whose they are.
+    store.put('bucket/run/c.bin', Buffer.from('theirs'));
+    store.put('bucket/run/manifest.json', Buffer.from(JSON.stringify(manifest)));
+  };
+  await expect(pushed(undefined, seen)).rejects.toMatchObject({ reason: 'Changed' });
+  expect([...store.objects.keys()].sort()).toEqual(
+    ['b.bin', 'c.bin', 'manifest.json'].map((n) => `bucket/run/${n}`),
+  );
+});
+
 it.each(['a.bin', 'b.bin'])(
   'a note that comes as %s goes up stays: the earlier artifact is gone by then, and the new one is brought whole; else it ends',
   async (at) => {
