@@ -1,6 +1,6 @@
 // The signature beside an artifact's manifest: written, and checked before anything is made of the artifact.
 import type { KeyObject } from 'node:crypto';
-import { lstatSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, OffsiteError } from '../../api/index.ts';
 import { boundedBytes } from '../bounded-file.ts';
@@ -20,6 +20,8 @@ export function signArtifact(directory: string, subject: Subject, key: KeyObject
   try {
     checkSignature(directory, subject, [publicKeyOf(key)]);
   } catch {
+    // No look sees an empty directory of that name.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) rmdirSync(path);
     rmSync(path, { force: true });
     writeFileSync(path, envelopeOf(statementOf(subject), key), { flag: 'wx', flush: true });
   }

@@ -126,6 +126,12 @@ it('goes with the artifact that it belongs to when that is replaced', async () =
   expect(existsSync(file(directory))).toBe(false);
 });
 
+it('is written where an empty directory has its name, which no look at the files sees', () => {
+  mkdirSync(file(directory));
+  sign(directory);
+  check(directory);
+});
+
 it('stays where the very same artifact is made again in its place, whoever signed it', async () => {
   sign(directory, another);
   await writeArtifact(directory, (partial) => {
