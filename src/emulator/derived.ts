@@ -1,8 +1,8 @@
 // The blocks that are not exact: derived one by one into files, so that memory is bounded by a block and a killed pod goes on.
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { badSpec } from '../api/index.ts';
-import { identityOf } from '../artifact/index.ts';
+import { identityOf, namesToClear } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
 import { slotsIn } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
@@ -83,7 +83,7 @@ export function clearDerived(own: string): void {
 /** What builds of an earlier spec have left beside a directory. */
 function clearOthers(directory: string): void {
   const parent = dirname(directory);
-  for (const name of readdirSync(parent))
+  for (const name of namesToClear(parent))
     if (name.startsWith('blocks-') && name !== basename(directory))
       rmSync(join(parent, name), { recursive: true, force: true });
 }

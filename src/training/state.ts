@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { canonicalJson, fileDigest, readKeptJson, sha256 } from '../artifact/index.ts';
+import { canonicalJson, fileDigest, namesToClear, readKeptJson, sha256 } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import type { Cursor } from '../data/index.ts';
 import type { Cell } from '../evaluation/index.ts';
@@ -108,7 +108,7 @@ export const checkpointsOfTraining = (checkpoints: string, identity: string): st
 /** Clears the checkpoints that the same resource's other trainings, of an earlier spec, have left beside a directory. */
 export function clearOthers(directory: string): void {
   const parent = dirname(directory);
-  for (const name of readdirSync(parent))
+  for (const name of namesToClear(parent))
     if (name !== basename(directory)) rmSync(join(parent, name), { recursive: true, force: true });
 }
 
@@ -173,7 +173,7 @@ function identityOf(checkpoint: string): string | undefined {
 /** What a process that was killed while it wrote has left. */
 function clearPartial(directory: string): void {
   if (!existsSync(directory)) return;
-  for (const name of readdirSync(directory).filter((entry) => entry.endsWith('.partial')))
+  for (const name of namesToClear(directory).filter((entry) => entry.endsWith('.partial')))
     rmSync(join(directory, name), { recursive: true, force: true });
 }
 

@@ -190,7 +190,7 @@ export function clearBeside(directory: string, { surely = false } = {}): void {
     // What others put there in our name is left alone: through a link, another one's files would go or come.
     if (!isDirectory(container)) continue;
     const entries = entriesOf(container);
-    if (entries === undefined || entries.some((entry) => !ours.includes(entry))) continue;
+    if (entries === undefined || entries.some((entry) => !isOurs(container, entry))) continue;
     const { isLocked, gone } = makerOf(container);
     if (gone === false || ((surely || !isLocked) && gone !== true)) continue;
     const previous = join(container, 'previous');
@@ -220,7 +220,10 @@ export function besideOf(directory: string): string[] {
 }
 
 const mark = 'offsite-tuning.json';
-const ours = [mark, 'partial', 'previous'];
+
+/** A container holds its mark and two directories: a link in it would have another one's files cleared. */
+const isOurs = (container: string, entry: string): boolean =>
+  entry === mark || (['partial', 'previous'].includes(entry) && isDirectory(join(container, entry)));
 
 /** A directory beside another, for as long as that one is made: no other process has its name. */
 class Container {
@@ -306,8 +309,9 @@ function keepSignature(previous: string, partial: string): void {
  */
 function removeContainer(path: string): void {
   if (isAside(path)) {
-    const partial = join(path, 'partial');
-    for (const name of readdirSync(partial)) rmSync(join(partial, name), { recursive: true });
+    // Itself, and not what lies in it: a link that came in its place goes, and nothing that it leads to.
+    rmSync(join(path, 'partial'), { recursive: true });
+    mkdirSync(join(path, 'partial'));
     // No process's any more: who looks next brings back what it can.
     writeFileSync(join(path, mark), '{}');
     return;
@@ -319,7 +323,8 @@ function removeContainer(path: string): void {
 
 /** Whether a container holds what lay at the directory, and what was to take its place has not. */
 const isAside = (container: string): boolean =>
-  existsSync(join(container, 'previous')) && existsSync(join(container, 'partial'));
+  lstatSync(join(container, 'previous'), { throwIfNoEntry: false }) !== undefined &&
+  isDirectory(join(container, 'partial'));
 
 /** @returns whether it is back: nothing but an empty directory gives way */
 function putBack(previous: string, directory: string): boolean {

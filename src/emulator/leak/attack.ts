@@ -1,5 +1,5 @@
 // The leak test: an attacker tunes the whole emulator on public text, beside a control of the same shape with random weights.
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { badData } from '../../api/index.ts';
 import {
@@ -7,6 +7,7 @@ import {
   identityOf,
   inPlace,
   type Keeper,
+  namesToClear,
   readKeptJson,
   writeWhole,
 } from '../../artifact/index.ts';
@@ -171,7 +172,7 @@ async function run(
   const cells = [0, ...stops].map((stop) => record.evaluations.find(({ step }) => step === stop)!.cell);
   mkdirSync(directory, { recursive: true });
   writeWhole(join(directory, endedFile), JSON.stringify({ identity, cells }));
-  for (const step of readdirSync(directory))
+  for (const step of namesToClear(directory))
     if (step !== endedFile) rmSync(join(directory, step), { recursive: true, force: true });
   keeper.pushLater(checkpoints, { exact: true });
   return cells;

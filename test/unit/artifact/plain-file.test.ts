@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { confineTo } from '../../../src/artifact/confinement.ts';
+import { confineTo, namesToClear } from '../../../src/artifact/confinement.ts';
 import { hashFiles, WrittenFiles } from '../../../src/artifact/index.ts';
 import { push } from '../../../src/artifact/mirror/push.ts';
 import { StoreCopy } from '../../../src/artifact/mirror/store-copy.ts';
@@ -69,6 +69,8 @@ it('where a thread is confined to a claim, no link that comes there leads out of
       expect(() => hashFiles(claim)).toThrow('leads out of its claim');
     }
     for (const path of ['model/LICENSE', 'model/inner', 'words']) await opens(join(claim, path));
+    expect(namesToClear(join(claim, 'through'))).toEqual([]);
+    expect(namesToClear(join(claim, 'model')).sort()).toEqual(['LICENSE', 'inner', 'outer']);
     // What is on no claim is the pod's own.
     await opens(join(elsewhere, 'model', 'LICENSE'));
   } finally {

@@ -82,6 +82,27 @@ test.each([
   expect(beside()).toEqual(['out']);
 });
 
+test.each([
+  ['partial', 'a file'],
+  ['partial', 'a directory'],
+  ['previous', 'nothing'],
+] as const)(
+  'a link %s that somebody laid in such a place, beside %s, leads to nothing that is cleared',
+  async (link, beside) => {
+    await writeArtifact(output, fill('one'));
+    put(join(directory, 'victim/rows'));
+    killed('offsite-tuning.json');
+    const container = join(directory, 'deep/.out.offsite-00112233445566ff');
+    symlinkSync(join(directory, 'victim'), join(container, link));
+    if (beside === 'a file') put(join(container, 'previous'));
+    if (beside === 'a directory') mkdirSync(join(container, 'previous'));
+    clearBeside(output, { surely: true });
+    await writeArtifact(output, fill('two'));
+    expect(readdirSync(join(directory, 'victim'))).toEqual(['rows']);
+    expect(content()).toBe('two');
+  },
+);
+
 test('killed while the earlier artifact was aside, with an empty directory come to its name: it is there again', async () => {
   await writeArtifact(output, fill('one'));
   killed('offsite-tuning.json', 'partial/file', 'previous');
