@@ -3,6 +3,14 @@ import { z } from 'zod';
 import { badModel, listOf } from '../../api/index.ts';
 import { agreed } from '../agreed.ts';
 
+/** Names by which AutoTokenizer takes the class of the model's type, whatever the files name (transformers 5.24, tokenization_auto.py). */
+const misnamed = new Set<unknown>(
+  `arctic chatlm ernie4_5 ernie4_5_moe fuyu h2ovl_chat hyperclovax hyperclovax_vlm hyperclovax_vision_v2 internlm2 internlm3
+  iquestcoder jamba llava llava_next minicpm3 minicpmv minimax_m2 modernbert modernbert-decoder molmo molmo2 nemotron nvfp4 opencua
+  openvla paddleocr_vl phi3 phi3_v phimoe qwen2 qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen4_exp step3_vl vipllava cohere_asr
+  camembertv2-base siglip2 smolvlm`.split(/\s+/),
+);
+
 /** What transformers' code reads of any family's configuration, whether or not its class has the field: neutral, or refused. */
 export const guardedFields = {
   /** false or null takes the causal mask away. */
@@ -11,6 +19,10 @@ export const guardedFields = {
   attribute_map: z.never({ error: 'transformers would take one setting for another' }).optional(),
   /** The base of rotary angles where `rope_theta` is absent, in place of the class's own. */
   default_theta: z.never({ error: 'say it as rope_theta' }).optional(),
+  model_name: z
+    .unknown()
+    .refine((name) => !misnamed.has(name), { error: 'transformers would take another tokenizer by it' })
+    .optional(),
   /** The name of another file of weights. */
   transformers_weights: z.null().optional(),
   /** Settings of some layers alone. */

@@ -145,6 +145,7 @@ describe('a setting', () => {
     ['gpt2', { is_causal: null }, 'is_causal'],
     ['llama', { attribute_map: { rms_norm_eps: 'initializer_range' } }, 'attribute_map: transformers would'],
     ['gpt2', { attribute_map: {} }, 'attribute_map'],
+    ['gpt2', { model_name: 'internlm2' }, 'model_name: transformers would take another tokenizer by it'],
     ['phi3', { default_theta: 0.01 }, 'default_theta: say it as rope_theta'],
     ['bloom', { transformers_weights: 'other.safetensors' }, 'transformers_weights'],
     ['opt', { per_layer_config: { 0: { hidden_act: 'gelu' } } }, 'per_layer_config'],
