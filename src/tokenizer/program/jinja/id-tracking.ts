@@ -3,14 +3,10 @@ import { type Body, type Expression, nodesIn, type Statement, type Target } from
 
 type Source = 'outer' | 'nowhere' | 'given';
 
-/** @param parameters names that come with the body; @param also expressions that are its own, too */
-export function bodyOf(
-  statements: readonly Statement[],
-  { parameters = [], also = [] }: { parameters?: readonly string[]; also?: readonly Expression[] } = {},
-): Body {
+/** @param parameters names that come with the body */
+export function bodyOf(statements: readonly Statement[], parameters: readonly string[] = []): Body {
   const symbols = new Symbols();
   for (const name of parameters) symbols.sources.set(name, 'given');
-  for (const expression of also) symbols.read(expression);
   symbols.through(statements);
   const hidden = [...symbols.sources].filter(([, source]) => source === 'nowhere').map(([name]) => name);
   return { statements, names: new Set(symbols.sources.keys()), hidden };
@@ -34,14 +30,14 @@ class Symbols {
     if (!this.sources.has(name)) this.sources.set(name, 'nowhere');
   }
 
-  read(value: Expression | undefined): void {
-    for (const name of namesIn(value)) this.#load(name);
+  #read(value: Expression): void {
+    for (const node of nodesIn(value))
+      if (node.type === 'name' || node.type === 'call') this.#load(node.name);
   }
 
   #write(target: Target): void {
     if (target.type === 'target') this.#store(target.name);
-    else if (target.type === 'field') this.#load(target.namespace);
-    else for (const item of target.items) this.#write(item);
+    else this.#load(target.namespace);
   }
 
   through(statements: readonly Statement[]): void {
@@ -51,13 +47,13 @@ class Symbols {
   #visit(statement: Statement): void {
     switch (statement.type) {
       case 'write':
-        this.read(statement.value);
+        this.#read(statement.value);
         break;
       case 'for':
-        this.read(statement.of);
+        this.#read(statement.of);
         break;
       case 'set':
-        this.read(statement.value);
+        this.#read(statement.value);
         this.#write(statement.target);
         break;
       case 'capture':
@@ -65,12 +61,6 @@ class Symbols {
         break;
       case 'macro':
         this.#store(statement.name);
-        break;
-      case 'call block':
-        this.read(statement.call);
-        break;
-      case 'filter block':
-        this.read(statement.filter);
         break;
       case 'if':
         this.#visitIf(statement);
@@ -80,7 +70,7 @@ class Symbols {
   /** A name that only some branches set has its outer value in the others. */
   #visitIf({ branches, otherwise }: Omit<Statement & { type: 'if' }, 'type'>): void {
     const [first, ...others] = branches;
-    this.read(first!.test);
+    this.#read(first!.test);
     const parts = [
       (inner: Symbols) => inner.through(first!.statements),
       (inner: Symbols) => {
@@ -102,14 +92,4 @@ class Symbols {
     }
     for (const [name, count] of counts) if (count < inner.length) this.sources.set(name, 'outer');
   }
-}
-
-/** The names that are read anywhere in a tree. */
-export function* namesIn(tree: unknown): Generator<string> {
-  for (const { type, name } of nodesIn(tree)) if (type === 'name') yield name as string;
-}
-
-export function usesName(tree: unknown, name: string): boolean {
-  for (const used of namesIn(tree)) if (used === name) return true;
-  return false;
 }

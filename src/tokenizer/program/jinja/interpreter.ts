@@ -1,39 +1,34 @@
 // Runs a template's tree as Jinja runs it where transformers sets it up: sandboxed, nothing of Python behind it.
 import { Fault, fail, Refusal, unsupported } from './faults.ts';
-import { applyFilter, applyTest, hasFilter, hasTest, rareFilters, rareTests } from './filters.ts';
-import { inOrder, methodOf } from './methods.ts';
-import { type Missing, missingIn } from './missing.ts';
+import { byName, filterNamed, testNamed } from './filters.ts';
+import { attributeOf, methodNamed } from './methods.ts';
 import {
   type Body,
   type Expression,
-  type Given,
+  type LoopName,
   nodesIn,
-  type Signature,
+  type Passing,
   type Statement,
   type Target,
 } from './nodes.ts';
-import { arithmetic } from './numbers.ts';
-import { parse } from './parser.ts';
-import { Scope } from './scope.ts';
-import { pointCount, points } from './text.ts';
+import { givenNames, parse } from './parser.ts';
+import { type Loop, Scope } from './scope.ts';
+import { points } from './text.ts';
 import {
   type Arguments,
-  Attributes,
-  areEqual,
+  bounded,
   Callable,
-  compare,
+  computed,
   Dated,
-  isIn,
+  type Held,
+  holds,
   isNumber,
   itemsOf,
-  Lazy,
-  lengthOf,
+  joined,
   missing,
   Namespace,
-  numberOf,
-  Range,
+  plain,
   sliceOf,
-  Tuple,
   textOf,
   truthOf,
   Undefined,
@@ -43,8 +38,6 @@ import {
 const deepestCall = 100;
 /** What the sandbox of transformers allows. */
 const longestRange = 100_000;
-/** Of a text that is repeated. */
-const longestRepeated = 2 ** 26;
 /** The day that the clock shows to templates: the one that LLaMA 3's own writes where there is no clock. */
 const today = { day: 26, month: 7, year: 2024, weekday: 5 };
 
@@ -52,6 +45,12 @@ const today = { day: 26, month: 7, year: 2024, weekday: 5 };
 export interface Rendered {
   readonly text: string;
   readonly generations: readonly (readonly [from: number, to: number])[];
+}
+
+/** What a template uses that it is not given, told from its text alone: which of its parts a conversation reaches says something of the conversation. */
+interface Missing {
+  readonly call: string | undefined;
+  readonly unsupported: string | undefined;
 }
 
 /** A template that was parsed, to be written with any values. */
@@ -62,13 +61,6 @@ export class Program {
   /** @throws Fault where it is no Jinja, or uses what is not supported */
   constructor(template: string) {
     this.#body = parse(template);
-    for (const { type, name } of nodesIn(this.#body)) {
-      if (type === 'filter' && !hasFilter(name as string) && !rareFilters.has(name as string))
-        throw new Fault(`it uses an unknown filter: ${name}`);
-      if (type === 'test' && !hasTest(name as string) && !rareTests.has(name as string))
-        throw new Fault(`it uses an unknown test: ${name}`);
-      if (type === 'name' && /^(lipsum|cycler|joiner|self)$/.test(name as string)) unsupported(String(name));
-    }
     this.#missing = missingIn(this.#body);
   }
 
@@ -81,21 +73,39 @@ export class Program {
   }
 }
 
+function missingIn(body: Body): Missing {
+  const known = new Set<string>(givenNames);
+  for (const node of nodesIn(body)) {
+    if (node.type === 'target' || node.type === 'macro') known.add(node.name);
+    if (node.type === 'macro') for (const { name } of node.parameters) known.add(name);
+    if (node.type === 'for') for (const name of node.targets) known.add(name);
+  }
+  let [call, refused]: [string?, string?] = [];
+  for (const node of nodesIn(body)) {
+    if (node.type === 'call' && !known.has(node.name)) call ??= node.name;
+    if (node.type === 'unsupported') refused ??= node.what;
+    if (node.type === 'safe') refused ??= 'safe where its value is not written at once';
+  }
+  return { call, unsupported: refused };
+}
+
 /** Why a body's statements ended early. */
 type Leaving = 'break' | 'continue' | undefined;
 
 class Run {
-  readonly #globals: ReadonlyMap<string, Value>;
+  readonly #globals: ReadonlyMap<string, Held>;
   readonly #longest: number;
   readonly #missing: Missing;
   #calls = 0;
   #written: string[] = [];
   #length = 0;
   #showsDay = false;
+  /** Whether a loop's items are being chosen, all before its first. */
+  #chooses = false;
   readonly #generations: [from: number, to: number][] = [];
 
   constructor(values: ReadonlyMap<string, Value>, longest: number, names: Missing) {
-    this.#globals = new Map([...Object.entries(builtIns), ...values]);
+    this.#globals = new Map<string, Held>([...Object.entries(builtIns), ...values]);
     this.#longest = longest;
     this.#missing = names;
   }
@@ -105,7 +115,7 @@ class Run {
     return { text: this.#written.join(''), generations: this.#generations };
   }
 
-  #enter(body: Body, around: Scope | undefined, own: Iterable<readonly [string, Value]> = []): Leaving {
+  #enter(body: Body, around: Scope | undefined, own: Iterable<readonly [string, Held]> = []): Leaving {
     return this.#all(body.statements, new Scope(body, around, own));
   }
 
@@ -124,9 +134,9 @@ class Run {
     this.#written.push(text);
   }
 
-  #show(value: Value): void {
+  #show(value: Held): void {
     if (value instanceof Dated) this.#showsDay = true;
-    this.#write(value instanceof Dated ? value.text : textOf(value));
+    this.#write(value instanceof Dated ? value.text : textOf(plain(value)));
   }
 
   /** What is written meanwhile, apart. */
@@ -151,27 +161,23 @@ class Run {
       case 'for':
         return this.#for(statement, scope);
       case 'if': {
-        const branch = statement.branches.find(({ test }) => truthOf(this.#value(test, scope)));
+        const branch = statement.branches.find(({ test }) => this.#isTrue(test, scope));
         return this.#all(branch?.statements ?? statement.otherwise, scope);
       }
       case 'set':
         this.#assign(statement.target, this.#value(statement.value, scope), scope);
         return;
-      case 'capture':
-        this.#capture(statement, scope);
+      case 'capture': {
+        const inner = new Scope(statement.body, scope, []);
+        const text = this.#captured(() => this.#all(statement.body.statements, inner));
+        this.#assign(statement.target, text, scope);
         return;
+      }
       case 'macro':
         scope.set(statement.name, this.#macro(statement, scope));
         return;
-      case 'call block':
-        this.#callBlock(statement, scope);
-        return;
-      case 'filter block': {
-        const inner = new Scope(statement.body, scope, []);
-        const text = this.#captured(() => this.#all(statement.body.statements, inner));
-        this.#show(this.#filtered(statement.filter, text, inner));
-        return;
-      }
+      case 'unsupported':
+        return this.#refuse();
       case 'generation': {
         const from = this.#length;
         this.#enter(statement.body, scope);
@@ -183,205 +189,194 @@ class Run {
     }
   }
 
-  #for(statement: Statement & { type: 'for' }, scope: Scope): Leaving {
-    const { target, of, test, body, otherwise, counts } = statement;
-    const all = this.#value(of, scope);
-    const items = test === undefined ? itemsOf(all) : this.#chosen(all, { target, test }, scope);
-    const known = test === undefined && !(all instanceof Lazy) ? lengthOf(all) : undefined;
-    const loop = new Loop(items, known);
-    let isEmpty = true;
-    for (const item of loop) {
-      isEmpty = false;
-      const own = this.#unpacked(target, item, scope);
-      if (counts) own.push(['loop', loop.attributes]);
-      if (this.#enter(body, scope, own) === 'break') break;
-    }
-    return isEmpty ? this.#enter(otherwise, scope) : undefined;
+  #refuse(): never {
+    return unsupported(this.#missing.unsupported!);
   }
 
-  *#chosen(
-    all: Value,
-    { target, test }: { target: Target; test: Expression },
+  #for({ targets, of, test, body, otherwise }: Statement & { type: 'for' }, scope: Scope): Leaving {
+    const all = itemsOf(this.#plain(of, scope));
+    const ownAt = (item: Value): [string, Value][] =>
+      targets.map((name, i) => [name, targets.length === 2 ? (item as Value[])[i]! : item]);
+    const items = test === undefined ? all : this.#chosen(all, { ownAt, test }, scope);
+    for (const [at, item] of items.entries()) {
+      const inner = new Scope(body, scope, ownAt(item), { items, at });
+      if (this.#all(body.statements, inner) === 'break') break;
+    }
+    return items.length === 0 ? this.#enter(otherwise, scope) : undefined;
+  }
+
+  #chosen(
+    all: readonly Value[],
+    { ownAt, test }: { ownAt: (item: Value) => [string, Value][]; test: Expression },
     scope: Scope,
-  ): Generator<Value> {
-    for (const item of itemsOf(all)) {
-      const inner = new Scope(undefined, scope, this.#unpacked(target, item, scope));
-      if (truthOf(this.#value(test, inner))) yield item;
-    }
+  ): readonly Value[] {
+    const chooses = this.#chooses;
+    this.#chooses = true;
+    const items = all.filter((item) => this.#isTrue(test, new Scope(undefined, scope, ownAt(item))));
+    this.#chooses = chooses;
+    return items;
   }
 
-  #unpacked(target: Target, value: Value, scope: Scope): [string, Value][] {
-    if (target.type === 'target') return [[target.name, value]];
-    if (target.type === 'field') {
-      const namespace = this.#named(target.namespace, scope);
-      if (!(namespace instanceof Namespace)) return fail();
-      if (target.name.startsWith('_')) return fail();
-      namespace.names.set(target.name, value);
-      return [];
-    }
-    const items = [...itemsOf(value)];
-    if (items.length !== target.items.length) return fail();
-    return target.items.flatMap((inner, i) => this.#unpacked(inner, items[i]!, scope));
+  /** The fields of a namespace, which nothing may ask for while a loop's items are chosen: Jinja chooses each when its turn comes. */
+  #fields(held: Held): Map<string, Held> {
+    if (!(held instanceof Namespace)) return fail();
+    return this.#chooses ? unsupported('a namespace in the condition of a loop') : held.fields;
   }
 
-  #assign(target: Target, value: Value, scope: Scope): void {
-    for (const [name, part] of this.#unpacked(target, value, scope)) scope.set(name, part);
+  #assign(target: Target, value: Held, scope: Scope): void {
+    if (target.type === 'target') scope.set(target.name, value);
+    else this.#fields(this.#named(target.namespace, scope)).set(target.name, value);
   }
 
-  #capture({ target, filter, body }: Statement & { type: 'capture' }, scope: Scope): void {
-    const inner = new Scope(body, scope, []);
-    const text = this.#captured(() => this.#all(body.statements, inner));
-    this.#assign(target, filter === undefined ? text : this.#filtered(filter, text, inner), scope);
-  }
-
-  #macro({ signature, body, calls }: Statement & { type: 'macro' }, scope: Scope): Callable {
+  #macro({ parameters, body }: Statement & { type: 'macro' }, scope: Scope): Callable {
     return new Callable(({ list, named }) => {
-      const { caller, ...rest } = Object.fromEntries(named);
-      if (caller !== undefined && !calls) return fail();
-      const given = { list, named: new Map(Object.entries(rest)) };
-      return this.#body(body, signature, given, scope, calls ? [['caller', caller ?? missing]] : []);
+      const own = parameters.map(({ name, otherwise }, i): [string, Held] => {
+        if (i < list.length) return [name, named.has(name) ? fail() : list[i]!];
+        return [name, named.has(name) ? named.get(name)! : otherwise === undefined ? missing : otherwise];
+      });
+      const names = new Set(parameters.map(({ name }) => name));
+      if (list.length > parameters.length || [...named.keys()].some((name) => !names.has(name)))
+        return fail();
+      const inner = new Scope(body, scope, own);
+      return this.#captured(() => this.#all(body.statements, inner));
     });
   }
 
-  #callBlock({ call, signature, body }: Statement & { type: 'call block' }, scope: Scope): void {
-    const caller = new Callable((given) => this.#body(body, signature, given, scope, []));
-    const { list, named } = this.#given(call.given, scope);
-    const given = { list, named: new Map([...named, ['caller', caller]]) };
-    this.#show(this.#called(this.#value(call.of, scope), given));
+  #isTrue(expression: Expression, scope: Scope): boolean {
+    return truthOf(this.#plain(expression, scope));
   }
 
-  #body(
-    body: Body,
-    { parameters }: Signature,
-    given: Arguments,
-    scope: Scope,
-    own: readonly (readonly [string, Value])[],
-  ): Value {
-    const list = inOrder(
-      given,
-      parameters.map(({ name }) => name),
-    );
-    if (list.length > parameters.length) return fail();
-    const inner = new Scope(body, scope, own);
-    for (const [i, { name, otherwise }] of parameters.entries()) {
-      const value = list[i];
-      const isGiven = i < given.list.length || given.named.has(name);
-      inner.set(name, isGiven ? value! : otherwise === undefined ? missing : this.#value(otherwise, inner));
-    }
-    return this.#captured(() => this.#all(body.statements, inner));
+  #plain(expression: Expression, scope: Scope): Value {
+    return plain(this.#value(expression, scope));
   }
 
-  #value(expression: Expression, scope: Scope): Value {
+  #value(expression: Expression, scope: Scope): Held {
     switch (expression.type) {
       case 'constant':
         return expression.value;
       case 'unsupported':
-        return unsupported(expression.what);
+      case 'safe':
+        return this.#refuse();
       case 'name':
         return this.#named(expression.name, scope);
       case 'list':
-        return expression.items.map((item) => this.#value(item, scope));
-      case 'tuple':
-        return new Tuple(expression.items.map((item) => this.#value(item, scope)));
+        return expression.items.map((item) => this.#plain(item, scope));
       case 'concat':
         return joined(expression.items.map((item) => this.#value(item, scope)));
       case 'mapping':
-        return new Map(
-          expression.entries.map(([name, item]) => {
-            const key = this.#value(name, scope);
-            if (typeof key !== 'string') return unsupported('a mapping with names that are no texts');
-            return [key, this.#value(item, scope)];
-          }),
-        );
+        return new Map(expression.entries.map(([name, item]) => [name, this.#plain(item, scope)]));
       case 'attribute':
-        return attribute(this.#value(expression.of, scope), expression.name);
-      case 'item':
-        return item(this.#value(expression.of, scope), this.#value(expression.at, scope));
-      case 'slice': {
+        return this.#attribute(this.#value(expression.of, scope), expression.name);
+      case 'item': {
         const of = this.#value(expression.of, scope);
+        const at = this.#plain(expression.at, scope);
+        return of instanceof Namespace && typeof at === 'string'
+          ? this.#attribute(of, at)
+          : item(plain(of), at);
+      }
+      case 'slice': {
+        const of = this.#plain(expression.of, scope);
         const [from, to, step] = [0, 1, 2].map((i) => {
           const bound = expression.bounds[i];
-          return bound === undefined ? null : this.#value(bound, scope);
+          return bound === undefined ? null : this.#plain(bound, scope);
         }) as [Value, Value, Value];
         return sliceOf(of, [from, to, step]);
       }
+      case 'loop':
+        return loopValue(scope.loop ?? fail(), expression.name);
       case 'call': {
-        const of = this.#value(expression.of, scope);
-        return this.#called(of, this.#given(expression.given, scope));
+        const list = expression.list.map((value) => this.#value(value, scope));
+        const named = new Map(expression.named.map(([name, value]) => [name, this.#value(value, scope)]));
+        return this.#called(this.#named(expression.name, scope), { list, named });
       }
-      case 'filter':
-        return this.#filtered(expression, undefined, scope);
-      case 'test':
-        if (rareTests.has(expression.name)) unsupported(`the test ${this.#missing.test}`);
-        return applyTest(
-          expression.name,
-          this.#value(expression.of, scope),
-          this.#given(expression.given, scope),
-        );
+      case 'method':
+      case 'filter': {
+        const of = this.#plain(expression.of, scope);
+        const given = expression.given.map((value) => value && this.#plain(value, scope));
+        const named = expression.type === 'filter' ? filterNamed : methodNamed;
+        return named(expression.name)!.apply(of, given);
+      }
+      case 'test': {
+        const { apply } = testNamed(expression.name)!;
+        const of = this.#value(expression.of, scope);
+        if (!/^(un)?defined$/.test(expression.name)) return apply(plain(of), undefined);
+        return apply(of instanceof Undefined ? of : null, undefined);
+      }
       case 'not':
-        return !truthOf(this.#value(expression.of, scope));
-      case 'minus':
-      case 'plus': {
-        const value = this.#value(expression.of, scope);
-        const number = isNumber(value) ? numberOf(value) : fail();
-        return expression.type === 'minus' ? -number : number;
+        return !this.#isTrue(expression.of, scope);
+      case 'minus': {
+        const value = this.#plain(expression.of, scope);
+        return isNumber(value) ? bounded(-BigInt(value)) : fail();
       }
       case 'and': {
-        const left = this.#value(expression.left, scope);
+        const left = this.#plain(expression.left, scope);
         return truthOf(left) ? this.#value(expression.right, scope) : left;
       }
       case 'or': {
-        const left = this.#value(expression.left, scope);
+        const left = this.#plain(expression.left, scope);
         return truthOf(left) ? left : this.#value(expression.right, scope);
       }
-      case 'arithmetic':
-        return computed(
-          expression.operator,
-          this.#value(expression.left, scope),
-          this.#value(expression.right, scope),
-        );
-      case 'comparison':
-        return this.#compared(expression, scope);
+      case 'arithmetic': {
+        const left = this.#value(expression.left, scope);
+        return computed(expression.operator, left, this.#value(expression.right, scope));
+      }
+      case 'comparison': {
+        const left = this.#plain(expression.left, scope);
+        return holds(expression.operator, left, this.#plain(expression.right, scope));
+      }
       case 'choice': {
-        if (truthOf(this.#value(expression.test, scope))) return this.#value(expression.yes, scope);
+        if (this.#isTrue(expression.test, scope)) return this.#value(expression.yes, scope);
         return expression.no === undefined ? missing : this.#value(expression.no, scope);
       }
+      default:
+        return this.#passed(expression, scope);
     }
   }
 
-  #named(name: string, scope: Scope): Value {
+  #named(name: string, scope: Scope): Held {
     const own = scope.get(name);
     return own === undefined ? valueIn(this.#globals, name) : own;
   }
 
-  #compared({ first, rest }: Expression & { type: 'comparison' }, scope: Scope): boolean {
-    let left = this.#value(first, scope);
-    for (const { operator, value } of rest) {
-      const right = this.#value(value, scope);
-      if (!holds(operator, left, right)) return false;
-      left = right;
+  #attribute(of: Held, name: string): Held {
+    return of instanceof Namespace ? valueIn(this.#fields(of), name) : attribute(plain(of), name);
+  }
+
+  #passed(passing: Passing, scope: Scope): Value[] {
+    switch (passing.type) {
+      case 'range':
+        return range(passing.bounds.map((bound) => this.#plain(bound, scope)));
+      case 'pairs':
+        return this.#pairs(passing, scope);
+      case 'map': {
+        const { attribute: path, filter } = passing;
+        const items = itemsOf(this.#plain(passing.of, scope));
+        if (path !== undefined) return items.map((of) => itemBy(of, path));
+        return items.map((of) => filterNamed(filter!)!.apply(of, []));
+      }
+      case 'select': {
+        const items = itemsOf(this.#plain(passing.of, scope));
+        const other = passing.other && this.#plain(passing.other, scope);
+        const { attribute: path, test, wanted } = passing;
+        const isRight = (of: Value) => {
+          const value = path === undefined ? of : itemBy(of, path);
+          return test === undefined ? truthOf(value) : testNamed(test)!.apply(value, other);
+        };
+        return items.filter((of) => isRight(of) === wanted);
+      }
     }
-    return true;
   }
 
-  #given({ list, named }: Given, scope: Scope): Arguments {
-    return {
-      list: list.map((value) => this.#value(value, scope)),
-      named: new Map(named.map(([name, value]) => [name, this.#value(value, scope)])),
-    };
-  }
-
-  /** @param first what the innermost filter is applied to where it stands alone */
-  #filtered(expression: Expression, first: string | Dated | undefined, scope: Scope): Value {
-    if (expression.type !== 'filter') return this.#value(expression, scope);
-    const { of, name, given } = expression;
-    if (rareFilters.has(name)) unsupported(`the filter ${this.#missing.filter}`);
-    const value = of === undefined ? (first ?? fail()) : this.#filtered(of, first, scope);
-    return applyFilter(name, value, this.#given(given, scope), { item });
+  #pairs({ of, name }: Passing & { type: 'pairs' }, scope: Scope): Value[] {
+    const all = this.#plain(of, scope);
+    if (all instanceof Undefined && name === 'items') return [];
+    if (!(all instanceof Map)) return fail();
+    const pairs = [...all];
+    return name === 'dictsort' ? pairs.sort(byName) : pairs;
   }
 
   /** Ends calls without end. */
-  #called(of: Value, given: Arguments): Value {
+  #called(of: Held, given: Arguments): Held {
     if (!(of instanceof Callable))
       throw new Fault(
         `it calls ${this.#missing.call ?? 'what is no function'}, which is not given to templates`,
@@ -396,211 +391,80 @@ class Run {
   }
 }
 
-/** What a loop knows of itself, looked for no earlier than it is asked. */
-class Loop {
-  #items: Iterator<Value>;
-  #known: number | undefined;
-  #at = -1;
-  #after: { readonly value: Value } | undefined;
-  #current: Value = missing;
-  #before: Value = missing;
-  #changed: readonly Value[] | undefined;
-  readonly attributes: Attributes;
-
-  constructor(items: Iterable<Value>, known: number | undefined) {
-    this.#items = items[Symbol.iterator]();
-    this.#known = known;
-    this.attributes = new Attributes((name) => this.#attribute(name));
-  }
-
-  *[Symbol.iterator](): Generator<Value> {
-    for (let next = this.#peek(); next !== undefined; next = this.#peek()) {
-      this.#after = undefined;
-      this.#at++;
-      this.#before = this.#current;
-      this.#current = next.value;
-      yield next.value;
-    }
-  }
-
-  #peek(): { readonly value: Value } | undefined {
-    if (this.#after === undefined) {
-      const { done, value } = this.#items.next();
-      if (!done) this.#after = { value };
-    }
-    return this.#after;
-  }
-
-  get #length(): number {
-    if (this.#known === undefined) {
-      const rest: Value[] = [];
-      for (let next = this.#items.next(); !next.done; next = this.#items.next()) rest.push(next.value);
-      this.#items = rest[Symbol.iterator]();
-      this.#known = rest.length + this.#at + 1 + (this.#after === undefined ? 0 : 1);
-    }
-    return this.#known;
-  }
-
-  #attribute(name: string): Value {
-    switch (name) {
-      case 'index':
-        return BigInt(this.#at + 1);
-      case 'index0':
-        return BigInt(this.#at);
-      case 'revindex':
-        return BigInt(this.#length - this.#at);
-      case 'revindex0':
-        return BigInt(this.#length - this.#at - 1);
-      case 'first':
-        return this.#at === 0;
-      case 'last':
-        return this.#peek() === undefined;
-      case 'length':
-        return BigInt(this.#length);
-      case 'depth':
-        return 1n;
-      case 'depth0':
-        return 0n;
-      case 'previtem':
-        return this.#at === 0 ? missing : this.#before;
-      case 'nextitem':
-        return this.#peek()?.value ?? (this.#peek() === undefined ? missing : null);
-      case 'cycle':
-        return new Callable(({ list, named }) =>
-          list.length === 0 || named.size > 0 ? fail() : list[this.#at % list.length]!,
-        );
-      case 'changed':
-        return new Callable(({ list }) => {
-          const same = this.#changed !== undefined && areEqual([...this.#changed], [...list]);
-          this.#changed = list;
-          return !same;
-        });
-      default:
-        return missing;
-    }
+function loopValue({ items, at }: Loop, name: LoopName): Value {
+  const count = items.length;
+  switch (name) {
+    case 'index':
+      return BigInt(at + 1);
+    case 'index0':
+      return BigInt(at);
+    case 'revindex':
+      return BigInt(count - at);
+    case 'revindex0':
+      return BigInt(count - at - 1);
+    case 'first':
+      return at === 0;
+    case 'last':
+      return at === count - 1;
+    case 'length':
+      return BigInt(count);
+    case 'previtem':
+      return at === 0 ? missing : items[at - 1]!;
+    case 'nextitem':
+      return at === count - 1 ? missing : items[at + 1]!;
   }
 }
+
+const valueIn = <T>(names: ReadonlyMap<string, T>, name: string): T | Undefined =>
+  names.has(name) ? names.get(name)! : missing;
 
 function attribute(of: Value, name: string): Value {
   if (of instanceof Undefined) return fail();
-  if (of instanceof Attributes) return of.get(name);
-  if (of instanceof Namespace) return valueIn(of.names, name);
-  if (of instanceof Callable) return unsupported('an attribute of a function');
-  if (of instanceof Dated) return unsupported('a method of what the clock says');
-  return methodOf(of, name) ?? (of instanceof Map ? valueIn(of, name) : missing);
+  return attributeOf(of, name) ?? (of instanceof Map ? valueIn(of, name) : missing);
 }
 
-const valueIn = (names: ReadonlyMap<string, Value>, name: string): Value =>
-  names.has(name) ? names.get(name)! : missing;
-
 function item(of: Value, at: Value): Value {
-  if (of instanceof Undefined || of instanceof Dated || at instanceof Dated) return fail();
+  if (of instanceof Undefined) return fail();
   if (of instanceof Map && typeof at === 'string' && of.has(at)) return of.get(at)!;
   if (typeof at === 'string')
     return at.startsWith('_') ? unsupported('a place that begins with _') : attribute(of, at);
-  const items =
-    typeof of === 'string' ? points(of) : of instanceof Tuple || of instanceof Range ? of.items : of;
-  if (!Array.isArray(items) || !(typeof at === 'bigint' || typeof at === 'boolean'))
-    return of instanceof Namespace || of instanceof Attributes || of instanceof Lazy
-      ? unsupported('a place of no list')
-      : missing;
-  const place = Number(at);
-  return (
-    (items[place < 0 ? place + items.length : place] as Value | undefined) ??
-    (isPlaceOf(items, place) ? null : missing)
-  );
+  if (typeof at === 'boolean') return unsupported('a truth value as a place');
+  const items = typeof of === 'string' ? points(of) : of;
+  if (!Array.isArray(items) || typeof at !== 'bigint') return missing;
+  const place = Number(at) < 0 ? Number(at) + items.length : Number(at);
+  return place in items ? items[place]! : missing;
 }
 
-const isPlaceOf = (items: readonly unknown[], place: number) =>
-  place < items.length && place >= -items.length;
+/** By a path such as `function.name`. */
+const itemBy = (of: Value, path: string): Value => path.split('.').reduce(item, of);
 
-function holds(operator: string, left: Value, right: Value): boolean {
-  switch (operator) {
-    case '==':
-      return areEqual(left, right);
-    case '!=':
-      return !areEqual(left, right);
-    case 'in':
-      return isIn(left, right);
-    case 'not in':
-      return !isIn(left, right);
-    case '<':
-      return compare(left, right) < 0;
-    case '<=':
-      return compare(left, right) <= 0;
-    case '>':
-      return compare(left, right) > 0;
-    default:
-      return compare(left, right) >= 0;
-  }
+function range(given: readonly Value[]): bigint[] {
+  const bounds = given.map((bound) => (typeof bound === 'bigint' ? bound : fail()));
+  const [start, stop, step] =
+    bounds.length === 1 ? [0n, bounds[0]!, 1n] : [bounds[0]!, bounds[1]!, bounds[2] ?? 1n];
+  if (step === 0n) return fail();
+  const count = (stop - start + step + (step > 0n ? -1n : 1n)) / step;
+  if (count > BigInt(longestRange))
+    throw new Fault(`it asks for a range of more than ${longestRange} numbers, or of none that ends`);
+  return Array.from({ length: Math.max(Number(count), 0) }, (_, i) => start + BigInt(i) * step);
 }
 
-function joined(parts: readonly Value[]): Value {
-  const text = parts.map((part) => (part instanceof Dated ? part.text : textOf(part))).join('');
-  return parts.some((part) => part instanceof Dated) ? new Dated(text) : text;
-}
-
-function computed(operator: string, left: Value, right: Value): Value {
-  if (isNumber(left) && isNumber(right)) return arithmetic(operator, numberOf(left), numberOf(right));
-  if (operator === '+') {
-    const isText = (value: Value) => typeof value === 'string' || value instanceof Dated;
-    if (isText(left) && isText(right)) return joined([left, right]);
-    if (Array.isArray(left) && Array.isArray(right)) return [...left, ...right];
-    if (left instanceof Tuple && right instanceof Tuple) return new Tuple([...left.items, ...right.items]);
-  }
-  if (operator === '*') {
-    const [all, times] = isNumber(left) ? [right, left] : [left, right];
-    if (typeof all === 'string' && (typeof times === 'bigint' || typeof times === 'boolean')) {
-      const count = Math.max(Number(times), 0);
-      return count * pointCount(all) > longestRepeated
-        ? unsupported('a text without end')
-        : all.repeat(count);
-    }
-    if (Array.isArray(all)) return unsupported('a list that is repeated');
-  }
-  return operator === '%' && typeof left === 'string' ? unsupported('a text that % fills in') : fail();
-}
-
-const whole = (value: Value): bigint =>
-  typeof value === 'bigint' ? value : typeof value === 'boolean' ? BigInt(value) : fail();
-
-/** What transformers and Jinja define for every template. */
-const builtIns: Readonly<Record<string, Value>> = {
+/** What transformers and Jinja define for every template; `range` has its own place in the tree. */
+const builtIns: Readonly<Record<(typeof givenNames)[number], Callable>> = {
   raise_exception: new Callable(() => {
     throw new Refusal();
   }),
-  range: new Callable(({ list, named }) => {
-    if (list.length < 1 || list.length > 3 || named.size > 0) return fail();
-    const bounds = list.map(whole);
-    const [start, stop, step] = [
-      bounds.length > 1 ? bounds[0]! : 0n,
-      bounds[1] ?? bounds[0]!,
-      bounds[2] ?? 1n,
-    ];
-    if (step === 0n) return fail();
-    const count = (stop - start + step + (step > 0n ? -1n : 1n)) / step;
-    if (count > BigInt(longestRange))
-      throw new Fault(`it asks for a range of more than ${longestRange} numbers, or of none that ends`);
-    const items = Array.from({ length: Math.max(Number(count), 0) }, (_, i) => start + BigInt(i) * step);
-    return new Range([start, stop, step], items);
+  range: new Callable(fail),
+  namespace: new Callable(({ named }) => {
+    if ([...named.keys()].some((name) => name.startsWith('_'))) return fail();
+    return new Namespace(new Map(named));
   }),
-  namespace: new Callable((given) => new Namespace(namesOf(given, true))),
-  dict: new Callable((given) => namesOf(given, false)),
-  strftime_now: new Callable(({ list, named }) => {
+  dict: new Callable(({ named }) => new Map([...named].map(([name, value]) => [name, plain(value)]))),
+  strftime_now: new Callable(({ list }) => {
     const [format] = list;
-    if (list.length !== 1 || named.size > 0 || typeof format !== 'string') return fail();
-    return new Dated(dateBy(format));
+    return list.length === 1 && typeof format === 'string' ? new Dated(dateBy(format)) : fail();
   }),
 };
-
-function namesOf({ list, named }: Arguments, isNamespace: boolean): Map<string, Value> {
-  const [from, ...rest] = list;
-  if (rest.length > 0 || (from !== undefined && !(from instanceof Map)))
-    return unsupported('a mapping made of a list');
-  const names = new Map([...(from ?? []), ...named]);
-  if (isNamespace && [...names.keys()].some((name) => name.startsWith('_'))) return fail();
-  return names;
-}
 
 const months = 'January February March April May June July August September October November December'.split(
   ' ',

@@ -1,12 +1,12 @@
 // A template as a tree: statements that write, and expressions.
 
 export type Expression =
-  | { readonly type: 'constant'; readonly value: null | boolean | bigint | number | string }
+  | { readonly type: 'constant'; readonly value: null | boolean | bigint | string }
   | { readonly type: 'name'; readonly name: string }
-  /** What is refused where it is reached. */
-  | { readonly type: 'unsupported'; readonly what: string }
-  | { readonly type: 'list' | 'tuple' | 'concat'; readonly items: readonly Expression[] }
-  | { readonly type: 'mapping'; readonly entries: readonly (readonly [Expression, Expression])[] }
+  /** What real templates hold in parts that no conversation without tools reaches: refused where it is reached. */
+  | Unsupported
+  | { readonly type: 'list' | 'concat'; readonly items: readonly Expression[] }
+  | { readonly type: 'mapping'; readonly entries: readonly (readonly [name: string, value: Expression])[] }
   | { readonly type: 'attribute'; readonly of: Expression; readonly name: string }
   | { readonly type: 'item'; readonly of: Expression; readonly at: Expression }
   | {
@@ -14,26 +14,30 @@ export type Expression =
       readonly of: Expression;
       readonly bounds: readonly (Expression | undefined)[];
     }
-  | { readonly type: 'call'; readonly of: Expression; readonly given: Given }
+  /** What a loop's body knows of its loop. */
+  | { readonly type: 'loop'; readonly name: LoopName }
   | {
-      readonly type: 'filter';
-      readonly of: Expression | undefined;
+      readonly type: 'call';
       readonly name: string;
-      readonly given: Given;
+      readonly list: readonly Expression[];
+      readonly named: readonly (readonly [name: string, value: Expression])[];
     }
-  | { readonly type: 'test'; readonly of: Expression; readonly name: string; readonly given: Given }
-  | { readonly type: 'not' | 'minus' | 'plus'; readonly of: Expression }
+  | {
+      readonly type: 'method' | 'filter';
+      readonly of: Expression;
+      readonly name: string;
+      /** In the order in which it takes them; undefined where one is skipped. */
+      readonly given: readonly (Expression | undefined)[];
+    }
+  | Passing
+  | { readonly type: 'test'; readonly of: Expression; readonly name: string }
+  | { readonly type: 'not' | 'minus' | 'safe'; readonly of: Expression }
   | { readonly type: 'and' | 'or'; readonly left: Expression; readonly right: Expression }
   | {
-      readonly type: 'arithmetic';
+      readonly type: 'arithmetic' | 'comparison';
       readonly operator: string;
       readonly left: Expression;
       readonly right: Expression;
-    }
-  | {
-      readonly type: 'comparison';
-      readonly first: Expression;
-      readonly rest: readonly { readonly operator: string; readonly value: Expression }[];
     }
   | {
       readonly type: 'choice';
@@ -42,14 +46,42 @@ export type Expression =
       readonly no: Expression | undefined;
     };
 
-export interface Given {
-  readonly list: readonly Expression[];
-  readonly named: readonly (readonly [name: string, value: Expression])[];
+/** What is gone through at once, where it stands: by a loop, another of these, or a filter that takes all items. */
+export type Passing =
+  | { readonly type: 'range'; readonly bounds: readonly Expression[] }
+  /** Of a mapping, for a loop with two names; `items()` is strict: it fails where there is no mapping. */
+  | { readonly type: 'pairs'; readonly of: Expression; readonly name: 'items' | 'items()' | 'dictsort' }
+  | { readonly type: 'map'; readonly of: Expression; readonly attribute?: string; readonly filter?: string }
+  | {
+      readonly type: 'select';
+      readonly of: Expression;
+      readonly attribute: string | undefined;
+      /** undefined asks for truth. */
+      readonly test: string | undefined;
+      readonly other: Expression | undefined;
+      readonly wanted: boolean;
+    };
+
+interface Unsupported {
+  readonly type: 'unsupported';
+  readonly what: string;
 }
+
+export const loopNames = [
+  'index',
+  'index0',
+  'revindex',
+  'revindex0',
+  'first',
+  'last',
+  'length',
+  'previtem',
+  'nextitem',
+] as const;
+export type LoopName = (typeof loopNames)[number];
 
 export type Target =
   | { readonly type: 'target'; readonly name: string }
-  | { readonly type: 'targets'; readonly items: readonly Target[] }
   | { readonly type: 'field'; readonly namespace: string; readonly name: string };
 
 /** Statements with names of their own. */
@@ -61,8 +93,9 @@ export interface Body {
   readonly hidden: readonly string[];
 }
 
-export interface Signature {
-  readonly parameters: readonly { readonly name: string; readonly otherwise: Expression | undefined }[];
+export interface Parameter {
+  readonly name: string;
+  readonly otherwise: null | boolean | bigint | string | undefined;
 }
 
 export type Statement =
@@ -70,13 +103,12 @@ export type Statement =
   | { readonly type: 'write'; readonly value: Expression }
   | {
       readonly type: 'for';
-      readonly target: Target;
+      /** One, or two for pairs. */
+      readonly targets: readonly string[];
       readonly of: Expression;
       readonly test: Expression | undefined;
       readonly body: Body;
       readonly otherwise: Body;
-      /** Whether its body asks for `loop`. */
-      readonly counts: boolean;
     }
   | {
       readonly type: 'if';
@@ -84,37 +116,24 @@ export type Statement =
       readonly otherwise: readonly Statement[];
     }
   | { readonly type: 'set'; readonly target: Target; readonly value: Expression }
-  | {
-      readonly type: 'capture';
-      readonly target: Target;
-      readonly filter: Expression | undefined;
-      readonly body: Body;
-    }
+  | { readonly type: 'capture'; readonly target: Target; readonly body: Body }
   | {
       readonly type: 'macro';
       readonly name: string;
-      readonly signature: Signature;
-      readonly body: Body;
-      /** Whether it asks for `caller`. */
-      readonly calls: boolean;
-    }
-  | {
-      readonly type: 'call block';
-      readonly call: Expression & { readonly type: 'call' };
-      readonly signature: Signature;
+      readonly parameters: readonly Parameter[];
       readonly body: Body;
     }
-  | { readonly type: 'filter block'; readonly filter: Expression; readonly body: Body }
   | { readonly type: 'generation'; readonly body: Body }
-  | { readonly type: 'break' | 'continue' };
+  | { readonly type: 'break' | 'continue' }
+  | Unsupported;
 
 /** Everything in a tree that has a type, in the order of the text; without recursion, since a template may nest as deep as it likes. */
-export function* nodesIn(tree: unknown): Generator<{ readonly type: string; readonly name?: unknown }> {
+export function* nodesIn(tree: unknown): Generator<Expression | Statement | Target> {
   const open: unknown[] = [tree];
   while (open.length > 0) {
     const value = open.pop();
     if (typeof value !== 'object' || value === null || value instanceof Set) continue;
-    if (typeof (value as { type?: unknown }).type === 'string') yield value as { type: string };
+    if (typeof (value as { type?: unknown }).type === 'string') yield value as Expression;
     const fields = Object.values(value);
     for (let i = fields.length - 1; i >= 0; i--) open.push(fields[i]);
   }

@@ -1,4 +1,4 @@
-// Python's texts: sequences of code points, with its blanks, cases and literals.
+// Python's texts: sequences of code points, with its blanks and cases.
 import { unsupported } from './faults.ts';
 
 /** What `str.isspace` takes. */
@@ -100,21 +100,4 @@ export function capitalized(text: string): string {
   if (first !== '' && !isCaseless && !hasPlainTitle.test(first)) unsupported('a capital of a rare letter');
   // A letter keeps its place, so that what follows knows whether it ends a word.
   return first.toUpperCase() + lower(first + rest.join('')).slice(lower(first).length);
-}
-
-const unprintable = /[\p{C}\p{Zl}\p{Zp}\p{Zs}]/u;
-
-/** As `repr` writes it. */
-export function literal(text: string): string {
-  const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const named: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' };
-  const inside = points(text).map((point) => {
-    if (point === quote) return `\\${quote}`;
-    if (point === ' ' || !(unprintable.test(point) || point === '\\')) return point;
-    const code = point.codePointAt(0)!;
-    const hex = (digits: number) => code.toString(16).padStart(digits, '0');
-    const [letter, digits] = code < 0x100 ? ['x', 2] : code < 0x10000 ? ['u', 4] : ['U', 8];
-    return named[point] ?? `\\${letter}${hex(digits as number)}`;
-  });
-  return quote + inside.join('') + quote;
 }
