@@ -30,5 +30,6 @@ export function namesToClear(directory: string): string[] {
 const rootOf = (path: string) =>
   roots.find(({ named, real }) => isWithin(path, named) || isWithin(path, real));
 
-const isWithin = (path: string, directory: string) =>
+/** Whether a path is a directory, or lies in it. */
+export const isWithin = (path: string, directory: string): boolean =>
   path === directory || path.startsWith(join(directory, '/'));

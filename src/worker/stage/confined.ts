@@ -2,7 +2,7 @@
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec } from '../../api/index.ts';
-import { besideOf, realPlace } from '../../artifact/index.ts';
+import { besideOf, isWithin, realPlace } from '../../artifact/index.ts';
 import type { StageJob } from '../job.ts';
 import { inputsOf, outputOf, workOf } from '../places.ts';
 
@@ -62,6 +62,3 @@ function checkLinks(path: string, root: string, field: string, seen: Set<string>
   seen.add(real);
   for (const name of readdirSync(real)) checkLinks(join(path, name), root, field, seen);
 }
-
-const isWithin = (path: string, directory: string) =>
-  path === directory || path.startsWith(join(directory, '/'));
