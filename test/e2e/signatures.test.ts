@@ -171,7 +171,11 @@ async function putSignature(bytes: Buffer | undefined): Promise<void> {
   const { signal } = new AbortController();
   if (bytes === undefined) return await store.remove([object], signal);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
-  await store.write(object, { body: Readable.from([bytes]), sizeBytes: bytes.length, sha256 }, signal);
+  await store.write(
+    object,
+    { body: Readable.from([bytes]), sizeBytes: bytes.length, sha256, writer: 'another' },
+    signal,
+  );
 }
 
 function expectDone({ code, text }: PodEnd): void {

@@ -42,7 +42,7 @@ storeCases('S3', async (): Promise<PlacedStore> => {
   const store = new S3Store({ values: server.credentials, source: 'the environment' }, proxies);
   for (const [path, bytes] of files) {
     const sha256 = createHash('sha256').update(bytes).digest('hex');
-    const outgoing = { body: Readable.from([bytes]), sizeBytes: bytes.length, sha256 };
+    const outgoing = { body: Readable.from([bytes]), sizeBytes: bytes.length, sha256, writer: 'a test' };
     await store.write(`models/team/words/${path}`, outgoing, signal);
   }
   const client = new S3Store({ values: server.credentials, source: 'the environment' }, proxies);

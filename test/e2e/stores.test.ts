@@ -342,3 +342,30 @@ test('what comes to a place while an artifact goes up is not written over, in on
     server.forget('models', 'team/words');
   }
 });
+
+test('what went up is taken back, in one part or in several, and no file of another that has the bytes of ours', async () => {
+  const other = machine('other');
+  for (const name of ['deep/config.json', 'other']) {
+    mkdirSync(dirname(other.path(`${uri}/${name}`)), { recursive: true });
+    writeFileSync(other.path(`${uri}/${name}`), '{}');
+  }
+  const there = (name: string) => existsSync(server.fileOf('models', `team/words/${name}`));
+  let isLaid = false;
+  const here = new Mirror({
+    scratch: join(directory, 'here'),
+    environment: server.credentials,
+    signal: new AbortController().signal,
+    async beforePush() {
+      if (isLaid || !there('deep/config.json')) return;
+      isLaid = true;
+      await other.mirror.push(other.path(uri), { exact: false });
+    },
+  });
+  const place = machine('here').path(uri);
+  writeArtifact(place);
+  const seen = await here.look(place);
+  await expect(here.push(place, exact, { seen })).rejects.toMatchObject({ reason: 'Changed' });
+  expect(isLaid).toBe(true);
+  const names = ['deep/config.json', 'other', 'model.safetensors', 'empty', 'manifest.json'];
+  expect(names.filter(there)).toEqual(['deep/config.json', 'other']);
+});

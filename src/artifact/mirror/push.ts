@@ -1,5 +1,5 @@
 // Uploads to a store, in an order in which no reader takes half an artifact for a whole one.
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -55,36 +55,39 @@ export async function push(
   copy: StoreCopy,
   options: PushOptions,
 ): Promise<readonly string[]> {
-  const put: Seen = new Map();
+  const writer = randomUUID();
   try {
-    return await pushOver(store, copy, options, put);
+    return await pushOver(store, copy, options, writer);
   } catch (error) {
     if (options.seen !== undefined && isStoreError(error, 'Changed'))
-      await takeBack(store, copy, options, put);
+      await takeBack(store, copy, options, writer);
     throw error;
   }
 }
 
 /**
- * Beside what somebody else lays there, no file of ours may lie: its readers would refuse it. But what an artifact that came there
- * lists is its own, also where its bytes, and so its version, are those of ours.
+ * Beside what somebody else lays there, no file of ours may lie: its readers would refuse it. Ours is what has our own mark, not
+ * what has the bytes of ours; and what an artifact that came there lists is its own, whoever wrote it.
  */
 async function takeBack(
   store: WritableStore,
   copy: StoreCopy,
   { signal, mayChange }: PushOptions,
-  put: Seen,
+  writer: string,
 ): Promise<void> {
-  await mayChange?.();
+  const isOurs = async (object: string) => (await store.written(object, signal))?.writer === writer;
   const stored = await store.list(copy.place, signal);
-  const manifest = stored.find(({ path, version }) => path === 'manifest.json' && put.get(path) !== version);
-  const theirs = new Set(manifest && listedBy(await bytesOf(store, copy, manifest, signal)));
-  const ours = stored.filter(({ path, version }) => put.get(path) === version && !theirs.has(path));
-  if (ours.length > 0)
-    await store.remove(
-      ours.map(({ path }) => copy.objectOf(path)),
-      signal,
-    );
+  const manifest = stored.find(({ path }) => path === 'manifest.json');
+  const isTheirs = manifest !== undefined && !(await isOurs(copy.objectOf(manifest.path)));
+  const theirs = new Set(isTheirs ? listedBy(await bytesOf(store, copy, manifest, signal)) : []);
+  const own = new Set<string>(localFiles(copy));
+  const names = stored.map(({ path }) => path).filter((path) => own.has(path) && !theirs.has(path));
+  for (const path of [...names.filter(isSeal), ...names.filter((name) => !isSeal(name))]) {
+    const object = copy.objectOf(path);
+    await mayChange?.();
+    // Asked right before it goes: a removal has no condition.
+    if (await isOurs(object)) await store.remove([object], signal);
+  }
 }
 
 /** No more than a manifest may have. */
@@ -105,12 +108,12 @@ async function bytesOf(
   return Buffer.concat(chunks);
 }
 
-/** @param put what came up so far, each file in its version */
+/** @param writer the mark of all that comes up */
 async function pushOver(
   store: WritableStore,
   copy: StoreCopy,
   { signal, exact, removable, seen, mayChange = async () => {} }: PushOptions,
-  put: Seen,
+  writer: string,
 ): Promise<readonly string[]> {
   let replaces = false;
   for (let round = 1; ; round++) {
@@ -161,9 +164,8 @@ async function pushOver(
         const there = stored.get(path);
         const over = there === undefined ? 'absent' : { over: there.version };
         const condition = seen !== undefined || isSeal(path) ? over : 'anyway';
-        const version = await upload(store, copy, path, condition, signal);
+        const version = await upload(store, copy, path, { condition, writer, signal });
         if (version !== undefined) {
-          put.set(path, version);
           seen?.set(path, version);
           return;
         }
@@ -216,8 +218,7 @@ async function upload(
   store: WritableStore,
   copy: StoreCopy,
   path: InnerPath,
-  condition: WriteCondition,
-  signal: AbortSignal,
+  { condition, writer, signal }: { condition: WriteCondition; writer: string; signal: AbortSignal },
 ): Promise<string | undefined> {
   const object = copy.objectOf(path);
   // Opened once: a newer file that is renamed over it meanwhile must not be stored with this one's sha256.
@@ -231,12 +232,12 @@ async function upload(
       const body = read();
       // To destroy one closes the file for all.
       bodies.push(body);
-      return store.write(object, { body, sizeBytes, sha256, condition: where }, signal);
+      return store.write(object, { body, sizeBytes, sha256, writer, condition: where }, signal);
     };
     const written = await write(condition);
     // The server knows no conditions: the lock has told that.
     const answer = written === 'unsupported' ? await write('anyway') : written;
-    const version = answer ?? (await ownVersion(store, object, { sizeBytes, sha256, signal }));
+    const version = answer ?? (await ownVersion(store, object, writer, signal));
     if (version === undefined || version === 'unsupported') return undefined;
     writeNote(copy.noteOf(path), { version, sizeBytes, mtimeMs });
     return version;
@@ -246,18 +247,13 @@ async function upload(
   }
 }
 
-/** A write whose answer was lost is found where it was sent again: what stands there is this very file. */
+/** A write whose answer was lost is found where it was sent again: what stands there has its mark. */
 async function ownVersion(
   store: WritableStore,
   object: string,
-  { sizeBytes, sha256, signal }: { sizeBytes: number; sha256: string; signal: AbortSignal },
+  writer: string,
+  signal: AbortSignal,
 ): Promise<string | undefined> {
-  const there = (await store.list(object, signal)).find(({ path }) => path === itself);
-  if (there === undefined || there.sizeBytes !== sizeBytes) return undefined;
-  const { version } = there;
-  // It has no bytes to ask for: any such is this one.
-  if (sizeBytes === 0) return version;
-  const { body, checksum } = await store.read(object, { from: sizeBytes - 1, version, signal });
-  body.destroy();
-  return checksum !== undefined && 'sha256' in checksum && checksum.sha256 === sha256 ? version : undefined;
+  const there = await store.written(object, signal);
+  return there?.writer === writer ? there.version : undefined;
 }

@@ -25,6 +25,7 @@ import {
   StoreError,
   type WritableStore,
   type WriteCondition,
+  type Written,
 } from './store.ts';
 
 const mebibyte = 2 ** 20;
@@ -36,6 +37,8 @@ const mostText = 64 * 1024;
 const listWithin = 600_000;
 /** A text with all its tries: less than a pod has from SIGTERM to its end. */
 const textWithin = 30_000;
+/** Beside the sha256, under which objects of any version have it. */
+const writerKey = 'offsite-writer';
 /** A server gives up to 1,000 objects a page. */
 const mostPages = 200;
 
@@ -123,7 +126,7 @@ export class S3Store implements WritableStore {
 
   async write(
     object: string,
-    { body, sizeBytes, sha256, condition = 'anyway' }: Outgoing,
+    { body, sizeBytes, sha256, writer, condition = 'anyway' }: Outgoing,
     signal: AbortSignal,
   ): Promise<string | undefined | 'unsupported'> {
     const { bucket, key } = partsOf(object);
@@ -135,7 +138,7 @@ export class S3Store implements WritableStore {
         Key: key,
         Body: body,
         ContentLength: sizeBytes,
-        Metadata: { sha256 },
+        Metadata: { sha256, [writerKey]: writer },
         ...conditionsOf(condition),
       },
       partSize,
@@ -150,6 +153,22 @@ export class S3Store implements WritableStore {
       throw error;
     } finally {
       signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async written(object: string, stop: AbortSignal): Promise<Written | undefined> {
+    const { bucket, key } = partsOf(object);
+    try {
+      return await this.#within(this.#textWithin, `s3://${object}`, stop, (signal) =>
+        this.#do(object, async () => {
+          const head = new HeadObjectCommand({ Bucket: bucket, Key: key });
+          const { ETag, Metadata } = await this.#client.send(head, { abortSignal: signal });
+          return { version: versionOf(ETag, object), writer: Metadata?.[writerKey] };
+        }),
+      );
+    } catch (error) {
+      if (isStoreError(error, 'Missing')) return undefined;
+      throw error;
     }
   }
 

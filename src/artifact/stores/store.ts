@@ -38,13 +38,22 @@ export interface Outgoing {
   sizeBytes: number;
   /** Hexadecimal; kept beside the object and checked when it is read. */
   sha256: string;
+  /** Another one for each writer; kept beside the object, since a version follows from the bytes and does not tell whose they are. */
+  writer: string;
   /** Absent: whatever is there. */
   condition?: WriteCondition;
+}
+
+export interface Written {
+  version: string;
+  writer: string | undefined;
 }
 
 export interface WritableStore extends Store {
   /** @returns as `writeText` does */
   write(object: string, outgoing: Outgoing, signal: AbortSignal): Promise<string | undefined | 'unsupported'>;
+  /** The version of an object, and by whom it was written, where that was said; undefined where there is none. */
+  written(object: string, signal: AbortSignal): Promise<Written | undefined>;
   remove(objects: readonly string[], signal: AbortSignal): Promise<void>;
   /**
    * A small object's text, read within a time; undefined where there is none, empty where it is too long to be one of ours.

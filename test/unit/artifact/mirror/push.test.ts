@@ -11,11 +11,10 @@ import type { Outgoing, WritableStore } from '../../../../src/artifact/stores/st
 
 /** A store in memory that tells of each object that came or went. */
 class MemoryStore implements WritableStore {
-  readonly objects = new Map<string, { bytes: Buffer; version: string }>();
+  readonly objects = new Map<string, { bytes: Buffer; version: string; writer?: string }>();
   onWrite: (object: string) => void = () => {};
   onChange: () => void = () => {};
-  #version = 0;
-
+  onLook: (object: string) => void = () => {};
   /** As servers differ: conditions hold, are not known, or hold while answers are lost on their way. */
   server: 'conditional' | 'refusing' | 'forgetful' = 'conditional';
 
@@ -34,7 +33,7 @@ class MemoryStore implements WritableStore {
     return { body: Readable.from([bytes]), checksum: { sha256: sha256Of(bytes) } };
   }
 
-  async write(object: string, { body, sizeBytes, sha256, condition = 'anyway' }: Outgoing) {
+  async write(object: string, { body, sizeBytes, sha256, writer, condition = 'anyway' }: Outgoing) {
     this.onWrite(object);
     const bytes = await buffer(body);
     expect(bytes.length).toBe(sizeBytes);
@@ -44,15 +43,22 @@ class MemoryStore implements WritableStore {
       if (this.server === 'refusing') return 'unsupported' as const;
       if (there !== (condition === 'absent' ? undefined : condition.over)) return undefined;
     }
-    const version = this.put(object, bytes);
+    const version = this.put(object, bytes, writer);
     return condition !== 'anyway' && this.server === 'forgetful' ? undefined : version;
   }
 
-  put(object: string, bytes: Buffer): string {
-    const version = String(++this.#version);
-    this.objects.set(object, { bytes, version });
+  /** As in S3 a version follows from the bytes; who copies within the store copies what is kept beside them, too. */
+  put(object: string, bytes: Buffer, writer?: string): string {
+    const version = sha256Of(bytes);
+    this.objects.set(object, { bytes, version, ...(writer !== undefined && { writer }) });
     this.onChange();
     return version;
+  }
+
+  async written(object: string) {
+    this.onLook(object);
+    const there = this.objects.get(object);
+    return there && { version: there.version, writer: there.writer };
   }
 
   /** Locks are kept elsewhere in these tests. */
@@ -250,7 +256,7 @@ it.each(laid)('what comes while files go up stays, and is all that stays: %s', a
   }
 });
 
-it('what an artifact that came there lists is its own, also where its bytes are those of ours', async () => {
+it('what an artifact that came there lists is its own, whoever wrote it', async () => {
   for (const name of ['a.bin', 'b.bin', 'c.bin', 'manifest.json']) write(name, 'mine');
   const seen = await look();
   const entry = (path: string) => ({ path, sizeBytes: 4, sha256: '0'.repeat(64) });
@@ -263,7 +269,7 @@ it('what an artifact that came there lists is its own, also where its bytes are 
   store.onWrite = (object) => {
     if (object !== 'bucket/run/c.bin') return;
     store.onWrite = () => {};
-    // The version of ours, which follows from the bytes in a store: so it does not tell whose they are.
+    // b.bin was not laid again, being there already.
     store.put('bucket/run/c.bin', Buffer.from('theirs'));
     store.put('bucket/run/manifest.json', Buffer.from(JSON.stringify(manifest)));
   };
@@ -272,6 +278,42 @@ it('what an artifact that came there lists is its own, also where its bytes are 
     ['b.bin', 'c.bin', 'manifest.json'].map((n) => `bucket/run/${n}`),
   );
 });
+
+it.each([
+  ['after ours', 'c.bin', undefined],
+  ['before ours', 'a.bin', undefined],
+  ['before ours, copied within the store', 'a.bin', 'of another run'],
+])(
+  'files of another that have the bytes of ours stay also where its manifest comes last: laid %s',
+  async (_, at, writer) => {
+    for (const name of ['a.bin', 'b.bin', 'c.bin', 'own.bin', 'manifest.json']) write(name, 'mine');
+    const seen = await look();
+    store.onWrite = (object) => {
+      if (object !== `bucket/run/${at}`) return;
+      store.onWrite = () => {};
+      for (const name of ['a.bin', 'b.bin']) store.put(`bucket/run/${name}`, Buffer.from('mine'), writer);
+      store.put('bucket/run/c.bin', Buffer.from('theirs'), writer);
+    };
+    await expect(pushed(undefined, seen)).rejects.toMatchObject({ reason: 'Changed' });
+    expect([...store.objects.keys()].sort()).toEqual(
+      ['a.bin', 'b.bin', 'c.bin'].map((n) => `bucket/run/${n}`),
+    );
+  },
+);
+
+it.each(['refusing', 'forgetful'] as const)(
+  'what went up is taken back also from a server that is %s',
+  async (server) => {
+    store.server = server;
+    for (const name of ['a.bin', 'b.bin', 'manifest.json']) write(name, 'mine');
+    const seen = await look();
+    store.onWrite = (object) => {
+      if (object === 'bucket/run/b.bin') store.put('bucket/run/other.bin', Buffer.from('theirs'));
+    };
+    await expect(pushed(undefined, seen)).rejects.toMatchObject({ reason: 'Changed' });
+    expect([...store.objects.keys()]).toEqual(['bucket/run/other.bin']);
+  },
+);
 
 it.each(['a.bin', 'b.bin'])(
   'a note that comes as %s goes up stays: the earlier artifact is gone by then, and the new one is brought whole; else it ends',

@@ -110,7 +110,12 @@ describe('what an S3 server answers', () => {
   test('to a write or a removal byte by byte is given up in time, blanks of one that is at work included', async () => {
     server.answer = (_, response) => trickle(response.writeHead(200, { etag: '"v"' }));
     const slow = store(30_000, { ...answerLimits, milliseconds: 100 });
-    const outgoing = { body: Readable.from(['mine']), sizeBytes: 4, sha256: 'a'.repeat(64) };
+    const outgoing = {
+      body: Readable.from(['mine']),
+      sizeBytes: 4,
+      sha256: 'a'.repeat(64),
+      writer: 'a test',
+    };
     const expected = {
       reason: 'StoreUnavailable',
       message: expect.stringMatching(/^s3:\/\/team\/out: its server /),
@@ -132,7 +137,12 @@ describe('what an S3 server answers', () => {
       message: expect.stringMatching(/^s3:\/\/team\/out: its server does not answer as it should/),
     };
     const reading = slow.read('team/out', { from: 4, version: '"v"', signal: never });
-    const outgoing = { body: Readable.from(['mine']), sizeBytes: 4, sha256: 'a'.repeat(64) };
+    const outgoing = {
+      body: Readable.from(['mine']),
+      sizeBytes: 4,
+      sha256: 'a'.repeat(64),
+      writer: 'a test',
+    };
     await Promise.all([
       expect(reading).rejects.toMatchObject(expected),
       expect(slow.write('team/out', outgoing, never)).rejects.toMatchObject(expected),
