@@ -102,7 +102,8 @@ export function openHashed(
     const named = new Set(slots.map(({ name }) => name));
     gguf?.checkAllNamed(named);
     checkStrays(path, view, { slots, named });
-    const open = () => openTokenizer(directory, checkpoint, architecture.vocabulary, files);
+    const open = () =>
+      openTokenizer(directory, { checkpoint, rows: architecture.vocabulary, files, model: config });
     let tokenizer = hasTokenizer(directory, checkpoint, files) ? open() : undefined;
     return {
       architecture,

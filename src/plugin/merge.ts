@@ -85,7 +85,7 @@ export function savePluggedIn(files: WrittenFiles, model: Model, replaced: Overl
   const config = head === undefined ? model.configText : untied(model);
   files.write('config.json', config);
   for (const companion of model.companions) companion.copy(files);
-  for (const { name, bytes } of model.tokenizer.released(model.config).files) files.write(name, bytes);
+  for (const { name, bytes } of model.tokenizer.released.files) files.write(name, bytes);
   const shards = shardsOf(tensors);
   if (shards.length === 1) {
     files.add('model.safetensors', (path) => writeSafetensors(path, tensors));

@@ -80,7 +80,7 @@ export function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResul
 
 /** A warning where transformers makes another tokenizer of the released model than the one that was measured. */
 function warnOfTokenizer(model: Model, emit: Emit): void {
-  const { remade } = model.tokenizer.released(model.config);
+  const { remade } = model.tokenizer.released;
   if (remade === undefined) return;
   const message = `transformers 5 makes parts of this model's tokenizer anew by ${remade}, whatever its files say, and tokenizer.json has others: texts can have other tokens there than in what was measured`;
   emit({ type: 'warning', reason: 'OtherTokenizer', message });

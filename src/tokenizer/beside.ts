@@ -22,7 +22,8 @@ const standard: ReadonlySet<string> = new Set(
 export function configOf({ config: { value }, specialTokensMap: map }: BesideFiles): Json {
   if (value['added_tokens_decoder'] !== undefined || map === undefined) return value;
   const others = Object.entries(map.value).filter(
-    ([name, token]) => name.endsWith('_token') && textOf(token) !== textOf(value[name]),
+    ([name, token]) =>
+      name.endsWith('_token') && (!Object.hasOwn(value, name) || textOf(token) !== textOf(value[name])),
   );
   return others.length === 0 ? value : { ...value, ...Object.fromEntries(others) };
 }

@@ -10,6 +10,8 @@ export interface ModelKind {
 export interface ReleasedConfig {
   /** tokenizer_config.json, with a class that takes tokenizer.json as it is where its own would make other parts. */
   readonly config: Json;
+  /** Special tokens that the class has where the configuration says nothing of them: chat templates get these, too. */
+  readonly tokens: Readonly<Record<string, string>>;
   /** The class that transformers takes whatever a file says, where it makes other parts than tokenizer.json has. */
   readonly remade?: string;
 }
@@ -37,9 +39,17 @@ export function releasedConfig(tokenizer: Json, config: Json, model: ModelKind):
   const type = String(model.model_type);
   const named = config['tokenizer_class'] ?? model.tokenizer_class;
   const name = fixed[type] ?? (typeof named === 'string' ? named : classes[type]);
-  if (name === undefined || takingFiles.has(name) || takingTypes.has(type)) return { config };
-  if (makesTheSame(name.replace(/Fast$/, ''), tokenizer, config)) return { config };
-  return type in fixed ? { config, remade: name } : { config: { ...config, tokenizer_class: asItIs } };
+  if (name === undefined || takingFiles.has(name) || takingTypes.has(type)) return { config, tokens: {} };
+  const parts = partsOf(name.replace(/Fast$/, ''), config);
+  if (parts !== undefined && areIn(tokenizer, config, parts))
+    return { config, tokens: unnamed(parts, config) };
+  if (type in fixed) return { config, tokens: {}, remade: name };
+  return { config: { ...config, tokenizer_class: asItIs }, tokens: {} };
+}
+
+/** A configuration's null takes a token away from the class. */
+function unnamed({ tokens }: Parts, config: Json): ReleasedConfig['tokens'] {
+  return Object.fromEntries(Object.entries(tokens).filter(([name]) => !Object.hasOwn(config, name)));
 }
 
 const qwenWords =
@@ -99,13 +109,10 @@ function partsOf(name: string, config: Json): Parts | undefined {
   }
 }
 
-function makesTheSame(name: string, tokenizer: Json, config: Json): boolean {
-  const parts = partsOf(name, config);
-  if (parts === undefined) return false;
+/** Whether these parts are the file's own: then the class changes nothing. */
+function areIn(tokenizer: Json, config: Json, parts: Parts): boolean {
   const own = new Set(addedTokens(tokenizer).map(({ content }) => content));
-  const hasTokens = Object.entries(parts.tokens).every(
-    ([token, text]) => token in config || (!/^[be]os_/.test(token) && own.has(text)),
-  );
+  const hasTokens = Object.values(unnamed(parts, config)).every((text) => own.has(text));
   const isSame = (part: 'normalizer' | 'pre_tokenizer') =>
     written(tokenizer[part] ?? null) === written(parts[part]);
   const model = (tokenizer['model'] ?? {}) as Json;

@@ -14,11 +14,8 @@ import { type RunningTokenizer, startTokenizer } from './running.ts';
 export interface Tokenizer {
   /** The files that a bundle carries: tokenizer.json and tokenizer_config.json. */
   readonly files: readonly { name: string; bytes: Uint8Array }[];
-  /**
-   * The same files as a released model has them, which transformers takes by a class.
-   * @param model what its config.json says
-   */
-  released(model: ModelKind): Pick<ReleasedConfig, 'remade'> & Pick<Tokenizer, 'files'>;
+  /** The same files as a released model has them, which transformers takes by a class. */
+  readonly released: Pick<ReleasedConfig, 'remade'> & Pick<Tokenizer, 'files'>;
   /**
    * Starts it in a process of its own, which `close` ends.
    * @param options.cancelled whether the work is no longer wanted
@@ -32,17 +29,23 @@ export interface StartOptions {
   readonly limits?: Limits;
 }
 
+/** Whose tokenizer is opened, and where it lies. */
+export interface TokenizerOf {
+  readonly checkpoint?: Checkpoint;
+  /** How many rows the model's embedding has; not checked when absent. */
+  readonly rows?: number;
+  readonly files?: Files;
+  /** What the model's config.json says of the class that takes its tokenizer. */
+  readonly model?: ModelKind;
+}
+
 /**
  * Opens the tokenizer beside a checkpoint: tokenizer.json in the directory, or the one inside GGUF's metadata.
- * @param rows how many rows the model's embedding has; not checked when absent
- * @param files where they lie
  * @throws OffsiteError BadModel naming the file, the kind of tokenizer that is not supported, or a token without a row
  */
 export function openTokenizer(
   directory: string,
-  checkpoint?: Checkpoint,
-  rows?: number,
-  files: Files = onDisk,
+  { checkpoint, rows, files = onDisk, model = {} }: TokenizerOf = {},
 ): Tokenizer {
   const file = join(directory, 'tokenizer.json');
   if (files.has(file)) {
@@ -51,13 +54,13 @@ export function openTokenizer(
       throw badModel(`${file}: the tokenizer cannot be used: it has no model`);
     const beside = besideOf(directory, config, files);
     checkBeside(tokenizer, beside);
-    return make(tokenizer, configOf(beside), file, rows);
+    return make(tokenizer, configOf(beside), { file, rows, model });
   }
   if (isInside(checkpoint)) {
     const { tokenizer, config } = fromGguf(checkpoint.metadata);
     checkTemplate(config, directory);
     checkBeside(tokenizer, { config: { file: directory, value: config } });
-    return make(tokenizer, config, directory, rows);
+    return make(tokenizer, config, { file: directory, rows, model });
   }
   throw badModel(missing(directory, files));
 }
@@ -107,23 +110,27 @@ function besideOf(directory: string, config: Json, files: Files): BesideFiles {
   };
 }
 
-function make(tokenizer: Json, config: Json, file: string, rows: number | undefined): Tokenizer {
+function make(
+  tokenizer: Json,
+  config: Json,
+  { file, rows, model }: { file: string; rows: number | undefined; model: ModelKind },
+): Tokenizer {
   checkLayout(tokenizer, file);
-  const specialTokens = namedTokens(config);
+  const { config: named, tokens, ...remade } = releasedConfig(tokenizer, config, model);
+  const specialTokens = { ...tokens, ...namedTokens(config) };
   const template = templateText(config['chat_template']);
-  const written = [template ?? '', ...Object.values(specialTokens)].join('\n');
-  if (rows !== undefined) checkEmbedded(tokenizer, { rows, written, file });
+  const used = [template ?? '', ...Object.values(specialTokens)].join('\n');
+  if (rows !== undefined) checkEmbedded(tokenizer, { rows, written: used, file });
   const bytes = (value: Json) => new TextEncoder().encode(JSON.stringify(value));
-  const filesWith = (named: Json) => [
+  const filesWith = (written: Json) => [
     { name: 'tokenizer.json', bytes: bytes(tokenizer) },
-    { name: 'tokenizer_config.json', bytes: bytes(named) },
+    { name: 'tokenizer_config.json', bytes: bytes(written) },
   ];
   return {
     get files() {
       return filesWith(config);
     },
-    released(model) {
-      const { config: named, ...remade } = releasedConfig(tokenizer, config, model);
+    get released() {
       return { files: filesWith(named), ...remade };
     },
     start(options = {}) {

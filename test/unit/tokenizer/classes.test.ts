@@ -52,7 +52,7 @@ describe('a released tokenizer_config.json', () => {
     ['of Mistral', smollm2, { tokenizer_class: 'LlamaTokenizer' }, 'mistral'],
     ['of Phi-3', smollm2, { tokenizer_class: 'LlamaTokenizer' }, 'phi3'],
   ])('%s is as it was: its class makes the same parts, or none', (_, tokenizer, config, type) => {
-    expect(releasedConfig({ ...tokenizer }, { ...config }, { model_type: type })).toEqual({ config });
+    expect(releasedConfig({ ...tokenizer }, { ...config }, { model_type: type })).toMatchObject({ config });
   });
 
   test.each<[string, object, object, string]>([
@@ -65,14 +65,43 @@ describe('a released tokenizer_config.json', () => {
       'gpt2',
     ],
     ['another rule of blanks', gpt2, { ...gpt2Config, add_prefix_space: true }, 'gpt2'],
-    ['no end token, where the class has one', gpt2, { tokenizer_class: 'GPT2Tokenizer' }, 'gpt2'],
+    [
+      'no end token, and the class would add one',
+      { ...gpt2, added_tokens: [] },
+      { tokenizer_class: 'GPT2Tokenizer' },
+      'gpt2',
+    ],
     ['no class, and the type has one', smollm2, { bos_token: end, eos_token: end }, 'opt'],
     ['a class that is not known here', gpt2, { tokenizer_class: 'LlamaTokenizerFast' }, 'llama'],
     ['a token that the class adds', { ...gemma, added_tokens: added('<pad>') }, gemmaConfig, 'gemma2'],
   ])('with %s names the class that takes tokenizer.json as it is', (_, tokenizer, config, type) => {
     expect(releasedConfig({ ...tokenizer }, { ...config }, { model_type: type })).toEqual({
       config: { ...config, tokenizer_class: 'PreTrainedTokenizerFast' },
+      tokens: {},
     });
+  });
+
+  test.each<[string, object, object, string, object]>([
+    ['GPT-2', gpt2, {}, 'gpt2', { unk_token: end, bos_token: end, eos_token: end }],
+    ['OPT, by the class that it names', gpt2, gpt2Config, 'opt', { unk_token: end }],
+    ['Qwen 3', qwen, qwenConfig, 'qwen3', { unk_token: end, pad_token: end }],
+    ['Qwen 3 that says null', qwen, { ...qwenConfig, unk_token: null }, 'qwen3', { pad_token: end }],
+    [
+      'Gemma',
+      gemma,
+      gemmaConfig,
+      'gemma3_text',
+      { unk_token: '<unk>', pad_token: '<pad>', mask_token: '<mask>' },
+    ],
+    [
+      'LLaMA with a class that takes the file',
+      gpt2,
+      { tokenizer_class: 'PreTrainedTokenizerFast' },
+      'llama',
+      {},
+    ],
+  ])('of %s has the tokens that its class alone names', (_, tokenizer, config, type, tokens) => {
+    expect(releasedConfig({ ...tokenizer }, { ...config }, { model_type: type })).toEqual({ config, tokens });
   });
 
   test('takes the class of config.json where it has none', () => {
@@ -86,6 +115,7 @@ describe('a released tokenizer_config.json', () => {
     const config = { tokenizer_class: 'PreTrainedTokenizerFast' };
     expect(releasedConfig({ ...smollm2 }, config, { model_type: 'qwen2' })).toEqual({
       config,
+      tokens: {},
       remade: 'Qwen2Tokenizer',
     });
   });

@@ -150,7 +150,7 @@ describe('tokenizer.json', () => {
 
 describe('tokens that the embedding has no row for', () => {
   const rowsOf = (fields: object, config: object, rows: number) => () =>
-    openTokenizer(withFields(fields, config), undefined, rows);
+    openTokenizer(withFields(fields, config), { rows });
   const image = { id: 257, content: '<image>', special: true };
   const added_tokens = [...(tinyTokenizer() as { added_tokens: object[] }).added_tokens, image];
 
@@ -190,10 +190,12 @@ describe('tokens that the embedding has no row for', () => {
 describe('the tokenizer inside GGUF', () => {
   const inside = (metadata: Record<string, unknown>) =>
     openTokenizer(directory, {
-      metadata: Object.fromEntries(
-        Object.entries(metadata).map(([name, value]) => [`tokenizer.ggml.${name}`, value]),
-      ),
-    } as unknown as Checkpoint);
+      checkpoint: {
+        metadata: Object.fromEntries(
+          Object.entries(metadata).map(([name, value]) => [`tokenizer.ggml.${name}`, value]),
+        ),
+      } as unknown as Checkpoint,
+    });
   const good = {
     model: 'gpt2',
     pre: 'gpt-2',
@@ -420,5 +422,41 @@ describe('what lies beside tokenizer.json', () => {
     expect(configIn({ eos_token: token.content }, { special_tokens_map: { eos_token: null } })).toEqual({
       eos_token: null,
     });
+  });
+});
+
+describe('special tokens that transformers takes from the class of a model that names none', () => {
+  const { added_tokens: own } = tinyTokenizer() as { added_tokens: object[] };
+  const added_tokens = [...own, { ...own[0], id: 257, content: '<|endoftext|>' }];
+  const chat_template = '{{ unk_token }}|{{ bos_token is defined }}|{{ pad_token is defined }}';
+  const writtenBy = async (config: object, map?: object) => {
+    const place = withFields({ added_tokens }, { chat_template, ...config });
+    if (map !== undefined) writeFileSync(join(place, 'special_tokens_map.json'), JSON.stringify(map));
+    const running = await openTokenizer(place, { model: { model_type: 'gpt2' } }).start();
+    try {
+      const { prefix } = running;
+      return {
+        prefix,
+        ...(await running.write({ messages: [{ role: 'user', content: 'x' }], generationPrompt: false })),
+      };
+    } finally {
+      running.close();
+    }
+  };
+
+  // Values by transformers 5.24, AutoTokenizer.apply_chat_template.
+  test.each<[string, object, object | undefined, string, number | undefined]>([
+    ['are there', {}, undefined, '<|endoftext|>|True|False', 257],
+    ['are not there with null', { bos_token: null, unk_token: null }, undefined, '|False|False', 257],
+    ['are not there with null in the map', {}, { bos_token: null, unk_token: null }, '|False|False', 257],
+    [
+      'are not there by a class without any',
+      { tokenizer_class: 'PreTrainedTokenizerFast' },
+      undefined,
+      '|False|False',
+      undefined,
+    ],
+  ])('%s', async (_, config, map, text, prefix) => {
+    expect(await writtenBy(config, map)).toMatchObject({ text, prefix });
   });
 });
