@@ -85,7 +85,7 @@ export function saveState(directory: string, identity: string, { record, tensors
   try {
     writeSafetensors(join(temporary, 'state.safetensors'), stored);
     const text = sealed({ identity, sha256: fileDigest(join(temporary, 'state.safetensors')), record });
-    writeFileSync(join(temporary, 'state.json'), text, { flush: true });
+    writeFileSync(join(temporary, 'state.json'), text, { flag: 'wx', flush: true });
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });
     throw error;

@@ -1,9 +1,11 @@
 // The local copy of a place in a store, and its bookkeeping: which version each file is of.
 import { createHash } from 'node:crypto';
-import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
+import { lstatSync, mkdirSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
+import { z } from 'zod';
 import { badSpec } from '../../api/index.ts';
 import { type Copy, pathOfCopy } from '../address/copies.ts';
+import { readKept } from '../bounded-file.ts';
 import { type InnerPath, itself } from '../inner-path.ts';
 import { writeWhole } from '../write-whole.ts';
 
@@ -63,19 +65,14 @@ export class StoreCopy {
 }
 
 /** What is known of a file of a copy: the version that it is of, and when it was last written here. */
-export interface Note {
-  version: string;
-  sizeBytes: number;
-  mtimeMs?: number;
-}
+const noteSchema = z.object({
+  version: z.string(),
+  sizeBytes: z.number(),
+  mtimeMs: z.number().optional(),
+});
+export type Note = z.output<typeof noteSchema>;
 
-export function readNote(path: string): Note | undefined {
-  try {
-    return JSON.parse(readFileSync(`${path}.json`, 'utf8')) as Note;
-  } catch {
-    return undefined;
-  }
-}
+export const readNote = (path: string): Note | undefined => readKept(noteSchema, `${path}.json`);
 
 /** Whole or not at all. */
 export function writeNote(path: string, note: Note): void {

@@ -221,9 +221,13 @@ export function besideOf(directory: string): string[] {
 
 const mark = 'offsite-tuning.json';
 
-/** A container holds its mark and two directories: a link in it would have another one's files cleared. */
-const isOurs = (container: string, entry: string): boolean =>
-  entry === mark || (['partial', 'previous'].includes(entry) && isDirectory(join(container, entry)));
+/** A container holds its mark and two directories: a link in it would have another one's files cleared, or written over. */
+const isOurs = (container: string, entry: string): boolean => {
+  const stat = lstatSync(join(container, entry), { throwIfNoEntry: false });
+  return entry === mark
+    ? stat?.isFile() === true
+    : ['partial', 'previous'].includes(entry) && stat?.isDirectory() === true;
+};
 
 /** A directory beside another, for as long as that one is made: no other process has its name. */
 class Container {
@@ -313,12 +317,18 @@ function removeContainer(path: string): void {
     rmSync(join(path, 'partial'), { recursive: true });
     mkdirSync(join(path, 'partial'));
     // No process's any more: who looks next brings back what it can.
-    writeFileSync(join(path, mark), '{}');
+    rmSync(join(path, mark), { force: true });
+    writeFileSync(join(path, mark), '{}', { flag: 'wx' });
     return;
   }
   for (const name of ['partial', 'previous', mark])
     rmSync(join(path, name), { recursive: true, force: true });
-  if (existsSync(path)) rmdirSync(path);
+  try {
+    rmdirSync(path);
+  } catch (error) {
+    // It is gone, or holds what somebody put there, which stays.
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
 }
 
 /** Whether a container holds what lay at the directory, and what was to take its place has not. */

@@ -103,6 +103,29 @@ test.each([
   },
 );
 
+test('a link that somebody laid as the mark in such a place leads to nothing that is written', async () => {
+  await writeArtifact(output, fill('one'));
+  put(join(directory, 'victim/rows'), '{"rows": 1}');
+  killed('partial/file');
+  const container = join(directory, 'deep/.out.offsite-00112233445566ff');
+  mkdirSync(join(container, 'previous'));
+  symlinkSync(join(directory, 'victim/rows'), join(container, 'offsite-tuning.json'));
+  clearBeside(output, { surely: true });
+  expect(readFileSync(join(directory, 'victim/rows'), 'utf8')).toBe('{"rows": 1}');
+});
+
+test('a file that comes into such a place while it is used stays, and nothing fails', async () => {
+  let container = '';
+  await writeArtifact(output, (temporary) => {
+    fill('one')(temporary);
+    container = join(temporary, '..');
+    put(join(container, 'thesis.tex'));
+  });
+  expect(content()).toBe('one');
+  clearBeside(output);
+  expect(readdirSync(container)).toEqual(['thesis.tex']);
+});
+
 test('killed while the earlier artifact was aside, with an empty directory come to its name: it is there again', async () => {
   await writeArtifact(output, fill('one'));
   killed('offsite-tuning.json', 'partial/file', 'previous');

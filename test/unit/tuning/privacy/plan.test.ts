@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -63,5 +64,13 @@ describe('the key', () => {
     expect(noiseKey(join(directory, 'b'))).not.toEqual(key);
     writeFileSync(file, readFileSync(file, 'utf8').slice(1));
     expect(noiseKey(checkpoints)).not.toEqual(key);
+  });
+
+  it('is made where a named pipe lies in its place, and nobody waits for who writes into it', () => {
+    const checkpoints = join(directory, 'a');
+    mkdirSync(checkpoints, { recursive: true });
+    execFileSync('mkfifo', [join(checkpoints, 'noise-key')]);
+    const key = noiseKey(checkpoints);
+    expect(noiseKey(checkpoints)).toEqual(key);
   });
 });
