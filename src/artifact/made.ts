@@ -2,34 +2,58 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { badSpec, listOf } from '../api/index.ts';
 import { readKept } from './bounded-file.ts';
 import type { Keeper } from './keeper.ts';
 import { writeWhole } from './write-whole.ts';
 
-const schema = z.object({
-  /** Of the work that was done last. */
+const madeSchema = z.object({
   identity: z.string(),
   /** The digest of the artifact that it came to. */
   digest: z.string(),
+});
+type OneMade = z.output<typeof madeSchema>;
+
+/** Each takes some 200 bytes and a whole training. */
+const mostOnce = 4096;
+
+const schema = madeSchema.extend({
+  /** All work of which there may be one artifact, however long ago it was done; the first two fields are of the work that was done last. */
+  once: listOf(madeSchema).optional(),
 });
 
 /** @param own the resource's own directory */
 const fileOf = (own: string): string => join(own, 'made.json');
 
-/** The digest of the artifact that the work of this identity came to, where this resource did it last. */
+/**
+ * The digest of the artifact that the work of this identity came to: where this resource did it last, or where there may be one
+ * alone.
+ */
 export async function digestMade(own: string, identity: string, keeper: Keeper): Promise<string | undefined> {
   await keeper.pull(fileOf(own), { exact: true });
   const found = readKept(schema, fileOf(own));
-  return found?.identity === identity ? found.digest : undefined;
+  return found && [found, ...(found.once ?? [])].find((made) => made.identity === identity)?.digest;
 }
 
-/** Writes down what the work comes to. Said before the artifact takes its place, it is true whenever it is killed. */
+/**
+ * Writes down what the work comes to. Said before the artifact takes its place, it is true whenever it is killed.
+ * @param isOnce whether it is never forgotten
+ * @throws OffsiteError BadSpec where more such work was done than is remembered
+ */
 export async function writeMade(
   own: string,
-  { identity, digest }: z.output<typeof schema>,
+  { isOnce, ...made }: OneMade & { isOnce: boolean },
   keeper: Keeper,
 ): Promise<void> {
+  const file = fileOf(own);
+  await keeper.pull(file, { exact: true });
+  const before = readKept(schema, file)?.once ?? [];
+  const once = isOnce ? [...before.filter(({ identity }) => identity !== made.identity), made] : before;
+  if (once.length > mostOnce)
+    throw badSpec(
+      `metadata.name: ${mostOnce} trainings with spec.privacy were made under this name, and no more are remembered: give the resource another name`,
+    );
   mkdirSync(own, { recursive: true });
-  writeWhole(fileOf(own), JSON.stringify({ identity, digest }));
-  await keeper.push(fileOf(own), { exact: true });
+  writeWhole(file, JSON.stringify({ ...made, ...(once.length > 0 && { once }) }));
+  await keeper.push(file, { exact: true });
 }

@@ -1,10 +1,12 @@
 /** A stage's work in one shape: described, looked for at its output, and, where it is not there, computed and sealed. */
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { badSpec, engineUnavailable } from '../api/index.ts';
 import { inPlace, type Keeper } from './keeper.ts';
 import { digestMade, writeMade } from './made.ts';
 import { canonicalJson, sha256 } from './manifest/digest.ts';
 import { type ArtifactKind, type Manifest, peekManifest, sealWritten } from './manifest/manifest.ts';
-import type { WrittenFiles } from './manifest/written-files.ts';
+import { WrittenFiles } from './manifest/written-files.ts';
 import { keptAt, type Replaceable, refuseUnknown, writeArtifact } from './output/replace-directory.ts';
 
 /** Of what an artifact is made, and how. Equal work makes the same artifact, so what was made already is not made again. */
@@ -123,13 +125,46 @@ async function refuseSecond(
 }
 
 export interface Sealing {
-  /** Writes the artifact's files into this directory. @returns what its manifest says of them */
+  /** Writes the artifact's files into this directory; the same again where it is called twice. @returns what its manifest says of them */
   readonly fill: (files: WrittenFiles, directory: string) => Scores | Promise<Scores>;
   /** Throws where what was read has been changed since: the artifact would be of other things than it says. */
   readonly checkUnchanged: () => void;
 }
 
 type Scores = Record<string, unknown>;
+
+/**
+ * What comes of work of which there may be one artifact is made in the resource's own work place first, and said there, before
+ * anything of it lies where others read.
+ * @throws OffsiteError EngineUnavailable where it came to something else before, BadSpec where something else lies at the output
+ */
+async function sayOnce(destination: Destination, work: Work, sealing: Sealing): Promise<void> {
+  const { own, keeper = inPlace } = destination;
+  const directory = join(own, 'once');
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(own, { recursive: true });
+  mkdirSync(directory);
+  try {
+    const { digest } = await sealedIn(directory, new WrittenFiles(directory), work, sealing);
+    await refuseSecond(destination, work, digest);
+    refuseOther(destination, work, digest);
+    await keeper.held();
+    await writeMade(own, { identity: identityIn(work), digest, isOnce: true }, keeper);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function sealedIn(
+  directory: string,
+  files: WrittenFiles,
+  work: Work,
+  { fill, checkUnchanged }: Sealing,
+): Promise<{ digest: string; sizeBytes: number }> {
+  const scores = await fill(files, directory);
+  checkUnchanged();
+  return sealWritten(directory, files, { ...work, scores });
+}
 
 /**
  * Writes the work's artifact, whole or not at all, and first where its resource says what it has made.
@@ -139,21 +174,21 @@ type Scores = Record<string, unknown>;
 export async function seal(
   destination: Destination,
   work: Work,
-  { fill, checkUnchanged }: Sealing,
+  sealing: Sealing,
 ): Promise<{ digest: string; sizeBytes: number }> {
   const { output, own, keeper = inPlace } = destination;
+  const { isOnce = false } = work;
+  if (isOnce) await sayOnce(destination, work, sealing);
   let sealed = { digest: '', sizeBytes: 0 };
   const write = async (directory: string, files: WrittenFiles) => {
-    const scores = await fill(files, directory);
-    checkUnchanged();
-    sealed = sealWritten(directory, files, { ...work, scores });
+    sealed = await sealedIn(directory, files, work, sealing);
   };
   const ready = async () => {
     const { digest } = sealed;
-    if (work.isOnce) await refuseSecond(destination, work, digest);
+    if (isOnce) await refuseSecond(destination, work, digest);
     refuseOther(destination, work, digest);
     await keeper.held();
-    await writeMade(own, { identity: identityIn(work), digest }, keeper);
+    await writeMade(own, { identity: identityIn(work), digest, isOnce }, keeper);
     await keeper.claim(digest);
   };
   const mayGo = (previous: string) => refuseOther(destination, work, sealed.digest, previous);

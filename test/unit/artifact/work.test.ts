@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import {
   checkFree,
   type Destination,
+  digestMade,
   doneOrFree,
   identityOf,
   inPlace,
@@ -165,6 +166,61 @@ it('of which there may be one is handed over again, and no other bytes of it, wh
   await seal({ ...place, mayReplace: true }, work, second);
 });
 
+it('of which there may be one is refused before a byte of a second lies where others read, and its word is said before', async () => {
+  const once = { ...work, isOnce: true };
+  // Where others read: the output, and what is made beside it.
+  const beside = () => readdirSync(root).filter((name) => name !== 'work');
+  const seen: string[][] = [];
+  const looking = (bytes: string): Sealing => ({
+    ...sealing,
+    fill(files, directory) {
+      if (!directory.startsWith(own)) {
+        const { once } = JSON.parse(readFileSync(join(own, 'made.json'), 'utf8'));
+        seen.push(once.map((made: { digest: string }) => made.digest));
+      } else expect(beside()).toEqual([]);
+      return filling(bytes)(files);
+    },
+  });
+  const { digest } = await seal(place, once, looking('bytes'));
+  expect(seen.splice(0)).toEqual([[digest]]);
+  expect(readdirSync(own)).toEqual(['made.json']);
+  rmSync(output, { recursive: true });
+  await expect(seal(place, once, looking('bytes as another rounds them'))).rejects.toThrow('spec.privacy');
+  expect(seen).toEqual([]);
+  expect(beside()).toEqual([]);
+  expect(readdirSync(own)).toEqual(['made.json']);
+});
+
+it('of which there may be one is not forgotten for other work of the same resource, be it of that kind or not', async () => {
+  const once = { ...work, isOnce: true };
+  const { digest } = await seal(place, once, sealing);
+  rmSync(output, { recursive: true });
+  await seal(place, { ...once, identity: 'another' }, sealing);
+  rmSync(output, { recursive: true });
+  await seal(place, { ...work, identity: 'of no secret' }, sealing);
+  expect(await digestMade(own, identityOf(once), inPlace)).toBe(digest);
+  rmSync(output, { recursive: true });
+  const second = { ...sealing, fill: filling('bytes as another processor rounds them') };
+  await expect(seal(place, once, second)).rejects.toThrow(
+    `spec.privacy: this training came to ${digest} before`,
+  );
+});
+
+it('of which there may be one is made no more under a name that has made as many as are remembered', async () => {
+  const once = { ...work, isOnce: true };
+  const { digest } = await seal(place, once, sealing);
+  const file = join(own, 'made.json');
+  const kept = JSON.parse(readFileSync(file, 'utf8'));
+  const others = Array.from({ length: 4095 }, (_, i) => ({ identity: `other ${i}`, digest: 'sha256:x' }));
+  writeFileSync(file, JSON.stringify({ ...kept, once: [...others, ...kept.once] }));
+  expect((await seal(place, once, sealing)).digest).toBe(digest);
+  rmSync(output, { recursive: true });
+  await expect(seal(place, { ...once, identity: 'one more' }, sealing)).rejects.toThrow(
+    'metadata.name: 4096 trainings with spec.privacy were made under this name',
+  );
+  expect(existsSync(output)).toBe(false);
+});
+
 it.each([
   ['damaged', 'not JSON'],
   ['of another shape', '{"identity": 1}'],
@@ -194,7 +250,12 @@ it('the word comes from its store, and goes there before the artifact takes its 
   };
   const { digest } = await seal({ ...place, keeper }, work, sealing);
   const said = JSON.stringify({ identity: identityOf(work), digest });
-  expect(calls.splice(0)).toEqual(['held', `push /made.json ${said} false`, `claim ${digest} false`]);
+  expect(calls.splice(0)).toEqual([
+    'held',
+    'pull /made.json',
+    `push /made.json ${said} false`,
+    `claim ${digest} false`,
+  ]);
   expect((await doneOrFree({ ...place, keeper }, work))?.digest).toBe(digest);
   // The artifact itself comes from its store last, and only where its manifest is the one that was made.
   expect(calls.splice(0)).toEqual(['pull /made.json', 'pull ']);

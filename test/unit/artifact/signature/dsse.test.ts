@@ -80,7 +80,11 @@ it.each(Object.entries(pairs))('%s: what it signs it knows again, changed in any
     { payload: 'aGVsbG8gd29ybGR=' },
     { payload: 'aGVsbG8gV29ybGQ=' },
     { payloadType: 'http://example.com/HelloWorld2' },
-    { signatures: [{ sig: signatures[0].sig.replace(/^M|^./, 'A') }] },
+    {
+      signatures: [
+        { sig: signatures[0].sig.replace(/^A|^./, (first: string) => (first === 'A' ? 'B' : 'A')) },
+      ],
+    },
     { signatures: [{ sig: '' }] },
   ]) {
     const bytes = Buffer.from(JSON.stringify({ ...rest, signatures, ...changed }));
