@@ -4,11 +4,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { badSpec, group, kinds, kindsInWords, referencesOf } from '../api/index.ts';
+import {
+  badSpec,
+  group,
+  kinds,
+  kindsInWords,
+  parseResource,
+  type Resource,
+  referencesOf,
+} from '../api/index.ts';
 import { eachAtOnce, Mirror, type Mounts } from '../artifact/index.ts';
 import { type FoundResource, gather } from './gather.ts';
 import type { ReportRecord } from './record.ts';
-import { bringFiles, type WrittenResource } from './stores.ts';
+import { bringFiles } from './stores.ts';
 
 /** How long a store may take to give a resource's small files, and all stores together, in milliseconds. */
 const patience = { each: 20_000, all: 60_000 };
@@ -44,15 +52,35 @@ export async function gatherCluster({ name, claims, ...options }: ClusterOptions
     await eachAtOnce([...chosen.entries()], sideBySide, async ([i, value]) => {
       // Of its own: another's copies of the same place may be on their way just now.
       const own = join(scratch, String(i));
-      const mounts: Mounts = { claims, base: process.cwd(), scratch: own };
+      // No base: a resource of a cluster names no file of the reader's machine.
+      const mounts: Mounts = { claims, scratch: own };
       const signal = AbortSignal.any([late, AbortSignal.timeout(patience.each)]);
-      const unreachable = await bringFiles(value, mounts, new Mirror({ scratch: own, signal }));
-      found[i] = { value, where: `namespace ${namespace}`, mounts, unreachable };
+      const where = `namespace ${namespace}`;
+      const resource = parsed(value, where);
+      const unreachable =
+        resource && (await bringFiles(resource, mounts, new Mirror({ scratch: own, signal })));
+      found[i] = { value, where, mounts, unreachable };
     });
     return gather(`namespace ${namespace}`, found);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** Nobody is asked for what a resource that is wrong names: an output may lie in few stores, other addresses in any. */
+function parsed(value: unknown, where: string): Resource | undefined {
+  try {
+    return parseResource(value, where);
+  } catch {
+    // Said where it is read.
+    return undefined;
+  }
+}
+
+/** What a cluster says of a resource; nothing of it is checked yet. */
+interface WrittenResource {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
 }
 
 async function list(namespace: string): Promise<WrittenResource[]> {

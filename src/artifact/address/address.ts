@@ -11,8 +11,8 @@ export interface Mounts {
   claims: Readonly<Record<string, string>>;
   /** Whether symbolic links may not lead out of a claim: others write there too. */
   confined?: boolean | undefined;
-  /** The directory against which a relative file: URI is read. */
-  base: string;
+  /** The directory against which a relative file: URI is read; none is read when absent. */
+  base?: string | undefined;
   /** Where what lies in a store (s3://) is kept while it is worked on. */
   scratch?: string | undefined;
   /** Where work lies whose resource names no place for it; beside no output, when absent (workPlacesOf). */
@@ -30,6 +30,7 @@ export function resolveUri(uri: string, mounts: Mounts, field: string, secret?: 
   const [, scheme = '', rest = ''] = /^([a-z0-9]+):(.*)$/.exec(uri) ?? [];
   switch (scheme) {
     case 'file':
+      if (base === undefined) throw badSpec(`${field}: file: cannot be read here`);
       return rest.startsWith('//') ? pathOfUrl(uri, field) : resolve(base, rest);
     case 'pvc': {
       const [, claim = '', path = ''] = /^\/\/([^/]+)\/(.*)$/.exec(rest) ?? [];

@@ -42,7 +42,10 @@ function rootOf({ work, output }: WorkOwner['spec'], mounts: Mounts): { root: st
   const claim = /^pvc:\/\/[^/]+\//.exec(output.uri)?.[0];
   if (claim !== undefined)
     return { root: resolveUri(`${claim}${hiddenDirectory}`, mounts, 'spec.output.uri'), kept: true };
-  return { root: join(mounts.scratch ?? mounts.base, hiddenDirectory), kept: false };
+  return {
+    root: join(mounts.scratch ?? resolveUri('file:.', mounts, 'spec.output.uri'), hiddenDirectory),
+    kept: false,
+  };
 }
 
 const hiddenDirectory = '.offsite-work';

@@ -340,6 +340,42 @@ describe('a cluster', () => {
     }
   });
 
+  test('asks no web server and no hub, and reads no file of the reader’s machine, whatever a resource there names', async () => {
+    let asked = 0;
+    const server = createServer((_, response) => response.end('{}'));
+    server.on('connection', () => asked++);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    vi.stubEnv('HF_ENDPOINT', `http://${host}`);
+    vi.stubEnv('HTTPS_PROXY', `http://${host}`);
+    const artifact = writeBundle('artifacts/words-emulator');
+    const { resource, status } = buildEntry({ status: { artifact } });
+    const file = `file://${at('artifacts/words-emulator')}`;
+    const items = [`https://${host}/x`, 'hf://someone/model', file].map((uri) => ({
+      ...{ ...resource, apiVersion, metadata: { name: 'words', namespace: 'team' }, status },
+      spec: { ...resource.spec, output: { uri }, work: { uri } },
+    }));
+    write('list.json', JSON.stringify({ items }));
+    fakeKubectl(`cat ${at('list.json')}`);
+    try {
+      const record = await gatherCluster({ name: 'words', namespace: 'team', claims: {} });
+      expect(asked).toBe(0);
+      expect(record.unreadable).toEqual(
+        ['https:', 'hf:'].flatMap(() => [
+          expect.stringContaining('spec.output.uri: must be pvc://CLAIM/PATH, s3://'),
+          expect.stringContaining('spec.work.uri: must be pvc://CLAIM/PATH, s3://'),
+        ]),
+      );
+      expect(record.builds.map(({ similarity }) => similarity)).toEqual([
+        { absent: `${file} cannot be reached from here` },
+      ]);
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
+
   test('says what kubectl said, or that there is none', async () => {
     const options = { name: 'words', namespace: 'team', claims: {} };
     fakeKubectl('echo "namespaces \\"team\\" is forbidden" >&2; exit 1');
