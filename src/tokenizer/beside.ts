@@ -38,6 +38,10 @@ export function namedTokens(config: Json): Record<string, string> {
   );
 }
 
+/** The texts of all tokens that a configuration names, lists of more among them. */
+export const textsNamed = (config: Json): string[] =>
+  namedIn({ file: '', value: config }).map(({ content }) => content);
+
 /** A token is its text, or an object that also has its flags. */
 function textOf(token: unknown): string | undefined {
   const text =
@@ -84,6 +88,9 @@ export function checkBeside(
     checkSame({ file: config.file, field: `added_tokens_decoder.${id}`, content }, flags);
   }
   for (const named of namedIn(config)) checkThere(named);
+  const { pad_token: filling } = (tokenizer['padding'] ?? {}) as { pad_token?: unknown };
+  if (typeof filling === 'string' && !Object.hasOwn(config.value, 'pad_token'))
+    checkThere({ file: 'tokenizer.json', field: 'padding.pad_token', content: filling });
   if (decoder !== undefined) return;
   if (specialTokensMap !== undefined) {
     checkMap(specialTokensMap, config.value);
@@ -110,13 +117,11 @@ interface Named {
 
 /** The tokens that a file names: `pad_token` and its like, and lists of more. */
 function namedIn({ file, value }: BesideFiles['config']): Named[] {
-  const {
-    extra_special_tokens: extra,
-    additional_special_tokens: more,
-    model_specific_special_tokens,
-  } = value;
-  // The older name counts where the newer has nothing.
-  const lists = { extra_special_tokens: isEmpty(extra) ? more : extra, model_specific_special_tokens };
+  const { extra_special_tokens, additional_special_tokens: older, model_specific_special_tokens } = value;
+  // The older list is passed over beside a newer list, not beside a mapping.
+  const isPassedOver = Array.isArray(extra_special_tokens) && extra_special_tokens.length > 0;
+  const additional_special_tokens = isPassedOver ? [] : older;
+  const lists = { extra_special_tokens, additional_special_tokens, model_specific_special_tokens };
   const single = Object.entries(value).filter(([name]) => name.endsWith('_token'));
   const listed = Object.entries(lists).flatMap(([name, list]) =>
     entriesOf(list).map(([key, token]) => [`${name}.${key}`, token] as const),
@@ -127,14 +132,15 @@ function namedIn({ file, value }: BesideFiles['config']): Named[] {
   });
 }
 
-const isEmpty = (list: unknown) => entriesOf(list).length === 0;
-
 const entriesOf = (value: unknown): [string, unknown][] =>
   typeof value === 'object' && value !== null ? Object.entries(value) : [];
 
+/** What transformers gives itself of tokenizer.json, and takes from a configuration where it stands there. */
+const madeByItself = ['padding', 'truncation'].flatMap((name) => [`tokenizer_${name}`, `_json_${name}`]);
+
 /** Settings with which a text has other tokens. */
 function checkSettings({ file, value }: BesideFiles['config']): void {
-  for (const name of ['split_special_tokens', 'fix_mistral_regex', 'fast_tokenizer_files'])
+  for (const name of ['split_special_tokens', 'fix_mistral_regex', 'fast_tokenizer_files', ...madeByItself])
     if (value[name])
       throw badModel(
         `${file}: ${name} is not supported: transformers would cut a text into other tokens than tokenizer.json does`,
@@ -143,6 +149,8 @@ function checkSettings({ file, value }: BesideFiles['config']): void {
 
 /** A mapping of tokens by name gives its names to the chat template, beside the configuration's own. */
 function checkMappings({ file, value }: BesideFiles['config']): void {
+  if (isMapping(value['additional_special_tokens']))
+    throw badModel(`${file}: additional_special_tokens must be a list; names go into extra_special_tokens`);
   for (const field of ['extra_special_tokens', 'model_specific_special_tokens']) {
     const mapping = value[field];
     if (!isMapping(mapping)) continue;

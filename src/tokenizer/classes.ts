@@ -1,4 +1,5 @@
 // Which class of transformers 5 takes tokenizer.json as it is, and which makes parts of it anew (its tokenization_auto.py and classes).
+import { textsNamed } from './beside.ts';
 import { addedTokens, type Json } from './layout.ts';
 
 /** What config.json says that decides on the class. */
@@ -7,10 +8,11 @@ export interface ModelKind {
   readonly tokenizer_class?: unknown;
 }
 
+/** What transformers makes of a model's tokenizer, and what a released model says of it. */
 export interface ReleasedConfig {
-  /** tokenizer_config.json, with a class that takes tokenizer.json as it is where its own would make other parts. */
+  /** tokenizer_config.json with what is known to leave tokenizer.json as it is, and a class that takes it so. */
   readonly config: Json;
-  /** Special tokens that the class has where the configuration says nothing of them: chat templates get these, too. */
+  /** Special tokens that transformers has where the configuration says nothing of them: chat templates get these, too. */
   readonly tokens: Readonly<Record<string, string>>;
   /** The class that transformers takes whatever a file says, where it makes other parts than tokenizer.json has. */
   readonly remade?: string;
@@ -39,16 +41,45 @@ export function releasedConfig(tokenizer: Json, config: Json, model: ModelKind):
   const type = String(model.model_type);
   const named = config['tokenizer_class'] ?? model.tokenizer_class;
   const name = fixed[type] ?? (typeof named === 'string' ? named : classes[type]);
-  if (name === undefined || takingFiles.has(name) || takingTypes.has(type)) return { config, tokens: {} };
-  const parts = partsOf(name.replace(/Fast$/, ''), config);
-  if (parts !== undefined && areIn(tokenizer, config, parts))
-    return { config, tokens: unnamed(parts, config) };
-  if (type in fixed) return { config, tokens: {}, remade: name };
-  return { config: { ...config, tokenizer_class: asItIs }, tokens: {} };
+  const taken = name === undefined || takingFiles.has(name) || takingTypes.has(type);
+  const parts = taken ? undefined : partsOf(name.replace(/Fast$/, ''), config);
+  const same = parts !== undefined && areIn(tokenizer, config, parts);
+  const tokens = unnamed(same ? parts.tokens : paddingToken(tokenizer), config);
+  const released = releasedOf(tokenizer, config, tokens);
+  const isRemade = type in fixed && !(same && areFlagsPlain(tokenizer, { ...config, ...tokens }));
+  return { config: released, tokens, ...(isRemade ? { remade: fixed[type]! } : {}) };
 }
 
-/** A configuration's null takes a token away from the class. */
-function unnamed({ tokens }: Parts, config: Json): ReleasedConfig['tokens'] {
+/** transformers takes every other setting, too, as one of the class; of these none makes another tokenizer. */
+const kept = new Set([
+  ...['additional_special_tokens', 'extra_special_tokens', 'model_specific_special_tokens'],
+  ...['add_bos_token', 'add_eos_token', 'add_prefix_space', 'split_special_tokens', 'legacy'],
+  ...['chat_template', 'response_schema', 'use_default_system_prompt'],
+  ...['clean_up_tokenization_spaces', 'spaces_between_special_tokens', 'errors'],
+  ...['model_input_names', 'model_max_length', 'padding_side', 'truncation_side'],
+]);
+
+function releasedOf(tokenizer: Json, config: Json, tokens: ReleasedConfig['tokens']): Json {
+  const isKept = (name: string) => kept.has(name) || (name.endsWith('_token') && !name.startsWith('add_'));
+  // Where there is a list, all of them: a class may have no others.
+  const decoder = () => Object.fromEntries(addedTokens(tokenizer).map(({ id, ...token }) => [id, token]));
+  return {
+    ...Object.fromEntries(Object.entries(config).filter(([name]) => isKept(name))),
+    ...tokens,
+    ...(config['added_tokens_decoder'] === undefined ? {} : { added_tokens_decoder: decoder() }),
+    tokenizer_class: asItIs,
+  };
+}
+
+/** Without a name of its own the padding token is the one that tokenizer.json fills up with. */
+function paddingToken(tokenizer: Json): Readonly<Record<string, string>> {
+  const { pad_token: token } = (tokenizer['padding'] ?? {}) as { pad_token?: unknown };
+  const isOwn = addedTokens(tokenizer).some(({ content }) => content === token);
+  return isOwn ? { pad_token: token as string } : {};
+}
+
+/** A configuration's null takes a token away. */
+function unnamed(tokens: Parts['tokens'], config: Json): Parts['tokens'] {
   return Object.fromEntries(Object.entries(tokens).filter(([name]) => !Object.hasOwn(config, name)));
 }
 
@@ -112,7 +143,7 @@ function partsOf(name: string, config: Json): Parts | undefined {
 /** Whether these parts are the file's own: then the class changes nothing. */
 function areIn(tokenizer: Json, config: Json, parts: Parts): boolean {
   const own = new Set(addedTokens(tokenizer).map(({ content }) => content));
-  const hasTokens = Object.values(unnamed(parts, config)).every((text) => own.has(text));
+  const hasTokens = Object.values(unnamed(parts.tokens, config)).every((text) => own.has(text));
   const isSame = (part: 'normalizer' | 'pre_tokenizer') =>
     written(tokenizer[part] ?? null) === written(parts[part]);
   const model = (tokenizer['model'] ?? {}) as Json;
@@ -124,6 +155,15 @@ function areIn(tokenizer: Json, config: Json, parts: Parts): boolean {
     model['type'] === 'BPE' &&
     unset.every((field) => !model[field]) &&
     Object.entries(parts.model).every(([field, value]) => (model[field] || null) === (value || null))
+  );
+}
+
+/** Whether tokens that a class adds anew, by their texts alone, are matched as tokenizer.json matches them. */
+function areFlagsPlain(tokenizer: Json, config: Json): boolean {
+  const named = new Set(textsNamed(config));
+  const flags = ['lstrip', 'rstrip', 'single_word', 'normalized'] as const;
+  return addedTokens(tokenizer).every(
+    (token) => !named.has(token.content) || flags.every((flag) => !token[flag]),
   );
 }
 

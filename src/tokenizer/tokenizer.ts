@@ -122,16 +122,17 @@ function make(
   const used = [template ?? '', ...Object.values(specialTokens)].join('\n');
   if (rows !== undefined) checkEmbedded(tokenizer, { rows, written: used, file });
   const bytes = (value: Json) => new TextEncoder().encode(JSON.stringify(value));
-  const filesWith = (written: Json) => [
-    { name: 'tokenizer.json', bytes: bytes(tokenizer) },
-    { name: 'tokenizer_config.json', bytes: bytes(written) },
+  const filesOf = (parts: Json, settings: Json) => [
+    { name: 'tokenizer.json', bytes: bytes(parts) },
+    { name: 'tokenizer_config.json', bytes: bytes(settings) },
   ];
   return {
     get files() {
-      return filesWith(config);
+      return filesOf(tokenizer, config);
     },
     get released() {
-      return { files: filesWith(named), ...remade };
+      // transformers names a padding token by how it fills up, which is not done here.
+      return { files: filesOf({ ...tokenizer, padding: null, truncation: null }, named), ...remade };
     },
     start(options = {}) {
       const loaded = {

@@ -35,57 +35,10 @@ const gemmaConfig = { tokenizer_class: 'GemmaTokenizerFast', bos_token: '<bos>',
 const gpt2Config = { tokenizer_class: 'GPT2Tokenizer', bos_token: end, eos_token: end };
 const qwenConfig = { tokenizer_class: 'Qwen2Tokenizer', eos_token: '<|im_end|>' };
 
+const taking = { tokenizer_class: 'PreTrainedTokenizerFast' };
+
 describe('a released tokenizer_config.json', () => {
-  test.each<[string, object, object, string]>([
-    ['of Gemma', gemma, gemmaConfig, 'gemma3_text'],
-    ['of GPT-2', gpt2, gpt2Config, 'gpt2'],
-    ['of Qwen 3', qwen, qwenConfig, 'qwen3'],
-    ['of Qwen 2', qwen, qwenConfig, 'qwen2'],
-    [
-      'that names a class which takes the file',
-      smollm2,
-      { tokenizer_class: 'PreTrainedTokenizerFast' },
-      'gpt2',
-    ],
-    ['of BLOOM', smollm2, { tokenizer_class: 'BloomTokenizerFast' }, 'bloom'],
-    ['of LLaMA without a class', smollm2, {}, 'llama'],
-    ['of Mistral', smollm2, { tokenizer_class: 'LlamaTokenizer' }, 'mistral'],
-    ['of Phi-3', smollm2, { tokenizer_class: 'LlamaTokenizer' }, 'phi3'],
-  ])('%s is as it was: its class makes the same parts, or none', (_, tokenizer, config, type) => {
-    expect(releasedConfig({ ...tokenizer }, { ...config }, { model_type: type })).toMatchObject({ config });
-  });
-
-  test.each<[string, object, object, string]>([
-    ['digits that the class keeps together', smollm2, gpt2Config, 'llama'],
-    ['a normalizer', { ...gpt2, normalizer: { type: 'NFC' } }, gpt2Config, 'llama'],
-    [
-      'merges that are passed over',
-      { ...gpt2, model: { ...model, ignore_merges: true } },
-      gpt2Config,
-      'gpt2',
-    ],
-    ['another rule of blanks', gpt2, { ...gpt2Config, add_prefix_space: true }, 'gpt2'],
-    [
-      'no end token, and the class would add one',
-      { ...gpt2, added_tokens: [] },
-      { tokenizer_class: 'GPT2Tokenizer' },
-      'gpt2',
-    ],
-    ['no class, and the type has one', smollm2, { bos_token: end, eos_token: end }, 'opt'],
-    ['a class that is not known here', gpt2, { tokenizer_class: 'LlamaTokenizerFast' }, 'llama'],
-    ['a token that the class adds', { ...gemma, added_tokens: added('<pad>') }, gemmaConfig, 'gemma2'],
-  ])('with %s names the class that takes tokenizer.json as it is', (_, tokenizer, config, type) => {
-    expect(releasedConfig({ ...tokenizer }, { ...config }, { model_type: type })).toEqual({
-      config: { ...config, tokenizer_class: 'PreTrainedTokenizerFast' },
-      tokens: {},
-    });
-  });
-
   test.each<[string, object, object, string, object]>([
-    ['GPT-2', gpt2, {}, 'gpt2', { unk_token: end, bos_token: end, eos_token: end }],
-    ['OPT, by the class that it names', gpt2, gpt2Config, 'opt', { unk_token: end }],
-    ['Qwen 3', qwen, qwenConfig, 'qwen3', { unk_token: end, pad_token: end }],
-    ['Qwen 3 that says null', qwen, { ...qwenConfig, unk_token: null }, 'qwen3', { pad_token: end }],
     [
       'Gemma',
       gemma,
@@ -93,30 +46,102 @@ describe('a released tokenizer_config.json', () => {
       'gemma3_text',
       { unk_token: '<unk>', pad_token: '<pad>', mask_token: '<mask>' },
     ],
+    ['GPT-2', gpt2, {}, 'gpt2', { unk_token: end, bos_token: end, eos_token: end }],
+    ['OPT, by the class that it names', gpt2, gpt2Config, 'opt', { unk_token: end }],
+    ['Qwen 3', qwen, qwenConfig, 'qwen3', { unk_token: end, pad_token: end }],
+    ['Qwen 2', qwen, qwenConfig, 'qwen2', { unk_token: end, pad_token: end }],
+    ['Qwen 3 that says null', qwen, { ...qwenConfig, unk_token: null }, 'qwen3', { pad_token: end }],
+    ['a model that fills up', { ...gpt2, padding: { pad_token: end } }, {}, 'llama', { pad_token: end }],
     [
-      'LLaMA with a class that takes the file',
-      gpt2,
-      { tokenizer_class: 'PreTrainedTokenizerFast' },
+      'a model that fills up with what it names',
+      { ...gpt2, padding: { pad_token: end } },
+      { pad_token: '<pad>' },
       'llama',
       {},
     ],
-  ])('of %s has the tokens that its class alone names', (_, tokenizer, config, type, tokens) => {
-    expect(releasedConfig({ ...tokenizer }, { ...config }, { model_type: type })).toEqual({ config, tokens });
-  });
+    [
+      'a class that has no padding token',
+      { ...gpt2, padding: { pad_token: end } },
+      gpt2Config,
+      'gpt2',
+      { unk_token: end },
+    ],
+    ['a class that takes the file', smollm2, taking, 'gpt2', {}],
+    ['BLOOM', smollm2, { tokenizer_class: 'BloomTokenizerFast' }, 'bloom', {}],
+    ['LLaMA without a class', smollm2, {}, 'llama', {}],
+    ['Mistral', smollm2, { tokenizer_class: 'LlamaTokenizer' }, 'mistral', {}],
+    ['a class whose parts are others: digits', smollm2, gpt2Config, 'llama', {}],
+    ['a normalizer', { ...gpt2, normalizer: { type: 'NFC' } }, gpt2Config, 'llama', {}],
+    [
+      'merges that are passed over',
+      { ...gpt2, model: { ...model, ignore_merges: true } },
+      gpt2Config,
+      'gpt2',
+      {},
+    ],
+    ['another rule of blanks', gpt2, { ...gpt2Config, add_prefix_space: true }, 'gpt2', {}],
+    [
+      'a token that the class would add',
+      { ...gpt2, added_tokens: [] },
+      { tokenizer_class: 'GPT2Tokenizer' },
+      'gpt2',
+      {},
+    ],
+    ['a token of several', { ...gemma, added_tokens: added('<pad>') }, gemmaConfig, 'gemma2', {}],
+  ])(
+    'of %s takes the file as it is, with the tokens that its class alone has',
+    (_, tokenizer, config, type, tokens) => {
+      expect(releasedConfig({ ...tokenizer }, { ...config }, { model_type: type })).toEqual({
+        config: { ...config, ...tokens, ...taking },
+        tokens,
+      });
+    },
+  );
 
-  test('takes the class of config.json where it has none', () => {
-    const kind = { model_type: 'llama', tokenizer_class: 'GPT2Tokenizer' };
-    expect(releasedConfig({ ...smollm2 }, {}, kind).config).toEqual({
-      tokenizer_class: 'PreTrainedTokenizerFast',
+  test('has none of the settings that could make another tokenizer, and every added token where it has a list', () => {
+    const plain = { ...taking, eos_token: end, own_token: '<own>', model_max_length: 8, chat_template: 'x' };
+    const others = {
+      ...{
+        tokenizer_file: '/etc/passwd',
+        auto_map: {},
+        backend: 'x',
+        post_processor: {},
+        vocab: {},
+        errors_: 1,
+      },
+      ...{ add_token: 'x', added_tokens_decoder: {} },
+    };
+    const tokenizer = { ...gpt2, added_tokens: added(end, '<own>') };
+    expect(releasedConfig(tokenizer, { ...plain, ...others }, { model_type: 'gpt2' }).config).toEqual({
+      ...plain,
+      added_tokens_decoder: {
+        0: { content: end, special: true },
+        1: { content: '<own>', special: true },
+      },
     });
   });
 
-  test('says where no class helps: transformers makes the parts of Qwen 2 anew whatever is named', () => {
-    const config = { tokenizer_class: 'PreTrainedTokenizerFast' };
-    expect(releasedConfig({ ...smollm2 }, config, { model_type: 'qwen2' })).toEqual({
-      config,
-      tokens: {},
-      remade: 'Qwen2Tokenizer',
-    });
-  });
+  test.each<[string, object, object]>([
+    ['parts', smollm2, taking],
+    [
+      'a token by other rules',
+      { ...qwen, added_tokens: [{ ...added(end)[0], lstrip: true }] },
+      { eos_token: end },
+    ],
+    [
+      'one of a list by other rules',
+      { ...qwen, added_tokens: [...added(end), { id: 9, content: '<x>', special: true, normalized: true }] },
+      { eos_token: end, additional_special_tokens: ['<x>'] },
+    ],
+  ])(
+    'says where no class helps: transformers makes %s of Qwen 2 anew whatever is named',
+    (_, tokenizer, config) => {
+      expect(releasedConfig({ ...tokenizer }, config as never, { model_type: 'qwen2' })).toMatchObject({
+        remade: 'Qwen2Tokenizer',
+      });
+      expect(releasedConfig({ ...tokenizer }, config as never, { model_type: 'qwen3' })).not.toHaveProperty(
+        'remade',
+      );
+    },
+  );
 });

@@ -310,6 +310,7 @@ describe('what lies beside tokenizer.json', () => {
       {},
       { added_tokens: [end, { ...end, id: 257, content: '<x>' }] },
     ],
+    ['a name of its own for what fills up', { pad_token: null }, {}, { padding: { pad_token: 'The' } }],
     ['lists of the same', { extra_special_tokens: [token.content], additional_special_tokens: ['The'] }],
     ['a mapping of the same', { extra_special_tokens: { end_token: token.content }, add_bos_token: true }],
     [
@@ -353,7 +354,15 @@ describe('what lies beside tokenizer.json', () => {
     ],
     [`tokenizer_config.json: pad_token: ${none}`, { pad_token: 'The' }],
     [`image_token: ${none}`, { image_token: { __type: 'AddedToken', content: 'The' } }],
-    [`extra_special_tokens.0: ${none}`, { additional_special_tokens: ['The'] }],
+    [`additional_special_tokens.0: ${none}`, { additional_special_tokens: ['The'] }],
+    [
+      `additional_special_tokens.0: ${none}`,
+      { extra_special_tokens: { end_token: token.content }, additional_special_tokens: ['The'] },
+    ],
+    ['additional_special_tokens must be a list', { additional_special_tokens: { end_token: token.content } }],
+    [`tokenizer.json: padding.pad_token: ${none}`, {}, {}, { padding: { pad_token: 'The' } }],
+    ['tokenizer_padding is not supported', { tokenizer_padding: { pad_token: 'The' } }],
+    ['_json_truncation is not supported', { _json_truncation: { max_length: 1 } }],
     [`extra_special_tokens.image_token: ${none}`, { ...same, extra_special_tokens: { image_token: 'The' } }],
     [`model_specific_special_tokens.a_token: ${none}`, { model_specific_special_tokens: { a_token: 'The' } }],
     [
