@@ -7,7 +7,6 @@ export type { Decision } from './decide/ruling.ts';
 export { type ExecuteOptions, execute } from './execute/execute.ts';
 export { ProgressWriter } from './execute/progress-writer.ts';
 export { Warnings } from './execute/warnings.ts';
-export { specHashOf } from './identity.ts';
 export { jobName, label, ours } from './names.ts';
 export {
   attemptOf,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { jobName, specHashOf } from '../../operator/jobs/index.ts';
+import { jobName } from '../../operator/jobs/index.ts';
 import {
   events,
   isNotFound,
@@ -15,6 +15,7 @@ import {
   type ResourceType,
   secrets,
 } from '../../operator/runtime/index.ts';
+import { hashOfSpec } from '../../src/api/index.ts';
 import { ApiServer, emulatorBuilds, eventually, offsiteTunes, plugIns } from '../support/api/api-server.ts';
 import { type Ending, Kubelet, type Told } from '../support/api/kubelet.ts';
 import { playOperator } from '../support/api/played-operator.ts';
@@ -455,7 +456,7 @@ describe('a Job', () => {
     const { metadata } = await create(emulatorBuilds, manifest('build'), { suspend: true });
     const spec = { ...(manifest('build')['spec'] as object), suspend: true };
     const name = jobName('tiny', 'probe', {
-      specHash: specHashOf('EmulatorBuild', metadata.uid!, spec),
+      specHash: hashOfSpec('EmulatorBuild', metadata.uid!, spec),
       attempt: 1,
     });
     const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'other', image: 'other' }] } };

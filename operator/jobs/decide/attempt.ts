@@ -1,6 +1,6 @@
 /** Which attempt is wanted now, and what is left of earlier ones. Attempts of a resource never run at the same time. */
 import { type Condition, isTrue, type Resource } from '../../../src/api/index.ts';
-import { inputsHashOf, queueName, queueOf, runHashOf } from '../identity.ts';
+import { inputsHashOf, isHash, queueName, queueOf, runHashOf } from '../identity.ts';
 import { annotation, label } from '../names.ts';
 import {
   attemptOf,
@@ -82,16 +82,14 @@ export function restartReason<R extends Resource>(
   if (failed && isOwnRuling(failed, status)) return 'the spec is right for this operator';
   if (status.phase === 'Complete' || status.phase === 'Failed') return 'the spec was changed';
   if (job === undefined) return undefined;
-  if (job.metadata.annotations?.[annotation.run] !== runHashOf(observed.object)) {
+  const { annotations } = job.metadata;
+  if (!isHash(annotations?.[annotation.run], runHashOf(observed.object))) {
     return `the spec was changed (generation ${generation})`;
   }
-  if (
-    'inputs' in resolved &&
-    job.metadata.annotations?.[annotation.inputs] !== inputsHashOf(resolved.inputs)
-  ) {
+  if ('inputs' in resolved && !isHash(annotations?.[annotation.inputs], inputsHashOf(resolved.inputs))) {
     return 'what it reads was made anew';
   }
-  const queue = job.metadata.annotations?.[annotation.queue];
+  const queue = annotations?.[annotation.queue];
   if (job.spec?.suspend && queue !== undefined && queue !== queueOf(observed.object)) {
     return `label ${queueName} was changed`;
   }

@@ -1,19 +1,18 @@
 /** The state machine that the three kinds share: pure, from what was observed to what is to be done. */
-import { artifactsOf, inRole, isTrue, type Problem, type Resource } from '../../../src/api/index.ts';
+import { artifactsOf, inRole, isTrue, type Resource } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
-import { installedTemplates, type JobSettings } from '../build/job.ts';
-import { isAbout } from '../identity.ts';
+import type { JobSettings } from '../build/job.ts';
+import { isHash } from '../identity.ts';
 import type { Json } from '../json.ts';
 import { attemptOf, endOf, isBeingDeleted, isFinished, isTerminal, type Job, since } from '../objects.ts';
 import { patience } from '../patience.ts';
 import { troubleOf } from '../pods/trouble.ts';
 import type { Checked, Situation } from '../situation.ts';
-import { deadlineProblems, problemText, sizeProblems } from '../spec/check.ts';
-import { merge } from '../spec/template.ts';
-import { powerProblems } from '../spec/template-powers.ts';
+import { deadlineProblems, sizeProblems } from '../spec/check.ts';
 import type { StageName } from '../stages.ts';
 import { holds } from '../stored.ts';
 import { furthestJob, isOwnRuling, type Runnable } from './attempt.ts';
+import { badSpec, forbidden } from './bad-spec.ts';
 import { resolve } from './dependencies.ts';
 import { firstOf, type NamedRuling } from './policies.ts';
 import { failedGates, lateResult } from './result.ts';
@@ -49,25 +48,18 @@ function runnable<R extends Resource>(context: Context<R>): Runnable<R> {
 const wrongSpec = <R extends Resource>({ checked, observed }: Context<R>): Ruling | undefined =>
   'problems' in checked ? badSpec(checked.problems, observed.jobs) : undefined;
 
-const badSpec = (problems: readonly Problem[], jobs: readonly Job[]): Ruling => ({
-  phase: 'Failed',
-  statements: [{ type: 'Failed', reason: 'BadSpec', message: problemText(problems) }],
-  remove: jobs.filter((job) => !isFinished(job)),
-});
-
 /**
- * What keeps an attempt from its first Job. It stops none that was made before it: of a size that cannot be read only the next
- * would need it, and what is asked of templates now was not asked then.
+ * What keeps an attempt from its first Job, and from going on after that was said. It stops no Job that was made before it: of
+ * a size that cannot be read only the next would need it, and what is asked of templates now was not asked then.
  */
 function notBegun<R extends Resource>(context: Runnable<R>): Ruling | undefined {
-  if (furthestJob(context) !== undefined) return undefined;
-  const { resource, settings, observed } = context;
-  const { template } = resource.spec;
-  const installed = installedTemplates(resource, settings).reduce(merge, {});
+  const { resource, observed } = context;
+  const isRefused = holds(observed.object, 'Failed') !== undefined;
+  if (furthestJob(context) !== undefined && !isRefused) return undefined;
   const problems = [
     ...sizeProblems(observed.object),
-    ...deadlineProblems(template),
-    ...powerProblems(template, installed, settings.allowInTemplates ?? []),
+    ...deadlineProblems(resource.spec.template),
+    ...forbidden(context),
   ];
   return problems.length === 0 ? undefined : badSpec(problems, observed.jobs);
 }
@@ -75,7 +67,7 @@ function notBegun<R extends Resource>(context: Runnable<R>): Ruling | undefined 
 /** What is done stays done while the result-relevant part of its spec is the same, also where the rest of it is wrong. */
 function complete<R extends Resource>(context: Context<R>): Ruling | undefined {
   const { status, specHash, rules, observed, checked } = context;
-  if (!isTrue(status.conditions, 'Complete') || !isAbout(status.specHash, specHash)) return undefined;
+  if (!isTrue(status.conditions, 'Complete') || !isHash(status.specHash, specHash)) return undefined;
   const { reason, message } = status.conditions!.find(({ type }) => type === 'Complete')!;
   const resolved = 'resource' in checked ? resolve(checked.resource, observed.dependencies) : undefined;
   const was = (role: string) => inRole(status.inputs ?? {}, role)?.digest;

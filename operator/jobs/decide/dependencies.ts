@@ -1,6 +1,7 @@
 /** Follows references to the artifacts of other resources, or says what they wait for. */
 import {
   artifactsOf,
+  hashOfSpec,
   isTrue,
   type Kind,
   type Reference,
@@ -8,7 +9,7 @@ import {
   referencesOf,
 } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
-import { isAbout, specHashOf } from '../identity.ts';
+import { isHash } from '../identity.ts';
 import { isBeingDeleted } from '../objects.ts';
 import type { Inputs, ResolvedInput } from '../stages.ts';
 import { holds, statusOf } from '../stored.ts';
@@ -42,7 +43,7 @@ function isComplete(object: KubeObject, kind: Kind): boolean {
   const { uid = '' } = object.metadata;
   return (
     holds(object, 'Complete') !== undefined ||
-    (isTrue(conditions, 'Complete') && isAbout(specHash, specHashOf(kind, uid, object['spec'] as object)))
+    (isTrue(conditions, 'Complete') && isHash(specHash, hashOfSpec(kind, uid, object['spec'] as object)))
   );
 }
 

@@ -11,6 +11,7 @@ export const policies = [
   'restarted',
   'leftovers',
   'dependencies',
+  'notAllowed',
   'otherWriters',
   'sharedClaims',
   'jobTooLarge',

@@ -1,8 +1,8 @@
 /** What the policies see, what they say, and how that becomes the status to write. */
-import { fingerprint, type Resource } from '../../../src/api/index.ts';
+import { fingerprint, hashOfSpec, type Resource } from '../../../src/api/index.ts';
 import type { KubeObject } from '../../runtime/index.ts';
 import type { JobSettings } from '../build/job.ts';
-import { isAbout, specHashOf } from '../identity.ts';
+import { isHash } from '../identity.ts';
 import type { Json } from '../json.ts';
 import { attemptOf, type Job } from '../objects.ts';
 import type { Situation } from '../situation.ts';
@@ -70,7 +70,7 @@ export function contextOf<R extends Resource>(
     now,
     status: statusOf(object),
     generation: object.metadata.generation ?? 1,
-    specHash: specHashOf(rules.kind, object.metadata.uid ?? '', object['spec'] as object),
+    specHash: hashOfSpec(rules.kind, object.metadata.uid ?? '', object['spec'] as object),
   };
 }
 
@@ -143,7 +143,7 @@ function nextStatus<R extends Resource>(
     completionTime,
     attempt,
     // One that an earlier version wrote stays as it is: that version may lead again, and knows no other.
-    specHash: ruling.isAboutSpec && !isAbout(status.specHash, specHash) ? specHash : status.specHash,
+    specHash: ruling.isAboutSpec && !isHash(status.specHash, specHash) ? specHash : status.specHash,
   });
 }
 

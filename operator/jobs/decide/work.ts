@@ -33,6 +33,7 @@ import {
   resultLost,
   waitingForWriters,
 } from './attempt.ts';
+import { badSpec, forbidden } from './bad-spec.ts';
 import type { Statement } from './conditions.ts';
 import { resolve, type Waiting } from './dependencies.ts';
 import { firstOf, type NamedRuling } from './policies.ts';
@@ -79,7 +80,7 @@ function start<R extends Resource>(context: Attempt<R>, stage: StageName): Named
   const { inputs } = resolved;
   const ready = { ...starting, inputs, stageWork: rules.work(resource, stage, inputs, modelBytes) };
   return (
-    firstOf({ otherWriters, sharedClaims, jobTooLarge, jobRefused }, ready) ?? {
+    firstOf({ notAllowed, otherWriters, sharedClaims, jobTooLarge, jobRefused }, ready) ?? {
       ...begin(ready),
       by: 'stageBegun',
     }
@@ -103,6 +104,15 @@ function waits<R extends Resource>(
     ...about(context),
     lookAgainMilliseconds,
   };
+}
+
+/**
+ * Of each Job, whatever was made before it: its template may be another than the one that was asked of the first, or the
+ * installation allow less by now.
+ */
+function notAllowed<R extends Resource>(context: Ready<R>): Ruling | undefined {
+  const problems = forbidden(context);
+  return problems.length === 0 ? undefined : badSpec(problems, context.observed.jobs);
 }
 
 function otherWriters<R extends Resource>(context: Ready<R>): Ruling | undefined {

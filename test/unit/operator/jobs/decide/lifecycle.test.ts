@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { type Power, specHashOf } from '../../../../../operator/jobs/index.ts';
-import { fitsEnvironment } from '../../../../../src/api/index.ts';
+import { runHashOf } from '../../../../../operator/jobs/identity.ts';
+import type { Power } from '../../../../../operator/jobs/index.ts';
+import { annotation } from '../../../../../operator/jobs/names.ts';
+import { fitsEnvironment, hashOfSpec } from '../../../../../src/api/index.ts';
 import {
   artifact,
   completed,
@@ -270,24 +272,29 @@ describe('the hash of a spec in a status', () => {
   const doneUnder = (hashOf: (hash: string) => string) => {
     const world = completeTune();
     const { specHash } = world.status as { specHash: string };
-    expect(specHash).toMatch(/^[0-9a-f]{16}$/);
+    expect(specHash).toMatch(/^[0-9a-f]{64}$/);
     world.object = { ...world.object, status: { ...world.status, specHash: hashOf(specHash) } };
     return world;
   };
 
-  it('that an earlier version wrote with ten letters is the same: what is done is not done again, nor rewritten', () => {
-    const world = doneUnder((hash) => hash.slice(0, 10));
-    const before = world.writes.length;
-    expect(world.run().writes).toHaveLength(before);
-    world.edit({ ttlSecondsAfterFinished: 60 }).run();
-    expect(world.holding).toEqual(['Complete/Complete']);
-    expect(world.status).toMatchObject({ attempt: 1, specHash: expect.stringMatching(/^[0-9a-f]{10}$/) });
-    world.edit({ training: { steps: 121 } }).run();
-    expect(world.status).toMatchObject({ attempt: 2, specHash: expect.stringMatching(/^[0-9a-f]{16}$/) });
-  });
+  it.each([10, 16])(
+    'that an earlier version wrote with %i letters is the same: what is done is not done again, nor rewritten',
+    (letters) => {
+      const world = doneUnder((hash) => hash.slice(0, letters));
+      const before = world.writes.length;
+      expect(world.run().writes).toHaveLength(before);
+      world.edit({ ttlSecondsAfterFinished: 60 }).run();
+      expect(world.holding).toEqual(['Complete/Complete']);
+      const short = expect.stringMatching(`^[0-9a-f]{${letters}}$`);
+      expect(world.status).toMatchObject({ attempt: 1, specHash: short });
+      world.edit({ training: { steps: 121 } }).run();
+      expect(world.status).toMatchObject({ attempt: 2, specHash: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    },
+  );
 
   it.each<[string, (hash: string) => string]>([
     ['begins with the same ten letters', (hash) => `${hash.slice(0, 10)}ffffff`],
+    ['begins with the same sixteen letters', (hash) => hash.slice(0, 16).padEnd(64, 'f')],
     ['is shorter than any version wrote', (hash) => hash.slice(0, 9)],
     ['is empty', () => ''],
   ])('that %s is another: it runs again', (_, hashOf) => {
@@ -297,12 +304,42 @@ describe('the hash of a spec in a status', () => {
 
   it('of ten letters keeps those that wait for it from waiting', () => {
     const target = completed('EmulatorBuild', 'e', { generation: 1 });
-    const specHash = specHashOf('EmulatorBuild', target.metadata.uid!, target['spec'] as object).slice(0, 10);
+    const specHash = hashOfSpec('EmulatorBuild', target.metadata.uid!, target['spec'] as object).slice(0, 10);
     const status = { ...(target['status'] as object), specHash };
     const edited = { ...target, metadata: { ...target.metadata, generation: 2 }, status };
     const world = new World(resource('OffsiteTune'));
     world.dependencies = { emulator: edited };
     expect(world.run().jobs).toHaveLength(1);
+  });
+});
+
+describe('the hashes in a Job', () => {
+  /** A run whose first stage is at work, with other hashes in its Job: of the spec as it runs, and of what it reads. */
+  const runningUnder = (hashOf: (hash: string) => string) => {
+    const world = tune().run().start('tune').run();
+    world.jobs = world.jobs.map(({ metadata, ...job }) => {
+      const { annotations } = metadata as { annotations: Record<string, string> };
+      for (const of of ['run', 'inputs'])
+        expect(annotations[`offsite-tuning.dev/${of}-hash`]).toMatch(/^[0-9a-f]{64}$/);
+      const isHash = (name: string) => name.endsWith('-hash');
+      const other = Object.entries(annotations).map(([name, value]) => [
+        name,
+        isHash(name) ? hashOf(value) : value,
+      ]);
+      return { ...job, metadata: { ...metadata, annotations: Object.fromEntries(other) } };
+    });
+    return world;
+  };
+
+  it('that an earlier version wrote with sixteen letters are the same: what runs goes on, until its spec is another', () => {
+    const world = runningUnder((hash) => hash.slice(0, 16));
+    const before = world.writes.length;
+    expect(world.run().writes).toHaveLength(before);
+    expect(world.edit({ backoffLimit: 7 }).run().status.attempt).toBe(2);
+  });
+
+  it('that begin with the same sixteen letters are others: it starts again', () => {
+    expect(runningUnder((hash) => hash.slice(0, 16).padEnd(64, 'f')).run().status.attempt).toBe(2);
   });
 });
 
@@ -515,6 +552,29 @@ describe('a template that asks for more than the installation allows', () => {
     expect(complete.edit({ template }).run().status.phase).toBe('Complete');
     const world = allowing(tune({ template }), 'serviceAccounts', 'hostPaths').run().start('tune').run();
     expect(allowing(world).run().status).toMatchObject({ phase: 'Running', attempt: 1 });
+  });
+
+  it('is asked of every Job: a later stage’s is not made when the installation allows less', () => {
+    const world = allowing(build({ template }), 'serviceAccounts', 'hostPaths').run().start('probe').run();
+    allowing(world).run().done('probe').run();
+    expect(world.holding).toEqual(['Failed/BadSpec']);
+    expect(world.message('Failed')).toContain('spec.template.spec.volumes[0].hostPath: ');
+    expect(world.jobs).toEqual([world.job('probe')]);
+    expect(world.status.attempt).toBe(1);
+    allowing(world, 'serviceAccounts', 'hostPaths').run().collect().run();
+    expect(world.status).toMatchObject({ phase: 'Pending', attempt: 2 });
+  });
+
+  it('is asked of every Job: a spec that is taken for the one of the first gives no other Job', () => {
+    const world = build().run().start('probe').run().edit({ template });
+    // As if the two had one hash.
+    world.jobs = world.jobs.map(({ metadata, ...job }) => {
+      const annotations = { ...metadata.annotations, [annotation.run]: runHashOf(world.object) };
+      return { ...job, metadata: { ...metadata, annotations } };
+    });
+    world.run().done('probe').run();
+    expect(world.holding).toEqual(['Failed/BadSpec']);
+    expect(world.jobs).toEqual([world.job('probe')]);
   });
 
   it('is refused to what runs without it, and its next attempt', () => {

@@ -56,6 +56,15 @@ const situations: Readonly<Record<PolicyName, () => World>> = {
     return world.run();
   },
   dependencies: () => new World(resource('OffsiteTune')),
+  notAllowed: () => {
+    const world = new World(
+      resource('EmulatorBuild', { spec: { template: { spec: { hostNetwork: true } } } }),
+    );
+    world.settings = { ...world.settings, allowInTemplates: ['hostNamespaces'] };
+    world.run().start('probe').done('probe');
+    world.settings = { ...world.settings, allowInTemplates: [] };
+    return world;
+  },
   otherWriters: () => {
     const world = tune();
     const [job] = tune({ name: 'other' }).run().jobs;
