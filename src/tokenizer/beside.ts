@@ -11,7 +11,7 @@ export interface BesideFiles {
 }
 
 /** What transformers names in every tokenizer; a configuration may name more. */
-const standard: ReadonlySet<string> = new Set(
+export const standardTokens: ReadonlySet<string> = new Set(
   ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'].map((name) => `${name}_token`),
 );
 
@@ -21,21 +21,34 @@ const standard: ReadonlySet<string> = new Set(
  */
 export function configOf({ config: { value }, specialTokensMap: map }: BesideFiles): Json {
   if (value['added_tokens_decoder'] !== undefined || map === undefined) return value;
-  const others = Object.entries(map.value).filter(
-    ([name, token]) =>
-      name.endsWith('_token') && (!Object.hasOwn(value, name) || textOf(token) !== textOf(value[name])),
-  );
+  const others = Object.entries(map.value)
+    .filter(
+      ([name, token]) =>
+        name.endsWith('_token') && (!Object.hasOwn(value, name) || textOf(token) !== textOf(value[name])),
+    )
+    .map(([name, token]) => [name, textOf(token) ?? null] as const);
   return others.length === 0 ? value : { ...value, ...Object.fromEntries(others) };
 }
 
 /** The names by which a chat template writes special tokens, with the text of each. */
 export function namedTokens(config: Json): Record<string, string> {
-  const mappings = [config['extra_special_tokens'], config['model_specific_special_tokens']];
-  const named = [config, ...mappings.filter(isMapping)].flatMap((names) => Object.entries(names as Json));
-  const texts = named.map(([name, token]) => [name, textOf(token)] as const);
-  return Object.fromEntries(
-    texts.filter((entry): entry is [string, string] => entry[0].endsWith('_token') && entry[1] !== undefined),
-  );
+  const single = Object.fromEntries(Object.entries(config).filter(isNamed));
+  const extra = isMapping(config['extra_special_tokens']) ? (config['extra_special_tokens'] as Json) : {};
+  const named = { ...single, ...extra };
+  const isOwn = ([name, token]: [string, unknown]) =>
+    !standardTokens.has(name) && textOf(token) !== undefined;
+  // Any other name of its own takes the place of this whole mapping.
+  const specific = Object.entries(named).some(isOwn) ? {} : (config['model_specific_special_tokens'] as Json);
+  const texts = Object.entries({ ...named, ...specific }).map(([name, token]) => [name, textOf(token)]);
+  return Object.fromEntries(texts.filter(([, text]) => text !== undefined));
+}
+
+/** Of names of its own only texts and marked objects count. */
+function isNamed([name, token]: [string, unknown]): boolean {
+  // Whether BOS and end token are added tokenizer.json alone says.
+  if (!name.endsWith('_token') || name === 'add_bos_token' || name === 'add_eos_token') return false;
+  const isMarked = (token as { __type?: unknown } | null)?.__type === 'AddedToken';
+  return standardTokens.has(name) || typeof token === 'string' || isMarked;
 }
 
 /** The texts of all tokens that a configuration names, lists of more among them. */
@@ -153,12 +166,14 @@ function checkMappings({ file, value }: BesideFiles['config']): void {
     throw badModel(`${file}: additional_special_tokens must be a list; names go into extra_special_tokens`);
   for (const field of ['extra_special_tokens', 'model_specific_special_tokens']) {
     const mapping = value[field];
+    if (field.startsWith('model_') && mapping !== undefined && !isMapping(mapping))
+      throw badModel(`${file}: ${field} must be a mapping of names that end in _token`);
     if (!isMapping(mapping)) continue;
     for (const [name, token] of Object.entries(mapping as Json)) {
       const where = `${file}: ${field}: ${printableJson(name.slice(0, mostShown))}`;
-      if (standard.has(name) || !name.endsWith('_token'))
+      if (standardTokens.has(name) || !name.endsWith('_token'))
         throw badModel(
-          `${where}: a token's own name must end in _token and be none of ${[...standard].join(', ')}`,
+          `${where}: a token's own name must end in _token and be none of ${[...standardTokens].join(', ')}`,
         );
       if (name in value && textOf(value[name]) !== textOf(token))
         throw badModel(`${where}: is another token than beside this mapping; name it once`);
@@ -173,13 +188,17 @@ function checkMap({ file, value }: BesideFiles['config'], config: Json): void {
     const isToken =
       name.endsWith('_token') &&
       !/^add_/.test(name) &&
-      (textOf(token) !== undefined || (token === null && standard.has(name)));
+      (textOf(token) !== undefined || (token === null && standardTokens.has(name)));
     if (!isList && !isToken)
       throw badModel(
         `${file}: ${printableJson(name.slice(0, mostShown))} is no special token: only names that end in _token, with a text or an object that has it as content, and a list extra_special_tokens are taken`,
       );
+    if (isToken && !standardTokens.has(name) && isMapping(config['model_specific_special_tokens']))
+      throw badModel(
+        `${file}: ${printableJson(name.slice(0, mostShown))} is beside model_specific_special_tokens of tokenizer_config.json; name it there`,
+      );
     const own = config[name] ?? undefined;
-    if (isToken && !standard.has(name) && own !== undefined && textOf(own) !== textOf(token))
+    if (isToken && !standardTokens.has(name) && own !== undefined && textOf(own) !== textOf(token))
       throw badModel(
         `${file}: ${printableJson(name.slice(0, mostShown))} is another token than in tokenizer_config.json`,
       );

@@ -1,5 +1,5 @@
 // Which class of transformers 5 takes tokenizer.json as it is, and which makes parts of it anew (its tokenization_auto.py and classes).
-import { textsNamed } from './beside.ts';
+import { namedTokens, standardTokens, textsNamed } from './beside.ts';
 import { addedTokens, type Json } from './layout.ts';
 
 /** What config.json says that decides on the class. */
@@ -12,7 +12,7 @@ export interface ModelKind {
 export interface ReleasedConfig {
   /** tokenizer_config.json with what is known to leave tokenizer.json as it is, and a class that takes it so. */
   readonly config: Json;
-  /** Special tokens that transformers has where the configuration says nothing of them: chat templates get these, too. */
+  /** Special tokens by the names that chat templates have for them, those too that only transformers' class names. */
   readonly tokens: Readonly<Record<string, string>>;
   /** The class that transformers takes whatever a file says, where it makes other parts than tokenizer.json has. */
   readonly remade?: string;
@@ -44,29 +44,34 @@ export function releasedConfig(tokenizer: Json, config: Json, model: ModelKind):
   const taken = name === undefined || takingFiles.has(name) || takingTypes.has(type);
   const parts = taken ? undefined : partsOf(name.replace(/Fast$/, ''), config);
   const same = parts !== undefined && areIn(tokenizer, config, parts);
-  const tokens = unnamed(same ? parts.tokens : paddingToken(tokenizer), config);
+  const unsaid = unnamed(same ? parts.tokens : paddingToken(tokenizer), config);
+  const tokens = { ...unsaid, ...namedTokens(config) };
   const released = releasedOf(tokenizer, config, tokens);
-  const isRemade = type in fixed && !(same && areFlagsPlain(tokenizer, { ...config, ...tokens }));
+  const isRemade = type in fixed && !(same && areFlagsPlain(tokenizer, released));
   return { config: released, tokens, ...(isRemade ? { remade: fixed[type]! } : {}) };
 }
 
 /** transformers takes every other setting, too, as one of the class; of these none makes another tokenizer. */
 const kept = new Set([
-  ...['additional_special_tokens', 'extra_special_tokens', 'model_specific_special_tokens'],
+  ...['additional_special_tokens', 'extra_special_tokens'],
   ...['add_bos_token', 'add_eos_token', 'add_prefix_space', 'split_special_tokens', 'legacy'],
   ...['chat_template', 'response_schema', 'use_default_system_prompt'],
   ...['clean_up_tokenization_spaces', 'spaces_between_special_tokens', 'errors'],
   ...['model_input_names', 'model_max_length', 'padding_side', 'truncation_side'],
 ]);
 
+/** With every token that has a name once, by its text, so that transformers gives chat templates these names and no others. */
 function releasedOf(tokenizer: Json, config: Json, tokens: ReleasedConfig['tokens']): Json {
-  const isKept = (name: string) => kept.has(name) || (name.endsWith('_token') && !name.startsWith('add_'));
-  // Where there is a list, all of them: a class may have no others.
-  const decoder = () => Object.fromEntries(addedTokens(tokenizer).map(({ id, ...token }) => [id, token]));
+  const settings = Object.entries(config).filter(
+    ([name, value]) =>
+      (kept.has(name) && !(name === 'extra_special_tokens' && !Array.isArray(value))) ||
+      (value === null && standardTokens.has(name)),
+  );
   return {
-    ...Object.fromEntries(Object.entries(config).filter(([name]) => isKept(name))),
+    ...Object.fromEntries(settings),
     ...tokens,
-    ...(config['added_tokens_decoder'] === undefined ? {} : { added_tokens_decoder: decoder() }),
+    // All of them, so that no class has fewer, and no file beside is asked for others.
+    added_tokens_decoder: Object.fromEntries(addedTokens(tokenizer).map(({ id, ...token }) => [id, token])),
     tokenizer_class: asItIs,
   };
 }

@@ -4,7 +4,7 @@ import { badModel, type JsonBounds } from '../api/index.ts';
 import { boundedBytes, type Files, onDisk } from '../artifact/index.ts';
 import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Limits } from '../subprocess/index.ts';
-import { type BesideFiles, checkBeside, configOf, namedTokens } from './beside.ts';
+import { type BesideFiles, checkBeside, configOf } from './beside.ts';
 import { type ModelKind, type ReleasedConfig, releasedConfig } from './classes.ts';
 import { fromGguf } from './gguf.ts';
 import { addedTokens, checkEmbedded, checkLayout, type Json } from './layout.ts';
@@ -116,8 +116,7 @@ function make(
   { file, rows, model }: { file: string; rows: number | undefined; model: ModelKind },
 ): Tokenizer {
   checkLayout(tokenizer, file);
-  const { config: named, tokens, ...remade } = releasedConfig(tokenizer, config, model);
-  const specialTokens = { ...tokens, ...namedTokens(config) };
+  const { config: named, tokens: specialTokens, ...remade } = releasedConfig(tokenizer, config, model);
   const template = templateText(config['chat_template']);
   const used = [template ?? '', ...Object.values(specialTokens)].join('\n');
   if (rows !== undefined) checkEmbedded(tokenizer, { rows, written: used, file });

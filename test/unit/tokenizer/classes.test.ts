@@ -91,12 +91,59 @@ describe('a released tokenizer_config.json', () => {
   ])(
     'of %s takes the file as it is, with the tokens that its class alone has',
     (_, tokenizer, config, type, tokens) => {
-      expect(releasedConfig({ ...tokenizer }, { ...config }, { model_type: type })).toEqual({
-        config: { ...config, ...tokens, ...taking },
-        tokens,
-      });
+      const { config: released, tokens: named } = releasedConfig(
+        { ...tokenizer },
+        { ...config },
+        { model_type: type },
+      );
+      const list = Object.fromEntries(
+        (tokenizer as typeof gpt2).added_tokens.map(({ id, ...token }) => [id, token]),
+      );
+      expect(released).toEqual({ ...config, ...tokens, added_tokens_decoder: list, ...taking });
+      const own = Object.entries(config).filter(([name, token]) => name.endsWith('_token') && token !== null);
+      expect(named).toEqual({ ...Object.fromEntries(own), ...tokens });
     },
   );
+
+  // Names by transformers 5.24, AutoTokenizer.apply_chat_template.
+  const marked = { __type: 'AddedToken', content: end, lstrip: false };
+  test.each<[string, object, object]>([
+    ['a text', { own_token: end }, { own_token: end }],
+    ['a marked object', { own_token: marked, eos_token: marked }, { own_token: end, eos_token: end }],
+    ['no object without a mark', { own_token: { content: end } }, {}],
+    ['a mapping', { extra_special_tokens: { own_token: end } }, { own_token: end }],
+    [
+      'both of these',
+      { a_token: end, extra_special_tokens: { own_token: marked } },
+      { a_token: end, own_token: end },
+    ],
+    [
+      'a mapping of the model',
+      { eos_token: end, model_specific_special_tokens: { own_token: end } },
+      { eos_token: end, own_token: end },
+    ],
+    [
+      'none of that beside another name',
+      { a_token: end, model_specific_special_tokens: { own_token: end } },
+      { a_token: end },
+    ],
+    [
+      'none of that beside a mapping',
+      { extra_special_tokens: { a_token: end }, model_specific_special_tokens: { own_token: end } },
+      { a_token: end },
+    ],
+    ['no switch', { add_bos_token: end, add_eos_token: end }, {}],
+    ['no list', { extra_special_tokens: [end], additional_special_tokens: [end] }, {}],
+  ])('names by its own %s', (_, config, names) => {
+    const { config: released, tokens } = releasedConfig({ ...gpt2 }, { ...config } as never, {
+      model_type: 'llama',
+    });
+    expect(tokens).toEqual(names);
+    expect(released).toMatchObject(names);
+    expect(
+      Object.values(released).filter((value) => typeof value === 'object' && !Array.isArray(value)),
+    ).toHaveLength(1);
+  });
 
   test('has none of the settings that could make another tokenizer, and every added token where it has a list', () => {
     const plain = { ...taking, eos_token: end, own_token: '<own>', model_max_length: 8, chat_template: 'x' };
@@ -109,7 +156,7 @@ describe('a released tokenizer_config.json', () => {
         vocab: {},
         errors_: 1,
       },
-      ...{ add_token: 'x', added_tokens_decoder: {} },
+      ...{ model_specific_special_tokens: { a_token: end }, added_tokens_decoder: {} },
     };
     const tokenizer = { ...gpt2, added_tokens: added(end, '<own>') };
     expect(releasedConfig(tokenizer, { ...plain, ...others }, { model_type: 'gpt2' }).config).toEqual({

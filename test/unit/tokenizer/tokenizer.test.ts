@@ -359,6 +359,12 @@ describe('what lies beside tokenizer.json', () => {
       `additional_special_tokens.0: ${none}`,
       { extra_special_tokens: { end_token: token.content }, additional_special_tokens: ['The'] },
     ],
+    ['model_specific_special_tokens must be a mapping', { model_specific_special_tokens: [token.content] }],
+    [
+      'special_tokens_map.json: "a_token" is beside model_specific_special_tokens',
+      { model_specific_special_tokens: { own_token: token.content } },
+      { special_tokens_map: { a_token: token.content } },
+    ],
     ['additional_special_tokens must be a list', { additional_special_tokens: { end_token: token.content } }],
     [`tokenizer.json: padding.pad_token: ${none}`, {}, {}, { padding: { pad_token: 'The' } }],
     ['tokenizer_padding is not supported', { tokenizer_padding: { pad_token: 'The' } }],
@@ -426,7 +432,7 @@ describe('what lies beside tokenizer.json', () => {
   test('takes the end token of special_tokens_map.json as transformers does', () => {
     const map = { special_tokens_map: { eos_token: token } };
     expect(configIn({ eos_token: token.content }, map)).toEqual({ eos_token: token.content });
-    expect(configIn({ model_max_length: 9 }, map)).toEqual({ model_max_length: 9, eos_token: token });
+    expect(configIn({ model_max_length: 9 }, map)).toEqual({ model_max_length: 9, eos_token: token.content });
     expect(configIn({ ...same, eos_token: null }, map)).toEqual({ ...same, eos_token: null });
     expect(configIn({ eos_token: token.content }, { special_tokens_map: { eos_token: null } })).toEqual({
       eos_token: null,
