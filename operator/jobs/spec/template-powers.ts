@@ -78,89 +78,116 @@ function asked(template: Json): Match[] {
   ];
 }
 
-/** Another image in a container of the installation's that has such rights, or a mount of such a volume, would have them too. */
+/** By name, all powers of a container or volume: each that is not allowed is a reason of its own. */
+type PowersByName = ReadonlyMap<unknown, ReadonlySet<Power>>;
+/** By power, the name of the first container that has it. */
+type Holders = Map<Power, unknown>;
+
+/**
+ * Another image in a container of the installation's that has such rights, or a mount of such a volume, would have them too;
+ * and without the container nothing does what it is there for.
+ */
 function passedOn(template: Json, installed: Json): Found[] {
   const itsSpec = mappingAt(installed, 'spec');
-  const powerOf = (rules: readonly Rule[], value: Json) =>
-    rules.flatMap((rule) => matches(rule, value, ''))[0]?.power;
-  const volumes = new Map<unknown, Power>();
+  const powersOf = (rules: readonly Rule[], value: Json) =>
+    rules.flatMap((rule) => matches(rule, value, '')).map(({ power }) => power);
+  const volumes = new Map<unknown, Set<Power>>();
   for (const volume of listAt(itsSpec, 'volumes')) {
-    const power = powerOf(podRules, { volumes: [volume] });
-    if (power !== undefined) volumes.set(mappingOf(volume)['name'], power);
+    const powers = powersOf(podRules, { volumes: [volume] });
+    if (powers.length > 0) volumes.set(mappingOf(volume)['name'], new Set(powers));
   }
   for (const volume of listAt(mappingAt(template, 'spec'), 'volumes'))
     volumes.delete(mappingOf(volume)['name']);
-  const powerOfMounts = (container: Json) =>
-    listAt(container, 'volumeMounts').flatMap((mount) => volumes.get(mappingOf(mount)['name']) ?? [])[0];
-  const containers = new Map<unknown, Power>();
-  const mounted = new Map<unknown, { readonly power: Power; readonly by: unknown }>();
+  const containers = new Map<unknown, Set<Power>>();
+  const mounted = new Map<unknown, Holders>();
+  const holders: Holders = new Map();
   for (const { container, isWorker } of containersOf(itsSpec)) {
-    const power = powerOf(containerRules, container) ?? powerOfMounts(container);
-    if (power === undefined || isWorker) continue;
-    containers.set(container['name'], power);
-    for (const mount of listAt(container, 'volumeMounts'))
-      mounted.set(mappingOf(mount)['name'], { power, by: container['name'] });
+    if (isWorker) continue;
+    const { name } = container;
+    const mounts = [...listAt(container, 'volumeMounts'), ...listAt(container, 'volumeDevices')].map(
+      (mount) => mappingOf(mount)['name'],
+    );
+    const ofMounts = mounts.flatMap((volume) => [...(volumes.get(volume) ?? [])]);
+    const powers = new Set([...powersOf(containerRules, container), ...ofMounts]);
+    if (powers.size > 0) containers.set(name, powers);
+    addHolder(holders, powers, name);
+    for (const volume of mounts) {
+      const ofVolume = mounted.get(volume) ?? new Map();
+      mounted.set(volume, addHolder(ofVolume, powers, name));
+    }
   }
   return [
+    ...containersTakenAway(template, itsSpec, containers),
     ...containersChanged(template, containers, volumes),
     ...volumesChanged(template, mounted),
-    ...podChanged(template, installed, containers),
+    ...podChanged(template, installed, holders),
   ];
 }
 
+function addHolder(holders: Holders, powers: ReadonlySet<Power>, container: unknown): Holders {
+  for (const power of powers) if (!holders.has(power)) holders.set(power, container);
+  return holders;
+}
+
+/** A null takes a whole list away. */
+function containersTakenAway(template: Json, itsSpec: Json, containers: PowersByName): Found[] {
+  const spec = mappingAt(template, 'spec');
+  return containerLists
+    .filter((list) => spec[list] === null)
+    .flatMap((list) =>
+      listAt(itsSpec, list).flatMap((entry) => {
+        const { name } = mappingOf(entry);
+        const gives = `no container ${name} of the installation's template`;
+        return [...(containers.get(name) ?? [])].map((power) => ({ power, field: `spec.${list}`, gives }));
+      }),
+    );
+}
+
 /** Such a container runs what it finds in its volumes, whatever these are. */
-function volumesChanged(
-  template: Json,
-  mounted: ReadonlyMap<unknown, { readonly power: Power; readonly by: unknown }>,
-): Found[] {
+function volumesChanged(template: Json, mounted: ReadonlyMap<unknown, Holders>): Found[] {
   return listAt(mappingAt(template, 'spec'), 'volumes').flatMap((volume, i): Found[] => {
     const { name } = mappingOf(volume);
-    const found = mounted.get(name);
-    if (found === undefined) return [];
-    const gives = `another volume ${name} for container ${found.by} of the installation's template`;
-    return [{ power: found.power, field: `spec.volumes[${i}]`, gives }];
+    return [...(mounted.get(name) ?? [])].map(([power, by]) => ({
+      power,
+      field: `spec.volumes[${i}]`,
+      gives: `another volume ${name} for container ${by} of the installation's template`,
+    }));
   });
 }
 
 /** Another user, the sight of its processes and files, or other hosts under the names that it asks. */
-function podChanged(template: Json, installed: Json, containers: ReadonlyMap<unknown, Power>): Found[] {
-  const [first] = containers;
-  if (first === undefined) return [];
-  const [name, power] = first;
+function podChanged(template: Json, installed: Json, holders: Holders): Found[] {
+  if (holders.size === 0) return [];
   const merged = mappingAt(merge(installed, template), 'spec');
   const before = mappingAt(merge({}, installed), 'spec');
   return podWide
     .filter((field) => !isDeepStrictEqual(merged[field], before[field]))
-    .map((field) => ({
-      power,
-      field: `spec.${field}`,
-      gives: `what container ${name} of the installation's template would have, too`,
-    }));
+    .flatMap((field) =>
+      [...holders].map(([power, name]) => ({
+        power,
+        field: `spec.${field}`,
+        gives: `what container ${name} of the installation's template would have, too`,
+      })),
+    );
 }
 
-function containersChanged(
-  template: Json,
-  containers: ReadonlyMap<unknown, Power>,
-  volumes: ReadonlyMap<unknown, Power>,
-): Found[] {
+function containersChanged(template: Json, containers: PowersByName, volumes: PowersByName): Found[] {
   return containersOf(mappingAt(template, 'spec')).flatMap(({ container, field }): Found[] => {
-    const power = containers.get(container['name']);
+    const { name } = container;
+    const changed = [...(containers.get(name) ?? [])].map((power) => ({
+      power,
+      field,
+      gives: `container ${name} of the installation's template`,
+    }));
     const mounts = listAt(container, 'volumeMounts').flatMap((mount, i): Found[] => {
-      const { name } = mappingOf(mount);
-      const power = volumes.get(name);
-      return power === undefined
-        ? []
-        : [
-            {
-              power,
-              field: `${field}.volumeMounts[${i}]`,
-              gives: `volume ${name} of the installation's template`,
-            },
-          ];
+      const volume = mappingOf(mount)['name'];
+      return [...(volumes.get(volume) ?? [])].map((power) => ({
+        power,
+        field: `${field}.volumeMounts[${i}]`,
+        gives: `volume ${volume} of the installation's template`,
+      }));
     });
-    return power === undefined
-      ? mounts
-      : [{ power, field, gives: `container ${container['name']} of the installation's template` }, ...mounts];
+    return [...changed, ...mounts];
   });
 }
 

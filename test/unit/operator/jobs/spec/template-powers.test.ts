@@ -313,13 +313,13 @@ describe('a privileged container of the installation', () => {
       "what container helper of the installation's template would have, too",
     ]),
   ])('is neither given other content nor entered: %j', (spec, field, gives) => {
-    expect(powerProblems({ spec }, installed, [])).toEqual([
+    expect(powerProblems({ spec }, installed, ['hostPaths'])).toEqual([
       {
         field: `spec.template.${field}`,
         reason: `gives the pod ${gives}; leave it out, or ask for the chart's worker.allowInTemplates.privileges`,
       },
     ]);
-    expect(powerProblems({ spec }, installed, ['privileges'])).toEqual([]);
+    expect(powerProblems({ spec }, installed, ['hostPaths', 'privileges'])).toEqual([]);
   });
 
   it('leaves a resource what the container does not see, and what is as it was', () => {
@@ -329,6 +329,101 @@ describe('a privileged container of the installation', () => {
       containers: [{ name: 'beside', volumeMounts: [{ name: 'other', mountPath: '/o' }] }],
     };
     expect(powerProblems({ spec }, installed, [])).toEqual([]);
+  });
+});
+
+describe('of a container or volume with several powers', () => {
+  const hostPort = { ports: [{ containerPort: 9, hostPort: 9 }] };
+  const privileged = { securityContext: { privileged: true } };
+  const mounting = (...names: string[]) => ({
+    volumeMounts: names.map((name) => ({ name, mountPath: `/${name}` })),
+  });
+  const init = (...initContainers: object[]) => ({ initContainers });
+  const volumes = [
+    { name: 'token', ...sources(token) },
+    { name: 'node', hostPath: { path: '/var/lib' } },
+  ];
+
+  it.each<[string, object, object, string, Power[]]>([
+    [
+      'another image in a container that has two',
+      init({ name: 'agent', ...hostPort, ...privileged }),
+      init({ name: 'agent', image: 'mine' }),
+      'spec.initContainers[0]',
+      ['hostNamespaces', 'privileges'],
+    ],
+    [
+      'another image in a container that mounts two',
+      { volumes, ...init({ name: 'cache', ...mounting('token', 'node') }) },
+      init({ name: 'cache', image: 'mine' }),
+      'spec.initContainers[0]',
+      ['serviceAccounts', 'hostPaths'],
+    ],
+    [
+      'another image in a container that has one and mounts one',
+      { volumes, ...init({ name: 'cache', ...hostPort, ...mounting('node') }) },
+      init({ name: 'cache', image: 'mine' }),
+      'spec.initContainers[0]',
+      ['hostNamespaces', 'hostPaths'],
+    ],
+    ...[{ shareProcessNamespace: true }, { hostAliases: [{ ip: '10.0.0.1', hostnames: ['a'] }] }].map(
+      (spec): [string, object, object, string, Power[]] => [
+        `${Object.keys(spec)[0]} beside two containers`,
+        init({ name: 'a', ...hostPort }, { name: 'b', ...privileged }),
+        spec,
+        `spec.${Object.keys(spec)[0]}`,
+        ['hostNamespaces', 'privileges'],
+      ],
+    ),
+    [
+      'another volume for two containers',
+      {
+        volumes: [{ name: 'tools', emptyDir: {} }],
+        ...init(
+          { name: 'b', ...privileged, ...mounting('tools') },
+          { name: 'a', ...hostPort, ...mounting('tools') },
+        ),
+      },
+      { volumes: [{ name: 'tools', configMap: { name: 'mine' } }] },
+      'spec.volumes[0]',
+      ['privileges', 'hostNamespaces'],
+    ],
+  ])('each is asked for: %s', (_, installed, spec, field, needed) => {
+    const problems = (...allowed: Power[]) => powerProblems({ spec }, { spec: installed }, allowed);
+    expect(problems().map(({ field }) => field)).toEqual(needed.map(() => `spec.template.${field}`));
+    for (const power of needed) {
+      const others = needed.filter((other) => other !== power);
+      expect(problems(...others)).toEqual([
+        {
+          field: `spec.template.${field}`,
+          reason: expect.stringMatching(`worker.allowInTemplates.${power}$`),
+        },
+      ]);
+    }
+    expect(problems(...needed)).toEqual([]);
+  });
+});
+
+describe('a list of containers that a resource takes away as a whole', () => {
+  const firewall = { name: 'firewall', securityContext: { capabilities: { add: ['NET_ADMIN'] } } };
+  const spec = { initContainers: null };
+
+  it('is refused where one of them has powers', () => {
+    const installed = { spec: { initContainers: [{ name: 'plain' }, firewall] } };
+    expect(powerProblems({ spec }, installed, ['hostPaths'])).toEqual([
+      {
+        field: 'spec.template.spec.initContainers',
+        reason:
+          "gives the pod no container firewall of the installation's template; leave it out, or ask for the " +
+          "chart's worker.allowInTemplates.privileges",
+      },
+    ]);
+    expect(powerProblems({ spec }, installed, ['privileges'])).toEqual([]);
+  });
+
+  it('may go where none has, and where there is none', () => {
+    expect(powerProblems({ spec }, { spec: { initContainers: [{ name: 'plain' }] } }, [])).toEqual([]);
+    expect(powerProblems({ spec }, { spec: { containers: [firewall] } }, [])).toEqual([]);
   });
 });
 
