@@ -49,6 +49,8 @@ const unsupportedTypes: Readonly<Record<number, string>> = {
 const mostPairs = 1 << 16;
 const mostValues = 1 << 23;
 const longestText = 16 << 20;
+// A byte order mark is a character: vocabularies have tokens that begin with it.
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 const largestHeader = 1 << 28;
 const byteSwapped = (version: number) => version === 0x02000000 || version === 0x03000000;
 
@@ -196,7 +198,7 @@ class HeaderReader {
   string(longest = longestText): string {
     const length = this.count(1, longest, 'bytes of one text');
     const view = this.#view(length);
-    return new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset, length));
+    return utf8.decode(new Uint8Array(view.buffer, view.byteOffset, length));
   }
 
   /** A metadata value of one of GGUF's types; 64-bit whole numbers beyond 2^53 lose their last digits. */

@@ -91,10 +91,14 @@ function checkTurns(messages: readonly Message[], where: string): void {
     );
 }
 
-/** The tokens that hold each of some parts of the text, both in their order; a token that begins before a part is one of them. */
+/**
+ * The tokens that hold each of some parts of the text, both in their order; a token that begins before a part is one of them, and
+ * of the first that it is of alone.
+ */
 function spansOf(parts: readonly Span[], offsets: Encoding['offsets']): Span[] {
   let [first, end] = [0, 0];
   return parts.flatMap(([from, to]): Span[] => {
+    first = end;
     while (first < offsets.length && offsets[first]![1] <= from) first++;
     while (end < offsets.length && offsets[end]![0] < to) end++;
     return end > first ? [[first, end]] : [];

@@ -156,9 +156,28 @@ async function decoded(
   };
   try {
     const compressors = await compressorsFor(metadata);
-    return await parquetReadObjects({ file: buffer, metadata, rowEnd, compressors });
+    return await parquetReadObjects({
+      file: buffer,
+      metadata,
+      rowEnd,
+      compressors,
+      parsers: { stringFromBytes },
+    });
   } catch (error) {
     throw notReadable(error);
+  }
+}
+
+// A byte order mark is a character of a cell's text.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** What is no UTF-8 stays bytes: a column that is asked for refuses them as no text. */
+function stringFromBytes(bytes: Uint8Array | undefined): string | Uint8Array | undefined {
+  if (bytes === undefined) return undefined;
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return bytes;
   }
 }
 

@@ -24,7 +24,7 @@ describe('a GGUF file', () => {
         ['i32', 5, uint32(0xffffffff)],
         ['f32', 6, floats(1.5)],
         ['yes', 7, Uint8Array.of(1)],
-        ['text', 8, text('grüße')],
+        ['text', 8, text('\ufeffgrüße')],
         ['list', 9, array(8, text('a'), text('b'))],
         ['nested', 9, array(9, array(4, uint32(1)), array(4, uint32(2)))],
         ['u64', 10, uint64(2n ** 64n - 1n)],
@@ -41,7 +41,7 @@ describe('a GGUF file', () => {
       data: Buffer.concat([floats(1, 2, 3, 4, 5, 6), new Uint8Array(40), floats(7, 8)]),
     });
     expect({ ...checkpoint.metadata }).toMatchObject({
-      ...{ u8: 200, i8: -56, u16: 513, i16: -1, u32: 7, i32: -1, f32: 1.5, yes: true, text: 'grüße' },
+      ...{ u8: 200, i8: -56, u16: 513, i16: -1, u32: 7, i32: -1, f32: 1.5, yes: true, text: '\ufeffgrüße' },
       ...{ list: ['a', 'b'], nested: [[1], [2]], u64: 2 ** 64, i64: -1, f64: Math.PI },
     });
     expect(Object.getPrototypeOf(checkpoint.metadata)).toBeNull();

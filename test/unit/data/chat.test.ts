@@ -154,6 +154,36 @@ describe('format chat', () => {
     ]);
   });
 
+  test('counts a token once in which one marked part ends and the next begins', async () => {
+    const { spans } = await conversationTokens(
+      [user('a'), assistant('b')],
+      {
+        chat: true,
+        write: async () => ({
+          text: 'u: <|e|>',
+          generations: [
+            [3, 5],
+            [5, 8],
+          ],
+        }),
+      },
+      {
+        where: 'row 1',
+        placed: async () => ({
+          ids: [1, 2, 3],
+          leading: 0,
+          trailing: 0,
+          offsets: [
+            [0, 2],
+            [2, 3],
+            [3, 8],
+          ],
+        }),
+      },
+    );
+    expect(spans).toEqual([[2, 3]]);
+  });
+
   test('never cuts an answer', async () => {
     await expect(
       tokenize([{ messages: twoTurns }], 'chat', chatml(), { ...options, maxLength: 20 }),

@@ -173,6 +173,12 @@ describe('Parquet', () => {
 
   test('that was written by hand is read', async () => {
     expect(await readRows(file('one.parquet', parquet({})), 'text')).toEqual([{ text: 'one' }]);
+    const marked = parquet({ page: plainText('\ufeffone') });
+    expect(await readRows(file('marked.parquet', marked), 'text')).toEqual([{ text: '\ufeffone' }]);
+    const page = Uint8Array.from([3, 0, 0, 0, 0x61, 0xff, 0x62]);
+    await expect(readRows(file('bytes.parquet', parquet({ page })), 'text')).rejects.toThrow(
+      /row 1: column "text"/,
+    );
   });
 
   test.each<[string, Uint8Array, RegExp]>([

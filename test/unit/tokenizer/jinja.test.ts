@@ -24,6 +24,7 @@ const refused: Readonly<Record<string, RegExp>> = {
   'loop-depth': /loop\.depth/,
   'loop-changed': /loop\.changed/,
   caller: /a call of what has no name/,
+  'pairs-neighbours': /loop\.previtem or loop\.nextitem of pairs/,
   'for-recursive': /a recursive loop/,
   'chain-compare': /a chain of comparisons/,
   'neg-filter': /the filter abs/,

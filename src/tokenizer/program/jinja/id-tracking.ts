@@ -67,7 +67,7 @@ class Symbols {
     }
   }
 
-  /** A name that only some branches set has its outer value in the others. */
+  /** A name that branches set has its outer value before them, and in the others. */
   #visitIf({ branches, otherwise }: Omit<Statement & { type: 'if' }, 'type'>): void {
     const [first, ...others] = branches;
     this.#read(first!.test);
@@ -83,13 +83,11 @@ class Symbols {
       visit(symbols);
       return symbols;
     });
-    const counts = new Map<string, number>();
-    for (const { stored } of inner)
-      for (const name of stored) if (!this.stored.has(name)) counts.set(name, (counts.get(name) ?? 0) + 1);
+    const set = new Set(inner.flatMap(({ stored }) => [...stored]).filter((name) => !this.stored.has(name)));
     for (const { sources, stored } of inner) {
       for (const [name, source] of sources) this.sources.set(name, source);
       for (const name of stored) this.stored.add(name);
     }
-    for (const [name, count] of counts) if (count < inner.length) this.sources.set(name, 'outer');
+    for (const name of set) this.sources.set(name, 'outer');
   }
 }

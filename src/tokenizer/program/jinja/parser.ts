@@ -168,6 +168,7 @@ class Parser {
     this.#end();
     const own = { ...place, inLoop: true, isTop: false };
     const body = this.#statements(['else', 'endfor'], own);
+    if (of.type === 'pairs' && namesNeighbours(body)) unsupported('loop.previtem or loop.nextitem of pairs');
     const hasElse = this.#expect('name') === 'else';
     if (hasElse && leaves(body)) unsupported('break or continue in a loop with else');
     const otherwise = hasElse ? this.#until('endfor', { ...place, isTop: false }) : [];
@@ -313,12 +314,13 @@ class Parser {
     const from = this.#at;
     const items: Expression[] = [];
     this.#expect('operator', '(');
+    let hasComma = false;
     while (this.#token.type === 'string') {
       items.push({ type: 'constant', value: this.#expect('string') });
       if (!this.#skip(',')) break;
+      hasComma = true;
     }
-    const isTuple = this.#tokens[this.#at - 1]?.text === ',' || items.length > 1;
-    if (isTuple && this.#skip(')')) return { type: 'list', items };
+    if (hasComma && this.#skip(')')) return { type: 'list', items };
     this.#at = from;
     return undefined;
   }
@@ -631,6 +633,11 @@ function leaves(statements: readonly Statement[]): boolean {
     if (statement.type !== 'if') return /^(break|continue)$/.test(statement.type);
     return [statement.otherwise, ...statement.branches.map((branch) => branch.statements)].some(leaves);
   });
+}
+
+/** Whether a body, or one in it, asks for what stands before or behind: of pairs these are tuples, which nothing else here is. */
+function namesNeighbours(body: readonly Statement[]): boolean {
+  return [...nodesIn(body)].some((node) => node.type === 'loop' && /item$/.test(node.name));
 }
 
 /** `safe` is nothing where its value is written at once; elsewhere it would change what is put together with it. */
