@@ -119,6 +119,14 @@ export class Mirror {
     return new Map((stat.isDirectory() ? filesIn(path) : ['']).map((name) => [name, '']));
   }
 
+  /** By which push a path's file came to its store, where that is known. */
+  async writerOf(path: string): Promise<string | undefined> {
+    const copy = copyAt(this.#options.scratch, path);
+    if (copy === undefined) return undefined;
+    const store = await this.#writableStoreOf(copy);
+    return (await store.written(copy.place, this.#options.signal))?.writer;
+  }
+
   /** Where a lock on a path is kept: where the path itself is. @throws OffsiteError BadSpec where nothing can be written */
   async lockAt(path: string): Promise<LockPlace> {
     const copy = copyAt(this.#options.scratch, path);
@@ -131,6 +139,7 @@ export class Mirror {
    * Brings a path to its store; a seal such as manifest.json comes last.
    * @param removable what may be removed of what the store has and the path has not; all of it when absent
    * @param seen what the store was seen to have; what came since is neither written over nor removed
+   * @param writer the mark of what comes up, by which it is known again (`writerOf`); one of this push alone when absent
    * @returns what came since, and stays beside what was brought
    * @throws StoreError, `Changed` where something came since; what `beforePush` throws
    */
@@ -141,7 +150,8 @@ export class Mirror {
       signal = this.#options.signal,
       removable,
       seen,
-    }: { signal?: AbortSignal; removable?: readonly string[]; seen?: Seen } = {},
+      writer,
+    }: { signal?: AbortSignal; removable?: readonly string[]; seen?: Seen; writer?: string } = {},
   ): Promise<readonly string[]> {
     const copy = copyAt(this.#options.scratch, path);
     if (copy === undefined) return [];
@@ -151,7 +161,14 @@ export class Mirror {
     const lost = this.#options.lost?.();
     const either = lost === undefined ? signal : AbortSignal.any([signal, lost]);
     try {
-      return await push(store, this.#copyOf(copy), { signal: either, exact, removable, seen, mayChange });
+      return await push(store, this.#copyOf(copy), {
+        signal: either,
+        exact,
+        removable,
+        seen,
+        writer,
+        mayChange,
+      });
     } catch (error) {
       throw lost?.aborted ? lost.reason : error;
     }

@@ -32,6 +32,8 @@ export interface PushOptions {
    * is taken back. Absent: whatever is there may be written over.
    */
   seen?: Seen | undefined;
+  /** The mark of all that comes up, which no other push has; one of its own when absent. */
+  writer?: string | undefined;
   /** Asked before every single change of the store; throws where nothing may be changed any more. */
   mayChange?: (() => Promise<void>) | undefined;
 }
@@ -55,7 +57,7 @@ export async function push(
   copy: StoreCopy,
   options: PushOptions,
 ): Promise<readonly string[]> {
-  const writer = randomUUID();
+  const { writer = randomUUID() } = options;
   try {
     return await pushOver(store, copy, options, writer);
   } catch (error) {

@@ -6,6 +6,7 @@ import { badSpec, listOf } from '../../api/index.ts';
 import {
   canonicalJson,
   clearBeside,
+  eachAtOnce,
   filesIn,
   listedIn,
   type Mirror,
@@ -36,7 +37,7 @@ export interface FoundOutput {
   own: string | undefined;
   /** What lies there: what comes later is nobody's that this resource knows. */
   there: Seen;
-  /** What may be removed there: by the manifest that lies there, and in the words of this resource's own work place. */
+  /** What may be removed there: by the manifest that lies there, and what a killed process of this resource left of what it brought. */
   removable: string[];
   /** What lies beside it, and will say whose it is. */
   beside: ResultFile;
@@ -64,9 +65,12 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
   if (isArtifact) await mirror.pullDocument(join(output, 'manifest.json'));
   const listed = isArtifact ? listedIn(output) : [];
   if (isArtifact) clearCopy(job, mirror, listed);
-  const removable = [...listed, ...(await bringing(job, mirror))];
-  // Who may write beside the artifact can say what they like there: nothing is removed for it.
-  refuseOthers(names, [...removable, ...((isOwn && mark.files) || [])], { place, field });
+  const said = isOwn ? mark : undefined;
+  const { left, isTold } = await leftOf(job, mirror, there, said);
+  const removable = [...listed, ...left];
+  // Where the work place says nothing, what is only named beside the artifact may be written over, and is not removed.
+  const named = isTold ? [] : (said?.files ?? []);
+  refuseOthers(names, [...removable, ...named], { place, field });
   const digest = peekManifest(output)?.digest;
   const made = [...(mark?.digests ?? []), mark?.result?.artifact?.digest].filter((one) => one !== undefined);
   // A word without a digest, as earlier versions left it, may be of what lies there: it makes nobody its owner.
@@ -103,41 +107,88 @@ function clearCopy(job: StageJob, mirror: Mirror, listed: readonly string[]): vo
 /**
  * Says whose the output is from now on, before anything takes its place: the artifact of this digest, and what was this
  * resource's before. Whatever else the next pod finds there is somebody else's.
- * @param files what will come and go there, so that the next pod knows what a killed one leaves, where its work was not kept
+ * @param brought what will come and go there, so that the next pod knows what a killed one leaves, where its work was not kept
  * @throws OffsiteError BadSpec where something came to the result's name
  */
 export async function markOutput(
   job: StageJob,
   { beside, own }: FoundOutput,
   digest: string,
-  files?: readonly string[],
+  brought?: Pick<Bringing, 'files' | 'writer'>,
 ): Promise<void> {
   const digests = own === undefined ? [digest] : [digest, own];
-  await beside.write({ owner: ownerOf(job), digests, ...(files && { files }) });
+  await beside.write({ owner: ownerOf(job), digests, ...brought });
 }
 
-const bringingSchema = z.object({ output: z.string(), files: listOf(z.string()) });
+/** What is being brought to an output in a store. */
+export interface Bringing {
+  /** What will come and go there, by their names. */
+  files: readonly string[];
+  /** The mark of what comes up. */
+  writer: string;
+  /** What lies there before. */
+  seen: Seen;
+}
 
-/** In the resource's own directory, to which nobody else writes: for no other word are files in a store removed. */
+/** Of a word of an earlier version the names count alone. */
+const bringingSchema = z.object({
+  output: z.string(),
+  files: listOf(z.string()),
+  writer: z.string().optional(),
+  seen: listOf(z.tuple([z.string(), z.string()])).optional(),
+});
+
+/** In the resource's own directory, to which nobody else writes. */
 const bringingFileOf = (job: StageJob): string => join(workOf(job).own, 'bringing.json');
 
-/** What this resource was bringing to its output when it was cut off, with what lay there before. */
-async function bringing(job: StageJob, mirror: Mirror): Promise<string[]> {
-  if (prepares(job) || !mirror.mirrors(outputOf(job))) return [];
+/** What this resource was bringing to its output when it was cut off, with what lay there before, in the words of its work place. */
+async function bringing(job: StageJob, mirror: Mirror): Promise<z.output<typeof bringingSchema> | undefined> {
+  if (prepares(job) || !mirror.mirrors(outputOf(job))) return undefined;
   const file = bringingFileOf(job);
   await mirror.pullDocument(file);
   const kept = readKept(bringingSchema, file);
-  return kept?.output === job.resource.spec.output.uri ? [...kept.files] : [];
+  return kept?.output === job.resource.spec.output.uri ? kept : undefined;
 }
 
 /**
- * Says what will come and go at an output in a store, so that what a killed process leaves there is known for ours.
- * @param files by their names there
+ * What a killed process of this resource left at its output: what has the mark of what it brought, or the version in which it
+ * was seen there before. Anybody else's file of such a name is none of it.
+ * @param beside the word beside the artifact, where it is this resource's
+ * @returns those files, and whether the work place tells of which they are
  */
-export async function keepBringing(job: StageJob, mirror: Mirror, files: readonly string[]): Promise<void> {
+async function leftOf(
+  job: StageJob,
+  mirror: Mirror,
+  there: Seen,
+  beside: { files?: readonly string[] | undefined; writer?: string | undefined } | undefined,
+): Promise<{ left: string[]; isTold: boolean }> {
+  const output = outputOf(job);
+  if (!mirror.mirrors(output)) return { left: [], isTold: false };
+  const kept = await bringing(job, mirror);
+  const seen = new Map(kept?.seen);
+  const [inWork, atOutput] = [new Set(kept?.files), new Set(beside?.files)];
+  const left: string[] = [];
+  await eachAtOnce([...there], 8, async ([name, version]) => {
+    const isKnown = inWork.has(name) && (kept?.writer === undefined || seen.get(name) === version);
+    if (!isKnown) {
+      const words = [inWork.has(name) && kept?.writer, atOutput.has(name) && beside?.writer].filter(Boolean);
+      if (words.length === 0 || !words.includes(await mirror.writerOf(join(output, name)))) return;
+    }
+    left.push(name);
+  });
+  return { left, isTold: kept?.writer !== undefined };
+}
+
+/** Says what will come and go at an output in a store, so that what a killed process leaves there is known for ours. */
+export async function keepBringing(
+  job: StageJob,
+  mirror: Mirror,
+  { files, writer, seen }: Bringing,
+): Promise<void> {
   const file = bringingFileOf(job);
   mkdirSync(workOf(job).own, { recursive: true });
-  writeWhole(file, JSON.stringify({ output: job.resource.spec.output.uri, files }));
+  const { uri: output } = job.resource.spec.output;
+  writeWhole(file, JSON.stringify({ output, files, writer, seen: [...seen] }));
   await mirror.push(file, { exact: true });
 }
 

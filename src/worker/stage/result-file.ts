@@ -46,6 +46,8 @@ const markSchema = z.object({
   digests: listOf(z.string()).optional(),
   /** What is being brought to the store just now, with what lay there before. */
   files: listOf(z.string()).optional(),
+  /** The mark of what comes up of it. */
+  writer: z.string().optional(),
   result: z.object({ artifact: z.object({ digest: z.string() }).optional() }).optional(),
 });
 

@@ -1,4 +1,5 @@
 // A stage from end to end: inputs fetched, places locked, computed on a thread, artifact stored, result told.
+import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec, cancelled, kinds, OffsiteError } from '../../api/index.ts';
@@ -263,13 +264,14 @@ async function bringOutput(
   const seen = replace === true ? await mirror.look(output) : found.there;
   const files = [...found.removable, ...listedIn(output)];
   refuseOthers([...seen.keys()], files, { place: uri, field: 'spec.output.uri' });
-  await keepBringing(job, mirror, files);
-  await markOutput(job, found, digest, files);
+  const writer = randomUUID();
+  await keepBringing(job, mirror, { files, writer, seen });
+  await markOutput(job, found, digest, { files, writer });
   // A signature of the very same artifact is one of what takes its place, whoever signed it.
   const removable = found.digest === digest ? files.filter((path) => path !== signatureName) : files;
   let beside: readonly string[];
   try {
-    beside = await mirror.push(output, { exact: true }, { removable, seen });
+    beside = await mirror.push(output, { exact: true }, { removable, seen, writer });
   } catch (error) {
     if (!isStoreError(error, 'Changed')) throw error;
     await forgetBringing(job, mirror);

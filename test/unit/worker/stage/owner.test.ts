@@ -1,7 +1,7 @@
 /** Whose an output in a store is: what of it is brought before anything is computed, and by whose word files there are removed. */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Mirror, peekManifest, sealArtifact } from '../../../../src/artifact/index.ts';
 import type { StageJob } from '../../../../src/worker/job.ts';
@@ -21,6 +21,8 @@ let job: StageJob;
 let pulled: string[];
 /** The names that the store has at the output. */
 let names: string[];
+/** The marks of those that a push of ours brought. */
+let writers: Record<string, string>;
 const mirror = {
   mirrors: (path: string) => path === outputOf(job),
   async pullDocument(path: string) {
@@ -30,6 +32,7 @@ const mirror = {
     throw new Error('more than documents were brought');
   },
   async push() {},
+  writerOf: async (path: string) => writers[basename(path)],
   look: async (path: string) => new Map(path === outputOf(job) ? names.map((name) => [name, '1']) : []),
 } as unknown as Mirror;
 
@@ -42,7 +45,7 @@ beforeEach(() => {
     stage: 'tune',
     mounts: { volumes: {}, scratch: root },
   } as unknown as StageJob;
-  [pulled, names] = [[], []];
+  [pulled, names, writers] = [[], [], {}];
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
@@ -55,6 +58,8 @@ function seal(): void {
   sealArtifact(outputOf(job), { kind: 'Adapter', madeFrom: {}, hyperparameters: {} });
   names = ['adapter.safetensors', 'manifest.json'];
 }
+const bringing = (files: string[], seen: [string, string][] = []) =>
+  keepBringing(job, mirror, { files, writer: 'a killed run', seen: new Map(seen) });
 const forge = (files: string[]) =>
   write(resultFileOf(outputOf(job)), JSON.stringify({ owner: ownerOf(job), files }));
 
@@ -76,7 +81,10 @@ test('a file that only what lies beside an artifact calls ours is not removed; b
   names.push('precious');
   forge(['precious']);
   expect((await examineOutput(job, mirror)).removable).not.toContain('precious');
-  await keepBringing(job, mirror, ['precious']);
+  // By its name alone it is anybody's.
+  await bringing(['precious']);
+  await expect(examineOutput(job, mirror)).rejects.toThrow('holds "precious" beside the artifact');
+  writers['precious'] = 'a killed run';
   expect((await examineOutput(job, mirror)).removable).toContain('precious');
   expect(workOf(job).own.startsWith(root)).toBe(true);
   // What was said of another place does not count here.
@@ -117,7 +125,40 @@ test("an artifact is its resource's only by a word that names its digest: one of
 test('what was being brought is ours no more when it is there', async () => {
   seal();
   names.push('precious');
-  await keepBringing(job, mirror, ['precious']);
+  writers['precious'] = 'a killed run';
+  await bringing(['precious']);
   await forgetBringing(job, mirror);
   await expect(examineOutput(job, mirror)).rejects.toThrow('holds "precious" beside the artifact');
+});
+
+test('of what a killed run was bringing, what came up and what lay there before are ours, and nobody else’s file of such a name', async () => {
+  names = ['weights', 'config'];
+  await bringing(['weights', 'config', 'manifest.json'], [['config', '1']]);
+  // Beside the artifact, too, all of them are named; the work place knows better.
+  forge(['weights', 'config', 'manifest.json']);
+  await expect(examineOutput(job, mirror)).rejects.toThrow('holds "weights"');
+  writers['weights'] = 'another run';
+  await expect(examineOutput(job, mirror)).rejects.toThrow('holds "weights"');
+  writers['weights'] = 'a killed run';
+  expect((await examineOutput(job, mirror)).removable.sort()).toEqual(['config', 'weights']);
+  await bringing(['weights', 'config', 'manifest.json'], [['config', 'an earlier one']]);
+  await expect(examineOutput(job, mirror)).rejects.toThrow('holds "config"');
+  // An earlier version's word has names alone.
+  write(
+    join(workOf(job).own, 'bringing.json'),
+    JSON.stringify({ output: 's3://bucket/adapter', files: names }),
+  );
+  expect((await examineOutput(job, mirror)).removable.sort()).toEqual(['config', 'weights']);
+});
+
+test('where no work place was kept, what a killed run brought is known by its mark and the word beside it, and may go for other files', async () => {
+  names = ['weights', 'config'];
+  const found = await examineOutput({ ...job }, {
+    ...mirror,
+    look: async () => new Map(),
+  } as unknown as Mirror);
+  await markOutput(job, found, `sha256:${'0'.repeat(64)}`, { files: names, writer: 'a killed run' });
+  expect((await examineOutput(job, mirror)).removable).toEqual([]);
+  writers = { weights: 'a killed run', config: 'another' };
+  expect((await examineOutput(job, mirror)).removable).toEqual(['weights']);
 });

@@ -54,7 +54,7 @@ test.each<[string, keyof typeof manifests, object, object]>([
   'of a result, what lies beside the artifact is only what its files say too: %s',
   async (_, name, result, shown) => {
     const output = join(root, name);
-    const job = { resource: manifests[name], mounts: {}, stage: 'x' } as unknown as StageJob;
+    const job = { resource: manifests[name], mounts: { base: '/' }, stage: 'x' } as unknown as StageJob;
     Object.assign(job.resource.spec.output, { uri: `file:${output}` });
     const given = { type: 'result', stage: 'x', result: { ...result, artifact } } as const;
     const beside = await ResultFile.look(job, mirror);
@@ -66,7 +66,7 @@ test.each<[string, keyof typeof manifests, object, object]>([
 
 test("somebody's file that comes to its name while a run computes, or before its end, stays", async () => {
   const output = join(root, 'meanwhile');
-  const job = { resource: manifests.tune, mounts: {}, stage: 'x' } as unknown as StageJob;
+  const job = { resource: manifests.tune, mounts: { base: '/' }, stage: 'x' } as unknown as StageJob;
   Object.assign(job.resource.spec.output, { uri: `file:${output}` });
   const refusal = `spec.output.uri: something came to ${output}.result.json while this resource's own was made`;
   const file = resultFileOf(output);
