@@ -1,5 +1,12 @@
 // What a model says of the held-out rows, and the file that keeps it for the next build.
-import { canonicalJson, type Keeper, readKeptJson, writeWholeAmongOthers } from '../artifact/index.ts';
+import { z } from 'zod';
+import { listOf } from '../api/index.ts';
+import {
+  canonicalJson,
+  type Keeper,
+  readKept as readKeptOf,
+  writeWholeAmongOthers,
+} from '../artifact/index.ts';
 import type { RowLikelihood } from '../evaluation/index.ts';
 import type { Said } from './leak/leak.ts';
 
@@ -33,17 +40,28 @@ const written = ({ likelihoods, greedyTokens }: Heard) =>
     ? likelihoods
     : { likelihoods, greedyTokens: Buffer.from(greedyTokens.buffer).toString('base64') };
 
+/** A number that is none, or none at all, is null in JSON. */
+const scores = z.array(z.number().nullable());
+const likelihoodsSchema = listOf(
+  z.object({
+    row: z.int().nonnegative(),
+    logLikelihood: scores,
+    tokens: scores,
+    greedy: z.array(z.boolean().nullable()).optional(),
+  }),
+).transform((rows) => rows as RowLikelihood[]);
+const saidSchema = z.object({ likelihoods: likelihoodsSchema, greedyTokens: z.string() });
+
 /** A damaged file is as good as none. */
 function readKept({ path, targets }: KeptFile): Heard | undefined {
-  let value: unknown;
-  try {
-    value = readKeptJson(path);
-  } catch {
-    return undefined;
+  if (targets === undefined) {
+    const likelihoods = readKeptOf(likelihoodsSchema, path);
+    return likelihoods && { likelihoods };
   }
-  if (targets === undefined) return { likelihoods: value as RowLikelihood[] };
-  const { likelihoods, greedyTokens } = value as { likelihoods: RowLikelihood[]; greedyTokens: string };
-  const { buffer } = Uint8Array.from(Buffer.from(String(greedyTokens), 'base64'));
+  const said = readKeptOf(saidSchema, path);
+  if (said === undefined) return undefined;
+  const { likelihoods, greedyTokens } = said;
+  const { buffer } = Uint8Array.from(Buffer.from(greedyTokens, 'base64'));
   if (buffer.byteLength !== targets * Int32Array.BYTES_PER_ELEMENT) return undefined;
   return { likelihoods, greedyTokens: new Int32Array(buffer) };
 }

@@ -86,12 +86,20 @@ afterAll(async () => {
 
 const filesIn = (directory: string) => readdirSync(directory).map((name) => join(directory, name));
 
-/** What is kept of candidates' figures, or of what would be sealed of them, by file. */
-const keptFiles = (name: string, kind: 'auto' | 'sealed' = 'auto'): [file: string, figures: object][] =>
+/** What is kept of candidates' figures, or of what would be sealed of them: by directory, candidate by candidate. */
+const keptFiles = (name: string, kind: 'auto' | 'sealed' = 'auto'): [directory: string, figures: object][] =>
   existsSync(at('work', name))
-    ? readdirSync(at('work', name))
-        .filter((file) => file.endsWith(`.${kind}.json`))
-        .map((file) => [file, JSON.parse(readFileSync(at('work', name, file), 'utf8')) as object])
+    ? filesIn(at('work', name))
+        .filter((directory) => directory.endsWith(`.${kind}`))
+        .map((directory) => [
+          directory,
+          Object.fromEntries(
+            filesIn(directory).map((file) => {
+              const { candidate, found } = JSON.parse(readFileSync(file, 'utf8'));
+              return [candidate, found];
+            }),
+          ),
+        ])
     : [];
 
 test('within the budgets the way is chosen whose gradient agrees most', () => {

@@ -23,7 +23,7 @@ import {
   verdictOf,
 } from './choose.ts';
 import { nestedFactors } from './factors.ts';
-import { KeptFile } from './kept.ts';
+import { KeptFigures } from './kept.ts';
 import { measure, measureSealed, type Sealable } from './measure.ts';
 import { type Planned, type PlanningOptions, plannedWays } from './planned.ts';
 import { type Rows, rowsToLook } from './rows.ts';
@@ -120,9 +120,9 @@ function keptOf<K extends keyof typeof methods>(
   rows: Rows,
   { key }: ProbeFindings,
   { work, auto: { sharing }, similarity, refine, keeper = inPlace }: FindInput,
-): Promise<KeptFile<K>> {
+): Promise<KeptFigures<K>> {
   const address = { method: methods[kind], key, similarity, sharing, rows: rows.looked.length };
-  return KeptFile.open(kind, work, kind === 'sealed' && refine ? { ...address, refine } : address, keeper);
+  return KeptFigures.open(kind, work, kind === 'sealed' && refine ? { ...address, refine } : address, keeper);
 }
 
 async function figuresOf(

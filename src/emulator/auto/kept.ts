@@ -1,14 +1,8 @@
 // What is known of candidates, kept beside the pooled states, so that a killed pod goes on and another budget asks nothing again.
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import {
-  canonicalJson,
-  type Keeper,
-  readKeptJson,
-  sha256,
-  writeWholeAmongOthers,
-} from '../../artifact/index.ts';
+import { canonicalJson, type Keeper, readKept, sha256, writeWholeAmongOthers } from '../../artifact/index.ts';
 
 const bitsKept = z.strictObject({
   value: z.number(),
@@ -24,22 +18,23 @@ const figures = z.strictObject({
   agreementTrained: z.number(),
 });
 
-/** What is told of each kind of measurement, by the ending of its file. */
+/** What is told of each kind of measurement, by the ending of its directory. */
 const schemas = { auto: figures, sealed: bitsKept } as const;
 
 type Kind = keyof typeof schemas;
 type Kept<K extends Kind> = z.output<(typeof schemas)[K]>;
 
+/** A candidate in a file of its own: builds that share a work place, or a store of it, write over nothing of each other's. */
+const fileName = /^[0-9a-f]{64}\.json$/;
+
 /** What was measured of candidates of one address: all that it depends on. */
-export class KeptFile<K extends Kind> {
-  readonly #kind: K;
-  readonly #path: string;
+export class KeptFigures<K extends Kind> {
+  readonly #directory: string;
   readonly #keeper: Keeper;
   readonly #found: Map<string, Kept<K>>;
 
-  private constructor(kind: K, path: string, keeper: Keeper, found: Map<string, Kept<K>>) {
-    this.#kind = kind;
-    this.#path = path;
+  private constructor(directory: string, keeper: Keeper, found: Map<string, Kept<K>>) {
+    this.#directory = directory;
     this.#keeper = keeper;
     this.#found = found;
   }
@@ -49,12 +44,10 @@ export class KeptFile<K extends Kind> {
     work: string,
     address: unknown,
     keeper: Keeper,
-  ): Promise<KeptFile<K>> {
-    const name = sha256(canonicalJson(address)).replace('sha256:', '');
-    const path = join(work, `${name}.${kind}.json`);
-    mkdirSync(work, { recursive: true });
-    await keeper.pull(path, { exact: true });
-    return new KeptFile(kind, path, keeper, readKept(kind, path));
+  ): Promise<KeptFigures<K>> {
+    const directory = join(work, `${hexOf(canonicalJson(address))}.${kind}`);
+    await keeper.pull(directory, { exact: true });
+    return new KeptFigures(directory, keeper, readIn(directory, kind));
   }
 
   of(candidate: string): Kept<K> | undefined {
@@ -63,19 +56,24 @@ export class KeptFile<K extends Kind> {
 
   async add(candidate: string, found: Kept<K>): Promise<void> {
     this.#found.set(candidate, found);
-    // Another build may measure the same at the same time: what it has found stays.
-    const known = new Map([...readKept(this.#kind, this.#path), ...this.#found]);
-    writeWholeAmongOthers(this.#path, canonicalJson(Object.fromEntries(known)));
-    await this.#keeper.push(this.#path, { exact: true });
+    mkdirSync(this.#directory, { recursive: true });
+    const file = join(this.#directory, `${hexOf(candidate)}.json`);
+    writeWholeAmongOthers(file, canonicalJson({ candidate, found }));
+    await this.#keeper.push(file, { exact: true });
   }
 }
 
-function readKept<K extends Kind>(kind: K, path: string): Map<string, Kept<K>> {
-  try {
-    const found = z.record(z.string(), schemas[kind]).parse(readKeptJson(path));
-    return new Map(Object.entries(found) as [string, Kept<K>][]);
-  } catch {
-    // A damaged file is as good as none: what it had is measured again.
-    return new Map();
+const hexOf = (text: string): string => sha256(text).slice('sha256:'.length);
+
+/** A damaged file is as good as none: what it had is measured again. */
+function readIn<K extends Kind>(directory: string, kind: K): Map<string, Kept<K>> {
+  const schema = z.object({ candidate: z.string(), found: schemas[kind] as z.ZodType });
+  const kept = new Map<string, Kept<K>>();
+  if (!existsSync(directory)) return kept;
+  for (const name of readdirSync(directory).filter((name) => fileName.test(name))) {
+    const one = readKept(schema, join(directory, name));
+    if (one !== undefined && name === `${hexOf(one.candidate)}.json`)
+      kept.set(one.candidate, one.found as Kept<K>);
   }
+  return kept;
 }

@@ -11,7 +11,7 @@ import { type Layout, placedBlocks, type Shapes } from '../plan/layout.ts';
 import { trainedLayers } from '../plan/plan.ts';
 import type { BitsKept, Figures } from './choose.ts';
 import type { NestedFactors } from './factors.ts';
-import type { KeptFile } from './kept.ts';
+import type { KeptFigures } from './kept.ts';
 import { type Look, type Looked, type Losses, lookAt, lossesOf } from './look.ts';
 import type { Planned } from './planned.ts';
 import { cosine, type Gradient, type LayerProbes, layerProbes } from './probes.ts';
@@ -23,7 +23,7 @@ export interface MeasureInput {
   readonly candidates: readonly Planned[];
   /** Derived where a candidate needs them. */
   readonly factors: () => Promise<NestedFactors>;
-  readonly kept: KeptFile<'auto'>;
+  readonly kept: KeptFigures<'auto'>;
   /** Bytes for weights and states. */
   readonly memory: number;
   /** Told of passes over the probe's rows that were done. */
