@@ -147,7 +147,9 @@ export class S3Store implements WritableStore {
     const stop = () => void upload.abort();
     signal.addEventListener('abort', stop, { once: true });
     try {
-      return await this.#do(object, () => whereItHolds(upload.done().then(({ ETag }) => ETag ?? '')));
+      return await this.#do(object, () =>
+        whereItHolds(upload.done().then(({ ETag }) => versionOf(ETag, object))),
+      );
     } catch (error) {
       if (condition !== 'anyway' && isStoreError(error, 'Missing')) return undefined;
       throw error;
@@ -311,11 +313,11 @@ async function textOf(body: Readable, signal: AbortSignal): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** An ETag goes back to the server in a header. */
+/** An ETag, which goes back to the server in a header. Its quotes belong to it; some servers' lists leave them out. */
 function versionOf(tag: string | undefined, place: string): string {
   const version = tag ?? '';
   if (!/^[\x20-\x7e]{0,1024}$/.test(version)) throw notAsAsked(place, 'ETag');
-  return version;
+  return version.includes('"') ? version : `"${version}"`;
 }
 
 const notAsAsked = (place: string, what: string) =>
@@ -390,12 +392,7 @@ function partsOf(place: string): { bucket: string; key: string } {
 }
 
 const conditionsOf = (condition: WriteCondition) =>
-  condition === 'absent'
-    ? { IfNoneMatch: '*' }
-    : condition === 'anyway'
-      ? {}
-      : // Some servers' lists leave out the quotes, which belong to an ETag.
-        { IfMatch: condition.over.includes('"') ? condition.over : `"${condition.over}"` };
+  condition === 'absent' ? { IfNoneMatch: '*' } : condition === 'anyway' ? {} : { IfMatch: condition.over };
 
 /** What came of a write under a condition: the version, undefined where it did not hold, `unsupported` where the server knows none. */
 async function whereItHolds(written: Promise<string>): Promise<string | undefined | 'unsupported'> {

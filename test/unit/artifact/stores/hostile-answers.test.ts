@@ -89,6 +89,25 @@ describe('what an S3 server answers', () => {
     expect(sent).toBeLessThan(2 ** 26);
   });
 
+  test('of an object has one version, also where its lists leave out the quotes of an ETag', async () => {
+    server.answer = ({ method }, response) => {
+      response.setHeader('etag', '"a-1"');
+      const entry = '<Contents><Key>out/weights</Key><ETag>a-1</ETag><Size>4</Size></Contents>';
+      const page = `<ListBucketResult><IsTruncated>false</IsTruncated>${entry}</ListBucketResult>`;
+      response.end(method === 'GET' ? page : '');
+    };
+    const version = '"a-1"';
+    const outgoing = {
+      body: Readable.from(['mine']),
+      sizeBytes: 4,
+      sha256: 'a'.repeat(64),
+      writer: 'a test',
+    };
+    expect(await store().write('team/out/weights', outgoing, never)).toBe(version);
+    expect(await store().written('team/out/weights', never)).toMatchObject({ version });
+    expect(await store().list('team/out', never)).toEqual([{ path: 'weights', sizeBytes: 4, version }]);
+  });
+
   const trickle = (response: ServerResponse) => {
     const timer = setInterval(() => response.write(' '), 5);
     response.on('close', () => clearInterval(timer));
