@@ -1,4 +1,6 @@
 // Runs a template's tree as Jinja runs it where transformers sets it up: sandboxed, nothing of Python behind it.
+
+import { givenNames } from './expressions.ts';
 import { Fault, fail, Refusal, unsupported } from './faults.ts';
 import { byName, filterNamed, testNamed } from './filters.ts';
 import { attributeOf, methodNamed } from './methods.ts';
@@ -11,7 +13,7 @@ import {
   type Statement,
   type Target,
 } from './nodes.ts';
-import { givenNames, parse } from './parser.ts';
+import { parse } from './parser.ts';
 import { type Loop, Scope } from './scope.ts';
 import { points } from './text.ts';
 import {
