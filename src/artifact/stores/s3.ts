@@ -317,7 +317,7 @@ async function textOf(body: Readable, signal: AbortSignal): Promise<string> {
 function versionOf(tag: string | undefined, place: string): string {
   const version = tag ?? '';
   if (!/^[\x20-\x7e]{0,1024}$/.test(version)) throw notAsAsked(place, 'ETag');
-  return version.includes('"') ? version : `"${version}"`;
+  return version === '' || version.includes('"') ? version : `"${version}"`;
 }
 
 const notAsAsked = (place: string, what: string) =>
@@ -391,8 +391,11 @@ function partsOf(place: string): { bucket: string; key: string } {
   return { bucket: place.slice(0, at), key: place.slice(at + 1) };
 }
 
-const conditionsOf = (condition: WriteCondition) =>
-  condition === 'absent' ? { IfNoneMatch: '*' } : condition === 'anyway' ? {} : { IfMatch: condition.over };
+const conditionsOf = (condition: WriteCondition) => {
+  if (condition === 'anyway') return {};
+  // Never left out: what has no version is written over by nobody.
+  return condition === 'absent' ? { IfNoneMatch: '*' } : { IfMatch: condition.over || '""' };
+};
 
 /** What came of a write under a condition: the version, undefined where it did not hold, `unsupported` where the server knows none. */
 async function whereItHolds(written: Promise<string>): Promise<string | undefined | 'unsupported'> {
