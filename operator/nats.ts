@@ -47,6 +47,12 @@ export async function openNats(
           'the Secret has no pods.seed: a run can write what other runs are said to have told; docs/security.md says what to do',
         );
       }
+      if (!credentials.separatesWatchers) {
+        operatorLog.warn(
+          { secret: natsAuthSecret },
+          'the Secret has no watchers.seed: who has its watcher.creds can change what runs are said to have told; docs/security.md says what to do',
+        );
+      }
       const credentialsText = credentials.operator;
       return { credentials, reports: new Reports({ url, failed, mayTake, credentialsText }) };
     } catch (error) {

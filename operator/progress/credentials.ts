@@ -13,7 +13,7 @@ export interface AuthSecretStore {
 /** What the operator itself needs. A Secret that an administrator made for another NATS may hold no more than these. */
 const needed = ['operator.creds', 'account.seed'] as const;
 
-type Kept = Pick<AuthFiles, (typeof needed)[number]> & Partial<Pick<AuthFiles, 'pods.seed'>>;
+type Kept = Pick<AuthFiles, (typeof needed)[number]> & Partial<AuthFiles>;
 
 const eventTypes = ['progress', 'warning', 'result'] as const satisfies StageEvent['type'][];
 
@@ -68,6 +68,14 @@ export class RunCredentials {
    */
   get separatesRuns(): boolean {
     return Boolean(this.#known['pods.seed']);
+  }
+
+  /**
+   * Whether watchers have an account of their own, or the Secret has none: else what a watcher asks can be answered under
+   * a run's subject, and the server keeps that. @throws Error before `ensure`
+   */
+  get separatesWatchers(): boolean {
+    return Boolean(this.#known['watchers.seed']) || !this.#known['watcher.creds'];
   }
 
   /**

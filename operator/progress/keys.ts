@@ -10,8 +10,8 @@ import {
   fromSeed,
   type Permissions,
 } from '@nats-io/jwt';
+import { streamName, watchersApi } from '../../src/progress/index.ts';
 
-const stream = 'OFFSITE';
 /** The operator's own consumer, which no other user may touch. */
 export const durable = 'offsite-operator';
 
@@ -23,10 +23,12 @@ export interface AuthFiles {
   'operator.creds': string;
   /** Of a user who may watch every run and change nothing. */
   'watcher.creds': string;
-  /** Signs users of the account that keeps the streams: the operator's own, and watchers. */
+  /** Signs users of the account that keeps the streams: the operator's own. */
   'account.seed': string;
   /** Signs the users of runs, in an account of their own. */
   'pods.seed': string;
+  /** Signs watchers, in an account of their own. */
+  'watchers.seed': string;
 }
 
 const unlimited = -1;
@@ -52,8 +54,8 @@ const jetStreamLimits = {
 
 const nobodysLimits = { subs: unlimited, data: unlimited, payload: unlimited };
 
-/** Of all pods together: each has one connection, and a run that opens thousands takes none from the operator and watchers. */
-const podsLimits = { ...accountLimits, conn: 4096 };
+/** Of all pods together, and of all watchers: a run has one connection, and who opens thousands takes none from the others and the operator. */
+const guestsLimits = { ...accountLimits, conn: 4096 };
 
 /**
  * Of a run: it says little at once, and hears answers in one inbox, once: what it does not read waits in the server's memory.
@@ -62,38 +64,47 @@ const podsLimits = { ...accountLimits, conn: 4096 };
 export const runLimits = { subs: 1, data: unlimited, payload: 256 * 1024 };
 
 /** What pods publish crosses from their account as requests of this one service. */
-const told = 'offsite.v1.>';
+const told = { name: 'events', subject: 'offsite.v1.>', type: 'service' } as const;
+
+/** What watchers ask: each is answered once, and changes nothing. None makes a consumer, which delivers where its maker likes. */
+const asked = { info: `STREAM.INFO.${streamName}`, message: `STREAM.MSG.GET.${streamName}` };
 
 /**
- * A new installation's keys: an operator, a system account, the account that keeps the streams, and the account of pods.
- * A server sends a message's acknowledgement to whatever reply subject its sender named, asking no permission. Of a
- * request from another account that subject stays in that account, where there is nothing but the senders' inboxes.
+ * A new installation's keys: an operator, a system account, the account that keeps the streams, the account of pods, and that
+ * of watchers. A server sends its answers to whatever reply subject a sender named, asking no permission. Of a request from
+ * another account that subject stays in that account, where there is nothing but the senders' inboxes.
  */
 export async function generateAuth(): Promise<AuthFiles> {
   const [operator, system] = [createOperator(), createAccount()];
-  const [account, pods] = [createAccount(), createAccount()];
+  const [account, pods, watchers] = [createAccount(), createAccount(), createAccount()];
+  const signed = { signer: operator };
   const operatorJwt = await encodeOperator('offsite-tuning', operator, {
     system_account: system.getPublicKey(),
   });
-  const systemJwt = await encodeAccount('SYS', system, { limits: accountLimits }, { signer: operator });
+  const systemJwt = await encodeAccount('SYS', system, { limits: accountLimits }, signed);
+  const services = Object.entries(asked).map(([name, call]) => ({ name, call, type: 'service' as const }));
+  const exports = services.map(({ call, ...service }) => ({ ...service, subject: `$JS.API.${call}` }));
   const accountJwt = await encodeAccount(
     'OFFSITE',
     account,
-    {
-      limits: { ...accountLimits, ...jetStreamLimits },
-      exports: [{ name: 'events', subject: told, type: 'service' }],
-    },
-    { signer: operator },
+    { limits: { ...accountLimits, ...jetStreamLimits }, exports: [told, ...exports] },
+    signed,
   );
+  const from = { account: account.getPublicKey() };
   const podsJwt = await encodeAccount(
     'PODS',
     pods,
-    {
-      limits: podsLimits,
-      imports: [{ name: 'events', subject: told, type: 'service', account: account.getPublicKey() }],
-    },
-    { signer: operator },
+    { limits: guestsLimits, imports: [{ ...told, ...from }] },
+    signed,
   );
+  const imports = services.map(({ call, ...service }) => ({
+    ...service,
+    ...from,
+    subject: `$JS.API.${call}`,
+    local_subject: `${watchersApi}.${call}`,
+  }));
+  const watchersJwt = await encodeAccount('WATCHERS', watchers, { limits: guestsLimits, imports }, signed);
+  const watchersSeed = text(watchers.getSeed());
   const seed = text(account.getSeed());
   return {
     'auth.conf': `${[
@@ -104,12 +115,14 @@ export async function generateAuth(): Promise<AuthFiles> {
       `  ${system.getPublicKey()}: ${systemJwt}`,
       `  ${account.getPublicKey()}: ${accountJwt}`,
       `  ${pods.getPublicKey()}: ${podsJwt}`,
+      `  ${watchers.getPublicKey()}: ${watchersJwt}`,
       '}',
     ].join('\n')}\n`,
     'operator.creds': await userCredentials(seed, 'operator', {}),
-    'watcher.creds': await userCredentials(seed, 'watcher', watcherMay()),
+    'watcher.creds': await userCredentials(watchersSeed, 'watcher', watcherMay),
     'account.seed': seed,
     'pods.seed': text(pods.getSeed()),
+    'watchers.seed': watchersSeed,
   };
 }
 
@@ -126,19 +139,10 @@ export async function userCredentials(
   return text(fmtCreds(jwt, user));
 }
 
-/** Reads the stream by consumers of its own; it cannot take messages from the operator's. */
-function watcherMay(): Permissions {
-  const own = ['CONSUMER.CREATE', 'CONSUMER.INFO', 'CONSUMER.MSG.NEXT'].map(
-    (call) => `$JS.API.${call}.${stream}.>`,
-  );
-  const others = ['CONSUMER.CREATE', 'CONSUMER.MSG.NEXT'].flatMap((call) => [
-    `$JS.API.${call}.${stream}.${durable}`,
-    `$JS.API.${call}.${stream}.${durable}.>`,
-  ]);
-  return {
-    pub: { allow: [`$JS.API.STREAM.INFO.${stream}`, ...own], deny: others },
-    sub: { allow: ['offsite.v1.>', '_INBOX_watch.>'] },
-  };
-}
+/** Asks for the stream's messages, one by one, and hears the answers. */
+const watcherMay: Permissions = {
+  pub: { allow: Object.values(asked).map((call) => `${watchersApi}.${call}`) },
+  sub: { allow: ['_INBOX_watch.>'] },
+};
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

@@ -2,6 +2,7 @@
 export * from './estimate.ts';
 export * from './events.ts';
 export * from './nats/consume.ts';
+export { watchersApi } from './nats/fetch.ts';
 export {
   addressOf,
   type EventFilter,
@@ -11,6 +12,7 @@ export {
 } from './nats/message.ts';
 export * from './nats/publish.ts';
 export { whyUnreachable } from './nats/reachability.ts';
+export { streamName } from './nats/stream.ts';
 export * from './nats/watch.ts';
 export type { ResourceIdentity } from './resource.ts';
 export * from './terminal/open.ts';

@@ -243,7 +243,7 @@ describe('in NATS', () => {
     }
   });
 
-  it('each run publishes its own events and no others, a watcher hears all (WRITE_TENANTS=1 writes it)', () => {
+  it('each run publishes its own events and no others, a watcher reads the stream alone (WRITE_TENANTS=1 writes it)', () => {
     if (process.env['WRITE_TENANTS'] === '1') matrix.write(attempts);
     expect(matrix.written()).toBe(matrix.table(attempts));
   });

@@ -120,7 +120,7 @@ test('keys are made once, by whoever is first; a Secret that lacks one is refuse
   const before = one.values;
   await a.ensure();
   expect(one.values).toBe(before);
-  expect(a.separatesRuns).toBe(true);
+  expect([a.separatesRuns, a.separatesWatchers]).toEqual([true, true]);
   delete one.values?.['account.seed'];
   await expect(new RunCredentials({ store: one }).ensure()).rejects.toThrow(/lacks account.seed/);
 });
@@ -238,12 +238,131 @@ test('a watcher can change nothing and takes nothing from the operator', async (
     '$JS.API.CONSUMER.DELETE.OFFSITE.offsite-operator',
     '$JS.API.CONSUMER.MSG.NEXT.OFFSITE.offsite-operator',
     '$JS.API.CONSUMER.CREATE.OFFSITE.offsite-operator.offsite.v1.>',
+    '$JS.API.CONSUMER.CREATE.OFFSITE.own.offsite.v1.>',
     '$JS.API.CONSUMER.DURABLE.CREATE.OFFSITE.offsite-operator',
+    '$JS.API.STREAM.INFO.OFFSITE',
+    '$JS.offsite.API.STREAM.PURGE.OFFSITE',
+    '$JS.offsite.API.CONSUMER.CREATE.OFFSITE.own.offsite.v1.>',
   ];
   for (const subject of denied)
     expect(await refusal(watcher, () => watcher.publish(subject, '{}')), subject).toMatch(
       /permissions.violation/i,
     );
+  for (const subject of ['offsite.v1.>', '_INBOX.>', '>'])
+    expect(await refusal(watcher, () => void watcher.subscribe(subject)), subject).toMatch(
+      /permissions.violation/i,
+    );
+});
+
+test("what a watcher names for the answers is no run's subject and no API", async () => {
+  const loose = await NatsServer.start({ limits: lenient, more: store.values?.['auth.conf'] ?? '' });
+  cleanUp.push(() => loose.remove());
+  server = loose;
+  const reports = listening();
+  await until(() => reports.connected);
+  const creds = await credentials.issue(words);
+  expect(await publish(words, creds, [progress(5), result('sha256:1')])).toBe(0);
+  const { streams, consumers } = await (await connected(credentials.operator)).jetstreamManager();
+  const { last_seq } = (await streams.info('OFFSITE')).state;
+  const watcher = await connected(store.values?.['watcher.creds'] ?? '', '_INBOX_watch');
+  const replies = [
+    ...Array.from({ length: 110 }, () => 'offsite.v1.data.OffsiteTune.words.u-1.result'),
+    'offsite.v1.e.E.e.u.result',
+    '$JS.API.STREAM.PURGE.OFFSITE',
+    '$JS.API.STREAM.DELETE.OFFSITE',
+    '$JS.API.CONSUMER.MSG.NEXT.OFFSITE.offsite-operator',
+    '$JS.API.CONSUMER.DELETE.OFFSITE.offsite-operator',
+    '$JS.offsite.API.STREAM.MSG.GET.OFFSITE',
+    '$JS.offsite.API.STREAM.INFO.OFFSITE',
+  ];
+  for (const reply of replies)
+    for (const [call, body] of [
+      ['INFO', ''],
+      ['MSG.GET', `{"seq":${last_seq}}`],
+    ])
+      watcher.publish(`$JS.offsite.API.STREAM.${call}.OFFSITE`, body, { reply });
+  // Answered in order: what the answers before it wrote was taken.
+  const seen = await watcher.request('$JS.offsite.API.STREAM.INFO.OFFSITE', '', { timeout: 30_000 });
+  expect(seen.json()).toMatchObject({ state: { last_seq } });
+  await sleep(500);
+  expect((await streams.info('OFFSITE')).state).toMatchObject({ last_seq });
+  expect(await consumers.info('OFFSITE', 'offsite-operator')).toMatchObject({ num_ack_pending: 0 });
+  await publish(words, creds, [progress(9)]);
+  await until(() => reports.progressOf('u-1')?.progressPercentage === 9);
+  expect(await refusal(watcher, () => ack(watcher))).toMatch(/permissions.violation/i);
+  const next = listening();
+  await until(() => next.resultOf('u-1', 'tune') !== undefined);
+  expect(next.resultOf('u-1', 'tune')).toEqual({ digest: 'sha256:1' });
+});
+
+/** The server passes this one reply subject on from account to account, and takes it of no client. */
+const ack = (connection: NatsConnection) =>
+  connection.publish('$JS.offsite.API.STREAM.INFO.OFFSITE', '', {
+    reply: '$JS.ACK.OFFSITE.offsite-operator.1.1.1.1.1',
+  });
+
+test('a watcher hears what comes, of whom it asks for, and goes on when the server was away and the stream was lost', async () => {
+  const heard: string[] = [];
+  const abort = new AbortController();
+  cleanUp.push(() => abort.abort());
+  const watcher = { credentialsText: store.values?.['watcher.creds'], environment: {}, signal: abort.signal };
+  const watching = (async () => {
+    for await (const { event, name } of watchEvents(server.url, { name: 'words' }, watcher))
+      heard.push(`${name} ${event.type === 'progress' ? event.progressPercentage : event.type}`);
+  })();
+  // Nothing is there yet, not even the stream.
+  await sleep(1000);
+  listening();
+  const creds = await credentials.issue(words);
+  const others = await credentials.issue(other);
+  await publish(words, creds, [progress(1)]);
+  await publish(other, others, [progress(2), result('sha256:2')]);
+  await publish(words, creds, [progress(3)]);
+  await until(() => heard.length === 2);
+  await server.kill();
+  await server.restart();
+  await publish(words, creds, [progress(4)]);
+  await until(() => heard.length === 3);
+  await (await connected(credentials.operator))
+    .jetstreamManager()
+    .then(({ streams }) => streams.delete('OFFSITE'));
+  await publish(words, creds, [progress(5), result('sha256:1')]);
+  await until(() => heard.length === 5);
+  expect(heard).toEqual(['words 1', 'words 3', 'words 4', 'words 5', 'words result']);
+  abort.abort();
+  await watching;
+});
+
+test('a watcher that comes late hears the last of each, or all', async () => {
+  listening();
+  const warnings = Array.from(
+    { length: 70 },
+    (_, i): StageEvent => ({ type: 'warning', reason: 'Test', message: `number ${i}` }),
+  );
+  await publish(words, await credentials.issue(words), [...warnings, result('sha256:1')]);
+  const hear = async (from: 'all' | 'last', count: number) => {
+    const told: string[] = [];
+    const signal = AbortSignal.timeout(60_000);
+    const watcher = { credentialsText: store.values?.['watcher.creds'], environment: {}, from, signal };
+    for await (const { event } of watchEvents(server.url, {}, watcher)) {
+      told.push(event.type === 'warning' ? event.message : event.type);
+      if (told.length === count) break;
+    }
+    return told;
+  };
+  expect(await hear('last', 2)).toEqual(['number 69', 'result']);
+  expect(await hear('all', 71)).toEqual([...warnings.map((_, i) => `number ${i}`), 'result']);
+});
+
+test('keys of an earlier release, without the account of watchers: they go on, and it is known', async () => {
+  const kept = { ...store.values };
+  delete kept['watchers.seed'];
+  const former = new RunCredentials({ store: { get: async () => kept, create: async () => false } });
+  await former.ensure();
+  expect(former.separatesWatchers).toBe(false);
+  delete kept['watcher.creds'];
+  // As an administrator made it for another NATS: watchers there are his.
+  expect(former.separatesWatchers).toBe(true);
 });
 
 test('forged, wrong and foreign messages change nothing', async () => {

@@ -39,8 +39,7 @@ export function connectionOptions({
   environment = process.env,
 }: NatsAddress): ConnectionOptions {
   const urls = url.split(',').map((part) => parseUrl(part.trim()));
-  const file = credentials ?? environment['NATS_CREDS'];
-  const text = credentialsText ?? (file === undefined ? undefined : readCredentials(file));
+  const text = textOf({ credentials, credentialsText, environment });
   const inboxPrefix = text === undefined ? undefined : inboxIn(text);
   const authenticator = inUrl(urls[0]!) ?? elsewhere(text, environment);
   const { NATS_CA: caFile, NATS_CERT: certFile, NATS_KEY: keyFile } = environment;
@@ -101,6 +100,22 @@ function elsewhere(
   return seed === undefined ? undefined : nkeyAuthenticator(new TextEncoder().encode(seed));
 }
 
+/** @throws BadSpec for a credentials file that cannot be read */
+function textOf({
+  credentials,
+  credentialsText,
+  environment = process.env,
+}: Omit<NatsAddress, 'url'>): string | undefined {
+  const file = credentials ?? environment['NATS_CREDS'];
+  return credentialsText ?? (file === undefined ? undefined : readCredentials(file));
+}
+
+/** Whether the credentials name this subject as one that their user may publish. @throws BadSpec for a file that cannot be read */
+export function isGranted(address: Omit<NatsAddress, 'url'>, subject: string): boolean {
+  const text = textOf(address);
+  return text !== undefined && (claimsIn(text)?.pub?.allow ?? []).includes(subject);
+}
+
 function readCredentials(file: string): string {
   try {
     return readFileSync(file, 'utf8');
@@ -111,17 +126,22 @@ function readCredentials(file: string): string {
 
 /** Where the user of a .creds file may hear answers, if that is one place only: others' answers are then not for it. */
 function inboxIn(credentials: string): string | undefined {
+  const heard = claimsIn(credentials)?.sub?.allow ?? [];
+  return heard.find((subject) => /^_INBOX[^*>]+\.>$/.test(subject))?.slice(0, -'.>'.length);
+}
+
+/** What the user of a .creds file may do; undefined where that cannot be read. */
+function claimsIn(credentials: string): z.output<typeof userClaims>['nats'] | undefined {
   const payload = /\.([\w-]+)\./.exec(credentials)?.[1] ?? '';
   try {
-    const claims = userClaims.parse(JSON.parse(Buffer.from(payload, 'base64url').toString()));
-    const inbox = claims.nats.sub.allow.find((subject) => /^_INBOX[^*>]+\.>$/.test(subject));
-    return inbox?.slice(0, -'.>'.length);
+    return userClaims.parse(JSON.parse(Buffer.from(payload, 'base64url').toString())).nats;
   } catch {
     return undefined;
   }
 }
 
-const userClaims = z.object({ nats: z.object({ sub: z.object({ allow: z.array(z.string()) }) }) });
+const subjects = z.object({ allow: z.array(z.string()).optional() }).optional();
+const userClaims = z.object({ nats: z.object({ pub: subjects, sub: subjects }) });
 
 /**
  * Connects, trying for as long as it takes; the client itself then reconnects for ever.

@@ -1,8 +1,16 @@
 // The watcher's subscription to other people's runs: what the stream keeps, then what comes.
 import { DeliverPolicy, type NatsConnection, NatsError } from 'nats';
+import { fetchMessages, watchersApi } from './fetch.ts';
 import { type EventFilter, type EventMessage, subjectOf } from './message.ts';
 import { ordered, type RawMessage } from './ordered.ts';
-import { codeOf, connectForEver, connectionOptions, type NatsAddress, pause } from './reachability.ts';
+import {
+  codeOf,
+  connectForEver,
+  connectionOptions,
+  isGranted,
+  type NatsAddress,
+  pause,
+} from './reachability.ts';
 import { ensureStream, streamName } from './stream.ts';
 
 export interface WatchOptions extends Omit<NatsAddress, 'url'> {
@@ -45,7 +53,8 @@ export async function* watchEvents(
   const leave = () => void connection.close();
   signal.addEventListener('abort', leave, { once: true });
   try {
-    const source = rawMessages(connection, subject, options.from ?? 'last', signal, failed);
+    const read = isGranted(options, `${watchersApi}.STREAM.INFO.${streamName}`) ? fetchMessages : rawMessages;
+    const source = read(connection, subject, options.from ?? 'last', signal, failed);
     yield* ordered(source, patienceMilliseconds, signal);
   } finally {
     left.abort();
@@ -53,6 +62,7 @@ export async function* watchEvents(
   }
 }
 
+/** By a consumer of its own, which the server may take for who may make one. */
 async function* rawMessages(
   connection: NatsConnection,
   subject: string,

@@ -107,6 +107,10 @@ const apis: Record<string, Record<string, [subject: string, body: string]>> = {
     'delete a message': ['$JS.API.STREAM.MSG.DELETE.OFFSITE', '{"seq":1000000}'],
     delete: ['$JS.API.STREAM.DELETE.OFFSITE', '{"tried":true}'],
   },
+  'the stream, as it answers watchers': {
+    'read about': ['$JS.offsite.API.STREAM.INFO.OFFSITE', ''],
+    'take a message': ['$JS.offsite.API.STREAM.MSG.GET.OFFSITE', '{"seq":1000000}'],
+  },
   "the operator's own reader": {
     'take from': ['$JS.API.CONSUMER.MSG.NEXT.OFFSITE.offsite-operator', '{"no_wait":true,"batch":0}'],
     acknowledge: ['$JS.ACK.OFFSITE.offsite-operator.1.1000000.1000000.1.1', '-NAK'],

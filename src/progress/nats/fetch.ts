@@ -1,0 +1,97 @@
+// The stream by requests alone, each answered with one message: for watchers, who may make no reader of their own.
+import { type LastForMsgRequest, type NatsConnection, NatsError, type StoredMsg, type StreamAPI } from 'nats';
+import type { RawMessage } from './ordered.ts';
+import { codeOf, pause } from './reachability.ts';
+import { streamName } from './stream.ts';
+
+/** Where the stream answers watchers: under JetStream's own subjects their account's JetStream would answer, too, which is none. */
+export const watchersApi = '$JS.offsite.API';
+
+/** How long nothing is asked when all was heard, in ms. */
+const betweenLooks = 500;
+const mostAtOnce = 32;
+
+/**
+ * What the stream keeps of a subject, and what comes, in its order, until `signal` is aborted.
+ * @param from as `watchEvents` has it
+ * @param failed told, with a code, of what failed and is tried again
+ */
+export async function* fetchMessages(
+  connection: NatsConnection,
+  subject: string,
+  from: 'all' | 'last' | 'new',
+  signal: AbortSignal,
+  failed: (code: string) => void,
+): AsyncGenerator<RawMessage> {
+  const { streams } = await connection.jetstreamManager({
+    ...{ apiPrefix: watchersApi, checkAPI: false, timeout: 3000 },
+  });
+  let next: number | undefined;
+  while (!signal.aborted && !connection.isClosed()) {
+    try {
+      const last = (await streams.info(streamName)).state.last_seq;
+      if (next === undefined) {
+        if (from === 'last') yield* lastOfEach(streams, subject);
+        next = from === 'all' ? 1 : last + 1;
+      }
+      // It was made anew, with numbers from 1.
+      if (last < next - 1) next = 1;
+      for (let atOnce = 1; next <= last && !signal.aborted; ) {
+        const found = await messagesFrom(streams, subject, next, atOnce);
+        yield* found;
+        next = (found.at(-1)?.seq ?? last) + 1;
+        // Where others' messages lie between, most requests would find the same one.
+        atOnce = found.length === atOnce ? Math.min(mostAtOnce, 2 * atOnce) : Math.max(1, found.length);
+      }
+    } catch (error) {
+      if (!(error instanceof NatsError)) throw error;
+      // All that a stream has that is not there yet is new.
+      if (isMissing(error)) next ??= 1;
+      else if (!connection.isClosed()) failed(codeOf(error));
+    }
+    await pause(betweenLooks, signal);
+  }
+}
+
+async function* lastOfEach(streams: StreamAPI, subject: string): AsyncGenerator<StoredMsg> {
+  const { state } = await streams.info(streamName, { subjects_filter: subject });
+  const subjects = Object.keys(state.subjects ?? {});
+  for (let i = 0; i < subjects.length; i += mostAtOnce) {
+    const some = subjects.slice(i, i + mostAtOnce);
+    yield* inOrder(await Promise.all(some.map((one) => found(streams, { last_by_subj: one }))));
+  }
+}
+
+/** The first at or after each of so many numbers: of these numbers, all that are the subject's. */
+async function messagesFrom(
+  streams: StreamAPI,
+  subject: string,
+  first: number,
+  count: number,
+): Promise<StoredMsg[]> {
+  const numbers = Array.from({ length: count }, (_, i) => first + i);
+  return inOrder(await Promise.all(numbers.map((seq) => found(streams, { seq, next_by_subj: subject }))));
+}
+
+async function found(
+  streams: StreamAPI,
+  query: LastForMsgRequest | { readonly seq: number; readonly next_by_subj: string },
+): Promise<StoredMsg | undefined> {
+  try {
+    // The client sends what it is given; its type for this call lacks some of what the server takes.
+    return await streams.getMessage(streamName, query as LastForMsgRequest);
+  } catch (error) {
+    if (error instanceof NatsError && error.api_error?.err_code === noMessage) return undefined;
+    throw error;
+  }
+}
+
+function inOrder(messages: readonly (StoredMsg | undefined)[]): StoredMsg[] {
+  const bySequence = new Map(messages.flatMap((message) => (message ? [[message.seq, message]] : [])));
+  return [...bySequence.values()].sort((a, b) => a.seq - b.seq);
+}
+
+/** JetStream's own code. */
+const noMessage = 10037;
+
+const isMissing = ({ api_error }: NatsError) => api_error?.code === 404;
