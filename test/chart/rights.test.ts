@@ -50,6 +50,7 @@ describe.each([
     // What an earlier installation had is taken back in the API server's own time, too.
     if ('watchNamespaces' in values)
       await until(() => !may(plane, ['list', 'jobs', '--all-namespaces'], user));
+    await until(knowsOwners);
     audit.startAnew();
     operator = await Operator.start(plane, values);
   });
@@ -206,6 +207,25 @@ const requestsOf = ({ apiGroups, resources, verbs }: Rule) =>
 
 /** The right to a resource's finalizers is looked at where its Jobs are made; nobody asks for them. */
 const isRequested = (request: string) => !request.endsWith('/finalizers');
+
+/**
+ * Whether the API server's check of owner references knows the three kinds: it learns of kinds some seconds after the rest of
+ * the API server, and until then refuses who names one as an owner.
+ */
+function knowsOwners(): boolean {
+  const owners = ['EmulatorBuild', 'OffsiteTune', 'PlugIn'].map((kind) => ({
+    ...{ apiVersion: 'offsite-tuning.dev/v1alpha1', kind, name: 'none', uid: kind },
+    ...{ blockOwnerDeletion: true },
+  }));
+  const metadata = { name: 'owned', namespace: 'models', ownerReferences: owners };
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata };
+  try {
+    kubectl(['create', '--filename', '-', '--dry-run=server', `--as=${user}`], JSON.stringify(secret));
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function suspend(suspend: boolean): void {
   const patch = ['--type', 'merge', '--patch', JSON.stringify({ spec: { suspend } })];
