@@ -14,7 +14,7 @@ export interface ConversationTokens {
 
 /**
  * Writes a conversation by the model's chat template and tokenises what is written at once. Predicted is what the assistant
- * says, with the token that ends its turn, or, where the template marks it by `generation` tags, what stands in these.
+ * says, with the token that ends its turn, or, where the template has `generation` tags, what stands in these.
  * @throws OffsiteError BadModel where the tokenizer has no template, BadData where the template refuses the conversation
  */
 export async function conversationTokens(
@@ -35,15 +35,16 @@ export async function conversationTokens(
     );
   };
   const whole = await write(messages.length, false);
-  const said =
-    whole.generations.length > 0 ? whole.generations : await answersIn(whole, messages, write, tokens);
+  const said = whole.isMarked ? whole.generations : await answersIn(whole, messages, write, tokens);
   const { ids, offsets } = await tokens.placed(
     whole.text,
     messages.flatMap(({ role, content }) => [role, content]),
   );
   const spans = spansOf(said, offsets);
   if (spans.length === 0)
-    throw badData(`${tokens.where}: the model's chat template writes nothing of what the assistant says`);
+    throw badData(
+      `${tokens.where}: the model's chat template ${whole.isMarked ? 'marks' : 'writes'} nothing of what the assistant says`,
+    );
   // Nothing stands before the first token that could predict it.
   const targets = spans.map(([from, to]) => [Math.max(1, from), to] as const);
   return { tokens: ids.slice(0, targets.at(-1)![1]), spans: targets };

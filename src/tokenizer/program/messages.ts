@@ -41,6 +41,8 @@ export interface Written {
   readonly text: string;
   /** What stands between the template's own `generation` tags, [from, to) of the text; none where it has no such tags. */
   readonly generations: readonly (readonly [from: number, to: number])[];
+  /** Whether the template has such tags at all. */
+  readonly isMarked: boolean;
 }
 
 /** What it answers: `failed` is the model's fault, with the reason; `refused` is a template's own word on a conversation. */

@@ -140,7 +140,7 @@ describe('format chat', () => {
     const offsets = generations;
     const { spans } = await conversationTokens(
       [user('a'), assistant('b')],
-      { chat: true, write: async () => ({ text, generations }) },
+      { chat: true, write: async () => ({ text, generations, isMarked: true }) },
       {
         where: 'row 1',
         placed: async () => ({ ids: generations.map(() => 1), leading: 0, trailing: 0, offsets }),
@@ -165,6 +165,7 @@ describe('format chat', () => {
             [3, 5],
             [5, 8],
           ],
+          isMarked: true,
         }),
       },
       {
@@ -182,6 +183,16 @@ describe('format chat', () => {
       },
     );
     expect(spans).toEqual([[2, 3]]);
+  });
+
+  test('refuses a row whose tags the template never reaches, as transformers masks all of it', async () => {
+    await expect(
+      conversationTokens(
+        [user('a'), assistant('b')],
+        { chat: true, write: async () => ({ text: 'a b', generations: [], isMarked: true }) },
+        { where: 'row 1', placed: async () => ({ ids: [1], leading: 0, trailing: 0, offsets: [[0, 3]] }) },
+      ),
+    ).rejects.toThrow("row 1: the model's chat template marks nothing of what the assistant says");
   });
 
   test('never cuts an answer', async () => {

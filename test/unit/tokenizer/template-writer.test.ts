@@ -15,7 +15,11 @@ describe('a chat template', () => {
   test('writes the conversation, with special tokens and what stands before an answer', () => {
     const text =
       "{% for m in messages %}[{{ m['role'] }}]{{ m.content }}{{ eos_token }}\n{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
-    expect(write(text)).toEqual({ text: '[user]Hi<|end|>\n[assistant]Hello<|end|>\n', generations: [] });
+    expect(write(text)).toEqual({
+      text: '[user]Hi<|end|>\n[assistant]Hello<|end|>\n',
+      generations: [],
+      isMarked: false,
+    });
     expect(write(text, { count: 1, generationPrompt: true })).toMatchObject({
       text: '[user]Hi<|end|>\n[assistant]',
     });
@@ -27,6 +31,7 @@ describe('a chat template', () => {
     ).toEqual({
       text: '4 2 {"a": ["ü", null]}',
       generations: [],
+      isMarked: false,
     });
   });
 

@@ -47,6 +47,8 @@ const today = { day: 26, month: 7, year: 2024, weekday: 5 };
 export interface Rendered {
   readonly text: string;
   readonly generations: readonly (readonly [from: number, to: number])[];
+  /** Whether the template has such tags, reached or not. */
+  readonly isMarked: boolean;
 }
 
 /** What a template uses that it is not given, told from its text alone: which of its parts a conversation reaches says something of the conversation. */
@@ -59,11 +61,13 @@ interface Missing {
 export class Program {
   readonly #body: Body;
   readonly #missing: Missing;
+  readonly #isMarked: boolean;
 
   /** @throws Fault where it is no Jinja, or uses what is not supported */
   constructor(template: string) {
     this.#body = parse(template);
     this.#missing = missingIn(this.#body);
+    this.#isMarked = [...nodesIn(this.#body)].some(({ type }) => type === 'generation');
   }
 
   /**
@@ -71,7 +75,7 @@ export class Program {
    * @throws Refusal where the template itself does not take the values; Fault where it fails
    */
   render(values: ReadonlyMap<string, Value>, longest: number): Rendered {
-    return new Run(values, longest, this.#missing).root(this.#body);
+    return { ...new Run(values, longest, this.#missing).root(this.#body), isMarked: this.#isMarked };
   }
 }
 
@@ -112,7 +116,7 @@ class Run {
     this.#missing = names;
   }
 
-  root(body: Body): Rendered {
+  root(body: Body): Omit<Rendered, 'isMarked'> {
     this.#enter(body, undefined);
     return { text: this.#written.join(''), generations: this.#generations };
   }

@@ -31,7 +31,7 @@ export function tokenizerOf(
     },
     write: async (asked) => {
       const text = chat!(asked);
-      return text === undefined ? undefined : { text, generations: [] };
+      return text === undefined ? undefined : { text, generations: [], isMarked: false };
     },
     close: () => {},
   };
