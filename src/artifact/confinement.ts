@@ -1,6 +1,7 @@
 /** What a pod opens on a claim lies on that claim, whatever links are put there between a look and the opening. */
-import { readdirSync, readlinkSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { lstatSync, readdirSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { badSpec } from '../api/index.ts';
 
 /** A directory by the name under which it is asked for, and as the system has it. */
 interface Root {
@@ -25,6 +26,37 @@ export function isConfined(path: string, descriptor: number): boolean {
 export function namesToClear(directory: string): string[] {
   const root = rootOf(directory);
   return root === undefined || isWithin(realpathSync(directory), root.real) ? readdirSync(directory) : [];
+}
+
+/** Whether a path, if it is below one of these directories, lies there, whatever links came to the way to it; it may be one itself. */
+export function isInside(path: string): boolean {
+  const root = rootOf(path);
+  if (root === undefined || path === root.named || path === root.real) return true;
+  const real = realOf(dirname(path));
+  return real !== undefined && isWithin(real, root.real);
+}
+
+/** Asked right before something is written. @throws OffsiteError BadSpec where a link leads out of one of these directories */
+export function refuseOutside(path: string): void {
+  if (!isInside(path))
+    throw badSpec(
+      `${path}: a symbolic link that came there leads out of its claim: look who else writes there, and remove it`,
+    );
+}
+
+/** Removes what is at a path of ours, and nothing through a link that leads out of one of these directories. */
+export function clearAt(path: string): void {
+  if (isInside(path)) rmSync(path, { recursive: true, force: true });
+}
+
+/** Of what is not there yet, where its nearest directory is; undefined where a link leads nowhere. */
+function realOf(path: string): string | undefined {
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return realOf(dirname(path));
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 const rootOf = (path: string) =>

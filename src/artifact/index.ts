@@ -3,7 +3,7 @@ export { type Mounts, overlap, realPlace, resolveUri } from './address/address.t
 export { withStoreUris } from './address/copies.ts';
 export { checkpointsOf, type WorkOwner, type WorkPlaces, workPlacesOf } from './address/work-places.ts';
 export { boundedBytes, readKept, readKeptJson } from './bounded-file.ts';
-export { confineTo, isWithin, namesToClear } from './confinement.ts';
+export { clearAt, confineTo, isWithin, namesToClear, refuseOutside } from './confinement.ts';
 export { type Files, type OpenFile, onDisk } from './files.ts';
 export { problemOfPath } from './inner-path.ts';
 export { type Alike, inPlace, type Keeper } from './keeper.ts';

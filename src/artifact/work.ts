@@ -1,7 +1,8 @@
 /** A stage's work in one shape: described, looked for at its output, and, where it is not there, computed and sealed. */
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec, engineUnavailable } from '../api/index.ts';
+import { clearAt, refuseOutside } from './confinement.ts';
 import { inPlace, type Keeper } from './keeper.ts';
 import { digestMade, writeMade } from './made.ts';
 import { canonicalJson, sha256 } from './manifest/digest.ts';
@@ -141,7 +142,8 @@ type Scores = Record<string, unknown>;
 async function sayOnce(destination: Destination, work: Work, sealing: Sealing): Promise<void> {
   const { own, keeper = inPlace } = destination;
   const directory = join(own, 'once');
-  rmSync(directory, { recursive: true, force: true });
+  refuseOutside(directory);
+  clearAt(directory);
   mkdirSync(own, { recursive: true });
   mkdirSync(directory);
   try {
@@ -151,7 +153,7 @@ async function sayOnce(destination: Destination, work: Work, sealing: Sealing): 
     await keeper.held();
     await writeMade(own, { identity: identityIn(work), digest, isOnce: true }, keeper);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    clearAt(directory);
   }
 }
 

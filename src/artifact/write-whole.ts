@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { linkSync, lstatSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { boundedBytes } from './bounded-file.ts';
+import { clearAt, refuseOutside } from './confinement.ts';
 
 /**
  * Writes a file whole or not at all: to a temporary name beside it, synced, then renamed. Where either is a link, the link
@@ -81,11 +82,12 @@ export const temporaryStartOf = (path: string): string =>
 
 function putInPlace(path: string, temporary: string, put: () => void): void {
   try {
+    refuseOutside(path);
     put();
   } catch (error) {
     throw Object.assign(error as Error, { message: `${(error as Error).message} (${path})` });
   } finally {
-    rmSync(temporary, { force: true });
+    clearAt(temporary);
   }
 }
 

@@ -2,7 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { canonicalJson, fileDigest, namesToClear, readKeptJson, sha256 } from '../artifact/index.ts';
+import {
+  canonicalJson,
+  clearAt,
+  fileDigest,
+  namesToClear,
+  readKeptJson,
+  refuseOutside,
+  sha256,
+} from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import type { Cursor } from '../data/index.ts';
 import type { Cell } from '../evaluation/index.ts';
@@ -72,6 +80,7 @@ interface StoredState {
 export function saveState(directory: string, identity: string, { record, tensors }: TrainingState): void {
   const name = `step-${String(record.step).padStart(8, '0')}`;
   const temporary = join(directory, `${name}.${randomUUID()}.partial`);
+  refuseOutside(temporary);
   clearPartial(directory);
   mkdirSync(temporary, { recursive: true });
   const stored: TensorToWrite[] = tensors.flatMap((tensor) =>
@@ -87,9 +96,10 @@ export function saveState(directory: string, identity: string, { record, tensors
     const text = sealed({ identity, sha256: fileDigest(join(temporary, 'state.safetensors')), record });
     writeFileSync(join(temporary, 'state.json'), text, { flag: 'wx', flush: true });
   } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
+    clearAt(temporary);
     throw error;
   }
+  refuseOutside(temporary);
   rmSync(join(directory, name), { recursive: true, force: true });
   renameSync(temporary, join(directory, name));
   const own = saved(directory).filter((other) => identityOf(join(directory, other)) === identity);

@@ -16,6 +16,7 @@ import { z } from 'zod';
 import { badSpec } from '../../api/index.ts';
 import { realPlace } from '../address/address.ts';
 import { readKept } from '../bounded-file.ts';
+import { isInside, refuseOutside } from '../confinement.ts';
 import { lockDirectoryOf } from '../lock/on-disk.ts';
 import { isGone, processMarkSchema, thisProcess } from '../lock/process-mark.ts';
 import { filesIn } from '../manifest/digest.ts';
@@ -112,6 +113,7 @@ export async function writeArtifact(
   fill: Fill,
   { ready = async () => {}, mayGo = () => {} }: Replacing = {},
 ): Promise<void> {
+  refuseOutside(path);
   const directory = realPlace(path, outputField);
   checkReplaceable(directory, outputField);
   clearBeside(directory, { surely: true });
@@ -119,6 +121,7 @@ export async function writeArtifact(
   try {
     await fill(container.partial, new WrittenFiles(container.partial));
     await ready();
+    refuseOutside(path);
     checkReplaceable(directory, outputField);
     container.exchange(mayGo);
   } finally {
@@ -182,7 +185,7 @@ export async function writeSharedArtifact(
  */
 export function clearBeside(directory: string, { surely = false } = {}): void {
   const parent = dirname(directory);
-  if (!existsSync(parent)) return;
+  if (!existsSync(parent) || !isInside(directory)) return;
   const start = prefixOf(directory);
   for (const name of readdirSync(parent)) {
     if (!name.startsWith(start) || !/^[0-9a-f]{16}$/.test(name.slice(start.length))) continue;
@@ -242,6 +245,7 @@ class Container {
     this.#field = field;
     this.#path = join(dirname(directory), `${prefixOf(directory)}${randomBytes(8).toString('hex')}`);
     this.partial = join(this.#path, 'partial');
+    refuseOutside(directory);
     mkdirSync(dirname(directory), { recursive: true });
     mkdirSync(this.#path);
     try {
@@ -265,6 +269,7 @@ class Container {
    * @throws OffsiteError BadSpec where something came there meanwhile; what `mayGo` throws
    */
   exchange(mayGo: (previous: string) => void): void {
+    refuseOutside(this.#directory);
     const previous = join(this.#path, 'previous');
     if (existsSync(this.#directory)) renameSync(this.#directory, previous);
     try {
@@ -312,6 +317,7 @@ function keepSignature(previous: string, partial: string): void {
  * its place.
  */
 function removeContainer(path: string): void {
+  if (!isInside(path)) return;
   if (isAside(path)) {
     // Itself, and not what lies in it: a link that came in its place goes, and nothing that it leads to.
     rmSync(join(path, 'partial'), { recursive: true });

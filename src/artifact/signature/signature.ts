@@ -4,6 +4,7 @@ import { lstatSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, OffsiteError } from '../../api/index.ts';
 import { boundedBytes } from '../bounded-file.ts';
+import { refuseOutside } from '../confinement.ts';
 import { envelopeBounds, envelopeOf, openEnvelope, readEnvelope } from './dsse.ts';
 import { publicKeyOf } from './keys.ts';
 import { checkStatement, type Subject, statementOf } from './statement.ts';
@@ -20,6 +21,7 @@ export function signArtifact(directory: string, subject: Subject, key: KeyObject
   try {
     checkSignature(directory, subject, [publicKeyOf(key)]);
   } catch {
+    refuseOutside(path);
     // No look sees an empty directory of that name.
     if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) rmdirSync(path);
     rmSync(path, { force: true });

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { badSpec, listOf } from '../../api/index.ts';
 import {
   canonicalJson,
+  clearAt,
   clearBeside,
   eachAtOnce,
   filesIn,
@@ -195,6 +196,6 @@ export async function keepBringing(
 /** Nothing is under way any more: what comes there from now on is ours only where its manifest says so. */
 export async function forgetBringing(job: StageJob, mirror: Mirror): Promise<void> {
   const file = bringingFileOf(job);
-  rmSync(file, { force: true });
+  clearAt(file);
   await mirror.push(file, { exact: true });
 }

@@ -1,10 +1,10 @@
 // A stage from end to end: inputs fetched, places locked, computed on a thread, artifact stored, result told.
 import { randomUUID } from 'node:crypto';
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec, cancelled, kinds, OffsiteError } from '../../api/index.ts';
 import {
   checkpointsOf,
+  clearAt,
   isStoreError,
   type LockTimes,
   listedIn,
@@ -291,7 +291,7 @@ async function bringOutput(
 async function clearCheckpoints(job: StageJob, mirror: Mirror): Promise<void> {
   const checkpoints = checkpointsOf(workOf(job).own);
   await mirror.settled();
-  rmSync(checkpoints, { recursive: true, force: true });
+  clearAt(checkpoints);
   await mirror.push(checkpoints, { exact: true });
 }
 
