@@ -18,9 +18,9 @@ import { longest } from './estimates.ts';
 import { courses, type Experiment, probeRows, rowsOf, testRows, trainings } from './settings.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const memory = 2 ** 30;
+export const memory = 2 ** 30;
 /** One, so that processor seconds are of work and not of threads that wait for each other on a busy machine. */
-const threads = 1;
+export const threads = 1;
 
 /** What was found in a run; rows: which of the test rows each cell answered rightly, in their order. */
 export interface Finding {
@@ -57,14 +57,13 @@ export const work = join(root, '.offsite/study');
  */
 export async function run(experiment: Experiment, kept: readonly Finding[]): Promise<Finding> {
   const { setting, model, task, seed } = experiment;
-  const key = keyOf(experiment);
-  const build = buildOf(experiment);
-  const names = { build: `build-${digest([build, model, task, courses[task].maxLength, probeRows])}`, key };
+  const { build, ...names } = namedBy(experiment);
+  const { key } = names;
   // the model itself gives all of it away
   const asked = setting.full ? { evaluation: { limit: 2 } } : {};
-  const manifests = [buildManifest(experiment, build, names.build, asked), tuneManifest(experiment, names)];
+  const manifests = [buildManifest(experiment, build, names.built, asked), tuneManifest(experiment, names)];
   const seconds = { build: offsite(manifests.slice(0, 1)), tune: offsite(manifests) };
-  const { scores, artifact } = statusOf('EmulatorBuild', names.build) as Built;
+  const { scores, artifact } = statusOf('EmulatorBuild', names.built) as Built;
   const adapter = (statusOf('OffsiteTune', `tune-${key}`) as Pick<Built, 'artifact'>).artifact.digest;
   const before = kept.find((found) => found.key === key);
   if (before !== undefined && before.adapter !== adapter)
@@ -90,9 +89,18 @@ export async function run(experiment: Experiment, kept: readonly Finding[]): Pro
 
 type Leak = NonNullable<NonNullable<EmulatorBuildStatus['scores']>['leak']>;
 
+/** Of a run: its key, and what its build is called. */
 interface Names {
-  readonly build: string;
+  readonly built: string;
   readonly key: string;
+}
+
+/** A run's names, and its build's fields. */
+export function namedBy(experiment: Experiment): Names & { readonly build: Record<string, unknown> } {
+  const { model, task } = experiment;
+  const build = buildOf(experiment);
+  const built = `build-${digest([build, model, task, courses[task].maxLength, probeRows])}`;
+  return { build, built, key: keyOf(experiment) };
 }
 
 interface Built {
@@ -107,7 +115,7 @@ const exactShareOf = ({ exactTensorShare, leak }: Built['scores']) => ({
 
 type On = Pick<Experiment, 'model' | 'task'>;
 
-const modelPath = ({ model }: On) => join(root, '.offsite/models', model);
+export const modelPath = ({ model }: On) => join(root, '.offsite/models', model);
 export const rowsPath = ({ task }: On, split: string) => join(root, '.offsite/data', task, `${split}.jsonl`);
 
 /** The build's fields, with shares of the model's layers as numbers. */
@@ -144,10 +152,10 @@ export function buildManifest(
   });
 }
 
-function tuneManifest(experiment: Experiment, names: Names): unknown {
+export function tuneManifest(experiment: Experiment, names: Names): unknown {
   const { adapter, learningRate } = trainings[experiment.setting.train];
   return manifest('OffsiteTune', `tune-${names.key}`, {
-    emulator: { ref: { name: names.build } },
+    emulator: { ref: { name: names.built } },
     data: { uri: `file:${rowsPath(experiment, 'train')}`, format: 'multipleChoice' },
     adapter,
     training: { ...courses[experiment.task], learningRate, schedule: 'cosine', seed: experiment.seed },
@@ -200,7 +208,7 @@ async function measured(
 ): Promise<Finding['rows']> {
   const engine = await Engine.create({ provider: 'cpu', threads });
   const model = openModel(modelPath(experiment));
-  const bundle = openBundle(join(work, 'emulators', names.build));
+  const bundle = openBundle(join(work, 'emulators', names.built));
   const adapter = openAdapter(join(work, 'adapters', names.key), {
     ...{ model, emulator: bundle.artifact.digest, bundle },
   });
