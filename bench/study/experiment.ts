@@ -16,6 +16,7 @@ import { mergedTensors } from '../../src/plugin/merge.ts';
 import { digest } from '../kept.ts';
 import { longest } from './estimates.ts';
 import { courses, type Experiment, probeRows, rowsOf, testRows, trainings } from './settings.ts';
+import type { Question } from './task.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 export const memory = 2 ** 30;
@@ -153,15 +154,33 @@ export function buildManifest(
 }
 
 export function tuneManifest(experiment: Experiment, names: Names): unknown {
-  const { adapter, learningRate } = trainings[experiment.setting.train];
+  const { adapter, learningRate, ...more } = trainings[experiment.setting.train];
+  const path = rowsPath(experiment, 'train');
+  const data =
+    'objective' in more
+      ? { uri: `file:${pairsOf(path, experiment)}`, format: 'preference' }
+      : { uri: `file:${path}`, format: 'multipleChoice' };
   return manifest('OffsiteTune', `tune-${names.key}`, {
     emulator: { ref: { name: names.built } },
-    data: { uri: `file:${rowsPath(experiment, 'train')}`, format: 'multipleChoice' },
-    adapter,
+    ...{ data, adapter, ...more },
     training: { ...courses[experiment.task], learningRate, schedule: 'cosine', seed: experiment.seed },
     engine: { threads },
     output: { uri: `file:${join(work, 'adapters', names.key)}` },
   });
+}
+
+/** The same questions as pairs of answers, right and wrong; of two choices each. @returns the file's path */
+function pairsOf(path: string, { task }: On): string {
+  mkdirSync(work, { recursive: true });
+  const file = join(work, `${task}-pairs.jsonl`);
+  const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+  const pairs = lines.map((line) => {
+    const { context, question, choices, answer } = JSON.parse(line) as Question;
+    const prompt = `${context}\nQuestion: ${question}\nAnswer:`;
+    return JSON.stringify({ prompt, chosen: ` ${choices[answer]}`, rejected: ` ${choices[1 - answer]}` });
+  });
+  writeFileSync(file, `${pairs.join('\n')}\n`);
+  return file;
 }
 
 const manifest = (kind: string, name: string, spec: object) => ({

@@ -7,6 +7,7 @@ import { findings } from './findings.ts';
 import { studyFiles } from './page.ts';
 import {
   type Experiment,
+  isTried,
   type ModelName,
   models,
   rowsOf,
@@ -32,6 +33,7 @@ const experiments = values.model.split(',').flatMap((model) =>
     values.seeds.split(',').flatMap((seed) =>
       settings
         .filter(({ name }) => (exact ? name === values.only : name.includes(values.only)))
+        .filter((setting) => isTried(setting, task as TaskName))
         .map((setting): Experiment => {
           if (!(model in models) || !(task in tasks))
             throw new Error(`there is no model ${model}, or no task ${task}, in the study`);

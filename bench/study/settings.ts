@@ -20,12 +20,19 @@ export interface Setting {
   readonly train: keyof typeof trainings;
   /** Whether the emulator is the model itself: what is trained on it is trained in the full model. */
   readonly full?: true;
+  /** The only task that it is tried on; all when absent. */
+  readonly task?: TaskName;
 }
 
 /** What is trained, with the learning rate that was chosen for it in the full model's own training. */
 export const trainings = {
   layers: { adapter: { type: 'layers' }, learningRate: '5e-5' },
   lora: { adapter: { type: 'lora', rank: 8, alpha: 16 }, learningRate: '5e-4' },
+  pairs: {
+    adapter: { type: 'lora', rank: 8, alpha: 16 },
+    learningRate: '5e-4',
+    objective: { type: 'simpo' },
+  },
 } as const;
 
 const noExactLayer = { transferLayers: { count: 0 } };
@@ -96,7 +103,17 @@ export const settings: readonly Setting[] = [
     build: { ...lowRank('0.35'), ...noExactLayer, refine: { type: 'distil', steps: 30 } },
     train: 'lora',
   },
+  {
+    name: 'low rank 0.35, no exact layer, pairs',
+    build: { ...lowRank('0.35'), ...noExactLayer },
+    train: 'pairs',
+    task: 'spam',
+  },
 ];
+
+/** Whether a setting is tried on a task. */
+export const isTried = (setting: Setting, task: TaskName): boolean =>
+  setting.task === undefined || setting.task === task;
 
 /** What the tables set all others beside. */
 export const finalist = 'low rank 0.35, no exact layer';

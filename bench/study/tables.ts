@@ -7,6 +7,7 @@ import {
   autoTask,
   courses,
   finalist,
+  isTried,
   models,
   probeRows,
   settings,
@@ -47,6 +48,7 @@ Settings (what each does stands in [emulators.md](emulators.md)):
 - **four layers only**: the four that are trained, and no other.
 - **low rank 0.35**: every linear map as two factors with that share of its parameters. **No exact layer**: LoRA (rank ${trainings.lora.adapter.rank}) beside every
   one of them; **four exact layers**: these are as they are, and trained.
+- **pairs**: LoRA is trained to tell the right answer from the wrong one (SimPO, [objectives.md](objectives.md)), not to say it.
 
 Columns:
 
@@ -104,13 +106,14 @@ function missing(findings: readonly Finding[]): string {
         ? []
         : {
             name: `${model} on ${task}`,
+            tried: settings.filter((each) => isTried(each, task as TaskName)),
             own: findings.filter((found) => found.model === model && found.task === task),
           },
     ),
   );
-  const gaps = pairs.flatMap(({ name, own }) => {
+  const gaps = pairs.flatMap(({ name, tried, own }) => {
     if (own.length === 0) return [`- ${name}: no run`];
-    const left = settings.filter((each) => !own.some(({ setting }) => setting === each.name));
+    const left = tried.filter((each) => !own.some(({ setting }) => setting === each.name));
     const seeds = new Set(own.filter(({ setting }) => setting === finalist).map(({ seed }) => seed));
     return [
       ...(left.length === 0 ? [] : [`- ${name}, without a run: ${left.map((each) => each.name).join('; ')}`]),
