@@ -1,8 +1,9 @@
 // The study's page and its figures, out of what was kept alone.
 import { curvesFigure, curvesPart } from './curves.ts';
-import { attacksKept, autosKept, findings } from './findings.ts';
+import { attacksKept, autosKept, findings, looksKept } from './findings.ts';
 import { autosPart } from './found.ts';
 import { frontier } from './frontier.ts';
+import { looksPart } from './looked.ts';
 import { models, tasks } from './settings.ts';
 import { studyPage } from './tables.ts';
 
@@ -23,6 +24,10 @@ export async function studyFiles(): Promise<ReadonlyMap<string, string>> {
   const attacks = attacksKept.read();
   const curves = await curvesFigure(attacks);
   if (curves !== undefined) files.set('study-attacks.svg', curves);
-  const more = [...curvesPart(attacks, 'study-attacks.svg'), ...autosPart(autosKept.read(), all)];
+  const more = [
+    ...curvesPart(attacks, 'study-attacks.svg'),
+    ...autosPart(autosKept.read(), all),
+    ...looksPart(looksKept.read()),
+  ];
   return files.set('study.md', studyPage(all, figures, more));
 }

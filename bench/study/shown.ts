@@ -12,7 +12,7 @@ export function interval(found: Interval | undefined): string {
 }
 
 /** A share with its standard error; nothing where there is none. */
-export const withError = (found: Estimate | undefined): string =>
+export const withError = (found: Pick<Estimate, 'value' | 'stderr'> | undefined): string =>
   found === undefined ? '' : `${found.value.toFixed(3)} ± ${found.stderr.toFixed(3)}`;
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
