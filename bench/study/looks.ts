@@ -46,30 +46,36 @@ export interface Look extends Asked {
 /** Checkpoints are kept after so many steps: a stop is at one of them. */
 const every = 5;
 
-async function look(experiment: Experiment, asked: Asked): Promise<Look> {
-  const { built } = namedBy(experiment);
-  const directory = await adapterAfter(experiment, asked.steps);
+/** Asks one after the other, and keeps what is answered. @param asked of one run */
+async function look(experiment: Experiment, asked: readonly Asked[]): Promise<void> {
   const engine = await Engine.create({ provider: 'cpu', threads });
   const model = openModel(modelPath(experiment));
-  const bundle = openBundle(join(work, 'emulators', built));
-  const adapter = openAdapter(directory, { model, emulator: bundle.artifact.digest, bundle });
+  const bundle = openBundle(join(work, 'emulators', namedBy(experiment).built));
   try {
-    const task = await loadTask(model, engine, {
-      ...{ name: asked.split, path: rowsPath(experiment, asked.split), format: 'multipleChoice' },
-      ...{ limit: testRows[experiment.task], maxLength: courses[experiment.task].maxLength },
-      memory: 2 ** 32,
-    });
-    const plugged = mergedTensors(model, adapter, asked.coefficient);
-    const cell = asked.side === 'emulator' ? 'emulatorFineTuned' : 'plugIn';
-    const decoder = decoders[cell]({ model, bundle, adapter, plugged }, { engine, memory });
-    const said = await likelihoodsOf(decoder, task, { memory, stage: cell, emit: () => {} });
-    return {
-      ...{ key: digest(asked), ...asked },
-      answers: task.examples.map(({ answer }) => answer).join(''),
-      choices: said.map(({ logLikelihood }) => logLikelihood.slice(1).map((each) => Number(each.toFixed(2)))),
-    };
+    for (const one of asked) {
+      const adapter = openAdapter(await adapterAfter(experiment, one.steps), {
+        ...{ model, emulator: bundle.artifact.digest, bundle },
+      });
+      const task = await loadTask(model, engine, {
+        ...{ name: one.split, path: rowsPath(experiment, one.split), format: 'multipleChoice' },
+        ...{ limit: testRows[experiment.task], maxLength: courses[experiment.task].maxLength },
+        memory: 2 ** 32,
+      });
+      const plugged = mergedTensors(model, adapter, one.coefficient);
+      const cell = one.side === 'emulator' ? 'emulatorFineTuned' : 'plugIn';
+      const decoder = decoders[cell]({ model, bundle, adapter, plugged }, { engine, memory });
+      const said = await likelihoodsOf(decoder, task, { memory, stage: cell, emit: () => {} });
+      adapter.close();
+      const answers = task.examples.map(({ answer }) => answer).join('');
+      const choices = said.map(({ logLikelihood }) =>
+        logLikelihood.slice(1).map((each) => Number(each.toFixed(2))),
+      );
+      looksKept.keep({ key: digest(one), ...one, answers, choices });
+      const right = choices.filter((of, row) => of.indexOf(Math.max(...of)) === Number(answers[row]));
+      console.log(JSON.stringify({ ...one, right: right.length / choices.length }));
+    }
   } finally {
-    for (const open of [adapter, bundle, model]) open.close();
+    for (const open of [bundle, model]) open.close();
     await engine.dispose();
   }
 }
@@ -137,16 +143,20 @@ const { values } = parseArgs({
 if (import.meta.main) {
   const [model, task, seed] = ['smollm2' as const, values.task as TaskName, Number(values.seed)];
   const setting = settings.find(({ name }) => name === values.only)!;
-  for (const steps of (values.steps || String(courses[task].steps)).split(',').map(Number))
-    for (const coefficient of values.coefficients.split(',').map(Number)) {
-      const [side, split] = [values.side as Asked['side'], values.split as Asked['split']];
-      const asked = { setting: setting.name, model, task, seed, steps, side, coefficient, split };
-      if (looksKept.read().some(({ key }) => key === digest(asked))) continue;
-      const found = await look({ setting, model, task, seed }, asked);
-      looksKept.keep(found);
-      const right = found.choices.filter(
-        (said, i) => said.indexOf(Math.max(...said)) === Number(found.answers[i]),
-      );
-      console.log(JSON.stringify({ ...asked, right: right.length / found.choices.length }));
-    }
+  const numbers = (text: string) => text.split(',').map(Number);
+  const asked = numbers(values.steps || String(courses[task].steps)).flatMap((steps) =>
+    numbers(values.coefficients).flatMap((coefficient) =>
+      values.side.split(',').flatMap((side) =>
+        values.split.split(',').map((split) => ({
+          ...{ setting: setting.name, model, task, seed, steps, coefficient },
+          ...{ side: side as Asked['side'], split: split as Asked['split'] },
+        })),
+      ),
+    ),
+  );
+  const known = new Set(looksKept.read().map(({ key }) => key));
+  await look(
+    { setting, model, task, seed },
+    asked.filter((one) => !known.has(digest(one))),
+  );
 }
