@@ -16,11 +16,12 @@ import {
 import { readRows } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { type HashedModel, type Model, openModel } from '../model/index.ts';
+import type { NestedFactors } from './auto/factors.ts';
 import { type AutoOptions, type Found, findWay } from './auto/find.ts';
 import type { Planned } from './auto/planned.ts';
 import { openBlocks, readSimilarity, type SimilarityRecord } from './bundle.ts';
 import type { CompressionOptions } from './compression/index.ts';
-import { clearDerived, type Derived, deriveBlocks, nothingDerived } from './derived.ts';
+import { clearDerived, type Derive, type Derived, deriveBlocks, nothingDerived } from './derived.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
 import { attack } from './leak/attack.ts';
 import { type ExactShare, exactShare } from './leak/exact-share.ts';
@@ -199,10 +200,12 @@ async function saidOrFound(
     plan: planOptions(way, auto.sharing),
   });
   let tried = 0;
-  const make = async ({ way, plan }: Planned) => {
+  const make = async ({ way, plan }: Planned, factors: NestedFactors | undefined) => {
     // The one before keeps too much: nobody goes on with its training.
     if (tried++ > 0) rmSync(checkpointsOf(input.own), { recursive: true, force: true });
-    const derived = await blocksOf(engine, model, key, { plan, observations }, said(way));
+    const isLowRank = way.compression?.type === 'lowRank';
+    const derive = isLowRank ? factors?.derive : undefined;
+    const derived = await blocksOf(engine, model, key, { plan, observations, derive }, said(way));
     const layout = layoutOf(plan, derived.shapes);
     return { layout, tensors: storedTensors(model, layout, derived) };
   };
@@ -254,12 +257,19 @@ async function evidenceOf(
   return { influence: [...openObservations(observations).influence] };
 }
 
+/** What blocks are made by. */
+interface Made {
+  readonly plan: Plan;
+  readonly observations?: string | undefined;
+  readonly derive?: Derive | undefined;
+}
+
 /** What a bundle holds beside the full model's own tensors: derived, and trained where that is asked for. */
 async function blocksOf(
   engine: Engine,
   model: HashedModel,
   key: ProbeKey,
-  made: { plan: Plan; observations?: string | undefined },
+  made: Made,
   input: Said,
 ): Promise<Derived> {
   const derived = await derivedOf(engine, model, key, made, input);
@@ -270,13 +280,13 @@ async function derivedOf(
   engine: Engine,
   model: Model,
   key: ProbeKey,
-  { plan, observations }: { plan: Plan; observations?: string | undefined },
+  { plan, observations, derive }: Made,
   { compression, own, emit }: AssembleInput,
 ): Promise<Derived> {
   if (compression === undefined) return nothingDerived;
   const found = observations === undefined ? nothingObserved : openObservations(observations);
   const given = { engine, model, plan, found };
-  return deriveBlocks(own, given, compression, { probed: key, emit });
+  return deriveBlocks(own, given, compression, { probed: key, derive, emit });
 }
 
 /** The same blocks after their training, where one is asked for. */

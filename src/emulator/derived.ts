@@ -4,9 +4,9 @@ import { basename, dirname, join } from 'node:path';
 import { badSpec } from '../api/index.ts';
 import { identityOf, namesToClear } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
-import { slotsIn } from '../model/index.ts';
+import { type BlockShape, slotsIn } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
-import type { Given } from './compression/compression.ts';
+import type { Compression, Given } from './compression/compression.ts';
 import { type CompressionOptions, compressionOf } from './compression/index.ts';
 import type { Shapes } from './plan/layout.ts';
 import type { ProbeKey } from './probe/states.ts';
@@ -29,17 +29,30 @@ export const nothingDerived: Derived = {
   },
 };
 
+/** Of how blocks are derived: what was derived in another way is not gone on from. */
+const method = 2;
+
+/** The values of those slots of a shaped block that are not the layer's own tensors. */
+export type Derive = (layer: number, shape: BlockShape) => ReturnType<Compression<unknown>['derive']>;
+
+export interface DeriveInput {
+  /** All that observations and plan depend on: what was derived of other rows is not gone on from. */
+  readonly probed: ProbeKey;
+  /** What has the compression's values already, to the bits; it derives them when absent. */
+  readonly derive?: Derive | undefined;
+  readonly emit: Emit;
+}
+
 /**
  * Derives the blocks of the kept layers that do not train.
  * @param own a directory of this resource alone
- * @param probed all that observations and plan depend on: what was derived of other rows is not gone on from
  * @throws OffsiteError Cancelled between two tensors; BadSpec where a value is not finite
  */
 export async function deriveBlocks(
   own: string,
   given: Given,
   options: CompressionOptions,
-  { probed, emit }: { probed: ProbeKey; emit: Emit },
+  { probed, derive, emit }: DeriveInput,
 ): Promise<Derived> {
   const { plan, model, engine } = given;
   const compression = compressionOf(options);
@@ -47,11 +60,12 @@ export async function deriveBlocks(
   const shapes = await compression.plan(layers, given);
   const identity = identityOf({
     madeFrom: { model: probed.model, probe: probed.data },
-    hyperparameters: { probed, plan, options, shapes: [...shapes] },
+    hyperparameters: { method, probed, plan, options, shapes: [...shapes] },
   });
   const directory = join(own, `blocks-${identity.slice('sha256:'.length, 'sha256:'.length + 16)}`);
   mkdirSync(directory, { recursive: true });
-  clearOthers(directory);
+  // Where they are taken from lies beside.
+  if (derive === undefined) clearOthers(directory);
   const progress = progressOf('assemble: compress', shapes.size, emit);
   const files = new Map<string, string>();
   for (const [layer, shape] of shapes) {
@@ -59,7 +73,7 @@ export async function deriveBlocks(
     const path = join(directory, `${layer}.safetensors`);
     if (!existsSync(path)) {
       const slots = slotsIn(model.architecture, layer, shape);
-      const values = await compression.derive(layer, shape, given);
+      const values = await (derive ?? compression.derive)(layer, shape, given);
       write(
         path,
         [...values].map(([slot, numbers]) => ({ ...slots[slot]!, numbers })),

@@ -1,8 +1,8 @@
 // Eigenvalues and the leading eigenvectors of symmetric matrices, in float64.
 import type { Engine } from '../../engine/index.ts';
-import { type Matrix, matrix } from './matrix.ts';
+import { blockSize, type Matrix, matrix } from './matrix.ts';
 import { type Tridiagonal, tridiagonalise } from './tridiagonal.ts';
-import { arbitrary, blockSize, fixSigns, orthonormaliseBlock } from './vectors.ts';
+import { arbitrary, firstRows, fixSigns, orthonormaliseBlock } from './vectors.ts';
 
 export interface Eigen {
   /** All eigenvalues, the largest first. */
@@ -14,7 +14,8 @@ export interface Eigen {
 /**
  * All eigenvalues of a symmetric matrix and the eigenvectors of the `count` largest ones: reduction to a tridiagonal matrix, its
  * eigenvalues by implicit QL, its eigenvectors by inverse iteration. Equal matrices give equal bits. Eigenvectors of equal
- * eigenvalues are some orthonormal basis of what they span.
+ * eigenvalues are some orthonormal basis of what they span. The eigenvectors of whole blocks of `blockSize` have the same bits however
+ * many are asked for.
  * @throws Error for numbers that are not finite
  */
 export async function symmetricEigen(
@@ -24,15 +25,15 @@ export async function symmetricEigen(
 ): Promise<Eigen> {
   if (n !== columns || count > n) throw new Error(`symmetricEigen: ${count} of [${n}, ${columns}]`);
   let largest = 0;
-  for (const element of data) {
-    if (!Number.isFinite(element)) throw new Error('symmetricEigen: the matrix is not finite');
-    largest = Math.max(largest, Math.abs(element));
+  for (let i = 0; i < data.length; i++) {
+    const size = Math.abs(data[i]!);
+    if (!(size < Number.POSITIVE_INFINITY)) throw new Error('symmetricEigen: the matrix is not finite');
+    if (size > largest) largest = size;
   }
   const scale = largest === 0 ? 1 : largest;
-  const reduced = tridiagonalise(
-    data.map((element) => element / scale),
-    n,
-  );
+  const scaled = new Float64Array(data.length);
+  for (let i = 0; i < data.length; i++) scaled[i] = data[i]! / scale;
+  const reduced = tridiagonalise(scaled, n);
   const values = eigenvaluesOf(reduced).sort().reverse();
   if (count === 0) return { values: values.map((value) => value * scale), vectors: matrix(0, n) };
   const vectors = await inverseIteration(engine, reduced, values.subarray(0, count));
@@ -74,7 +75,8 @@ function qlStep(d: Float64Array, e: Float64Array, low: number, high: number): vo
   for (let i = high - 1; i >= low; i--) {
     const f = sine * e[i]!;
     const b = cosine * e[i]!;
-    const length = Math.hypot(f, bulge);
+    // The matrix is scaled to 1: nothing overflows, and what underflows is nothing beside it.
+    const length = Math.sqrt(f * f + bulge * bulge);
     e[i + 1] = length;
     if (length === 0) {
       d[i + 1]! -= moved;
@@ -115,13 +117,20 @@ async function inverseIteration(engine: Engine, reduced: Tridiagonal, values: Fl
       shift = Math.min(value, shift - 8 * small);
       return solver(reduced, shift, small);
     });
-    const block = matrix(solvers.length, n, Float64Array.from({ length: solvers.length * n }, next));
+    const block = matrix(solvers.length, n);
+    for (let i = 0; i < block.data.length; i++) block.data[i] = next();
     for (let round = 1; ; round++) {
       if (round > mostRounds) throw new Error('symmetricEigen: some eigenvectors are not found');
       solvers.forEach((solve, row) => {
         solve(block.data.subarray(row * n, (row + 1) * n));
       });
-      const own = await orthonormaliseBlock(engine, block, found, next, round < rounds ? 1 : 2);
+      const own = await orthonormaliseBlock(
+        engine,
+        block,
+        firstRows(found, start),
+        next,
+        round < rounds ? 1 : 2,
+      );
       if (own && round >= rounds) break;
     }
     found.data.set(block.data, start * n);

@@ -2,6 +2,9 @@
 import type { Engine } from '../../engine/index.ts';
 import { GraphBuilder, type Value } from '../../graph/index.ts';
 
+/** How many rows are computed at a time where the first ones must not depend on how many there are. */
+export const blockSize = 32;
+
 /** Row-major: element (i, j) is data[i * columns + j]. */
 export interface Matrix {
   readonly rows: number;
@@ -57,6 +60,26 @@ export async function multiply(
   });
   const { product } = await session.run({ a: tensorOf(a), b: tensorOf(b) });
   return { rows, columns, data: product!.data as Float64Array };
+}
+
+/**
+ * A B, a block of A's rows at a time: the rows of whole blocks have the same bits however many blocks follow.
+ * @throws OffsiteError Cancelled when the stage is to stop
+ */
+export async function multiplyBlocks(
+  engine: Engine,
+  a: Matrix,
+  b: Matrix,
+  options: { transB?: boolean } = {},
+): Promise<Matrix> {
+  const product = matrix(a.rows, options.transB ? b.rows : b.columns);
+  for (let start = 0; start < a.rows; start += blockSize) {
+    const rows = Math.min(blockSize, a.rows - start);
+    const data = a.data.subarray(start * a.columns, (start + rows) * a.columns);
+    const block = await multiply(engine, { rows, columns: a.columns, data }, b, options);
+    product.data.set(block.data, start * product.columns);
+  }
+  return product;
 }
 
 const tensorOf = ({ rows, columns, data }: Matrix) => ({

@@ -1,6 +1,6 @@
 // A symmetric matrix made tridiagonal by Householder reflections, and the way back (Golub and Van Loan, Matrix Computations, 8.3).
 import type { Engine } from '../../engine/index.ts';
-import { type Matrix, matrix, multiply, subtract } from './matrix.ts';
+import { type Matrix, matrix, multiply, multiplyBlocks, subtract } from './matrix.ts';
 
 /** A = Q T Q^T. */
 export interface Tridiagonal {
@@ -48,8 +48,11 @@ async function turnBack(engine: Engine, a: Float64Array, weights: Float64Array, 
     for (let j = start; j < end; j++)
       v.data.set(a.subarray(j * n + j + 1, (j + 1) * n), (j - start) * n + j + 1);
     const t = triangle(await multiply(engine, v, v, { transB: true }), weights.subarray(start, end));
-    const narrow = await multiply(engine, rows, v, { transB: true });
-    subtract(rows, await multiply(engine, await multiply(engine, narrow, t, { transB: true }), v));
+    const narrow = await multiplyBlocks(engine, rows, v, { transB: true });
+    subtract(
+      rows,
+      await multiplyBlocks(engine, await multiplyBlocks(engine, narrow, t, { transB: true }), v),
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 // Vectors as rows of one array, in float64: sums over them, and orthonormal ones.
 import type { Engine } from '../../engine/index.ts';
-import { type Matrix, matrix, multiply, subtract } from './matrix.ts';
+import { blockSize, type Matrix, matrix, multiply, subtract } from './matrix.ts';
 
 /** x . y, in four sums, whose order is fixed. */
 export function dot(x: Float64Array, fromX: number, y: Float64Array, fromY: number, length: number): number {
@@ -25,11 +25,14 @@ export function arbitrary(): () => number {
   };
 }
 
-/** How many vectors are made orthogonal at a time: to those before them by products, to each other one by one. */
-export const blockSize = 32;
+/** The first rows, not copied. */
+export const firstRows = ({ columns, data }: Matrix, rows: number): Matrix => ({
+  ...{ rows, columns },
+  data: data.subarray(0, rows * columns),
+});
 
 /**
- * Makes the rows of a block orthonormal, and orthogonal to the rows of `found`, which are orthonormal or zero; each row by those
+ * Makes the rows of a block orthonormal, and orthogonal to the rows of `found`, which are orthonormal; each row by those
  * before it. A row in the span of the others (or zero, or not finite) becomes an arbitrary one that is not.
  * @param passes 2 for a result as orthonormal as float64 can say, since what is left of the first pass may be rounding
  * @returns whether every row was one of its own
@@ -45,7 +48,8 @@ export async function orthonormaliseBlock(
   let own = true;
   for (let pass = 0; pass < passes; pass++) {
     const lengths = Array.from({ length: rows }, (_, row) => lengthOf(data, row, width));
-    subtract(block, await multiply(engine, await multiply(engine, block, found, { transB: true }), found));
+    if (found.rows > 0)
+      subtract(block, await multiply(engine, await multiply(engine, block, found, { transB: true }), found));
     for (let row = 0; row < rows; row++) {
       if (orthonormalise(block, row, lengths[row]!)) continue;
       own = false;
@@ -58,7 +62,10 @@ export async function orthonormaliseBlock(
   return own;
 }
 
-/** Makes rows orthonormal, at most as many as they are long, each by those before it; one in their span becomes an arbitrary one. */
+/**
+ * Makes rows orthonormal, at most as many as they are long, each by those before it; one in their span becomes an arbitrary one.
+ * The rows of whole blocks have the same bits however many blocks follow.
+ */
 export async function orthonormaliseRows(engine: Engine, rows: Matrix): Promise<void> {
   const { rows: count, columns: width, data } = rows;
   if (count > width) throw new Error(`orthonormaliseRows: ${count} vectors of ${width} numbers`);
@@ -67,7 +74,7 @@ export async function orthonormaliseRows(engine: Engine, rows: Matrix): Promise<
   for (let start = 0; start < count; start += blockSize) {
     const end = Math.min(start + blockSize, count);
     const block = matrix(end - start, width, data.subarray(start * width, end * width));
-    await orthonormaliseBlock(engine, block, found, next);
+    await orthonormaliseBlock(engine, block, firstRows(found, start), next);
     found.data.set(block.data, start * width);
   }
   data.set(found.data);

@@ -1,10 +1,12 @@
 // Low rank at several ratios from one derivation: the components of a smaller rank are the first of a larger one's.
 import type { Overlay } from '../../model/index.ts';
-import { linearMaps, mapSize, slotsIn } from '../../model/index.ts';
+import { type BlockShape, mapSize, slotsIn } from '../../model/index.ts';
 import type { Emit } from '../../progress/index.ts';
 import type { Given } from '../compression/compression.ts';
 import { compressionOf } from '../compression/index.ts';
-import { type Derived, deriveBlocks } from '../derived.ts';
+import { biasOf, type Means, meansOf } from '../compression/low-rank.ts';
+import { weightOf } from '../compression/weights.ts';
+import { type Derive, deriveBlocks } from '../derived.ts';
 import type { Shapes } from '../plan/layout.ts';
 import type { ProbeKey } from '../probe/states.ts';
 import { none } from '../strategies/none.ts';
@@ -14,11 +16,15 @@ export interface NestedFactors {
   shapesAt(ratio: string, layers: readonly number[]): Promise<Shapes>;
   /** The tensors of blocks of these shapes, under their names in a bundle. */
   tensorsOf(shapes: Shapes): Overlay;
+  /** The slots of one block of a shape, to the bits what low rank derives at its ratio. */
+  readonly derive: Derive;
 }
+
+const parts = ['Left', 'Right', 'Bias'] as const;
 
 /** A tensor of the largest ratio, and what it is cut to. */
 interface Cut {
-  readonly is: 'left' | 'right' | 'bias';
+  readonly is: (typeof parts)[number];
   readonly layer: number;
   readonly slot: string;
   readonly rank: number;
@@ -39,73 +45,65 @@ export async function nestedFactors(
   const kept = none({ adjacent: new Array<number>(architecture.depth - 1).fill(0) }, architecture.depth);
   const plan = { ...kept, transferLayers: [], source: all };
   const derived = await deriveBlocks(own, { ...given, plan }, { type: 'lowRank', ratio }, { probed, emit });
-  const tails = meansOfComponents(derived, given);
+  const known = new Map<string, Means>();
   return {
     shapesAt: (ratio, layers) => compressionOf({ type: 'lowRank', ratio }).plan(layers, { ...given, plan }),
     tensorsOf(shapes) {
       const cuts = new Map<string, Cut>();
       for (const [layer, shape] of shapes) {
         const slots = slotsIn(architecture, layer, shape);
-        for (const [slot, form] of Object.entries(shape.maps ?? {})) {
-          if (form.is !== 'factors') throw new Error(`${slot} is ${form.is}, not factors`);
-          const cut = { layer, slot, rank: form.rank };
-          cuts.set(slots[`${slot}Left`]!.name, { is: 'left', ...cut });
-          cuts.set(slots[`${slot}Right`]!.name, { is: 'right', ...cut });
-          cuts.set(slots[`${slot}Bias`]!.name, { is: 'bias', ...cut });
-        }
+        for (const [slot, cut] of cutsOf(layer, shape)) cuts.set(slots[slot]!.name, cut);
       }
       return {
         has: (name) => cuts.has(name),
         get(name, into) {
           const cut = cuts.get(name);
           if (cut === undefined) return undefined;
-          const values = cutTo(name, cut);
+          const values = cutTo(cut);
           into?.set(values);
           return into ?? values;
         },
       };
     },
+    derive: async (layer, shape) => new Map(cutsOf(layer, shape).map(([slot, cut]) => [slot, cutTo(cut)])),
   };
 
-  function cutTo(name: string, { is, layer, slot, rank }: Cut): Float32Array {
-    const whole = derived.read(name);
-    const own = architecture.block(layer)[slot]!;
-    const { to, from } = mapSize(own);
-    if (is === 'right') return whole.subarray(0, rank * from);
-    if (is === 'left') return firstColumns(whole, to, rank);
-    const left = derived.read(leftName(layer, slot));
-    return withoutMeans(whole, left, tails.get(`${layer} ${slot}`)!, rank);
+  function cutTo({ is, layer, slot, rank }: Cut): Float32Array {
+    const whole = (part: Cut['is']) => derived.read(nameOf(layer, slot, part));
+    const { to, from } = mapSize(architecture.block(layer)[slot]!);
+    if (is === 'Right') return whole('Right').slice(0, rank * from);
+    const left = whole('Left');
+    return is === 'Left' ? firstColumns(left, to, rank) : biasOf(meansAt(layer, slot), left, rank);
   }
 
-  function leftName(layer: number, slot: string): string {
-    return slotsIn(architecture, layer, derived.shapes.get(layer)!)[`${slot}Left`]!.name;
+  function nameOf(layer: number, slot: string, part: Cut['is']): string {
+    return slotsIn(architecture, layer, derived.shapes.get(layer)!)[`${slot}${part}`]!.name;
+  }
+
+  /** What each component gives in the mean is asked again at each ratio. */
+  function meansAt(layer: number, slot: string): Means {
+    const slots = architecture.block(layer);
+    const found = known.get(`${layer} ${slot}`);
+    if (found !== undefined) return found;
+    const bias = slots[`${slot}Bias`];
+    const means = meansOf(
+      weightOf(given.model, slots[slot]!),
+      derived.read(nameOf(layer, slot, 'Right')),
+      given.found.inputs(layer, slot).mean,
+      bias && given.model.read(bias.name),
+    );
+    known.set(`${layer} ${slot}`, means);
+    return means;
   }
 }
 
-/** Right E[x] of each map, by layer and slot: what each component gives in the mean. */
-function meansOfComponents(
-  { shapes, read }: Derived,
-  { model: { architecture }, found, engine }: Omit<Given, 'plan'>,
-): ReadonlyMap<string, Float64Array> {
-  const means = new Map<string, Float64Array>();
-  for (const [layer, shape] of shapes) {
-    engine.throwIfCancelled();
-    const slots = slotsIn(architecture, layer, shape);
-    for (const [slot] of linearMaps(architecture.block(layer))) {
-      const { mean } = found.inputs(layer, slot);
-      const right = read(slots[`${slot}Right`]!.name);
-      const from = mean.length;
-      means.set(
-        `${layer} ${slot}`,
-        Float64Array.from({ length: right.length / from }, (_, component) => {
-          let sum = 0;
-          for (let i = 0; i < from; i++) sum += right[component * from + i]! * mean[i]!;
-          return sum;
-        }),
-      );
-    }
-  }
-  return means;
+/** The slots of a block in low rank, and how each is cut. */
+function cutsOf(layer: number, { maps = {} }: BlockShape): [slot: string, cut: Cut][] {
+  return Object.entries(maps).flatMap(([slot, form]) => {
+    if (form.is !== 'factors') throw new Error(`${slot} is ${form.is}, not factors`);
+    const { rank } = form;
+    return parts.map((is): [string, Cut] => [`${slot}${is}`, { is, layer, slot, rank }]);
+  });
 }
 
 /** The first columns of a matrix [rows, ...], row-major. */
@@ -114,19 +112,4 @@ function firstColumns(whole: Float32Array, rows: number, count: number): Float32
   const cut = new Float32Array(rows * count);
   for (let row = 0; row < rows; row++) cut.set(whole.subarray(row * width, row * width + count), row * count);
   return cut;
-}
-
-/** The bias that takes also what the components from `rank` on gave in the mean. */
-function withoutMeans(
-  bias: Float32Array,
-  left: Float32Array,
-  means: Float64Array,
-  rank: number,
-): Float32Array {
-  const width = means.length;
-  return Float32Array.from(bias, (value, o) => {
-    let sum = value;
-    for (let k = rank; k < width; k++) sum += left[o * width + k]! * means[k]!;
-    return sum;
-  });
 }

@@ -10,7 +10,6 @@ import { type BuildInput, probeExamples } from '../probe/stage.ts';
 import type { ProbeKey } from '../probe/states.ts';
 import type { RefineOptions } from '../refine/refine.ts';
 import type { SimilarityOptions } from '../similarity/similarity.ts';
-import { lowRankRatios } from './candidates.ts';
 import {
   type Budgets,
   type Candidate,
@@ -22,7 +21,7 @@ import {
   type Verdict,
   verdictOf,
 } from './choose.ts';
-import { nestedFactors } from './factors.ts';
+import { type NestedFactors, nestedFactors } from './factors.ts';
 import { KeptFigures } from './kept.ts';
 import { measure, measureSealed, type Sealable } from './measure.ts';
 import { type Planned, type PlanningOptions, plannedWays } from './planned.ts';
@@ -38,8 +37,8 @@ export interface FindInput extends BuildInput {
   readonly refine?: RefineOptions | undefined;
   /** A directory of this resource alone: what is kept of unfinished work. */
   readonly own: string;
-  /** Makes what would be sealed of a candidate, as `assemble` makes it afterwards. */
-  readonly make: (candidate: Planned) => Promise<Sealable>;
+  /** Makes what would be sealed of a candidate, as `assemble` makes it afterwards; of the factors where they are there. */
+  readonly make: (candidate: Planned, factors: NestedFactors | undefined) => Promise<Sealable>;
 }
 
 /** What the probe's pass has found. */
@@ -61,7 +60,7 @@ export interface Found {
 }
 
 /** Of how candidates, and what would be sealed, are measured: what was measured in another way is not gone on with. */
-const methods = { auto: 3, sealed: 2 } as const;
+const methods = { auto: 4, sealed: 3 } as const;
 
 /** What must be observed beforehand. */
 export const observedForAuto: readonly ObservationName[] = ['inputs'];
@@ -83,8 +82,7 @@ export async function findWay(
   const examples = await probeExamples(model, engine, findings.key.data, input);
   const rows = rowsToLook(model, examples, planned, input.memory);
   const within = planned.filter((candidate) => countedVerdict(candidate, auto) === 'fits');
-  const measured =
-    within.length === 0 ? [] : await figuresOf(engine, model, findings, { rows, within }, input);
+  const { measured, factors } = await figuresOf(engine, model, findings, { rows, within }, input);
   const figures = new Map(within.map((candidate, i) => [candidate, measured[i]!]));
   const looked = planned.map((candidate): Candidate => {
     const { way, sizeShare, exactParameterShare } = candidate;
@@ -95,7 +93,7 @@ export async function findWay(
     const name = canonicalJson(way);
     const known = keptSealed.of(name);
     if (known !== undefined) return known;
-    const made = await input.make(planned.find((candidate) => candidate.way === way)!);
+    const made = await input.make(planned.find((candidate) => candidate.way === way)!, factors);
     const found = await measureSealed(engine, model, made, { rows, memory: input.memory });
     await keptSealed.add(name, found);
     return found;
@@ -131,7 +129,8 @@ async function figuresOf(
   findings: ProbeFindings,
   { rows, within }: { rows: Rows; within: readonly Planned[] },
   input: FindInput,
-): Promise<Figures[]> {
+): Promise<{ measured: readonly Figures[]; factors?: NestedFactors | undefined }> {
+  if (within.length === 0) return { measured: [] };
   const { own, memory, emit } = input;
   const { key, found } = findings;
   const kept = await keptOf('auto', rows, findings, input);
@@ -143,18 +142,23 @@ async function figuresOf(
     { name: 'rows', value: String(rows.looked.length) },
     { name: 'passes', value: passes.toFixed(2) },
   ]);
-  return measure(engine, model, {
+  const ratio = within.flatMap(({ way }) => ratioOf(way) ?? []).sort((a, b) => Number(b) - Number(a))[0];
+  let factors: NestedFactors | undefined;
+  const measured = await measure(engine, model, {
     ...{ rows, candidates: within, kept, memory },
     progress: (passes) => progress(passes),
     async factors() {
-      const given = { engine, model, found };
-      const factors = await nestedFactors(own, given, lowRankRatios.at(-1)!, { probed: key, emit });
+      if (ratio === undefined) return undefined;
+      factors = await nestedFactors(own, { engine, model, found }, ratio, { probed: key, emit });
       // The derivation tells of itself; the time that is left is counted from here.
       progress = begin();
       return factors;
     },
   });
+  return { measured, factors };
 }
+
+const ratioOf = ({ compression }: Way) => (compression?.type === 'lowRank' ? compression.ratio : undefined);
 
 const passesOf = ({ passes }: Rows, within: readonly Planned[]): number =>
   within.reduce((sum, candidate) => sum + passes.of(candidate), within.length === 0 ? 0 : passes.full);

@@ -21,8 +21,8 @@ export interface MeasureInput {
   readonly rows: Rows;
   /** Those that are looked at. */
   readonly candidates: readonly Planned[];
-  /** Derived where a candidate needs them. */
-  readonly factors: () => Promise<NestedFactors>;
+  /** Derived where a candidate needs them; undefined where none does. */
+  readonly factors: () => Promise<NestedFactors | undefined>;
   readonly kept: KeptFigures<'auto'>;
   /** Bytes for weights and states. */
   readonly memory: number;
@@ -174,14 +174,14 @@ async function train(probes: readonly LayerProbes[], look: (step: number) => Pro
 async function figuresOf(
   engine: Engine,
   model: Model,
-  { candidate, factors, full }: { candidate: Planned; factors: NestedFactors; full: Full },
+  { candidate, factors, full }: { candidate: Planned; factors: NestedFactors | undefined; full: Full },
   { rows: { looked, training }, memory }: MeasureInput,
 ): Promise<Figures> {
   const { architecture } = model;
   const { layout, plan } = candidate;
   const source = weightsOf(model, {
     blocks: placedBlocks(architecture, layout),
-    overlay: factors.tensorsOf(shapesIn(candidate)),
+    ...(factors && { overlay: factors.tensorsOf(shapesIn(candidate)) }),
     memory: memory * shareOfWeights,
   });
   const trained = trainedLayers(plan);

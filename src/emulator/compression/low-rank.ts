@@ -1,8 +1,9 @@
 // Linear maps as products of two narrower ones, chosen by what their inputs are.
 import { linearMaps, type MapForm, mapSize, type Slot } from '../../model/index.ts';
-import { type Matrix, multiply, transposed } from '../algebra/matrix.ts';
+import { type Matrix, multiplyBlocks } from '../algebra/matrix.ts';
+import { firstRows } from '../algebra/vectors.ts';
 import type { InputMoments } from '../observe/observations.ts';
-import { orthonormalBasis, outputComponents, spreadOf } from './components.ts';
+import { leadingBasis, orthonormalBasis, outputComponents, spreadOf } from './components.ts';
 import type { Compression, Given } from './compression.ts';
 import { gradientScores, keptByScore } from './gradient-score.ts';
 import { rankOf, sharesByLoss } from './ratios.ts';
@@ -51,13 +52,14 @@ export const lowRank: Compression<LowRankOptions> = {
       const w = weightOf(given.model, own);
       const moments = given.found.inputs(layer, slot);
       const basis = await basisOf(layer, slot, w, moments, form.rank, given, options);
-      const left = Float32Array.from(transposed(basis).data);
-      const right = Float32Array.from((await multiply(given.engine, basis, w)).data);
+      const left = turned(basis, form.rank);
+      const right = new Float32Array(firstRows(await multiplyBlocks(given.engine, basis, w), form.rank).data);
       const bias = slots[`${slot}Bias`];
-      const before = bias === undefined ? new Float32Array(w.rows) : given.model.read(bias.name);
+      const before = bias === undefined ? undefined : given.model.read(bias.name);
+      const means = meansOf(w, right, moments.mean, before);
       derived.set(`${slot}Left`, left);
       derived.set(`${slot}Right`, right);
-      derived.set(`${slot}Bias`, meanKept(w, left, right, moments.mean, before));
+      derived.set(`${slot}Bias`, biasOf(means, left, form.rank));
     }
     return derived;
   },
@@ -103,7 +105,7 @@ async function lossOf(layer: number, slot: string, own: Slot, rank: number, give
   return Math.sqrt(moments.tokens * cut);
 }
 
-/** Orthonormal directions among a map's outputs, [rank, to]. */
+/** Orthonormal directions among a map's outputs, [rank or more, to]. */
 async function basisOf(
   layer: number,
   slot: string,
@@ -113,31 +115,64 @@ async function basisOf(
   { engine, found }: Given,
   { select, lambda }: LowRankOptions,
 ): Promise<Matrix> {
-  const all = select === 'gradient';
-  const count = all ? Math.min(w.rows, w.columns) : rank;
-  const { directions } = await outputComponents(engine, w, spreadOf(moments), count);
-  if (!all) return orthonormalBasis(engine, directions, [...Array(directions.rows).keys()], rank);
+  const spread = spreadOf(moments);
+  if (select === 'sigma') return leadingBasis(engine, w, spread, rank);
+  const { directions } = await outputComponents(engine, w, spread, Math.min(w.rows, w.columns));
   const gradients = found.gradients(layer, slot);
   const scores = await gradientScores(engine, w, directions, moments, gradients, lambda);
   return orthonormalBasis(engine, directions, keptByScore(scores, rank), rank);
 }
 
-/** The bias with which the outputs' mean is what it was: b + W mean - Left (Right mean), of the factors as they are stored. */
-function meanKept(
+/** The first `rank` rows as columns, in float32. */
+function turned({ columns, data }: Matrix, rank: number): Float32Array {
+  const left = new Float32Array(columns * rank);
+  for (let r = 0; r < rank; r++)
+    for (let o = 0; o < columns; o++) left[o * rank + r] = data[r * columns + o]!;
+  return left;
+}
+
+/** What a map gives in the mean. */
+export interface Means {
+  /** b + W E[x], [to]. */
+  readonly outputs: Float64Array;
+  /** Right E[x], what each component gives, [rank]. */
+  readonly components: Float64Array;
+}
+
+/** @param before the map's own bias, if it has one */
+export function meansOf(
   w: Matrix,
-  left: Float32Array,
   right: Float32Array,
   mean: Float64Array,
-  before: Float32Array,
-): Float32Array {
-  const [to, from] = [w.rows, w.columns];
-  const rank = right.length / from;
-  const narrow = new Float64Array(rank);
-  for (let r = 0; r < rank; r++) for (let i = 0; i < from; i++) narrow[r]! += right[r * from + i]! * mean[i]!;
-  return Float32Array.from({ length: to }, (_, o) => {
-    let sum = before[o]!;
+  before: Float32Array | undefined,
+): Means {
+  const from = mean.length;
+  const outputs = new Float64Array(w.rows);
+  for (let o = 0; o < w.rows; o++) {
+    let sum = before?.[o] ?? 0;
     for (let i = 0; i < from; i++) sum += w.data[o * from + i]! * mean[i]!;
-    for (let r = 0; r < rank; r++) sum -= left[o * rank + r]! * narrow[r]!;
-    return sum;
-  });
+    outputs[o] = sum;
+  }
+  const components = new Float64Array(right.length / from);
+  for (let r = 0; r < components.length; r++) {
+    let sum = 0;
+    for (let i = 0; i < from; i++) sum += right[r * from + i]! * mean[i]!;
+    components[r] = sum;
+  }
+  return { outputs, components };
+}
+
+/**
+ * The bias with which the outputs' mean is what it was: b + W E[x] - Left (Right E[x]), of the factors as they are stored.
+ * @param left [to, rank] or wider, of which the first `rank` columns count
+ */
+export function biasOf({ outputs, components }: Means, left: Float32Array, rank: number): Float32Array {
+  const width = left.length / outputs.length;
+  const bias = new Float32Array(outputs.length);
+  for (let o = 0; o < bias.length; o++) {
+    let sum = outputs[o]!;
+    for (let r = 0; r < rank; r++) sum -= left[o * width + r]! * components[r]!;
+    bias[o] = sum;
+  }
+  return bias;
 }

@@ -5,7 +5,7 @@ import { type Matrix, matrix } from '../../../src/emulator/algebra/matrix.ts';
 import { outputComponents, spreadOf } from '../../../src/emulator/compression/components.ts';
 import type { Given } from '../../../src/emulator/compression/compression.ts';
 import { gradientScores, keptByScore } from '../../../src/emulator/compression/gradient-score.ts';
-import { type LowRankOptions, lowRank } from '../../../src/emulator/compression/low-rank.ts';
+import { biasOf, type LowRankOptions, lowRank, meansOf } from '../../../src/emulator/compression/low-rank.ts';
 import { rankOf, sharesByLoss } from '../../../src/emulator/compression/ratios.ts';
 import type { InputMoments } from '../../../src/emulator/observe/observations.ts';
 import { Engine } from '../../../src/engine/index.ts';
@@ -252,5 +252,47 @@ test('components by gradient: what is kept is the span of those of the highest s
   expect(kept).not.toEqual([0, 1, 2]);
   kept.forEach((r, column) => {
     for (let o = 0; o < to; o++) expect(left[o * 3 + column]).toBeCloseTo(directions.data[r * to + o]!, 5);
+  });
+});
+
+describe.each([
+  ['wide', 70, 130, 200],
+  ['tall', 130, 70, 200],
+  ['tall, of few inputs', 130, 70, 40],
+  ['smaller than a block', 20, 16, 50],
+])('the factors of a map that is %s', (_, to, from, tokens) => {
+  const numbers = (seed: number) => (_: unknown, i: number) => Math.sin((i * 37 + seed) ** 2);
+  const inputs = Array.from({ length: tokens }, (_, t) => Array.from({ length: from }, numbers(t + 1)));
+  const moment = (of: (x: number[]) => number) => inputs.reduce((sum, x) => sum + of(x), 0) / tokens;
+  const one: Case = {
+    ...{ name: 'made', to, from, rank: 0, tokens, sigma: [], error: 0 },
+    weight: Array.from({ length: to * from }, numbers(0)),
+    mean: Array.from({ length: from }, (_, i) => moment((x) => x[i]!)),
+    second: Array.from({ length: from * from }, (_, k) =>
+      moment((x) => x[Math.floor(k / from)]! * x[k % from]!),
+    ),
+  };
+  const at = (rank: number) => {
+    const shape = { maps: { map: { is: 'factors' as const, rank } }, biases: ['map'] };
+    return lowRank.derive(0, shape, given([one], { bias: true }), options);
+  };
+
+  test('are the first ones of a larger rank, to the bits, with the bias that these imply', async () => {
+    const most = Math.floor(0.9 * Math.min(to, from));
+    const whole = await at(most);
+    const [left, right] = [whole.get('mapLeft')!, whole.get('mapRight')!];
+    const w = matrix(to, from, one.weight.map(Math.fround));
+    const before = Float32Array.from({ length: to }, (_, i) => i / 8);
+    const means = meansOf(w, right, Float64Array.from(one.mean), before);
+    for (const rank of [1, 7, 32, 33, 50, most].filter((rank) => rank <= most)) {
+      const small = await at(rank);
+      expect(small.get('mapRight')).toEqual(right.slice(0, rank * from));
+      const columns = Float32Array.from(
+        { length: to * rank },
+        (_, k) => left[Math.floor(k / rank) * most + (k % rank)]!,
+      );
+      expect(small.get('mapLeft')).toEqual(columns);
+      expect(small.get('mapBias')).toEqual(biasOf(means, left, rank));
+    }
   });
 });
