@@ -6,7 +6,7 @@ import type { Inputs, ReadArtifact } from './stages.ts';
 
 /**
  * Whole hashes: of 64 bits, who makes a resource finds in minutes two specs that have the same, and has one done in the name
- * of the other. So much of them earlier versions wrote into statuses and Jobs.
+ * of the other. So many letters of them earlier versions wrote into statuses and Jobs.
  */
 const earlierLengths: readonly number[] = [10, 16];
 
