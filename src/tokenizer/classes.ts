@@ -67,8 +67,11 @@ function releasedOf(tokenizer: Json, config: Json, tokens: ReleasedConfig['token
       (kept.has(name) && !(name === 'extra_special_tokens' && !Array.isArray(value))) ||
       (value === null && standardTokens.has(name)),
   );
+  const { add_prefix_space } = (tokenizer['pre_tokenizer'] ?? {}) as { add_prefix_space?: unknown };
   return {
     ...Object.fromEntries(settings),
+    // transformers 4 gives the file's own part what stands here, and false where nothing does.
+    ...(typeof add_prefix_space === 'boolean' ? { add_prefix_space } : {}),
     ...tokens,
     // All of them, so that no class has fewer, and no file beside is asked for others.
     added_tokens_decoder: Object.fromEntries(addedTokens(tokenizer).map(({ id, ...token }) => [id, token])),

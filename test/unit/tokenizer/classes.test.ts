@@ -99,9 +99,14 @@ describe('a released tokenizer_config.json', () => {
       const list = Object.fromEntries(
         (tokenizer as typeof gpt2).added_tokens.map(({ id, ...token }) => [id, token]),
       );
-      expect(released).toEqual({ ...config, ...tokens, added_tokens_decoder: list, ...taking });
-      const own = Object.entries(config).filter(([name, token]) => name.endsWith('_token') && token !== null);
-      expect(named).toEqual({ ...Object.fromEntries(own), ...tokens });
+      const { pre_tokenizer } = tokenizer as { pre_tokenizer: { add_prefix_space?: boolean } };
+      const { add_prefix_space } = pre_tokenizer;
+      const own = add_prefix_space === undefined ? {} : { add_prefix_space };
+      expect(released).toEqual({ ...config, ...own, ...tokens, added_tokens_decoder: list, ...taking });
+      const said = Object.entries(config).filter(
+        ([name, token]) => name.endsWith('_token') && token !== null,
+      );
+      expect(named).toEqual({ ...Object.fromEntries(said), ...tokens });
     },
   );
 
@@ -161,6 +166,7 @@ describe('a released tokenizer_config.json', () => {
     const tokenizer = { ...gpt2, added_tokens: added(end, '<own>') };
     expect(releasedConfig(tokenizer, { ...plain, ...others }, { model_type: 'gpt2' }).config).toEqual({
       ...plain,
+      add_prefix_space: false,
       added_tokens_decoder: {
         0: { content: end, special: true },
         1: { content: '<own>', special: true },
