@@ -23,7 +23,7 @@ quickstart: model data ## From nothing to a plugged-in SmolLM2 on this machine: 
 
 .PHONY: test
 test: check model data programs ## Everything that is checked before a change goes in; ends with one line of counts
-	@$(call vitest,--project unit --project golden --project chart --project api --project e2e --project faults --project pods)
+	@$(call vitest,--project unit --project parts --project golden --project chart --project api --project e2e --project faults --project pods)
 
 .PHONY: test-unit
 test-unit: modules ## The fast tests

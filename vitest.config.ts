@@ -20,6 +20,8 @@ const inPairs = { maxWorkers: 2, sequence: { groupOrder: 1 } };
 const alone = { maxWorkers: 1, sequence: { groupOrder: 2 } };
 
 const unit = project('unit', 60_000);
+/** As unit tests, but each starts processes, sessions of the engine or a validator: the inner loop goes without them. */
+const parts = project('parts', 60_000);
 const golden = project('golden', 1_200_000);
 const servers = [project('chart', 600_000), project('api', 900_000), project('e2e', 1_200_000)];
 const disturbed = [
@@ -36,7 +38,7 @@ export default defineConfig({
     expect: { poll: { timeout: 30_000 } },
     projects: [
       // Files share what they import: half of the time would go into importing it again.
-      { ...unit, test: { ...unit.test, ...sideBySide, isolate: false } },
+      ...[unit, parts].map((one) => ({ ...one, test: { ...one.test, ...sideBySide, isolate: false } })),
       { ...golden, test: { ...golden.test, ...sideBySide } },
       ...servers.map((one) => ({ ...one, test: { ...one.test, ...inPairs } })),
       ...disturbed.map((one) => ({ ...one, test: { ...one.test, ...alone } })),
