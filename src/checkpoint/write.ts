@@ -1,7 +1,7 @@
 // The writer of safetensors files, atomic and with one tensor in memory at a time.
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import type { Written } from '../artifact/index.ts';
+import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { clearAt, refuseOutside, type Written } from '../artifact/index.ts';
 import type { StoredDType } from './checkpoint.ts';
 import { blocks } from './decode.ts';
 
@@ -17,7 +17,7 @@ export interface TensorToWrite {
  * Writes a .safetensors file: to a temporary name beside it, synced, then renamed, so it is whole or not there.
  * Tensors are asked for one at a time, in order, so memory is bounded by the largest.
  * @returns what was written, hashed on its way there
- * @throws Error with the system's code (ENOSPC, ...); no half-written file stays
+ * @throws Error with the system's code (ENOSPC, ...); no half-written file stays; OffsiteError BadSpec where a link leads out of its claim
  */
 export function writeSafetensors(
   path: string,
@@ -27,9 +27,10 @@ export function writeSafetensors(
   const header = encodeHeader(tensors, metadata);
   const temporary = `${path}.tmp`;
   const hash = createHash('sha256');
+  refuseOutside(path);
   try {
     // What a killed process has left there; a link that comes after it is refused and not followed.
-    rmSync(temporary, { force: true });
+    clearAt(temporary);
     const file = openSync(temporary, 'wx');
     try {
       writeAll(file, header, hash);
@@ -46,11 +47,12 @@ export function writeSafetensors(
     } finally {
       closeSync(file);
     }
+    refuseOutside(path);
     renameSync(temporary, path);
     const sizeBytes = tensors.reduce((sum, tensor) => sum + storedBytes(tensor), header.length);
     return { sizeBytes, sha256: `sha256:${hash.digest('hex')}` };
   } catch (error) {
-    rmSync(temporary, { force: true });
+    clearAt(temporary);
     throw named(error, path);
   }
 }

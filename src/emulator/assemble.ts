@@ -1,11 +1,12 @@
 // The second half of an emulator's build: from pooled hidden states to a plan, and to a bundle with its scores.
-import { rmSync } from 'node:fs';
+
 import { badModel } from '../api/index.ts';
 import {
   type CheckedFiles,
   canonicalJson,
   checkFree,
   checkpointsOf,
+  clearAt,
   doneOrFree,
   openArtifact,
   peekManifest,
@@ -202,7 +203,7 @@ async function saidOrFound(
   let tried = 0;
   const make = async ({ way, plan }: Planned, factors: NestedFactors | undefined) => {
     // The one before keeps too much: nobody goes on with its training.
-    if (tried++ > 0) rmSync(checkpointsOf(input.own), { recursive: true, force: true });
+    if (tried++ > 0) clearAt(checkpointsOf(input.own));
     const isLowRank = way.compression?.type === 'lowRank';
     const derive = isLowRank ? factors?.derive : undefined;
     const derived = await blocksOf(engine, model, key, { plan, observations, derive }, said(way));

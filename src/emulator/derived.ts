@@ -1,8 +1,8 @@
 // The blocks that are not exact: derived one by one into files, so that memory is bounded by a block and a killed pod goes on.
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { badSpec } from '../api/index.ts';
-import { identityOf, namesToClear } from '../artifact/index.ts';
+import { clearAt, identityOf, namesToClear } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
 import { type BlockShape, slotsIn } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
@@ -98,8 +98,7 @@ export function clearDerived(own: string): void {
 function clearOthers(directory: string): void {
   const parent = dirname(directory);
   for (const name of namesToClear(parent))
-    if (name.startsWith('blocks-') && name !== basename(directory))
-      rmSync(join(parent, name), { recursive: true, force: true });
+    if (name.startsWith('blocks-') && name !== basename(directory)) clearAt(join(parent, name));
 }
 
 function write(

@@ -1,5 +1,5 @@
 // Several adapters made one: written as tensors, opened again as an adapter, and what was found of each party.
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type Aggregate,
@@ -9,7 +9,7 @@ import {
   mostLayersInStatus,
   type PartyVerdict,
 } from '../api/index.ts';
-import { CheckedFiles, type Written } from '../artifact/index.ts';
+import { CheckedFiles, clearAt, type Written } from '../artifact/index.ts';
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
 import type { Bundle } from '../emulator/index.ts';
 import type { Model } from '../model/index.ts';
@@ -68,7 +68,7 @@ export function aggregateAdapters(parties: readonly Party[], options: AggregateO
   const asFactors = type.type === 'lora' && (options.asAdapter || bundle.plan.transferLayers.length === 0);
   const file = join(directory, 'aggregate.safetensors');
   const energy = { kept: 0, whole: 0 };
-  rmSync(directory, { recursive: true, force: true });
+  clearAt(directory);
   mkdirSync(directory, { recursive: true });
   const made = new MadeWeights(changes, aggregating, model);
   writeSafetensors(
@@ -87,7 +87,7 @@ export function aggregateAdapters(parties: readonly Party[], options: AggregateO
   });
   const close = () => {
     adapter.close();
-    rmSync(directory, { recursive: true, force: true });
+    clearAt(directory);
   };
   return {
     adapter,

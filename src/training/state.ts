@@ -1,6 +1,6 @@
 // Checkpoints of training: saved atomically, verified, and resumed by the same work only.
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import {
   canonicalJson,
@@ -100,12 +100,11 @@ export function saveState(directory: string, identity: string, { record, tensors
     throw error;
   }
   refuseOutside(temporary);
-  rmSync(join(directory, name), { recursive: true, force: true });
+  clearAt(join(directory, name));
   renameSync(temporary, join(directory, name));
   const own = saved(directory).filter((other) => identityOf(join(directory, other)) === identity);
   const kept = own.slice(-keep);
-  for (const old of saved(directory).filter((other) => !kept.includes(other)))
-    rmSync(join(directory, old), { recursive: true, force: true });
+  for (const old of saved(directory).filter((other) => !kept.includes(other))) clearAt(join(directory, old));
 }
 
 /**
@@ -118,8 +117,7 @@ export const checkpointsOfTraining = (checkpoints: string, identity: string): st
 /** Clears the checkpoints that the same resource's other trainings, of an earlier spec, have left beside a directory. */
 export function clearOthers(directory: string): void {
   const parent = dirname(directory);
-  for (const name of namesToClear(parent))
-    if (name !== basename(directory)) rmSync(join(parent, name), { recursive: true, force: true });
+  for (const name of namesToClear(parent)) if (name !== basename(directory)) clearAt(join(parent, name));
 }
 
 /**
@@ -184,7 +182,7 @@ function identityOf(checkpoint: string): string | undefined {
 function clearPartial(directory: string): void {
   if (!existsSync(directory)) return;
   for (const name of namesToClear(directory).filter((entry) => entry.endsWith('.partial')))
-    rmSync(join(directory, name), { recursive: true, force: true });
+    clearAt(join(directory, name));
 }
 
 function saved(directory: string): string[] {

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { Engine } from '../../src/engine/index.ts';
@@ -45,6 +45,10 @@ test.each<
 >([
   ['llama', 'llama', {}],
   ['llama-rope-linear', 'llama', { 'rope.scaling.type': 'linear', 'rope.scaling.factor': 4 }],
+  ['llama-rope-linear', 'llama', { 'rope.scaling.factor': 4 }],
+  ['llama-rope-linear', 'llama', { 'rope.scale_linear': 4 }],
+  ['llama', 'llama', { 'rope.scaling.type': 'none', 'rope.scaling.factor': 4 }],
+  ['llama', 'llama', { 'rope.scaling.type': 'linear', 'rope.scaling.factor': 0 }],
   [
     'llama-rope-yarn',
     'llama',
@@ -54,12 +58,11 @@ test.each<
   ['qwen2', 'qwen2', {}],
   ['qwen2-tied', 'qwen2', {}],
   ['qwen3', 'qwen3', { 'attention.key_length': 16 }],
-])('%s from a GGUF file', async (variant, architecture, metadata, more) => {
+])('%s from a GGUF file: %s %j', async (variant, architecture, metadata, more) => {
   const fixture = fixtureOf(variant);
   const hub = join(work.path, variant);
   writeCheckpoint(hub, fixture);
-  const [original, path] = [openModel(hub), join(work.path, `${variant}-gguf`)];
-  mkdirSync(path);
+  const [original, path] = [openModel(hub), mkdtempSync(join(work.path, 'gguf-'))];
   writeGguf(join(path, 'model.gguf'), original, {
     architecture,
     interleaved: architecture === 'llama',
@@ -78,18 +81,31 @@ test.each<
   expect(parity.gradients).toBeLessThan(1e-3);
 });
 
-test('a scaling of the angles that is not known is named', () => {
+test.each<[metadata: Record<string, number | string>, message: string, more?: Record<string, Float32Array>]>([
+  [
+    { 'rope.scaling.type': 'spiral' },
+    'GGUF rope.scaling.type spiral is not supported (none, linear, yarn are)',
+  ],
+  [
+    { 'rope.scaling.factor': 8 },
+    'GGUF rope.scaling beside rope_freqs.weight is not supported',
+    { 'rope_freqs.weight': llama3Divisors() },
+  ],
+  [{ 'rope.scaling.yarn_beta_fast': 16 }, 'GGUF rope.scaling.yarn_beta_fast is not supported'],
+  [{ 'rope.scaling.attn_factor': 2 }, 'GGUF rope.scaling.attn_factor is not supported'],
+  [{ 'rope.dimension_count': 4 }, 'GGUF rope.dimension_count 4 in heads of'],
+])('rotary embedding that is not known is named: %j', (metadata, message, more) => {
   const fixture = fixtureOf('llama');
-  const hub = join(work.path, 'unknown');
+  const place = mkdtempSync(join(work.path, 'unknown-'));
+  const [hub, path] = [join(place, 'hub'), join(place, 'unknown.gguf')];
   writeCheckpoint(hub, fixture);
-  const [original, path] = [openModel(hub), join(work.path, 'unknown.gguf')];
+  const original = openModel(hub);
   writeGguf(path, original, {
     architecture: 'llama',
     interleaved: true,
-    metadata: { ...sizes(fixture), 'rope.scaling.type': 'spiral' },
+    metadata: { ...sizes(fixture), ...metadata },
+    ...(more ? { more } : {}),
   });
   original.close();
-  expect(() => openModel(path)).toThrow(
-    'GGUF rope.scaling.type spiral is not supported (none, linear, yarn are)',
-  );
+  expect(() => openModel(path)).toThrow(message);
 });

@@ -1,9 +1,10 @@
 // The leak test: an attacker tunes the whole emulator on public text, beside a control of the same shape with random weights.
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { badData } from '../../api/index.ts';
 import {
   checkpointsOf,
+  clearAt,
   identityOf,
   inPlace,
   type Keeper,
@@ -172,8 +173,7 @@ async function run(
   const cells = [0, ...stops].map((stop) => record.evaluations.find(({ step }) => step === stop)!.cell);
   mkdirSync(directory, { recursive: true });
   writeWhole(join(directory, endedFile), JSON.stringify({ identity, cells }));
-  for (const step of namesToClear(directory))
-    if (step !== endedFile) rmSync(join(directory, step), { recursive: true, force: true });
+  for (const step of namesToClear(directory)) if (step !== endedFile) clearAt(join(directory, step));
   keeper.pushLater(checkpoints, { exact: true });
   return cells;
 }

@@ -1,9 +1,10 @@
 // Observations on disk: content-addressed beside the pooled states, written in shards, joined when all are there.
-import { rmSync } from 'node:fs';
+
 import { join } from 'node:path';
 import type { Shard } from '../../api/index.ts';
 import {
   canonicalJson,
+  clearAt,
   clearBeside,
   type Keeper,
   openArtifact,
@@ -86,7 +87,7 @@ export async function writeObservations(
   fill: (temporary: string) => Promise<void>,
 ): Promise<void> {
   await writeSealed(directory, key, fill);
-  rmSync(shardsDirectory(directory), { recursive: true, force: true });
+  clearAt(shardsDirectory(directory));
 }
 
 /** A shard's sums, whole or not at all. */
@@ -119,7 +120,7 @@ export async function joinObservations(
       joinSums(paths, temporary);
     });
   } else clearBeside(directory);
-  rmSync(shardsDirectory(directory), { recursive: true, force: true });
+  clearAt(shardsDirectory(directory));
   return true;
 }
 

@@ -1,7 +1,8 @@
 // Sums by layer on disk: one layer is in memory, and is written when the next one's turn comes.
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../../api/index.ts';
+import { clearAt } from '../../artifact/index.ts';
 import {
   encodeFloats,
   openCheckpoint,
@@ -67,7 +68,7 @@ export class SummedLayers {
     const path = sumsPath(directory, pass, layer);
     if (held.batches === this.#whole) {
       writeRounded(directory, pass, layer, held);
-      rmSync(path, { force: true });
+      clearAt(path);
     } else writeSums(path, held);
   }
 }

@@ -1,10 +1,11 @@
 // Pooled states on disk: content-addressed, written in shards, joined when all are there.
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { badModel, type Shard } from '../../api/index.ts';
 import {
   canonicalJson,
+  clearAt,
   clearBeside,
   type Keeper,
   openArtifact,
@@ -79,7 +80,7 @@ export async function joinShards(directory: string, count: number, key: ProbeKey
   if (peekManifest(directory) !== undefined) {
     // Processes that were killed in the joining, or right after it, have left them.
     clearBeside(directory);
-    rmSync(shardsDirectory(directory), { recursive: true, force: true });
+    clearAt(shardsDirectory(directory));
     return true;
   }
   const paths = Array.from({ length: count }, (_, index) => shardPath(directory, { index, count }));
@@ -95,7 +96,7 @@ export async function joinShards(directory: string, count: number, key: ProbeKey
       hyperparameters: options,
     });
   });
-  rmSync(shardsDirectory(directory), { recursive: true, force: true });
+  clearAt(shardsDirectory(directory));
   return true;
 }
 

@@ -21,6 +21,10 @@ export const ggufOf = ({ architecture, hub, interleaved }: GgufKin): GgufMapping
     const heads = get('attention.head_count');
     const tokens = metadata['tokenizer.ggml.tokens'] as unknown[] | undefined;
     const rope = ropeOf(get, divisorsOf(file));
+    const headSize = Number(get('attention.key_length') ?? Number(get('embedding_length')) / Number(heads));
+    const rotated = get('rope.dimension_count') ?? headSize;
+    if (rotated !== headSize)
+      throw badModel(`GGUF rope.dimension_count ${rotated} in heads of ${headSize} is not supported`);
     return {
       architectures: [hub],
       model_type: architecture,
@@ -29,7 +33,7 @@ export const ggufOf = ({ architecture, hub, interleaved }: GgufKin): GgufMapping
       num_hidden_layers: get('block_count'),
       num_attention_heads: heads,
       num_key_value_heads: get('attention.head_count_kv') ?? heads,
-      head_dim: get('attention.key_length') ?? Number(get('embedding_length')) / Number(heads),
+      head_dim: headSize,
       vocab_size: tokens?.length ?? get('vocab_size'),
       max_position_embeddings: get('context_length'),
       // GGUF keeps it as float32: 1e-5 comes back as 0.0000099999997...
@@ -94,11 +98,29 @@ function divisorsOf(file: Parameters<GgufMapping['config']>[0]): number[] | unde
 /** Half of the width of a head; no model's heads are near this wide. */
 const mostFrequencies = 4096;
 
+type Get = (name: string) => unknown;
+
+/** Converters of 2023 wrote it by its older name. */
+const factorOf = (get: Get) => get('rope.scaling.factor') ?? get('rope.scale_linear');
+
+/** As llama.cpp has it: a factor alone is linear, and without one nothing is. */
+function scalingOf(get: Get): unknown {
+  const others = ['attn_factor', 'yarn_ext_factor', 'yarn_attn_factor', 'yarn_beta_fast', 'yarn_beta_slow'];
+  for (const name of [...others, 'yarn_log_multiplier'].map((own) => `rope.scaling.${own}`))
+    if (get(name) !== undefined && !(name.endsWith('.attn_factor') && get(name) === 1))
+      throw badModel(`GGUF ${name} is not supported`);
+  const type = get('rope.scaling.type') ?? 'linear';
+  const factor = Number(factorOf(get) ?? 0);
+  return type === 'linear' && (factor === 0 || factor === 1) ? 'none' : type;
+}
+
 /** `rope_parameters` of config.json. @throws OffsiteError BadModel naming a scaling that is not supported */
-function ropeOf(get: (name: string) => unknown, divisors: number[] | undefined) {
+function ropeOf(get: Get, divisors: number[] | undefined) {
   const theta = Number(get('rope.freq_base') ?? 10_000);
-  const type = get('rope.scaling.type') ?? 'none';
+  const type = scalingOf(get);
   const original = get('rope.scaling.original_context_length') ?? get('context_length');
+  if (divisors !== undefined && type !== 'none')
+    throw badModel(`GGUF rope.scaling beside ${factors} is not supported`);
   if (divisors !== undefined)
     return {
       rope_type: 'longrope',
@@ -114,7 +136,7 @@ function ropeOf(get: (name: string) => unknown, divisors: number[] | undefined) 
   return {
     rope_type: type,
     rope_theta: theta,
-    factor: get('rope.scaling.factor'),
+    factor: factorOf(get),
     ...(type === 'yarn' ? { original_max_position_embeddings: original } : {}),
   };
 }

@@ -1,5 +1,5 @@
 // Ownership of outputs: whose artifact lies there, and whether it may be replaced.
-import { mkdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badSpec, listOf } from '../../api/index.ts';
@@ -98,11 +98,11 @@ function clearCopy(job: StageJob, mirror: Mirror, listed: readonly string[]): vo
   const stat = statSync(output, { throwIfNoEntry: false });
   if (stat === undefined) return;
   if (!stat.isDirectory() || listed.length === 0) {
-    rmSync(output, { recursive: true, force: true });
+    clearAt(output);
     return;
   }
   const wanted = new Set(listed);
-  for (const path of filesIn(output)) if (!wanted.has(path)) rmSync(join(output, path));
+  for (const path of filesIn(output)) if (!wanted.has(path)) clearAt(join(output, path));
 }
 
 /**

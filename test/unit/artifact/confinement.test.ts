@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -28,6 +29,7 @@ import {
   writeWholeAmongOthers,
   writeWholeOver,
 } from '../../../src/artifact/index.ts';
+import { writeSafetensors } from '../../../src/checkpoint/index.ts';
 import { saveState, type TrainingState } from '../../../src/training/index.ts';
 
 let root: string;
@@ -81,6 +83,7 @@ it.each<[string, () => unknown]>([
   ['a file below', () => writeWhole(join(own(), 'checkpoints/weights'), 'ours')],
   ['an artifact', () => writeArtifact(join(own(), 'out'), fill)],
   ['a shared artifact', () => writeSharedArtifact(join(own(), 'out'), fill)],
+  ['tensors', () => writeSafetensors(join(own(), 'aggregate.safetensors'), [])],
   ['a checkpoint', () => saveState(join(own(), 'checkpoints'), 'sha256:0', state)],
   ['a signature', () => signArtifact(own(), { digest: `sha256:${'0'.repeat(64)}`, kind: 'Adapter' }, key)],
   [
@@ -120,4 +123,15 @@ it('an artifact that was made before a link came does not take its name through 
     'leads out of its claim',
   );
   expect(inPrivate()).toEqual(before);
+});
+
+it('nothing outside of this package removes files by itself but in places that it has made for the moment', () => {
+  const src = join(import.meta.dirname, '../../../src');
+  const files = readdirSync(src, { recursive: true }).map(String);
+  const removing = files.filter(
+    (file) =>
+      /^(?!artifact).*\.ts$/.test(file) &&
+      /\b(rmSync|rmdirSync|unlinkSync)\(/.test(readFileSync(join(src, file), 'utf8')),
+  );
+  expect(removing.sort()).toEqual(['report/cluster.ts', 'worker/stage/surroundings.ts']);
 });

@@ -1,6 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -296,6 +305,33 @@ describe('a cluster', () => {
     await expect(gatherCluster({ ...options, name: 'nobody' })).rejects.toThrow(
       /there is no .* "nobody" in namespace team/,
     );
+  });
+
+  test('reads nothing through a link in a claim that leads out of it: others write there', async () => {
+    const state = JSON.stringify({ record: { ...history([7.25]), step: 1 } });
+    const { resource } = tuneEntry();
+    const work = { uri: 'pvc://team/work' };
+    const value = {
+      ...{ ...resource, apiVersion, metadata: { name: 'words', namespace: 'team' } },
+      spec: {
+        ...resource.spec,
+        emulator: { uri: 'pvc://team/emulator', digest: `sha256:${'0'.repeat(64)}` },
+        work,
+        output: { uri: 'pvc://team/out' },
+      },
+      status: { phase: 'Running' },
+    };
+    write('list.json', JSON.stringify({ items: [value] }));
+    fakeKubectl(`cat ${at('list.json')}`);
+    const shown = async () => {
+      const options = { name: 'words', namespace: 'team', claims: { team: at('claim') } };
+      return (await gatherCluster(options)).tunes[0]?.history;
+    };
+    write('claim/work/offsitetune/team/words/checkpoints/a/step-00000001/state.json', state);
+    expect(await shown()).toHaveProperty('value');
+    renameSync(at('claim/work/offsitetune/team/words'), at('mine'));
+    symlinkSync(at('mine'), at('claim/work/offsitetune/team/words'));
+    expect(await shown()).not.toHaveProperty('value');
   });
 
   test('asks the stores of several resources side by side, and none twice', async () => {
