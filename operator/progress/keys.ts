@@ -63,6 +63,9 @@ const guestsLimits = { ...accountLimits, conn: 4096 };
  */
 export const runLimits = { subs: 1, data: unlimited, payload: 256 * 1024 };
 
+/** Of a watcher: it asks little at a time, and hears all answers in one inbox. */
+const watcherLimits = { subs: 4, data: unlimited, payload: 4096 };
+
 /** What pods publish crosses from their account as requests of this one service. */
 const told = { name: 'events', subject: 'offsite.v1.>', type: 'service' } as const;
 
@@ -119,7 +122,7 @@ export async function generateAuth(): Promise<AuthFiles> {
       '}',
     ].join('\n')}\n`,
     'operator.creds': await userCredentials(seed, 'operator', {}),
-    'watcher.creds': await userCredentials(watchersSeed, 'watcher', watcherMay),
+    'watcher.creds': await userCredentials(watchersSeed, 'watcher', watcherMay, watcherLimits),
     'account.seed': seed,
     'pods.seed': text(pods.getSeed()),
     'watchers.seed': watchersSeed,

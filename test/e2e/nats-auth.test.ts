@@ -252,6 +252,11 @@ test('a watcher can change nothing and takes nothing from the operator', async (
     expect(await refusal(watcher, () => void watcher.subscribe(subject)), subject).toMatch(
       /permissions.violation/i,
     );
+  // What it hears in waits in the server's memory.
+  const many = () => {
+    for (let i = 0; i < 8; i++) watcher.subscribe(`_INBOX_watch.${i}`);
+  };
+  expect(await refusal(watcher, many)).toMatch(/NATS_PROTOCOL_ERR|maximum subscriptions exceeded/i);
 });
 
 test("what a watcher names for the answers is no run's subject and no API", async () => {
