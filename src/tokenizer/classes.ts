@@ -53,26 +53,32 @@ export function releasedConfig(tokenizer: Json, config: Json, model: ModelKind):
 
 /** transformers takes every other setting, too, as one of the class; of these none makes another tokenizer. */
 const kept = new Set([
-  ...['additional_special_tokens', 'extra_special_tokens'],
   ...['add_bos_token', 'add_eos_token', 'add_prefix_space', 'split_special_tokens', 'legacy'],
   ...['chat_template', 'response_schema', 'use_default_system_prompt'],
   ...['clean_up_tokenization_spaces', 'spaces_between_special_tokens', 'errors'],
   ...['model_input_names', 'model_max_length', 'padding_side', 'truncation_side'],
 ]);
 
-/** With every token that has a name once, by its text, so that transformers gives chat templates these names and no others. */
+/**
+ * With every token that has a name once, by its text, so that transformers 4 and 5 give chat templates these names and no others;
+ * names of its own are a mapping, lists of more tokens have their older name, which are what transformers 4 takes, too.
+ */
 function releasedOf(tokenizer: Json, config: Json, tokens: ReleasedConfig['tokens']): Json {
   const settings = Object.entries(config).filter(
-    ([name, value]) =>
-      (kept.has(name) && !(name === 'extra_special_tokens' && !Array.isArray(value))) ||
-      (value === null && standardTokens.has(name)),
+    ([name, value]) => kept.has(name) || (value === null && standardTokens.has(name)),
   );
+  const named = Object.entries(tokens);
+  const own = named.filter(([name]) => !standardTokens.has(name));
+  const { extra_special_tokens: newer, additional_special_tokens: older } = config;
+  const list = [newer, older].find((more) => Array.isArray(more) && more.length > 0);
   const { add_prefix_space } = (tokenizer['pre_tokenizer'] ?? {}) as { add_prefix_space?: unknown };
   return {
     ...Object.fromEntries(settings),
     // transformers 4 gives the file's own part what stands here, and false where nothing does.
     ...(typeof add_prefix_space === 'boolean' ? { add_prefix_space } : {}),
-    ...tokens,
+    ...Object.fromEntries(named.filter(([name]) => standardTokens.has(name))),
+    ...(own.length > 0 ? { extra_special_tokens: Object.fromEntries(own) } : {}),
+    ...(list === undefined ? {} : { additional_special_tokens: list }),
     // All of them, so that no class has fewer, and no file beside is asked for others.
     added_tokens_decoder: Object.fromEntries(addedTokens(tokenizer).map(({ id, ...token }) => [id, token])),
     tokenizer_class: asItIs,

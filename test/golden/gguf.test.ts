@@ -81,7 +81,9 @@ test.each<
   expect(parity.gradients).toBeLessThan(1e-3);
 });
 
-test.each<[metadata: Record<string, number | string>, message: string, more?: Record<string, Float32Array>]>([
+test.each<
+  [metadata: Record<string, number | string | boolean>, message: string, more?: Record<string, Float32Array>]
+>([
   [
     { 'rope.scaling.type': 'spiral' },
     'GGUF rope.scaling.type spiral is not supported (none, linear, yarn are)',
@@ -93,6 +95,7 @@ test.each<[metadata: Record<string, number | string>, message: string, more?: Re
   ],
   [{ 'rope.scaling.yarn_beta_fast': 16 }, 'GGUF rope.scaling.yarn_beta_fast is not supported'],
   [{ 'rope.scaling.attn_factor': 2 }, 'GGUF rope.scaling.attn_factor is not supported'],
+  [{ 'attention.causal': false }, 'GGUF attention.causal false is not supported'],
   [{ 'rope.dimension_count': 4 }, 'GGUF rope.dimension_count 4 in heads of'],
 ])('rotary embedding that is not known is named: %j', (metadata, message, more) => {
   const fixture = fixtureOf('llama');

@@ -22,6 +22,7 @@ export const ggufOf = ({ architecture, hub, interleaved }: GgufKin): GgufMapping
     const tokens = metadata['tokenizer.ggml.tokens'] as unknown[] | undefined;
     const rope = ropeOf(get, divisorsOf(file));
     const headSize = Number(get('attention.key_length') ?? Number(get('embedding_length')) / Number(heads));
+    if (get('attention.causal') === false) throw badModel('GGUF attention.causal false is not supported');
     const rotated = get('rope.dimension_count') ?? headSize;
     if (rotated !== headSize)
       throw badModel(`GGUF rope.dimension_count ${rotated} in heads of ${headSize} is not supported`);

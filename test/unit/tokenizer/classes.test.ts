@@ -144,10 +144,10 @@ describe('a released tokenizer_config.json', () => {
       model_type: 'llama',
     });
     expect(tokens).toEqual(names);
-    expect(released).toMatchObject(names);
-    expect(
-      Object.values(released).filter((value) => typeof value === 'object' && !Array.isArray(value)),
-    ).toHaveLength(1);
+    const standard = Object.entries(names).filter(([name]) => /^(bos|eos)_token$/.test(name));
+    expect(released).toMatchObject(Object.fromEntries(standard));
+    const own = Object.entries(names).filter(([name]) => !/^(bos|eos)_token$/.test(name));
+    expect(released['extra_special_tokens']).toEqual(own.length === 0 ? undefined : Object.fromEntries(own));
   });
 
   test('has none of the settings that could make another tokenizer, and every added token where it has a list', () => {
@@ -166,6 +166,8 @@ describe('a released tokenizer_config.json', () => {
     const tokenizer = { ...gpt2, added_tokens: added(end, '<own>') };
     expect(releasedConfig(tokenizer, { ...plain, ...others }, { model_type: 'gpt2' }).config).toEqual({
       ...plain,
+      own_token: undefined,
+      extra_special_tokens: { own_token: '<own>' },
       add_prefix_space: false,
       added_tokens_decoder: {
         0: { content: end, special: true },
@@ -197,4 +199,16 @@ describe('a released tokenizer_config.json', () => {
       );
     },
   );
+
+  test.each([
+    [{ extra_special_tokens: [end] }, [end]],
+    [{ additional_special_tokens: [end] }, [end]],
+    [{ extra_special_tokens: [], additional_special_tokens: [end] }, [end]],
+    [{ extra_special_tokens: { a_token: end }, additional_special_tokens: [end] }, [end]],
+    [{ extra_special_tokens: [] }, undefined],
+  ])('%j: the list has the name that transformers 4 and 5 know', (config, list) => {
+    const { config: released } = releasedConfig({ ...gpt2 }, { ...taking, ...config } as never, {});
+    expect(released['additional_special_tokens']).toEqual(list);
+    expect(Array.isArray(released['extra_special_tokens'])).toBe(false);
+  });
 });

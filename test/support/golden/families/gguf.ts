@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import type { Model } from '../../../../src/model/index.ts';
 
 /** GGUF's numbers of the value types that are written here. */
-const types = { uint32: 4, float32: 6, string: 8 } as const;
+const types = { bool: 7, uint32: 4, float32: 6, string: 8 } as const;
 const alignment = 32;
 
 const names: readonly [hub: RegExp, gguf: string][] = [
@@ -22,7 +22,7 @@ interface Written {
   architecture: string;
   /** Whether query and key rows are interleaved, as llama.cpp's converter does for LLaMA. */
   interleaved: boolean;
-  metadata: Record<string, number | string>;
+  metadata: Record<string, number | string | boolean>;
   /** Tensors that the hub's layout does not have. */
   more?: Record<string, Float32Array>;
 }
@@ -85,7 +85,8 @@ function interleave(values: Float32Array, [rows, columns]: [number, number], siz
   );
 }
 
-function typed(value: number | string): Buffer[] {
+function typed(value: number | string | boolean): Buffer[] {
+  if (typeof value === 'boolean') return [uint32(types.bool), Buffer.of(Number(value))];
   if (typeof value === 'string') return [uint32(types.string), text(value)];
   if (Number.isInteger(value)) return [uint32(types.uint32), uint32(value)];
   const bytes = Buffer.alloc(4);
