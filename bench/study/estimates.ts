@@ -20,6 +20,20 @@ export const difference = (pairs: readonly (readonly [Answers, Answers])[]): Est
     ([a = 0, b = 0, count = 0]) => share(a - b, count),
   );
 
+/** How right answers of the first of each pair go with those of the second, row by row: their correlation, 0 where either tells nothing of the other. */
+export const correlation = (pairs: readonly (readonly [Answers, Answers])[]): Estimate | undefined =>
+  bootstrap(
+    summed(pairs.map(([a, b]) => [a, b, both(a, b)])).map((sums) => [...sums, pairs.length]),
+    ([a = 0, b = 0, ab = 0, count = 0]) => {
+      const deviations = Math.sqrt(a * (count - a) * b * (count - b));
+      return deviations > 0 ? (count * ab - a * b) / deviations : undefined;
+    },
+  );
+
+/** Of which rows both are right. */
+const both = (a: Answers, b: Answers): Answers =>
+  Array.from(a.slice(0, b.length), (right, row) => Number(right === '1' && b[row] === '1')).join('');
+
 /** How much more often runs' plug-ins are right than the full model untuned. */
 export const gained = (runs: readonly Finding[]): Estimate | undefined =>
   difference(runs.map(({ rows }) => [rows.plugIn, rows.fullZeroShot]));

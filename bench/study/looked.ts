@@ -1,8 +1,9 @@
 // The study's part on why mails fail: what models say of the same rows with parts of an adapter's change, and after parts of its training.
 import type { Estimate } from '../../src/evaluation/index.ts';
-import { difference, rate } from './estimates.ts';
+import { correlation, difference, rate } from './estimates.ts';
+import type { Finding } from './experiment.ts';
 import type { Asked, Look } from './looks.ts';
-import { settings, type TaskName, tasks } from './settings.ts';
+import { finalist, models, settings, type TaskName, tasks } from './settings.ts';
 import { interval, withError } from './shown.ts';
 
 /** Which rows are answered rightly, a digit a row. */
@@ -52,11 +53,12 @@ export function massOf({ choices }: Look): number {
 /** The mails, whose rows have two choices. */
 const looked = 'spam' satisfies TaskName;
 
-/** In the order of the settings; the emulator after the full model, fewer steps and smaller coefficients first. */
+/** The untuned full model first, then in the order of the settings; the emulator after the full model, fewer steps and smaller coefficients first. */
 function ordered(looks: readonly Look[]): Look[] {
   const place = ({ setting }: Asked) => settings.findIndex(({ name }) => name === setting);
   return looks.toSorted(
     (a, b) =>
+      Number(isUntuned(b)) - Number(isUntuned(a)) ||
       place(a) - place(b) ||
       b.side.localeCompare(a.side) ||
       a.steps - b.steps ||
@@ -65,7 +67,7 @@ function ordered(looks: readonly Look[]): Look[] {
 }
 
 /** The page's part; nothing where no model was looked at. */
-export function looksPart(all: readonly Look[]): string[] {
+export function looksPart(all: readonly Look[], findings: readonly Finding[]): string[] {
   const looks = ordered(all.filter(({ task, split }) => task === looked && split === 'test'));
   const [first] = looks;
   if (first === undefined) return [];
@@ -73,8 +75,8 @@ export function looksPart(all: readonly Look[]): string[] {
   return [
     `## Why the mails fail
 
-${tasks[looked]}, SmolLM2, seed ${first.seed}, ${first.choices.length} test rows, of which ${spam} are spam (\`node bench/study/looks.ts\`). **Of the change**: (1 - c) full + c plug-in. **Spam, others called
-spam**: how many of either. **Ranks**: how often a spam has higher odds of the spam's answer than another mail (area under the ROC
+${tasks[looked]}, SmolLM2, seed ${first.seed}, ${first.choices.length} test rows, of which ${spam} are spam (\`node bench/study/looks.ts\`).
+**Of the change**: (1 - c) full + c plug-in. **Spam, others called spam**: how many of either. **Ranks**: how often a spam has higher odds of the spam's answer than another mail (area under the ROC
 curve, with its standard error), which a bias to one answer leaves as it is; 0.5 is chance. **Says a choice**: what the model gives to
 both answers together, the geometric mean over rows.
 
@@ -85,8 +87,57 @@ both answers together, the geometric mean over rows.
     ),
     '',
     ...chosenLines(all),
+    ...togetherLines(findings),
+    whatStops,
   ];
 }
+
+/** How right answers of the finalist's tuned emulator, of its plug-in and of the bound go together, wherever it was run. */
+function togetherLines(findings: readonly Finding[]): string[] {
+  const lines = Object.entries(models).flatMap(([model, modelTitle]) =>
+    Object.entries(tasks).flatMap(([task, taskTitle]) => {
+      const own = findings.filter((found) => found.model === model && found.task === task);
+      const triples = own.flatMap(({ setting, seed, rows }) => {
+        const tuned = own.find((found) => found.setting === settings[0]!.name && found.seed === seed);
+        if (setting !== finalist || tuned === undefined) return [];
+        return [{ emulator: rows.emulatorFineTuned, plugIn: rows.plugIn, bound: tuned.rows.plugIn }];
+      });
+      if (triples.length === 0) return [];
+      return `| ${[
+        `${modelTitle}, ${taskTitle}`,
+        triples.length,
+        interval(correlation(triples.map(({ emulator, plugIn }) => [emulator, plugIn]))),
+        interval(correlation(triples.map(({ plugIn, bound }) => [plugIn, bound]))),
+        interval(correlation(triples.map(({ emulator, bound }) => [emulator, bound]))),
+      ].join(' | ')} |`;
+    }),
+  );
+  return [
+    `How right answers of \`${finalist}\` go together, row by row (their correlation; 0: one tells nothing of the other):
+
+| model, task | seeds | tuned emulator with plug-in | plug-in with the full model's own LoRA | tuned emulator with that |
+| --- | --- | --- | --- | --- |`,
+    ...lines,
+    '',
+  ];
+}
+
+/** What the tables come to; written by hand, of seed 1. */
+const whatStops = `What stops it, as far as one seed tells:
+
+- **No bias, and not too much of the change**: with all of it the full model calls as many others spam as spams and ranks them by chance.
+  A smaller share does less harm, and none helps; half of the steps do as much harm as all.
+- **Not the text**: the emulator was observed on mails with their right answers, and no row is cut (at most 266 tokens of 320).
+- **Not the form of the answer alone**: untuned, the full model hardly ever says either word, so that training begins with teaching that, and
+  it does arrive in the full model. But LoRA that only learns to tell the right answer from the wrong one (\`pairs\`) gains nothing there either.
+- **Not how far or whither the weights go**: beside LoRA trained in the full model itself the change has 1.35 times the norm and a cosine of
+  0.10 on mails; on speeches, where it helps, 1.50 times and 0.09.
+- **Likely: what is learned is the emulator's own.** It learns to tell mails, and the same change in the full model makes nothing of that: right
+  answers of tuned emulator and plug-in go together on words, and on mails that cannot be seen. (Speeches lie between and are told from neither.)
+
+No mend was found. A smaller share, fewer steps and pairs were tried; a nearer emulator (\`refine: distil\`, a higher ratio) was not measured on
+mails. Until one is, the model owner sees the harm before a release, and PlugIn's gate \`plugInAboveFullZeroShot\` refuses such an adapter.
+`;
 
 const isUntuned = ({ side, coefficient }: Asked) => side === 'plugIn' && coefficient === 0;
 

@@ -68,7 +68,7 @@ async function look(experiment: Experiment, asked: readonly Asked[]): Promise<vo
       adapter.close();
       const answers = task.examples.map(({ answer }) => answer).join('');
       const choices = said.map(({ logLikelihood }) =>
-        logLikelihood.slice(1).map((each) => Number(each.toFixed(2))),
+        logLikelihood.slice(1).map((each) => Number(each.toFixed(4))),
       );
       looksKept.keep({ key: digest(one), ...one, answers, choices });
       const right = choices.filter((of, row) => of.indexOf(Math.max(...of)) === Number(answers[row]));

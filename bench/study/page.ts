@@ -27,7 +27,7 @@ export async function studyFiles(): Promise<ReadonlyMap<string, string>> {
   const more = [
     ...curvesPart(attacks, 'study-attacks.svg'),
     ...autosPart(autosKept.read(), all),
-    ...looksPart(looksKept.read()),
+    ...looksPart(looksKept.read(), all),
   ];
   return files.set('study.md', studyPage(all, figures, more));
 }

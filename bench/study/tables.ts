@@ -26,8 +26,8 @@ which is merged into the full model. Two questions, asked of several ways to mak
 model would have gained does that adapter bring (*recovered*), and how good a model does the data owner then have without the full one
 (*tuned - full*)?
 
-Made by \`make study\` of the kept results (\`findings.json\`, \`attacks.json\` and \`autos.json\` in \`bench/study\`), in which every run
-is, also the bad ones. One run: an emulator is built of what ${probeRows.samples} probe rows observe, an adapter is trained on it, and test rows are
+Made by \`make study\` of the kept results (\`findings.json\`, \`attacks.json\`, \`autos.json\` and \`looks.json\` in \`bench/study\`), in which
+every run is, also the bad ones. One run: an emulator is built of what ${probeRows.samples} probe rows observe, an adapter is trained on it, and test rows are
 answered by four models: the full one untuned, the emulator untuned and tuned, and the full one with the adapter (*plug-in*).
 Trainings are short, so that the study ends: ${Object.entries(courses)
   .map(

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { correlation } from '../../../bench/study/estimates.ts';
 import { givenFirst, looksPart, massOf, ranking, rightOf } from '../../../bench/study/looked.ts';
 import type { Look } from '../../../bench/study/looks.ts';
 
@@ -48,16 +49,19 @@ test('a coefficient is chosen on validation rows and told of test rows', () => {
     [-8, -2],
     [-5, -4],
   ];
-  const page = looksPart([
-    look(biased.choices, { coefficient: 0 }),
-    look(biased.choices, { coefficient: 0, steps: 5 }),
-    look(good, { coefficient: 0.5 }),
-    look(good.toReversed()),
-    look(good, { side: 'emulator' }),
-    look(biased.choices, { coefficient: 0, split: 'validation' }),
-    look(good, { coefficient: 0.5, split: 'validation' }),
-    look(biased.choices, { split: 'validation' }),
-  ]).join('\n');
+  const page = looksPart(
+    [
+      look(biased.choices, { coefficient: 0 }),
+      look(biased.choices, { coefficient: 0, steps: 5 }),
+      look(good, { coefficient: 0.5 }),
+      look(good.toReversed()),
+      look(good, { side: 'emulator' }),
+      look(biased.choices, { coefficient: 0, split: 'validation' }),
+      look(good, { coefficient: 0.5, split: 'validation' }),
+      look(biased.choices, { split: 'validation' }),
+    ],
+    [],
+  ).join('\n');
   expect(page.match(/\| {2}\| {2}\| full model \| 0 \| 0\.500 ± /g)).toHaveLength(1);
   expect(page).toMatch(
     /\| low rank 0\.35, no exact layer \| 40 \| full model \| 0\.5 \| 1\.000 ± 0\.000 \| 2 \| 0 \| 1\.000 ± 0\.000 \| /,
@@ -66,5 +70,14 @@ test('a coefficient is chosen on validation rows and told of test rows', () => {
   expect(page).toMatch(
     /on spam, 40 steps, seed 1: of 0, 0\.5, 1 the best is 0\.5 on 4 validation rows \(1\.00\); on the test rows it gains 0\.50 \[0\.00, 1\.00\], and the whole change -0\.50 \[/,
   );
-  expect(looksPart([])).toEqual([]);
+  expect(looksPart([], [])).toEqual([]);
+});
+
+test('how right answers go together is their correlation', () => {
+  const of = (a: string, b: string) => correlation([[a.repeat(8), b.repeat(8)]])?.value;
+  // of 8 rows 4 and 4 are right, 3 both: (8 x 3 - 16) / 16
+  expect(of('11110000', '11101000')).toBeCloseTo(0.5, 12);
+  expect(of('1100', '1010')).toBe(0);
+  expect(of('1100', '1100')).toBe(1);
+  expect(of('1111', '1100')).toBeUndefined();
 });
