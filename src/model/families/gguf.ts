@@ -23,8 +23,8 @@ export const ggufOf = ({ architecture, hub, interleaved }: GgufKin): GgufMapping
     const rope = ropeOf(get, divisorsOf(file));
     const headSize = Number(get('attention.key_length') ?? Number(get('embedding_length')) / Number(heads));
     if (get('attention.causal') === false) throw badModel('GGUF attention.causal false is not supported');
-    const rotated = get('rope.dimension_count') ?? headSize;
-    if (rotated !== headSize)
+    const rotated = get('rope.dimension_count');
+    if (rotated !== undefined && rotated !== headSize)
       throw badModel(`GGUF rope.dimension_count ${rotated} in heads of ${headSize} is not supported`);
     return {
       architectures: [hub],

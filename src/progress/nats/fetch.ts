@@ -29,7 +29,7 @@ export async function* fetchMessages(
   let next: number | undefined;
   while (!signal.aborted && !connection.isClosed()) {
     try {
-      const last = (await streams.info(streamName)).state.last_seq;
+      const last = (await infoOf(streams)).last_seq;
       if (next === undefined) {
         if (from === 'last') yield* lastOfEach(streams, subject);
         next = from === 'all' ? 1 : last + 1;
@@ -54,8 +54,8 @@ export async function* fetchMessages(
 }
 
 async function* lastOfEach(streams: StreamAPI, subject: string): AsyncGenerator<StoredMsg> {
-  const { state } = await streams.info(streamName, { subjects_filter: subject });
-  const subjects = Object.keys(state.subjects ?? {});
+  const { subjects: numbered } = await infoOf(streams, subject);
+  const subjects = Object.keys(numbered ?? {});
   for (let i = 0; i < subjects.length; i += mostAtOnce) {
     const some = subjects.slice(i, i + mostAtOnce);
     yield* inOrder(await Promise.all(some.map((one) => found(streams, { last_by_subj: one }))));
@@ -73,18 +73,50 @@ async function messagesFrom(
   return inOrder(await Promise.all(numbers.map((seq) => found(streams, { seq, next_by_subj: subject }))));
 }
 
-async function found(
-  streams: StreamAPI,
-  query: LastForMsgRequest | { readonly seq: number; readonly next_by_subj: string },
-): Promise<StoredMsg | undefined> {
+type Query = LastForMsgRequest | { readonly seq: number; readonly next_by_subj: string };
+
+async function found(streams: StreamAPI, query: Query): Promise<StoredMsg | undefined> {
   try {
     // The client sends what it is given; its type for this call lacks some of what the server takes.
-    return await streams.getMessage(streamName, query as LastForMsgRequest);
+    const message = await streams.getMessage(streamName, query as LastForMsgRequest);
+    if (!answers(message, query)) throw stray();
+    return message;
   } catch (error) {
     if (error instanceof NatsError && error.api_error?.err_code === noMessage) return undefined;
-    throw error;
+    throw error instanceof TypeError ? stray() : error;
   }
 }
+
+/** Another watcher may have the server send its answers here: what was not asked is asked again. */
+function answers(message: StoredMsg, query: Query): boolean {
+  try {
+    return 'seq' in query
+      ? message.seq >= query.seq && isOf(message.subject, query.next_by_subj)
+      : message.subject === query.last_by_subj;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a subject is one of a pattern's: `*` stands for one part, `>` for all that follow. */
+function isOf(subject: string, pattern: string): boolean {
+  const [parts, wanted] = [subject.split('.'), pattern.split('.')];
+  const rest = wanted.at(-1) === '>' ? wanted.length - 1 : undefined;
+  if (rest === undefined ? parts.length !== wanted.length : parts.length <= rest) return false;
+  return wanted.slice(0, rest).every((part, i) => part === '*' || part === parts[i]);
+}
+
+async function infoOf(streams: StreamAPI, subject?: string) {
+  const options = subject === undefined ? undefined : { subjects_filter: subject };
+  const { state } = await streams.info(streamName, options).catch((error: unknown) => {
+    // The client takes it for granted that an answer is of the form that it asked for.
+    throw error instanceof TypeError ? stray() : error;
+  });
+  if (typeof state?.last_seq !== 'number') throw stray();
+  return state;
+}
+
+const stray = () => new NatsError('an answer to what was not asked', 'STRAY_ANSWER');
 
 function inOrder(messages: readonly (StoredMsg | undefined)[]): StoredMsg[] {
   const bySequence = new Map(messages.flatMap((message) => (message ? [[message.seq, message]] : [])));
