@@ -350,14 +350,16 @@ test('what went up is taken back, in one part or in several, and no file of anot
     writeFileSync(other.path(`${uri}/${name}`), '{}');
   }
   const there = (name: string) => existsSync(server.fileOf('models', `team/words/${name}`));
-  let isLaid = false;
+  let [isLaid, changes] = [false, 0];
   const here = new Mirror({
     scratch: join(directory, 'here'),
     environment: server.credentials,
     signal: new AbortController().signal,
     async beforePush() {
-      if (isLaid || !there('deep/config.json')) return;
+      // Two files go up at once: the first of all is up, or on its way, before the third is asked for.
+      if (++changes !== 3) return;
       isLaid = true;
+      await expect.poll(() => there('deep/config.json')).toBe(true);
       await other.mirror.push(other.path(uri), { exact: false });
     },
   });
