@@ -97,9 +97,9 @@ function checkTurns(messages: readonly Message[], where: string): void {
  * of the first that it is of alone.
  */
 function spansOf(parts: readonly Span[], offsets: Encoding['offsets']): Span[] {
-  let [first, end] = [0, 0];
+  let end = 0;
   return parts.flatMap(([from, to]): Span[] => {
-    first = end;
+    let first = end;
     while (first < offsets.length && offsets[first]![1] <= from) first++;
     while (end < offsets.length && offsets[end]![0] < to) end++;
     return end > first ? [[first, end]] : [];

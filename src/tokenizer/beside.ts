@@ -1,6 +1,6 @@
 // What lies beside tokenizer.json and must not make another tokenizer of it in transformers.
 import { badModel, printableJson } from '../api/index.ts';
-import { type AddedToken, addedTokens, type Json } from './layout.ts';
+import { type AddedToken, addedTokens, fillingToken, type Json, matchingRules } from './layout.ts';
 
 /** What transformers builds a tokenizer of beside tokenizer.json, each with the name that errors have for it. */
 export interface BesideFiles {
@@ -85,7 +85,7 @@ export function checkBeside(
   const checkSame = (named: Named, flags: Partial<AddedToken>) => {
     checkThere(named);
     const token = own.get(named.content)!;
-    for (const flag of ['lstrip', 'rstrip', 'single_word', 'normalized'] as const) {
+    for (const flag of matchingRules) {
       const otherwise = flag === 'normalized' && !(flags.special ?? false);
       const isOther = (flags[flag] ?? otherwise) !== (token[flag] ?? false);
       if (isOther && !(flag === 'normalized' && isAlone(token)))
@@ -101,8 +101,8 @@ export function checkBeside(
     checkSame({ file: config.file, field: `added_tokens_decoder.${id}`, content }, flags);
   }
   for (const named of namedIn(config)) checkThere(named);
-  const { pad_token: filling } = (tokenizer['padding'] ?? {}) as { pad_token?: unknown };
-  if (typeof filling === 'string' && !Object.hasOwn(config.value, 'pad_token'))
+  const filling = fillingToken(tokenizer);
+  if (filling !== undefined && !Object.hasOwn(config.value, 'pad_token'))
     checkThere({ file: 'tokenizer.json', field: 'padding.pad_token', content: filling });
   if (decoder !== undefined) return;
   if (specialTokensMap !== undefined) {

@@ -1,6 +1,6 @@
 // Which class of transformers 5 takes tokenizer.json as it is, and which makes parts of it anew (its tokenization_auto.py and classes).
 import { namedTokens, standardTokens, textsNamed } from './beside.ts';
-import { addedTokens, type Json } from './layout.ts';
+import { addedTokens, fillingToken, type Json, matchingRules } from './layout.ts';
 
 /** What config.json says that decides on the class. */
 export interface ModelKind {
@@ -87,9 +87,9 @@ function releasedOf(tokenizer: Json, config: Json, tokens: ReleasedConfig['token
 
 /** Without a name of its own the padding token is the one that tokenizer.json fills up with. */
 function paddingToken(tokenizer: Json): Readonly<Record<string, string>> {
-  const { pad_token: token } = (tokenizer['padding'] ?? {}) as { pad_token?: unknown };
+  const token = fillingToken(tokenizer);
   const isOwn = addedTokens(tokenizer).some(({ content }) => content === token);
-  return isOwn ? { pad_token: token as string } : {};
+  return token !== undefined && isOwn ? { pad_token: token } : {};
 }
 
 /** A configuration's null takes a token away. */
@@ -175,9 +175,8 @@ function areIn(tokenizer: Json, config: Json, parts: Parts): boolean {
 /** Whether tokens that a class adds anew, by their texts alone, are matched as tokenizer.json matches them. */
 function areFlagsPlain(tokenizer: Json, config: Json): boolean {
   const named = new Set(textsNamed(config));
-  const flags = ['lstrip', 'rstrip', 'single_word', 'normalized'] as const;
   return addedTokens(tokenizer).every(
-    (token) => !named.has(token.content) || flags.every((flag) => !token[flag]),
+    (token) => !named.has(token.content) || matchingRules.every((rule) => !token[rule]),
   );
 }
 

@@ -75,6 +75,15 @@ export interface AddedToken {
   readonly normalized?: boolean;
 }
 
+/** The rules by which a token is looked for in a text. */
+export const matchingRules = ['lstrip', 'rstrip', 'single_word', 'normalized'] as const;
+
+/** The token that tokenizer.json fills up with, which transformers takes where no other padding token is named. */
+export function fillingToken(tokenizer: Json): string | undefined {
+  const { pad_token: token } = (tokenizer['padding'] ?? {}) as { pad_token?: unknown };
+  return typeof token === 'string' ? token : undefined;
+}
+
 export function addedTokens(tokenizer: Json): AddedToken[] {
   const list = tokenizer['added_tokens'];
   const added = Array.isArray(list) ? (list as Partial<AddedToken>[]) : [];

@@ -1,8 +1,8 @@
 // Eigenvalues and the leading eigenvectors of symmetric matrices, in float64.
 import type { Engine } from '../../engine/index.ts';
-import { blockSize, type Matrix, matrix } from './matrix.ts';
+import { blockSize, firstRows, type Matrix, matrix } from './matrix.ts';
 import { type Tridiagonal, tridiagonalise } from './tridiagonal.ts';
-import { arbitrary, firstRows, fixSigns, orthonormaliseBlock } from './vectors.ts';
+import { arbitrary, fixSigns, orthonormaliseBlock } from './vectors.ts';
 
 export interface Eigen {
   /** All eigenvalues, the largest first. */

@@ -19,6 +19,12 @@ export function matrix(rows: number, columns: number, values?: ArrayLike<number>
   return { rows, columns, data };
 }
 
+/** The first rows, not copied. */
+export const firstRows = ({ columns, data }: Matrix, rows: number): Matrix => ({
+  ...{ rows, columns },
+  data: data.subarray(0, rows * columns),
+});
+
 /** The other way round. */
 export function transposed({ rows, columns, data }: Matrix): Matrix {
   const turned = matrix(columns, rows);

@@ -1,6 +1,6 @@
 // Vectors as rows of one array, in float64: sums over them, and orthonormal ones.
 import type { Engine } from '../../engine/index.ts';
-import { blockSize, type Matrix, matrix, multiply, subtract } from './matrix.ts';
+import { blockSize, firstRows, type Matrix, matrix, multiply, subtract } from './matrix.ts';
 
 /** x . y, in four sums, whose order is fixed. */
 export function dot(x: Float64Array, fromX: number, y: Float64Array, fromY: number, length: number): number {
@@ -24,12 +24,6 @@ export function arbitrary(): () => number {
     return state / 2 ** 31 - 1;
   };
 }
-
-/** The first rows, not copied. */
-export const firstRows = ({ columns, data }: Matrix, rows: number): Matrix => ({
-  ...{ rows, columns },
-  data: data.subarray(0, rows * columns),
-});
 
 /**
  * Makes the rows of a block orthonormal, and orthogonal to the rows of `found`, which are orthonormal; each row by those

@@ -1,7 +1,6 @@
 // Linear maps as products of two narrower ones, chosen by what their inputs are.
 import { linearMaps, type MapForm, mapSize, type Slot } from '../../model/index.ts';
-import { type Matrix, multiplyBlocks } from '../algebra/matrix.ts';
-import { firstRows } from '../algebra/vectors.ts';
+import { firstRows, type Matrix, multiplyBlocks } from '../algebra/matrix.ts';
 import type { InputMoments } from '../observe/observations.ts';
 import { leadingBasis, orthonormalBasis, outputComponents, spreadOf } from './components.ts';
 import type { Compression, Given } from './compression.ts';

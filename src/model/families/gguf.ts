@@ -104,12 +104,19 @@ type Get = (name: string) => unknown;
 /** Converters of 2023 wrote it by its older name. */
 const factorOf = (get: Get) => get('rope.scaling.factor') ?? get('rope.scale_linear');
 
+/** Of a scaling, what llama.cpp reads and nothing here does. */
+const notRun = [
+  ...['attn_factor', 'yarn_ext_factor', 'yarn_attn_factor', 'yarn_beta_fast', 'yarn_beta_slow'],
+  'yarn_log_multiplier',
+];
+
 /** As llama.cpp has it: a factor alone is linear, and without one nothing is. */
 function scalingOf(get: Get): unknown {
-  const others = ['attn_factor', 'yarn_ext_factor', 'yarn_attn_factor', 'yarn_beta_fast', 'yarn_beta_slow'];
-  for (const name of [...others, 'yarn_log_multiplier'].map((own) => `rope.scaling.${own}`))
-    if (get(name) !== undefined && !(name.endsWith('.attn_factor') && get(name) === 1))
-      throw badModel(`GGUF ${name} is not supported`);
+  for (const own of notRun) {
+    const value = get(`rope.scaling.${own}`);
+    if (value !== undefined && !(own === 'attn_factor' && value === 1))
+      throw badModel(`GGUF rope.scaling.${own} is not supported`);
+  }
   const type = get('rope.scaling.type') ?? 'linear';
   const factor = Number(factorOf(get) ?? 0);
   return type === 'linear' && (factor === 0 || factor === 1) ? 'none' : type;

@@ -83,19 +83,15 @@ async function found(streams: StreamAPI, query: Query): Promise<StoredMsg | unde
     return message;
   } catch (error) {
     if (error instanceof NatsError && error.api_error?.err_code === noMessage) return undefined;
-    throw error instanceof TypeError ? stray() : error;
+    throw strayFor(error);
   }
 }
 
 /** Another watcher may have the server send its answers here: what was not asked is asked again. */
 function answers(message: StoredMsg, query: Query): boolean {
-  try {
-    return 'seq' in query
-      ? message.seq >= query.seq && isOf(message.subject, query.next_by_subj)
-      : message.subject === query.last_by_subj;
-  } catch {
-    return false;
-  }
+  return 'seq' in query
+    ? message.seq >= query.seq && isOf(message.subject, query.next_by_subj)
+    : message.subject === query.last_by_subj;
 }
 
 /** Whether a subject is one of a pattern's: `*` stands for one part, `>` for all that follow. */
@@ -109,14 +105,16 @@ function isOf(subject: string, pattern: string): boolean {
 async function infoOf(streams: StreamAPI, subject?: string) {
   const options = subject === undefined ? undefined : { subjects_filter: subject };
   const { state } = await streams.info(streamName, options).catch((error: unknown) => {
-    // The client takes it for granted that an answer is of the form that it asked for.
-    throw error instanceof TypeError ? stray() : error;
+    throw strayFor(error);
   });
   if (typeof state?.last_seq !== 'number') throw stray();
   return state;
 }
 
 const stray = () => new NatsError('an answer to what was not asked', 'STRAY_ANSWER');
+
+/** The client takes it for granted that an answer is of the form that it asked for. */
+const strayFor = (error: unknown) => (error instanceof TypeError ? stray() : error);
 
 function inOrder(messages: readonly (StoredMsg | undefined)[]): StoredMsg[] {
   const bySequence = new Map(messages.flatMap((message) => (message ? [[message.seq, message]] : [])));
