@@ -58,9 +58,12 @@ export async function deriveBlocks(
   const compression = compressionOf(options);
   const layers = plan.kept.filter((layer) => !plan.transferLayers.includes(layer));
   const shapes = await compression.plan(layers, given);
+  // A plan may come as a record with more, on which no block depends.
+  const { clusters, kept, transferLayers, source } = plan;
+  const plain = { clusters, kept, transferLayers, source };
   const identity = identityOf({
     madeFrom: { model: probed.model, probe: probed.data },
-    hyperparameters: { method, probed, plan, options, shapes: [...shapes] },
+    hyperparameters: { method, probed, plan: plain, options, shapes: [...shapes] },
   });
   const directory = join(own, `blocks-${identity.slice('sha256:'.length, 'sha256:'.length + 16)}`);
   mkdirSync(directory, { recursive: true });

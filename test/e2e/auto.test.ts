@@ -190,6 +190,19 @@ test('offsite run makes it, and its status says of what it was chosen, and the s
   expect(wayOf(parseResource(build, 'said.yaml').spec as EmulatorBuildSpec)).toEqual(first.auto.way);
 });
 
+test('what was made to be measured is what is sealed: no block is derived again', async () => {
+  const own = at('own/once');
+  const derived = new Set<string>();
+  const emit = () => {
+    for (const name of existsSync(own) ? readdirSync(own) : [])
+      if (name.startsWith('blocks-')) derived.add(name);
+  };
+  const made = await found('once', { auto: { ...auto, compressedOnly: true }, emit });
+  expect(made.auto.way.compression?.type).toBe('lowRank');
+  // All factors at the largest ratio, and what of them was chosen.
+  expect(derived.size).toBe(2);
+});
+
 const refine = { type: 'distil', steps: 30, batchSize: 8, learningRate: '1e-2', seed: 0 } as const;
 const refinedWithin = (name: string, leakAtMost: number, change: Partial<AssembleInput> = {}) =>
   found(name, {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodeFloats, writeSafetensors } from '../../../src/checkpoint/index.ts';
 import { deriveBlocks } from '../../../src/emulator/derived.ts';
 import { nothingObserved } from '../../../src/emulator/observe/observations.ts';
+import type { Plan } from '../../../src/emulator/plan/plan.ts';
 import type { Engine } from '../../../src/engine/index.ts';
 import { type Model, openModel } from '../../../src/model/index.ts';
 import { writeTinyModel } from '../../support/tiny/index.ts';
@@ -30,10 +31,10 @@ afterAll(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const derived = (change: Partial<typeof probed> = {}) =>
+const derived = (change: Partial<typeof probed> = {}, of: Plan = plan) =>
   deriveBlocks(
     own,
-    { model, plan, engine, found: nothingObserved },
+    { model, plan: of, engine, found: nothingObserved },
     { type: 'laco' },
     { probed: { ...probed, ...change }, emit: () => {} },
   );
@@ -48,6 +49,8 @@ test('a block that is there is gone on from by the same work only, and other wor
     { name, dtype: 'F32', shape: [16, 16], bytes: () => encodeFloats(marked, 'F32') },
   ]);
   expect((await derived()).read(name)).toEqual(marked);
+  const record = { ...plan, metric: 'linearCKA', adjacent: [0.9, 0.8, 0.7] };
+  expect((await derived({}, record)).read(name)).toEqual(marked);
   const other = await derived({ samples: 8 });
   expect(other.read(name)).toEqual(right);
   expect(readdirSync(own)).not.toContain(blocks);
