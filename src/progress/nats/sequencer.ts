@@ -1,4 +1,4 @@
-// Ordering and de-duplication of messages by publisher and sequence number, in bounded memory.
+// Ordering and de-duplication of messages by run, publisher and sequence number, in bounded memory.
 import type { EventMessage } from './message.ts';
 
 /** How many messages of one publisher are held back, waiting for an earlier one; and how many of all. */
@@ -7,6 +7,14 @@ const mostHeldOfAll = 1024;
 /** Beyond these, the one that was heard longest ago is forgotten: whoever publishes names itself as it likes. */
 const mostPublishers = 4096;
 
+/**
+ * Who tells a message: the run whose subject it came under, and the publisher that it names itself. By that name alone one run
+ * could speak as another's: whoever watches sees the names of all.
+ */
+const sourceOf = ({ namespace, kind, name, uid, publisher }: EventMessage): string =>
+  [namespace, kind, name, uid, publisher].join('/');
+
+/** One process's stay, in one run. */
 interface Publisher {
   next: number;
   readonly held: Map<number, EventMessage>;
@@ -22,7 +30,7 @@ interface Publisher {
 export class Sequencer {
   readonly #patienceMilliseconds: number;
   readonly #now: () => number;
-  /** In the order in which they were heard. */
+  /** By their sources, in the order in which they were heard. */
   readonly #publishers = new Map<string, Publisher>();
   /** Those with held messages, in the order in which these are due. */
   readonly #holding = new Set<Publisher>();
@@ -67,19 +75,20 @@ export class Sequencer {
     return [...this.#holding].flatMap((publisher) => this.#give(publisher));
   }
 
-  #publisherOf({ publisher }: EventMessage): Publisher {
-    const known = this.#publishers.get(publisher) ?? { next: 1, held: new Map(), due: 0 };
-    this.#publishers.delete(publisher);
-    this.#publishers.set(publisher, known);
+  #publisherOf(message: EventMessage): Publisher {
+    const source = sourceOf(message);
+    const known = this.#publishers.get(source) ?? { next: 1, held: new Map(), due: 0 };
+    this.#publishers.delete(source);
+    this.#publishers.set(source, known);
     return known;
   }
 
   /** Makes room for a publisher that is new. @returns what was held of the one that is forgotten for it */
-  #forget({ publisher }: EventMessage): EventMessage[] {
-    if (this.#publishers.size < mostPublishers || this.#publishers.has(publisher)) return [];
-    const [[name, oldest] = []] = this.#publishers;
-    if (name === undefined || oldest === undefined) return [];
-    this.#publishers.delete(name);
+  #forget(message: EventMessage): EventMessage[] {
+    if (this.#publishers.size < mostPublishers || this.#publishers.has(sourceOf(message))) return [];
+    const [[source, oldest] = []] = this.#publishers;
+    if (source === undefined || oldest === undefined) return [];
+    this.#publishers.delete(source);
     return this.#give(oldest);
   }
 

@@ -49,6 +49,21 @@ describe('messages of a publisher', () => {
   });
 });
 
+describe('a run', () => {
+  it.each([{ namespace: 'lab' }, { kind: 'PlugIn' }, { name: 'other' }, { uid: 'v' }])(
+    'that names itself as the publisher of another takes nothing of what that one tells, and keeps back none: %j',
+    (other) => {
+      const { sequencer } = at();
+      expect(placesOf(sequencer.accept(told('a', 1)))).toEqual(['a1']);
+      expect(sequencer.accept({ ...told('a', 1_000_000_000), ...other })).toEqual([]);
+      sequencer.releaseAll();
+      expect(sequencer.accept({ ...told('a', 3), ...other })).toEqual([]);
+      expect(placesOf(sequencer.accept(told('a', 2)))).toEqual(['a2']);
+      expect(placesOf(sequencer.accept(told('a', 3)))).toEqual(['a3']);
+    },
+  );
+});
+
 describe('a flood', () => {
   it('of 50,000 publishers’ names takes a moment, not a minute, and is not kept', () => {
     const { sequencer } = at();
