@@ -181,16 +181,24 @@ function stringFromBytes(bytes: Uint8Array | undefined): string | Uint8Array | u
   }
 }
 
+type Unpack = NonNullable<Compressors['GZIP']>;
+
+/** A page of nothing, as a column of nulls has it: no library takes 0 for the size of what is to come out. */
+const unlessEmpty =
+  (unpack: Unpack): Unpack =>
+  (input, size) =>
+    size === 0 ? new Uint8Array() : unpack(input, size);
+
 /** Every codec of the format but LZO; no more is unpacked than the page's header says. */
 const compressors: Compressors = {
-  SNAPPY(input, size) {
+  SNAPPY: unlessEmpty((input, size) => {
     const page = new Uint8Array(size);
     snappyUncompress(input, page);
     return page;
-  },
-  GZIP: (input, size) => gunzipSync(input, { maxOutputLength: size }),
-  ZSTD: (input, size) => zstdDecompressSync(input, { maxOutputLength: size }),
-  BROTLI: (input, size) => brotliDecompressSync(input, { maxOutputLength: size }),
+  }),
+  GZIP: unlessEmpty((input, size) => gunzipSync(input, { maxOutputLength: size })),
+  ZSTD: unlessEmpty((input, size) => zstdDecompressSync(input, { maxOutputLength: size })),
+  BROTLI: unlessEmpty((input, size) => brotliDecompressSync(input, { maxOutputLength: size })),
 };
 
 /** LZ4 is rare, and its package takes a while to load. */
@@ -200,7 +208,7 @@ async function compressorsFor({ row_groups: groups }: FileMetaData): Promise<Com
   );
   if (!usesLz4) return compressors;
   const { decompressLz4, decompressLz4Raw } = await import('hyparquet-compressors');
-  return { ...compressors, LZ4: decompressLz4, LZ4_RAW: decompressLz4Raw };
+  return { ...compressors, LZ4: unlessEmpty(decompressLz4), LZ4_RAW: unlessEmpty(decompressLz4Raw) };
 }
 
 /** As JSON has it: whole numbers as numbers, and no member where Parquet has a null. */

@@ -27,7 +27,16 @@ interface Splitting {
 /** How `tokenizer.ggml.pre` splits text before byte-level BPE (llama.cpp, src/llama-vocab.cpp). */
 const splittings: Readonly<Record<string, Splitting>> = {
   'gpt-2': { pretokenizers: [split(gpt2), byteLevel] },
-  default: { pretokenizers: [split(gpt2), byteLevel] },
+  // Of what nothing is known: signs, then words, then digits in threes, each within what the one before has left.
+  default: {
+    pretokenizers: [
+      split('[\\p{P}\\$\\+<=>\\^~\\|]+'),
+      split(gpt2),
+      split('\\p{N}+'),
+      split('[0-9][0-9][0-9]'),
+      byteLevel,
+    ],
+  },
   smollm: { pretokenizers: [digitsOneByOne, split(gpt2), byteLevel] },
   'llama-bpe': { pretokenizers: [split(cl100k('\\p{N}{1,3}')), byteLevel], wholeWordsAndBos: true },
   qwen2: { pretokenizers: [split(cl100k('\\p{N}')), byteLevel] },
@@ -61,6 +70,7 @@ export function byteLevelParts({ tokens, merges, get }: GgufTokenizer): Parts {
       vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
       merges: merges.map((merge) => merge.split(' ')),
     },
-    bos: wholeWordsAndBos,
+    takesBos: wholeWordsAndBos,
+    defaults: {},
   };
 }

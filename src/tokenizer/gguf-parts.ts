@@ -15,11 +15,14 @@ export interface GgufTokenizer extends z.infer<typeof listsSchema> {
   get<T>(name: string): T | undefined;
 }
 
-/** How each kind of tokenizer splits and joins, and whether BOS stands before a text that nothing else is said of. */
+/** How each kind of tokenizer splits and joins, and what is so where a file says nothing of it. */
 export interface Parts {
   readonly normalizer: Json | null;
   readonly pre_tokenizer: Json | null;
   readonly decoder: Json | null;
   readonly model: Json;
-  readonly bos: boolean;
+  /** Whether BOS stands before a text. */
+  readonly takesBos: boolean;
+  /** The numbers of special tokens. */
+  readonly defaults: { readonly bos?: number; readonly eos?: number };
 }

@@ -1,6 +1,7 @@
 // Conversion of GGUF's SentencePiece BPE, the tokenizer of LLaMA.
 import { badModel } from '../api/index.ts';
 import type { GgufTokenizer, Parts } from './gguf-parts.ts';
+import { type Piece, refuseTies } from './gguf-ties.ts';
 import type { Json } from './layout.ts';
 
 /** ggml's token types. */
@@ -46,7 +47,8 @@ export function sentencePieceParts({ tokens, token_type: types, scores, get }: G
       vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
       merges: mergesOf(pieces),
     } satisfies Json,
-    bos: true,
+    takesBos: true,
+    defaults: { bos: 1, eos: 2 },
   };
 }
 
@@ -58,27 +60,25 @@ function unknownToken(
   return tokens[get<number>('unknown_token_id') ?? types.indexOf(unknown)];
 }
 
-interface Piece {
-  readonly text: string;
-  readonly score: number;
-}
-
 /**
  * The pairs of tokens that make a token, those first whose token has the highest score.
- * @throws OffsiteError BadModel where they would fill the memory
+ * @throws OffsiteError BadModel where they would fill the memory, or two tokens are joined with one score
  */
 function mergesOf(pieces: readonly Piece[]): [left: string, right: string][] {
   const ordered = pieces.toSorted((a, b) => b.score - a.score);
-  // A token that stands there again gives no new pair.
   const known = new Set(ordered.map(({ text }) => text));
   const merges: [left: string, right: string][] = [];
-  for (const text of known) {
-    for (const pair of pairsOf(text)) if (known.has(pair[0]) && known.has(pair[1])) merges.push(pair);
+  const joined: Piece[] = [];
+  for (const piece of ordered) {
+    const pairs = pairsOf(piece.text).filter(([left, right]) => known.has(left) && known.has(right));
+    if (pairs.length > 0) joined.push(piece);
+    merges.push(...pairs);
     if (merges.length > mostMerges)
       throw badModel(
         `GGUF tokenizer.ggml.tokens: its tokens are made of more than ${mostMerges} pairs of each other`,
       );
   }
+  refuseTies(joined, known);
   return merges;
 }
 

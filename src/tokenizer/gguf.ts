@@ -1,17 +1,15 @@
 // Conversion of a GGUF tokenizer of any supported kind to the hub's format.
-import { badModel, printable } from '../api/index.ts';
+import { badModel, printable, printableJson } from '../api/index.ts';
 import { byteLevelParts } from './gguf-byte-level.ts';
 import { type GgufTokenizer, listsSchema, type Parts } from './gguf-parts.ts';
 import { sentencePieceParts } from './gguf-sentencepiece.ts';
+import { wholeTokens } from './gguf-whole.ts';
 import type { Json } from './layout.ts';
 
 const kinds: Readonly<Record<string, (tokenizer: GgufTokenizer) => Parts>> = {
   gpt2: byteLevelParts,
   llama: sentencePieceParts,
 };
-
-/** ggml's token types that are matched as a whole: unknown, control and user-defined. */
-const [unknown, control, userDefined] = [2, 3, 4];
 
 /**
  * Turns the tokenizer inside GGUF metadata into the hub's tokenizer.json and tokenizer_config.json.
@@ -35,27 +33,25 @@ export function fromGguf(metadata: Readonly<Record<string, unknown>>): { tokeniz
     const [name] = lists.error.issues[0]?.path ?? [];
     throw badModel(`GGUF tokenizer.ggml.${String(name)} is missing or no list of the right type`);
   }
-  const { tokens, token_type: types } = lists.data;
-  const { bos: takesBos, ...parts } = partsOf({ ...lists.data, get });
-  const token = (name: string) => tokens[get<number>(`${name}_token_id`) ?? -1];
+  const tokens = namedTokens(lists.data.tokens);
+  refuseStripped(metadata);
+  const { takesBos, defaults, ...parts } = partsOf({ ...lists.data, tokens, get });
+  const token = (name: 'bos' | 'eos') => tokens[tokenIdOf(name, get, tokens.length) ?? defaults[name] ?? -1];
   const [bos, eos] = [token('bos'), token('eos')];
-  const added = tokens.flatMap((content, id) =>
-    [unknown, control, userDefined].includes(types[id] as number)
-      ? [
-          {
-            id,
-            content,
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: false,
-            special: types[id] !== userDefined,
-          },
-        ]
-      : [],
-  );
-  const before = (get<boolean>('add_bos_token') ?? takesBos) ? bos : undefined;
-  const behind = get<boolean>('add_eos_token') === true ? eos : undefined;
+  const added = wholeTokens({ tokens, types: lists.data.token_type, get }).map((whole) => ({
+    ...whole,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+  }));
+  const around = (name: 'bos' | 'eos', text: string | undefined) => {
+    if (text === undefined)
+      throw badModel(`GGUF tokenizer.ggml.${name}_token_id is missing, and texts have that token`);
+    return text;
+  };
+  const before = (get<boolean>('add_bos_token') ?? takesBos) ? around('bos', bos) : undefined;
+  const behind = get<boolean>('add_eos_token') === true ? around('eos', eos) : undefined;
   const { normalizer, pre_tokenizer, decoder, model } = parts;
   return {
     tokenizer: {
@@ -79,6 +75,43 @@ export function fromGguf(metadata: Readonly<Record<string, unknown>>): { tokeniz
         : {}),
     },
   };
+}
+
+/** Each token's text, which is one of its own; what has none has the name that llama.cpp gives it. @throws OffsiteError BadModel */
+function namedTokens(tokens: readonly string[]): string[] {
+  const named = tokens.map((text, id) => (text === '' ? `[EMPTY_${id}]` : text));
+  const numbers = new Map<string, number>();
+  for (const [id, text] of named.entries()) {
+    const other = numbers.get(text);
+    if (other !== undefined)
+      throw badModel(
+        `GGUF tokenizer.ggml.tokens: ${printableJson(text.slice(0, mostShown))} is token ${other} and token ${id}`,
+      );
+    numbers.set(text, id);
+  }
+  return named;
+}
+
+/** Of a token's text, in messages. */
+const mostShown = 64;
+
+/** @throws OffsiteError BadModel where llama.cpp takes blanks away behind special tokens, which it does by a model's name */
+function refuseStripped(metadata: Readonly<Record<string, unknown>>): void {
+  const name = String(metadata['general.name'] ?? '').toLowerCase();
+  if (/phi-?3/.test(name))
+    throw badModel(
+      'GGUF general.name says Phi-3: llama.cpp takes the blanks behind its special tokens away, which is not supported',
+    );
+}
+
+/** @throws OffsiteError BadModel where it is no token's */
+function tokenIdOf(name: string, get: GgufTokenizer['get'], count: number): number | undefined {
+  const id = get<unknown>(`${name}_token_id`);
+  if (id !== undefined && !(Number.isInteger(id) && Number(id) >= 0 && Number(id) < count))
+    throw badModel(
+      `GGUF tokenizer.ggml.${name}_token_id is ${printable(String(id))}, and there are ${count} tokens`,
+    );
+  return id as number | undefined;
 }
 
 /** The special tokens around a text, as the hub writes it. */

@@ -17,6 +17,9 @@ rows = pa.table({
 for codec in ["none", "snappy", "gzip", "zstd", "lz4", "brotli"]:
     for version in ["1.0", "2.0"]:
         pq.write_table(rows, directory / f"{codec}-{version[0]}.parquet", compression=codec, data_page_version=version)
+    # Columns that hold nothing: pages of 0 bytes.
+    nothing = {"source": pa.nulls(60, pa.string()), "tags": pa.array([[]] * 60, pa.list_(pa.string()))}
+    pq.write_table(pa.table({"text": rows["text"], **nothing}), directory / f"{codec}-nothing.parquet", compression=codec)
 
 # 20 million times one word: 80 kB.
 one = pa.array(["word"]).dictionary_encode()

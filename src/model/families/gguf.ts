@@ -39,8 +39,7 @@ export const ggufOf = ({ architecture, hub, interleaved }: GgufKin): GgufMapping
       max_position_embeddings: get('context_length'),
       // GGUF keeps it as float32: 1e-5 comes back as 0.0000099999997...
       rms_norm_eps: Number(Number(get('attention.layer_norm_rms_epsilon') ?? 1e-6).toPrecision(6)),
-      rope_theta: rope.rope_theta,
-      rope_parameters: rope,
+      ...rope,
       tie_word_embeddings: !tensors.has('output.weight'),
       hidden_act: 'silu',
       attention_bias: false,
@@ -111,7 +110,7 @@ const notRun = [
 ];
 
 /** As llama.cpp has it: a factor alone is linear, and without one nothing is. */
-function scalingOf(get: Get): unknown {
+function scalingTypeOf(get: Get): unknown {
   for (const own of notRun) {
     const value = get(`rope.scaling.${own}`);
     if (value !== undefined && !(own === 'attn_factor' && value === 1))
@@ -122,28 +121,33 @@ function scalingOf(get: Get): unknown {
   return type === 'linear' && (factor === 0 || factor === 1) ? 'none' : type;
 }
 
-/** `rope_parameters` of config.json. @throws OffsiteError BadModel naming a scaling that is not supported */
+/** A scaling goes by its older name, which all versions of transformers read. @throws OffsiteError BadModel naming one that is not supported */
 function ropeOf(get: Get, divisors: number[] | undefined) {
-  const theta = Number(get('rope.freq_base') ?? 10_000);
-  const type = scalingOf(get);
+  const rope_theta = Number(get('rope.freq_base') ?? 10_000);
+  const scaling = scalingOf(get, divisors);
+  return scaling === undefined
+    ? { rope_theta, rope_parameters: { rope_type: 'default', rope_theta } }
+    : { rope_theta, rope_scaling: scaling };
+}
+
+function scalingOf(get: Get, divisors: number[] | undefined) {
+  const type = scalingTypeOf(get);
   const original = get('rope.scaling.original_context_length') ?? get('context_length');
   if (divisors !== undefined && type !== 'none')
     throw badModel(`GGUF rope.scaling beside ${factors} is not supported`);
   if (divisors !== undefined)
     return {
       rope_type: 'longrope',
-      rope_theta: theta,
       factor: 1,
       original_max_position_embeddings: original,
       short_factor: divisors,
       long_factor: divisors,
     };
-  if (type === 'none') return { rope_type: 'default', rope_theta: theta };
+  if (type === 'none') return undefined;
   if (type !== 'linear' && type !== 'yarn')
     throw badModel(`GGUF rope.scaling.type ${type} is not supported (none, linear, yarn are)`);
   return {
     rope_type: type,
-    rope_theta: theta,
     factor: factorOf(get),
     ...(type === 'yarn' ? { original_max_position_embeddings: original } : {}),
   };

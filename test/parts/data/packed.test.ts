@@ -165,11 +165,14 @@ describe('compressed rows', () => {
 });
 
 describe('Parquet', () => {
-  test.each(readdirSync(fixtures).filter((name) => /-[12]\./.test(name)))('in %s is read', async (name) => {
-    const read = await readRows(join(fixtures, name), 'text');
-    expect(read).toHaveLength(60);
-    expect(read[7]).toEqual({ text: `row 7: ${'words and more words '.repeat(3)}` });
-  });
+  test.each(readdirSync(fixtures).filter((name) => /-([12]|nothing)\./.test(name)))(
+    'in %s is read',
+    async (name) => {
+      const read = await readRows(join(fixtures, name), 'text');
+      expect(read).toHaveLength(60);
+      expect(read[7]).toEqual({ text: `row 7: ${'words and more words '.repeat(3)}` });
+    },
+  );
 
   test('that was written by hand is read', async () => {
     expect(await readRows(file('one.parquet', parquet({})), 'text')).toEqual([{ text: 'one' }]);

@@ -239,14 +239,53 @@ describe('the tokenizer inside GGUF', () => {
     );
   });
 
-  test('SentencePiece has each pair once, however often its token stands there', () => {
-    const tokens = Array.from({ length: 20_000 }, (_, i) => 'a'.repeat(Math.min(i + 1, 128)));
+  test('SentencePiece has each pair once', () => {
+    const tokens = Array.from({ length: 128 }, (_, i) => 'a'.repeat(i + 1));
     const { tokenizer } = fromGguf({
       'tokenizer.ggml.model': 'llama',
       'tokenizer.ggml.tokens': tokens,
-      'tokenizer.ggml.scores': tokens.map(() => 0),
+      'tokenizer.ggml.scores': tokens.map((_, i) => -i),
     });
     expect((tokenizer['model'] as { merges: unknown[] }).merges).toHaveLength((128 * 127) / 2);
+  });
+
+  // Here and below the ids are llama.cpp's of the same file (node-llama-cpp 3.19).
+  test('of a splitting that is not named, signs, words and digits in threes are apart', async () => {
+    const letters = ['Ġ', 'a', 'b', '1', '2', '3', '(', '!', '12', '123', '!!', 'Ġ(', 'Ġa', 'ab'];
+    const unnamed = {
+      model: 'gpt2',
+      tokens: letters,
+      token_type: letters.map(() => 1),
+      merges: ['1 2', '12 3', '! !', 'Ġ (', 'Ġ a', 'a b'],
+    };
+    for (const pre of [undefined, 'default']) {
+      const encode = encoderOf(inside({ ...unnamed, pre }));
+      expect(await encode('12312 (ab!! a')).toEqual([9, 8, 0, 6, 13, 10, 12]);
+    }
+    expect(await encoderOf(inside({ ...unnamed, pre: 'gpt-2' }))('12312 (ab!! a')).toEqual([
+      9, 8, 11, 13, 10, 12,
+    ]);
+  });
+
+  test('a llama tokenizer that names no special tokens has the first ones', async () => {
+    const { bos_token_id: _, eos_token_id: __, ...unnamed } = piece;
+    expect(await encoderOf(inside({ ...unnamed, add_eos_token: true }))('ab')).toEqual([1, 5, 9, 2]);
+  });
+
+  test('a token that llama.cpp knows by its text is whole, whatever its type', async () => {
+    const tokens = [...good.tokens, '<', 'e', 'o', 's', '>', '<eos>', '<PRE>'];
+    const types = tokens.map((text) => (/^<\/?s>$/.test(text) ? 3 : 1));
+    const encode = encoderOf(inside({ ...good, tokens, token_type: types }));
+    expect(await encode('a<eos>b')).toEqual([0, 11, 1]);
+    expect(await encode('a<PRE>b')).toEqual([0, 12, 1]);
+    const named = encoderOf(inside({ ...good, tokens, token_type: types, fim_pre_token_id: 0 }));
+    expect(await named('a<PRE>b')).not.toContain(12);
+  });
+
+  test('runs of one character are whole as far as the longest reaches', async () => {
+    const tokens = [...good.tokens, '\n', '\n\n', '\n\n\n'];
+    const token_type = [...good.token_type, 4, 4, 4];
+    expect(await encoderOf(inside({ ...good, tokens, token_type }))('a\n\n\n\n\nb')).toEqual([0, 8, 7, 1]);
   });
 
   test.each<[string, Record<string, unknown>, string]>([
@@ -264,6 +303,46 @@ describe('the tokenizer inside GGUF', () => {
       'a token without end',
       { model: 'llama', tokens: ['a'.repeat(129)], token_type: [], scores: [0] },
       'tokenizer.ggml.tokens: a token has 129 characters; at most 128 are supported',
+    ],
+    [
+      'a token that stands there twice',
+      { tokens: ['a', 'b', 'ab', 'a', '<s>', '</s>'] },
+      'tokenizer.ggml.tokens: "a" is token 0 and token 3',
+    ],
+    [
+      'whole tokens that overlap',
+      { tokens: ['a', 'b', 'ab', 'bcd', '<s>', '</s>'], token_type: [1, 1, 4, 4, 3, 3] },
+      'tokenizer.ggml.tokens: "ab" ends as "bcd" begins',
+    ],
+    [
+      'a whole token without end',
+      { tokens: ['a', 'b', 'ab', 'x'.repeat(129), '<s>', '</s>'], token_type: [1, 1, 1, 4, 3, 3] },
+      'a token that is matched as a whole has 129 characters; at most 128 are supported',
+    ],
+    [
+      'one of two tokens that llama.cpp would make a control token',
+      { tokens: ['a', 'b', 'ab', '<PRE>', '<fim_prefix>', '</s>'] },
+      '"<fim_prefix>" and "<PRE>" are of one kind',
+    ],
+    [
+      'BOS beyond the tokens',
+      { bos_token_id: 6 },
+      'tokenizer.ggml.bos_token_id is 6, and there are 6 tokens',
+    ],
+    [
+      'a BOS that nobody names',
+      { add_bos_token: true, bos_token_id: undefined },
+      'tokenizer.ggml.bos_token_id is missing, and texts have that token',
+    ],
+    [
+      'two tokens that are joined with one score',
+      { model: 'llama', tokens: ['a', 'b', 'ab', 'ba'], token_type: [], scores: [0, 0, -1, -1] },
+      'tokenizer.ggml.scores: "ab" and "ba" have one score',
+    ],
+    [
+      'a score that is no number',
+      { model: 'llama', scores: [0, 0, Number.NaN, 0, 0, 0] },
+      'tokenizer.ggml.scores is missing or no list of the right type',
     ],
   ])('%s is refused', (_, change, message) => {
     expect(badModelOf(() => inside({ ...good, ...change }))).toContain(message);

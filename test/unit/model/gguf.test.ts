@@ -40,3 +40,15 @@ test.each([
     else check();
   },
 );
+
+test('a scaling goes by the name that all versions of transformers read', () => {
+  const { config } = ggufOf({ architecture: 'llama', hub: 'LlamaForCausalLM', interleaved: true });
+  const of = (fields: Record<string, unknown>) => {
+    const named = Object.entries(fields).map(([name, value]) => [`llama.${name}`, value]);
+    return config({ metadata: Object.fromEntries(named), tensors: new Map(), read: expect.unreachable });
+  };
+  const scaled = of({ 'rope.freq_base': 50_000, 'rope.scaling.type': 'linear', 'rope.scaling.factor': 4 });
+  expect(scaled).toMatchObject({ rope_theta: 50_000, rope_scaling: { rope_type: 'linear', factor: 4 } });
+  expect(scaled).not.toHaveProperty('rope_parameters');
+  expect(of({})).toMatchObject({ rope_parameters: { rope_type: 'default', rope_theta: 10_000 } });
+});
