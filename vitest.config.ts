@@ -34,6 +34,8 @@ const disturbed = [
 export default defineConfig({
   test: {
     env: { ORT_DISABLE_TELEMETRY: '1' },
+    // Sources that have not changed are not transformed again.
+    experimental: { fsModuleCache: true, fsModuleCachePath: '.offsite/test/transformed' },
     // What happens soon on a quiet machine takes longer where others work beside.
     expect: { poll: { timeout: 30_000 } },
     projects: [
