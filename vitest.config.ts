@@ -20,7 +20,7 @@ const inPairs = { maxWorkers: 2, sequence: { groupOrder: 1 } };
 const alone = { maxWorkers: 1, sequence: { groupOrder: 2 } };
 
 const unit = project('unit', 60_000);
-/** As unit tests, but each starts processes, sessions of the engine or a validator: the inner loop goes without them. */
+/** As unit tests, but each starts processes, sessions of the engine or a validator, or computes whole pages of the docs: the inner loop goes without them. */
 const parts = project('parts', 60_000);
 const golden = project('golden', 1_200_000);
 const servers = [project('chart', 600_000), project('api', 900_000), project('e2e', 1_200_000)];

@@ -85,9 +85,11 @@ function readEntries(dictionary: string): Entry[] {
   const words = new Set<string>();
   const entries: Entry[] = [];
   for (const part of ['noun', 'verb', 'adj']) {
-    const meanings = readMeanings(join(dictionary, `data.${part}`));
+    const lines = new Map(
+      linesOf(join(dictionary, `data.${part}`)).map((line) => [line.split(' ', 1)[0]!, line]),
+    );
     for (const { word, meaning } of readIndex(join(dictionary, `index.${part}`))) {
-      const { definition, synonyms } = meanings.get(meaning)!;
+      const { definition, synonyms } = readMeaning(lines.get(meaning)!);
       const usable =
         /^[a-z]{3,12}$/.test(word) && /^[\w ,'()-]{20,110}$/.test(definition) && !definition.includes(word);
       if (!usable || synonyms.some((synonym) => words.has(synonym))) continue;
@@ -109,18 +111,14 @@ function* readIndex(file: string): Generator<{ word: string; meaning: string }> 
 }
 
 /** `offset file pos count (word id)... pointers | definition; "example"` (wndb(5WN)); the count is hexadecimal. */
-function readMeanings(file: string): Map<string, { definition: string; synonyms: string[] }> {
-  const meanings = new Map<string, { definition: string; synonyms: string[] }>();
-  for (const line of linesOf(file)) {
-    const [head, gloss] = line.split(' | ') as [string, string];
-    const fields = head.split(' ');
-    const synonyms = Array.from({ length: Number.parseInt(fields[3]!, 16) }, (_, i) =>
-      // adjectives may carry their place in parentheses
-      fields[4 + 2 * i]!.replace(/\(\w+\)$/, '').toLowerCase(),
-    );
-    meanings.set(fields[0]!, { definition: gloss.split(';')[0]!.trim(), synonyms });
-  }
-  return meanings;
+function readMeaning(line: string): { definition: string; synonyms: string[] } {
+  const [head, gloss] = line.split(' | ') as [string, string];
+  const fields = head.split(' ');
+  const synonyms = Array.from({ length: Number.parseInt(fields[3]!, 16) }, (_, i) =>
+    // adjectives may carry their place in parentheses
+    fields[4 + 2 * i]!.replace(/\(\w+\)$/, '').toLowerCase(),
+  );
+  return { definition: gloss.split(';')[0]!.trim(), synonyms };
 }
 
 /** The licence stands before the data in lines that begin with two blanks. */

@@ -1,11 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { attacks, type Known } from '../../../bench/aggregation/attacks.ts';
-import costs from '../../../bench/aggregation/cost.json' with { type: 'json' };
-import { costTable } from '../../../bench/aggregation/cost-table.ts';
-import { type Finding, readFindings } from '../../../bench/aggregation/findings.ts';
+import type { Finding } from '../../../bench/aggregation/findings.ts';
 import { matrixTables } from '../../../bench/aggregation/tables.ts';
-import { pagePath, withRegion } from '../../../bench/page.ts';
 import { Random } from '../../../src/data/index.ts';
 import { krumScores } from '../../../src/plugin/aggregation/krum.ts';
 
@@ -121,11 +117,5 @@ describe('the tables', () => {
   it('say what was refused', () => {
     const refused = { ...cell('huge', 'at the door', ''), refused: 'too large' };
     expect(matrixTables([cell('none', 'mean', '10'), refused])).toContain('- huge (10⁶ g): too large');
-  });
-
-  it('in the docs are those of the kept runs', () => {
-    const page = readFileSync(pagePath('aggregation'), 'utf8');
-    expect(withRegion(page, 'bench/aggregation', matrixTables(readFindings())) === page).toBe(true);
-    expect(withRegion(page, 'bench/aggregation/cost', costTable(costs)) === page).toBe(true);
   });
 });
