@@ -9,7 +9,7 @@ import { DiskLock } from '../lock/on-disk.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { readCredentials, s3ServerOf } from '../stores/credentials.ts';
 import { openStore } from '../stores/open.ts';
-import type { Store, WritableStore } from '../stores/store.ts';
+import type { Store, WritableStore, Written } from '../stores/store.ts';
 import { StoreLock } from './lock-in-store.ts';
 import { pull, type TransferProgress } from './pull.ts';
 import { push, type Seen } from './push.ts';
@@ -119,12 +119,11 @@ export class Mirror {
     return new Map((stat.isDirectory() ? filesIn(path) : ['']).map((name) => [name, '']));
   }
 
-  /** By which push a path's file came to its store, where that is known. */
-  async writerOf(path: string): Promise<string | undefined> {
+  /** In which version a path's file lies in its store, and by which push it came there, where that is known. */
+  async written(path: string): Promise<Written | undefined> {
     const copy = copyAt(this.#options.scratch, path);
     if (copy === undefined) return undefined;
-    const store = await this.#writableStoreOf(copy);
-    return (await store.written(copy.place, this.#options.signal))?.writer;
+    return await (await this.#writableStoreOf(copy)).written(copy.place, this.#options.signal);
   }
 
   /** Where a lock on a path is kept: where the path itself is. @throws OffsiteError BadSpec where nothing can be written */
@@ -139,7 +138,7 @@ export class Mirror {
    * Brings a path to its store; a seal such as manifest.json comes last.
    * @param removable what may be removed of what the store has and the path has not; all of it when absent
    * @param seen what the store was seen to have; what came since is neither written over nor removed
-   * @param writer the mark of what comes up, by which it is known again (`writerOf`); one of this push alone when absent
+   * @param writer the mark of what comes up, by which it is known again (`written`); one of this push alone when absent
    * @returns what came since, and stays beside what was brought
    * @throws StoreError, `Changed` where something came since; what `beforePush` throws
    */

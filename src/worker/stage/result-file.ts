@@ -48,6 +48,8 @@ const markSchema = z.object({
   files: listOf(z.string()).optional(),
   /** The mark of what comes up of it. */
   writer: z.string().optional(),
+  /** The marks of what lay there before. */
+  earlier: listOf(z.string()).optional(),
   result: z.object({ artifact: z.object({ digest: z.string() }).optional() }).optional(),
 });
 

@@ -1,15 +1,11 @@
 // A stage from end to end: inputs fetched, places locked, computed on a thread, artifact stored, result told.
-import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { badSpec, cancelled, kinds, OffsiteError } from '../../api/index.ts';
 import {
   checkpointsOf,
   clearAt,
-  isStoreError,
   type LockTimes,
-  listedIn,
   Mirror,
-  refuseOthers,
   signatureName,
   withStoreUris,
 } from '../../artifact/index.ts';
@@ -19,17 +15,10 @@ import { type Failure, failureOf, type StageOutcome } from '../outcome.ts';
 import { checkPlaces, fieldOf, inputsOf, outputOf, workOf } from '../places.ts';
 import type { KeepRequest } from '../thread/messages.ts';
 import { runOnThread } from '../thread/thread.ts';
+import { bringOutput } from './bring-output.ts';
 import { checkConfined } from './confined.ts';
 import { HeldPlaces } from './locks.ts';
-import {
-  examineOutput,
-  type FoundOutput,
-  forgetBringing,
-  keepBringing,
-  markOutput,
-  ownerOf,
-  tidyOutput,
-} from './owner.ts';
+import { examineOutput, type FoundOutput, markOutput, ownerOf, tidyOutput } from './owner.ts';
 import { findResult, keepResult } from './result-file.ts';
 import { checkSigned, isSigned, type KeyPlace, openKeys, type StageKeys, signOutput } from './signing.ts';
 import { checkSurroundings } from './surroundings.ts';
@@ -246,45 +235,6 @@ async function takeOutput(
   await clearCheckpoints(job, mirror);
   if (result !== undefined)
     await keepResult(job, result, { identity, owner: ownerOf(job), mirror, beside: found.beside });
-}
-
-/**
- * Takes the artifact to its place in a store: what will come and go there, and the digest that is to come, is written down
- * first, so that whatever else the next pod finds there is somebody else's; then each file goes up over what was seen alone.
- * @throws OffsiteError BadSpec where something came there, which stays; what went up is taken back
- */
-async function bringOutput(
-  job: StageJob,
-  digest: string,
-  { found, mirror }: { found: FoundOutput; mirror: Mirror },
-): Promise<void> {
-  const output = outputOf(job);
-  const { uri, replace } = job.resource.spec.output;
-  await checkSurroundings(job, mirror);
-  const seen = replace === true ? await mirror.look(output) : found.there;
-  const files = [...found.removable, ...listedIn(output)];
-  refuseOthers([...seen.keys()], files, { place: uri, field: 'spec.output.uri' });
-  const writer = randomUUID();
-  await keepBringing(job, mirror, { files, writer, seen });
-  await markOutput(job, found, digest, { files, writer });
-  // A signature of the very same artifact is one of what takes its place, whoever signed it.
-  const removable = found.digest === digest ? files.filter((path) => path !== signatureName) : files;
-  let beside: readonly string[];
-  try {
-    beside = await mirror.push(output, { exact: true }, { removable, seen, writer });
-  } catch (error) {
-    if (!isStoreError(error, 'Changed')) throw error;
-    await forgetBringing(job, mirror);
-    if (replace === true) throw error;
-    throw badSpec(
-      `spec.output.uri: something came to ${uri} while this resource's own was made, and nothing says that this resource made it: look who put it there, and choose another place, or write spec.output.replace: true to replace an artifact`,
-    );
-  }
-  await forgetBringing(job, mirror);
-  if (beside.length === 0) return;
-  throw badSpec(
-    `spec.output.uri: ${JSON.stringify(beside[0])} came to ${uri} while an earlier artifact there gave way to the new one, which is whole but which nobody reads with that beside it: move it away`,
-  );
 }
 
 /** The optimiser's state is of use no more once the artifact is where it belongs. */

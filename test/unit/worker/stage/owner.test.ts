@@ -6,13 +6,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Mirror, peekManifest, sealArtifact } from '../../../../src/artifact/index.ts';
 import type { StageJob } from '../../../../src/worker/job.ts';
 import { outputOf, workOf } from '../../../../src/worker/places.ts';
-import {
-  examineOutput,
-  forgetBringing,
-  keepBringing,
-  markOutput,
-  ownerOf,
-} from '../../../../src/worker/stage/owner.ts';
+import { forgetBringing, keepBringing } from '../../../../src/worker/stage/bringing.ts';
+import { examineOutput, markOutput, ownerOf } from '../../../../src/worker/stage/owner.ts';
 import { resultFileOf } from '../../../../src/worker/stage/result-file.ts';
 import { tinyManifests } from '../../../support/tiny/index.ts';
 
@@ -32,7 +27,7 @@ const mirror = {
     throw new Error('more than documents were brought');
   },
   async push() {},
-  writerOf: async (path: string) => writers[basename(path)],
+  written: async (path: string) => ({ version: '1', writer: writers[basename(path)] }),
   look: async (path: string) => new Map(path === outputOf(job) ? names.map((name) => [name, '1']) : []),
 } as unknown as Mirror;
 
@@ -76,11 +71,11 @@ test('of what lies at an output in a store, its manifest alone is brought before
   expect(existsSync(outputOf(job))).toBe(false);
 });
 
-test('a file that only what lies beside an artifact calls ours is not removed; by the word of the work place it is', async () => {
+test('a file that only what lies beside an artifact calls ours is refused; by the word of the work place and its mark it may go', async () => {
   seal();
   names.push('precious');
   forge(['precious']);
-  expect((await examineOutput(job, mirror)).removable).not.toContain('precious');
+  await expect(examineOutput(job, mirror)).rejects.toThrow('holds "precious" beside the artifact');
   // By its name alone it is anybody's.
   await bringing(['precious']);
   await expect(examineOutput(job, mirror)).rejects.toThrow('holds "precious" beside the artifact');
@@ -95,7 +90,7 @@ test('a file that only what lies beside an artifact calls ours is not removed; b
   seal();
   names.push('precious');
   forge(['precious']);
-  expect((await examineOutput(job, mirror)).removable).not.toContain('precious');
+  await expect(examineOutput(job, mirror)).rejects.toThrow('holds "precious" beside the artifact');
 });
 
 test("an artifact is its resource's only by a word that names its digest: one of a run that was killed names what was to come", async () => {
@@ -152,13 +147,21 @@ test('of what a killed run was bringing, what came up and what lay there before 
 });
 
 test('where no work place was kept, what a killed run brought is known by its mark and the word beside it, and may go for other files', async () => {
-  names = ['weights', 'config'];
+  names = ['weights', 'config', 'earlier'];
   const found = await examineOutput({ ...job }, {
     ...mirror,
     look: async () => new Map(),
   } as unknown as Mirror);
-  await markOutput(job, found, `sha256:${'0'.repeat(64)}`, { files: names, writer: 'a killed run' });
-  expect((await examineOutput(job, mirror)).removable).toEqual([]);
-  writers = { weights: 'a killed run', config: 'another' };
-  expect((await examineOutput(job, mirror)).removable).toEqual(['weights']);
+  await markOutput(job, found, `sha256:${'0'.repeat(64)}`, {
+    files: names,
+    writer: 'a killed run',
+    earlier: ['the one before'],
+  });
+  writers = { weights: 'a killed run', config: 'a killed run', earlier: 'the one before' };
+  expect((await examineOutput(job, mirror)).removable.sort()).toEqual(['config', 'earlier', 'weights']);
+  // By its name alone it is anybody's.
+  for (const theirs of [{}, { config: 'another' }]) {
+    writers = { weights: 'a killed run', earlier: 'the one before', ...theirs };
+    await expect(examineOutput(job, mirror)).rejects.toThrow('holds "config"');
+  }
 });

@@ -1,0 +1,204 @@
+/** An artifact that goes to a store while others write there: what is theirs stays, and what is ours goes, in this run and in the next. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseResource } from '../../../../src/api/index.ts';
+import { copyAt } from '../../../../src/artifact/address/copies.ts';
+import { type Mirror, sealArtifact } from '../../../../src/artifact/index.ts';
+import { pull } from '../../../../src/artifact/mirror/pull.ts';
+import { push } from '../../../../src/artifact/mirror/push.ts';
+import { StoreCopy } from '../../../../src/artifact/mirror/store-copy.ts';
+import type { StageJob } from '../../../../src/worker/job.ts';
+import { outputOf } from '../../../../src/worker/places.ts';
+import { bringOutput } from '../../../../src/worker/stage/bring-output.ts';
+import { examineOutput, ownerOf } from '../../../../src/worker/stage/owner.ts';
+import { tinyManifests } from '../../../support/tiny/index.ts';
+import { MemoryStore } from '../../../support/unit/artifact/memory-store.ts';
+
+const place = 'exchange/team/adapter';
+let root: string;
+let store: MemoryStore;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'offsite-bring-'));
+  store = new MemoryStore();
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+type Files = Record<string, string>;
+
+/** What somebody else lays at the output: in place of whatever is there, as `aws s3 cp` does. */
+const lay = (files: Files, mark?: string) => {
+  for (const [name, content] of Object.entries(files))
+    store.put(`${place}/${name}`, Buffer.from(content), mark);
+};
+const takeAway = (name: string) => store.remove([`${place}/${name}`]);
+const contentOf = (name: string) => store.objects.get(`${place}/${name}`)?.bytes.toString();
+const there = () =>
+  [...store.objects.keys()]
+    .filter((object) => object.startsWith(`${place}/`))
+    .map((object) => object.slice(place.length + 1))
+    .sort();
+
+/** The mirror of a pod that has the store's copies on its own disk; what is no copy lies in place. */
+function mirrorIn(scratch: string): Mirror {
+  const { signal } = new AbortController();
+  const copyOf = (path: string) => copyAt(scratch, path);
+  const at = (path: string) => copyOf(path)!.place;
+  return {
+    mirrors: (path: string) => copyOf(path) !== undefined,
+    async pullDocument(path: string) {
+      const copy = copyOf(path);
+      if (copy) await pull(store, new StoreCopy(scratch, copy), { signal, exact: true });
+    },
+    async push(path: string, alike: { exact: boolean }, more: object) {
+      const copy = copyOf(path);
+      return copy ? await push(store, new StoreCopy(scratch, copy), { signal, ...alike, ...more }) : [];
+    },
+    look: async (path: string) =>
+      new Map((await store.list(at(path))).map(({ path: name, version }) => [name, version])),
+    written: (path: string) => store.written(at(path)),
+  } as unknown as Mirror;
+}
+
+interface Run {
+  work?: boolean;
+  replace?: boolean;
+  /** What others do while it computes. */
+  meanwhile?: () => void;
+}
+
+/** One run of the resource, in a pod of its own: it looks at its output, makes an artifact of these files and brings it. */
+async function run(files: Files, { work = true, replace = false, meanwhile }: Run = {}): Promise<void> {
+  const scratch = mkdtempSync(join(root, 'pod-'));
+  const { tune } = tinyManifests(() => 's3://in/rows.jsonl');
+  const spec = {
+    ...tune.spec,
+    ...{ emulator: { uri: 's3://in/emulator', digest: `sha256:${'0'.repeat(64)}` } },
+    output: { uri: `s3://${place}`, replace },
+    ...(work && { work: { uri: 's3://private/work' } }),
+  };
+  const resource = parseResource({ ...tune, spec }, 'test');
+  const mounts = { claims: {}, confined: true, base: '/', scratch };
+  const job = { stage: 'tune', resource, inputs: {}, mounts } as unknown as StageJob;
+  const mirror = mirrorIn(scratch);
+  const found = await examineOutput(job, mirror);
+  meanwhile?.();
+  const output = outputOf(job);
+  rmSync(output, { recursive: true, force: true });
+  mkdirSync(output, { recursive: true });
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(output, name), content);
+  const { digest } = sealArtifact(output, { kind: 'Adapter', madeFrom: {}, hyperparameters: { files } });
+  await bringOutput(job, digest, { found, mirror });
+  await found.beside.write({ owner: ownerOf(job), stage: 'tune', result: { artifact: { digest } } });
+}
+
+/** The run ends as if it were killed when it brings this file. */
+async function killed(at: string, files: Files, options: Run): Promise<void> {
+  const { onWrite } = store;
+  store.onWrite = (object) => {
+    if (object === `${place}/${at}`) throw new Error('killed');
+  };
+  await expect(run(files, options)).rejects.toThrow('killed');
+  store.onWrite = onWrite;
+}
+
+const first = { 'adapter.safetensors': 'ours', 'other.json': 'ours' };
+const second = { 'adapter.safetensors': 'ours of another spec' };
+const namesOf = (files: Files) => [...Object.keys(files), 'manifest.json'].sort();
+
+describe.each([
+  ['with', true],
+  ['without', false],
+])('%s a work place that is kept', (_, work) => {
+  it.each([
+    ['other bytes', 'their only copy'],
+    ['the bytes of ours', first['adapter.safetensors']],
+  ])(
+    'a file of %s that came to a name of ours stays in every later run, and what went up is gone',
+    async (__, theirs) => {
+      const meanwhile = () => lay({ 'adapter.safetensors': theirs });
+      await expect(run(first, { work, meanwhile })).rejects.toMatchObject({
+        reason: 'BadSpec',
+        message: expect.stringContaining('something came to s3://exchange/team/adapter') as string,
+      });
+      for (const files of [first, second, first])
+        await expect(run(files, { work })).rejects.toMatchObject({
+          reason: 'BadSpec',
+          message: expect.stringContaining('holds "adapter.safetensors"') as string,
+        });
+      expect(there()).toEqual(['adapter.safetensors']);
+      expect(contentOf('adapter.safetensors')).toBe(theirs);
+      takeAway('adapter.safetensors');
+      await run(second, { work });
+      expect(there()).toEqual(namesOf(second));
+    },
+  );
+
+  it('one with the mark of another push, copied there within the store, stays, too, where nothing was and where a killed run left something', async () => {
+    const meanwhile = () => lay({ 'adapter.safetensors': 'their only copy' }, 'of another push');
+    for (const isKilled of [false, true]) {
+      store.objects.clear();
+      if (isKilled) await killed('manifest.json', first, { work });
+      await expect(run(first, { work, meanwhile })).rejects.toThrow('something came');
+      await expect(run(first, { work })).rejects.toThrow('holds "adapter.safetensors"');
+      expect(contentOf('adapter.safetensors')).toBe('their only copy');
+    }
+  });
+
+  it.each([
+    ['the same spec', first],
+    ['another', second],
+  ])(
+    'what a killed run left is still known when the next one ended since a note came: %s clears it',
+    async (__, next) => {
+      await killed('other.json', first, { work });
+      const meanwhile = () => lay({ 'README.md': 'their note' });
+      for (const files of [first, second])
+        await expect(run(files, { work, meanwhile })).rejects.toMatchObject({ reason: 'BadSpec' });
+      expect(contentOf('README.md')).toBe('their note');
+      takeAway('README.md');
+      await run(next, { work });
+      expect(there()).toEqual(namesOf(next));
+    },
+  );
+
+  it('what is left of an earlier artifact that gave way is still known when the new one was killed, or ended since a file came', async () => {
+    await run({ ...first, 'more.json': 'ours of before' }, { work });
+    await killed('adapter.safetensors', second, { work });
+    expect(there()).not.toContain('manifest.json');
+    const meanwhile = () => lay({ 'adapter.safetensors': 'their only copy' });
+    await expect(run(second, { work, meanwhile })).rejects.toThrow('something came');
+    await expect(run(second, { work })).rejects.toThrow('holds "adapter.safetensors"');
+    expect(contentOf('adapter.safetensors')).toBe('their only copy');
+    takeAway('adapter.safetensors');
+    await run(second, { work });
+    expect(there()).toEqual(namesOf(second));
+  });
+
+  it('one that came under a name of the earlier artifact alone stays when a later spec has that name', async () => {
+    await run(first, { work });
+    const { onWrite } = store;
+    store.onWrite = (object) => {
+      if (object === `${place}/adapter.safetensors`) lay({ 'other.json': 'their only copy' });
+    };
+    await expect(run(second, { work })).rejects.toThrow('move it away');
+    store.onWrite = onWrite;
+    await expect(run(first, { work })).rejects.toThrow('holds "other.json" beside the artifact');
+    expect(contentOf('other.json')).toBe('their only copy');
+  });
+
+  it('where an artifact is to be replaced, one that came meanwhile is, and a file that is none’s stays', async () => {
+    const meanwhile = () => lay({ 'adapter.safetensors': 'their only copy' });
+    await expect(run(first, { work, replace: true, meanwhile })).rejects.toMatchObject({ reason: 'Changed' });
+    await expect(run(first, { work, replace: true })).rejects.toThrow('holds "adapter.safetensors"');
+    expect(contentOf('adapter.safetensors')).toBe('their only copy');
+    takeAway('adapter.safetensors');
+    const files = [{ path: 'adapter.safetensors', sizeBytes: 6, sha256: '0'.repeat(64) }];
+    const manifest = JSON.stringify({ kind: 'Adapter', files, madeFrom: {}, hyperparameters: {} });
+    const sealed = () => lay({ 'adapter.safetensors': 'theirs', 'manifest.json': manifest });
+    await run(first, { work, replace: true, meanwhile: sealed });
+    expect(there()).toEqual(namesOf(first));
+    expect(contentOf('adapter.safetensors')).toBe('ours');
+  });
+});
