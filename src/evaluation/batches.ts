@@ -30,8 +30,8 @@ export interface PackOptions {
 
 /**
  * Packs examples into batches whose shape follows from the rows and the model alone (never from free memory), so that
- * the same input gives the same numbers anywhere. A row of more tokens than `maxLength` and 2048 is laid into several
- * sequences; the targets are still the row's.
+ * the same input gives the same numbers anywhere. A row of more tokens than `maxLength` and 2048, or whose answers have angles of
+ * their own, is laid into several sequences; the targets are still the row's.
  * @throws OffsiteError BadModel where one sequence alone takes far more than the memory
  */
 export function packForModel(
@@ -39,7 +39,9 @@ export function packForModel(
   architecture: Architecture,
   { maxLength = 0, memory, byTiles = false }: PackOptions,
 ): PackedBatch[] {
-  const parts = examples.flatMap((example) => partsOf(example, maxLength));
+  const parts = examples.flatMap((example) =>
+    partsOf(example, maxLength, (length) => architecture.lengthClass?.(length) ?? ''),
+  );
   const { heads } = architecture.widths;
   const perToken = (heads * scoreCost) / largestBlock(architecture);
   const capacity = cheapestCapacity(parts, perToken);

@@ -55,6 +55,8 @@ export interface Architecture {
   kind?(layer: number): string;
   /** What a block takes beside the hidden state and its weights: masks, positions, tables; by input name. */
   side(batch: PackedBatch, kind: string): Record<string, Tensor>;
+  /** What of a row's length a token is computed by: branches of one value may share a trunk. Nothing is, when absent. */
+  lengthClass?(length: number): string;
   /** Adds a block: hidden states [B, T, D] in, [B, T, D] out. Its heads and channels are as many as its weights have. */
   buildBlock(context: BlockContext, x: Value): Value;
   /** Adds the final norm and the head: [n, D] in, logits [n, V] out. */

@@ -180,6 +180,12 @@ function checkAngles(rope: RopeConfig): void {
 /** Whether angles depend on how long the row is, not on the place in it alone. */
 export const followsLength = ({ type }: RopeConfig): boolean => type === 'dynamic' || type === 'longrope';
 
+/** What of a row's length its angles follow from: rows of one value have the same at each place. */
+export function lengthClass({ type, maxPositions, originalPositions }: RopeConfig, length: number): number {
+  if (type === 'dynamic') return Math.max(length, maxPositions);
+  return type === 'longrope' && length > originalPositions ? 1 : 0;
+}
+
 /**
  * cos and sin of every position's angles, each [positions, size/2], row-major.
  * @param longest tokens of the row: some scalings depend on it

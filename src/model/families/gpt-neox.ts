@@ -23,7 +23,7 @@ import {
   takes,
   takesTiles,
 } from '../parts/index.ts';
-import { parseRope, type RopeConfig, ropeFields } from '../rope.ts';
+import { lengthClass, parseRope, type RopeConfig, ropeFields } from '../rope.ts';
 
 const schema = z.looseObject({
   ...commonFields,
@@ -88,6 +88,7 @@ export const gptNeox: Family = {
         };
       },
       side: (batch) => ({ mask: maskSide(batch), ...rotarySides(batch, rope) }),
+      lengthClass: (length) => String(lengthClass(rope, length)),
       buildBlock(context, x) {
         const { g, side, w } = context;
         const norm = (v: typeof x, slot: string) => layerNorm(g, v, w, slot, c.layer_norm_eps);

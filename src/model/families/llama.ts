@@ -29,7 +29,7 @@ import {
   windowFields,
   windowKinds,
 } from '../parts/index.ts';
-import { parseRope, type RopeConfig, ropeFields } from '../rope.ts';
+import { lengthClass, parseRope, type RopeConfig, ropeFields } from '../rope.ts';
 import type { Cuts, Widths } from '../widths.ts';
 import { ggufOf } from './gguf.ts';
 
@@ -226,6 +226,11 @@ export class Llama implements Architecture {
   side(batch: PackedBatch, kind: string): Record<string, Tensor> {
     const window = kind === 'sliding_attention' ? (this.config.sliding_window ?? undefined) : undefined;
     return { mask: maskSide(batch, window), ...rotarySides(batch, this.#rope(kind)) };
+  }
+
+  lengthClass(length: number): string {
+    const kinds = new Set(Array.from({ length: this.depth }, (_, layer) => this.kind(layer)));
+    return Array.from(kinds, (kind) => lengthClass(this.#rope(kind), length)).join();
   }
 
   buildBlock(context: BlockContext, x: Value): Value {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Example, pack } from '../../../src/data/index.ts';
 import { Engine } from '../../../src/engine/index.ts';
+import { packForModel } from '../../../src/evaluation/index.ts';
+import { scoreRows } from '../../../src/evaluation/score.ts';
 import { Decoder, greedyTokens, type Model, openModel, weightsOf } from '../../../src/model/index.ts';
 import { writeTinyModel } from '../../support/tiny/index.ts';
 
@@ -87,6 +89,18 @@ test.each([
     const [own] = await statesOf(decoder, [{ ...long, row: 0 }], 7);
     const [first] = await statesOf(decoder, [{ ...long, row: 0, trunk: long.trunk.slice(0, 4) }], 4);
     expect(own!.slice(0, first!.length)).not.toEqual(first);
+
+    // A choice beside a longer one: with another length it has other angles, and a trunk of its own.
+    const scoreOf = async (branches: number[][]) => {
+      const batches = packForModel([row(0, [1, 2, 3], branches)], scaled.architecture, { memory: 1 << 24 });
+      const scored = await scoreRows(decoder, batches, { memory: 1 << 24, stage: 'score', emit: () => {} });
+      return [...scored[0]!.logLikelihood];
+    };
+    const [, alone] = await scoreOf([[4]]);
+    const [, besideLonger, longer] = await scoreOf([[4], [5, 6, 7]]);
+    const [, ownLonger] = await scoreOf([[5, 6, 7]]);
+    expect(besideLonger).toBeCloseTo(alone!, 5);
+    expect(longer).toBeCloseTo(ownLonger!, 5);
   } finally {
     scaled.close();
   }

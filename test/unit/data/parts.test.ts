@@ -37,6 +37,23 @@ test('a longer one is laid into several, the choices in order, each time after t
     expect([row, trunk, starts]).toEqual([7, long.trunk, branches.map(() => 40)]);
 });
 
+test('branches whose lengths are of two classes share no trunk, and keep their order', () => {
+  const example = { ...question(4), branches: [[1], [2, 3], [4, 5], [6]] };
+  const parts = partsOf(example, 512, (length) => (length > 361 ? 'long' : 'short'));
+  expect(parts.map(({ first, branches }) => [first, branches])).toEqual([
+    [0, [[1]]],
+    [
+      1,
+      [
+        [2, 3],
+        [4, 5],
+      ],
+    ],
+    [3, [[6]]],
+  ]);
+  expect(partsOf(example, 512, () => 'one')).toEqual([{ ...example, first: 0 }]);
+});
+
 test('no part is longer than it may be where the prompt with each choice is not, and none could take one more', () => {
   const lengths = fc.array(fc.integer({ min: 1, max: 1500 }), { minLength: 1, maxLength: 20 });
   fc.assert(
