@@ -1,7 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { kinds, writeTermination } from '../../../src/api/index.ts';
 import { inPlace } from '../../../src/artifact/index.ts';
 import {
@@ -123,9 +123,13 @@ describe('the summary', () => {
 });
 
 describe('what is kept', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'offsite-kept-'));
-  const output = join(directory, 'model');
-  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  let directory: string;
+  let output: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'offsite-kept-'));
+    output = join(directory, 'model');
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
   const never = () => Promise.reject(new Error('was measured again'));
   const figures = [{ value: '0.5000', loss: '1.000000' }];
 
@@ -142,17 +146,19 @@ describe('what is kept', () => {
   });
 
   test('a report sees it only when it is finished', async () => {
+    const work = await KeptWork.open(output, { model: 'a' }, inPlace);
+    await work.addFigures('deleted 0', figures);
     expect(readAnalysis(output)).toBeUndefined();
     const found = record({ line: [[1, 1]], plugIn: 1, deleted: [] });
-    await (await KeptWork.open(output, { model: 'a' }, inPlace)).finish(found);
+    await work.finish(found);
     expect(readAnalysis(output)).toEqual(found);
   });
 
   test.each(['', '{', '{"identity":"x"}'])('a damaged file (%j) counts as none', async (text) => {
-    const whole = readFileSync(analysisFile(output));
+    const first = await KeptWork.open(output, { model: 'a' }, inPlace);
+    await first.addFigures('deleted 0', figures);
     writeFileSync(analysisFile(output), text);
     const work = await KeptWork.open(output, { model: 'a' }, inPlace);
     expect(work.figures('deleted 0')).toBeUndefined();
-    writeFileSync(analysisFile(output), whole);
   });
 });
