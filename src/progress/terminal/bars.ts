@@ -10,7 +10,7 @@ import { duration, oneLine, shorten } from './words.ts';
 type Outcome = 'running' | 'done' | 'failed';
 
 interface Stage {
-  /** None once it has ended and stands above, to make room for others. */
+  /** None while the screen has no room for it, and once it has ended and stands above, to make room for others. */
   bar: progress.SingleBar | undefined;
   resource: string;
   label: string;
@@ -30,13 +30,14 @@ const mostStages = 256;
 
 /**
  * Live bars, one a stage: remaining time and metrics at the right; warnings and failures scroll by above, and so do stages that have
- * ended when the screen has no more room.
+ * ended when the screen has no more room. Of more that run than it has rows, the later ones wait until others have ended.
  */
 export class BarsTerminal implements Terminal {
   readonly #stream: NodeJS.WriteStream;
   readonly #bars: progress.MultiBar;
   readonly #stages = new Map<string, Stage>();
   readonly #allowance = new Allowance(() => performance.now());
+  #hasToldOfWaiting = false;
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
@@ -86,6 +87,7 @@ export class BarsTerminal implements Terminal {
 
   close(): void {
     if (this.#stages.size === 0) return;
+    for (const stage of this.#waiting()) this.#logLine(stage);
     // Lines that wait to be shown above the bars are only written by an update.
     this.#bars.update();
     this.#bars.stop();
@@ -95,7 +97,10 @@ export class BarsTerminal implements Terminal {
     const key = `${keyOf(resource)}/${name}`;
     const known = this.#stages.get(key);
     if (known !== undefined) return known;
-    if (this.#stages.size >= mostStages) this.#removeOne();
+    if (this.#stages.size >= mostStages) {
+      this.#removeOne();
+      this.#showWaiting();
+    }
     const stage: Stage = {
       bar: undefined,
       resource: keyOf(resource),
@@ -110,17 +115,37 @@ export class BarsTerminal implements Terminal {
     return stage;
   }
 
+  /** Draws a stage where there is room, or those that have ended make it by going above. */
   #show(stage: Stage): void {
     // The cursor's line is the screen's as well; what is drawn beyond its top could never be drawn over again.
-    const room = (this.#stream.rows || 24) - 2;
+    const room = Math.max(1, (this.#stream.rows || 24) - 2);
     const shown = [...this.#stages.values()].filter(({ bar }) => bar !== undefined);
     const ended = shown.filter(({ outcome }) => outcome !== 'running');
-    for (const one of ended.slice(0, Math.max(0, shown.length + 1 - room))) {
-      this.#bars.log(`${drawStage(one, this.#stream.columns || 80, performance.now())}\n`);
+    const going = ended.slice(0, Math.max(0, shown.length + 1 - room));
+    for (const one of going) {
+      this.#logLine(one);
       this.#bars.remove(one.bar!);
       one.bar = undefined;
     }
-    stage.bar = this.#bars.create(100, 0, stage);
+    if (shown.length - going.length < room) stage.bar = this.#bars.create(100, stage.percentage, stage);
+    else if (!this.#hasToldOfWaiting) {
+      this.#hasToldOfWaiting = true;
+      this.#above('! more stages run than the terminal has rows for: each other is shown when one has ended');
+    }
+  }
+
+  /** The room of a stage that has ended goes to those that wait for it, in their order. */
+  #showWaiting(): void {
+    for (const stage of this.#waiting()) {
+      this.#show(stage);
+      if (stage.bar === undefined) return;
+    }
+  }
+
+  #waiting(): Stage[] {
+    return [...this.#stages.values()].filter(
+      ({ bar, outcome }) => bar === undefined && outcome === 'running',
+    );
   }
 
   #removeOne(): void {
@@ -144,7 +169,14 @@ export class BarsTerminal implements Terminal {
     stage.outcome = outcome;
     stage.ended = performance.now();
     if (outcome === 'done') stage.percentage = 100;
-    stage.bar?.update(stage.percentage, stage);
+    if (stage.bar === undefined) this.#logLine(stage);
+    else stage.bar.update(stage.percentage, stage);
+    this.#showWaiting();
+  }
+
+  /** A stage's line as it is now, above the bars. */
+  #logLine(stage: Stage): void {
+    this.#bars.log(`${drawStage(stage, this.#stream.columns || 80, performance.now())}\n`);
   }
 
   /** A line of its own above the bars; longer text wraps there. */

@@ -122,8 +122,9 @@ test('plain lines: a resource of the same name elsewhere keeps none of its lines
   expect(text().split('\n').filter(Boolean)).toHaveLength(2);
 });
 
-test('bars: no more than a screen holds, of one resource and of all; the ended ones go first', () => {
+test('bars: no more than are kept, of one resource and of all; the ended ones go first', () => {
   const { stream, text } = captured(true);
+  stream.rows = 300;
   const terminal = openTerminal({ stream });
   for (let i = 0; i < 5000; i++) terminal.event(words, named(`stage ${i}`, i === 7 ? 100 : 1));
   terminal.event(words, named('tune'));
@@ -159,6 +160,32 @@ test('bars: stages that have ended go above, once each, before more are drawn th
   const last = frames.split(/\[\d+A/).at(-1)!;
   expect(last).toMatch(/ {2}words stage 0 +█{12}░{12} {2}50%/);
   expect(last.match(/words stage/g)).toHaveLength(8);
+});
+
+test('bars: of more stages that run than the screen has rows those wait for which there is no room, and none is lost', () => {
+  const { stream, text } = captured(true);
+  stream.rows = 10;
+  const terminal = openTerminal({ stream });
+  const names = Array.from({ length: 20 }, (_, i) => `stage ${i}`);
+  for (const name of names) terminal.event(words, named(name));
+  // One that waits ends, then two that are drawn: the first two that wait take their rows.
+  for (const name of ['stage 12', 'stage 3', 'stage 5']) terminal.event(words, named(name, 100));
+  terminal.close();
+  const frames = text();
+  const up = [...frames.matchAll(/\[(\d+)A/g)].map(([, lines]) => Number(lines));
+  expect(Math.max(...up)).toBeLessThan(10);
+  const above = frames
+    .split('\n')
+    .flatMap((line) => /([✔ ]) words (stage \d+) .* loss 1\.5$/.exec(line)?.slice(1) ?? []);
+  const waited = names.slice(10).filter((name) => name !== 'stage 12');
+  expect(above).toEqual([
+    ...['stage 12', 'stage 3', 'stage 5'].flatMap((name) => ['✔', name]),
+    ...waited.flatMap((name) => [' ', name]),
+  ]);
+  const last = frames.split(/\[\d+A/).at(-1)!;
+  const drawn = [...last.matchAll(/words (stage \d+) /g)].map(([, name]) => name);
+  expect(drawn).toEqual([0, 1, 2, 4, 6, 7, 8, 9].map((i) => `stage ${i}`));
+  expect(frames.match(/! more stages run than the terminal has rows for/g)).toHaveLength(1);
 });
 
 test('JSON lines carry every event', () => {
