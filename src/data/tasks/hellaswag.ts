@@ -1,6 +1,7 @@
 // HellaSwag's published columns as contexts with endings.
 import { z } from 'zod';
 import { choices, string, words } from '../columns.ts';
+import { stripped } from './blanks.ts';
 import { type Task, withheld } from './question.ts';
 
 /** HellaSwag: how a scene goes on. Titles and marks of the pages it was taken from are cleared away. */
@@ -36,7 +37,7 @@ function placeIn(label: string | number): number {
 }
 
 function cleared(text: string): string {
-  const lines = text.trim().replaceAll(' [title]', '. ').split('\n');
+  const lines = stripped(text).replaceAll(' [title]', '. ').split('\n');
   return lines.map(withoutMarks).join('\n').replaceAll('  ', ' ');
 }
 

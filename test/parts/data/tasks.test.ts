@@ -87,6 +87,10 @@ describe('a row in the published columns becomes', () => {
   });
 
   test('SciQ: an empty support leaves its line', async () => {
+    // Python's blanks, not JavaScript's: a separator is one, a byte order mark is none.
+    expect((await read('sciq', { ...rows.sciq, support: '\x1c \x85It' })).prompt).toMatch(/^It\n/);
+    expect((await read('sciq', { ...rows.sciq, support: '\ufeff It' })).prompt).toMatch(/^\ufeff It\n/);
+    expect((await read('hellaswag', { ...rows.hellaswag, ctx_b: 'x\x1f' })).prompt).toMatch(/ X$/);
     expect((await read('sciq', { ...rows.sciq, support: '' })).prompt).toBe(
       '\nQuestion: What is it?\nAnswer:',
     );
