@@ -153,18 +153,29 @@ function solver({ diagonal, beside }: Tridiagonal, shift: number, small: number)
   const [pivot, right, second] = [new Float64Array(n), new Float64Array(n), new Float64Array(n)];
   const factor = new Float64Array(n);
   const exchanged = new Uint8Array(n);
-  let [own, following] = [diagonal[0]! - shift, beside[0] ?? 0];
+  // One by one, not from a list: else each number of the loop is an object of its own.
+  let own = diagonal[0]! - shift;
+  let following = n > 1 ? beside[0]! : 0;
   for (let i = 0; i + 1 < n; i++) {
-    const [below, belowOwn, belowRight] = [beside[i]!, diagonal[i + 1]! - shift, beside[i + 1] ?? 0];
+    const below = beside[i]!;
+    const belowOwn = diagonal[i + 1]! - shift;
+    const belowRight = i + 2 < n ? beside[i + 1]! : 0;
     if (Math.abs(below) <= Math.abs(own)) {
-      [pivot[i], right[i]] = [own, following];
-      factor[i] = own === 0 ? 0 : below / own;
-      [own, following] = [belowOwn - factor[i]! * following, belowRight];
+      const share = own === 0 ? 0 : below / own;
+      pivot[i] = own;
+      right[i] = following;
+      factor[i] = share;
+      own = belowOwn - share * following;
+      following = belowRight;
     } else {
+      const share = own / below;
       exchanged[i] = 1;
-      [pivot[i], right[i], second[i]] = [below, belowOwn, belowRight];
-      factor[i] = own / below;
-      [own, following] = [following - factor[i]! * belowOwn, -factor[i]! * belowRight];
+      pivot[i] = below;
+      right[i] = belowOwn;
+      second[i] = belowRight;
+      factor[i] = share;
+      own = following - share * belowOwn;
+      following = -share * belowRight;
     }
   }
   pivot[n - 1] = own;

@@ -25,6 +25,15 @@ export const firstRows = ({ columns, data }: Matrix, rows: number): Matrix => ({
   data: data.subarray(0, rows * columns),
 });
 
+/** All rows in blocks of `blockSize`, of which the last one may have fewer; not copied. */
+export function rowBlocks({ rows, columns, data }: Matrix): Matrix[] {
+  return Array.from({ length: Math.ceil(rows / blockSize) }, (_, block) => {
+    const start = block * blockSize;
+    const end = Math.min(start + blockSize, rows);
+    return { rows: end - start, columns, data: data.subarray(start * columns, end * columns) };
+  });
+}
+
 /** The other way round. */
 export function transposed({ rows, columns, data }: Matrix): Matrix {
   const turned = matrix(columns, rows);
@@ -79,11 +88,9 @@ export async function multiplyBlocks(
   options: { transB?: boolean } = {},
 ): Promise<Matrix> {
   const product = matrix(a.rows, options.transB ? b.rows : b.columns);
-  for (let start = 0; start < a.rows; start += blockSize) {
-    const rows = Math.min(blockSize, a.rows - start);
-    const data = a.data.subarray(start * a.columns, (start + rows) * a.columns);
-    const block = await multiply(engine, { rows, columns: a.columns, data }, b, options);
-    product.data.set(block.data, start * product.columns);
+  for (const [block, rows] of rowBlocks(a).entries()) {
+    const { data } = await multiply(engine, rows, b, options);
+    product.data.set(data, block * blockSize * product.columns);
   }
   return product;
 }

@@ -1,6 +1,6 @@
 // A symmetric matrix made tridiagonal by Householder reflections, and the way back (Golub and Van Loan, Matrix Computations, 8.3).
 import type { Engine } from '../../engine/index.ts';
-import { type Matrix, matrix, multiply, multiplyBlocks, subtract } from './matrix.ts';
+import { type Matrix, matrix, multiply, rowBlocks, subtract } from './matrix.ts';
 
 /** A = Q T Q^T. */
 export interface Tridiagonal {
@@ -17,14 +17,20 @@ export function tridiagonalise(a: Float64Array, n: number): Tridiagonal {
   const diagonal = new Float64Array(n);
   const beside = new Float64Array(Math.max(0, n - 1));
   const weights = new Float64Array(n);
-  const product = new Float64Array(n);
+  // Of the reflection before, what is not yet taken from the rows below it: A - v w^T - w v^T.
+  let v: Float64Array = new Float64Array(n);
+  let [w, product] = [new Float64Array(n), new Float64Array(n)];
   for (let j = 0; j < n; j++) {
+    takeFromRow(a, n, j, v, w);
     diagonal[j] = a[j * n + j]!;
     if (j + 1 === n) break;
     const { value, weight } = reflect(a, j * n + j + 1, n - j - 1);
     beside[j] = value;
     weights[j] = weight;
-    if (weight !== 0) applyBothSides(a, n, j, weight, product);
+    const own = a.subarray(j * n, (j + 1) * n);
+    takeAndMultiply(a, n, j + 1, { v, w }, own, product);
+    bothSides(own, product, j + 1, weight);
+    [v, w, product] = [own, product, w];
   }
   return {
     diagonal,
@@ -48,11 +54,10 @@ async function turnBack(engine: Engine, a: Float64Array, weights: Float64Array, 
     for (let j = start; j < end; j++)
       v.data.set(a.subarray(j * n + j + 1, (j + 1) * n), (j - start) * n + j + 1);
     const t = triangle(await multiply(engine, v, v, { transB: true }), weights.subarray(start, end));
-    const narrow = await multiplyBlocks(engine, rows, v, { transB: true });
-    subtract(
-      rows,
-      await multiplyBlocks(engine, await multiplyBlocks(engine, narrow, t, { transB: true }), v),
-    );
+    for (const block of rowBlocks(rows)) {
+      const narrow = await multiply(engine, block, v, { transB: true });
+      subtract(block, await multiply(engine, await multiply(engine, narrow, t, { transB: true }), v));
+    }
   }
 }
 
@@ -88,53 +93,65 @@ function reflect(x: Float64Array, at: number, length: number): { value: number; 
   return { value, weight: (value - first) / value };
 }
 
-/** H A H for the reflection v that lies in row j, on what is right of and below column j: A - v w^T - w v^T. */
-function applyBothSides(a: Float64Array, n: number, j: number, weight: number, w: Float64Array): void {
-  const v = a.subarray(j * n, (j + 1) * n);
-  productWith(a, n, j + 1, v, w);
+/** From A v to the w of H A H = A - v w^T - w v^T, in place; `start` is where v begins. */
+function bothSides(v: Float64Array, w: Float64Array, start: number, weight: number): void {
   let along = 0;
-  for (let i = j + 1; i < n; i++) along += w[i]! * v[i]!;
-  for (let i = j + 1; i < n; i++) w[i] = weight * (w[i]! - 0.5 * weight * along * v[i]!);
-  takeAway(a, n, j + 1, v, w);
+  for (let i = start; i < v.length; i++) along += w[i]! * v[i]!;
+  for (let i = start; i < v.length; i++) w[i] = weight * (w[i]! - 0.5 * weight * along * v[i]!);
 }
 
-/** w = A v from row and column `start` on, each number of the upper triangle read once; two rows at a time, which is faster. */
-function productWith(a: Float64Array, n: number, start: number, v: Float64Array, w: Float64Array): void {
-  w.fill(0, start);
-  let i = start;
-  for (; i + 1 < n; i += 2) {
-    const [row, below] = [i * n, (i + 1) * n];
-    const [v0, v1] = [v[i]!, v[i + 1]!];
-    const corner = a[row + i + 1]!;
-    let s0 = a[row + i]! * v0 + corner * v1;
-    let s1 = a[below + i + 1]! * v1 + corner * v0;
-    for (let k = i + 2; k < n; k++) {
-      const a0 = a[row + k]!;
-      const a1 = a[below + k]!;
-      const vk = v[k]!;
-      s0 += a0 * vk;
-      s1 += a1 * vk;
-      w[k]! += a0 * v0 + a1 * v1;
-    }
-    w[i]! += s0;
-    w[i + 1]! += s1;
-  }
-  if (i < n) w[i]! += a[i * n + i]! * v[i]!;
+/** A -= v w^T + w v^T in one row of the upper triangle. */
+function takeFromRow(a: Float64Array, n: number, row: number, v: Float64Array, w: Float64Array): void {
+  const own = row * n;
+  const v0 = v[row]!;
+  const w0 = w[row]!;
+  for (let k = row; k < n; k++) a[own + k]! -= v0 * w[k]! + w0 * v[k]!;
 }
 
-/** A -= v w^T + w v^T from row and column `start` on, in the upper triangle. */
-function takeAway(a: Float64Array, n: number, start: number, v: Float64Array, w: Float64Array): void {
+/**
+ * A -= v w^T + w v^T, and y = A x with what A then is, from row and column `start` on, each number of the upper triangle read and
+ * written once; two rows at a time, which is faster.
+ */
+function takeAndMultiply(
+  a: Float64Array,
+  n: number,
+  start: number,
+  { v, w }: { readonly v: Float64Array; readonly w: Float64Array },
+  x: Float64Array,
+  y: Float64Array,
+): void {
+  y.fill(0, start);
   let i = start;
   for (; i + 1 < n; i += 2) {
-    const [row, below] = [i * n, (i + 1) * n];
+    const row = i * n;
+    const below = row + n;
     const [v0, v1, w0, w1] = [v[i]!, v[i + 1]!, w[i]!, w[i + 1]!];
-    a[row + i]! -= 2 * v0 * w0;
-    for (let k = i + 1; k < n; k++) {
+    const [x0, x1] = [x[i]!, x[i + 1]!];
+    const own = a[row + i]! - 2 * v0 * w0;
+    const corner = a[row + i + 1]! - (v0 * w1 + w0 * v1);
+    const belowOwn = a[below + i + 1]! - 2 * v1 * w1;
+    a[row + i] = own;
+    a[row + i + 1] = corner;
+    a[below + i + 1] = belowOwn;
+    let s0 = own * x0 + corner * x1;
+    let s1 = belowOwn * x1 + corner * x0;
+    for (let k = i + 2; k < n; k++) {
       const vk = v[k]!;
       const wk = w[k]!;
-      a[row + k]! -= v0 * wk + w0 * vk;
-      a[below + k]! -= v1 * wk + w1 * vk;
+      const xk = x[k]!;
+      const a0 = a[row + k]! - (v0 * wk + w0 * vk);
+      const a1 = a[below + k]! - (v1 * wk + w1 * vk);
+      a[row + k] = a0;
+      a[below + k] = a1;
+      s0 += a0 * xk;
+      s1 += a1 * xk;
+      y[k]! += a0 * x0 + a1 * x1;
     }
+    y[i]! += s0;
+    y[i + 1]! += s1;
   }
-  if (i < n) a[i * n + i]! -= 2 * v[i]! * w[i]!;
+  if (i < n) {
+    takeFromRow(a, n, i, v, w);
+    y[i]! += a[i * n + i]! * x[i]!;
+  }
 }

@@ -4,7 +4,11 @@ import { blockSize, firstRows, type Matrix, matrix, multiply, subtract } from '.
 
 /** x . y, in four sums, whose order is fixed. */
 export function dot(x: Float64Array, fromX: number, y: Float64Array, fromY: number, length: number): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  // One by one, not from a list: else each number of the loop is an object of its own.
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
   let i = 0;
   for (; i + 4 <= length; i += 4) {
     s0 += x[fromX + i]! * y[fromY + i]!;
@@ -95,7 +99,8 @@ function orthonormalise({ columns: width, data }: Matrix, row: number, length: n
 
 /** x minus its part along another row of length 1. */
 function takeAway(x: Float64Array, row: number, others: Float64Array, other: number, width: number): void {
-  const [at, from] = [row * width, other * width];
+  const at = row * width;
+  const from = other * width;
   const along = dot(others, from, x, at, width);
   for (let i = 0; i < width; i++) x[at + i]! -= along * others[from + i]!;
 }
