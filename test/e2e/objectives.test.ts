@@ -90,6 +90,39 @@ test('each objective trains to its end, and the tuned emulator leans more to the
   }
 });
 
+// Before anything has changed a pair's margin is 0, and the loss ln 2: reference and policy are one model.
+test('where angles follow from the length, both answers have those of the longer one in the reference, too', async () => {
+  const { build, tune } = writeTinyProject(at('long'), {
+    model: {
+      config: {
+        rope_scaling: {
+          rope_type: 'longrope',
+          factor: 4,
+          short_factor: [1, 1, 1, 1],
+          long_factor: [9, 9, 9, 9],
+        },
+        original_max_position_embeddings: 30,
+      },
+    },
+  });
+  const long = pairs(16, 2).map((pair) => ({ ...pair, rejected: `${pair.rejected.repeat(9)}.` }));
+  writeRows(at('long', 'data', 'long-pairs.jsonl'), long);
+  setField(tune, 'spec.data', { uri: 'file:data/long-pairs.jsonl', format: 'preference' });
+  setField(tune, 'spec.objective', { type: 'dpo', beta: '0.5' });
+  setField(tune, 'spec.training', { steps: 1, batchSize: 16, learningRate: '1e-4', maxLength: 256, seed: 1 });
+  writeManifests(at('long', 'resources.yaml'), [build, tune]);
+  const { code, stderr } = await offsite([
+    'run',
+    '-f',
+    at('long', 'resources.yaml'),
+    '--work-dir',
+    at('long', 'work'),
+  ]);
+  expect(code, stderr).toBe(0);
+  const { training } = savedStatus(at('long', 'work'), 'OffsiteTune', 'tiny') as unknown as OffsiteTuneStatus;
+  expect(Number(training?.firstLoss)).toBeCloseTo(Math.LN2, 3);
+});
+
 test('linear with weights of one half adds half of both changes to the full model, and none where neither has any', () => {
   const [full, result] = [opened('model/model.safetensors'), opened('out/summed/model.safetensors')];
   const [sparse, preferred] = ['sparse', 'preferred'].map((name) =>
