@@ -1,5 +1,4 @@
 import {
-  cpSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -103,11 +102,7 @@ describe('the plugged-in model', () => {
   });
 
   it.each<[string, (path: string) => void, string]>([
-    [
-      'a directory',
-      (path) => cpSync(join(directory, 'from'), path, { recursive: true }),
-      'LICENSE: is no plain file',
-    ],
+    ['a directory', (path) => mkdirSync(path), 'LICENSE: is no plain file'],
     ['a link to nothing', (path) => symlinkSync('nowhere', path), 'LICENSE: leads to no file'],
     ['a device', (path) => symlinkSync('/dev/zero', path), 'LICENSE: is no plain file'],
     [
