@@ -102,7 +102,14 @@ describe('the plugged-in model', () => {
   });
 
   it.each<[string, (path: string) => void, string]>([
-    ['a directory', (path) => mkdirSync(path), 'LICENSE: is no plain file'],
+    [
+      'a directory',
+      (path) => {
+        mkdirSync(path);
+        writeFileSync(join(path, 'part'), '');
+      },
+      'LICENSE: is no plain file',
+    ],
     ['a link to nothing', (path) => symlinkSync('nowhere', path), 'LICENSE: leads to no file'],
     ['a device', (path) => symlinkSync('/dev/zero', path), 'LICENSE: is no plain file'],
     [
