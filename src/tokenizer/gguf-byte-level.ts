@@ -68,7 +68,8 @@ export function byteLevelParts({ tokens, merges, get }: GgufTokenizer): Parts {
       byte_fallback: false,
       ...(wholeWordsAndBos ? { ignore_merges: true } : {}),
       vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
-      merges: merges.map((merge) => merge.split(' ')),
+      // One that stands there again keeps its first rank.
+      merges: Array.from(new Set(merges), (merge) => merge.split(' ')),
     },
     takesBos: wholeWordsAndBos,
     defaults: {},

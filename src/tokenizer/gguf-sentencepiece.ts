@@ -1,11 +1,12 @@
 // Conversion of GGUF's SentencePiece BPE, the tokenizer of LLaMA.
-import { badModel } from '../api/index.ts';
+import { badModel, printableJson } from '../api/index.ts';
 import type { GgufTokenizer, Parts } from './gguf-parts.ts';
 import { type Piece, refuseTies } from './gguf-ties.ts';
+import { wholeTokens } from './gguf-whole.ts';
 import type { Json } from './layout.ts';
 
-/** ggml's token types. */
-const [normal, unknown, unused] = [1, 2, 5];
+/** ggml's token type. */
+const unknown = 2;
 const space = '▁';
 const toMark = { type: 'Replace', pattern: { String: ' ' }, content: space };
 
@@ -24,10 +25,11 @@ export function sentencePieceParts({ tokens, token_type: types, scores, get }: G
     throw badModel(
       `GGUF tokenizer.ggml.scores has ${scores.length} numbers for ${tokens.length} tokens; a llama tokenizer has one for each`,
     );
-  const pieces = tokens.flatMap((text, id) => {
-    const type = types[id] ?? normal;
-    return type === normal || type === unused ? [{ text, score: scores[id]! }] : [];
-  });
+  // llama.cpp joins to a token of any type; what a text holds as a whole is there no more, unless it is by the mark of a blank.
+  const whole = new Set(wholeTokens({ tokens, types, get }).map(({ id }) => id));
+  const pieces = tokens.flatMap((text, id) =>
+    whole.has(id) && !text.includes(space) ? [] : [{ text, score: scores[id]! }],
+  );
   const before = { type: 'Prepend', prepend: space };
   return {
     normalizer:
@@ -45,7 +47,7 @@ export function sentencePieceParts({ tokens, token_type: types, scores, get }: G
       fuse_unk: true,
       byte_fallback: true,
       vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
-      merges: mergesOf(pieces),
+      merges: mergesOf(pieces, new Set(tokens)),
     } satisfies Json,
     takesBos: true,
     defaults: { bos: 1, eos: 2 },
@@ -62,15 +64,26 @@ function unknownToken(
 
 /**
  * The pairs of tokens that make a token, those first whose token has the highest score.
- * @throws OffsiteError BadModel where they would fill the memory, or two tokens are joined with one score
+ * @throws OffsiteError BadModel where they would fill the memory, two tokens are joined with one score, or one is joined of a character
+ * that is no token, which llama.cpp alone does
  */
-function mergesOf(pieces: readonly Piece[]): [left: string, right: string][] {
+function mergesOf(pieces: readonly Piece[], tokens: ReadonlySet<string>): [left: string, right: string][] {
   const ordered = pieces.toSorted((a, b) => b.score - a.score);
   const known = new Set(ordered.map(({ text }) => text));
   const merges: [left: string, right: string][] = [];
   const joined: Piece[] = [];
   for (const piece of ordered) {
-    const pairs = pairsOf(piece.text).filter(([left, right]) => known.has(left) && known.has(right));
+    const all = pairsOf(piece.text);
+    const pairs = all.filter(([left, right]) => known.has(left) && known.has(right));
+    const isLone = (text: string) => !tokens.has(text) && pointCount(text) === 1;
+    const lone = all.find(
+      ([left, right]) =>
+        (isLone(left) || isLone(right)) && [left, right].every((half) => known.has(half) || isLone(half)),
+    );
+    if (lone !== undefined)
+      throw badModel(
+        `GGUF tokenizer.ggml.tokens: ${printableJson(piece.text)} is made of ${lone.map(printableJson).join(' and ')}, of which one is no token`,
+      );
     if (pairs.length > 0) joined.push(piece);
     merges.push(...pairs);
     if (merges.length > mostMerges)
@@ -81,6 +94,8 @@ function mergesOf(pieces: readonly Piece[]): [left: string, right: string][] {
   refuseTies(joined, known);
   return merges;
 }
+
+const pointCount = (text: string): number => Array.from(text).length;
 
 /** @throws OffsiteError BadModel at a token that is too long: the pairs of many such would fill the memory */
 function pairsOf(text: string): [left: string, right: string][] {

@@ -282,6 +282,25 @@ describe('the tokenizer inside GGUF', () => {
     expect(await named('a<PRE>b')).not.toContain(12);
   });
 
+  test('SentencePiece joins to a token of any type, where blanks are part of it', async () => {
+    const words = ['▁ab', '<', '0', '<0'];
+    const marked = {
+      ...piece,
+      tokens: [...piece.tokens, ...words],
+      scores: [...piece.scores, -1, -20, -21, -22],
+    };
+    for (const type of [3, 4, 5]) {
+      const encode = encoderOf(inside({ ...marked, token_type: [...piece.token_type, type, 1, 1, 1] }));
+      expect(await encode('ab b')).toEqual([1, 10, 5, 7]);
+    }
+  });
+
+  test('a merge that stands there again keeps its rank', async () => {
+    const tokens = ['a', 'b', 'c', 'ab', 'bc', '<s>', '</s>'];
+    const twice = { ...good, tokens, token_type: [1, 1, 1, 1, 1, 3, 3], bos_token_id: 5, eos_token_id: 6 };
+    expect(await encoderOf(inside({ ...twice, merges: ['a b', 'b c', 'a b'] }))('abc')).toEqual([3, 2]);
+  });
+
   test('runs of one character are whole as far as the longest reaches', async () => {
     const tokens = [...good.tokens, '\n', '\n\n', '\n\n\n'];
     const token_type = [...good.token_type, 4, 4, 4];
@@ -338,6 +357,16 @@ describe('the tokenizer inside GGUF', () => {
       'two tokens that are joined with one score',
       { model: 'llama', tokens: ['a', 'b', 'ab', 'ba'], token_type: [], scores: [0, 0, -1, -1] },
       'tokenizer.ggml.scores: "ab" and "ba" have one score',
+    ],
+    [
+      'a token that is joined of a character that is none',
+      { model: 'llama', tokens: ['a', 'ab', 'c', 'd', 'e', 'f'], scores: [0, 0, 0, 0, 0, 0] },
+      'tokenizer.ggml.tokens: "ab" is made of "a" and "b", of which one is no token',
+    ],
+    [
+      'runs of blanks that come out differently by who joins them',
+      { model: 'llama', tokens: ['▁', '▁▁', '▁▁▁'], token_type: [1, 4, 4], scores: [0, -1, -1] },
+      'tokenizer.ggml.scores: "▁▁" and "▁▁▁" have one score',
     ],
     [
       'a score that is no number',
