@@ -16,8 +16,10 @@ export type { Written } from './manifest/hash-file.ts';
 export {
   type ArtifactKind,
   type Manifest,
+  manifestIn,
   type OpenedArtifact,
   openArtifact,
+  pathsOf,
   peekManifest,
   sealArtifact,
   sealWritten,

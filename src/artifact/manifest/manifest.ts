@@ -116,21 +116,38 @@ export function openArtifact(
 /** The manifest of a finished artifact without a look at its files, or undefined where there is none. */
 export function peekManifest(directory: string): { manifest: Manifest; digest: string } | undefined {
   if (!existsSync(join(directory, manifestName))) return undefined;
-  const { manifest, bytes } = readManifest(directory);
+  const { manifest, digest } = readManifest(directory);
+  return { manifest, digest };
+}
+
+/**
+ * The same of bytes that lie elsewhere.
+ * @param path names them in errors
+ * @throws OffsiteError BadModel where they are no manifest
+ */
+export function manifestIn(bytes: Uint8Array, path: string): { manifest: Manifest; digest: string } {
+  const manifest = parsed(bytes, path);
+  innerPaths(pathsOf(manifest), path);
   return { manifest, digest: sha256(bytes) };
 }
 
-/** The paths that a manifest lists, whoever wrote it, with its own; none of what is no manifest. */
+/** The paths of an artifact: those that its manifest lists, its manifest and signature with them. */
+export const pathsOf = ({ files }: Manifest): string[] => [...beside, ...files.map(({ path }) => path)];
+
+/** The same by what its manifest may be, whoever wrote it; none of what is no manifest. */
 export function listedBy(bytes: Uint8Array): string[] {
   try {
-    return [...beside, ...parsed(bytes, manifestName).files.map(({ path }) => path)];
+    return pathsOf(parsed(bytes, manifestName));
   } catch {
     return [];
   }
 }
 
 /** @param expected compared before anything is made of the bytes: whoever may write there may write any */
-function readManifest(directory: string, expected?: string): { manifest: Manifest; bytes: Uint8Array } {
+function readManifest(
+  directory: string,
+  expected?: string,
+): { manifest: Manifest; digest: string; bytes: Uint8Array } {
   const path = join(directory, manifestName);
   if (!existsSync(path))
     throw badModel(`${directory}: holds no manifest.json; it is no artifact, or was not finished`);
@@ -139,9 +156,7 @@ function readManifest(directory: string, expected?: string): { manifest: Manifes
   if (bytes === 'no file') throw badModel(`${path}: is no plain file`);
   if (expected !== undefined && sha256(bytes) !== expected)
     throw badModel(`${directory}: its digest is ${sha256(bytes)}, expected ${expected}`);
-  const manifest = parsed(bytes, path);
-  innerPaths([...beside, ...manifest.files.map((file) => file.path)], path);
-  return { manifest, bytes };
+  return { ...manifestIn(bytes, path), bytes };
 }
 
 function parsed(bytes: Uint8Array, path: string): Manifest {

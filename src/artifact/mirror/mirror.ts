@@ -1,19 +1,21 @@
 // What stages see of stores: local paths, synchronised with the places that they are copies of.
-import { statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { badSpec, OffsiteError } from '../../api/index.ts';
 import { type Copy, copyAt, pathOfCopy } from '../address/copies.ts';
+import { itself } from '../inner-path.ts';
 import type { Alike } from '../keeper.ts';
 import type { LockPlace } from '../lock/lock.ts';
 import { DiskLock } from '../lock/on-disk.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { readCredentials, s3ServerOf } from '../stores/credentials.ts';
 import { openStore } from '../stores/open.ts';
-import type { Store, WritableStore, Written } from '../stores/store.ts';
+import { type Store, StoreError, type WritableStore, type Written } from '../stores/store.ts';
 import { StoreLock } from './lock-in-store.ts';
 import { pull, type TransferProgress } from './pull.ts';
 import { push, type Seen } from './push.ts';
-import { StoreCopy } from './store-copy.ts';
+import { readNote, StoreCopy } from './store-copy.ts';
 
 export interface MirrorOptions {
   /** Where copies lie; without it every path is in place. */
@@ -105,6 +107,25 @@ export class Mirror {
    */
   async pullDocument(path: string): Promise<void> {
     await this.pull(path, { exact: true, most: largestDocument });
+  }
+
+  /**
+   * The bytes of such a file in a store, where it still is what was seen: the copy here stays as it is.
+   * @throws StoreError, `Changed` where it is another or gone
+   */
+  async read(path: string, version: string): Promise<Uint8Array> {
+    const { scratch, signal } = this.#options;
+    const copy = copyAt(scratch, path) as Copy;
+    const apart = mkdtempSync(join(scratch as string, '.read-'));
+    try {
+      const read = new StoreCopy(apart, copy);
+      await pull(await this.#storeOf(copy), read, { signal, exact: true, most: largestDocument });
+      if (readNote(read.noteOf(itself))?.version !== version)
+        throw new StoreError('Changed', `${read.describe('')}: was changed while it was looked at`);
+      return readFileSync(read.fileOf(itself));
+    } finally {
+      rmSync(apart, { recursive: true, force: true });
+    }
   }
 
   /** The files that a path has: in its store, each with its version, or here, where none has one; a single one has an empty name. */

@@ -20,7 +20,7 @@ import { isInside, refuseOutside } from '../confinement.ts';
 import { lockDirectoryOf } from '../lock/on-disk.ts';
 import { isGone, processMarkSchema, thisProcess } from '../lock/process-mark.ts';
 import { filesIn } from '../manifest/digest.ts';
-import { peekManifest } from '../manifest/manifest.ts';
+import { pathsOf, peekManifest } from '../manifest/manifest.ts';
 import { WrittenFiles } from '../manifest/written-files.ts';
 import { signatureName, signatureThere } from '../signature/signature.ts';
 import { temporaryStartOf } from '../write-whole.ts';
@@ -44,9 +44,7 @@ export function checkReplaceable(directory: string, field: string, place = direc
 /** The files of the artifact that lies in a directory, its manifest and signature with them; none where there is no artifact. */
 export function listedIn(directory: string): string[] {
   const manifest = peekManifest(directory)?.manifest;
-  return manifest === undefined
-    ? []
-    : ['manifest.json', signatureName, ...manifest.files.map(({ path }) => path)];
+  return manifest === undefined ? [] : pathsOf(manifest);
 }
 
 /**

@@ -1,17 +1,11 @@
 // An artifact that was made takes its place in a store, over nothing but what was seen there.
 import { randomUUID } from 'node:crypto';
 import { badSpec } from '../../api/index.ts';
-import {
-  isStoreError,
-  listedIn,
-  type Mirror,
-  refuseOthers,
-  type Seen,
-  signatureName,
-} from '../../artifact/index.ts';
+import { isStoreError, listedIn, type Mirror, signatureName } from '../../artifact/index.ts';
 import type { StageJob } from '../job.ts';
-import { outputOf, workOf } from '../places.ts';
+import { outputOf } from '../places.ts';
 import { forgetBringing, keepBringing, marksOf } from './bringing.ts';
+import { givingWay } from './giving-way.ts';
 import { type FoundOutput, markOutput } from './owner.ts';
 import { checkSurroundings } from './surroundings.ts';
 
@@ -28,15 +22,16 @@ export async function bringOutput(
   const output = outputOf(job);
   const { uri, replace } = job.resource.spec.output;
   await checkSurroundings(job, mirror);
-  const seen = (replace === true && (await sealedSince(output, found, mirror))) || found.there;
-  const files = [...found.removable, ...listedIn(output)];
-  refuseOthers([...seen.keys()], files, { place: uri, field: 'spec.output.uri' });
+  // An artifact that came meanwhile may go where another one might have.
+  const before = replace === true ? await givingWay(job, mirror, found.beside) : found;
+  const seen = before.there;
+  const files = [...before.removable, ...listedIn(output)];
   const writer = randomUUID();
   await keepBringing(job, mirror, { files, writer, seen });
-  const earlier = workOf(job).kept ? [] : await marksOf(job, mirror, seen);
-  await markOutput(job, found, digest, { files, writer, earlier });
+  await markOutput(job, found, digest, { files, writer, earlier: await marksOf(job, mirror, seen) });
   // A signature of the very same artifact is one of what takes its place, whoever signed it.
-  const removable = found.digest === digest ? files.filter((path) => path !== signatureName) : files;
+  const isSame = before.digest === digest;
+  const removable = before.removable.filter((path) => !isSame || path !== signatureName);
   let beside: readonly string[];
   try {
     beside = await mirror.push(output, { exact: true }, { removable, seen, writer });
@@ -51,15 +46,4 @@ export async function bringOutput(
   throw badSpec(
     `spec.output.uri: ${JSON.stringify(beside[0])} came to ${uri} while an earlier artifact there gave way to the new one, which is whole but which nobody reads with that beside it: move it away`,
   );
-}
-
-/** What lies there where another artifact came meanwhile: it may be replaced, and a file that is no artifact's may not. */
-async function sealedSince(
-  output: string,
-  { there }: FoundOutput,
-  mirror: Mirror,
-): Promise<Seen | undefined> {
-  const now = await mirror.look(output);
-  const seal = now.get('manifest.json');
-  return seal === undefined || seal === there.get('manifest.json') ? undefined : now;
 }

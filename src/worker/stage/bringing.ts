@@ -1,10 +1,16 @@
 // What a resource says before it brings an artifact to a store: by it a later run knows what a push that did not end left there.
+//
+//   said in                      written by           what is left of the push: a file that it names, and
+//   bringing.json (work place)   the resource alone   that has its mark, or lies there in the version that it saw
+//   <output>.result.json         who may write there  that has its mark, or one of those that it saw
+//
+// Each of the two may be missing (no work place is kept, another spec names other places), so both are looked at.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { listOf } from '../../api/index.ts';
 import { clearAt, eachAtOnce, type Mirror, readKept, type Seen, writeWhole } from '../../artifact/index.ts';
-import { prepares, type StageJob } from '../job.ts';
+import type { StageJob } from '../job.ts';
 import { outputOf, workOf } from '../places.ts';
 
 /** What is being brought to an output in a store. */
@@ -17,21 +23,21 @@ export interface Bringing {
   seen: Seen;
 }
 
-/**
- * The same beside the artifact, where others may write, too: a name counts there with one of these marks alone, and anybody's
- * file of such a name has none.
- */
+/** The same beside the artifact. */
 export interface BringingBeside extends Pick<Bringing, 'files' | 'writer'> {
   /** The marks of what lies there before. */
   earlier: readonly string[];
 }
 
-/** Of a word of an earlier version the names count alone. */
+/** As much of it as is said there. */
+export type SaidBeside = { [Part in keyof BringingBeside]?: BringingBeside[Part] | undefined };
+
+/** A word of an earlier version, which has names alone, is none. */
 const bringingSchema = z.object({
   output: z.string(),
   files: listOf(z.string()),
-  writer: z.string().optional(),
-  seen: listOf(z.tuple([z.string(), z.string()])).optional(),
+  writer: z.string(),
+  seen: listOf(z.tuple([z.string(), z.string()])),
 });
 
 /** In the resource's own directory, to which nobody else writes. */
@@ -39,7 +45,6 @@ const bringingFileOf = (job: StageJob): string => join(workOf(job).own, 'bringin
 
 /** What this resource was bringing to its output and did not end, with what lay there before, in the words of its work place. */
 async function bringing(job: StageJob, mirror: Mirror): Promise<z.output<typeof bringingSchema> | undefined> {
-  if (prepares(job)) return undefined;
   const file = bringingFileOf(job);
   await mirror.pullDocument(file);
   const kept = readKept(bringingSchema, file);
@@ -67,27 +72,30 @@ export async function forgetBringing(job: StageJob, mirror: Mirror): Promise<voi
 }
 
 /**
- * What this resource left at its output in a store when a push did not end, since it was killed or since somebody's file came: what
- * has the mark of what it brought, or the version in which it was seen there before. Anybody else's file of such a name is none of it.
+ * What this resource left at its output in a store when a push did not end, since it was killed or since somebody's file came.
  * @param beside the word beside the artifact, where it is this resource's
  */
 export async function leftOf(
   job: StageJob,
   mirror: Mirror,
   there: Seen,
-  beside: { [Part in keyof BringingBeside]?: BringingBeside[Part] | undefined } = {},
+  beside: SaidBeside = {},
 ): Promise<string[]> {
   if (!mirror.mirrors(outputOf(job))) return [];
   const kept = await bringing(job, mirror);
-  const [inWork, atOutput] = [new Set(kept?.files), new Set(beside.files)];
   const seen = new Map(kept?.seen);
-  const marksBeside = [beside.writer, ...(beside.earlier ?? [])];
+  const words = [
+    { files: new Set(kept?.files), marks: [kept?.writer] },
+    { files: new Set(beside.files), marks: [beside.writer, ...(beside.earlier ?? [])] },
+  ];
   const left: string[] = [];
   await eachAtOnce([...there], 8, async ([name, version]) => {
-    const isKnown = inWork.has(name) && (kept?.writer === undefined || seen.get(name) === version);
-    const marks = [inWork.has(name) && kept?.writer, ...(atOutput.has(name) ? marksBeside : [])];
-    const mark = !isKnown && marks.some(Boolean) && (await markOf(job, mirror, name, version));
-    if (isKnown || (mark && marks.includes(mark))) left.push(name);
+    const marks = words.flatMap((word) => (word.files.has(name) ? word.marks : []));
+    if (seen.get(name) !== version) {
+      const mark = marks.length === 0 ? undefined : await markOf(job, mirror, name, version);
+      if (mark === undefined || !marks.includes(mark)) return;
+    }
+    left.push(name);
   });
   return left;
 }

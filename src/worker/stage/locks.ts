@@ -11,7 +11,7 @@ import {
 import type { Emit } from '../../progress/index.ts';
 import type { StageJob } from '../job.ts';
 import { outputOf, workOf } from '../places.ts';
-import { ownerOf } from './owner.ts';
+import { ownerOf } from './result-file.ts';
 
 export interface HoldOptions {
   mirror: Mirror;

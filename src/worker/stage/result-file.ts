@@ -39,6 +39,10 @@ export const ownerSchema = z.object({ kind: z.string(), namespace: z.string(), n
 /** Whose an artifact is: its resource by name, so that one that was deleted and made again finds its own. */
 export type Owner = z.output<typeof ownerSchema>;
 
+export function ownerOf({ resource: { kind, metadata } }: StageJob): Owner {
+  return { kind, namespace: metadata.namespace ?? 'default', name: metadata.name };
+}
+
 /** What an output's result file says of it; the owner is absent in those of earlier versions. */
 const markSchema = z.object({
   owner: ownerSchema,
@@ -69,16 +73,18 @@ export class ResultFile {
   /** Its name in messages. */
   readonly #place: string;
   readonly #stored: Seen;
+  readonly #owner: Owner;
   #bytes: Uint8Array | undefined;
 
   private constructor(
     mirror: Mirror,
-    { file, place, stored }: { file: string; place: string; stored: Seen },
+    { file, place, stored, owner }: { file: string; place: string; stored: Seen; owner: Owner },
   ) {
     this.#mirror = mirror;
     this.#file = file;
     this.#place = place;
     this.#stored = stored;
+    this.#owner = owner;
     const there = lstatSync(file, { throwIfNoEntry: false });
     const bytes = there?.isFile() ? boundedBytes(file, mostBytes) : undefined;
     this.#bytes = typeof bytes === 'string' ? undefined : bytes;
@@ -96,12 +102,13 @@ export class ResultFile {
     const stored = await mirror.look(file);
     await mirror.pullDocument(file);
     const place = mirror.mirrors(output) ? resultFileOf(job.resource.spec.output.uri) : file;
-    return new ResultFile(mirror, { file, place, stored });
+    return new ResultFile(mirror, { file, place, stored, owner: ownerOf(job) });
   }
 
-  /** Whose the output is, as far as it says so. */
-  mark(): z.output<typeof markSchema> | undefined {
-    return readKept(markSchema, this.#file);
+  /** Whose the output is, as far as it says so, and whether that is this resource. */
+  mark(): (z.output<typeof markSchema> & { isOwn: boolean }) | undefined {
+    const mark = readKept(markSchema, this.#file);
+    return mark && { ...mark, isOwn: canonicalJson(mark.owner) === canonicalJson(this.#owner) };
   }
 
   /** @throws OffsiteError BadSpec where something else came there, which stays */

@@ -18,8 +18,8 @@ import { runOnThread } from '../thread/thread.ts';
 import { bringOutput } from './bring-output.ts';
 import { checkConfined } from './confined.ts';
 import { HeldPlaces } from './locks.ts';
-import { examineOutput, type FoundOutput, markOutput, ownerOf, tidyOutput } from './owner.ts';
-import { findResult, keepResult } from './result-file.ts';
+import { examineOutput, type FoundOutput, markOutput, tidyOutput } from './owner.ts';
+import { findResult, keepResult, ownerOf } from './result-file.ts';
 import { checkSigned, isSigned, type KeyPlace, openKeys, type StageKeys, signOutput } from './signing.ts';
 import { checkSurroundings } from './surroundings.ts';
 

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -56,4 +56,21 @@ it('the same in the background, where it is not tried again', async () => {
   await stores.settled();
   expect(failures).toEqual([lost.signal.reason]);
   expect(uploads).toBe(1);
+});
+
+it('a file is read in the version that was seen alone, and its copy stays', async () => {
+  let version = 'seen';
+  server.removeAllListeners('request');
+  server.on('request', ({ method, url }, answer) => {
+    if (url?.includes('list-type')) return answer.end('<ListBucketResult></ListBucketResult>');
+    answer.writeHead(200, { etag: `"${version}"`, 'content-length': 6 });
+    answer.end(method === 'HEAD' ? '' : 'theirs');
+  });
+  const manifest = join(output!, 'manifest.json');
+  const [[, seen]] = [...(await mirror().look(manifest))] as [[string, string]];
+  expect(Buffer.from(await mirror().read(manifest, seen)).toString()).toBe('theirs');
+  version = 'another';
+  await expect(mirror().read(manifest, seen)).rejects.toMatchObject({ reason: 'Changed' });
+  expect(readFileSync(manifest, 'utf8')).toBe('mine');
+  expect(readdirSync(directory!)).toEqual(['s3']);
 });

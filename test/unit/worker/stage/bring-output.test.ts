@@ -12,7 +12,8 @@ import { StoreCopy } from '../../../../src/artifact/mirror/store-copy.ts';
 import type { StageJob } from '../../../../src/worker/job.ts';
 import { outputOf } from '../../../../src/worker/places.ts';
 import { bringOutput } from '../../../../src/worker/stage/bring-output.ts';
-import { examineOutput, ownerOf } from '../../../../src/worker/stage/owner.ts';
+import { examineOutput } from '../../../../src/worker/stage/owner.ts';
+import { ownerOf } from '../../../../src/worker/stage/result-file.ts';
 import { tinyManifests } from '../../../support/tiny/index.ts';
 import { MemoryStore } from '../../../support/unit/artifact/memory-store.ts';
 
@@ -58,39 +59,56 @@ function mirrorIn(scratch: string): Mirror {
     look: async (path: string) =>
       new Map((await store.list(at(path))).map(({ path: name, version }) => [name, version])),
     written: (path: string) => store.written(at(path)),
+    async read(path: string, version: string) {
+      const there = store.objects.get(at(path));
+      expect(there?.version).toBe(version);
+      return there!.bytes;
+    },
   } as unknown as Mirror;
 }
 
 interface Run {
   work?: boolean;
+  /** Another place than the usual. */
+  workAt?: string;
   replace?: boolean;
   /** What others do while it computes. */
   meanwhile?: () => void;
 }
 
-/** One run of the resource, in a pod of its own: it looks at its output, makes an artifact of these files and brings it. */
-async function run(files: Files, { work = true, replace = false, meanwhile }: Run = {}): Promise<void> {
+/** A pod of the resource. */
+function podOf({ work = true, workAt = 's3://private/work', replace = false }: Run, stage = 'assemble') {
   const scratch = mkdtempSync(join(root, 'pod-'));
-  const { tune } = tinyManifests(() => 's3://in/rows.jsonl');
+  const { build } = tinyManifests((name) => `s3://in/${name}`);
   const spec = {
-    ...tune.spec,
-    ...{ emulator: { uri: 's3://in/emulator', digest: `sha256:${'0'.repeat(64)}` } },
+    ...build.spec,
     output: { uri: `s3://${place}`, replace },
-    ...(work && { work: { uri: 's3://private/work' } }),
+    ...(work && { work: { uri: workAt } }),
   };
-  const resource = parseResource({ ...tune, spec }, 'test');
+  const resource = parseResource({ ...build, spec }, 'test');
   const mounts = { claims: {}, confined: true, base: '/', scratch };
-  const job = { stage: 'tune', resource, inputs: {}, mounts } as unknown as StageJob;
-  const mirror = mirrorIn(scratch);
+  const job = { stage, resource, inputs: {}, mounts } as unknown as StageJob;
+  return { job, mirror: mirrorIn(scratch) };
+}
+
+/** What a stage finds to give way that only prepares another. */
+async function lookAhead(options: Run): Promise<string[]> {
+  const { job, mirror } = podOf(options, 'probe');
+  return (await examineOutput(job, mirror)).removable.sort();
+}
+
+/** One run of the resource, in a pod of its own: it looks at its output, makes an artifact of these files and brings it. */
+async function run(files: Files, options: Run = {}): Promise<void> {
+  const { job, mirror } = podOf(options);
   const found = await examineOutput(job, mirror);
-  meanwhile?.();
+  options.meanwhile?.();
   const output = outputOf(job);
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
   for (const [name, content] of Object.entries(files)) writeFileSync(join(output, name), content);
   const { digest } = sealArtifact(output, { kind: 'Adapter', madeFrom: {}, hyperparameters: { files } });
   await bringOutput(job, digest, { found, mirror });
-  await found.beside.write({ owner: ownerOf(job), stage: 'tune', result: { artifact: { digest } } });
+  await found.beside.write({ owner: ownerOf(job), stage: 'assemble', result: { artifact: { digest } } });
 }
 
 /** The run ends as if it were killed when it brings this file. */
@@ -106,6 +124,12 @@ async function killed(at: string, files: Files, options: Run): Promise<void> {
 const first = { 'adapter.safetensors': 'ours', 'other.json': 'ours' };
 const second = { 'adapter.safetensors': 'ours of another spec' };
 const namesOf = (files: Files) => [...Object.keys(files), 'manifest.json'].sort();
+
+/** The manifest of somebody else's artifact of files of these names. */
+const manifestOf = (...names: string[]) => {
+  const files = names.map((path) => ({ path, sizeBytes: 6, sha256: '0'.repeat(64) }));
+  return JSON.stringify({ kind: 'Adapter', files, madeFrom: {}, hyperparameters: {} });
+};
 
 describe.each([
   ['with', true],
@@ -188,17 +212,78 @@ describe.each([
     expect(contentOf('other.json')).toBe('their only copy');
   });
 
-  it('where an artifact is to be replaced, one that came meanwhile is, and a file that is none’s stays', async () => {
-    const meanwhile = () => lay({ 'adapter.safetensors': 'their only copy' });
-    await expect(run(first, { work, replace: true, meanwhile })).rejects.toMatchObject({ reason: 'Changed' });
-    await expect(run(first, { work, replace: true })).rejects.toThrow('holds "adapter.safetensors"');
-    expect(contentOf('adapter.safetensors')).toBe('their only copy');
-    takeAway('adapter.safetensors');
-    const files = [{ path: 'adapter.safetensors', sizeBytes: 6, sha256: '0'.repeat(64) }];
-    const manifest = JSON.stringify({ kind: 'Adapter', files, madeFrom: {}, hyperparameters: {} });
-    const sealed = () => lay({ 'adapter.safetensors': 'theirs', 'manifest.json': manifest });
-    await run(first, { work, replace: true, meanwhile: sealed });
-    expect(there()).toEqual(namesOf(first));
-    expect(contentOf('adapter.safetensors')).toBe('ours');
+  it('what is left is known to each stage, and where another work place is named, until another resource has said that the output is its own', async () => {
+    await run(first, { work });
+    await killed('other.json', { ...first, ...second }, { work });
+    const left = ['adapter.safetensors', 'other.json'];
+    expect(there()).toEqual(left);
+    expect(await lookAhead({ work })).toEqual(left);
+    expect(await lookAhead({ work, workAt: 's3://private/another' })).toEqual(left);
+    const word = store.objects.get(`${place}.result.json`)!;
+    const owner = { kind: 'EmulatorBuild', namespace: 'default', name: 'another' };
+    store.put(`${place}.result.json`, Buffer.from(JSON.stringify({ owner, digests: [] })));
+    await expect(run(second, { work })).rejects.toThrow(/holds ".+" and 1 more and is no artifact/);
+    expect(there()).toEqual(left);
+    store.objects.set(`${place}.result.json`, word);
+    await run(second, { work });
+    expect(there()).toEqual(namesOf(second));
+  });
+
+  describe('where an artifact is to be replaced', () => {
+    const replace = true;
+
+    it('one that came meanwhile is, by what its own manifest lists', async () => {
+      await run(first, { work });
+      const meanwhile = () => {
+        store.objects.clear();
+        lay({ 'adapter.safetensors': 'theirs', 'theirs.json': 'theirs' });
+        lay({ 'manifest.json': manifestOf('adapter.safetensors', 'theirs.json') });
+      };
+      await run(second, { work, replace, meanwhile });
+      expect(there()).toEqual(namesOf(second));
+      expect(contentOf('adapter.safetensors')).toBe(second['adapter.safetensors']);
+    });
+
+    const theirs = { 'adapter.safetensors': 'theirs', 'other.json': 'their only copy' };
+    it.each([
+      ['comes without one', theirs, 'BadSpec', /holds ".+" and 1 more and is no artifact/],
+      [
+        'comes beside one',
+        { ...theirs, 'manifest.json': manifestOf('adapter.safetensors') },
+        'BadSpec',
+        /holds "other.json" beside the artifact's own files/,
+      ],
+      [
+        'comes with a manifest.json that is none',
+        { ...theirs, 'manifest.json': '{"name": "their site"}' },
+        'BadModel',
+        /manifest\.json: is damaged/,
+      ],
+    ])('a file that %s stays, under a name of ours, too', async (_, laid: Files, reason, message) => {
+      const refusal = { reason, message: expect.stringMatching(message) as string };
+      for (const isFirst of [true, false]) {
+        store.objects.clear();
+        if (!isFirst) await killed('manifest.json', first, { work });
+        const meanwhile = () => lay(laid);
+        await expect(run(first, { work, replace, meanwhile })).rejects.toMatchObject(refusal);
+        // Before the run the answer is the same.
+        await expect(run(first, { work, replace })).rejects.toMatchObject(refusal);
+        await expect(lookAhead({ work, replace })).rejects.toMatchObject(refusal);
+        expect(there()).toEqual(Object.keys(laid).sort());
+        for (const [name, content] of Object.entries(laid)) expect(contentOf(name)).toBe(content);
+      }
+    });
+
+    it('what of it is another since it was read stays, and ends the run', async () => {
+      lay({ 'adapter.safetensors': 'theirs', 'theirs.json': 'theirs' });
+      lay({ 'manifest.json': manifestOf('adapter.safetensors', 'theirs.json') });
+      store.onWrite = (object) => {
+        // Said last before anything goes up.
+        if (object === `${place}.result.json`) lay({ 'theirs.json': 'their only copy' });
+      };
+      await expect(run(first, { work, replace })).rejects.toMatchObject({ reason: 'Changed' });
+      expect(there()).toEqual(['adapter.safetensors', 'manifest.json', 'theirs.json']);
+      expect(contentOf('theirs.json')).toBe('their only copy');
+    });
   });
 });

@@ -17,7 +17,8 @@ import { Mirror } from '../../../../src/artifact/index.ts';
 import type { StageJob } from '../../../../src/worker/job.ts';
 import { outputOf, workOf } from '../../../../src/worker/places.ts';
 import { checkConfined } from '../../../../src/worker/stage/confined.ts';
-import { examineOutput, markOutput, ownerOf, tidyOutput } from '../../../../src/worker/stage/owner.ts';
+import { examineOutput, markOutput, tidyOutput } from '../../../../src/worker/stage/owner.ts';
+import { ownerOf } from '../../../../src/worker/stage/result-file.ts';
 import { runStage } from '../../../../src/worker/stage/run-stage.ts';
 import { tinyManifests } from '../../../support/tiny/index.ts';
 
