@@ -75,7 +75,7 @@ function mergesOf(pieces: readonly Piece[], tokens: ReadonlySet<string>): [left:
   for (const piece of ordered) {
     const all = pairsOf(piece.text);
     const pairs = all.filter(([left, right]) => known.has(left) && known.has(right));
-    const isLone = (text: string) => !tokens.has(text) && pointCount(text) === 1;
+    const isLone = (text: string) => isCharacter(text) && !tokens.has(text);
     const lone = all.find(
       ([left, right]) =>
         (isLone(left) || isLone(right)) && [left, right].every((half) => known.has(half) || isLone(half)),
@@ -95,7 +95,7 @@ function mergesOf(pieces: readonly Piece[], tokens: ReadonlySet<string>): [left:
   return merges;
 }
 
-const pointCount = (text: string): number => Array.from(text).length;
+const isCharacter = (text: string): boolean => text.length <= 2 && Array.from(text).length === 1;
 
 /** @throws OffsiteError BadModel at a token that is too long: the pairs of many such would fill the memory */
 function pairsOf(text: string): [left: string, right: string][] {
@@ -103,8 +103,11 @@ function pairsOf(text: string): [left: string, right: string][] {
     throw badModel(
       `GGUF tokenizer.ggml.tokens: a token has ${text.length} characters; at most ${longest} are supported`,
     );
-  const characters = [...text];
-  return characters
-    .slice(1)
-    .map((_, i) => [characters.slice(0, i + 1).join(''), characters.slice(i + 1).join('')]);
+  const pairs: [left: string, right: string][] = [];
+  let at = 0;
+  for (const character of text) {
+    if (at > 0) pairs.push([text.slice(0, at), text.slice(at)]);
+    at += character.length;
+  }
+  return pairs;
 }

@@ -7,6 +7,11 @@ export interface Piece {
   readonly score: number;
 }
 
+/** The mark of a blank. */
+const space = '▁';
+/** Of a run of blanks, in characters: LLaMA's longest has 16. */
+const longestRun = 32;
+
 /**
  * LLaMA's own file has one score for all runs of blanks, which come out the same either way; that is looked at.
  * @param joined those that are made of two others, the best first
@@ -23,18 +28,20 @@ export function refuseTies(joined: readonly Piece[], texts: ReadonlySet<string>)
   }
 }
 
-/** Whether tokens are runs of one character, in the only tokens that hold two of it in a row, and a run is cut the same either way. */
+/** Whether tokens are runs of blanks, the only tokens that hold two blanks in a row, and a run is cut the same either way. */
 function areRuns(tied: readonly Piece[], texts: ReadonlySet<string>): boolean {
-  const [character] = tied[0]!.text as unknown as [string];
   const lengths = tied.map(({ text }) => text.length);
+  const longest = Math.max(...lengths);
   const runs = new Set(tied.map(({ text }) => text));
   const areOnlyRuns =
-    tied.every(({ text }) => text === character.repeat(text.length)) &&
-    [...texts].every((text) => runs.has(text) || !text.includes(character.repeat(2)));
-  if (!areOnlyRuns) return false;
-  const longest = Math.max(...lengths);
-  return Array.from({ length: 4 * longest }, (_, i) => i + 1).every(
-    (run) => String(leftmostFirst(run, new Set(lengths))) === String(listedFirst(run, lengths)),
+    longest <= longestRun &&
+    tied.every(({ text }) => text === space.repeat(text.length)) &&
+    [...texts].every((text) => runs.has(text) || !text.includes(space.repeat(2)));
+  return (
+    areOnlyRuns &&
+    Array.from({ length: 4 * longest }, (_, i) => i + 1).every(
+      (run) => String(leftmostFirst(run, new Set(lengths))) === String(listedFirst(run, lengths)),
+    )
   );
 }
 

@@ -103,6 +103,11 @@ function namedIn({ tokens, types, get }: Listed): Map<string, number> {
  * its length or longer begins, these differ. Runs of one character give the same either way.
  */
 function refuseOverlaps(contents: readonly string[]): void {
+  const characters = contents.reduce((sum, { length }) => sum + length, 0);
+  if (characters > mostCharacters)
+    throw badModel(
+      `GGUF tokenizer.ggml.tokens: those that are matched as a whole have ${characters} characters; at most ${mostCharacters} are supported`,
+    );
   /** The longest token that begins so, of those that are longer than that. */
   const beginnings = new Map<string, string>();
   const bytes = (text: string) => Buffer.byteLength(text);
@@ -130,5 +135,7 @@ function refuseOverlaps(contents: readonly string[]): void {
 
 /** Of a token that is matched as a whole, in characters. */
 const longest = 128;
+/** Of all of them: three times what the largest vocabularies come to. */
+const mostCharacters = 2 ** 18;
 
 const isRun = (text: string): boolean => text === text[0]!.repeat(text.length);

@@ -339,6 +339,24 @@ describe('the tokenizer inside GGUF', () => {
       'a token that is matched as a whole has 129 characters; at most 128 are supported',
     ],
     [
+      'whole tokens without end',
+      {
+        tokens: Array.from({ length: 3000 }, (_, i) => `${i}`.padEnd(100, 'x')),
+        token_type: new Array<number>(3000).fill(3),
+      },
+      'those that are matched as a whole have 300000 characters; at most 262144 are supported',
+    ],
+    [
+      'runs that would take their time to be looked at',
+      {
+        model: 'llama',
+        tokens: Array.from({ length: 33 }, (_, i) => '▁'.repeat(i + 1)),
+        token_type: [],
+        scores: new Array<number>(33).fill(-1),
+      },
+      'tokenizer.ggml.scores: "▁▁" and "▁▁▁" have one score',
+    ],
+    [
       'one of two tokens that llama.cpp would make a control token',
       { tokens: ['a', 'b', 'ab', '<PRE>', '<fim_prefix>', '</s>'] },
       '"<fim_prefix>" and "<PRE>" are of one kind',
