@@ -79,6 +79,11 @@ export function fromGguf(metadata: Readonly<Record<string, unknown>>): { tokeniz
 
 /** Each token's text, which is one of its own; what has none has the name that llama.cpp gives it. @throws OffsiteError BadModel */
 function namedTokens(tokens: readonly string[]): string[] {
+  const characters = tokens.reduce((sum, { length }) => sum + length, 0);
+  if (characters > mostCharacters)
+    throw badModel(
+      `GGUF tokenizer.ggml.tokens: the tokens have ${characters} characters; at most ${mostCharacters} are supported`,
+    );
   const named = tokens.map((text, id) => (text === '' ? `[EMPTY_${id}]` : text));
   const numbers = new Map<string, number>();
   for (const [id, text] of named.entries()) {
@@ -92,6 +97,8 @@ function namedTokens(tokens: readonly string[]): string[] {
   return named;
 }
 
+/** Of all tokens: four times what the largest vocabularies come to. */
+const mostCharacters = 2 ** 23;
 /** Of a token's text, in messages. */
 const mostShown = 64;
 

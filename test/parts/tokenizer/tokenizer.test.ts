@@ -339,6 +339,11 @@ describe('the tokenizer inside GGUF', () => {
       'a token that is matched as a whole has 129 characters; at most 128 are supported',
     ],
     [
+      'tokens without end',
+      { tokens: ['x'.repeat(5_000_000), 'y'.repeat(5_000_000)], token_type: [] },
+      'the tokens have 10000000 characters; at most 8388608 are supported',
+    ],
+    [
       'whole tokens without end',
       {
         tokens: Array.from({ length: 3000 }, (_, i) => `${i}`.padEnd(100, 'x')),
