@@ -69,10 +69,10 @@ export function packForModel(
 }
 
 /** A part's target as the row's. */
-const targetOf = (target: Target, { row, first }: Part): Target => ({
+const targetOf = (target: Target, { row, places }: Part): Target => ({
   ...target,
   row,
-  branch: first + target.branch,
+  branch: target.branch === 0 ? 0 : places[target.branch - 1]! + 1,
 });
 
 /** The parameters of the block that has most. */

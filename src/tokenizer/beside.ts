@@ -205,8 +205,8 @@ function checkMap({ file, value }: BesideFiles['config'], config: Json): void {
   }
 }
 
-/** Of added tokens times each other: more are not compared. */
-const mostPairs = 2 ** 22;
+/** Of pairs of added tokens, by the square of the shorter one's characters: more are not compared. */
+const mostCompared = 2 ** 27;
 
 /**
  * Tells of a token whether it is the same whatever `normalized` says: no normalizer changes texts, and no other token is looked
@@ -220,8 +220,8 @@ function aloneOf(tokenizer: Json): (token: AddedToken) => boolean {
   let compared = 0;
   return ({ content }) =>
     tokens.every((other) => {
-      compared += other.content.length;
-      return compared <= mostPairs && (other.content === content || !meet(content, other.content));
+      compared += Math.min(content.length, other.content.length) ** 2;
+      return compared <= mostCompared && (other.content === content || !meet(content, other.content));
     });
 }
 

@@ -28,6 +28,9 @@ const mostShown = 80;
 /** Of members of a sequence, in all; the library goes through them by recursion, and real ones have a handful. */
 const mostMembers = 64;
 
+/** Of an added token, in characters; real ones have some hundred. */
+const longestAdded = 1024;
+
 /**
  * Checks that a tokenizer is made of what the reference library has.
  * @throws OffsiteError BadModel naming the part
@@ -54,6 +57,11 @@ export function checkLayout(tokenizer: Json, file: string): void {
     };
     check(tokenizer[name], name, 0);
   }
+  for (const { content } of addedTokens(tokenizer))
+    if (content.length > longestAdded)
+      throw badModel(
+        `${file}: added_tokens: ${printableJson(content.slice(0, mostShown))} and so on has ${content.length} characters; at most ${longestAdded} are supported`,
+      );
   const { dropout } = modelOf(tokenizer);
   if (typeof dropout === 'number' && dropout > 0)
     throw badModel(

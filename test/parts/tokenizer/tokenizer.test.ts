@@ -141,6 +141,10 @@ describe('tokenizer.json', () => {
       'normalizer: has more than 64 members',
     ],
     [{ model: { type: 'BPE', vocab: {}, merges: [], dropout: 0.1 } }, 'model.dropout is 0.1'],
+    [
+      { added_tokens: [{ id: 256, content: 'x'.repeat(1025), special: true }] },
+      'and so on has 1025 characters; at most 1024 are supported',
+    ],
   ])('%.80j is refused by name', (fields, message) => {
     const told = badModelOf(() => openTokenizer(withFields(fields)));
     expect(told).toContain(message);
@@ -166,8 +170,14 @@ describe('tokens that the embedding has no row for', () => {
     );
     // None of those that have a row costs a look.
     rowsOf({ added_tokens: [...added_tokens, ...many] }, config, 30_000)();
-    const long = { id: 300, content: `${'x'.repeat(10_000)}y${'x'.repeat(10_000)}`, special: true };
-    expect(badModelOf(rowsOf({ added_tokens: [...added_tokens, long] }, config, 258))).toContain('too long');
+    const long = (at: number) => ({
+      ...{ id: 300 + at, special: true },
+      content: `${at}${'x'.repeat(500)}y${'x'.repeat(500)}`,
+    });
+    const several = Array.from({ length: 3 }, (_, at) => long(at));
+    expect(badModelOf(rowsOf({ added_tokens: [...added_tokens, ...several] }, config, 258))).toContain(
+      'too long',
+    );
   });
 
   test('are told when the model is opened, with the first of them', () => {
@@ -416,6 +426,21 @@ test('that the machine stood still for hours while it was computed is not its fa
   } finally {
     clock.mockRestore();
   }
+});
+
+test('added tokens are compared with each other for no longer than a moment', () => {
+  const token = (id: number) => ({
+    ...{ id, content: `${'a'.repeat(1019)}${id}`, special: true, normalized: false },
+    ...{ lstrip: false, rstrip: false, single_word: false },
+  });
+  const added_tokens = Array.from({ length: 500 }, (_, i) => token(1000 + i));
+  const other = { [1499]: { ...token(1499), normalized: true } };
+  const start = process.cpuUsage();
+  badModelOf(() =>
+    openTokenizer(withFields({ normalizer: null, added_tokens }, { added_tokens_decoder: other })),
+  );
+  const { user } = process.cpuUsage(start);
+  expect(user).toBeLessThan(5e6);
 });
 
 describe('what lies beside tokenizer.json', () => {

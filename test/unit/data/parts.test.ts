@@ -13,7 +13,7 @@ const question = (choices: number): Example => ({
 });
 
 test('a row that fits into 2048 tokens or maxLength stays whole', () => {
-  const whole = (example: Example) => [{ ...example, first: 0 }];
+  const whole = (example: Example) => [{ ...example, places: [...example.branches.keys()] }];
   const [fits, long] = [question(12), question(13)];
   expect(tokenCount(fits)).toBe(2040);
   expect(partsOf(fits, 512)).toEqual(whole(fits));
@@ -27,7 +27,7 @@ test('a row that fits into 2048 tokens or maxLength stays whole', () => {
 test('a longer one is laid into several, the choices in order, each time after the same trunk', () => {
   const long = question(26);
   const parts = partsOf(long, 512);
-  expect(parts.map(({ first, branches }) => [first, branches.length])).toEqual([
+  expect(parts.map(({ places, branches }) => [places[0], branches.length])).toEqual([
     [0, 12],
     [12, 12],
     [24, 2],
@@ -37,21 +37,22 @@ test('a longer one is laid into several, the choices in order, each time after t
     expect([row, trunk, starts]).toEqual([7, long.trunk, branches.map(() => 40)]);
 });
 
-test('branches whose lengths are of two classes share no trunk, and keep their order', () => {
-  const example = { ...question(4), branches: [[1], [2, 3], [4, 5], [6]] };
+test('branches whose lengths are of two classes share no trunk, and those of one do', () => {
+  const branches = [[1], [2, 3], [4, 5], [6]];
+  const example = { ...question(4), branches, starts: [0, 1, 2, 3] };
   const parts = partsOf(example, 512, (length) => (length > 361 ? 'long' : 'short'));
-  expect(parts.map(({ first, branches }) => [first, branches])).toEqual([
-    [0, [[1]]],
+  expect(parts.map(({ places, starts }) => [places, starts])).toEqual([
     [
-      1,
-      [
-        [2, 3],
-        [4, 5],
-      ],
+      [0, 3],
+      [0, 3],
     ],
-    [3, [[6]]],
+    [
+      [1, 2],
+      [1, 2],
+    ],
   ]);
-  expect(partsOf(example, 512, () => 'one')).toEqual([{ ...example, first: 0 }]);
+  for (const part of parts) expect(part.branches).toEqual(part.places.map((place) => branches[place]));
+  expect(partsOf(example, 512, () => 'one')).toEqual([{ ...example, places: [0, 1, 2, 3] }]);
 });
 
 test('no part is longer than it may be where the prompt with each choice is not, and none could take one more', () => {
@@ -64,7 +65,7 @@ test('no part is longer than it may be where the prompt with each choice is not,
       expect(parts.flatMap((part) => part.branches)).toEqual(branches);
       for (const part of parts) {
         expect(tokenCount(part)).toBeLessThanOrEqual(2500);
-        const next = choices[part.first + part.branches.length] ?? Number.POSITIVE_INFINITY;
+        const next = choices[part.places.at(-1)! + 1] ?? Number.POSITIVE_INFINITY;
         expect(tokenCount(part) + next).toBeGreaterThan(2500);
       }
     }),
