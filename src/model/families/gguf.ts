@@ -22,6 +22,9 @@ export const ggufOf = ({ architecture, hub, interleaved }: GgufKin): GgufMapping
     const tokens = metadata['tokenizer.ggml.tokens'] as unknown[] | undefined;
     const rope = ropeOf(get, divisorsOf(file));
     const headSize = Number(get('attention.key_length') ?? Number(get('embedding_length')) / Number(heads));
+    // Of a tokenizer that names none.
+    const named =
+      metadata['tokenizer.ggml.model'] === 'llama' ? { bos: 1, eos: 2 } : { bos: null, eos: null };
     if (get('attention.causal') === false) throw badModel('GGUF attention.causal false is not supported');
     const rotated = get('rope.dimension_count');
     if (rotated !== undefined && rotated !== headSize)
@@ -44,8 +47,8 @@ export const ggufOf = ({ architecture, hub, interleaved }: GgufKin): GgufMapping
       hidden_act: 'silu',
       attention_bias: false,
       mlp_bias: false,
-      bos_token_id: metadata['tokenizer.ggml.bos_token_id'] ?? null,
-      eos_token_id: metadata['tokenizer.ggml.eos_token_id'] ?? null,
+      bos_token_id: metadata['tokenizer.ggml.bos_token_id'] ?? named.bos,
+      eos_token_id: metadata['tokenizer.ggml.eos_token_id'] ?? named.eos,
       torch_dtype: 'float32',
     };
   },

@@ -52,3 +52,14 @@ test('a scaling goes by the name that all versions of transformers read', () => 
   expect(scaled).not.toHaveProperty('rope_parameters');
   expect(of({})).toMatchObject({ rope_parameters: { rope_type: 'default', rope_theta: 10_000 } });
 });
+
+test('a SentencePiece tokenizer that names no BOS and end has its tokens 1 and 2, and config.json says so', () => {
+  const { config } = ggufOf({ architecture: 'llama', hub: 'LlamaForCausalLM', interleaved: true });
+  const of = (metadata: Record<string, unknown>) =>
+    config({ metadata, tensors: new Map(), read: expect.unreachable });
+  expect(of({ 'tokenizer.ggml.model': 'llama' })).toMatchObject({ bos_token_id: 1, eos_token_id: 2 });
+  expect(of({ 'tokenizer.ggml.model': 'llama', 'tokenizer.ggml.eos_token_id': 7 })).toMatchObject({
+    eos_token_id: 7,
+  });
+  expect(of({ 'tokenizer.ggml.model': 'gpt2' })).toMatchObject({ bos_token_id: null, eos_token_id: null });
+});
