@@ -287,3 +287,13 @@ describe.each([
     });
   });
 });
+
+it('where a server keeps no marks, what lay there before is known to each stage by the version in which the work place saw it', async () => {
+  await run(first);
+  await killed('other.json', { ...first, ...second }, {});
+  const object = store.objects.get(`${place}/other.json`)!;
+  store.objects.set(`${place}/other.json`, { bytes: object.bytes, version: object.version });
+  expect(await lookAhead({})).toEqual(['adapter.safetensors', 'other.json']);
+  lay({ 'other.json': 'their only copy' });
+  await expect(lookAhead({})).rejects.toThrow('holds "other.json"');
+});
