@@ -1,8 +1,8 @@
 // What stages see of stores: local paths, synchronised with the places that they are copies of.
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { badSpec, OffsiteError } from '../../api/index.ts';
+import { badModel, badSpec, OffsiteError } from '../../api/index.ts';
 import { type Copy, copyAt, pathOfCopy } from '../address/copies.ts';
 import { itself } from '../inner-path.ts';
 import type { Alike } from '../keeper.ts';
@@ -111,18 +111,23 @@ export class Mirror {
 
   /**
    * The bytes of such a file in a store, where it still is what was seen: the copy here stays as it is.
-   * @throws StoreError, `Changed` where it is another or gone
+   * @throws StoreError, `Changed` where it is another or gone; OffsiteError BadModel where files lie below its name, too
    */
   async read(path: string, version: string): Promise<Uint8Array> {
-    const { scratch, signal } = this.#options;
+    const { scratch = '', signal } = this.#options;
     const copy = copyAt(scratch, path) as Copy;
-    const apart = mkdtempSync(join(scratch as string, '.read-'));
+    // Nothing may have been brought there so far.
+    mkdirSync(scratch, { recursive: true });
+    const apart = mkdtempSync(join(scratch, '.read-'));
     try {
       const read = new StoreCopy(apart, copy);
+      const file = read.fileOf(itself);
       await pull(await this.#storeOf(copy), read, { signal, exact: true, most: largestDocument });
+      if (statSync(file, { throwIfNoEntry: false })?.isDirectory())
+        throw badModel(`${read.describe('')}: is no plain file`);
       if (readNote(read.noteOf(itself))?.version !== version)
         throw new StoreError('Changed', `${read.describe('')}: was changed while it was looked at`);
-      return readFileSync(read.fileOf(itself));
+      return readFileSync(file);
     } finally {
       rmSync(apart, { recursive: true, force: true });
     }

@@ -59,10 +59,10 @@ it('the same in the background, where it is not tried again', async () => {
 });
 
 it('a file is read in the version that was seen alone, and its copy stays', async () => {
-  let version = 'seen';
+  let [version, below] = ['seen', ''];
   server.removeAllListeners('request');
   server.on('request', ({ method, url }, answer) => {
-    if (url?.includes('list-type')) return answer.end('<ListBucketResult></ListBucketResult>');
+    if (url?.includes('list-type')) return answer.end(`<ListBucketResult>${below}</ListBucketResult>`);
     answer.writeHead(200, { etag: `"${version}"`, 'content-length': 6 });
     answer.end(method === 'HEAD' ? '' : 'theirs');
   });
@@ -73,4 +73,10 @@ it('a file is read in the version that was seen alone, and its copy stays', asyn
   await expect(mirror().read(manifest, seen)).rejects.toMatchObject({ reason: 'Changed' });
   expect(readFileSync(manifest, 'utf8')).toBe('mine');
   expect(readdirSync(directory!)).toEqual(['s3']);
+  below = '<Contents><Key>out/manifest.json/x</Key><Size>6</Size><ETag>"x"</ETag></Contents>';
+  await expect(mirror().read(manifest, seen)).rejects.toMatchObject({ reason: 'BadModel' });
+  // Nothing was brought so far, so there is no scratch directory.
+  [version, below] = ['seen', ''];
+  rmSync(directory!, { recursive: true });
+  expect(Buffer.from(await mirror().read(manifest, seen)).toString()).toBe('theirs');
 });
