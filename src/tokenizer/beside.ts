@@ -205,7 +205,7 @@ function checkMap({ file, value }: BesideFiles['config'], config: Json): void {
   }
 }
 
-/** Of pairs of added tokens, by the square of the shorter one's characters: more are not compared. */
+/** Of pairs of added tokens, by the square of the shorter one's characters and what any pair takes: more are not compared. */
 const mostCompared = 2 ** 27;
 
 /**
@@ -220,7 +220,7 @@ function aloneOf(tokenizer: Json): (token: AddedToken) => boolean {
   let compared = 0;
   return ({ content }) =>
     tokens.every((other) => {
-      compared += Math.min(content.length, other.content.length) ** 2;
+      compared += 64 + Math.min(content.length, other.content.length) ** 2;
       return compared <= mostCompared && (other.content === content || !meet(content, other.content));
     });
 }

@@ -18,6 +18,15 @@ const split = (pattern: string) => ({
 const digitsOneByOne = { type: 'Digits', individual_digits: true };
 const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
 
+/** The characters that stand for bytes, which have printable ones of their own (openai/gpt-2, encoder.py). */
+const byteCharacters = Array.from({ length: 256 }, (_, byte) => {
+  const isPrintable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
+  if (isPrintable) return String.fromCharCode(byte);
+  const before = byte <= 0x20 ? byte : byte === 0xad ? 0x43 : byte - 0x7f + 0x21;
+  return String.fromCharCode(0x100 + before);
+});
+const escaped = (character: string) => `\\x{${character.charCodeAt(0).toString(16)}}`;
+
 interface Splitting {
   readonly pretokenizers: readonly Json[];
   /** Whether a word that is a token as it stands is taken before anything is merged, and BOS stands before a text. */
@@ -54,9 +63,17 @@ export function byteLevelParts({ tokens, merges, get }: GgufTokenizer): Parts {
       `GGUF tokenizer.ggml.pre is ${printable(String(pre))}; ${Object.keys(splittings).join(', ')} are supported`,
     );
   const { pretokenizers, wholeWordsAndBos = false } = splitting;
+  const known = new Set(tokens);
+  const unwritten = byteCharacters.filter((character) => !known.has(character));
+  if (wholeWordsAndBos && unwritten.length > 0)
+    throw badModel(
+      `GGUF tokenizer.ggml.tokens: ${unwritten.length} bytes have no token, which is not supported with tokenizer.ggml.pre ${pre}`,
+    );
+  // A byte that has no token is dropped, and nothing is joined across it.
+  const apart = unwritten.length === 0 ? [] : [split(unwritten.map(escaped).join('|'))];
   return {
     normalizer: null,
-    pre_tokenizer: { type: 'Sequence', pretokenizers },
+    pre_tokenizer: { type: 'Sequence', pretokenizers: [...pretokenizers, ...apart] },
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: {
       type: 'BPE',

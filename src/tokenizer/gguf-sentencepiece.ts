@@ -8,6 +8,7 @@ import type { Json } from './layout.ts';
 /** ggml's token type. */
 const unknown = 2;
 const space = '▁';
+const byteToken = /^<0x[0-9A-F]{2}>$/;
 const toMark = { type: 'Replace', pattern: { String: ' ' }, content: space };
 
 /** Of a token, in characters; SentencePiece makes none of more than 16, and runs of blanks have up to 32. */
@@ -28,7 +29,7 @@ export function sentencePieceParts({ tokens, token_type: types, scores, get }: G
   // llama.cpp joins to a token of any type; what a text holds as a whole is there no more, unless it is by the mark of a blank.
   const whole = new Set(wholeTokens({ tokens, types, get }).map(({ id }) => id));
   const pieces = tokens.flatMap((text, id) =>
-    whole.has(id) && !text.includes(space) ? [] : [{ text, score: scores[id]! }],
+    whole.has(id) && !text.includes(space) ? [] : [{ text, score: Math.fround(scores[id]!) }],
   );
   const before = { type: 'Prepend', prepend: space };
   return {
@@ -75,6 +76,11 @@ function mergesOf(pieces: readonly Piece[], tokens: ReadonlySet<string>): [left:
   for (const piece of ordered) {
     const all = pairsOf(piece.text);
     const pairs = all.filter(([left, right]) => known.has(left) && known.has(right));
+    const written = pairs.flat().find((half) => byteToken.test(half));
+    if (written !== undefined)
+      throw badModel(
+        `GGUF tokenizer.ggml.tokens: ${printableJson(piece.text)} is joined of ${printableJson(written)}, which stands for a byte`,
+      );
     const isLone = (text: string) => isCharacter(text) && !tokens.has(text);
     const lone = all.find(
       ([left, right]) =>

@@ -30,15 +30,13 @@ export function refuseTies(joined: readonly Piece[], texts: ReadonlySet<string>)
 
 /** Whether tokens are runs of blanks, the only tokens that hold two blanks in a row, and a run is cut the same either way. */
 function areRuns(tied: readonly Piece[], texts: ReadonlySet<string>): boolean {
+  const isRun = ({ text }: Piece) => text.length <= longestRun && text === space.repeat(text.length);
+  if (!tied.every(isRun)) return false;
   const lengths = tied.map(({ text }) => text.length);
   const longest = Math.max(...lengths);
   const runs = new Set(tied.map(({ text }) => text));
-  const areOnlyRuns =
-    longest <= longestRun &&
-    tied.every(({ text }) => text === space.repeat(text.length)) &&
-    [...texts].every((text) => runs.has(text) || !text.includes(space.repeat(2)));
   return (
-    areOnlyRuns &&
+    [...texts].every((text) => runs.has(text) || !text.includes(space.repeat(2))) &&
     Array.from({ length: 4 * longest }, (_, i) => i + 1).every(
       (run) => String(leftmostFirst(run, new Set(lengths))) === String(listedFirst(run, lengths)),
     )

@@ -85,10 +85,14 @@ function namedIn({ tokens, types, get }: Listed): Map<string, number> {
   const known = new Set(tokens);
   const named = new Map<string, number>();
   for (const text of endings) if (!isWhole(text)) named.set(text, control);
+  if (known.has('</s>') && ['<|tool_response>', '<|plamo:eos|>'].some((text) => known.has(text)))
+    throw badModel(
+      'GGUF tokenizer.ggml.tokens: "</s>" beside "<|tool_response>" or "<|plamo:eos|>" is no end to llama.cpp, which is not supported',
+    );
   for (const text of channels) named.set(text, userDefined);
   for (const { fields, texts } of fillIns) {
     const there = texts.filter((text) => known.has(text));
-    if (fields.some((field) => get(field) !== undefined) || there.every(isWhole)) continue;
+    if (fields.some((field) => Number(get(field)) < tokens.length) || there.every(isWhole)) continue;
     if (there.length > 1)
       throw badModel(
         `GGUF tokenizer.ggml.token_type: ${there.map(printableJson).join(' and ')} are of one kind, and one is no control token: which one llama.cpp takes is left to chance`,

@@ -102,12 +102,12 @@ const mostCharacters = 2 ** 23;
 /** Of a token's text, in messages. */
 const mostShown = 64;
 
-/** @throws OffsiteError BadModel where llama.cpp takes blanks away behind special tokens, which it does by a model's name */
+/** @throws OffsiteError BadModel where llama.cpp takes blanks away beside special tokens, which it does by a model's name */
 function refuseStripped(metadata: Readonly<Record<string, unknown>>): void {
   const name = String(metadata['general.name'] ?? '').toLowerCase();
-  if (/phi-?3/.test(name))
+  if (/phi-?3|modern-bert/.test(name))
     throw badModel(
-      'GGUF general.name says Phi-3: llama.cpp takes the blanks behind its special tokens away, which is not supported',
+      'GGUF general.name says Phi-3 or ModernBERT: llama.cpp takes the blanks beside its special tokens away, which is not supported',
     );
 }
 

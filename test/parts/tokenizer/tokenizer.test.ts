@@ -233,7 +233,12 @@ describe('the tokenizer inside GGUF', () => {
   });
 
   test('llama-bpe takes a word that is a token before it merges, and puts BOS in front unless told otherwise', async () => {
-    const llama = { ...good, pre: 'llama-bpe', merges: [] };
+    // GPT-2's characters of bytes, and some more.
+    const bytes = Array.from({ length: 0x144 }, (_, at) => String.fromCharCode(at)).filter(
+      (character) => /[!-~¡-¬®-ÿ]|[^\0-ÿ]/.test(character) && !good.tokens.includes(character),
+    );
+    const tokens = [...good.tokens, ...bytes];
+    const llama = { ...good, tokens, pre: 'llama-bpe', merges: [] };
     expect(await encoderOf(inside(llama))('ab')).toEqual([4, 2]);
     expect(await encoderOf(inside({ ...llama, add_bos_token: false }))('ab')).toEqual([2]);
     expect(await encoderOf(inside({ ...good, merges: [] }))('ab')).toEqual([0, 1]);
@@ -303,6 +308,10 @@ describe('the tokenizer inside GGUF', () => {
       const encode = encoderOf(inside({ ...marked, token_type: [...piece.token_type, type, 1, 1, 1] }));
       expect(await encode('ab b')).toEqual([1, 10, 5, 7]);
     }
+  });
+
+  test('nothing is joined across a byte that has no token', async () => {
+    expect(await encoderOf(inside(good))('a\x13b ab')).toEqual([0, 1, 3, 2]);
   });
 
   test('a merge that stands there again keeps its rank', async () => {
@@ -395,6 +404,26 @@ describe('the tokenizer inside GGUF', () => {
       'a token that is joined of a character that is none',
       { model: 'llama', tokens: ['a', 'ab', 'c', 'd', 'e', 'f'], scores: [0, 0, 0, 0, 0, 0] },
       'tokenizer.ggml.tokens: "ab" is made of "a" and "b", of which one is no token',
+    ],
+    [
+      'a token that is joined of a byte',
+      { model: 'llama', tokens: ['x', '<0x9E>', '<0x9E>x'], token_type: [1, 6, 1], scores: [0, 0, -1] },
+      'tokenizer.ggml.tokens: "<0x9E>x" is joined of "<0x9E>", which stands for a byte',
+    ],
+    [
+      'scores that are one as float32',
+      { model: 'llama', tokens: ['a', 'b', 'ab', 'ba'], token_type: [], scores: [0, 0, 16777216, 16777217] },
+      'tokenizer.ggml.scores: "ab" and "ba" have one score',
+    ],
+    [
+      'an end that llama.cpp takes for none',
+      { tokens: ['a', 'b', 'ab', '<|tool_response>', '<s>', '</s>'] },
+      '"</s>" beside "<|tool_response>"',
+    ],
+    [
+      'LLaMA 3 without all bytes',
+      { pre: 'llama-bpe' },
+      'bytes have no token, which is not supported with tokenizer.ggml.pre llama-bpe',
     ],
     [
       'runs of blanks that come out differently by who joins them',
