@@ -135,8 +135,10 @@ const whatStops = `What stops it, as far as one seed tells:
 - **Likely: what is learned is the emulator's own.** It learns to tell mails, and the same change in the full model makes nothing of that: right
   answers of tuned emulator and plug-in go together on words, and on mails that cannot be seen. (Speeches lie between and are told from neither.)
 
-No mend was found. A smaller share, fewer steps and pairs were tried; a nearer emulator (\`refine: distil\`, a higher ratio) was not measured on
-mails. Until one is, the model owner sees the harm before a release, and PlugIn's gate \`plugInAboveFullZeroShot\` refuses such an adapter.
+A nearer emulator is no mend: with ratio 0.5 the plug-in is right on 0.53, not told from 0.48; distilled (30 steps on mails with their answers)
+it is on 0.61, less harm, but no more than the untouched full model's 0.64. And distilled the emulator keeps 0.88 of what the full model says of
+mails, and is, tuned, 0.23 better than that: here what helps the adapter is what gives the model away. A smaller share, fewer steps and pairs were
+tried, too. Until there is a mend, the model owner sees the harm before a release, and PlugIn's gate \`plugInAboveFullZeroShot\` refuses such an adapter.
 `;
 
 const isUntuned = ({ side, coefficient }: Asked) => side === 'plugIn' && coefficient === 0;
