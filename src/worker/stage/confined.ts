@@ -23,7 +23,8 @@ export function checkConfined(job: StageJob): void {
   ];
   for (const { field, path } of [...inputsOf(job), ...written]) {
     const claim = claimOf(path);
-    if (claim !== undefined) checkLinks(path, realPlace(claim, field), field, new Set());
+    if (claim !== undefined)
+      checkLinks(path, { field, root: realPlace(claim, field), seen: new Set(), entries: 0, links: 0 });
   }
   for (const { field, path } of written)
     if (claimOf(path) !== undefined)
@@ -51,14 +52,44 @@ function namesIn(directory: string): string[] {
   }
 }
 
+/** Of one place: ten times the files that a place may have, and more links than a cache of models has. */
+const mostEntries = 100_000;
+const mostLinks = 1_000;
+
+/** Where the links of one place may lead, and what was looked at there. */
+interface Look {
+  readonly field: string;
+  /** The claim's real place. */
+  readonly root: string;
+  /** Real directories. */
+  readonly seen: Set<string>;
+  entries: number;
+  links: number;
+}
+
 /** Looks at a path and, where it is a directory, at all that lies in it. */
-function checkLinks(path: string, root: string, field: string, seen: Set<string>): void {
-  const real = realPlace(path, field);
-  if (!isWithin(real, root))
+function checkLinks(path: string, look: Look): void {
+  const real = realPlace(path, look.field);
+  if (!isWithin(real, look.root))
     throw badSpec(
-      `${field}: a symbolic link leads from ${path} out of its claim; put there what it leads to`,
+      `${look.field}: a symbolic link leads from ${path} out of its claim; put there what it leads to`,
     );
-  if (seen.has(real) || !statSync(real, { throwIfNoEntry: false })?.isDirectory()) return;
-  seen.add(real);
-  for (const name of readdirSync(real)) checkLinks(join(path, name), root, field, seen);
+  if (!look.seen.has(real) && statSync(real, { throwIfNoEntry: false })?.isDirectory())
+    checkDirectory(real, look);
+}
+
+/** Goes on by real paths, so that each link is followed once, from where it lies. */
+function checkDirectory(real: string, look: Look): void {
+  look.seen.add(real);
+  for (const entry of readdirSync(real, { withFileTypes: true })) {
+    look.entries += 1;
+    look.links += entry.isSymbolicLink() ? 1 : 0;
+    if (look.entries > mostEntries || look.links > mostLinks)
+      throw badSpec(
+        `${look.field}: more than ${mostEntries} files and directories, or more than ${mostLinks} symbolic links, lie there; name a place of its own`,
+      );
+    const path = join(real, entry.name);
+    if (entry.isSymbolicLink()) checkLinks(path, look);
+    else if (entry.isDirectory() && !look.seen.has(path)) checkDirectory(path, look);
+  }
 }

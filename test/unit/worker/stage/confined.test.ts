@@ -155,3 +155,19 @@ it("an empty result, and those of now and of an earlier version, are in nobody's
   await markOutput(at, await examineOutput(at, mirror), 'sha256:0');
   expect(readFileSync(`${file}.tmp`, 'utf8')).toBe('notes');
 });
+
+it('a chain of links is followed once each, and no more than a thousand are', () => {
+  const chain = (count: number) => {
+    for (let at = 0; at < count; at++) {
+      mkdirSync(join(root, `shared/model/chain/d${at}`), { recursive: true });
+      if (at > 0) symlinkSync(`../d${at}`, join(root, `shared/model/chain/d${at - 1}/n`));
+    }
+  };
+  chain(1000);
+  const start = process.cpuUsage();
+  checkConfined(job());
+  // By the paths as they are reached this took half a minute.
+  expect(process.cpuUsage(start).user).toBeLessThan(5e6);
+  for (const at of [0, 1]) symlinkSync('chain', join(root, `shared/model/more${at}`));
+  expect(() => checkConfined(job())).toThrow(/spec\.[a-z.]+: more than .* 1000 symbolic links, lie there/);
+});
