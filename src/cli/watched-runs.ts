@@ -1,9 +1,10 @@
 // Which runs of one name are heard of over NATS, and whether all of them have ended.
 import { isKind, stagesOf } from '../api/index.ts';
-import type { EventMessage } from '../progress/index.ts';
+import type { HeardMessage } from '../progress/index.ts';
 
 interface Run {
-  readonly uid: string;
+  /** When something was first heard of it: of an earlier resource of the name before that. */
+  readonly since: number;
   /** 0 where nobody counts them. */
   readonly attempt: number;
   readonly hasEnded: boolean;
@@ -11,24 +12,31 @@ interface Run {
 
 /** The newest run of each namespace: what an earlier resource of the name, or an earlier attempt, has told ends nothing. */
 export class WatchedRuns {
-  readonly #newest = new Map<string, Run>();
-  readonly #earlier = new Set<string>();
+  /** By uid, of each namespace. */
+  readonly #runs = new Map<string, Map<string, Run>>();
 
-  /** Messages come in the order in which they were told. */
-  hear(message: EventMessage): void {
-    const { namespace, uid, attempt = 0 } = message;
-    const known = this.#newest.get(namespace);
-    if (this.#earlier.has(uid) || (known?.uid === uid && attempt < known.attempt)) return;
-    if (known !== undefined && known.uid !== uid) this.#earlier.add(known.uid);
-    const isSame = known?.uid === uid && known.attempt === attempt;
-    this.#newest.set(namespace, { uid, attempt, hasEnded: (isSame && known.hasEnded) || isLast(message) });
+  hear(message: HeardMessage): void {
+    const { namespace, uid, attempt = 0, heard } = message;
+    const runs = this.#runs.get(namespace) ?? new Map<string, Run>();
+    this.#runs.set(namespace, runs);
+    const known = runs.get(uid) ?? { since: heard, attempt, hasEnded: false };
+    const hasEnded = isLast(message);
+    const since = Math.min(known.since, heard);
+    if (attempt < known.attempt) runs.set(uid, { ...known, since });
+    else if (attempt > known.attempt) runs.set(uid, { since, attempt, hasEnded });
+    else runs.set(uid, { since, attempt, hasEnded: known.hasEnded || hasEnded });
   }
 
   get haveEnded(): boolean {
-    const runs = [...this.#newest.values()];
-    return runs.length > 0 && runs.every(({ hasEnded }) => hasEnded);
+    return (
+      this.#runs.size > 0 &&
+      [...this.#runs.values()].every((runs) => {
+        const newest = [...runs.values()].reduce((a, b) => (b.since > a.since ? b : a));
+        return newest.hasEnded;
+      })
+    );
   }
 }
 
-const isLast = ({ kind, event }: EventMessage): boolean =>
+const isLast = ({ kind, event }: HeardMessage): boolean =>
   event.type === 'result' && isKind(kind) && stagesOf(kind).at(-1) === event.stage;

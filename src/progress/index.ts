@@ -10,6 +10,7 @@ export {
   type RunAddress,
   subjectOf,
 } from './nats/message.ts';
+export type { HeardMessage } from './nats/ordered.ts';
 export * from './nats/publish.ts';
 export { whyUnreachable } from './nats/reachability.ts';
 export { streamName } from './nats/stream.ts';

@@ -71,7 +71,7 @@ function pathOfUrl(url: string, field: string): string {
  */
 export function realPlace(path: string, field: string): string {
   try {
-    return realpathSync(path);
+    return realpathSync.native(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOTDIR') throw badSpec(`${field}: ${path} lies below a file; name a directory's place`);

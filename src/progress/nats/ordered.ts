@@ -5,13 +5,19 @@ import { Sequencer } from './sequencer.ts';
 
 export type RawMessage = Pick<Msg, 'data' | 'subject'>;
 
+/** A message, and its number among all that came: what is held back is told later, and came before. */
+export interface HeardMessage extends EventMessage {
+  readonly heard: number;
+}
+
 /** Decodes, de-duplicates and orders; a gap is waited for only so long. */
 export async function* ordered(
   source: AsyncGenerator<RawMessage>,
   patienceMilliseconds: number,
   signal: AbortSignal,
-): AsyncGenerator<EventMessage> {
-  const sequencer = new Sequencer(patienceMilliseconds);
+): AsyncGenerator<HeardMessage> {
+  const sequencer = new Sequencer<HeardMessage>(patienceMilliseconds);
+  let heard = 0;
   let next = source.next();
   while (true) {
     const got = await nextOr(next, sequencer.due, signal);
@@ -21,7 +27,7 @@ export async function* ordered(
     if (got.done) break;
     next = source.next();
     const message = decodeMessage(got.value.data, got.value.subject);
-    if (message !== undefined) yield* sequencer.accept(message);
+    if (message !== undefined) yield* sequencer.accept({ ...message, heard: ++heard });
   }
   yield* sequencer.releaseAll();
 }

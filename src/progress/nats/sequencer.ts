@@ -15,9 +15,9 @@ const sourceOf = ({ namespace, kind, name, uid, publisher }: EventMessage): stri
   [namespace, kind, name, uid, publisher].join('/');
 
 /** One process's stay, in one run. */
-interface Publisher {
+interface Publisher<M> {
   next: number;
-  readonly held: Map<number, EventMessage>;
+  readonly held: Map<number, M>;
   /** Until when its messages wait for what is missing, since the first of them came. */
   due: number;
 }
@@ -27,13 +27,13 @@ interface Publisher {
  * is filled, its patience is over, or too many wait: numbers may be missing for good (an old message has expired).
  * Each step takes the same time, however many publishers there are.
  */
-export class Sequencer {
+export class Sequencer<M extends EventMessage> {
   readonly #patienceMilliseconds: number;
   readonly #now: () => number;
   /** By their sources, in the order in which they were heard. */
-  readonly #publishers = new Map<string, Publisher>();
+  readonly #publishers = new Map<string, Publisher<M>>();
   /** Those with held messages, in the order in which these are due. */
-  readonly #holding = new Set<Publisher>();
+  readonly #holding = new Set<Publisher<M>>();
   #held = 0;
 
   constructor(patienceMilliseconds: number, now: () => number = () => performance.now()) {
@@ -42,7 +42,7 @@ export class Sequencer {
   }
 
   /** @returns the messages that are now in order, oldest first */
-  accept(message: EventMessage): EventMessage[] {
+  accept(message: M): M[] {
     const forgotten = this.#forget(message);
     const publisher = this.#publisherOf(message);
     if (message.sequence < publisher.next || publisher.held.has(message.sequence)) return forgotten;
@@ -61,8 +61,8 @@ export class Sequencer {
   }
 
   /** Gives up waiting for what is missing, where the patience is over. */
-  release(): EventMessage[] {
-    const released: EventMessage[] = [];
+  release(): M[] {
+    const released: M[] = [];
     for (const publisher of this.#holding) {
       if (publisher.due > this.#now()) break;
       released.push(...this.#give(publisher));
@@ -71,11 +71,11 @@ export class Sequencer {
   }
 
   /** Gives up waiting for anything. */
-  releaseAll(): EventMessage[] {
+  releaseAll(): M[] {
     return [...this.#holding].flatMap((publisher) => this.#give(publisher));
   }
 
-  #publisherOf(message: EventMessage): Publisher {
+  #publisherOf(message: M): Publisher<M> {
     const source = sourceOf(message);
     const known = this.#publishers.get(source) ?? { next: 1, held: new Map(), due: 0 };
     this.#publishers.delete(source);
@@ -84,7 +84,7 @@ export class Sequencer {
   }
 
   /** Makes room for a publisher that is new. @returns what was held of the one that is forgotten for it */
-  #forget(message: EventMessage): EventMessage[] {
+  #forget(message: M): M[] {
     if (this.#publishers.size < mostPublishers || this.#publishers.has(sourceOf(message))) return [];
     const [[source, oldest] = []] = this.#publishers;
     if (source === undefined || oldest === undefined) return [];
@@ -92,7 +92,7 @@ export class Sequencer {
     return this.#give(oldest);
   }
 
-  #hold(publisher: Publisher, message: EventMessage): void {
+  #hold(publisher: Publisher<M>, message: M): void {
     publisher.held.set(message.sequence, message);
     this.#held += 1;
     if (this.#holding.has(publisher)) return;
@@ -100,8 +100,8 @@ export class Sequencer {
     this.#holding.add(publisher);
   }
 
-  #inOrder(publisher: Publisher): EventMessage[] {
-    const ready: EventMessage[] = [];
+  #inOrder(publisher: Publisher<M>): M[] {
+    const ready: M[] = [];
     for (
       let message = publisher.held.get(publisher.next);
       message;
@@ -115,7 +115,7 @@ export class Sequencer {
     return ready;
   }
 
-  #give(publisher: Publisher): EventMessage[] {
+  #give(publisher: Publisher<M>): M[] {
     const ready = [...publisher.held.values()].sort((a, b) => a.sequence - b.sequence);
     publisher.held.clear();
     this.#held -= ready.length;

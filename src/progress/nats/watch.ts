@@ -1,8 +1,8 @@
 // The watcher's subscription to other people's runs: what the stream keeps, then what comes.
 import { DeliverPolicy, type NatsConnection, NatsError } from 'nats';
 import { fetchMessages, watchersApi } from './fetch.ts';
-import { type EventFilter, type EventMessage, subjectOf } from './message.ts';
-import { ordered, type RawMessage } from './ordered.ts';
+import { type EventFilter, subjectOf } from './message.ts';
+import { type HeardMessage, ordered, type RawMessage } from './ordered.ts';
 import {
   codeOf,
   connectForEver,
@@ -43,7 +43,7 @@ export async function* watchEvents(
   url: string,
   filter: EventFilter,
   options: WatchOptions,
-): AsyncGenerator<EventMessage> {
+): AsyncGenerator<HeardMessage> {
   const subject = subjectOf(filter);
   const { failed = () => {}, patienceMilliseconds = 300 } = options;
   const left = new AbortController();

@@ -55,6 +55,8 @@ function namesIn(directory: string): string[] {
 /** Of one place: ten times the files that a place may have, and more links than a cache of models has. */
 const mostEntries = 100_000;
 const mostLinks = 1_000;
+/** Of a path below its claim, in characters: an artifact's own have 1,024 at most, and lie some directories deep. */
+const longestPath = 1_280;
 
 /** Where the links of one place may lead, and what was looked at there. */
 interface Look {
@@ -89,6 +91,10 @@ function checkDirectory(real: string, look: Look): void {
         `${look.field}: more than ${mostEntries} files and directories, or more than ${mostLinks} symbolic links, lie there; name a place of its own`,
       );
     const path = join(real, entry.name);
+    if (path.length - look.root.length > longestPath)
+      throw badSpec(
+        `${look.field}: paths of more than ${longestPath} characters lie there; name a place of its own`,
+      );
     if (entry.isSymbolicLink()) checkLinks(path, look);
     else if (entry.isDirectory() && !look.seen.has(path)) checkDirectory(path, look);
   }

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { WatchedRuns } from '../../../src/cli/watched-runs.ts';
-import type { EventMessage, StageEvent } from '../../../src/progress/index.ts';
+import type { HeardMessage, StageEvent } from '../../../src/progress/index.ts';
 
 const progress: StageEvent = { type: 'progress', stage: 'tune', progressPercentage: 10, metrics: [] };
 const result: StageEvent = { type: 'result', stage: 'tune', result: {} };
-const message = (namespace: string, uid: string, attempt: number, event: StageEvent) =>
-  ({ kind: 'OffsiteTune', name: 'words', namespace, uid, attempt, event }) as unknown as EventMessage;
+const message = ([namespace, uid, attempt, event]: Told, heard: number) =>
+  ({ kind: 'OffsiteTune', name: 'words', namespace, uid, attempt, event, heard }) as unknown as HeardMessage;
 
 type Told = [namespace: string, uid: string, attempt: number, event: StageEvent];
 
@@ -81,6 +81,14 @@ test.each<[string, Told[], boolean]>([
   ['a stage that is not the last', [['data', 'a', 1, { ...result, stage: 'probe' }]], false],
 ])('%s', (_, told, haveEnded) => {
   const runs = new WatchedRuns();
-  for (const one of told) runs.hear(message(...one));
+  for (const [i, one] of told.entries()) runs.hear(message(one, i));
   expect(runs.haveEnded).toBe(haveEnded);
+});
+
+test('what was held back came before', () => {
+  const runs = new WatchedRuns();
+  runs.hear(message(['data', 'b', 1, progress], 3));
+  runs.hear(message(['data', 'a', 1, progress], 1));
+  runs.hear(message(['data', 'a', 1, result], 2));
+  expect(runs.haveEnded).toBe(false);
 });

@@ -171,3 +171,11 @@ it('a chain of links is followed once each, and no more than a thousand are', ()
   for (const at of [0, 1]) symlinkSync('chain', join(root, `shared/model/more${at}`));
   expect(() => checkConfined(job())).toThrow(/spec\.[a-z.]+: more than .* 1000 symbolic links, lie there/);
 });
+
+it('directories within each other are looked at as deep as a path may be', () => {
+  const deep = (length: number) => join(root, 'shared/model', ...new Array<string>(length / 2).fill('d'));
+  mkdirSync(deep(1200), { recursive: true });
+  checkConfined(job());
+  mkdirSync(deep(1400), { recursive: true });
+  expect(() => checkConfined(job())).toThrow(/paths of more than 1280 characters lie there/);
+});
