@@ -15,6 +15,8 @@ export const itself = '' as InnerPath;
 /** What file systems take of one name, and stores of a key. */
 const mostPartBytes = 255;
 const mostPathBytes = 1024;
+/** Each but the last becomes a directory; real ones have some five. */
+const mostParts = 32;
 
 /** More than any artifact, model or set of rows has. */
 export const mostFiles = 10_000;
@@ -29,6 +31,7 @@ export function problemOfPath(path: string): string | undefined {
   if (path.includes('\\')) return 'has a backslash';
   if (!isPrintable(path)) return 'has a character that cannot be printed';
   if (Buffer.byteLength(path) > mostPathBytes) return `is longer than ${mostPathBytes} bytes`;
+  if (parts.length > mostParts) return `has more than ${mostParts} parts`;
   if (parts.some((part) => Buffer.byteLength(part) > mostPartBytes))
     return `has a part of more than ${mostPartBytes} bytes`;
   return undefined;

@@ -3,9 +3,12 @@ import type { Msg } from 'nats';
 import { decodeMessage, type EventMessage } from './message.ts';
 import { Sequencer } from './sequencer.ts';
 
-export type RawMessage = Pick<Msg, 'data' | 'subject'>;
+export interface RawMessage extends Pick<Msg, 'data' | 'subject'> {
+  /** The stream's number of it, where there is one. */
+  readonly seq?: number;
+}
 
-/** A message, and its number among all that came: what is held back is told later, and came before. */
+/** A message, and its number in the stream, else among all that came: what is held back is told later, and came before. */
 export interface HeardMessage extends EventMessage {
   readonly heard: number;
 }
@@ -27,7 +30,7 @@ export async function* ordered(
     if (got.done) break;
     next = source.next();
     const message = decodeMessage(got.value.data, got.value.subject);
-    if (message !== undefined) yield* sequencer.accept({ ...message, heard: ++heard });
+    if (message !== undefined) yield* sequencer.accept({ ...message, heard: got.value.seq ?? ++heard });
   }
   yield* sequencer.releaseAll();
 }

@@ -28,6 +28,7 @@ export const badNames: readonly { name: string; problem: string }[] = [
   { name: 'isolate\u2067d', problem: unprintable },
   { name: 'zero\u200bwidth', problem: unprintable },
   { name: 'half\ud800', problem: unprintable },
+  { name: `${'x/'.repeat(32)}x`, problem: 'has more than 32 parts' },
   { name: 'x'.repeat(256), problem: 'has a part of more than 255 bytes' },
   { name: 'ü'.repeat(128), problem: 'has a part of more than 255 bytes' },
   { name: `${'deep/'.repeat(205)}x`, problem: 'is longer than 1024 bytes' },
