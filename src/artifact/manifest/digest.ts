@@ -51,27 +51,38 @@ export function hashFiles(path: string): { digest: string; files: CheckedFiles }
 const withoutSignature = (files: readonly string[]): string[] =>
   files.filter((path) => path !== signatureName || !files.includes('manifest.json'));
 
+/** Of a model's directory: as deep as a name may have parts, and ten times the files that it may have. */
+const mostLevels = 32;
+const mostEntries = 100_000;
+
 /**
  * Every file below a directory, by its path from there with forward slashes, sorted. Symbolic links count as files; where they
- * are `followed`, those to directories are walked as well.
+ * are `followed`, those to directories are walked as well, and no deeper and no further than a model's directory goes.
  * @throws OffsiteError BadModel where a link leads to a directory that is there already: around in a circle, or twice
  */
 export function filesIn(directory: string, { followed = false } = {}): string[] {
   const files: string[] = [];
   const walked = new Set<string>();
-  const walk = (below: string) => {
+  let entries = 0;
+  const walk = (below: string, real: string, level: number) => {
     const here = join(directory, below);
-    const real = followed ? realpathSync(here) : here;
     if (walked.has(real)) throw badModel(`${here}: is, by a link, a directory that is there already`);
     walked.add(real);
     for (const entry of readdirSync(here, { withFileTypes: true })) {
+      entries += 1;
+      if (followed && (level > mostLevels || entries > mostEntries))
+        throw badModel(
+          `${directory}: has directories within each other more than ${mostLevels} deep, or more than ${mostEntries} files and directories`,
+        );
       const path = below === '' ? entry.name : `${below}/${entry.name}`;
-      const isLinked = followed && entry.isSymbolicLink() && isDirectory(join(directory, path));
-      if (entry.isDirectory() || isLinked) walk(path);
+      const place = join(directory, path);
+      if (entry.isDirectory()) walk(path, join(real, entry.name), level + 1);
+      else if (followed && entry.isSymbolicLink() && isDirectory(place))
+        walk(path, realpathSync.native(place), level + 1);
       else files.push(path);
     }
   };
-  walk('');
+  walk('', followed ? realpathSync.native(directory) : directory, 1);
   return files.sort();
 }
 

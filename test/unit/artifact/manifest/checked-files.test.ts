@@ -139,6 +139,18 @@ describe('digests', () => {
     expect(() => digestOf(join(directory, 'd0'))).toThrow('a directory that is there already');
   });
 
+  it('of directories within each other are walked no deeper than a name has parts, though no file is in them', () => {
+    const model = join(directory, 'deep');
+    const deep = (levels: number) => join(model, ...new Array<string>(levels).fill('x'));
+    mkdirSync(deep(31), { recursive: true });
+    writeFileSync(join(model, 'config.json'), '{}');
+    const digest = digestOf(model);
+    mkdirSync(join(deep(31), 'y'));
+    expect(digestOf(model)).toBe(digest);
+    mkdirSync(join(deep(31), 'y', 'z'));
+    expect(() => digestOf(model)).toThrow('directories within each other more than 32 deep');
+  });
+
   it('of a named pipe do not wait for a writer', () => {
     execFileSync('mkfifo', [join(directory, 'pipe')]);
     expect(() => digestOf(directory)).toThrow('pipe: is no plain file');
