@@ -89,6 +89,5 @@ export function byteLevelParts({ tokens, merges, get }: GgufTokenizer): Parts {
       merges: Array.from(new Set(merges), (merge) => merge.split(' ')),
     },
     takesBos: wholeWordsAndBos,
-    defaults: {},
   };
 }

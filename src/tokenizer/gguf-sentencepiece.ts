@@ -1,12 +1,9 @@
 // Conversion of GGUF's SentencePiece BPE, the tokenizer of LLaMA.
 import { badModel, printableJson } from '../api/index.ts';
-import type { GgufTokenizer, Parts } from './gguf-parts.ts';
+import { type GgufTokenizer, type Parts, tokenTypes } from './gguf-parts.ts';
 import { type Piece, refuseTies } from './gguf-ties.ts';
-import { wholeTokens } from './gguf-whole.ts';
 import type { Json } from './layout.ts';
 
-/** ggml's token type. */
-const unknown = 2;
 const space = '▁';
 const byteToken = /^<0x[0-9A-F]{2}>$/;
 const toMark = { type: 'Replace', pattern: { String: ' ' }, content: space };
@@ -21,15 +18,15 @@ const mostMerges = 4_000_000;
  * marks that belong to the word behind them, one is put before each text, and what has no token is written in bytes.
  * @throws OffsiteError BadModel where tokens have no scores
  */
-export function sentencePieceParts({ tokens, token_type: types, scores, get }: GgufTokenizer): Parts {
+export function sentencePieceParts({ tokens, token_type: types, scores, whole, get }: GgufTokenizer): Parts {
   if (scores.length !== tokens.length)
     throw badModel(
       `GGUF tokenizer.ggml.scores has ${scores.length} numbers for ${tokens.length} tokens; a llama tokenizer has one for each`,
     );
   // llama.cpp joins to a token of any type; what a text holds as a whole is there no more, unless it is by the mark of a blank.
-  const whole = new Set(wholeTokens({ tokens, types, get }).map(({ id }) => id));
+  const wholeNumbers = new Set(whole.map(({ id }) => id));
   const pieces = tokens.flatMap((text, id) =>
-    whole.has(id) && !text.includes(space) ? [] : [{ text, score: Math.fround(scores[id]!) }],
+    wholeNumbers.has(id) && !text.includes(space) ? [] : [{ text, score: Math.fround(scores[id]!) }],
   );
   const before = { type: 'Prepend', prepend: space };
   return {
@@ -51,7 +48,6 @@ export function sentencePieceParts({ tokens, token_type: types, scores, get }: G
       merges: mergesOf(pieces, new Set(tokens)),
     } satisfies Json,
     takesBos: true,
-    defaults: { bos: 1, eos: 2 },
   };
 }
 
@@ -60,7 +56,7 @@ function unknownToken(
   types: readonly number[],
   get: GgufTokenizer['get'],
 ): string | undefined {
-  return tokens[get<number>('unknown_token_id') ?? types.indexOf(unknown)];
+  return tokens[get<number>('unknown_token_id') ?? types.indexOf(tokenTypes.unknown)];
 }
 
 /**

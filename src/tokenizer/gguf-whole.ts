@@ -1,22 +1,12 @@
 // Which tokens of a GGUF file are matched as a whole wherever their text stands, as llama.cpp finds them (src/llama-vocab.cpp).
 import { badModel, printableJson } from '../api/index.ts';
+import { type GgufTokenizer, tokenTypes, type Whole } from './gguf-parts.ts';
 
 /** What is known of tokens, by their number. */
-export interface Listed {
-  readonly tokens: readonly string[];
-  readonly types: readonly number[];
-  get<T>(name: string): T | undefined;
-}
+type Listed = Pick<GgufTokenizer, 'tokens' | 'token_type' | 'get'>;
 
-/** A token that is matched as a whole, and whether it is a special one and no text of a user's. */
-export interface Whole {
-  readonly id: number;
-  readonly content: string;
-  readonly special: boolean;
-}
-
-/** ggml's token types that are matched as a whole: unknown, control and user-defined. */
-const [unknown, control, userDefined] = [2, 3, 4];
+const { control, userDefined } = tokenTypes;
+const wholeTypes: ReadonlySet<number | undefined> = new Set(Object.values(tokenTypes));
 
 /** Texts that llama.cpp takes for ends of a generation, whatever type the file gives them. */
 const endings = [
@@ -65,11 +55,11 @@ const fillIns: readonly { fields: readonly string[]; texts: readonly string[] }[
  * @throws OffsiteError BadModel where what llama.cpp would match hangs on more than the leftmost and longest token
  */
 export function wholeTokens(listed: Listed): Whole[] {
-  const { tokens, types } = listed;
+  const { tokens, token_type: types } = listed;
   const named = namedIn(listed);
   const whole = tokens.flatMap((content, id) => {
     const type = named.get(content) ?? types[id];
-    if (type !== unknown && type !== control && type !== userDefined) return [];
+    if (!wholeTypes.has(type)) return [];
     return [{ id, content, special: type !== userDefined }];
   });
   refuseOverlaps(whole.map(({ content }) => content));
@@ -77,12 +67,9 @@ export function wholeTokens(listed: Listed): Whole[] {
 }
 
 /** The type of tokens that have one by their text. */
-function namedIn({ tokens, types, get }: Listed): Map<string, number> {
-  const isWhole = (text: string) => {
-    const type = types[tokens.indexOf(text)];
-    return type === unknown || type === control || type === userDefined;
-  };
-  const known = new Set(tokens);
+function namedIn({ tokens, token_type: types, get }: Listed): Map<string, number> {
+  const known = new Map(tokens.map((text, id) => [text, id]));
+  const isWhole = (text: string) => wholeTypes.has(types[known.get(text) ?? -1]);
   const named = new Map<string, number>();
   for (const text of endings) if (!isWhole(text)) named.set(text, control);
   if (known.has('</s>') && ['<|tool_response>', '<|plamo:eos|>'].some((text) => known.has(text)))

@@ -1,7 +1,7 @@
 // Conversion of a GGUF tokenizer of any supported kind to the hub's format.
 import { badModel, printable, printableJson } from '../api/index.ts';
 import { byteLevelParts } from './gguf-byte-level.ts';
-import { type GgufTokenizer, listsSchema, type Parts } from './gguf-parts.ts';
+import { type GgufTokenizer, listsSchema, type Parts, unnamedTokens } from './gguf-parts.ts';
 import { sentencePieceParts } from './gguf-sentencepiece.ts';
 import { wholeTokens } from './gguf-whole.ts';
 import type { Json } from './layout.ts';
@@ -35,11 +35,13 @@ export function fromGguf(metadata: Readonly<Record<string, unknown>>): { tokeniz
   }
   const tokens = namedTokens(lists.data.tokens);
   refuseStripped(metadata);
-  const { takesBos, defaults, ...parts } = partsOf({ ...lists.data, tokens, get });
-  const token = (name: 'bos' | 'eos') => tokens[tokenIdOf(name, get, tokens.length) ?? defaults[name] ?? -1];
+  const whole = wholeTokens({ ...lists.data, tokens, get });
+  const { takesBos, ...parts } = partsOf({ ...lists.data, tokens, whole, get });
+  const token = (name: 'bos' | 'eos') =>
+    tokens[tokenIdOf(name, get, tokens.length) ?? unnamedTokens[kind]?.[name] ?? -1];
   const [bos, eos] = [token('bos'), token('eos')];
-  const added = wholeTokens({ tokens, types: lists.data.token_type, get }).map((whole) => ({
-    ...whole,
+  const added = whole.map((one) => ({
+    ...one,
     single_word: false,
     lstrip: false,
     rstrip: false,

@@ -1,5 +1,6 @@
 // The GGUF layout of LLaMA and its kin: metadata as config.json, tensors by the hub's names.
 import { badModel } from '../../api/index.ts';
+import { unnamedTokens } from '../../tokenizer/index.ts';
 import type { GgufMapping } from '../family.ts';
 
 /** What differs between LLaMA and its kin in a GGUF file. */
@@ -22,9 +23,7 @@ export const ggufOf = ({ architecture, hub, interleaved }: GgufKin): GgufMapping
     const tokens = metadata['tokenizer.ggml.tokens'] as unknown[] | undefined;
     const rope = ropeOf(get, divisorsOf(file));
     const headSize = Number(get('attention.key_length') ?? Number(get('embedding_length')) / Number(heads));
-    // Of a tokenizer that names none.
-    const named =
-      metadata['tokenizer.ggml.model'] === 'llama' ? { bos: 1, eos: 2 } : { bos: null, eos: null };
+    const { bos, eos } = unnamedTokens[String(metadata['tokenizer.ggml.model'])] ?? {};
     if (get('attention.causal') === false) throw badModel('GGUF attention.causal false is not supported');
     const rotated = get('rope.dimension_count');
     if (rotated !== undefined && rotated !== headSize)
@@ -47,8 +46,8 @@ export const ggufOf = ({ architecture, hub, interleaved }: GgufKin): GgufMapping
       hidden_act: 'silu',
       attention_bias: false,
       mlp_bias: false,
-      bos_token_id: metadata['tokenizer.ggml.bos_token_id'] ?? named.bos,
-      eos_token_id: metadata['tokenizer.ggml.eos_token_id'] ?? named.eos,
+      bos_token_id: metadata['tokenizer.ggml.bos_token_id'] ?? bos ?? null,
+      eos_token_id: metadata['tokenizer.ggml.eos_token_id'] ?? eos ?? null,
       torch_dtype: 'float32',
     };
   },
