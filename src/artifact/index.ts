@@ -5,7 +5,7 @@ export { checkpointsOf, type WorkOwner, type WorkPlaces, workPlacesOf } from './
 export { boundedBytes, readKept, readKeptJson } from './bounded-file.ts';
 export { clearAt, confineTo, isWithin, namesToClear, refuseOutside } from './confinement.ts';
 export { type Files, type OpenFile, onDisk } from './files.ts';
-export { problemOfPath } from './inner-path.ts';
+export { mostEntries, problemOfPath } from './inner-path.ts';
 export { type Alike, inPlace, type Keeper } from './keeper.ts';
 export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './lock/lock.ts';
 export { DiskLock } from './lock/on-disk.ts';

@@ -16,10 +16,12 @@ export const itself = '' as InnerPath;
 const mostPartBytes = 255;
 const mostPathBytes = 1024;
 /** Each but the last becomes a directory; real ones have some five. */
-const mostParts = 32;
+export const mostParts = 32;
 
 /** More than any artifact, model or set of rows has. */
 export const mostFiles = 10_000;
+/** Files and directories that are walked through for them. */
+export const mostEntries = 10 * mostFiles;
 
 /** Why a path cannot be one of a file below a directory; undefined where it can. */
 export function problemOfPath(path: string): string | undefined {

@@ -39,9 +39,7 @@ export function packForModel(
   architecture: Architecture,
   { maxLength = 0, memory, byTiles = false }: PackOptions,
 ): PackedBatch[] {
-  const parts = examples.flatMap((example) =>
-    partsOf(example, maxLength, (length) => architecture.lengthClass?.(length) ?? ''),
-  );
+  const parts = examples.flatMap((example) => partsOf(example, maxLength, lengthClassOf(architecture)));
   const { heads } = architecture.widths;
   const perToken = (heads * scoreCost) / largestBlock(architecture);
   const capacity = cheapestCapacity(parts, perToken);
@@ -67,6 +65,13 @@ export function packForModel(
     targets: batch.targets.map((target) => targetOf(target, parts[target.row]!)),
   }));
 }
+
+const lengthClassOf = (architecture: Architecture) => (length: number) =>
+  architecture.lengthClass?.(length) ?? '';
+
+/** Whether all of a row's answers share its prompt, as far as its angles go. */
+export const sharesPrompt = (example: Example, architecture: Architecture): boolean =>
+  partsOf(example, Number.POSITIVE_INFINITY, lengthClassOf(architecture)).length === 1;
 
 /** A part's target as the row's. */
 const targetOf = (target: Target, { row, places }: Part): Target => ({

@@ -1,5 +1,5 @@
 // Evaluation: likelihoods of rows, metrics with standard errors, and paired comparisons.
-export { packForModel } from './batches.ts';
+export { packForModel, sharesPrompt } from './batches.ts';
 export type { Cell, MetricName } from './cells.ts';
 export { answerBranches, rowLosses } from './loss.ts';
 export { comparedWith, likelihoodsOf, type Measurement, measure, measurementOf } from './measure.ts';

@@ -1,8 +1,8 @@
 // The course of a training: from its first step, or its newest checkpoint, to its last.
 import type { OffsiteTuneSpec } from '../api/index.ts';
 import { checkpointsOf, inPlace } from '../artifact/index.ts';
-import { type Example, packStep, partsOf } from '../data/index.ts';
-import { likelihoodsOf, measurementOf, packForModel } from '../evaluation/index.ts';
+import { packStep } from '../data/index.ts';
+import { likelihoodsOf, measurementOf, packForModel, sharesPrompt } from '../evaluation/index.ts';
 import { progressOf } from '../progress/index.ts';
 import {
   clearOthers,
@@ -34,15 +34,12 @@ export async function referencesOf(run: Run, { work, memory, emit }: TuneOptions
   const kept = { directory: ownCheckpoints(work, run), identity, takesAll: hidden };
   const options = { memory: memory / 2, stage: 'tune: reference', emit, takesNaN: hidden };
   const { architecture } = bundle.model;
-  // Both answers of a pair train with the angles of the longer one, and what they are held against has these, too.
-  const isOneClass = (example: Example) =>
-    partsOf(example, Number.POSITIVE_INFINITY, (length) => architecture.lengthClass?.(length) ?? '')
-      .length === 1;
   const places = [...examples.keys()];
   const batches = () => {
     // Of rows that are hidden each is asked alone: what stands beside it must not be told by its gradient.
     if (hidden) return places.flatMap((place) => packStep(examples, [place], plan.shape));
-    return examples.every(isOneClass)
+    // Both answers of a pair train with the angles of the longer one, and what they are held against has these, too.
+    return examples.every((example) => sharesPrompt(example, architecture))
       ? packForModel(examples, architecture, { memory })
       : packStep(examples, places, plan.shape);
   };

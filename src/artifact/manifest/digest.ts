@@ -2,7 +2,7 @@
 import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { badModel } from '../../api/index.ts';
-import { innerPath, innerPaths } from '../inner-path.ts';
+import { innerPath, innerPaths, mostEntries, mostParts } from '../inner-path.ts';
 import { signatureName } from '../signature/signature.ts';
 import { CheckedFiles } from './checked-files.ts';
 import { hashBytes, hashFile } from './hash-file.ts';
@@ -51,10 +51,6 @@ export function hashFiles(path: string): { digest: string; files: CheckedFiles }
 const withoutSignature = (files: readonly string[]): string[] =>
   files.filter((path) => path !== signatureName || !files.includes('manifest.json'));
 
-/** Of a model's directory: as deep as a name may have parts, and ten times the files that it may have. */
-const mostLevels = 32;
-const mostEntries = 100_000;
-
 /**
  * Every file below a directory, by its path from there with forward slashes, sorted. Symbolic links count as files; where they
  * are `followed`, those to directories are walked as well, and no deeper and no further than a model's directory goes.
@@ -70,9 +66,9 @@ export function filesIn(directory: string, { followed = false } = {}): string[] 
     walked.add(real);
     for (const entry of readdirSync(here, { withFileTypes: true })) {
       entries += 1;
-      if (followed && (level > mostLevels || entries > mostEntries))
+      if (followed && (level > mostParts || entries > mostEntries))
         throw badModel(
-          `${directory}: has directories within each other more than ${mostLevels} deep, or more than ${mostEntries} files and directories`,
+          `${directory}: has directories within each other more than ${mostParts} deep, or more than ${mostEntries} files and directories`,
         );
       const path = below === '' ? entry.name : `${below}/${entry.name}`;
       const place = join(directory, path);

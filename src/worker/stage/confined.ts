@@ -2,7 +2,7 @@
 import { lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec } from '../../api/index.ts';
-import { besideOf, isWithin, realPlace } from '../../artifact/index.ts';
+import { besideOf, isWithin, mostEntries, realPlace } from '../../artifact/index.ts';
 import type { StageJob } from '../job.ts';
 import { inputsOf, outputOf, workOf } from '../places.ts';
 
@@ -52,8 +52,7 @@ function namesIn(directory: string): string[] {
   }
 }
 
-/** Of one place: ten times the files that a place may have, and more links than a cache of models has. */
-const mostEntries = 100_000;
+/** Of one place: more links than a cache of models has. */
 const mostLinks = 1_000;
 /** Of a path below its claim, in characters: an artifact's own have 1,024 at most, and lie some directories deep. */
 const longestPath = 1_280;
