@@ -1,7 +1,7 @@
 // HellaSwag's published columns as contexts with endings.
 import { z } from 'zod';
+import { stripped } from '../../tokenizer/index.ts';
 import { choices, string, words } from '../columns.ts';
-import { stripped } from './blanks.ts';
 import { type Task, withheld } from './question.ts';
 
 /** HellaSwag: how a scene goes on. Titles and marks of the pages it was taken from are cleared away. */

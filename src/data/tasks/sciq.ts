@@ -1,7 +1,7 @@
 // SciQ's published columns as questions with distractors and a correct answer.
 import { z } from 'zod';
+import { stripped } from '../../tokenizer/index.ts';
 import { string, words } from '../columns.ts';
-import { strippedLeft } from './blanks.ts';
 import type { Task } from './question.ts';
 
 /** SciQ: a science question below the passage that supports it (which may be empty). */
@@ -17,7 +17,7 @@ export const sciq: Task = {
       correct_answer: words,
     })
     .transform(({ question, support, ...answers }) => ({
-      prompt: `${strippedLeft(support)}\nQuestion: ${question}\nAnswer:`,
+      prompt: `${stripped(support, { right: false })}\nQuestion: ${question}\nAnswer:`,
       choices: [answers.distractor1, answers.distractor2, answers.distractor3, answers.correct_answer],
       answer: 3,
     })),

@@ -22,6 +22,7 @@ export function comparePoints(a: string, b: string): number {
   return left[at]!.codePointAt(0)! - right[at].codePointAt(0)!;
 }
 
+/** `str.strip`, or on one side alone; of Python's blanks where nothing is named. */
 export function stripped(
   text: string,
   {
