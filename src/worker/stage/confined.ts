@@ -1,5 +1,5 @@
 // Confinement of a pod to the claims that its spec names, whatever symbolic links lie there.
-import { lstatSync, readdirSync, statSync } from 'node:fs';
+import { type Dirent, lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec } from '../../api/index.ts';
 import { besideOf, isWithin, mostEntries, realPlace } from '../../artifact/index.ts';
@@ -39,13 +39,13 @@ function refuseLinks(path: string, field: string): void {
     throw badSpec(
       `${field}: ${path} is a symbolic link; its name is kept for what a run makes there: remove it`,
     );
-  if (stat?.isDirectory()) for (const name of namesIn(path)) refuseLinks(join(path, name), field);
+  if (stat?.isDirectory()) for (const { name } of entriesOf(path)) refuseLinks(join(path, name), field);
 }
 
-/** None where the directory has gone by now: another process of the same resource may be at its end there. */
-function namesIn(directory: string): string[] {
+/** None where the directory has gone by now: another process of the same resource, or of a neighbour, may be at its end there. */
+function entriesOf(directory: string): Dirent[] {
   try {
-    return readdirSync(directory);
+    return readdirSync(directory, { withFileTypes: true });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
@@ -82,7 +82,7 @@ function checkLinks(path: string, look: Look): void {
 /** Goes on by real paths, so that each link is followed once, from where it lies. */
 function checkDirectory(real: string, look: Look): void {
   look.seen.add(real);
-  for (const entry of readdirSync(real, { withFileTypes: true })) {
+  for (const entry of entriesOf(real)) {
     look.entries += 1;
     look.links += entry.isSymbolicLink() ? 1 : 0;
     if (look.entries > mostEntries || look.links > mostLinks)
