@@ -144,6 +144,23 @@ test('a digest that is expected is checked; what lies on the hub is told when it
   expect(failureOf(wrong.work, 'EmulatorBuild')).toMatchObject({ reason: 'BadModel' });
 });
 
+test('rows that lie in the repository of their model are no file of it', async () => {
+  const hub = await hubWithModel();
+  writeTinyData(join(directory, 'data'));
+  mkdirSync(join(directory, 'hub/rows'));
+  writeFileSync(join(directory, 'hub/rows/probe.jsonl'), readFileSync(join(directory, 'data/probe.jsonl')));
+  const { build } = tinyManifests();
+  Object.assign(build.spec, { model: { uri: 'hf://team/tiny@v1' }, output: { uri: 'file:emulator' } });
+  (build.spec['probe'] as { data: object }).data = {
+    uri: 'hf://team/tiny@v1/rows/probe.jsonl',
+    format: 'text',
+  };
+  const environment = { HF_ENDPOINT: hub.endpoint, HF_TOKEN: token };
+  const { code, stderr, work } = await run([build], environment);
+  expect(code, stderr).toBe(0);
+  expect(savedStatus(work, 'EmulatorBuild').artifact?.digest).toBe(await localDigest());
+});
+
 /** The hub's model, brought to this machine as a stage does. */
 function pulling(hub: Hub) {
   const scratch = join(directory, 'scratch');

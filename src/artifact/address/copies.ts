@@ -12,6 +12,8 @@ export interface StorePlace {
 /** Where a store's copy lies below the scratch directory, and with which Secret its store is opened. */
 export interface Copy extends StorePlace {
   secret: string | undefined;
+  /** Of a store that is only read: how many parts the place has that was asked for, which this is or which it lies in. */
+  parts?: number | undefined;
 }
 
 // No Secret can have this name.
@@ -38,26 +40,37 @@ export function parseStoreUri(uri: string, field: string): StorePlace {
   return { scheme: known, place };
 }
 
-/** `<scratch>/<scheme>/<secret>/<place>`: each place has one copy, its neighbours lie beside it as in the store. */
-export function pathOfCopy(scratch: string, { scheme, place }: StorePlace, secret?: string): string {
-  return join(scratch, scheme, secret ?? noSecret, place);
+/**
+ * `<scratch>/<scheme>/<secret>/<place>`: each place has one copy, its neighbours lie beside it as in the store. A store that is
+ * only read lists fewer files for a place than lie below it, so that rows within a model are none of its files: before the place
+ * stands how many parts it has, and the copies of two places of which one lies in the other are apart.
+ */
+export function pathOfCopy(
+  scratch: string,
+  { scheme, place, parts = place.split('/').length }: Omit<Copy, 'secret'>,
+  secret = noSecret,
+): string {
+  return join(scratch, scheme, secret, stores[scheme].writable ? '' : `${parts}`, place);
 }
 
 /** What a path below the scratch directory is the copy of; undefined for any other path. */
 export function copyAt(scratch: string | undefined, path: string): Copy | undefined {
   if (scratch === undefined) return undefined;
-  const [scheme, secret, ...place] = relative(scratch, path).split(sep);
+  const [scheme, secret, ...rest] = relative(scratch, path).split(sep);
   const known = storeSchemes.find((name) => name === scheme);
-  if (known === undefined || secret === undefined || place.length < 2) return undefined;
-  return { scheme: known, secret: secret === noSecret ? undefined : secret, place: place.join('/') };
+  if (known === undefined || secret === undefined) return undefined;
+  const [parts, place] = stores[known].writable ? [undefined, rest] : [Number(rest[0]), rest.slice(1)];
+  if (place.length < 2) return undefined;
+  return { scheme: known, secret: secret === noSecret ? undefined : secret, place: place.join('/'), parts };
 }
 
 /** Text with the paths of copies written as the URIs that users know. */
 export function withStoreUris(text: string, scratch: string | undefined): string {
   if (scratch === undefined) return text;
   const quoted = `${scratch}${sep}`.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  return text.replaceAll(
-    new RegExp(`${quoted}(${storeSchemes.join('|')})[/\\\\][^/\\\\]+[/\\\\]`, 'g'),
-    '$1://',
-  );
+  const before = storeSchemes.map((scheme) => `${scheme}/[^/]+/${stores[scheme].writable ? '' : '\\d+/'}`);
+  return text.replaceAll(new RegExp(`${quoted}(?:${before.join('|')})`, 'g'), (copy) => {
+    const [scheme] = relative(scratch, copy).split(sep);
+    return `${scheme}://`;
+  });
 }

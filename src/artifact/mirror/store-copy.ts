@@ -20,12 +20,14 @@ export class StoreCopy {
   readonly #root: string;
   readonly #notes: string;
 
-  constructor(scratch: string, { scheme, place, secret }: Copy) {
+  constructor(scratch: string, copy: Copy) {
+    const { scheme, place, secret } = copy;
     this.place = place;
     this.#scheme = scheme;
     this.#scratch = scratch;
-    this.#root = pathOfCopy(scratch, { scheme, place }, secret);
-    this.#notes = join(scratch, '.notes', pathOfCopy('', { scheme, place: '' }, secret));
+    this.#root = pathOfCopy(scratch, copy, secret);
+    const { parts = place.split('/').length } = copy;
+    this.#notes = join(scratch, '.notes', pathOfCopy('', { scheme, place: '', parts }, secret));
   }
 
   /** @param path from the place; `itself` for the place itself */

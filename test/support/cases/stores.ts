@@ -124,6 +124,7 @@ export function storeCases(name: string, open: () => Promise<PlacedStore>): void
           scheme: scheme.replace('://', '') as StoreScheme,
           place: `${place}${path}`,
           secret: undefined,
+          parts: place.split('/').length,
         });
       const checked = async () => {
         for (const path of ['', `/${signatureName}`])
