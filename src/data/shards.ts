@@ -5,8 +5,9 @@ import { badData } from '../api/index.ts';
 
 const endings = ['.jsonl', '.jsonl.gz', '.jsonl.zst', '.parquet'] as const;
 const endingOf = (name: string) => endings.find((ending) => name.endsWith(ending));
-/** What numbers a shard: `train-00000-of-00002.parquet`, `0001.parquet`, `part_3.jsonl.gz`. What is left names the split. */
-const shardNumber = /[-_.]?\d*(-of-\d+)?(\.[a-z]+){1,2}$/;
+/** What numbers a shard before its ending: `train-00000-of-00002`, `0001`, `part_3`. What is left names the split. */
+const shardNumber = /[-_.]?\d*(-of-\d+)?$/;
+const splitOf = (name: string) => name.slice(0, -endingOf(name)!.length).replace(shardNumber, '');
 const byNumber = new Intl.Collator('en', { numeric: true }).compare;
 
 /**
@@ -27,7 +28,7 @@ export function shardsOf(path: string): string[] {
     throw badData(
       `${path}: holds ${kinds.map((kind) => `*${kind}`).join(' and ')} files; name the file that is meant`,
     );
-  const splits = [...new Set(names.map((name) => name.replace(shardNumber, '')))];
+  const splits = [...new Set(names.map(splitOf))];
   if (splits.length > 1)
     throw badData(`${path}: holds several sets of rows (${names.join(', ')}); name the file that is meant`);
   return names.map((name) => join(path, name));

@@ -211,6 +211,7 @@ describe('a directory', () => {
   test.each([
     ['0009.parquet', '0010.parquet'],
     ['part_9.parquet', 'part_10.parquet'],
+    ['a.train.9.parquet', 'a.train.10.parquet'],
   ])('of %s and %s is read by number', async (first, second) => {
     const path = directoryOf(first, { [second]: 'arc_challenge.parquet', [first]: 'arc_easy.parquet' });
     const [row] = await readRows(join(fixtures, 'arc_easy.jsonl'), 'arc', { limit: 1 });
@@ -228,6 +229,16 @@ describe('a directory', () => {
       'two files of unlike names',
       { 'train.jsonl': 'piqa.jsonl', 'test.jsonl': 'piqa.jsonl' },
       'holds several sets of rows (test.jsonl, train.jsonl)',
+    ],
+    [
+      'names with dots',
+      { 'web.train.jsonl': 'piqa.jsonl', 'web.test.jsonl': 'piqa.jsonl' },
+      'holds several sets of rows (web.test.jsonl, web.train.jsonl)',
+    ],
+    [
+      'two languages',
+      { 'a.de.parquet': 'piqa.parquet', 'a.en.parquet': 'piqa.parquet' },
+      'holds several sets of rows (a.de.parquet, a.en.parquet)',
     ],
     [
       'two splits',
