@@ -27,6 +27,8 @@ export function natsListener(
   const publisher = openPublisher({
     url,
     credentials,
+    // One uid stands for every run of a manifest: the later run is the later attempt.
+    attempt: Date.now(),
     warn: (warning) => current && terminal.event(current, warning),
   });
   return [

@@ -19,7 +19,7 @@ export interface EventMessage extends RunAddress {
   sequence: number;
   /** Which of the pods that share the stage told it. */
   shard?: Shard;
-  /** Which attempt of the resource its pod works for; absent where nobody counts them. */
+  /** Which attempt of the resource this is about: as its pod was told, or when its `offsite run` began; absent where nobody counts them. */
   attempt?: number;
   event: StageEvent;
 }
