@@ -1,4 +1,5 @@
-// What steps of LoRA take on bundles, beside the multiplications of their graphs: node bench/training.ts ROWS BUNDLE ...
+// What steps of LoRA take on bundles, beside the multiplications of their graphs, and what of it products and other operators take:
+// node bench/training.ts ROWS BUNDLE ...
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { Engine } from '../src/engine/index.ts';
 import { type GraphBuilder, product } from '../src/graph/index.ts';
 import { tune } from '../src/tuning/index.ts';
 import { measure } from './child.ts';
+import { operatorSeconds } from './operators.ts';
 import * as settings from './settings.ts';
 import { tuneSpec } from './tune-spec.ts';
 
@@ -21,15 +23,20 @@ interface Found {
   readonly cpuSeconds: readonly number[];
   /** Multiplications with their additions, of all matrix products that ran. */
   readonly multiplications: readonly number[];
+  /** By operator, of all steps together. */
+  readonly operators: Readonly<Record<string, number>>;
 }
 
-const steps = 4;
+const steps = 7;
+/** All of them in these graphs. */
+const matrixProduct = 'FusedMatMul';
 
 /** One thread: threads that wait for each other would count. */
 async function training({ rows, bundle }: Task): Promise<Found> {
-  const engine = await Engine.create({ provider: 'cpu', threads: 1 });
-  const sum = counting(engine);
   const place = mkdtempSync(join(tmpdir(), 'offsite-bench-'));
+  const trace = join(place, 'trace');
+  const engine = await Engine.create({ provider: 'cpu', threads: 1, trace });
+  const sum = counting(engine);
   const found = { cpuSeconds: [] as number[], multiplications: [] as number[] };
   let before = { cpu: 0, multiplications: 0 };
   await tune({
@@ -49,8 +56,10 @@ async function training({ rows, bundle }: Task): Promise<Found> {
       before = now;
     },
   });
+  await engine.dispose();
+  const operators = operatorSeconds(trace);
   rmSync(place, { recursive: true, force: true });
-  return found;
+  return { ...found, operators };
 }
 
 /** Counts what an engine's graphs multiply from now on. */
@@ -83,7 +92,7 @@ function counting(engine: Engine): { readonly multiplications: number } {
 
 function multiplicationsOf({ operations }: GraphBuilder): number {
   const counts = operations
-    .filter(({ operator }) => operator === 'FusedMatMul')
+    .filter(({ operator }) => operator === matrixProduct)
     .map(({ inputs, outputs, attributes }) => {
       const { int: turned } = attributes['transA'] as { int: number };
       return product(outputs[0]!.shape) * inputs[0]!.shape.at(turned ? -2 : -1)!;
@@ -97,17 +106,20 @@ if (process.argv[2] === 'steps') {
 }
 
 const [rows, ...bundles] = process.argv.slice(2);
-const sums: Record<keyof Found, number>[] = [];
+const sums: { cpuSeconds: number; multiplications: number }[] = [];
 for (const bundle of bundles) {
   const self = fileURLToPath(import.meta.url);
   const found = await measure<Found>(process.execPath, [self, 'steps'], { rows, bundle });
-  const after = (values: readonly number[]) => values.slice(1).reduce((sum, value) => sum + value, 0);
+  const sumOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0);
+  const after = (values: readonly number[]) => sumOf(values.slice(1));
   sums.push({ cpuSeconds: after(found.cpuSeconds), multiplications: after(found.multiplications) });
   const { cpuSeconds, multiplications } = sums.at(-1)!;
   const [first] = sums as [(typeof sums)[number]];
+  const { [matrixProduct]: products, ...others } = found.operators;
   console.log(
     `${bundle}: ${steps - 1} steps ${cpuSeconds.toFixed(2)} s (${found.cpuSeconds.map((seconds) => seconds.toFixed(2)).join(' ')}),`,
     `${(multiplications / 1e9).toFixed(1)}e9 multiplications;`,
-    `of the first ${(cpuSeconds / first.cpuSeconds).toFixed(2)} and ${(multiplications / first.multiplications).toFixed(2)}`,
+    `of the first ${(cpuSeconds / first.cpuSeconds).toFixed(2)} and ${(multiplications / first.multiplications).toFixed(2)};`,
+    `with the first step products ${products!.toFixed(2)} s, other operators ${sumOf(Object.values(others)).toFixed(2)} s`,
   );
 }
