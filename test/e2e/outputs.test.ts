@@ -151,6 +151,31 @@ describe.each(kinds)('%s', (_, uriOf, seen) => {
     expectRefused(await namespace.run(job({ output, uid: 'uid-3', steps: 3 })), /OffsiteTune data\/other/);
   });
 
+  test('one of the same kind, namespace and name elsewhere has another work place, and its artifact stays; of the same work it is as good as its own', async () => {
+    const output = uriOf('namesake');
+    const elsewhere = (changes: Omit<Changes, 'output'>) => {
+      const { resource, ...rest } = job({ output, uid: 'uid-9', ...changes });
+      const work = {
+        uri: uriOf('elsewhere').replace(/\/out$/, ''),
+        ...(output.startsWith('s3') && { secretRef }),
+      };
+      return { ...rest, resource: { ...resource, spec: { ...resource.spec, work } } };
+    };
+    const first = digestOf(await namespace.run(job({ output })));
+    const before = contentOf(join(seen('namesake'), 'out'));
+    expectRefused(
+      await namespace.run(elsewhere({ steps: 3 })),
+      /^spec\.output\.uri: .*out holds an artifact of kind Adapter .* that is not what this resource makes, and nothing says that this resource made it/,
+    );
+    expect(contentOf(join(seen('namesake'), 'out'))).toEqual(before);
+    expect(digestOf(await namespace.run(elsewhere({})))).toBe(first);
+    // From then on it is that one's.
+    const third = digestOf(await namespace.run(elsewhere({ steps: 3 })));
+    expect(third).not.toBe(first);
+    expectRefused(await namespace.run(job({ output })), /nothing says that this resource made it/);
+    expect(digestOf(await namespace.run(job({ output, replace: true })))).toBe(first);
+  });
+
   test('an artifact that an earlier version made, of which no work place tells, is replaced only when that is said', async () => {
     const output = uriOf('earlier');
     const first = digestOf(await namespace.run(job({ output })));

@@ -28,7 +28,7 @@ export async function bringOutput(
   const files = [...before.removable, ...listedIn(output)];
   const writer = randomUUID();
   await keepBringing(job, mirror, { files, writer, seen });
-  await markOutput(job, found, digest, { files, writer, earlier: await marksOf(job, mirror, seen) });
+  await markOutput(found, digest, { files, writer, earlier: await marksOf(job, mirror, seen) });
   // A signature of the very same artifact is one of what takes its place, whoever signed it.
   const isSame = before.digest === digest;
   const removable = before.removable.filter((path) => !isSame || path !== signatureName);

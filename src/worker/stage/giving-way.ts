@@ -45,7 +45,8 @@ export async function givingWay(job: StageJob, mirror: Mirror, beside: ResultFil
   const artifact = await artifactAt(output, there, mirror);
   const listed = artifact === undefined ? [] : pathsOf(artifact.manifest);
   const mark = beside.mark();
-  const left = mark?.isOwn === false ? [] : await leftOf(job, mirror, there, mark);
+  // Of no use to one of its name elsewhere either: no artifact came of it.
+  const left = mark?.whose === 'other' ? [] : await leftOf(job, mirror, there, mark);
   const removable = [...listed, ...left];
   refuseOthers([...there.keys()], removable, { place, field });
   return { there, digest: artifact?.digest, removable };

@@ -16,7 +16,7 @@ import { prepares, type StageJob } from '../job.ts';
 import { outputOf } from '../places.ts';
 import type { BringingBeside } from './bringing.ts';
 import { type GivingWay, givingWay } from './giving-way.ts';
-import { ownerOf, ResultFile } from './result-file.ts';
+import { ResultFile } from './result-file.ts';
 
 const field = 'spec.output.uri';
 
@@ -44,14 +44,14 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
   const made = [...(mark?.digests ?? []), mark?.result?.artifact?.digest].filter((one) => one !== undefined);
   const isMade = made.includes(digest ?? '');
   // A word without a digest, as earlier versions left it, may be of what lies there: it makes nobody its owner.
-  if (there.size > 0 && mark?.isOwn === false && (made.length === 0 || isMade) && !spec.replace) {
+  if (there.size > 0 && mark?.whose === 'other' && (made.length === 0 || isMade) && !spec.replace) {
     const { kind, namespace, name } = mark.owner;
     const place = mirror.mirrors(outputOf(job)) ? spec.uri : outputOf(job);
     throw badSpec(
       `${field}: ${place} holds the artifact of ${kind} ${namespace}/${name}: choose another place, or write spec.output.replace: true to replace it`,
     );
   }
-  const own = mark?.isOwn === true && isMade ? digest : undefined;
+  const own = mark?.whose === 'own' && isMade ? digest : undefined;
   return { ...found, mayReplace: spec.replace === true || (own ?? false), own, beside };
 }
 
@@ -88,11 +88,10 @@ function clearCopy(output: string, listed: readonly string[]): void {
  * @throws OffsiteError BadSpec where something came to the result's name
  */
 export async function markOutput(
-  job: StageJob,
   { beside, own }: FoundOutput,
   digest: string,
   bringing?: BringingBeside,
 ): Promise<void> {
   const digests = own === undefined ? [digest] : [digest, own];
-  await beside.write({ owner: ownerOf(job), digests, ...bringing });
+  await beside.write({ digests, ...bringing });
 }

@@ -17,6 +17,7 @@ import {
 import type { StageEvent } from '../../progress/index.ts';
 import { prepares, type StageJob } from '../job.ts';
 import { outputOf, workOf } from '../places.ts';
+import { madeWorkMark, workMark } from './work-mark.ts';
 
 type Result = Extract<StageEvent, { type: 'result' }>;
 
@@ -36,7 +37,7 @@ const field = 'spec.output.uri';
 
 export const ownerSchema = z.object({ kind: z.string(), namespace: z.string(), name: z.string() });
 
-/** Whose an artifact is: its resource by name, so that one that was deleted and made again finds its own. */
+/** Whose an artifact is: its resource by name, so that one that was deleted and made again finds its own by its work place. */
 export type Owner = z.output<typeof ownerSchema>;
 
 export function ownerOf({ resource: { kind, metadata } }: StageJob): Owner {
@@ -46,6 +47,8 @@ export function ownerOf({ resource: { kind, metadata } }: StageJob): Owner {
 /** What an output's result file says of it; the owner is absent in those of earlier versions. */
 const markSchema = z.object({
   owner: ownerSchema,
+  /** The mark of that resource's work place; absent where none was kept, and in those of earlier versions. */
+  work: z.string().optional(),
   /** While an artifact takes its place: its own, and the resource's earlier one. */
   digests: listOf(z.string()).optional(),
   /** What is being brought to the store just now, with what lay there before. */
@@ -73,18 +76,22 @@ export class ResultFile {
   /** Its name in messages. */
   readonly #place: string;
   readonly #stored: Seen;
-  readonly #owner: Owner;
+  readonly #job: StageJob;
+  /** Of the resource's own work place. */
+  #work: string | undefined;
   #bytes: Uint8Array | undefined;
 
   private constructor(
     mirror: Mirror,
-    { file, place, stored, owner }: { file: string; place: string; stored: Seen; owner: Owner },
+    job: StageJob,
+    { file, place, stored, work }: { file: string; place: string; stored: Seen; work: string | undefined },
   ) {
     this.#mirror = mirror;
     this.#file = file;
     this.#place = place;
     this.#stored = stored;
-    this.#owner = owner;
+    this.#job = job;
+    this.#work = work;
     const there = lstatSync(file, { throwIfNoEntry: false });
     const bytes = there?.isFile() ? boundedBytes(file, mostBytes) : undefined;
     this.#bytes = typeof bytes === 'string' ? undefined : bytes;
@@ -102,18 +109,27 @@ export class ResultFile {
     const stored = await mirror.look(file);
     await mirror.pullDocument(file);
     const place = mirror.mirrors(output) ? resultFileOf(job.resource.spec.output.uri) : file;
-    return new ResultFile(mirror, { file, place, stored, owner: ownerOf(job) });
+    return new ResultFile(mirror, job, { file, place, stored, work: await workMark(job, mirror) });
   }
 
-  /** Whose the output is, as far as it says so, and whether that is this resource. */
-  mark(): (z.output<typeof markSchema> & { isOwn: boolean }) | undefined {
+  /** Whose the output is, as far as it says so: this resource's, another one's of its name, or one's of another name. */
+  mark(): (z.output<typeof markSchema> & { whose: 'own' | 'namesake' | 'other' }) | undefined {
     const mark = readKept(markSchema, this.#file);
-    return mark && { ...mark, isOwn: canonicalJson(mark.owner) === canonicalJson(this.#owner) };
+    if (mark === undefined) return undefined;
+    if (canonicalJson(mark.owner) !== canonicalJson(ownerOf(this.#job))) return { ...mark, whose: 'other' };
+    // Where no work place is kept there is nothing but the name.
+    const isElsewhere = workOf(this.#job).kept && mark.work !== undefined && mark.work !== this.#work;
+    return { ...mark, whose: isElsewhere ? 'namesake' : 'own' };
   }
 
   /** @throws OffsiteError BadSpec where something else came there, which stays */
   async write(content: object): Promise<void> {
-    const text = canonicalJson(content);
+    this.#work ??= await madeWorkMark(this.#job, this.#mirror);
+    const text = canonicalJson({
+      owner: ownerOf(this.#job),
+      ...content,
+      ...(this.#work !== undefined && { work: this.#work }),
+    });
     mkdirSync(dirname(this.#file), { recursive: true });
     if (!writeWholeOver(this.#file, text, this.#bytes)) throw this.#came();
     this.#bytes = Buffer.from(text);
@@ -138,12 +154,7 @@ export class ResultFile {
 export async function keepResult(
   job: StageJob,
   { stage, result }: Result,
-  {
-    identity,
-    owner,
-    mirror,
-    beside,
-  }: { identity: string | undefined; owner: Owner; mirror: Mirror; beside: ResultFile },
+  { identity, mirror, beside }: { identity: string | undefined; mirror: Mirror; beside: ResultFile },
 ): Promise<void> {
   if (identity !== undefined) {
     const file = wholeResultOf(job);
@@ -152,7 +163,7 @@ export async function keepResult(
     await mirror.push(file, { exact: true });
   }
   const shown = shownOf(job, result as Record<string, unknown>);
-  await beside.write({ owner, stage, result: shown });
+  await beside.write({ stage, result: shown });
 }
 
 /** What may be told of a result: its artifact, and what its kind says that the artifact says too. */

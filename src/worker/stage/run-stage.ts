@@ -19,7 +19,7 @@ import { bringOutput } from './bring-output.ts';
 import { checkConfined } from './confined.ts';
 import { HeldPlaces } from './locks.ts';
 import { examineOutput, type FoundOutput, markOutput, tidyOutput } from './owner.ts';
-import { findResult, keepResult, ownerOf } from './result-file.ts';
+import { findResult, keepResult } from './result-file.ts';
 import { checkSigned, isSigned, type KeyPlace, openKeys, type StageKeys, signOutput } from './signing.ts';
 import { checkSurroundings } from './surroundings.ts';
 
@@ -233,8 +233,7 @@ async function takeOutput(
     await bringOutput(job, artifact.digest, { found, mirror });
   // First of the two: where a result is known, no later pod looks for what is left, and a noise key must not be.
   await clearCheckpoints(job, mirror);
-  if (result !== undefined)
-    await keepResult(job, result, { identity, owner: ownerOf(job), mirror, beside: found.beside });
+  if (result !== undefined) await keepResult(job, result, { identity, mirror, beside: found.beside });
 }
 
 /** The optimiser's state is of use no more once the artifact is where it belongs. */
@@ -281,7 +280,7 @@ async function keepFor(
       // In a store it takes its place only later.
       if (mirror.mirrors(outputOf(job))) return;
       await checkSurroundings(job, mirror);
-      await markOutput(job, found, request.digest);
+      await markOutput(found, request.digest);
       return;
     case 'pushLater':
       mirror.pushLater(request.path, request.alike, (error) => {

@@ -114,7 +114,7 @@ it('links that come beside an output after the check lead to nothing either', as
   mkdirSync(join(root, 'private/partial'));
   symlinkSync(join(root, 'private'), `${ownLock(output).slice(0, -'lock'.length)}${'0'.repeat(16)}`);
   tidyOutput(at, mirror);
-  await expect(markOutput(at, found, 'sha256:0')).rejects.toThrow(
+  await expect(markOutput(found, 'sha256:0')).rejects.toThrow(
     `spec.output.uri: something came to ${output}.result.json while this resource's own was made`,
   );
   expect(readdirSync(join(root, 'private'))).toEqual(['partial', 'rows.jsonl']);
@@ -152,7 +152,7 @@ it("an empty result, and those of now and of an earlier version, are in nobody's
   }
   // Nobody's name is taken for what is written first.
   writeFileSync(`${file}.tmp`, 'notes');
-  await markOutput(at, await examineOutput(at, mirror), 'sha256:0');
+  await markOutput(await examineOutput(at, mirror), 'sha256:0');
   expect(readFileSync(`${file}.tmp`, 'utf8')).toBe('notes');
 });
 

@@ -114,7 +114,7 @@ test("an artifact is its resource's only by a word that names its digest: one of
     expect(await examineOutput(job, mirror)).toMatchObject({ mayReplace: digest, own: digest });
   }
   // What is to come, and what was there before.
-  await markOutput(job, await examineOutput(job, mirror), others);
+  await markOutput(await examineOutput(job, mirror), others);
   expect(await examineOutput(job, mirror)).toMatchObject({ mayReplace: digest });
 });
 
@@ -153,7 +153,7 @@ test('where no work place was kept, what a killed run brought is known by its ma
     ...mirror,
     look: async () => new Map(),
   } as unknown as Mirror);
-  await markOutput(job, found, `sha256:${'0'.repeat(64)}`, {
+  await markOutput(found, `sha256:${'0'.repeat(64)}`, {
     files: names,
     writer: 'a killed run',
     earlier: ['the one before'],

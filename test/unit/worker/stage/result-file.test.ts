@@ -58,7 +58,7 @@ test.each<[string, keyof typeof manifests, object, object]>([
     Object.assign(job.resource.spec.output, { uri: `file:${output}` });
     const given = { type: 'result', stage: 'x', result: { ...result, artifact } } as const;
     const beside = await ResultFile.look(job, mirror);
-    await keepResult(job, given, { identity: undefined, owner, mirror, beside });
+    await keepResult(job, given, { identity: undefined, mirror, beside });
     const kept = JSON.parse(readFileSync(resultFileOf(output), 'utf8')) as { result: object };
     expect(kept.result).toEqual({ ...shown, artifact });
   },
