@@ -133,7 +133,7 @@ export async function prepare(
     bestStep: 0,
   };
   const randomAt = (layer: number) => new Random(training.seed, startStream + layer);
-  const now = () => ({ seed: training.seed, step: record.step });
+  const now = () => ({ seed: training.seed, step: record.step, byContent: privacy !== undefined });
   const parts = new Map<Site, TrainedPart>();
   const isExact = layers.transferLayers.length > 0;
   const partOf = (layer: number) =>

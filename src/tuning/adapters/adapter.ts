@@ -90,6 +90,8 @@ export interface Moment {
   seed: number;
   /** Of the optimiser, counted from 0. */
   step: number;
+  /** Whether a row is told from others by what it says, not by its number: where rows are hidden, none may decide another's. */
+  byContent?: boolean;
 }
 
 /** The slots of what changes insert. */

@@ -52,9 +52,11 @@ interface MaskOptions extends Moment {
  */
 function fillMask(
   mask: Float32Array,
-  { rows, positions }: Pick<PackedBatch, 'rows' | 'positions'>,
-  { name, seed, step, rate, kept }: MaskOptions,
+  batch: PackedBatch,
+  { name, seed, step, byContent, rate, kept }: MaskOptions,
 ): void {
+  const { positions } = batch;
+  const rows = byContent ? contentsOf(batch) : batch.rows;
   const width = mask.length / rows.length;
   const least = rate * 2 ** 32;
   const all = mix(mix(hashOf(name) ^ seed) ^ step);
@@ -66,6 +68,17 @@ function fillMask(
       x = (x + 0x9e3779b1) | 0;
     }
   }
+}
+
+/** What tells each token's row by its tokens alone, wherever it lies among the others. */
+function contentsOf({ ids, positions, rows, branches }: PackedBatch): Int32Array {
+  const contents = new Map<number, number>();
+  for (const [token, row] of rows.entries())
+    contents.set(
+      row,
+      mix(mix(mix((contents.get(row) ?? 0) ^ ids[token]!) ^ positions[token]!) ^ branches[token]!),
+    );
+  return rows.map((row) => contents.get(row)!);
 }
 
 /** Room for a mask, used again for other layers and batches. */

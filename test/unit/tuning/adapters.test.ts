@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type PackedBatch, pack, Random } from '../../../src/data/index.ts';
 import type { Architecture, Slots } from '../../../src/model/index.ts';
+import type { Moment } from '../../../src/tuning/adapters/index.ts';
 import { adapterOf, type Change } from '../../../src/tuning/index.ts';
 
 const slots: Slots = {
@@ -121,7 +122,7 @@ describe('LoRA with dropout', () => {
     names.map((row) => ({ row, trunk: [5, 6, 7, 8, 9, 5, 6], branches: [], bytes: [] }));
   const [together] = pack(rows(3, 1), { capacity: 32, batch: 1 }) as [PackedBatch];
   const [alone] = pack(rows(3), { capacity: 16, batch: 1 }) as [PackedBatch];
-  const at = (batch: PackedBatch, row: number, moment = { seed: 42, step: 6 }, layer = 1) => {
+  const at = (batch: PackedBatch, row: number, moment: Moment = { seed: 42, step: 6 }, layer = 1) => {
     const { data } = masks(architecture, layer, batch, moment)['queryMask']!;
     const start = batch.rows.indexOf(row);
     return [...data.slice(start * 4, (start + 7) * 4)];
@@ -139,6 +140,19 @@ describe('LoRA with dropout', () => {
   it('leaves out the same numbers of a row however rows are packed', () => {
     expect(at(together, 3)).toEqual(at(alone, 3));
     expect(at(together, 1)).not.toEqual(at(together, 3));
+  });
+
+  it('where rows are hidden, leaves out what follows from a row alone, whatever its number is', () => {
+    const hidden = { seed: 42, step: 6, byContent: true };
+    const numbered = (row: number, tokens: number[]) => {
+      const example = { row, trunk: tokens, branches: [], bytes: [] };
+      return at(pack([example], { capacity: 16, batch: 1 })[0]!, row, hidden);
+    };
+    const first = numbered(3, [5, 6, 7, 8, 9, 5, 6]);
+    expect(numbered(4, [5, 6, 7, 8, 9, 5, 6])).toEqual(first);
+    expect(numbered(3, [5, 6, 7, 8, 9, 6, 5])).not.toEqual(first);
+    expect(at(together, 3, hidden)).toEqual(first);
+    expect(new Set(first)).toEqual(new Set([0, 4]));
   });
 
   it('leaves out others with another seed, step, layer or map', () => {
