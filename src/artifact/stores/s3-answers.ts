@@ -1,5 +1,5 @@
 // What an S3 server says in its own words: read within bounds, and told only where it is a word of S3's.
-import { PassThrough, pipeline, type Readable } from 'node:stream';
+import { pipeline, type Readable, Transform } from 'node:stream';
 
 /** What an answer that is no object may come to: a page of a list has a thousand keys of a kilobyte, in XML. */
 export interface AnswerLimits {
@@ -25,18 +25,35 @@ export const answerLimits: AnswerLimits = {
 const tag = 0x3c;
 const marked: ReadonlySet<number> = new Set(Buffer.from('<&="\''));
 
+/** What comes in smaller pieces is gathered: each piece that waits takes some hundred bytes, and a server may send single ones. */
+const leastPiece = 65_536;
+
 /** An answer's body, broken off where it is longer or later than any list or error: the SDK reads it whole. */
 export function boundedBody(body: Readable, { bytes, marks, text, milliseconds }: AnswerLimits): Readable {
-  const bounded = new PassThrough();
   let [bytesLeft, marksLeft, textLeft] = [bytes, marks, text];
-  body.on('data', (chunk: Buffer) => {
+  const isTooLong = (chunk: Buffer) => {
     bytesLeft -= chunk.length;
     for (const byte of chunk) {
       if (marked.has(byte)) marksLeft--;
       textLeft = byte === tag ? text : textLeft - 1;
       if (textLeft < 0) break;
     }
-    if (bytesLeft < 0 || marksLeft < 0 || textLeft < 0) body.destroy(new Error('its answer is too long'));
+    return bytesLeft < 0 || marksLeft < 0 || textLeft < 0;
+  };
+  const gathered: Buffer[] = [];
+  let size = 0;
+  const bounded = new Transform({
+    transform(chunk: Buffer, _, done) {
+      if (isTooLong(chunk)) return done(new Error('its answer is too long'));
+      gathered.push(chunk);
+      size += chunk.length;
+      if (size < leastPiece) return done();
+      size = 0;
+      done(null, Buffer.concat(gathered.splice(0)));
+    },
+    flush(done) {
+      done(null, Buffer.concat(gathered));
+    },
   });
   const timer = setTimeout(() => body.destroy(new Error('its answer takes too long')), milliseconds);
   pipeline(body, bounded, () => clearTimeout(timer));
