@@ -90,7 +90,7 @@ export async function writeObservations(
   clearAt(shardsDirectory(directory));
 }
 
-/** A shard's sums, whole or not at all. */
+/** A shard's sums, whole or not at all; none where another build joined its own of the same rows meanwhile, which is what they are for. */
 export async function writeObservedShard(
   directory: string,
   shard: Shard,
@@ -98,8 +98,10 @@ export async function writeObservedShard(
   { fill, keeper }: { fill: (temporary: string) => Promise<void>; keeper: Keeper },
 ): Promise<void> {
   const path = shardPath(directory, shard);
-  await writeSealed(path, key, fill);
-  await keeper.push(path, { exact: true });
+  await unlessJoined(directory, async () => {
+    await writeSealed(path, key, fill);
+    await keeper.push(path, { exact: true });
+  });
 }
 
 /**
@@ -115,13 +117,24 @@ export async function joinObservations(
     const shards = Array.from({ length: count }, (_, index) => ({ index, count }));
     if (!shards.every((shard) => hasObservedShard(directory, shard))) return false;
     const paths = shards.map((shard) => shardPath(directory, shard));
-    await writeSealed(directory, key, async (temporary) => {
-      for (const path of paths) openArtifact(path, { kind: 'Observations' });
-      joinSums(paths, temporary);
-    });
+    await unlessJoined(directory, () =>
+      writeSealed(directory, key, async (temporary) => {
+        for (const path of paths) openArtifact(path, { kind: 'Observations' });
+        joinSums(paths, temporary);
+      }),
+    );
   } else clearBeside(directory);
   clearAt(shardsDirectory(directory));
   return true;
+}
+
+/** Does something with shards, which may be gone where another build joined its own meanwhile: it cleared them away. */
+async function unlessJoined(directory: string, act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (peekManifest(directory) === undefined) throw error;
+  }
 }
 
 async function writeSealed(
