@@ -1,3 +1,6 @@
+// A row as a model reads it: its tokens, which of them are to be predicted, and which answer is right.
+import { badData } from '../api/index.ts';
+
 /**
  * One tokenised row. The trunk comes first; each branch is a continuation of it, so that a prompt is computed once for
  * all its choices. The targets are the branches' tokens from their `starts` on. A row without branches is text: its targets
@@ -26,6 +29,11 @@ export function tokenCount({ trunk, branches }: Example): number {
 /** Whether there is a token to predict in a row that is trained on; a text of one token has none. */
 export const hasTargets = ({ trunk, branches, spans }: Example): boolean =>
   branches.some(({ length }) => length > 0) || (spans?.some(([from, to]) => to > from) ?? trunk.length > 1);
+
+/** @throws OffsiteError BadData, of the place that is named, where no row has a token to predict */
+export function checkTargets(examples: readonly Example[], where: string): void {
+  if (!examples.some(hasTargets)) throw badData(`${where}: has no row with a token to predict`);
+}
 
 /**
  * Where the answers of a preference pair stand among a target's branches. The rejected one is the first, since of equal

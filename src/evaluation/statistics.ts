@@ -13,7 +13,8 @@ export interface Difference {
 }
 
 /**
- * Paired bootstrap of the difference a - b: rows are drawn with replacement, the same rows for both cells.
+ * Paired bootstrap of the difference a - b: rows are drawn with replacement, the same rows for both cells. One row, which each
+ * draw repeats, has no error and no interval: NaN.
  * @param resamples how often (10,000 in reports)
  * @param seed equal seeds give equal intervals
  * @param beforeEach called before each resample, to stop by throwing: thousands of rows take seconds
@@ -29,8 +30,10 @@ export function pairedBootstrap(
   }: { resamples?: number; seed?: number; beforeEach?: () => void } = {},
 ): Difference {
   const n = a.length;
-  const statistic = (value: number, weight: number) =>
-    metric === 'perplexity' ? Math.exp(value / weight) : value / weight;
+  const value = cellOf(a, metric).value - cellOf(b, metric).value;
+  if (n < 2) return { value, stderr: Number.NaN, interval: [Number.NaN, Number.NaN], pValue: Number.NaN };
+  const statistic = (sum: number, weight: number) =>
+    metric === 'perplexity' ? Math.exp(sum / weight) : sum / weight;
   const random = mulberry32(seed);
   const draws = new Float64Array(resamples);
   for (let draw = 0; draw < resamples; draw++) {
@@ -55,7 +58,7 @@ export function pairedBootstrap(
   const above = draws.reduce((count, x) => count + (x >= 0 ? 1 : 0), 0) / resamples;
   const percentile = (q: number) => draws[Math.min(resamples - 1, Math.floor(q * resamples))]!;
   return {
-    value: cellOf(a, metric).value - cellOf(b, metric).value,
+    value,
     stderr: Math.sqrt(variance),
     interval: [percentile(0.025), percentile(0.975)],
     pValue: Math.min(1, 2 * Math.min(below, above)),

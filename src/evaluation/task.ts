@@ -1,6 +1,6 @@
 // Loading an evaluation task: its rows are read, tokenised and packed.
 import { type DataFormat, metricsOf } from '../api/index.ts';
-import { type Example, type PackedBatch, readRows, tokenize } from '../data/index.ts';
+import { checkTargets, type Example, type PackedBatch, readRows, tokenize } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import type { Model } from '../model/index.ts';
 import { packForModel } from './batches.ts';
@@ -54,6 +54,7 @@ export async function loadTask(
     before: skip,
     cancelled: () => engine.isCancelled,
   });
+  checkTargets(examples, path);
   return {
     name,
     metric: metric ?? metricsOf[format][0],

@@ -1,7 +1,15 @@
 // What a training is: read, checked and laid out before its first step.
 import type { OffsiteTuneSpec } from '../api/index.ts';
 import { checkpointsOf, identityOf, type Keeper, type Replaceable } from '../artifact/index.ts';
-import { DataOrder, dataDigest, type Example, Random, readRows, tokenize } from '../data/index.ts';
+import {
+  checkTargets,
+  DataOrder,
+  dataDigest,
+  type Example,
+  Random,
+  readRows,
+  tokenize,
+} from '../data/index.ts';
 import { type Bundle, emulatorWeights, shapeIn, trainedLayers, trainedPosition } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { loadTask } from '../evaluation/index.ts';
@@ -112,6 +120,7 @@ export async function prepare(
       cancelled: () => engine.isCancelled,
     },
   );
+  checkTargets(rows, data);
   const strange = spec.audit?.canaries && { count: spec.audit.canaries.count };
   const { vocabulary } = model.architecture;
   const examples = strange

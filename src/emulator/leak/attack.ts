@@ -1,7 +1,6 @@
 // The leak test: an attacker tunes the whole emulator on public text, beside a control of the same shape with random weights.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { badData } from '../../api/index.ts';
 import {
   checkpointsOf,
   clearAt,
@@ -12,7 +11,14 @@ import {
   readKeptJson,
   writeWhole,
 } from '../../artifact/index.ts';
-import { type Cursor, DataOrder, type Example, hasTargets, tokenCount } from '../../data/index.ts';
+import {
+  type Cursor,
+  checkTargets,
+  DataOrder,
+  type Example,
+  hasTargets,
+  tokenCount,
+} from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { type Cell, measure, type TaskData } from '../../evaluation/index.ts';
 import { Decoder, forTraining, type WeightSource, type Weights, withReplaced } from '../../model/index.ts';
@@ -69,7 +75,7 @@ const endedFile = 'ended.json';
 export async function attack(engine: Engine, input: AttackInput, options: AttackOptions): Promise<Recovery> {
   const { emulator, task, full } = input;
   const examples = input.examples.filter(hasTargets);
-  if (examples.length === 0) throw badData('spec.leakTest.data: has no row with a token to predict');
+  checkTargets(examples, 'spec.leakTest.data');
   const stops = stopsOf(examples, options);
   const last = stops.at(-1)!;
   const own = () => emulatorWeights(emulator, { memory: input.memory * shares.frozen });

@@ -1,7 +1,7 @@
 // A short training of the blocks that are not exact, before the bundle is sealed.
-import { badData, badSpec } from '../../api/index.ts';
+import { badSpec } from '../../api/index.ts';
 import { checkpointsOf, identityOf, inPlace, type Keeper } from '../../artifact/index.ts';
-import { type Example, hasTargets, type PackedBatch, tokenCount } from '../../data/index.ts';
+import { checkTargets, type Example, hasTargets, type PackedBatch, tokenCount } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { Decoder, forTraining, type Model, weightsOf, withReplaced } from '../../model/index.ts';
 import { type Emit, progressOf } from '../../progress/index.ts';
@@ -77,7 +77,7 @@ export async function refine(engine: Engine, input: RefineInput, options: Refine
   if (positions.length === 0)
     throw badSpec('spec.refine: every block of this emulator is exact, and exact blocks stay as they are');
   const examples = input.examples.filter(hasTargets);
-  if (examples.length === 0) throw badData('spec.refine: the probe set has no row with a token to predict');
+  checkTargets(examples, 'spec.refine: the probe set');
 
   const source = weightsOf(model, {
     blocks: placedBlocks(architecture, layout),

@@ -108,8 +108,7 @@ async function differencesFigure(result: TaskResult, id: string): Promise<Html |
   const bars: Bar[] = differences.map(({ name, value, low, high }) => ({
     label: differenceTitle(name),
     value: scale * Number(value),
-    low: scale * Number(low),
-    high: scale * Number(high),
+    ...endsOf(value, [low, high], scale),
     text: signed(metric, value),
     colour: colours[name.split(' - ')[0] as CellName] ?? 'var(--full)',
   }));
@@ -124,6 +123,18 @@ async function differencesFigure(result: TaskResult, id: string): Promise<Html |
     caption:
       'Bars are 95% intervals of a paired bootstrap on the same rows. One that crosses the line at zero shows no difference.',
   });
+}
+
+/** Of the interval; of one row there is none, and they are the value. */
+function endsOf(
+  value: string,
+  interval: readonly [string, string],
+  scale: number,
+): Pick<Bar, 'low' | 'high'> {
+  const [low, high] = interval
+    .map((end) => scale * Number(end))
+    .map((end) => (Number.isFinite(end) ? end : scale * Number(value))) as [number, number];
+  return { low, high };
 }
 
 const shortTitles: Readonly<Record<string, string>> = {

@@ -68,6 +68,24 @@ export const dataCases: Case[] = [
     () => row({ question: secret.repeat(800_000) }),
     /row 1: its prompt with each of its 1 choices comes to 10400032 characters, and a row may have 4194304 in all/,
   ),
+  ...[
+    { name: 'rows of one token each', field: 'spec.data', file: 'train' },
+    { name: 'validation rows of one token each', field: 'spec.data.validation', file: 'validation' },
+  ].map(
+    ({ name, field, file }): Case => ({
+      name,
+      kind: 'OffsiteTune',
+      change: ({ manifest, path }) => {
+        setField(manifest, 'spec.data.format', 'text');
+        for (const each of ['train', 'validation'])
+          writeFileSync(path(`data/${each}.jsonl`), '{"text": "red blue green"}\n');
+        setField(manifest, `${field}.uri`, `file:${path('data')}/${file}.jsonl`);
+        writeFileSync(path(`data/${file}.jsonl`), '{"text": "a"}\n');
+      },
+      reason: 'BadData',
+      message: new RegExp(`${file}\\.jsonl: has no row with a token to predict`),
+    }),
+  ),
   {
     name: 'a data file that is not there',
     kind: 'OffsiteTune',

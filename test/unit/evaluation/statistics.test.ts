@@ -24,6 +24,16 @@ describe('pairedBootstrap', () => {
     );
   });
 
+  test.each(['acc', 'perplexity'] as const)('of one row has no error and no interval: %s', (metric) => {
+    const found = pairedBootstrap(rows([3], 2), rows([1], 2), metric);
+    expect(found.value).toBeGreaterThan(0);
+    expect(found).toMatchObject({
+      stderr: Number.NaN,
+      interval: [Number.NaN, Number.NaN],
+      pValue: Number.NaN,
+    });
+  });
+
   test('turned round is the negative', () => {
     fc.assert(
       fc.property(bits, (values) => {
