@@ -123,8 +123,8 @@ function togetherLines(findings: readonly Finding[]): string[] {
 }
 
 /** What the tables come to; written by hand, of seed 1 but where it says otherwise. */
-const whatStops = `Three seeds do the same harm: the plug-in is right on 48, 48 and 47 of 100 mails, the untouched full model on 64. What stops it, as far as
-the first tells:
+const whatStops = `Three seeds do the same harm: the plug-in is right on 48, 48 and 47 of 100 mails, the untouched full model on 64. Gemma's
+(one seed) is right on 48 and its full model on 53, where LoRA trained in it comes to 98. What stops it, as far as SmolLM2's first tells:
 
 - **No bias, and not too much of the change**: with all of it the full model calls as many others spam as spams and ranks them by chance.
   A smaller share does less harm, and none helps; half of the steps do as much harm as all.
