@@ -61,7 +61,7 @@ export async function scoreFull(
   const { samples: skip, maxLength } = probe;
   const task = await loadTask(model, engine, {
     ...{ ...data, name: 'held out', digest: key.data },
-    ...{ skip, limit, maxLength, memory, byTiles: input.leakTest === undefined },
+    ...{ skip, mayHaveNone: true, limit, maxLength, memory, byTiles: input.leakTest === undefined },
   });
   if (task.examples.length < 2)
     return {
@@ -118,7 +118,7 @@ async function unigramOfProbe(
   const { samples: limit, maxLength } = probe;
   const rows = await loadTask(model, engine, {
     ...{ ...data, name: 'probe', digest },
-    ...{ limit, maxLength, memory },
+    ...{ mayHaveNone: true, limit, maxLength, memory },
   });
   return unigramOf(
     [...lossTokens(rows)].map(({ token }) => token),

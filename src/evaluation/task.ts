@@ -25,6 +25,8 @@ export interface TaskOptions {
   readonly digest?: string | undefined;
   /** How many of the file's rows are passed over first; none when absent. */
   readonly skip?: number;
+  /** Whether there may be no row there, or none with a token to predict: who asks tells what that means. */
+  readonly mayHaveNone?: boolean;
   /** The most rows after those; all when absent. */
   readonly limit?: number | undefined;
   readonly maxLength: number;
@@ -40,7 +42,19 @@ export interface TaskOptions {
 export async function loadTask(
   model: Model,
   engine: Engine,
-  { name, path, format, digest, skip = 0, limit, maxLength, memory, metric, byTiles = true }: TaskOptions,
+  {
+    name,
+    path,
+    format,
+    digest,
+    skip = 0,
+    mayHaveNone,
+    limit,
+    maxLength,
+    memory,
+    metric,
+    byTiles = true,
+  }: TaskOptions,
 ): Promise<TaskData> {
   const rows = await readRows(path, format, {
     ...{ digest, memory },
@@ -54,7 +68,7 @@ export async function loadTask(
     before: skip,
     cancelled: () => engine.isCancelled,
   });
-  checkTargets(examples, path);
+  if (!mayHaveNone) checkTargets(examples, path);
   return {
     name,
     metric: metric ?? metricsOf[format][0],
