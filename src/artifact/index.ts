@@ -9,7 +9,7 @@ export { mostEntries, problemOfPath } from './inner-path.ts';
 export { type Alike, inPlace, type Keeper } from './keeper.ts';
 export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './lock/lock.ts';
 export { DiskLock } from './lock/on-disk.ts';
-export { digestMade } from './made.ts';
+export { digestMade, digestsMade } from './made.ts';
 export { CheckedFiles } from './manifest/checked-files.ts';
 export { canonicalJson, digestOf, fileDigest, filesIn, hashFiles, sha256 } from './manifest/digest.ts';
 export type { Written } from './manifest/hash-file.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { badSpec, listOf } from '../api/index.ts';
 import { readKept } from './bounded-file.ts';
-import type { Keeper } from './keeper.ts';
+import type { Alike, Keeper } from './keeper.ts';
 import { writeWhole } from './write-whole.ts';
 
 const madeSchema = z.object({
@@ -30,9 +30,22 @@ const fileOf = (own: string): string => join(own, 'made.json');
  * alone.
  */
 export async function digestMade(own: string, identity: string, keeper: Keeper): Promise<string | undefined> {
+  return (await madeIn(own, keeper)).find((made) => made.identity === identity)?.digest;
+}
+
+/** The digests of all artifacts that are remembered. */
+export const digestsMade = async (own: string, keeper: Puller): Promise<string[]> =>
+  (await madeIn(own, keeper)).map(({ digest }) => digest);
+
+/** Who brings what a store holds. */
+interface Puller {
+  pull(path: string, what: Alike): Promise<unknown>;
+}
+
+async function madeIn(own: string, keeper: Puller): Promise<OneMade[]> {
   await keeper.pull(fileOf(own), { exact: true });
   const found = readKept(schema, fileOf(own));
-  return found && [found, ...(found.once ?? [])].find((made) => made.identity === identity)?.digest;
+  return found === undefined ? [] : [found, ...(found.once ?? [])];
 }
 
 /**

@@ -87,6 +87,7 @@ export async function doneOrFree(
     return saidToBe(output, work)?.digest === made ? there : undefined;
   }
   if (made !== undefined) refuseOther(destination, work, made);
+  else if (work.isOnce) refuseUnremembered(destination, there);
   return undefined;
 }
 
@@ -109,6 +110,17 @@ function refuseOther(
       : `(${there.digest}) whose manifest says that it is of this very work, but this work`;
   throw badSpec(
     `spec.output.uri: ${output} holds an artifact ${said} came to ${digest}, and nothing says that this resource made the other: look who put it there, and choose another place, or write spec.output.replace: true to replace it`,
+  );
+}
+
+/**
+ * Of what may be made once and is not remembered another is not made: the work place is lost, or an older state of it came back.
+ * @throws OffsiteError BadSpec
+ */
+function refuseUnremembered({ output, mayReplace = true }: Destination, there: Made): void {
+  if (mayReplace === true) return;
+  throw badSpec(
+    `spec.output.uri: ${output} holds an artifact (${there.digest}) whose manifest says that it is of this very training, of which the work place knows nothing: a second one under another noise is not made, since the two together would tell more of its rows than epsilon says. Bring the newest state of the work place back, look who put it there, or make it again, which costs its own epsilon: by another name or spec.training.seed, or with spec.output.replace: true`,
   );
 }
 

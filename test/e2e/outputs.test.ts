@@ -85,6 +85,23 @@ function digestOf({ code, termination, text }: PodEnd): string {
   return (termination as { artifact: { digest: string } }).artifact.digest;
 }
 
+/** Writes over a file of an output, or beside it. @param name behind the output's */
+async function put(output: string, name: string, bytes: Uint8Array): Promise<void> {
+  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.*)$/.exec(output) ?? [];
+  if (bucket === undefined) {
+    writeFileSync(`${claim}/${output.replace('pvc://team/', '')}${name}`, bytes);
+    return;
+  }
+  const { endpoint, accessKey: accessKeyId, secretKey: secretAccessKey } = server;
+  const client = new S3Client({
+    ...{ endpoint, forcePathStyle: true, region: 'us-east-1' },
+    credentials: { accessKeyId, secretAccessKey },
+  });
+  const Metadata = { sha256: sha256(bytes).replace('sha256:', '') };
+  await client.send(new PutObjectCommand({ Bucket: bucket, Key: `${key}${name}`, Body: bytes, Metadata }));
+  client.destroy();
+}
+
 /** Gives an adapter the manifest of an earlier version, which named its rows. @returns its digest */
 async function asEarlier(output: string, directory: string): Promise<string> {
   const manifest = JSON.parse(readFileSync(join(directory, 'manifest.json'), 'utf8'));
@@ -92,20 +109,7 @@ async function asEarlier(output: string, directory: string): Promise<string> {
     manifest.madeFrom[rows] = fileDigest(join(claim, `data/${rows === 'data' ? 'train' : rows}.jsonl`));
   const text = canonicalJson(manifest);
   const digest = sha256(text);
-  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.*)$/.exec(output) ?? [];
-  if (bucket === undefined) writeFileSync(join(directory, 'manifest.json'), text);
-  else {
-    const { endpoint, accessKey: accessKeyId, secretKey: secretAccessKey } = server;
-    const client = new S3Client({
-      ...{ endpoint, forcePathStyle: true, region: 'us-east-1' },
-      credentials: { accessKeyId, secretAccessKey },
-    });
-    const Metadata = { sha256: digest.replace('sha256:', '') };
-    await client.send(
-      new PutObjectCommand({ Bucket: bucket, Key: `${key}/manifest.json`, Body: text, Metadata }),
-    );
-    client.destroy();
-  }
+  await put(output, '/manifest.json', Buffer.from(text));
   return digest;
 }
 
@@ -169,11 +173,29 @@ describe.each(kinds)('%s', (_, uriOf, seen) => {
     );
     expect(contentOf(join(seen('namesake'), 'out'))).toEqual(before);
     expect(digestOf(await namespace.run(elsewhere({})))).toBe(first);
-    // From then on it is that one's.
-    const third = digestOf(await namespace.run(elsewhere({ steps: 3 })));
+    // From then on it is both's, and neither takes it away.
+    for (const pod of [elsewhere({ steps: 3 }), job({ output, steps: 3 })])
+      expectRefused(await namespace.run(pod), /nothing says that this resource made it/);
+    expect(contentOf(join(seen('namesake'), 'out'))).toEqual(before);
+    // Who was told to replace it made it alone.
+    const third = digestOf(await namespace.run(job({ output, steps: 3, replace: true })));
     expect(third).not.toBe(first);
-    expectRefused(await namespace.run(job({ output })), /nothing says that this resource made it/);
-    expect(digestOf(await namespace.run(job({ output, replace: true })))).toBe(first);
+    expectRefused(await namespace.run(elsewhere({})), /nothing says that this resource made it/);
+    expect(digestOf(await namespace.run(job({ output })))).toBe(first);
+  });
+
+  test('beside what an earlier version made stands no mark: it is its own by what its work place remembers, and of nobody else of its name', async () => {
+    const output = uriOf('unmarked');
+    const elsewhere = job({ output, uid: 'uid-9', steps: 3 });
+    Object.assign(elsewhere.resource.spec, { work: { uri: 'pvc://team/unmarked-elsewhere' } });
+    const first = digestOf(await namespace.run(job({ output })));
+    const beside = join(seen('unmarked'), 'out.result.json');
+    const { works, ...earlier } = JSON.parse(readFileSync(beside, 'utf8'));
+    expect(works).toHaveLength(1);
+    await put(output, '.result.json', Buffer.from(canonicalJson(earlier)));
+    expectRefused(await namespace.run(elsewhere), /nothing says that this resource made it/);
+    expect(digestIn(join(seen('unmarked'), 'out'))).toBe(first);
+    expect(digestOf(await namespace.run(job({ output, steps: 3 })))).not.toBe(first);
   });
 
   test('an artifact that an earlier version made, of which no work place tells, is replaced only when that is said', async () => {

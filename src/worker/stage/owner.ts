@@ -16,7 +16,7 @@ import { prepares, type StageJob } from '../job.ts';
 import { outputOf } from '../places.ts';
 import type { BringingBeside } from './bringing.ts';
 import { type GivingWay, givingWay } from './giving-way.ts';
-import { ResultFile } from './result-file.ts';
+import { digestsIn, ResultFile } from './result-file.ts';
 
 const field = 'spec.output.uri';
 
@@ -41,7 +41,7 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
   const found = await givingWay(job, mirror, beside);
   const { there, digest } = found;
   await copyManifest(job, mirror, there);
-  const made = [...(mark?.digests ?? []), mark?.result?.artifact?.digest].filter((one) => one !== undefined);
+  const made = mark === undefined ? [] : digestsIn(mark);
   const isMade = made.includes(digest ?? '');
   // A word without a digest, as earlier versions left it, may be of what lies there: it makes nobody its owner.
   if (there.size > 0 && mark?.whose === 'other' && (made.length === 0 || isMade) && !spec.replace) {

@@ -17,7 +17,8 @@ import {
 import type { StageEvent } from '../../progress/index.ts';
 import { prepares, type StageJob } from '../job.ts';
 import { outputOf, workOf } from '../places.ts';
-import { madeWorkMark, workMark } from './work-mark.ts';
+import type { BringingBeside } from './bringing.ts';
+import { type KnownWork, knownWork, madeWorkMark } from './work-mark.ts';
 
 type Result = Extract<StageEvent, { type: 'result' }>;
 
@@ -47,8 +48,8 @@ export function ownerOf({ resource: { kind, metadata } }: StageJob): Owner {
 /** What an output's result file says of it; the owner is absent in those of earlier versions. */
 const markSchema = z.object({
   owner: ownerSchema,
-  /** The mark of that resource's work place; absent where none was kept, and in those of earlier versions. */
-  work: z.string().optional(),
+  /** The marks of the work places that made it; absent where none was kept, and in those of earlier versions. */
+  works: listOf(z.string()).optional(),
   /** While an artifact takes its place: its own, and the resource's earlier one. */
   digests: listOf(z.string()).optional(),
   /** What is being brought to the store just now, with what lay there before. */
@@ -59,6 +60,23 @@ const markSchema = z.object({
   earlier: listOf(z.string()).optional(),
   result: z.object({ artifact: z.object({ digest: z.string() }).optional() }).optional(),
 });
+
+type Mark = z.output<typeof markSchema>;
+
+/** What is written there beside whose it is. */
+interface Told extends Pick<Mark, 'result'>, Partial<BringingBeside> {
+  readonly digests?: readonly string[] | undefined;
+  readonly stage?: string;
+}
+
+/** Which artifacts a result file is of: first the one that it tells of, or that is to come. */
+export const digestsIn = ({ digests = [], result }: Pick<Told, 'digests' | 'result'>): string[] => [
+  ...digests,
+  ...(result?.artifact === undefined ? [] : [result.artifact.digest]),
+];
+
+/** Stands for the work place of who left no mark. */
+const unmarked = '';
 
 /** What a result file has of ours; one of an earlier version names no owner. */
 const oursSchema = z.union([
@@ -77,14 +95,13 @@ export class ResultFile {
   readonly #place: string;
   readonly #stored: Seen;
   readonly #job: StageJob;
-  /** Of the resource's own work place. */
-  #work: string | undefined;
+  readonly #work: KnownWork;
   #bytes: Uint8Array | undefined;
 
   private constructor(
     mirror: Mirror,
     job: StageJob,
-    { file, place, stored, work }: { file: string; place: string; stored: Seen; work: string | undefined },
+    { file, place, stored, work }: { file: string; place: string; stored: Seen; work: KnownWork },
   ) {
     this.#mirror = mirror;
     this.#file = file;
@@ -109,27 +126,32 @@ export class ResultFile {
     const stored = await mirror.look(file);
     await mirror.pullDocument(file);
     const place = mirror.mirrors(output) ? resultFileOf(job.resource.spec.output.uri) : file;
-    return new ResultFile(mirror, job, { file, place, stored, work: await workMark(job, mirror) });
+    return new ResultFile(mirror, job, { file, place, stored, work: await knownWork(job, mirror) });
   }
 
-  /** Whose the output is, as far as it says so: this resource's, another one's of its name, or one's of another name. */
-  mark(): (z.output<typeof markSchema> & { whose: 'own' | 'namesake' | 'other' }) | undefined {
+  /**
+   * Whose the output is, as far as it says so: this resource's alone, also or only one's of its name elsewhere, or one's of
+   * another name.
+   */
+  mark(): (Mark & { whose: 'own' | 'namesake' | 'other' }) | undefined {
     const mark = readKept(markSchema, this.#file);
     if (mark === undefined) return undefined;
     if (canonicalJson(mark.owner) !== canonicalJson(ownerOf(this.#job))) return { ...mark, whose: 'other' };
-    // Where no work place is kept there is nothing but the name.
-    const isElsewhere = workOf(this.#job).kept && mark.work !== undefined && mark.work !== this.#work;
-    return { ...mark, whose: isElsewhere ? 'namesake' : 'own' };
+    return { ...mark, whose: this.#madeAlone(mark) ? 'own' : 'namesake' };
+  }
+
+  #madeAlone(mark: Mark): boolean {
+    // There is nothing but the name.
+    if (!workOf(this.#job).kept) return true;
+    const { mark: own, digests } = this.#work;
+    if (mark.works === undefined) return digestsIn(mark).some((digest) => digests.includes(digest));
+    return mark.works.every((work) => work === own);
   }
 
   /** @throws OffsiteError BadSpec where something else came there, which stays */
-  async write(content: object): Promise<void> {
-    this.#work ??= await madeWorkMark(this.#job, this.#mirror);
-    const text = canonicalJson({
-      owner: ownerOf(this.#job),
-      ...content,
-      ...(this.#work !== undefined && { work: this.#work }),
-    });
+  async write(content: Told): Promise<void> {
+    const works = await this.#worksOf(content);
+    const text = canonicalJson({ owner: ownerOf(this.#job), ...content, ...(works && { works }) });
     mkdirSync(dirname(this.#file), { recursive: true });
     if (!writeWholeOver(this.#file, text, this.#bytes)) throw this.#came();
     this.#bytes = Buffer.from(text);
@@ -138,6 +160,16 @@ export class ResultFile {
     } catch (error) {
       throw isStoreError(error, 'Changed') ? this.#came() : error;
     }
+  }
+
+  /** Of what another one of this name has made as well it stays the maker, too: neither replaces it without being told to. */
+  async #worksOf(content: Told): Promise<string[] | undefined> {
+    if (!workOf(this.#job).kept) return undefined;
+    const own = await madeWorkMark(this.#job, this.#mirror);
+    const before = this.mark();
+    const [digest] = digestsIn(content);
+    const isSame = before?.whose === 'namesake' && digest !== undefined && digestsIn(before).includes(digest);
+    return isSame ? [...new Set([...(before.works ?? [unmarked]), own])] : [own];
   }
 
   #came() {

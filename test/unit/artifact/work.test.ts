@@ -206,6 +206,24 @@ it('of which there may be one is not forgotten for other work of the same resour
   );
 });
 
+it('of which there may be one is not begun where it lies at the output and the work place, lost or an older state of it, knows nothing', async () => {
+  const once = { ...work, isOnce: true };
+  const { digest } = await seal(place, once, sealing);
+  expect(await doneOrFree({ ...place, mayReplace: digest }, once)).toMatchObject({ digest });
+  rmSync(own, { recursive: true });
+  for (const mayReplace of [false, digest])
+    await expect(doneOrFree({ ...place, mayReplace }, once)).rejects.toMatchObject({
+      reason: 'BadSpec',
+      message: expect.stringMatching(
+        'of this very training, of which the work place knows nothing',
+      ) as string,
+    });
+  // In the words of an earlier version it is known; of other work there may be several; and who says so may have another.
+  expect(await doneOrFree({ ...place, mayReplace: digest }, once, digest)).toMatchObject({ digest });
+  expect(await doneOrFree({ ...place, mayReplace: digest }, work)).toBeUndefined();
+  expect(await doneOrFree({ ...place, mayReplace: true }, once)).toBeUndefined();
+});
+
 it('of which there may be one is made no more under a name that has made as many as are remembered', async () => {
   const once = { ...work, isOnce: true };
   const { digest } = await seal(place, once, sealing);

@@ -13,7 +13,6 @@ import type { StageJob } from '../../../../src/worker/job.ts';
 import { outputOf } from '../../../../src/worker/places.ts';
 import { bringOutput } from '../../../../src/worker/stage/bring-output.ts';
 import { examineOutput } from '../../../../src/worker/stage/owner.ts';
-import { ownerOf } from '../../../../src/worker/stage/result-file.ts';
 import { tinyManifests } from '../../../support/tiny/index.ts';
 import { MemoryStore } from '../../../support/unit/artifact/memory-store.ts';
 
@@ -46,12 +45,14 @@ function mirrorIn(scratch: string): Mirror {
   const { signal } = new AbortController();
   const copyOf = (path: string) => copyAt(scratch, path);
   const at = (path: string) => copyOf(path)!.place;
+  const bring = async (path: string) => {
+    const copy = copyOf(path);
+    if (copy) await pull(store, new StoreCopy(scratch, copy), { signal, exact: true });
+  };
   return {
     mirrors: (path: string) => copyOf(path) !== undefined,
-    async pullDocument(path: string) {
-      const copy = copyOf(path);
-      if (copy) await pull(store, new StoreCopy(scratch, copy), { signal, exact: true });
-    },
+    pull: bring,
+    pullDocument: bring,
     async push(path: string, alike: { exact: boolean }, more: object) {
       const copy = copyOf(path);
       return copy ? await push(store, new StoreCopy(scratch, copy), { signal, ...alike, ...more }) : [];
@@ -108,7 +109,7 @@ async function run(files: Files, options: Run = {}): Promise<void> {
   for (const [name, content] of Object.entries(files)) writeFileSync(join(output, name), content);
   const { digest } = sealArtifact(output, { kind: 'Adapter', madeFrom: {}, hyperparameters: { files } });
   await bringOutput(job, digest, { found, mirror });
-  await found.beside.write({ owner: ownerOf(job), stage: 'assemble', result: { artifact: { digest } } });
+  await found.beside.write({ stage: 'assemble', result: { artifact: { digest } } });
 }
 
 /** The run ends as if it were killed when it brings this file. */
