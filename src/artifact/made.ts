@@ -1,9 +1,9 @@
 // What a resource has made, in the words of its own work place: for nothing else is what lies at its output taken for its own.
-import { mkdirSync } from 'node:fs';
+import { lstatSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badSpec, listOf } from '../api/index.ts';
-import { readKept } from './bounded-file.ts';
+import { readKeptJson } from './bounded-file.ts';
 import type { Alike, Keeper } from './keeper.ts';
 import { writeWhole } from './write-whole.ts';
 
@@ -44,8 +44,21 @@ interface Puller {
 
 async function madeIn(own: string, keeper: Puller): Promise<OneMade[]> {
   await keeper.pull(fileOf(own), { exact: true });
-  const found = readKept(schema, fileOf(own));
+  const found = readMade(fileOf(own));
   return found === undefined ? [] : [found, ...(found.once ?? [])];
+}
+
+/** Undefined where there is none. @throws OffsiteError BadSpec where it is damaged: what may be made once would be made again */
+function readMade(file: string): z.output<typeof schema> | undefined {
+  if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return undefined;
+  try {
+    return schema.parse(readKeptJson(file));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== undefined) throw error;
+    throw badSpec(
+      `spec.work.uri: ${file} is damaged, and what this resource has made is not known: bring it back as it was, or remove it where none of that was trained with spec.privacy`,
+    );
+  }
 }
 
 /**
@@ -60,7 +73,7 @@ export async function writeMade(
 ): Promise<void> {
   const file = fileOf(own);
   await keeper.pull(file, { exact: true });
-  const before = readKept(schema, file)?.once ?? [];
+  const before = readMade(file)?.once ?? [];
   const once = isOnce ? [...before.filter(({ identity }) => identity !== made.identity), made] : before;
   if (once.length > mostOnce)
     throw badSpec(

@@ -243,10 +243,17 @@ it.each([
   ['damaged', 'not JSON'],
   ['of another shape', '{"identity": 1}'],
   ['empty', ''],
-])('a word of what was made that is %s says nothing', async (_, text) => {
-  await seal(place, work, sealing);
-  for (const name of readdirSync(own)) writeFileSync(join(own, name), text);
-  expect(await doneOrFree(place, work)).toBeUndefined();
+])('a word of what was made that is %s is not taken for none, and not written over', async (_, text) => {
+  const once = { ...work, isOnce: true };
+  await seal(place, once, sealing);
+  const file = join(own, 'made.json');
+  writeFileSync(file, text);
+  const damaged = `spec.work.uri: ${file} is damaged`;
+  for (const each of [work, once]) await expect(doneOrFree(place, each)).rejects.toThrow(damaged);
+  rmSync(output, { recursive: true });
+  for (const each of [work, once]) await expect(seal(place, each, sealing)).rejects.toThrow(damaged);
+  expect(existsSync(output)).toBe(false);
+  expect(readFileSync(file, 'utf8')).toBe(text);
 });
 
 it('the word comes from its store, and goes there before the artifact takes its place', async () => {
