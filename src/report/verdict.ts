@@ -34,11 +34,12 @@ export type Outcome = 'worked' | 'undecided' | 'failed';
 export interface Verdict {
   readonly outcome: Outcome;
   readonly headline: string;
-  readonly emulatorBelowFull: Comparison;
   readonly plugInAboveFull: Comparison;
-  readonly plugInAboveEmulator: Comparison;
+  /** Absent of `pair_acc`, by which an emulator is not compared with the full model, as are the next two. */
+  readonly emulatorBelowFull?: Comparison;
+  readonly plugInAboveEmulator?: Comparison;
   /** What the bundle gives away once it is tuned; no inequality of the paper's, and no part of the outcome. */
-  readonly tunedEmulatorBelowFull: Comparison;
+  readonly tunedEmulatorBelowFull?: Comparison;
 }
 
 /**
@@ -46,18 +47,22 @@ export interface Verdict {
  * It worked only where all three differences exclude zero; a difference within its error is never called a gain.
  */
 export function judge(result: TaskResult): Verdict {
-  const emulatorBelowFull = compare(result, 'fullZeroShot', 'emulatorZeroShot');
   const plugInAboveFull = compare(result, 'plugIn', 'fullZeroShot');
-  const plugInAboveEmulator = compare(result, 'plugIn', 'emulatorFineTuned');
-  const comparisons = { emulatorBelowFull, plugInAboveFull, plugInAboveEmulator };
+  const ofEmulator = {
+    emulatorBelowFull: compare(result, 'fullZeroShot', 'emulatorZeroShot'),
+    plugInAboveEmulator: compare(result, 'plugIn', 'emulatorFineTuned'),
+  };
+  const isOfPairs = result.metric === 'pair_acc';
+  const comparisons = { plugInAboveFull, ...(isOfPairs ? {} : ofEmulator) };
   const certainties = Object.values(comparisons).map(({ certainty }) => certainty);
   const outcome: Outcome = certainties.includes('fails')
     ? 'failed'
     : certainties.every((certainty) => certainty === 'holds')
       ? 'worked'
       : 'undecided';
-  const tunedEmulatorBelowFull = compare(result, 'fullZeroShot', 'emulatorFineTuned');
   const headline = headlineOf(result, comparisons, outcome);
+  if (isOfPairs) return { outcome, headline, ...comparisons };
+  const tunedEmulatorBelowFull = compare(result, 'fullZeroShot', 'emulatorFineTuned');
   return { outcome, headline, ...comparisons, tunedEmulatorBelowFull };
 }
 
@@ -95,11 +100,7 @@ function headlineOf(
     emulatorBelowFull,
     plugInAboveFull,
     plugInAboveEmulator,
-  }: Record<string, Comparison> & {
-    emulatorBelowFull: Comparison;
-    plugInAboveFull: Comparison;
-    plugInAboveEmulator: Comparison;
-  },
+  }: Pick<Verdict, 'emulatorBelowFull' | 'plugInAboveFull' | 'plugInAboveEmulator'>,
   outcome: Outcome,
 ): string {
   const change = `${quality(metric, cells.fullZeroShot.value)} to ${quality(metric, cells.plugIn.value)}`;
@@ -107,11 +108,11 @@ function headlineOf(
   if (outcome === 'worked') return `Offsite-tuning worked on ${task}: the adapter ${verb} ${change}`;
   if (plugInAboveFull.certainty === 'fails')
     return `Offsite-tuning did not work on ${task}: plugged in, the adapter makes the full model worse, ${change}`;
-  if (plugInAboveEmulator.certainty === 'fails')
+  if (plugInAboveEmulator?.certainty === 'fails')
     return `Offsite-tuning did not work on ${task}: the fine-tuned emulator is better than the plugged-in model, so there is no reason to send the adapter back`;
-  if (emulatorBelowFull.certainty === 'fails')
+  if (emulatorBelowFull?.certainty === 'fails')
     return `Offsite-tuning did not work on ${task}: the emulator is better than the full model, so it gives the model away`;
-  if (plugInAboveFull.certainty !== 'holds')
+  if (plugInAboveFull.certainty !== 'holds' || !plugInAboveEmulator || !emulatorBelowFull)
     return `Not shown to work on ${task}: with the adapter the full model goes from ${change}, and ${doubt(metric, plugInAboveFull)}`;
   if (plugInAboveEmulator.certainty !== 'holds')
     return `The adapter ${verb} ${change} on ${task}, but plugging it in is not shown to beat the fine-tuned emulator: ${doubt(metric, plugInAboveEmulator)}`;

@@ -110,6 +110,16 @@ const PlugInSpec = withRules(
     path: ['gates'],
   },
   {
+    holds: ({ gates, evaluation }) =>
+      (gates?.emulatorBelowFull === undefined && gates?.plugInAboveEmulatorFineTuned === undefined) ||
+      evaluation === undefined ||
+      evaluation.tasks.some(({ metric }) => metric !== 'pair_acc'),
+    cel: "!has(self.gates) || !(has(self.gates.emulatorBelowFull) || has(self.gates.plugInAboveEmulatorFineTuned)) || !has(self.evaluation) || self.evaluation.tasks.exists(task, !has(task.metric) || task.metric != 'pair_acc')",
+    message:
+      'emulatorBelowFull and plugInAboveEmulatorFineTuned need a task of another metric than pair_acc, which compares no emulator: add one, or remove them',
+    path: ['gates'],
+  },
+  {
     holds: ({ analysis, evaluation }) => analysis === undefined || evaluation !== undefined,
     cel: '!has(self.analysis) || has(self.evaluation)',
     message: 'needs spec.evaluation.tasks to be measured on: add it, or remove analysis',

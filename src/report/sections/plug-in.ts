@@ -52,7 +52,13 @@ const signs = {
   fails: ['✗', 'bad'],
 } as const;
 
-function check(claim: string, why: string, metric: string, comparison: Comparison): Html {
+function check(
+  claim: string,
+  why: string,
+  metric: string,
+  comparison: Comparison | undefined,
+): Html | undefined {
+  if (comparison === undefined) return undefined;
   const { lead, low, high, paired, certainty } = comparison;
   const [sign, tone] = signs[certainty];
   const unit = isPerplexity(metric) ? ' (lower perplexity)' : ' points';

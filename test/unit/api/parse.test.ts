@@ -391,6 +391,14 @@ describe('a wrong manifest', () => {
     ],
     ['gates on nothing', withSpec(plug, { gates: {} }), 'spec.gates: need spec.evaluation.tasks'],
     [
+      'a gate on an emulator by pair_acc alone',
+      withSpec(plug, {
+        gates: { emulatorBelowFull: {} },
+        evaluation: { tasks: [{ ...task, format: 'preference', metric: 'pair_acc' }] },
+      }),
+      'spec.gates: emulatorBelowFull and plugInAboveEmulatorFineTuned need a task of another metric than pair_acc',
+    ],
+    [
       'accuracy of text',
       withSpec(plug, { evaluation: { tasks: [{ ...task, format: 'text', metric: 'acc' }] } }),
       'spec.evaluation.tasks[0].metric: must be acc or acc_norm for',
