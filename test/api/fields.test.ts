@@ -165,6 +165,24 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
     [['spec'], { ...manifests.plug.spec, evaluation: undefined, gates: {} }, 'spec.gates'],
     [
       ['spec'],
+      {
+        ...manifests.plug.spec,
+        gates: { emulatorBelowFull: {} },
+        evaluation: {
+          tasks: [
+            {
+              name: 'pairs',
+              data: { uri: 'pvc://claim/pairs.jsonl' },
+              format: 'preference',
+              metric: 'pair_acc',
+            },
+          ],
+        },
+      },
+      'spec.gates',
+    ],
+    [
+      ['spec'],
       { ...manifests.plug.spec, evaluation: undefined, analysis: { interpolation: {} } },
       'spec.analysis',
     ],
