@@ -178,7 +178,7 @@ const AnalysisSummary = z.object({
       barrier: figure
         .optional()
         .describe(
-          'How far the loss between full model and plug-in rises above the straight line between theirs; 0 where it does not.',
+          'How far the loss between full model and plug-in rises above the straight line between theirs; 0 where it does not, absent where nothing between them was measured.',
         ),
     })
     .optional(),

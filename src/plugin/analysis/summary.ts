@@ -35,17 +35,23 @@ function interpolationOf(
       ...(full && { fullLoss: text(full.loss) }),
       bestCoefficient: String(best.at),
       bestLoss: text(best.loss),
-      ...(full && plugIn.at > 0 && { barrier: text(barrierOf(line, full, plugIn)) }),
+      ...(full && plugIn.at > 0 && optional('barrier', barrierText(line, full, plugIn))),
     },
   };
 }
 
+function barrierText(line: readonly Point[], full: Point, plugIn: Point): string | undefined {
+  const barrier = barrierOf(line, full, plugIn);
+  return barrier === undefined ? undefined : text(barrier);
+}
+
 /**
  * How far the loss between the two ends rises above the straight line between theirs, in nats: 0 where they are linearly
- * connected (Frankle et al., arXiv 1912.05671, section 2).
+ * connected (Frankle et al., arXiv 1912.05671, section 2). Undefined where nothing between them was measured.
  */
-export function barrierOf(line: readonly Point[], full: Point, plugIn: Point): number {
+export function barrierOf(line: readonly Point[], full: Point, plugIn: Point): number | undefined {
   const between = line.filter(({ at }) => at > full.at && at < plugIn.at);
+  if (between.length === 0) return undefined;
   const rises = between.map(({ at, loss }) => {
     const share = (at - full.at) / (plugIn.at - full.at);
     return loss - ((1 - share) * full.loss + share * plugIn.loss);

@@ -88,6 +88,21 @@ describe('the summary', () => {
     expect(barrierOf(points, { at: 0, loss: 0 }, { at: 1, loss: 1 })).toBe(0);
   });
 
+  test('where nothing between the ends was measured nothing is told of a barrier', () => {
+    const ends = [
+      { at: 0, loss: 2 },
+      { at: 1, loss: 1 },
+    ] as const;
+    expect(barrierOf([...ends, { at: 1.5, loss: 9 }], ...ends)).toBeUndefined();
+    const only: [number, number][] = [
+      [0, 2],
+      [1, 1],
+    ];
+    expect(summaryOf(record({ line: only, plugIn: 1, deleted: [2] }))[0]?.interpolation).not.toHaveProperty(
+      'barrier',
+    );
+  });
+
   test('a place without numbers is passed over; without the full model there is no barrier', () => {
     const found = record({ line: [[1, 1]], plugIn: 1, deleted: [2] });
     found.interpolation?.push({ coefficient: 9, figures: [] });
