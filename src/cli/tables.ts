@@ -22,8 +22,8 @@ export function evaluationTable({ task, metric, samples, cells, differences = []
 }
 
 /**
- * A line a party: what it changed, whether it was taken, and what is gained with it; printable. Undefined where one adapter
- * was plugged in.
+ * A line a party: what it changed, whether it was taken, and by how much each task's cell is another with it; printable.
+ * Undefined where one adapter was plugged in.
  * @param name of the PlugIn
  */
 export function partiesTable(name: string, { aggregate, parties = [] }: PlugInStatus): string | undefined {

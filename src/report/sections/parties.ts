@@ -1,6 +1,6 @@
 // The report's part on several adapters that became one: what was taken of each party at each layer, and what each is worth.
 import { type PartyVerdict, partyName, partyVerdicts } from '../../api/index.ts';
-import { counted, quality, share, signed, spread } from '../figures.ts';
+import { counted, isPerplexity, quality, share, signed, spread } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { chip, facts, table } from '../parts.ts';
 import { known, type PlugInEntry } from '../record.ts';
@@ -75,16 +75,14 @@ function worth(parties: readonly PartyVerdict[], { status }: PlugInEntry): Html 
         partyName(party, i),
         task,
         `${quality(metric, plugIn.value)} ± ${spread(metric, plugIn.stderr)}`,
-        signed(metric, difference.value),
-        spread(metric, difference.stderr),
-        `${signed(metric, difference.low)} to ${signed(metric, difference.high)}`,
+        ...gainOf(metric, difference),
       ];
     }),
   );
   if (rows.length === 0) return undefined;
   return table({
     caption:
-      'The plug-in without each party, and what is gained with it, paired on the same rows (points, or perplexity)',
+      'The plug-in without each party, and how much better it is with it, paired on the same rows (points, or how much lower the perplexity is)',
     columns: [
       { title: 'party' },
       { title: 'task' },
@@ -95,6 +93,20 @@ function worth(parties: readonly PartyVerdict[], { status }: PlugInEntry): Html 
     ],
     rows,
   });
+}
+
+type Difference = NonNullable<PartyVerdict['without']>[number]['difference'];
+
+/** How much better the plug-in is with a party: of perplexity what is less is better. */
+function gainOf(metric: string, { value, stderr, low, high }: Difference): string[] {
+  const [gain, least, most] = isPerplexity(metric)
+    ? [-Number(value), -Number(high), -Number(low)]
+    : [Number(value), Number(low), Number(high)];
+  return [
+    signed(metric, gain),
+    spread(metric, stderr),
+    `${signed(metric, least)} to ${signed(metric, most)}`,
+  ];
 }
 
 function byLayer(parties: readonly PartyVerdict[]): Html {
