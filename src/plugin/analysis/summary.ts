@@ -27,8 +27,10 @@ function interpolationOf(
   line: readonly Point[],
   plugIn: Point,
 ): Pick<AnalysisSummary, 'interpolation'> | undefined {
-  const best = extreme(line, (a, b) => a.loss < b.loss);
-  if (best === undefined) return undefined;
+  if (line.length === 0) return undefined;
+  // The plug-in lies on it, too, wherever the list has its places.
+  const all = line.some(({ at }) => at === plugIn.at) ? line : [...line, plugIn];
+  const best = all.reduce((found, point) => (point.loss < found.loss ? point : found));
   const full = line.find(({ at }) => at === 0);
   return {
     interpolation: {

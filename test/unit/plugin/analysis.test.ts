@@ -103,6 +103,16 @@ describe('the summary', () => {
     );
   });
 
+  test('the plug-in lies on the line, wherever the list has its places', () => {
+    const around: [number, number][] = [
+      [0, 2],
+      [5, 4],
+    ];
+    const best = (plugIn: number) =>
+      summaryOf(record({ line: around, plugIn, deleted: [2] }))[0]?.interpolation?.bestCoefficient;
+    expect([best(1), best(3)]).toEqual(['1', '0']);
+  });
+
   test('a place without numbers is passed over; without the full model there is no barrier', () => {
     const found = record({ line: [[1, 1]], plugIn: 1, deleted: [2] });
     found.interpolation?.push({ coefficient: 9, figures: [] });
