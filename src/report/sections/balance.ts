@@ -4,7 +4,6 @@ import { grouped, quality, share, signed } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { facts } from '../parts.ts';
 import type { BuildEntry, ReportRecord } from '../record.ts';
-import { compare } from '../verdict.ts';
 
 /** Of a run with one evaluation, or one bundle; of several each section says its own. */
 export function balance({ plugIns, builds }: ReportRecord): Html | undefined {
@@ -19,16 +18,19 @@ export function balance({ plugIns, builds }: ReportRecord): Html | undefined {
 type LeakTest = NonNullable<NonNullable<EmulatorBuildStatus['scores']>['leakTest']>;
 type Fact = readonly [string, string | undefined];
 
-function gained(result: TaskResult): Fact[] {
-  const { task, metric, cells } = result;
-  const { lead } = compare(result, 'emulatorFineTuned', 'fullZeroShot');
+function gained({ task, metric, cells }: TaskResult): Fact[] {
   const tuned = quality(metric, cells.emulatorFineTuned.value);
+  // In the metric's own direction, as the figures beside it: of perplexity what is below 0 is better.
+  const difference = Number(cells.emulatorFineTuned.value) - Number(cells.fullZeroShot.value);
   return [
     [
       `Full model on ${task}`,
       `${quality(metric, cells.fullZeroShot.value)}, with the adapter ${quality(metric, cells.plugIn.value)}`,
     ],
-    ['Emulator, tuned on the same rows', `${tuned} (${signed(metric, lead)} to the untuned full model)`],
+    [
+      'Emulator, tuned on the same rows',
+      `${tuned} (${signed(metric, difference)} to the untuned full model)`,
+    ],
   ];
 }
 

@@ -52,6 +52,14 @@ describe('where a reader looks first', () => {
     expect(text).not.toContain('Bits kept');
   });
 
+  test('a difference of perplexities has the sign that its figures have', () => {
+    const perplexities = { metric: 'perplexity', full: 301.8, emulator: 900, tuned: 12.12, plugged: 149.1 };
+    const entry = plugInEntry({ tasks: [taskResult(perplexities)] });
+    expect(firstOf({ plugIns: [entry] })).toContain(
+      'Emulator, tuned on the same rows 12.12 (−289.7 to the untuned full model)',
+    );
+  });
+
   test('stand the leak measures where they were asked for, and what an attack reached', () => {
     const bitsKept = { value: '0.1297', stderr: '0.0174', low: '0.0945', high: '0.1617' };
     const leak = { exactParameterShare: '0.2107', subspaceShare: '0.5', layerSubspaceShare: '0.4', bitsKept };
