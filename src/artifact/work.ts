@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { badSpec, engineUnavailable } from '../api/index.ts';
 import { clearAt, refuseOutside } from './confinement.ts';
 import { inPlace, type Keeper } from './keeper.ts';
-import { digestMade, writeMade } from './made.ts';
+import { digestMade, digestsMade, writeMade } from './made.ts';
 import { canonicalJson, sha256 } from './manifest/digest.ts';
 import { type ArtifactKind, type Manifest, peekManifest, sealWritten } from './manifest/manifest.ts';
 import { WrittenFiles } from './manifest/written-files.ts';
@@ -87,7 +87,8 @@ export async function doneOrFree(
     return saidToBe(output, work)?.digest === made ? there : undefined;
   }
   if (made !== undefined) refuseOther(destination, work, made);
-  else if (work.isOnce) refuseUnremembered(destination, there);
+  else if (work.isOnce && !(await digestsMade(own, keeper)).includes(there.digest))
+    refuseUnremembered(destination, there);
   return undefined;
 }
 

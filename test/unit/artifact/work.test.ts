@@ -218,6 +218,10 @@ it('of which there may be one is not begun where it lies at the output and the w
         'of this very training, of which the work place knows nothing',
       ) as string,
     });
+  // Of other rows, which the manifest does not tell, it is this resource's own earlier one.
+  await seal({ ...place, own: `${own} elsewhere`, output: `${output} elsewhere` }, once, sealing);
+  const others = { ...place, own: `${own} elsewhere`, mayReplace: digest };
+  expect(await doneOrFree(others, { ...once, identity: 'other rows' })).toBeUndefined();
   // In the words of an earlier version it is known; of other work there may be several; and who says so may have another.
   expect(await doneOrFree({ ...place, mayReplace: digest }, once, digest)).toMatchObject({ digest });
   expect(await doneOrFree({ ...place, mayReplace: digest }, work)).toBeUndefined();
