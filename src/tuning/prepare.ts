@@ -1,6 +1,6 @@
 // What a training is: read, checked and laid out before its first step.
 import type { OffsiteTuneSpec } from '../api/index.ts';
-import { checkpointsOf, identityOf, type Keeper, type Replaceable } from '../artifact/index.ts';
+import { checkpointsOf, identityOf, type Keeper, type Replaceable, sha256 } from '../artifact/index.ts';
 import {
   checkTargets,
   DataOrder,
@@ -84,6 +84,8 @@ export interface Run extends TrainedAdapter {
   headGradient?: HeadGradient;
   /** Digest of all that the adapter depends on. */
   identity: string;
+  /** By what its checkpoints and its noise key are found while it is unfinished. */
+  unfinishedAs: string;
 }
 
 /** Streams of the seed from here on start the adapters of the layers; the rows' order has those before. */
@@ -234,12 +236,17 @@ export async function prepare(
     ...(sparse && { sparse }),
     work: { kind: 'Adapter', madeFrom, hyperparameters, identity, isOnce: privacy !== undefined },
     identity,
+    // Steps of earlier versions, whose masks hung on the numbers of hidden rows, are not gone on from.
+    unfinishedAs:
+      privacy !== undefined && adapter.dropout !== undefined
+        ? sha256(`${identity} masks by content`)
+        : identity,
   };
 }
 
 /** Where its own checkpoints lie. */
-export const ownCheckpoints = (work: string, { identity }: Run) =>
-  checkpointsOfTraining(checkpointsOf(work), identity);
+export const ownCheckpoints = (work: string, { unfinishedAs }: Run) =>
+  checkpointsOfTraining(checkpointsOf(work), unfinishedAs);
 
 const headRoom = (head: TrainedPart | undefined) =>
   head === undefined ? {} : { headGradient: headGradient(head.tensors[0]!.values.length) };
