@@ -75,9 +75,9 @@ test('a model without a chat template is refused by name', async () => {
   const config = at('model', 'tokenizer_config.json');
   const { chat_template: _, ...rest } = JSON.parse(readFileSync(config, 'utf8')) as Record<string, unknown>;
   writeFileSync(config, JSON.stringify(rest));
-  const refused = await offsite(['run', '-f', at('resources.yaml'), '--work-dir', at('other')]);
+  const refused = await offsite(['run', '-f', at('resources.yaml'), '--work-dir', at('work')]);
   expect(refused.code).toBe(1);
-  expect(savedStatus(at('other'), 'OffsiteTune', 'tiny').conditions).toContainEqual(
+  expect(savedStatus(at('work'), 'OffsiteTune', 'tiny').conditions).toContainEqual(
     expect.objectContaining({
       type: 'Failed',
       reason: 'BadModel',

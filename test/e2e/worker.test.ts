@@ -151,7 +151,7 @@ test('SIGTERM in training: a checkpoint and exit 143; the next pod goes on from 
   const adapter = join(claim, 'out/adapter');
   const work = workIn(claim, 'OffsiteTune');
   // The optimiser's state is gone once the adapter is there; the losses stay.
-  expect(readdirSync(work).sort()).toEqual(['history.json', 'made.json', 'result.json']);
+  expect(readdirSync(work).sort()).toEqual(['history.json', 'made.json', 'mark.json', 'result.json']);
   for (const path of [adapter, work, `${adapter}.result.json`]) rmSync(path, { recursive: true });
 
   const emulator = { uri: 'pvc://team/out/emulator', digest: digests[0] };
