@@ -40,17 +40,21 @@ export function parseStoreUri(uri: string, field: string): StorePlace {
   return { scheme: known, place };
 }
 
+/** `<scratch>/<scheme>/<secret>/<place>`: each place has one copy, its neighbours lie beside it as in the store. */
+export const pathOfCopy = (scratch: string, copy: Omit<Copy, 'secret'>, secret?: string): string =>
+  join(rootOfCopies(scratch, copy, secret), copy.place);
+
 /**
- * `<scratch>/<scheme>/<secret>/<place>`: each place has one copy, its neighbours lie beside it as in the store. A store that is
- * only read lists fewer files for a place than lie below it, so that rows within a model are none of its files: before the place
- * stands how many parts it has, and the copies of two places of which one lies in the other are apart.
+ * What copies of a store's places lie below. A store that is only read lists fewer files for a place than lie below it, so that
+ * rows within a model are none of its files: it has one root for each number of parts that places have, and the copies of two
+ * places of which one lies in the other are apart.
  */
-export function pathOfCopy(
+export function rootOfCopies(
   scratch: string,
   { scheme, place, parts = place.split('/').length }: Omit<Copy, 'secret'>,
   secret = noSecret,
 ): string {
-  return join(scratch, scheme, secret, stores[scheme].writable ? '' : `${parts}`, place);
+  return join(scratch, scheme, secret, stores[scheme].writable ? '' : `${parts}`);
 }
 
 /** What a path below the scratch directory is the copy of; undefined for any other path. */

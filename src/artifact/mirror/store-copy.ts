@@ -4,7 +4,7 @@ import { lstatSync, mkdirSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { z } from 'zod';
 import { badSpec } from '../../api/index.ts';
-import { type Copy, pathOfCopy } from '../address/copies.ts';
+import { type Copy, pathOfCopy, rootOfCopies } from '../address/copies.ts';
 import { readKept } from '../bounded-file.ts';
 import { type InnerPath, itself } from '../inner-path.ts';
 import { writeWhole } from '../write-whole.ts';
@@ -26,8 +26,7 @@ export class StoreCopy {
     this.#scheme = scheme;
     this.#scratch = scratch;
     this.#root = pathOfCopy(scratch, copy, secret);
-    const { parts = place.split('/').length } = copy;
-    this.#notes = join(scratch, '.notes', pathOfCopy('', { scheme, place: '', parts }, secret));
+    this.#notes = rootOfCopies(join(scratch, '.notes'), copy, secret);
   }
 
   /** @param path from the place; `itself` for the place itself */
