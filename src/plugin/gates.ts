@@ -28,9 +28,9 @@ const isTold = (name: GateName, metric: MetricName): boolean =>
   metric !== 'pair_acc' || name === 'plugInAboveFullZeroShot';
 
 /**
- * Checks every inequality that its metric tells of on one task's cells, as they were measured; perplexity is better when lower. Gates without a
- * tolerance get 0. Only the plug-in may equal the full model; the other two inequalities are strict. A figure that is not
- * finite is that of a destroyed model, and passes nothing.
+ * Checks every inequality that its metric tells of on one task's cells, as they were measured; perplexity is better when lower.
+ * Gates without a tolerance get 0. Only the plug-in may equal the full model; the other two inequalities are strict. A figure
+ * that is not finite is that of a destroyed model, and passes nothing.
  */
 export function checkGates(
   task: string,

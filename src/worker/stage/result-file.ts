@@ -95,7 +95,7 @@ export class ResultFile {
   readonly #place: string;
   readonly #stored: Seen;
   readonly #job: StageJob;
-  readonly #work: KnownWork;
+  #work: KnownWork;
   #bytes: Uint8Array | undefined;
 
   private constructor(
@@ -165,7 +165,8 @@ export class ResultFile {
   /** Of what another one of this name has made as well it stays the maker, too: neither replaces it without being told to. */
   async #worksOf(content: Told): Promise<string[] | undefined> {
     if (!workOf(this.#job).kept) return undefined;
-    const own = await madeWorkMark(this.#job, this.#mirror);
+    const own = this.#work.mark ?? (await madeWorkMark(this.#job, this.#mirror));
+    this.#work = { ...this.#work, mark: own };
     const before = this.mark();
     const [digest] = digestsIn(content);
     const isSame = before?.whose === 'namesake' && digest !== undefined && digestsIn(before).includes(digest);
