@@ -180,14 +180,24 @@ export class ResultFile {
   }
 }
 
+interface KeptWith {
+  /** Absent where results are not looked for by it: the inputs may have changed. */
+  identity: string | undefined;
+  mirror: Mirror;
+  beside: ResultFile;
+  /** Of the artifact that lay at the output before; `own` where it is this resource's. */
+  digest: string | undefined;
+  own: string | undefined;
+}
+
 /**
- * Writes a stage's result where its work lies and beside its artifact, each whole or not at all.
- * @param identity absent where results are not looked for by it: the inputs may have changed
+ * Writes a stage's result where its work lies and beside its artifact, each whole or not at all. Where it made no artifact, the
+ * one that lies there stays whose it is.
  */
 export async function keepResult(
   job: StageJob,
   { stage, result }: Result,
-  { identity, mirror, beside }: { identity: string | undefined; mirror: Mirror; beside: ResultFile },
+  { identity, mirror, beside, digest, own }: KeptWith,
 ): Promise<void> {
   if (identity !== undefined) {
     const file = wholeResultOf(job);
@@ -196,7 +206,9 @@ export async function keepResult(
     await mirror.push(file, { exact: true });
   }
   const shown = shownOf(job, result as Record<string, unknown>);
-  await beside.write({ stage, result: shown });
+  const stays = 'artifact' in shown ? undefined : digest;
+  if (stays !== undefined && stays !== own) return;
+  await beside.write({ ...(stays !== undefined && { digests: [stays] }), stage, result: shown });
 }
 
 /** What may be told of a result: its artifact, and what its kind says that the artifact says too. */

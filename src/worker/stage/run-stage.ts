@@ -233,7 +233,7 @@ async function takeOutput(
     await bringOutput(job, artifact.digest, { found, mirror });
   // First of the two: where a result is known, no later pod looks for what is left, and a noise key must not be.
   await clearCheckpoints(job, mirror);
-  if (result !== undefined) await keepResult(job, result, { identity, mirror, beside: found.beside });
+  if (result !== undefined) await keepResult(job, result, { identity, mirror, ...found });
 }
 
 /** The optimiser's state is of use no more once the artifact is where it belongs. */

@@ -57,7 +57,7 @@ test.each<[string, keyof typeof manifests, object, object]>([
     Object.assign(job.resource.spec.output, { uri: `file:${output}` });
     const given = { type: 'result', stage: 'x', result: { ...result, artifact } } as const;
     const beside = await ResultFile.look(job, mirror);
-    await keepResult(job, given, { identity: undefined, mirror, beside });
+    await keepResult(job, given, { identity: undefined, mirror, beside, digest: undefined, own: undefined });
     const kept = JSON.parse(readFileSync(resultFileOf(output), 'utf8')) as { result: object };
     expect(kept.result).toEqual({ ...shown, artifact });
   },
@@ -80,4 +80,27 @@ test("somebody's file that comes to its name while a run computes, or before its
   writeFileSync(file, 'theirs');
   await expect(beside.write({})).rejects.toThrow(refusal);
   expect(readFileSync(file, 'utf8')).toBe('theirs');
+});
+
+test('a result without an artifact leaves the one that lies there to whose it is', async () => {
+  const output = join(root, 'stays');
+  const job = { resource: manifests.plug, mounts: { base: '/' }, stage: 'x' } as unknown as StageJob;
+  Object.assign(job.resource.spec.output, { uri: `file:${output}` });
+  const result = { type: 'result', stage: 'x', result: { evaluation: [] } } as const;
+  const digest = 'sha256:lies-there';
+  const said = () => JSON.parse(readFileSync(resultFileOf(output), 'utf8')) as object;
+  const keep = async (found: { digest: string | undefined; own: string | undefined }) =>
+    keepResult(job, result, {
+      identity: undefined,
+      mirror,
+      beside: await ResultFile.look(job, mirror),
+      ...found,
+    });
+  await keep({ digest, own: digest });
+  expect(said()).toMatchObject({ digests: [digest], result: { evaluation: [] } });
+  writeFileSync(resultFileOf(output), '{"owner": {"kind": "PlugIn", "namespace": "x", "name": "y"}}');
+  await keep({ digest, own: undefined });
+  expect(said()).toEqual({ owner: { kind: 'PlugIn', namespace: 'x', name: 'y' } });
+  await keep({ digest: undefined, own: undefined });
+  expect(said()).toMatchObject({ stage: 'x', result: { evaluation: [] } });
 });
