@@ -1,6 +1,6 @@
 // Manifests from files: read, checked against each other, and put in the order of their references.
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { type Document, isScalar, LineCounter, parseAllDocuments, visit } from 'yaml';
 import {
   addressOf,
@@ -13,6 +13,7 @@ import {
   type Resource,
   referencesOf,
 } from '../api/index.ts';
+import { isRunDir, runFileOf } from '../report/index.ts';
 
 /** A resource and the directory of the file it came from, against which its relative `file:` URIs are read. */
 export interface LoadedResource {
@@ -151,8 +152,9 @@ function manifestFiles(path: string): string[] {
     throw badSpec(`-f ${path}: there is no such file or directory`);
   }
   if (!isDirectory) return [path];
+  const note = isRunDir(path) ? basename(runFileOf(path)) : undefined;
   return readdirSync(path)
-    .filter((name) => /\.(ya?ml|json)$/.test(name))
+    .filter((name) => /\.(ya?ml|json)$/.test(name) && name !== note)
     .sort()
     .map((name) => join(path, name));
 }

@@ -1,8 +1,14 @@
 // The command that writes a report, and the report that each run leaves in its work dir.
 import { existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { badSpec, printableJson } from '../api/index.ts';
-import { gatherCluster, gatherWorkDir, type ReportRecord, writeReport, writeRun } from '../report/index.ts';
+import {
+  gatherCluster,
+  gatherWorkDir,
+  type ReportRecord,
+  reportFileOf,
+  writeReport,
+  writeRun,
+} from '../report/index.ts';
 import { parseMounts } from './arguments.ts';
 import type { LoadedResource } from './manifests.ts';
 import { storesOf, workOf } from './run.ts';
@@ -19,7 +25,7 @@ export async function reportCommand(subject: string, flags: ReportFlags): Promis
   const claims = parseMounts(flags.mount);
   const { namespace } = flags;
   const inCluster = namespace !== undefined || (!isDirectory(subject) && isName(subject));
-  const file = flags.output ?? join(inCluster ? '.' : subject, 'report.html');
+  const file = flags.output ?? reportFileOf(inCluster ? '.' : subject);
   const record = inCluster
     ? await gatherCluster({ name: subject, namespace, claims })
     : gatherWorkDir(workDirOf(subject), claims);
@@ -41,7 +47,7 @@ export function keepRun(
 
 /** Writes the report of a run that has ended, however it ended. @returns where it is, or why there is none */
 export async function reportOfRun(workDir: string): Promise<{ report: string } | { problem: string }> {
-  const report = join(workDir, 'report.html');
+  const report = reportFileOf(workDir);
   try {
     await writeReport(gatherWorkDir(workDir), report);
     return { report };

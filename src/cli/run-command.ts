@@ -1,9 +1,7 @@
 // The command that runs manifests on this machine: from its flags to progress, summary, report and exit code.
-import { mkdirSync } from 'node:fs';
-import { badSpec, printable, printableJson } from '../api/index.ts';
+import { printable, printableJson } from '../api/index.ts';
 import { openTerminal } from '../progress/index.ts';
 import { parseKeys, parseMounts } from './arguments.ts';
-import { holdWorkDir } from './hold-work-dir.ts';
 import { inOrder, loadManifests } from './manifests.ts';
 import { listenTogether, natsListener } from './nats-listener.ts';
 import { print } from './output.ts';
@@ -11,6 +9,7 @@ import { keepRun, reportOfRun } from './report.ts';
 import { type RunResource, runResources } from './run.ts';
 import { stopOnSignals } from './stopping.ts';
 import { summary } from './summary.ts';
+import { openWorkDir } from './work-dir.ts';
 
 interface RunFlags {
   filename: string[];
@@ -27,8 +26,7 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   const loaded = inOrder(loadManifests(flags.filename));
   const claims = parseMounts(flags.mount);
   const keyPlace = parseKeys(flags.keys);
-  makeWorkDir(flags.workDir);
-  const held = await holdWorkDir(flags.workDir);
+  const held = await openWorkDir(flags.workDir, loaded);
   keepRun(flags.workDir, claims, loaded);
 
   const atOnce = new AbortController();
@@ -36,15 +34,15 @@ export async function runCommand(flags: RunFlags): Promise<void> {
   const terminal = openTerminal({ json: flags.json ?? false });
   const listeners = [terminal, ...natsListener(flags, loaded, terminal)];
   const runs = await runResources(loaded, {
-    workDir: flags.workDir,
-    claims,
-    keyPlace,
+    ...{ workDir: flags.workDir, claims, keyPlace, held },
     signal: stop,
     atOnce: atOnce.signal,
     listener: listenTogether(listeners),
+  }).finally(async () => {
+    for (const listener of listeners.toReversed()) await listener.close();
   });
-  for (const listener of listeners.toReversed()) await listener.close();
 
+  await held.check();
   // A stopped run leaves within a second or two.
   const made = stop.aborted ? { problem: 'No report: stopped.' } : await reportOfRun(flags.workDir);
   await print(
@@ -61,17 +59,6 @@ ${'report' in made ? `Report: ${made.report}` : printable(made.problem)}`,
   await held.release();
   // At once: while Node would clear up, one more SIGTERM would end it by that signal.
   process.exit(runs.every(isComplete) ? 0 : 1);
-}
-
-/** @throws OffsiteError BadSpec where it cannot be a directory */
-function makeWorkDir(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'EEXIST' && code !== 'ENOTDIR') throw error;
-    throw badSpec(`--work-dir ${path}: a file is in its place; it must be a directory`);
-  }
 }
 
 const isComplete = (run: RunResource) => run.status.phase === 'Complete';

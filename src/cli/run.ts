@@ -1,7 +1,7 @@
 // The operator's part on one machine: resources run in order, references are resolved, each status is kept in a file.
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { stringify } from 'yaml';
 import {
@@ -14,8 +14,9 @@ import {
   setCondition,
   stagesOf,
 } from '../api/index.ts';
-import { writeWhole } from '../artifact/index.ts';
+import { type Lock, writeWholeAmongOthers } from '../artifact/index.ts';
 import type { StageEvent } from '../progress/index.ts';
+import { resourceFileOf } from '../report/index.ts';
 import { type KeyPlace, runStage, type StageJob } from '../worker/index.ts';
 import { key, type LoadedResource } from './manifests.ts';
 
@@ -41,25 +42,30 @@ export interface RunOptions {
   signal: AbortSignal;
   /** Aborted just before the process ends whatever it is at: what runs is written down as stopped. */
   atOnce: AbortSignal;
+  /** The work dir, which another run can take from one that gives no sign of life. */
+  held: Lock;
 }
 
 /**
  * Runs resources, already in the order of their references, one after the other with the worker's own code.
  * A failed resource leaves those that wait for it Pending; the others still run.
+ * @throws TakenOver where another run has the work dir by now, whose files stay as they are
  */
 export async function runResources(
   loaded: readonly LoadedResource[],
   options: RunOptions,
 ): Promise<RunResource[]> {
-  const { workDir, listener, atOnce } = options;
+  const { workDir, listener, atOnce, held } = options;
   const runs = new Map<string, RunResource>();
   atOnce.addEventListener('abort', () => {
+    if (held.lost.aborted) return;
     for (const run of runs.values()) if (run.status.phase === 'Running') giveUp(run, workDir);
   });
   for (const item of loaded) {
     const run = start(item);
     runs.set(key(item.resource), run);
     await runOne(run, item, runs, options);
+    await held.check();
     save(run, workDir);
     listener.finished(run);
   }
@@ -86,7 +92,7 @@ async function runOne(
   run: RunResource,
   { base }: LoadedResource,
   runs: ReadonlyMap<string, RunResource>,
-  { workDir, claims, keyPlace, listener, signal }: RunOptions,
+  { workDir, claims, keyPlace, listener, signal, held }: RunOptions,
 ): Promise<void> {
   const { resource, status } = run;
   if (resource.spec.suspend) {
@@ -100,13 +106,19 @@ async function runOne(
   }
   status.phase = 'Running';
   status.startTime = new Date().toISOString();
+  await held.check();
   save(run, workDir);
 
   const inputs = resolveReferences(resource, runs);
   for (const stage of stagesOf(resource.kind)) {
     const mounts = { claims, base, scratch: storesOf(workDir), work: workOf(workDir) };
     const job: StageJob = { stage, resource, mounts, inputs };
-    const outcome = await runStage(job, (event) => listener.event(resource, event), signal, { keyPlace });
+    const outcome = await runStage(
+      job,
+      (event) => listener.event(resource, event),
+      AbortSignal.any([signal, held.lost]),
+      { keyPlace },
+    );
     Object.assign(status, outcome.status);
     if (!outcome.ok) {
       const message =
@@ -180,8 +192,7 @@ function artifactOf({ status, base }: RunResource): ArtifactReference {
 
 /** Writes the resource with its status, whole or not at all. */
 function save({ resource, status }: RunResource, workDir: string): void {
-  const directory = join(workDir, resource.kind.toLowerCase(), resource.metadata.name);
-  mkdirSync(directory, { recursive: true });
-  const file = join(directory, 'resource.yaml');
-  writeWhole(file, stringify({ ...resource, status }));
+  const file = resourceFileOf(workDir, resource);
+  mkdirSync(dirname(file), { recursive: true });
+  writeWholeAmongOthers(file, stringify({ ...resource, status }));
 }

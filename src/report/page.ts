@@ -8,6 +8,15 @@ import { recordSection } from './sections/record.ts';
 import { tuningSection } from './sections/tuning.ts';
 import { style } from './style.ts';
 
+const doctype = '<!DOCTYPE html>';
+const title = '<title>Offsite-tuning: ';
+
+/** Whether a file's bytes are a page of ours, of whatever version. */
+export function isReport(page: Uint8Array): boolean {
+  const head = new TextDecoder().decode(page.subarray(0, 1024));
+  return head.startsWith(doctype) && head.includes(title);
+}
+
 /**
  * The report as one HTML page: no script, nothing loaded from anywhere. Equal records give equal pages.
  */
@@ -20,14 +29,14 @@ export async function renderReport(record: ReportRecord): Promise<string> {
 <main>${sections}
 ${recordSection(record)}</main>
 <footer><p>${privacy(record)}</p></footer>`;
-  return `<!DOCTYPE html>
+  return `${doctype}
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>${escaped(`Offsite-tuning: ${record.place}, ${outcomeWord(record)}`)}</title>
+${title}${escaped(`${record.place}, ${outcomeWord(record)}`)}</title>
 <style>${style}</style>
 </head>
 <body>

@@ -4,12 +4,29 @@ import { basename, join, relative, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { badSpec, kinds } from '../api/index.ts';
-import { boundedBytes, canonicalJson, readKeptJson, writeWhole } from '../artifact/index.ts';
+import {
+  boundedBytes,
+  canonicalJson,
+  readKept,
+  readKeptJson,
+  writeWholeAmongOthers,
+} from '../artifact/index.ts';
 import { type FoundResource, gather } from './gather.ts';
 import type { ReportRecord } from './record.ts';
 
-const runFile = 'run.json';
 const resourceFile = 'resource.yaml';
+
+/** Where a run keeps a resource with its status. */
+export const resourceFileOf = (
+  workDir: string,
+  { kind, metadata }: { kind: string; metadata: { name: string } },
+): string => join(workDir, kind.toLowerCase(), metadata.name, resourceFile);
+
+/** The note of where the latest run's addresses lie, which makes a directory a work dir. */
+export const runFileOf = (workDir: string): string => join(workDir, 'run.json');
+
+/** The page that each run leaves at its end. */
+export const reportFileOf = (directory: string): string => join(directory, 'report.html');
 
 const runSchema = z.object({
   /** The directory of each claim. */
@@ -30,15 +47,17 @@ export function writeRun(workDir: string, { claims, resources, scratch, work }: 
   const from = (path: string) => relative(resolve(workDir), resolve(path)) || '.';
   const allFrom = (directories: Record<string, string>) =>
     Object.fromEntries(Object.entries(directories).map(([name, path]) => [name, from(path)]));
-  const file = join(workDir, runFile);
   const places = {
     claims: allFrom(claims),
     resources: allFrom(resources),
     scratch: from(scratch),
     work: from(work),
   };
-  writeWhole(file, canonicalJson(places));
+  writeWholeAmongOthers(runFileOf(workDir), canonicalJson(places));
 }
+
+/** Whether a run of ours has worked there. */
+export const isRunDir = (workDir: string): boolean => readKept(runSchema, runFileOf(workDir)) !== undefined;
 
 /**
  * The record of a work dir of `offsite run`: the resources of its latest run, or all that lie there where that is not known.
@@ -93,7 +112,7 @@ function readYaml(file: string): unknown {
 }
 
 function readRun(workDir: string): RunPlaces | undefined {
-  const file = join(workDir, runFile);
+  const file = runFileOf(workDir);
   if (!existsSync(file)) return undefined;
   try {
     return runSchema.parse(readKeptJson(file));
