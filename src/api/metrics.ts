@@ -21,6 +21,12 @@ export type DataFormat = z.output<typeof DataFormat>;
 export const Metric = z.enum(['acc', 'acc_norm', 'pair_acc', 'exact_match', 'perplexity']);
 export type Metric = z.output<typeof Metric>;
 
+/**
+ * Whether a metric tells which of two models is the better one. `pair_acc` is told and judges nothing: a model that gives every
+ * token another likelihood, as any tuning does, leans by how long the two answers are, whatever it prefers.
+ */
+export const isJudged = (metric: string): boolean => metric !== 'pair_acc';
+
 const likelihood = ['perplexity'] as const;
 const choice = ['acc', 'acc_norm'] as const;
 

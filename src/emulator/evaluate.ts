@@ -1,5 +1,6 @@
 // Scores of full model and emulator on held-out rows, so that the gap between them is known.
 import { canonicalJson, inPlace, sha256 } from '../artifact/index.ts';
+import { hasTargets } from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import {
   type Cell,
@@ -63,12 +64,13 @@ export async function scoreFull(
     ...{ ...data, name: 'held out', digest: key.data },
     ...{ skip, mayHaveNone: true, limit, maxLength, memory, byTiles: input.leakTest === undefined },
   });
-  if (task.examples.length < 2)
+  const rows = task.examples.length;
+  if (rows < 2) return { reason: `the probe set has ${rows} rows after the first ${skip}; scores need 2` };
+  const scored = task.examples.filter(hasTargets).length;
+  if (scored < 2)
     return {
-      reason: `the probe set has ${task.examples.length} rows after the first ${skip}; scores need 2`,
+      reason: `of the ${rows} rows after the probe ${scored} have a token to predict; scores need 2`,
     };
-  if (task.batches.every(({ targets }) => targets.length === 0))
-    return { reason: 'the rows after the probe are too short to score' };
   const path = `${statesDirectory(input.work, key)}.full-${keyOf(key, input)}.json`;
   const compute = () => run(engine, model, weightsOf(model, { memory: 0 }), task, input);
   const kept = { path, keeper: input.keeper ?? inPlace, ...(input.leak && { targets: targetsOf(task) }) };

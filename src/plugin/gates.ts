@@ -1,4 +1,5 @@
 // The acceptance criteria of an adapter: inequalities between the measured cells.
+import { isJudged } from '../api/index.ts';
 import type { MetricName } from '../evaluation/index.ts';
 import type { CellName, CellValues } from './measured.ts';
 
@@ -21,14 +22,7 @@ const gates = {
 export type GateName = keyof typeof gates;
 
 /**
- * `pair_acc` tells how a model leans against the full model, and two models of unlike perplexity lean by how long answers are:
- * by it only cells of the full model's own weights are compared.
- */
-const isTold = (name: GateName, metric: MetricName): boolean =>
-  metric !== 'pair_acc' || name === 'plugInAboveFullZeroShot';
-
-/**
- * Checks every inequality that its metric tells of on one task's cells, as they were measured; perplexity is better when lower.
+ * Checks every inequality on one task's cells, as they were measured, by a metric that judges; perplexity is better when lower.
  * Gates without a tolerance get 0. Only the plug-in may equal the full model; the other two inequalities are strict. A figure
  * that is not finite is that of a destroyed model, and passes nothing.
  */
@@ -38,9 +32,9 @@ export function checkGates(
   values: CellValues,
   tolerances: Tolerances = {},
 ): GateResult[] {
+  if (!isJudged(metric)) return [];
   const sign = metric === 'perplexity' ? -1 : 1;
-  const told = (Object.keys(gates) as GateName[]).filter((name) => isTold(name, metric));
-  return told.map((name) => {
+  return (Object.keys(gates) as GateName[]).map((name) => {
     const { better, worse } = gates[name];
     const tolerance = tolerances[name] ?? 0;
     const [high, low] = [values[better], values[worse]];

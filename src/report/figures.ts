@@ -15,7 +15,7 @@ export const metricTitle = (metric: string): string => metricTitles[metric] ?? m
 
 /** What a pair accuracy says. @param reference the model that it is against */
 export const pairNote = (reference: string): string =>
-  `Pair accuracy is how often the chosen answer stands higher against the rejected one than in ${reference}, whose own is 50% by definition.`;
+  `Pair accuracy is how often the chosen answer stands higher against the rejected one than in ${reference}, whose own is 50% by definition; how long the two answers are counts too.`;
 
 /** `78.6%`, or a perplexity `12.34`; a dash for what is not a number. */
 export function quality(metric: string, value: string | number): string {

@@ -1,5 +1,5 @@
 // The judgement of an evaluation: which of offsite-tuning's inequalities hold, how surely, and in which words.
-import type { Cell, TaskResult } from '../api/index.ts';
+import { type Cell, isJudged, type TaskResult } from '../api/index.ts';
 import { isPerplexity, quality, signed, spread } from './figures.ts';
 
 export type CellName = keyof TaskResult['cells'];
@@ -28,18 +28,22 @@ export interface Comparison {
   readonly certainty: Certainty;
 }
 
-export type Outcome = 'worked' | 'undecided' | 'failed';
+export type Outcome = 'worked' | 'undecided' | 'failed' | 'told';
 
 /** Whether offsite-tuning worked on one task, after offsite-tuning's inequalities (arXiv 2302.04870), with the sentence that says so. */
 export interface Verdict {
   readonly outcome: Outcome;
   readonly headline: string;
+  /** Absent where the metric judges nothing. */
+  readonly comparisons?: Comparisons;
+}
+
+export interface Comparisons {
+  readonly emulatorBelowFull: Comparison;
   readonly plugInAboveFull: Comparison;
-  /** Absent of `pair_acc`, by which an emulator is not compared with the full model, as are the next two. */
-  readonly emulatorBelowFull?: Comparison;
-  readonly plugInAboveEmulator?: Comparison;
+  readonly plugInAboveEmulator: Comparison;
   /** What the bundle gives away once it is tuned; no inequality of the paper's, and no part of the outcome. */
-  readonly tunedEmulatorBelowFull?: Comparison;
+  readonly tunedEmulatorBelowFull: Comparison;
 }
 
 /**
@@ -47,24 +51,27 @@ export interface Verdict {
  * It worked only where all three differences exclude zero; a difference within its error is never called a gain.
  */
 export function judge(result: TaskResult): Verdict {
+  if (!isJudged(result.metric)) return { outcome: 'told', headline: tellingOf(result) };
+  const emulatorBelowFull = compare(result, 'fullZeroShot', 'emulatorZeroShot');
   const plugInAboveFull = compare(result, 'plugIn', 'fullZeroShot');
-  const ofEmulator = {
-    emulatorBelowFull: compare(result, 'fullZeroShot', 'emulatorZeroShot'),
-    plugInAboveEmulator: compare(result, 'plugIn', 'emulatorFineTuned'),
-  };
-  const isOfPairs = result.metric === 'pair_acc';
-  const comparisons = { plugInAboveFull, ...(isOfPairs ? {} : ofEmulator) };
-  const certainties = Object.values(comparisons).map(({ certainty }) => certainty);
+  const plugInAboveEmulator = compare(result, 'plugIn', 'emulatorFineTuned');
+  const inequalities = { emulatorBelowFull, plugInAboveFull, plugInAboveEmulator };
+  const certainties = Object.values(inequalities).map(({ certainty }) => certainty);
   const outcome: Outcome = certainties.includes('fails')
     ? 'failed'
     : certainties.every((certainty) => certainty === 'holds')
       ? 'worked'
       : 'undecided';
-  const headline = headlineOf(result, comparisons, outcome);
-  if (isOfPairs) return { outcome, headline, ...comparisons };
   const tunedEmulatorBelowFull = compare(result, 'fullZeroShot', 'emulatorFineTuned');
-  return { outcome, headline, ...comparisons, tunedEmulatorBelowFull };
+  return {
+    outcome,
+    headline: headlineOf(result, inequalities, outcome),
+    comparisons: { ...inequalities, tunedEmulatorBelowFull },
+  };
 }
+
+const tellingOf = ({ task, metric, cells }: TaskResult): string =>
+  `On ${task} the plugged-in model leans more to the chosen answer than the full model does in ${quality(metric, cells.plugIn.value)} of the pairs, which is told and not judged`;
 
 /** Compares two cells, with the paired bootstrap where the status has it. */
 export function compare(
@@ -100,7 +107,7 @@ function headlineOf(
     emulatorBelowFull,
     plugInAboveFull,
     plugInAboveEmulator,
-  }: Pick<Verdict, 'emulatorBelowFull' | 'plugInAboveFull' | 'plugInAboveEmulator'>,
+  }: Pick<Comparisons, 'emulatorBelowFull' | 'plugInAboveFull' | 'plugInAboveEmulator'>,
   outcome: Outcome,
 ): string {
   const change = `${quality(metric, cells.fullZeroShot.value)} to ${quality(metric, cells.plugIn.value)}`;
@@ -108,11 +115,11 @@ function headlineOf(
   if (outcome === 'worked') return `Offsite-tuning worked on ${task}: the adapter ${verb} ${change}`;
   if (plugInAboveFull.certainty === 'fails')
     return `Offsite-tuning did not work on ${task}: plugged in, the adapter makes the full model worse, ${change}`;
-  if (plugInAboveEmulator?.certainty === 'fails')
+  if (plugInAboveEmulator.certainty === 'fails')
     return `Offsite-tuning did not work on ${task}: the fine-tuned emulator is better than the plugged-in model, so there is no reason to send the adapter back`;
-  if (emulatorBelowFull?.certainty === 'fails')
+  if (emulatorBelowFull.certainty === 'fails')
     return `Offsite-tuning did not work on ${task}: the emulator is better than the full model, so it gives the model away`;
-  if (plugInAboveFull.certainty !== 'holds' || !plugInAboveEmulator || !emulatorBelowFull)
+  if (plugInAboveFull.certainty !== 'holds')
     return `Not shown to work on ${task}: with the adapter the full model goes from ${change}, and ${doubt(metric, plugInAboveFull)}`;
   if (plugInAboveEmulator.certainty !== 'holds')
     return `The adapter ${verb} ${change} on ${task}, but plugging it in is not shown to beat the fine-tuned emulator: ${doubt(metric, plugInAboveEmulator)}`;

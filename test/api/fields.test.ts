@@ -167,7 +167,7 @@ const combinations: Record<string, [path: Path, value: unknown, field: string][]
       ['spec'],
       {
         ...manifests.plug.spec,
-        gates: { emulatorBelowFull: {} },
+        gates: { plugInAboveFullZeroShot: {} },
         evaluation: {
           tasks: [
             {

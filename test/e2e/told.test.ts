@@ -56,16 +56,27 @@ test('a change that bfloat16 rounds away: a warning, the status and the report',
 test.each([
   ['no rows', 'red blue green', 16, 'the probe set has 0 rows after the first 16; scores need 2'],
   ['one row', 'red blue green', 17, 'the probe set has 1 rows after the first 16; scores need 2'],
-  ['rows of one token', 'a', 20, 'the rows after the probe are too short to score'],
-])('no scores where a probe set has %s after its samples, and why', async (_, last, count, reason) => {
-  const rows = Array.from({ length: count }, (_, i) => ({ text: i < 16 ? `red blue green ${i}` : last }));
-  writeRows(at('data/probe.jsonl'), rows);
-  const { build } = tinyManifests();
-  setField(build, 'metadata.name', 'without');
-  setField(build, 'spec.output.uri', 'file:out/without');
-  setField(build, 'spec.evaluation', undefined);
-  writeManifests(at('without.yaml'), [build]);
-  const { code, stderr } = await offsite(['run', '-f', at('without.yaml'), '--work-dir', at('work')]);
-  expect(code, stderr).toBe(0);
-  expect(savedStatus(at('work'), 'EmulatorBuild', 'without')).toMatchObject({ scores: { reason } });
-});
+  ['rows of one token', 'a', 20, 'of the 4 rows after the probe 0 have a token to predict; scores need 2'],
+  [
+    'one row of more',
+    'a',
+    17,
+    'of the 2 rows after the probe 1 have a token to predict; scores need 2',
+    'red blue',
+  ],
+])(
+  'no scores where a probe set has %s after its samples, and why',
+  async (_, last, count, reason, ...more) => {
+    const texts = Array.from({ length: count }, (_, i) => (i < 16 ? `red blue green ${i}` : last));
+    const rows = [...texts, ...more].map((text) => ({ text }));
+    writeRows(at('data/probe.jsonl'), rows);
+    const { build } = tinyManifests();
+    setField(build, 'metadata.name', 'without');
+    setField(build, 'spec.output.uri', 'file:out/without');
+    setField(build, 'spec.evaluation', undefined);
+    writeManifests(at('without.yaml'), [build]);
+    const { code, stderr } = await offsite(['run', '-f', at('without.yaml'), '--work-dir', at('work')]);
+    expect(code, stderr).toBe(0);
+    expect(savedStatus(at('work'), 'EmulatorBuild', 'without')).toMatchObject({ scores: { reason } });
+  },
+);

@@ -11,7 +11,7 @@ import {
 import { Analysis } from '../analysis.ts';
 import { decimal, integer, resourceName } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
-import { Metric, metricFits } from '../metrics.ts';
+import { isJudged, Metric, metricFits } from '../metrics.ts';
 import { distinct, withRules } from '../rules.ts';
 import { Signers, signerRules } from '../signing.ts';
 import { artifactFrom, dataFormat, PlugInOutput, Source } from '../sources.ts';
@@ -111,12 +111,11 @@ const PlugInSpec = withRules(
   },
   {
     holds: ({ gates, evaluation }) =>
-      (gates?.emulatorBelowFull === undefined && gates?.plugInAboveEmulatorFineTuned === undefined) ||
+      gates === undefined ||
       evaluation === undefined ||
-      evaluation.tasks.some(({ metric }) => metric !== 'pair_acc'),
-    cel: "!has(self.gates) || !(has(self.gates.emulatorBelowFull) || has(self.gates.plugInAboveEmulatorFineTuned)) || !has(self.evaluation) || self.evaluation.tasks.exists(task, !has(task.metric) || task.metric != 'pair_acc')",
-    message:
-      'emulatorBelowFull and plugInAboveEmulatorFineTuned need a task of another metric than pair_acc, which compares no emulator: add one, or remove them',
+      evaluation.tasks.some(({ metric }) => metric === undefined || isJudged(metric)),
+    cel: "!has(self.gates) || !has(self.evaluation) || self.evaluation.tasks.exists(task, !has(task.metric) || task.metric != 'pair_acc')",
+    message: 'need a task of another metric than pair_acc, which judges nothing: add one, or remove gates',
     path: ['gates'],
   },
   {

@@ -1,13 +1,15 @@
 // What was gained and what was given away, in a few figures where a reader looks first.
-import type { EmulatorBuildStatus, TaskResult } from '../../api/index.ts';
+import { type EmulatorBuildStatus, isJudged, type TaskResult } from '../../api/index.ts';
 import { grouped, quality, share, signed } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { facts } from '../parts.ts';
 import type { BuildEntry, ReportRecord } from '../record.ts';
 
-/** Of a run with one evaluation, or one bundle; of several each section says its own. */
+/** Of a run with one evaluation that judges, or one bundle; of several each section says its own. */
 export function balance({ plugIns, builds }: ReportRecord): Html | undefined {
-  const results = plugIns.flatMap(({ status }) => status.evaluation ?? []);
+  const results = plugIns
+    .flatMap(({ status }) => status.evaluation ?? [])
+    .filter(({ metric }) => isJudged(metric));
   const pairs = [
     ...(results.length === 1 ? gained(results[0]!) : []),
     ...(builds.length === 1 ? given(builds[0]!) : []),

@@ -27,6 +27,7 @@ const outcomes: Readonly<Record<RunOutcome, { word: string; tone: Tone }>> = {
   worked: { word: 'worked', tone: 'good' },
   undecided: { word: 'not decided', tone: 'open' },
   failed: { word: 'did not work', tone: 'bad' },
+  told: { word: 'not judged', tone: 'open' },
   mixed: { word: 'worked in part', tone: 'open' },
   unmeasured: { word: 'not measured', tone: 'open' },
   stopped: { word: 'failed', tone: 'bad' },
@@ -37,7 +38,9 @@ export const outcomeWord = (record: ReportRecord): string => outcomes[overall(re
 
 /** One sentence for the whole run. */
 export function overall(record: ReportRecord): { outcome: RunOutcome; text: string } {
-  const verdicts = results(record).map(judge);
+  const all = results(record).map(judge);
+  const judged = all.filter(({ outcome }) => outcome !== 'told');
+  const verdicts = judged.length > 0 ? judged : all.slice(0, 1);
   if (verdicts.length === 0) {
     const stopped = entriesOf(record).some(({ status }) => status.phase === 'Failed');
     return { outcome: stopped ? 'stopped' : 'unmeasured', text: whyUnmeasured(record) };

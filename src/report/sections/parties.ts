@@ -1,5 +1,5 @@
 // The report's part on several adapters that became one: what was taken of each party at each layer, and what each is worth.
-import { type PartyVerdict, partyName, partyVerdicts } from '../../api/index.ts';
+import { isJudged, type PartyVerdict, partyName, partyVerdicts } from '../../api/index.ts';
 import { counted, isPerplexity, quality, share, signed, spread } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { chip, facts, table } from '../parts.ts';
@@ -69,14 +69,10 @@ function reasonOf({ layers: [first, ...others] }: PartyVerdict): string {
 
 function worth(parties: readonly PartyVerdict[], { status }: PlugInEntry): Html | undefined {
   const rows = parties.flatMap((party, i) =>
-    (party.without ?? []).map(({ task, plugIn, difference }) => {
+    (party.without ?? []).flatMap(({ task, plugIn, difference }) => {
       const metric = status.evaluation?.find((result) => result.task === task)?.metric ?? '';
-      return [
-        partyName(party, i),
-        task,
-        `${quality(metric, plugIn.value)} ± ${spread(metric, plugIn.stderr)}`,
-        ...gainOf(metric, difference),
-      ];
+      const own = `${quality(metric, plugIn.value)} ± ${spread(metric, plugIn.stderr)}`;
+      return isJudged(metric) ? [[partyName(party, i), task, own, ...gainOf(metric, difference)]] : [];
     }),
   );
   if (rows.length === 0) return undefined;

@@ -6,7 +6,14 @@ import { chip, figure, phaseChip, table } from '../parts.ts';
 import { type Bar, barsPlot } from '../plots/cells.ts';
 import { drawLite } from '../plots/draw.ts';
 import { anchorOf, type PlugInEntry } from '../record.ts';
-import { type CellName, type Comparison, cellTitles, certaintySentence, judge } from '../verdict.ts';
+import {
+  type CellName,
+  type Comparison,
+  type Comparisons,
+  cellTitles,
+  certaintySentence,
+  judge,
+} from '../verdict.ts';
 import { analysisPart } from './analysis.ts';
 import { partiesPart } from './parties.ts';
 
@@ -33,15 +40,19 @@ ${await analysisPart(entry)}
 
 async function taskPart(result: TaskResult, id: string): Promise<Html> {
   const { task, metric, samples } = result;
-  const verdict = judge(result);
+  const { headline, comparisons } = judge(result);
   return html`<h3 id="${id}">Task ${task}: ${metricTitle(metric)} on ${samples} rows</h3>
 ${metric === 'pair_acc' && html`<p>${pairNote('the full model')}</p>`}
-<ul class="checks">${check('The emulator is worse than the full model', 'so it gives away less than the model', metric, verdict.emulatorBelowFull)}
-${check('Plugged in, the adapter helps the full model', 'it must not fall below what the model did before', metric, verdict.plugInAboveFull)}
-${check('The plugged-in model beats the fine-tuned emulator', 'the reason to send the adapter back', metric, verdict.plugInAboveEmulator)}
-${check('Tuned, the emulator stays below the untuned full model', 'or the data owner has a better model without giving anything back', metric, verdict.tunedEmulatorBelowFull)}</ul>
+${comparisons ? checks(metric, comparisons) : html`<p>${headline}.</p>`}
 <div class="pair">${await cellsFigure(result, id)}${await differencesFigure(result, id)}</div>
 <div class="pair tables">${cellsTable(result)}${differencesTable(result)}</div>`;
+}
+
+function checks(metric: string, compared: Comparisons): Html {
+  return html`<ul class="checks">${check('The emulator is worse than the full model', 'so it gives away less than the model', metric, compared.emulatorBelowFull)}
+${check('Plugged in, the adapter helps the full model', 'it must not fall below what the model did before', metric, compared.plugInAboveFull)}
+${check('The plugged-in model beats the fine-tuned emulator', 'the reason to send the adapter back', metric, compared.plugInAboveEmulator)}
+${check('Tuned, the emulator stays below the untuned full model', 'or the data owner has a better model without giving anything back', metric, compared.tunedEmulatorBelowFull)}</ul>`;
 }
 
 const signs = {
@@ -52,13 +63,7 @@ const signs = {
   fails: ['✗', 'bad'],
 } as const;
 
-function check(
-  claim: string,
-  why: string,
-  metric: string,
-  comparison: Comparison | undefined,
-): Html | undefined {
-  if (comparison === undefined) return undefined;
+function check(claim: string, why: string, metric: string, comparison: Comparison): Html {
   const { lead, low, high, paired, certainty } = comparison;
   const [sign, tone] = signs[certainty];
   const unit = isPerplexity(metric) ? ' (lower perplexity)' : ' points';

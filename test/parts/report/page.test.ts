@@ -414,8 +414,10 @@ const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> =
       'dpo, beta 0.2',
       'Mean of the pairs&#39; loss (dpo).',
       'pair accuracy on 200 validation rows',
-      'than in the emulator before it was tuned, whose own is 50% by definition. The best step',
-      'than in the full model, whose own is 50% by definition.',
+      'than in the emulator before it was tuned, whose own is 50% by definition; how long the two answers are counts too. The best step',
+      'than in the full model, whose own is 50% by definition; how long the two answers are counts too.',
+      'leans more to the chosen answer than the full model does in 78.6% of the pairs, which is told and not judged',
+      'not judged',
     ],
   },
   'a sparse adapter': {

@@ -391,12 +391,12 @@ describe('a wrong manifest', () => {
     ],
     ['gates on nothing', withSpec(plug, { gates: {} }), 'spec.gates: need spec.evaluation.tasks'],
     [
-      'a gate on an emulator by pair_acc alone',
+      'gates by pair_acc alone',
       withSpec(plug, {
-        gates: { emulatorBelowFull: {} },
+        gates: { plugInAboveFullZeroShot: {} },
         evaluation: { tasks: [{ ...task, format: 'preference', metric: 'pair_acc' }] },
       }),
-      'spec.gates: emulatorBelowFull and plugInAboveEmulatorFineTuned need a task of another metric than pair_acc',
+      'spec.gates: need a task of another metric than pair_acc',
     ],
     [
       'accuracy of text',

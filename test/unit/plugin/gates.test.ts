@@ -100,11 +100,8 @@ describe('checkGates', () => {
     },
   );
 
-  test('of pair_acc only the full model’s own two cells are compared: an emulator leans by how long answers are', () => {
-    for (const emulator of [0.3, 0.8])
-      expect(checkGates('t', 'pair_acc', cells(0.5, emulator, 0.9, 0.6))).toEqual([
-        expect.objectContaining({ name: 't/plugInAboveFullZeroShot', passed: true }),
-      ]);
+  test('of pair_acc nothing is compared: whatever gives tokens another likelihood leans by how long answers are', () => {
+    expect(checkGates('t', 'pair_acc', cells(0.5, 0.3, 0.9, 0.6))).toEqual([]);
   });
 
   test('a result names task, inequality, figures and tolerance', () => {

@@ -43,26 +43,20 @@ test.each([
   expect(verdict.headline).toContain(says);
 });
 
-test('of pair_acc an emulator is not judged, whichever answers are the longer ones', () => {
-  for (const emulator of [0.3, 0.8]) {
-    const verdict = judge(taskResult({ metric: 'pair_acc', full: 0.5, emulator, tuned: 0.9, plugged: 0.7 }));
-    expect(verdict).toMatchObject({ outcome: 'worked', plugInAboveFull: { certainty: 'holds' } });
-    expect(verdict.emulatorBelowFull ?? verdict.plugInAboveEmulator ?? verdict.tunedEmulatorBelowFull).toBe(
-      undefined,
-    );
+test('of pair_acc nothing is judged, whichever answers are the longer ones', () => {
+  for (const plugged of [0, 0.5, 1]) {
+    const verdict = judge(taskResult({ metric: 'pair_acc', full: 0.5, emulator: 0.3, tuned: 0.9, plugged }));
+    expect(verdict.outcome).toBe('told');
+    expect(verdict.comparisons).toBeUndefined();
+    expect(verdict.headline).toContain(`in ${(100 * plugged).toFixed(1)}% of the pairs, which is told`);
   }
-  const same = judge(taskResult({ metric: 'pair_acc', full: 0.5, emulator: 0.8, tuned: 0.9, plugged: 0.51 }));
-  expect(same).toMatchObject({
-    outcome: 'undecided',
-    headline: expect.stringContaining('Not shown to work'),
-  });
 });
 
 test('for perplexity lower is better', () => {
   const lower = { metric: 'perplexity', full: 20, emulator: 60, tuned: 30, plugged: 12, stderr: 1 };
   const verdict = judge(taskResult(lower));
   expect(verdict.outcome).toBe('worked');
-  const { lead, low, high } = verdict.plugInAboveFull;
+  const { lead, low, high } = verdict.comparisons!.plugInAboveFull;
   expect([lead, low, high]).toEqual([8, 6.04, 9.96]);
   expect(judge(taskResult({ ...lower, plugged: 25 })).outcome).toBe('failed');
 });
