@@ -90,7 +90,8 @@ export async function prepareTest(
     const { task: own, full } = heldOut;
     return { examples, task: own, full: measurementOf(full.likelihoods, own).cell };
   }
-  if (task.examples.length < 2) throw badSpec('spec.leakTest.task: has fewer than 2 rows');
+  if (task.examples.length < 2)
+    throw badSpec('spec.leakTest.task: has fewer than 2 rows with a token to predict');
   const weights = holdingLatest(weightsOf(model, { memory: 0 }));
   const decoder = new Decoder(engine, model.architecture, weights);
   const { cell: full } = await measure(decoder, task, { memory: memory / 2, stage: 'assemble', emit });

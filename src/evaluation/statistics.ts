@@ -84,7 +84,7 @@ const mostWithout = 0.025;
  * @param resamples how often
  * @param seed equal seeds give equal errors
  * @param beforeEach called before each resample, to stop by throwing
- * @returns undefined where the rows, or more than 2.5% of the resamples, give no figure
+ * @returns undefined where the rows, or more than 2.5% of the resamples, give no figure, and of fewer than two rows, which have no error
  */
 export function bootstrap(
   rows: readonly (readonly number[])[],
@@ -105,7 +105,7 @@ export function bootstrap(
     return sums;
   };
   const value = statistic(sumOf((i) => rows[i]!));
-  if (value === undefined) return undefined;
+  if (value === undefined || rows.length < 2) return undefined;
   const random = mulberry32(seed);
   const draws: number[] = [];
   for (let draw = 0; draw < resamples; draw++) {

@@ -1,13 +1,20 @@
 // Loading an evaluation task: its rows are read, tokenised and packed.
 import { type DataFormat, metricsOf } from '../api/index.ts';
-import { checkTargets, type Example, type PackedBatch, readRows, tokenize } from '../data/index.ts';
+import {
+  checkTargets,
+  type Example,
+  hasTargets,
+  type PackedBatch,
+  readRows,
+  tokenize,
+} from '../data/index.ts';
 import type { Engine } from '../engine/index.ts';
 import type { Model } from '../model/index.ts';
 import { packForModel } from './batches.ts';
 import type { MetricName } from './cells.ts';
 import type { PairLikelihood } from './pairs.ts';
 
-/** Rows to be scored, tokenised and packed once for all that is measured on them. */
+/** Rows to be scored, each with a token to predict, tokenised and packed once for all that is measured on them. */
 export interface TaskData {
   readonly name: string;
   readonly metric: MetricName;
@@ -61,14 +68,15 @@ export async function loadTask(
     ...(limit === undefined ? {} : { limit: skip + limit }),
     cancelled: () => engine.isCancelled,
   });
-  const examples = await tokenize(rows.slice(skip), format, model.tokenizer, {
+  const found = await tokenize(rows.slice(skip), format, model.tokenizer, {
     mode: 'score',
     maxLength,
     file: path,
     before: skip,
     cancelled: () => engine.isCancelled,
   });
-  if (!mayHaveNone) checkTargets(examples, path);
+  if (!mayHaveNone) checkTargets(found, path);
+  const examples = found.filter(hasTargets);
   return {
     name,
     metric: metric ?? metricsOf[format][0],

@@ -40,7 +40,7 @@ export interface OptimiserStep extends Omit<GradientOptions, 'sumAt'> {
 
 /**
  * One step of the optimiser. The state changes only after all gradients are there, so that a stop leaves it whole.
- * @returns the loss before it; NaN of a step without rows
+ * @returns the loss before it; NaN of a step without a token to predict
  * @throws OffsiteError BadModel where loss or gradient is not finite; of a step that hides its rows, where what it has made is not
  */
 export async function optimiserStep(
@@ -79,6 +79,7 @@ export async function optimiserStep(
     if (!Number.isFinite(loss)) throw notFinite('loss');
     if (!Number.isFinite(norm)) throw notFinite('gradient');
     scale = clipScale(norm, clipNorm);
+    if (batches.every(({ targets }) => targets.length === 0)) loss = Number.NaN;
   } else {
     const found = await privateGradients(batches, firstSites.keys(), record.step, {
       hidden,
@@ -88,7 +89,7 @@ export async function optimiserStep(
     const { taken, clipped, notFinite = 0 } = record.rows ?? { taken: 0, clipped: 0 };
     const zeros = notFinite + found.notFinite;
     record.rows = {
-      ...{ taken: taken + batches.length, clipped: clipped + found.clipped },
+      ...{ taken: taken + found.taken, clipped: clipped + found.clipped },
       ...(zeros > 0 && { notFinite: zeros }),
     };
   }

@@ -19,9 +19,11 @@ export interface HiddenRows {
 export type PartGradients<Part> = ReadonlyMap<Part, readonly Float32Array[]>;
 
 export interface PrivateGradients<Part> {
-  /** The mean over the rows that count of each row's own loss; NaN where there are none. */
+  /** The mean of each row's own loss over the rows that count and have a token to predict; NaN where there are none. */
   readonly loss: number;
   readonly gradients: PartGradients<Part>;
+  /** How many rows have a token to predict, and so a gradient. */
+  readonly taken: number;
   /** How many rows' gradients were clipped. */
   readonly clipped: number;
   /** How many rows counted as zero. */
@@ -54,8 +56,9 @@ export async function privateGradients<Part extends { readonly tensors: readonly
   const sums = new Map(
     [...parts].map((part) => [part, part.tensors.map(({ values }) => new Float64Array(values.length))]),
   );
-  let [loss, clipped, notFinite] = [0, 0, 0];
+  let [loss, taken, clipped, notFinite] = [0, 0, 0, 0];
   for (const row of rows) {
+    if (row.targets.length > 0) taken += 1;
     const found = await gradientsOf(row);
     const norm = globalNorm([...found.gradients.values()].flat());
     if (!Number.isFinite(found.loss) || !Number.isFinite(norm)) {
@@ -78,7 +81,7 @@ export async function privateGradients<Part extends { readonly tensors: readonly
       }),
     ]),
   );
-  return { loss: loss / (rows.length - notFinite), gradients, clipped, notFinite };
+  return { loss: loss / (taken - notFinite), gradients, taken, clipped, notFinite };
 }
 
 function addScaled(sum: Float64Array, more: Float32Array, scale: number): void {

@@ -54,14 +54,29 @@ test('a change that bfloat16 rounds away: a warning, the status and the report',
 });
 
 test.each([
-  ['no rows', 'red blue green', 16, 'the probe set has 0 rows after the first 16; scores need 2'],
-  ['one row', 'red blue green', 17, 'the probe set has 1 rows after the first 16; scores need 2'],
-  ['rows of one token', 'a', 20, 'of the 4 rows after the probe 0 have a token to predict; scores need 2'],
+  [
+    'no rows',
+    'red blue green',
+    16,
+    'the probe set has 0 rows with a token to predict after the first 16; scores need 2',
+  ],
+  [
+    'one row',
+    'red blue green',
+    17,
+    'the probe set has 1 rows with a token to predict after the first 16; scores need 2',
+  ],
+  [
+    'rows of one token',
+    'a',
+    20,
+    'the probe set has 0 rows with a token to predict after the first 16; scores need 2',
+  ],
   [
     'one row of more',
     'a',
     17,
-    'of the 2 rows after the probe 1 have a token to predict; scores need 2',
+    'the probe set has 1 rows with a token to predict after the first 16; scores need 2',
     'red blue',
   ],
 ])(

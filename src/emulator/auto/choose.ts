@@ -26,6 +26,9 @@ export interface BitsKept {
   readonly withoutOne?: number | undefined;
 }
 
+/** Fewer bits kept than these are told as these, without an error. */
+export const leastBits = -1e6;
+
 /** What a candidate gives away and what it teaches. */
 export interface Figures {
   /** As it is derived with all others: before it is refined, and before it is rounded to what is stored. */
@@ -130,16 +133,23 @@ function refuseSealed(candidates: readonly Candidate[], { leakAtMost }: Budgets)
 
 /**
  * Why a chosen candidate may give away more than it was allowed: it was told by few rows, or by one. Undefined where two standard
- * errors more, and what it is without any one row, would be within the budget too, or where it allows all that the model does.
+ * errors more, and what it is without any one row, would be within the budget too, or where it allows all that the model does. Where
+ * no error can be told, of one row or of rows on which the model is hardly better than the unigram model, it may be any.
  */
 export function doubtOf(
-  { value, stderr = 0, withoutOne = value }: BitsKept,
+  { value, stderr, withoutOne = value }: BitsKept,
   { leakAtMost }: Pick<Budgets, 'leakAtMost'>,
   rows: number,
 ): string | undefined {
-  if (leakAtMost >= 1 || Math.max(value + 2 * stderr, withoutOne) <= leakAtMost) return undefined;
-  const others = withoutOne > leakAtMost ? `, and ${withoutOne.toFixed(2)} without one of them` : '';
-  return `spec.auto.leakAtMost: what was chosen keeps ${value.toFixed(2)} ± ${stderr.toFixed(2)} of the bits on ${rows} rows${others}, so it may keep more than ${leakAtMost}; a larger probe tells it better`;
+  if (leakAtMost >= 1) return undefined;
+  const isTold = stderr !== undefined || value <= leastBits;
+  if (isTold && Math.max(value + 2 * (stderr ?? 0), withoutOne) <= leakAtMost) return undefined;
+  const error = stderr === undefined ? '' : ` ± ${stderr.toFixed(2)}`;
+  const notes = [
+    ...(isTold ? [] : ['which tell no error of it']),
+    ...(withoutOne > leakAtMost ? [`and ${withoutOne.toFixed(2)} without one of them`] : []),
+  ];
+  return `spec.auto.leakAtMost: what was chosen keeps ${value.toFixed(2)}${error} of the bits on ${rows} ${rows === 1 ? 'row' : 'rows'}${notes.map((note) => `, ${note}`).join('')}, so it may keep more than ${leakAtMost}; a larger probe tells it better`;
 }
 
 /** By how much the budgets are exceeded, together; who was not measured, for size or exact share, is farther than all that were. */

@@ -9,7 +9,7 @@ import { shareOfGain } from '../leak/ability.ts';
 import { unigramOf } from '../leak/unigram.ts';
 import { type Layout, placedBlocks, type Shapes } from '../plan/layout.ts';
 import { trainedLayers } from '../plan/plan.ts';
-import type { BitsKept, Figures } from './choose.ts';
+import { type BitsKept, type Figures, leastBits } from './choose.ts';
 import type { NestedFactors } from './factors.ts';
 import type { KeptFigures } from './kept.ts';
 import { type Look, type Looked, type Losses, lookAt, lossesOf } from './look.ts';
@@ -34,8 +34,6 @@ export interface MeasureInput {
 const steps = 4;
 const learningRate = 2e-3;
 const adam = { betas: [0.9, 0.999], weightDecay: 0 } as const;
-/** Fewer bits kept than these are told as these. */
-const leastBits = -1e6;
 /** Of the memory, what a model's weights may take; the rest is for states. */
 const shareOfWeights = 1 / 4;
 

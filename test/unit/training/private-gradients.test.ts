@@ -12,34 +12,35 @@ const parts = [
   { tensors: [tensor('a', 2), tensor('b', 1)] },
   { tensors: [tensor('c', 3, (place) => place !== 1)] },
 ];
-const row = {} as PackedBatch;
+const row = { targets: [{}] } as unknown as PackedBatch;
+const withoutTargets = { targets: [] } as unknown as PackedBatch;
 
 /** Steps on rows with given gradients of a, b and c; the noise is the place that it is drawn at, from 1 on, in hundreds. */
-const stepOn = async (rows: number[][][], deviation = 0, losses: readonly number[] = []) => {
+const stepOn = async (
+  rows: number[][][],
+  deviation = 0,
+  losses: readonly number[] = [],
+  batches = rows.map(() => row),
+) => {
   let next = 0;
   const normals: string[] = [];
-  const { gradients, ...rest } = await privateGradients(
-    rows.map(() => row),
-    parts,
-    7,
-    {
-      hidden: {
-        ...{ clipNorm: 5, expectedRows: 2, deviation },
-        normal(name, step) {
-          normals.push(`${name} ${step}`);
-          let drawn = 0;
-          return () => 100 * ++drawn;
-        },
-      },
-      gradientsOf: async () => {
-        const [a, b, c] = rows[next++]!.map((values) => Float32Array.from(values));
-        return {
-          loss: losses[next - 1] ?? next,
-          gradients: new Map([[parts[0]!, [a!, b!]] as const, [parts[1]!, [c!]] as const]),
-        };
+  const { gradients, ...rest } = await privateGradients(batches, parts, 7, {
+    hidden: {
+      ...{ clipNorm: 5, expectedRows: 2, deviation },
+      normal(name, step) {
+        normals.push(`${name} ${step}`);
+        let drawn = 0;
+        return () => 100 * ++drawn;
       },
     },
-  );
+    gradientsOf: async () => {
+      const [a, b, c] = rows[next++]!.map((values) => Float32Array.from(values));
+      return {
+        loss: losses[next - 1] ?? next,
+        gradients: new Map([[parts[0]!, [a!, b!]] as const, [parts[1]!, [c!]] as const]),
+      };
+    },
+  });
   return {
     ...rest,
     normals,
@@ -56,6 +57,18 @@ describe('a step that hides its rows', () => {
     ]);
     expect(gradients.flat().map((value) => Math.round(value * 1e5) / 1e5)).toEqual([1.5, 1, 0, 0, 0, 2]);
     expect({ loss, clipped }).toEqual({ loss: 1.5, clipped: 1 });
+  });
+
+  it('counts a row without a token to predict neither in the loss nor among those that may be clipped', async () => {
+    const zero = [[0, 0], [0], [0, 0, 0]];
+    const found = await stepOn(
+      [zero, [[6, 0], [0], [0, 0, 8]], zero],
+      0,
+      [0, 4, 0],
+      [withoutTargets, row, withoutTargets],
+    );
+    expect(found).toMatchObject({ loss: 4, taken: 1, clipped: 1 });
+    expect(await stepOn([zero], 0, [0], [withoutTargets])).toMatchObject({ loss: Number.NaN, taken: 0 });
   });
 
   it("is moved by a row by no more than its own gradient, whatever that does to the others' rounding", async () => {
@@ -86,12 +99,12 @@ describe('a step that hides its rows', () => {
       [[0, 0], [Number.NaN], [3, 4, 0]],
       [[0, 0], [1], [0, 0, 0]],
     ];
-    const { notFinite, ...found } = await stepOn([...overflown, finite], 1, [1, 2, Number.NaN, 7]);
-    const { notFinite: none, ...without } = await stepOn([finite], 1, [7]);
-    expect([notFinite, none]).toEqual([3, 0]);
+    const { notFinite, taken, ...found } = await stepOn([...overflown, finite], 1, [1, 2, Number.NaN, 7]);
+    const { notFinite: none, taken: one, ...without } = await stepOn([finite], 1, [7]);
+    expect([notFinite, taken, none, one]).toEqual([3, 4, 0, 1]);
     expect(found).toEqual(without);
     expect(found.loss).toBe(7);
     const nothing = await stepOn([], 1);
-    expect(await stepOn(overflown, 1, [1, 2, Number.NaN])).toEqual({ ...nothing, notFinite: 3 });
+    expect(await stepOn(overflown, 1, [1, 2, Number.NaN])).toEqual({ ...nothing, taken: 3, notFinite: 3 });
   });
 });

@@ -68,6 +68,9 @@ test('a leak within the budget by less than two standard errors is doubted', () 
   );
   expect(doubt(0.1, 0.09)).toBeUndefined();
   expect(doubt(-1e6)).toBeUndefined();
+  expect(doubt(0.1)).toBe(
+    'spec.auto.leakAtMost: what was chosen keeps 0.10 of the bits on 6 rows, which tell no error of it, so it may keep more than 0.3; a larger probe tells it better',
+  );
   expect(doubtOf({ value: 0.98, stderr: 0.1 }, { leakAtMost: 1 }, 6)).toBeUndefined();
 });
 
