@@ -77,7 +77,7 @@ export async function readRows<F extends Format>(
   }: ReadOptions & { readonly digest?: string | undefined; readonly memory?: number } = {},
 ): Promise<RowOf[F][]> {
   const rows: RowOf[F][] = [];
-  const room = new RowRoom(path, memory);
+  const room = new RowRoom(path, memory === undefined ? {} : { memory });
   const hashed = digest === undefined ? undefined : hashedAs(digest, path);
   const read = hashed === undefined ? streamRows(path, format, options) : rowsIn(hashed, format, options);
   for await (const row of read) {

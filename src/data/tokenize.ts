@@ -5,6 +5,7 @@ import { type AnswerTokens, answerTokens } from './answers.ts';
 import { conversationTokens } from './chat.ts';
 import { type Example, tokenCount } from './example.ts';
 import { partsOf } from './parts.ts';
+import { TokenRoom } from './row-room.ts';
 import type { Format, RowOf } from './rows.ts';
 import type { TaskName } from './tasks/index.ts';
 import { mostCharacters, TextTokens } from './text-tokens.ts';
@@ -29,7 +30,7 @@ const charactersAtOnce = 8 * 2 ** 20;
 /**
  * Turns rows into tokens. Text is cut at `maxLength` tokens (and at 2^20 characters); a prompt or an answer never is.
  * @throws OffsiteError BadData with the row's number, counted from 1, when a prompt and its answer do not fit; BadModel where
- * the tokenizer or its chat template cannot be used; Cancelled
+ * the tokenizer or its chat template cannot be used, or gives more tokens than are held; Cancelled
  */
 export async function tokenize<F extends Format>(
   rows: readonly RowOf[F][],
@@ -48,12 +49,14 @@ export async function tokenize<F extends Format>(
     return example;
   };
   const examples: Example[] = [];
+  const room = new TokenRoom(options.file);
   try {
     for (let start = 0; start < rows.length; ) {
       const part = rows.slice(start, start + partOf(rows, start));
       const results = await Promise.allSettled(part.map((fields, i) => exampleOf(fields, start + i)));
       for (const result of results) {
         if (result.status === 'rejected') throw result.reason;
+        room.add(rows[result.value.row], result.value);
         examples.push(result.value);
       }
       start += part.length;

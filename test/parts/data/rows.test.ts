@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
 import { dataDigest, type Format, readRows, streamRows } from '../../../src/data/index.ts';
-import { RowRoom } from '../../../src/data/row-room.ts';
+import { RowRoom, TokenRoom } from '../../../src/data/row-room.ts';
 import { costOf, millionsOf } from '../../support/hostile/index.ts';
 
 let directory: string;
@@ -95,15 +95,38 @@ describe('readRows', () => {
     ['what is always allowed', 0],
     ['the memory of the stage', 50_000],
   ])('bounds what tiny rows take by %s', (_, memory) => {
-    const room = new RowRoom('tiny.jsonl', memory, 100_000);
+    const room = new RowRoom('tiny.jsonl', { memory, always: 100_000 });
     const row = { text: 'a' };
     expect(() => {
       for (let i = 0; i < 1000; i++) room.add(row);
     }).toThrow(
       /^tiny\.jsonl: its first 16[0-9] rows would take more than 100000 bytes of memory; give fewer rows/,
     );
-    const larger = new RowRoom('tiny.jsonl', 400_000, 100_000);
+    const larger = new RowRoom('tiny.jsonl', { memory: 400_000, always: 100_000 });
     for (let i = 0; i < 1000; i++) larger.add(row);
+    const small = new RowRoom('tiny.jsonl', { memory: 400_000, always: 100_000, heap: 50_000 });
+    expect(() => {
+      for (let i = 0; i < 1000; i++) small.add(row);
+    }).toThrow(/than 25000 bytes of memory; give fewer rows, or the process a larger heap/);
+  });
+
+  test('bounds what their tokens take by the heap, and says whose fault it is', () => {
+    const example = (count: number) => ({
+      row: 0,
+      trunk: Array<number>(count).fill(1),
+      branches: [],
+      bytes: [],
+    });
+    const room = () => new TokenRoom('tiny.jsonl', 64_000);
+    const fill = (text: string, count: number) => {
+      const own = room();
+      for (let i = 0; i < 1000; i++) own.add({ text }, example(count));
+    };
+    expect(() => fill('a b c', 3)).not.toThrow();
+    expect(() => fill('a b c d e f g h i j', 10)).toThrow(
+      /^tiny\.jsonl: its first 301 rows come to more than 3000 tokens, which is what this process holds; give fewer rows/,
+    );
+    expect(() => fill('a', 300)).toThrow(/, 23 for a byte of them: look at the tokenizer$/);
   });
 
   test('finds out that other rows stand where those were whose digest was taken', async () => {
