@@ -12,7 +12,7 @@ export { DiskLock } from './lock/on-disk.ts';
 export { digestMade, digestsMade } from './made.ts';
 export { CheckedFiles } from './manifest/checked-files.ts';
 export { canonicalJson, digestOf, fileDigest, filesIn, hashFiles, sha256 } from './manifest/digest.ts';
-export type { Written } from './manifest/hash-file.ts';
+export { stopHashingWhere, type Written } from './manifest/hash-file.ts';
 export {
   type ArtifactKind,
   type Manifest,

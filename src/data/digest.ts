@@ -66,6 +66,6 @@ export function ofRows<T>(look: () => T): T {
   try {
     return look();
   } catch (error) {
-    throw error instanceof OffsiteError ? badData(error.message) : error;
+    throw error instanceof OffsiteError && error.reason !== 'Cancelled' ? badData(error.message) : error;
   }
 }

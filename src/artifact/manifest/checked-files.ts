@@ -1,10 +1,10 @@
 // The guard between the check of a file and its use: only what was hashed is opened, and what was swapped meanwhile is found out.
 import { type BigIntStats, closeSync, fstatSync, rmSync, statSync } from 'node:fs';
 import { join, normalize } from 'node:path';
-import { badModel, type OffsiteError } from '../../api/index.ts';
+import { badModel, OffsiteError } from '../../api/index.ts';
 import type { Files, OpenFile } from '../files.ts';
 import { copyModelFile, openPlain, type PlainFile } from '../plain-file.ts';
-import { hashBytes, hashDescriptor, hashFile, type Written } from './hash-file.ts';
+import { hashBytes, hashDescriptor, hashFile, hashForeignFile, type Written } from './hash-file.ts';
 
 interface CheckedFile {
   sha256: string;
@@ -101,7 +101,7 @@ export class CheckedFiles implements Files {
 
 function hashed(path: string): CheckedFile {
   try {
-    return hashFile(path);
+    return hashForeignFile(path);
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? badModel(`${path}: leads to no file`) : error;
   }
@@ -118,13 +118,14 @@ function isUnchanged(path: string, hashed: CheckedFile): boolean {
 
 /** Whether what is open is what was hashed. */
 const isHashed = ({ descriptor, stat }: PlainFile, hashed: CheckedFile): boolean =>
-  isAlike(stat, hashed) && (isItself(stat, hashed) || hashDescriptor(descriptor) === hashed.sha256);
+  isAlike(stat, hashed) && (isItself(stat, hashed) || hashDescriptor(descriptor, stat) === hashed.sha256);
 
 /** The same after it was read; what the system cannot say any more is no proof. */
 function isStill(descriptor: number, hashed: CheckedFile): boolean {
   try {
     return isHashed({ descriptor, stat: fstatSync(descriptor, { bigint: true }) }, hashed);
-  } catch {
+  } catch (error) {
+    if (error instanceof OffsiteError) throw error;
     return false;
   }
 }

@@ -147,7 +147,8 @@ function privateCells({ status: { validation, training }, resource }: TuneEntry)
   const { metric, samples, cells } = validation;
   const { emulatorZeroShot: before, emulatorFineTuned: after } = cells;
   const change = Number(after.value) - Number(before.value);
-  const error = Math.hypot(Number(before.stderr), Number(after.stderr));
+  // Of a difference on the same rows no error is larger, whichever answers tuning turned round.
+  const error = Number(before.stderr) + Number(after.stderr);
   const judged = Math.abs(change) <= error ? ', which is within the standard error' : '';
   return html`<h3>Private cells</h3>
 <p>On the data owner's validation rows, tuning moves the emulator by ${signed(metric, change)}${metric === 'perplexity' ? '' : ' points'} (standard error at most ${spread(metric, error, true)})${judged}.</p>

@@ -1,6 +1,6 @@
 // The compute thread's entry: runs one stage from start to end and posts its events and its outcome.
 import { parentPort, workerData } from 'node:worker_threads';
-import { confineTo } from '../../artifact/index.ts';
+import { confineTo, stopHashingWhere } from '../../artifact/index.ts';
 import type { Emit } from '../../progress/index.ts';
 import type { StageJob } from '../job.ts';
 import { failureOf } from '../outcome.ts';
@@ -18,6 +18,8 @@ const emit: Emit = (event) => {
   post({ event });
 };
 
+const flag = new Int32Array(cancel);
+stopHashingWhere(() => Atomics.load(flag, 0) !== 0);
 try {
   if (job.mounts.confined) confineTo(Object.values(job.mounts.claims));
   await stages[job.stage](job, { emit, cancel, keeper });

@@ -9,13 +9,20 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { digestOf, hashFiles, openArtifact, sealArtifact } from '../../../../src/artifact/index.ts';
+import {
+  digestOf,
+  hashFiles,
+  openArtifact,
+  sealArtifact,
+  stopHashingWhere,
+} from '../../../../src/artifact/index.ts';
 import { dataDigest } from '../../../../src/data/index.ts';
 
 let directory: string;
@@ -149,6 +156,29 @@ describe('digests', () => {
     expect(digestOf(model)).toBe(digest);
     mkdirSync(join(deep(31), 'y', 'z'));
     expect(() => digestOf(model)).toThrow('directories within each other more than 32 deep');
+  });
+
+  it('of a file that is nearly all a hole are not taken: a hole of terabytes is refused at once', () => {
+    truncateSync(weights, 2 ** 43);
+    expect(() => hashFiles(weights)).toThrow(
+      /weights: has 8796093022208 bytes, of which \d+ lie on its disk: nearly all of it is a hole$/,
+    );
+    expect(() => dataDigest(weights, 'spec.data')).toThrow('nearly all of it is a hole');
+  });
+
+  it('end between two pieces where they are to stop, and nobody is blamed', () => {
+    truncateSync(weights, 2 ** 29);
+    let pieces = 0;
+    stopHashingWhere(() => ++pieces > 3);
+    try {
+      for (const look of [() => hashFiles(weights), () => dataDigest(weights, 'spec.data')]) {
+        pieces = 0;
+        expect(look).toThrow(expect.objectContaining({ reason: 'Cancelled' }));
+        expect(pieces).toBe(4);
+      }
+    } finally {
+      stopHashingWhere(() => false);
+    }
   });
 
   it('of a named pipe do not wait for a writer', () => {
