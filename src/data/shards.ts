@@ -7,7 +7,10 @@ const endings = ['.jsonl', '.jsonl.gz', '.jsonl.zst', '.parquet'] as const;
 const endingOf = (name: string) => endings.find((ending) => name.endsWith(ending));
 /** What numbers a shard before its ending: `train-00000-of-00002`, `0001`, `part_3`. What is left names the split. */
 const shardNumber = /[-_.]?\d*(-of-\d+)?$/;
-const splitOf = (name: string) => name.slice(0, -endingOf(name)!.length).replace(shardNumber, '');
+/** A hub's older files have one behind the number, each its own. */
+const hash = /(-of-\d+)-[0-9a-f]{16}$/;
+const withoutHash = (name: string) => name.slice(0, -endingOf(name)!.length).replace(hash, '$1');
+const splitOf = (name: string) => withoutHash(name).replace(shardNumber, '');
 const byNumber = new Intl.Collator('en', { numeric: true }).compare;
 
 /**
@@ -29,7 +32,8 @@ export function shardsOf(path: string): string[] {
       `${path}: holds ${kinds.map((kind) => `*${kind}`).join(' and ')} files; name the file that is meant`,
     );
   const splits = [...new Set(names.map(splitOf))];
-  if (splits.length > 1)
+  const isTwice = new Set(names.map(withoutHash)).size < names.length;
+  if (splits.length > 1 || isTwice)
     throw badData(`${path}: holds several sets of rows (${names.join(', ')}); name the file that is meant`);
   return names.map((name) => join(path, name));
 }

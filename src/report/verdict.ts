@@ -23,7 +23,7 @@ export interface Comparison {
   readonly stderr: number;
   readonly low: number;
   readonly high: number;
-  /** From the same rows (paired bootstrap); otherwise from the two standard errors, as if they were independent. */
+  /** From the same rows (paired bootstrap); otherwise from the sum of the two standard errors, than which none is larger. */
   readonly paired: boolean;
   readonly certainty: Certainty;
 }
@@ -83,7 +83,7 @@ export function compare(
   const found = differences.find(({ name }) => name === `${better} - ${worse}`);
   const [a, b] = [cells[better], cells[worse]] as [Cell, Cell];
   const value = found ? Number(found.value) : Number(a.value) - Number(b.value);
-  const stderr = found ? Number(found.stderr) : Math.hypot(Number(a.stderr), Number(b.stderr));
+  const stderr = found ? Number(found.stderr) : Number(a.stderr) + Number(b.stderr);
   const [low, high] = found
     ? [Number(found.low), Number(found.high)]
     : [value - 1.96 * stderr, value + 1.96 * stderr];

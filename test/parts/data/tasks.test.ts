@@ -212,6 +212,7 @@ describe('a directory', () => {
     ['0009.parquet', '0010.parquet'],
     ['part_9.parquet', 'part_10.parquet'],
     ['a.train.9.parquet', 'a.train.10.parquet'],
+    ['train-00000-of-00002-b42a775f407cee45.parquet', 'train-00001-of-00002-0f63b1db27ce9d8e.parquet'],
   ])('of %s and %s is read by number', async (first, second) => {
     const path = directoryOf(first, { [second]: 'arc_challenge.parquet', [first]: 'arc_easy.parquet' });
     const [row] = await readRows(join(fixtures, 'arc_easy.jsonl'), 'arc', { limit: 1 });
@@ -239,6 +240,14 @@ describe('a directory', () => {
       'two languages',
       { 'a.de.parquet': 'piqa.parquet', 'a.en.parquet': 'piqa.parquet' },
       'holds several sets of rows (a.de.parquet, a.en.parquet)',
+    ],
+    [
+      'a shard of two versions',
+      {
+        'train-00000-of-00001-b42a775f407cee45.jsonl': 'piqa.jsonl',
+        'train-00000-of-00001-0f63b1db27ce9d8e.jsonl': 'piqa.jsonl',
+      },
+      'holds several sets of rows (train-00000-of-00001-0f63b1db27ce9d8e.jsonl, train-00000-of-00001-b42a775f407cee45.jsonl)',
     ],
     [
       'two splits',
