@@ -17,7 +17,7 @@ export interface Keeper {
   pushLater(path: string, what: Alike): void;
   /** Asked before anything is saved. @throws TakenOver where another run has the place by now */
   held(): Promise<void>;
-  /** Asked right before the artifact of this digest takes its place: the same, and marks whose it is. */
+  /** Asked right before the artifact of this digest takes its place, or before that is made beside it: the same, and marks whose it is. */
   claim(digest: string): Promise<void>;
 }
 

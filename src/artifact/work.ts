@@ -30,6 +30,8 @@ export interface Destination {
   readonly keeper?: Keeper | undefined;
   /** Which other artifact at the output may be replaced; any when absent. */
   readonly mayReplace?: Replaceable | undefined;
+  /** The digest that the word beside the output says to be this resource's, of work of which there may be one artifact. */
+  readonly told?: string | undefined;
 }
 
 /** The artifact at an output, as far as its manifest tells. */
@@ -79,16 +81,15 @@ export async function doneOrFree(
   const { output, own, keeper = inPlace } = destination;
   checkFree(destination, work);
   const there = saidToBe(output, work);
-  if (there === undefined) return undefined;
+  if (there === undefined && !work.isOnce) return undefined;
   const made = (await digestMade(own, identityIn(work), keeper)) ?? earlier;
-  if (there.digest === made) {
+  if (there !== undefined && there.digest === made) {
     // In a store: only its manifest was looked at so far.
     await keeper.pull(output, { exact: true, sealed: true });
     return saidToBe(output, work)?.digest === made ? there : undefined;
   }
   if (made !== undefined) refuseOther(destination, work, made);
-  else if (work.isOnce && !(await digestsMade(own, keeper)).includes(there.digest))
-    refuseUnremembered(destination, there);
+  else if (work.isOnce) await refuseUnremembered(destination, there);
   return undefined;
 }
 
@@ -115,14 +116,25 @@ function refuseOther(
 }
 
 /**
- * Of what may be made once and is not remembered another is not made: the work place is lost, or an older state of it came back.
+ * Of what may be made once and is not remembered another is not made: it was made in another work place, this one is lost, or an
+ * older state of it came back. Of an artifact that is not whole, or was taken away, the word beside it tells.
  * @throws OffsiteError BadSpec
  */
-function refuseUnremembered({ output, mayReplace = true }: Destination, there: Made): void {
+async function refuseUnremembered(destination: Destination, there: Made | undefined): Promise<void> {
+  const { output, own, keeper = inPlace, mayReplace = true, told } = destination;
   if (mayReplace === true) return;
-  throw badSpec(
-    `spec.output.uri: ${output} holds an artifact (${there.digest}) whose manifest says that it is of this very training, of which the work place knows nothing: a second one under another noise is not made, since the two together would tell more of its rows than epsilon says. Bring the newest state of the work place back, look who put it there, or make it again, which costs its own epsilon: by another name or spec.training.seed, or with spec.output.replace: true`,
-  );
+  const known = await digestsMade(own, keeper);
+  const isUnknown = (digest: string | undefined) => digest !== undefined && !known.includes(digest);
+  const second =
+    'of which the work place knows nothing: a second one under another noise is not made, since the two together would tell more of its rows than epsilon says';
+  if (isUnknown(there?.digest))
+    throw badSpec(
+      `spec.output.uri: ${output} holds an artifact (${there?.digest}) whose manifest says that it is of this very training, ${second}. Bring the newest state of the work place back, look who put it there, or make it again, which costs its own epsilon: by another name or spec.training.seed, or with spec.output.replace: true`,
+    );
+  if (isUnknown(told))
+    throw badSpec(
+      `spec.output.uri: what lies beside ${output} says that a resource of this name made ${told} for that place, perhaps of this very training, ${second}. Name the work place where that was made (spec.work.uri; offsite run: --work-dir), bring its newest state back, or make it again, which costs its own epsilon: with spec.output.replace: true, or by another name and at another place`,
+    );
 }
 
 /** The work came to nothing else before, of which somebody may have something by now. @throws OffsiteError EngineUnavailable */
@@ -150,9 +162,10 @@ type Scores = Record<string, unknown>;
 /**
  * What comes of work of which there may be one artifact is made in the resource's own work place first, and said there, before
  * anything of it lies where others read.
+ * @returns its digest
  * @throws OffsiteError EngineUnavailable where it came to something else before, BadSpec where something else lies at the output
  */
-async function sayOnce(destination: Destination, work: Work, sealing: Sealing): Promise<void> {
+async function sayOnce(destination: Destination, work: Work, sealing: Sealing): Promise<string> {
   const { own, keeper = inPlace } = destination;
   const directory = join(own, 'once');
   refuseOutside(directory);
@@ -165,6 +178,7 @@ async function sayOnce(destination: Destination, work: Work, sealing: Sealing): 
     refuseOther(destination, work, digest);
     await keeper.held();
     await writeMade(own, { identity: identityIn(work), digest, isOnce: true }, keeper);
+    return digest;
   } finally {
     clearAt(directory);
   }
@@ -193,7 +207,8 @@ export async function seal(
 ): Promise<{ digest: string; sizeBytes: number }> {
   const { output, own, keeper = inPlace } = destination;
   const { isOnce = false } = work;
-  if (isOnce) await sayOnce(destination, work, sealing);
+  // Others may read what is made beside the output: whose it is stands there before.
+  if (isOnce) await keeper.claim(await sayOnce(destination, work, sealing));
   let sealed = { digest: '', sizeBytes: 0 };
   const write = async (directory: string, files: WrittenFiles) => {
     sealed = await sealedIn(directory, files, work, sealing);

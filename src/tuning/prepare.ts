@@ -57,6 +57,8 @@ export interface TuneOptions {
   keeper?: Keeper;
   /** Which other artifact at the output may be replaced; any when absent. */
   mayReplace?: Replaceable | undefined;
+  /** The adapter that the word beside the output says to be this resource's, where that hides its rows. */
+  told?: string | undefined;
 }
 
 /** One tuning run: what it reads, and the state that it changes. */

@@ -30,7 +30,8 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     let trained = 0;
     const history = historyOf(work);
     await keeper.pull(history, { exact: false });
-    const destination = { output, own: work, keeper, mayReplace: options.mayReplace };
+    const { mayReplace, told } = options;
+    const destination = { output, own: work, keeper, mayReplace, told };
     const earlier = madeEarlier(history, run.identity);
     const done = await doneOrFree(destination, run.work, earlier);
     let digest = done?.digest;

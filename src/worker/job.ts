@@ -17,6 +17,8 @@ export interface StageJob {
   inputs: Readonly<Record<string, ArtifactReference>>;
   /** Which artifact at the output may be replaced, as far as is known: one that may not can only be this very work. */
   mayReplace?: Replaceable;
+  /** The artifact that the word beside the output says to be of this resource, where that hides its rows. */
+  told?: string | undefined;
   /** Which share of a stage's work this process takes, where several share it; all of it when absent. */
   shard?: Shard;
 }

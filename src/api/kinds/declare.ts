@@ -65,6 +65,8 @@ export interface Declaration<
     readonly always: readonly string[];
     /** By path, what of a result its artifact's manifest or files say too: that alone may be told to whoever reads these. */
     shown(result: Readonly<Record<string, unknown>>): readonly string[];
+    /** Whether a result, or what is shown of it, is of an artifact of which there may be one alone; of none when absent. */
+    isOnce?(result: Readonly<Record<string, unknown>>): boolean;
   };
 }
 

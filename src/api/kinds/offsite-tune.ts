@@ -214,6 +214,9 @@ const references = ({ emulator, start }: Unchecked) => [
     : [artifact({ role: 'start', field: 'spec.start', kind: 'OffsiteTune', others: ['PlugIn'] }, start)]),
 ];
 
+const hidesRowsBy = ({ training }: Readonly<Record<string, unknown>>) =>
+  (training as OffsiteTuneStatus['training'])?.privacy !== undefined;
+
 /** Of status.training.privacy, what the manifest promises. */
 const promised = ['epsilon', 'delta', 'noiseMultiplier', 'clipNorm', 'samplingRate'];
 
@@ -243,12 +246,11 @@ export const offsiteTune = declare({
     fields: ['training', 'validation', 'audit'],
     always: ['training'],
     // Losses, counts and the audit are of the private rows; where the adapter hides them, the private cells too.
-    shown: ({ training }) => [
+    shown: (result) => [
       ...['training.steps', 'training.bestStep'],
-      ...((training as OffsiteTuneStatus['training'])?.privacy === undefined
-        ? ['validation']
-        : promised.map((figure) => `training.privacy.${figure}`)),
+      ...(hidesRowsBy(result) ? promised.map((figure) => `training.privacy.${figure}`) : ['validation']),
     ],
+    isOnce: hidesRowsBy,
   },
   example: `apiVersion: offsite-tuning.dev/v1alpha1
 kind: OffsiteTune

@@ -1,7 +1,7 @@
 // Ownership of outputs: whose artifact lies there, and whether it may be replaced.
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { badSpec } from '../../api/index.ts';
+import { badSpec, kinds } from '../../api/index.ts';
 import {
   clearAt,
   clearBeside,
@@ -26,6 +26,8 @@ export interface FoundOutput extends GivingWay {
   mayReplace: Replaceable;
   /** The digest of the artifact that lies there, where it is this resource's. */
   own: string | undefined;
+  /** The digest that is said to be of this name, of an artifact that hides its rows as far as is told, be it here or not. */
+  told: string | undefined;
   /** What lies beside it, and will say whose it is. */
   beside: ResultFile;
 }
@@ -52,7 +54,23 @@ export async function examineOutput(job: StageJob, mirror: Mirror): Promise<Foun
     );
   }
   const own = mark?.whose === 'own' && isMade ? digest : undefined;
-  return { ...found, mayReplace: spec.replace === true || (own ?? false), own, beside };
+  return {
+    ...found,
+    mayReplace: spec.replace === true || (own ?? false),
+    own,
+    told: toldOnce(job, mark),
+    beside,
+  };
+}
+
+/** A word without a result, as a run that was killed leaves it, does not tell whether its artifact hides rows. */
+function toldOnce(
+  { resource: { kind } }: StageJob,
+  mark: ReturnType<ResultFile['mark']>,
+): string | undefined {
+  const { isOnce } = kinds[kind].results;
+  if (isOnce === undefined || mark === undefined || mark.whose === 'other') return undefined;
+  return mark.result === undefined || isOnce(mark.result) ? digestsIn(mark)[0] : undefined;
 }
 
 /** Makes ready what lies beside an output in place: only who holds its lock may. */

@@ -58,7 +58,7 @@ const markSchema = z.object({
   writer: z.string().optional(),
   /** The marks of what lay there before. */
   earlier: listOf(z.string()).optional(),
-  result: z.object({ artifact: z.object({ digest: z.string() }).optional() }).optional(),
+  result: z.looseObject({ artifact: z.object({ digest: z.string() }).optional() }).optional(),
 });
 
 type Mark = z.output<typeof markSchema>;

@@ -115,7 +115,7 @@ async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
   };
   const lost = held?.lost;
   const outcome = await runOnThread(
-    { ...signed, mayReplace: found.mayReplace },
+    { ...signed, mayReplace: found.mayReplace, told: found.told },
     {
       emit: holdResult,
       signal: lost === undefined ? signal : AbortSignal.any([signal, lost]),

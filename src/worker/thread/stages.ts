@@ -92,6 +92,7 @@ export const stages: Readonly<Record<StageName, Stage>> = {
         emit,
         keeper,
         mayReplace: job.mayReplace,
+        told: job.told,
       }),
     );
     const { artifact, ...rest } = made;

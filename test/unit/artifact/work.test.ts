@@ -171,18 +171,26 @@ it('of which there may be one is refused before a byte of a second lies where ot
   // Where others read: the output, and what is made beside it.
   const beside = () => readdirSync(root).filter((name) => name !== 'work');
   const seen: string[][] = [];
+  const claimed: string[] = [];
+  const keeper: Keeper = {
+    ...inPlace,
+    async claim(digest) {
+      claimed.push(digest);
+    },
+  };
   const looking = (bytes: string): Sealing => ({
     ...sealing,
     fill(files, directory) {
       if (!directory.startsWith(own)) {
         const { once } = JSON.parse(readFileSync(join(own, 'made.json'), 'utf8'));
         seen.push(once.map((made: { digest: string }) => made.digest));
+        seen.push([...claimed]);
       } else expect(beside()).toEqual([]);
       return filling(bytes)(files);
     },
   });
-  const { digest } = await seal(place, once, looking('bytes'));
-  expect(seen.splice(0)).toEqual([[digest]]);
+  const { digest } = await seal({ ...place, keeper }, once, looking('bytes'));
+  expect(seen.splice(0)).toEqual([[digest], [digest]]);
   expect(readdirSync(own)).toEqual(['made.json']);
   rmSync(output, { recursive: true });
   await expect(seal(place, once, looking('bytes as another rounds them'))).rejects.toThrow('spec.privacy');
@@ -226,6 +234,30 @@ it('of which there may be one is not begun where it lies at the output and the w
   expect(await doneOrFree({ ...place, mayReplace: digest }, once, digest)).toMatchObject({ digest });
   expect(await doneOrFree({ ...place, mayReplace: digest }, work)).toBeUndefined();
   expect(await doneOrFree({ ...place, mayReplace: true }, once)).toBeUndefined();
+});
+
+it('of which there may be one is not begun where the word beside the output, whatever lies there, names one that the work place does not know', async () => {
+  const once = { ...work, isOnce: true };
+  const told = `sha256:${'7'.repeat(64)}`;
+  const said = { ...place, told };
+  await expect(doneOrFree(said, once)).rejects.toMatchObject({
+    reason: 'BadSpec',
+    message: expect.stringMatching(
+      `^spec.output.uri: what lies beside ${output} says that a resource of this name made ${told} .* of which the work place knows nothing.*spec.work.uri`,
+    ) as string,
+  });
+  // Of other work there may be several; and who says so may have another.
+  expect(await doneOrFree(said, work)).toBeUndefined();
+  expect(await doneOrFree({ ...said, mayReplace: true }, once)).toBeUndefined();
+  // What was made there is gone on from and made again, also where its word did not come to the output; of other work it is remembered.
+  const { digest } = await seal(place, once, sealing);
+  rmSync(output, { recursive: true });
+  for (const word of [told, digest, undefined])
+    expect(await doneOrFree({ ...place, told: word }, once)).toBeUndefined();
+  expect(await doneOrFree({ ...place, told: digest }, { ...once, identity: 'other rows' })).toBeUndefined();
+  await expect(doneOrFree(said, { ...once, identity: 'other rows' })).rejects.toThrow(
+    'a resource of this name',
+  );
 });
 
 it('of which there may be one is made no more under a name that has made as many as are remembered', async () => {

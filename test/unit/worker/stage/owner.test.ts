@@ -118,6 +118,31 @@ test("an artifact is its resource's only by a word that names its digest: one of
   expect(await examineOutput(job, mirror)).toMatchObject({ mayReplace: digest });
 });
 
+test('of an artifact that hides its rows the word beside is told, whose work place it ever was, and of another where it may be one', async () => {
+  const digest = `sha256:${'0'.repeat(64)}`;
+  const say = (word: object) =>
+    write(resultFileOf(outputOf(job)), JSON.stringify({ owner: ownerOf(job), ...word }));
+  const told = async () => (await examineOutput(job, mirror)).told;
+  expect(await told()).toBeUndefined();
+  const result = { artifact: { digest }, training: { steps: 3 } };
+  const hidden = { ...result, training: { steps: 3, privacy: { epsilon: '8' } } };
+  for (const word of [{ digests: [digest, 'sha256:earlier'] }, { result: hidden }])
+    for (const works of [undefined, ['of another work place']]) {
+      say({ ...word, works });
+      expect(await told()).toBe(digest);
+    }
+  for (const word of [{}, { result }, { digests: [digest], owner: { ...ownerOf(job), name: 'another' } }]) {
+    say(word);
+    expect(await told()).toBeUndefined();
+  }
+  // Of what hides no rows there may be any number.
+  const { build } = tinyManifests();
+  const spec = { ...(build['spec'] as object), output: { uri: 's3://bucket/adapter' } };
+  job = { ...job, resource: { ...build, spec }, stage: 'assemble' } as unknown as StageJob;
+  say({ digests: [digest] });
+  expect(await told()).toBeUndefined();
+});
+
 test('what was being brought is ours no more when it is there', async () => {
   seal();
   names.push('precious');
