@@ -9,6 +9,15 @@ export function addressOf(uri: string): string {
   return `${scheme.toLowerCase()}://${authority.toLowerCase()}${place}`;
 }
 
+/** The directory in which work lies where no place is named for it. */
+export const hiddenWork = '.offsite-work';
+
+/** The one of an output's claim; undefined where the output lies on none. */
+export function hiddenWorkOf(output: string): string | undefined {
+  const claim = /^pvc:\/\/[^/]+\//.exec(output)?.[0];
+  return claim && `${claim}${hiddenWork}`;
+}
+
 /** The addresses of all places that one lies inside, from the nearest to its claim, bucket or host. */
 export function addressesAround(address: string): string[] {
   const root = address.indexOf('/', address.indexOf('://') + '://'.length);

@@ -1,5 +1,5 @@
 // The API: kinds, specs, statuses and errors, and what passes between operator and pods.
-export { addressesAround, addressOf, isShared } from './addresses.ts';
+export { addressesAround, addressOf, hiddenWork, hiddenWorkOf, isShared } from './addresses.ts';
 export {
   type Aggregate,
   type Aggregation,

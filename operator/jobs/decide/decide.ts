@@ -14,6 +14,7 @@ import { holds } from '../stored.ts';
 import { furthestJob, isOwnRuling, type Runnable } from './attempt.ts';
 import { badSpec, forbidden } from './bad-spec.ts';
 import { resolve } from './dependencies.ts';
+import { keptWork, workMoved } from './kept-work.ts';
 import { firstOf, type NamedRuling } from './policies.ts';
 import { failedGates, lateResult } from './result.ts';
 import { type Context, conclude, contextOf, type Decision, nothing, type Ruling } from './ruling.ts';
@@ -37,7 +38,7 @@ export function decide<R extends Resource>(
 
 /** What becomes of a resource whose spec is right. */
 const running = <R extends Resource>(context: Runnable<R>): NamedRuling =>
-  firstOf({ failed, notBegun, suspended }, context) ?? work(context);
+  firstOf({ failed, workMoved, notBegun, suspended }, context) ?? work(context);
 
 function runnable<R extends Resource>(context: Context<R>): Runnable<R> {
   const { resource, modelBytes } = context.checked as Extract<Checked, { resource: Resource }>;
@@ -79,7 +80,10 @@ function complete<R extends Resource>(context: Context<R>): Ruling | undefined {
   const { name, namespace } = observed.object.metadata;
   return {
     phase: 'Complete',
-    fields: lateResult(rules, status as Json, observed.reports.results[last]),
+    fields: {
+      ...lateResult(rules, status as Json, observed.reports.results[last]),
+      ...('resource' in checked && keptWork(checked.resource, status)),
+    },
     statements: [
       { type: 'Complete', reason, message },
       ...(changed

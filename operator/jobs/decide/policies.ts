@@ -6,6 +6,7 @@ export const policies = [
   'complete',
   'wrongSpec',
   'failed',
+  'workMoved',
   'notBegun',
   'suspended',
   'restarted',

@@ -112,6 +112,9 @@ const own = [
   'specHash',
 ];
 
+/** Of what was found, what a new attempt does not forget. */
+const lasting = ['keptIn'];
+
 function nextStatus<R extends Resource>(
   { status, generation, specHash, observed, now }: Context<R>,
   ruling: Ruling,
@@ -120,7 +123,9 @@ function nextStatus<R extends Resource>(
   const { progress: _, ...before } = status;
   const attempt = ruling.attempt ?? status.attempt;
   const another = ruling.attempt !== undefined && ruling.attempt !== status.attempt;
-  const found = Object.fromEntries(Object.entries(before).filter(([name]) => !own.includes(name)));
+  const found = Object.fromEntries(
+    Object.entries(before).filter(([name]) => (another ? lasting.includes(name) : !own.includes(name))),
+  );
   const earlierStart = another ? undefined : status.startTime;
   const hasEnded = ruling.phase === 'Complete' || ruling.phase === 'Failed';
   const isRunning = ruling.phase === 'Running';
@@ -133,7 +138,7 @@ function nextStatus<R extends Resource>(
     ? ((hadEnded ? status.completionTime : undefined) ?? ruling.endedAt ?? now.toISOString())
     : undefined;
   return defined({
-    ...(another ? {} : found),
+    ...found,
     ...ruling.fields,
     phase: ruling.phase,
     stage: ruling.stage,

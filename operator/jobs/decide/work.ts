@@ -36,6 +36,7 @@ import {
 import { badSpec, forbidden } from './bad-spec.ts';
 import type { Statement } from './conditions.ts';
 import { resolve, type Waiting } from './dependencies.ts';
+import { keptWork } from './kept-work.ts';
 import { firstOf, type NamedRuling } from './policies.ts';
 import { failedGates, reportPatience, settle } from './result.ts';
 import type { Context, Ruling } from './ruling.ts';
@@ -263,7 +264,7 @@ function finish<R extends Resource>(
           },
         ],
         ...about(context),
-        fields: settled.fields,
+        fields: { ...settled.fields, ...keptWork(resource, status) },
         endedAt: at,
       };
     case 'awaited':

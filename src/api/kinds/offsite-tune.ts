@@ -7,7 +7,7 @@ import { Audit, AuditStatus, hidesRows, Privacy, PrivacyStatus } from '../privac
 import { distinct, withClusterRule, withRules } from '../rules.ts';
 import { Signers, signerRules } from '../signing.ts';
 import { artifactFrom, artifactFromAny, Output, TrainingData } from '../sources.ts';
-import { Cell, common, count, figure, name, ReadArtifact } from '../status.ts';
+import { Cell, common, count, figure, name, ReadArtifact, words } from '../status.ts';
 import { declare, wide } from './declare.ts';
 import { artifact, rows, type Unchecked } from './inputs.ts';
 
@@ -191,6 +191,11 @@ const OffsiteTuneStatus = z.object({
       ),
     })
     .optional(),
+  keptIn: words
+    .optional()
+    .describe(
+      'With spec.privacy: the work place in which this resource remembers its adapters, as it was when the first was done; later specs with privacy must have the same.',
+    ),
   audit: AuditStatus.optional().describe('What attacks on the tuned emulator found of the private rows.'),
   validation: z
     .object({

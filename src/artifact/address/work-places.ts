@@ -1,6 +1,6 @@
 // Where a resource's working files lie (checkpoints, analyses, pooled states), away from what others read.
 import { join } from 'node:path';
-import type { Resource } from '../../api/index.ts';
+import { hiddenWork, hiddenWorkOf, type Resource } from '../../api/index.ts';
 import { type Mounts, resolveUri } from './address.ts';
 
 /** Where everything of a resource lies that is not its artifact. */
@@ -39,16 +39,13 @@ function rootOf({ work, output }: WorkOwner['spec'], mounts: Mounts): { root: st
   if (work !== undefined)
     return { root: resolveUri(work.uri, mounts, 'spec.work.uri', work.secretRef?.name), kept: true };
   if (mounts.work !== undefined) return { root: mounts.work, kept: true };
-  const claim = /^pvc:\/\/[^/]+\//.exec(output.uri)?.[0];
-  if (claim !== undefined)
-    return { root: resolveUri(`${claim}${hiddenDirectory}`, mounts, 'spec.output.uri'), kept: true };
+  const hidden = hiddenWorkOf(output.uri);
+  if (hidden !== undefined) return { root: resolveUri(hidden, mounts, 'spec.output.uri'), kept: true };
   return {
-    root: join(mounts.scratch ?? resolveUri('file:.', mounts, 'spec.output.uri'), hiddenDirectory),
+    root: join(mounts.scratch ?? resolveUri('file:.', mounts, 'spec.output.uri'), hiddenWork),
     kept: false,
   };
 }
-
-const hiddenDirectory = '.offsite-work';
 
 /** Where unfinished trainings of a resource are saved: each has a directory of its own in it, cleared away at its end. */
 export const checkpointsOf = (own: string): string => join(own, 'checkpoints');

@@ -48,6 +48,11 @@ const situations: Readonly<Record<PolicyName, () => World>> = {
       .podIs('tune', (own) => ended(own, failedWith(11, 'tune', 'BadData', 'row 3 is empty')))
       .jobIs('tune', 'Failed')
       .run(),
+  workMoved: () =>
+    tune({
+      spec: { privacy: { epsilon: '8' }, work: { uri: 'pvc://other/work' } },
+      status: { keptIn: 'pvc://artifacts/.offsite-work' },
+    }),
   notBegun: () => tune({ annotations: { 'offsite-tuning.dev/model-size': 'large' } }),
   suspended: () => tune({ spec: { suspend: true } }),
   restarted: () => underWay().edit({ training: { steps: 7 } }),
@@ -105,6 +110,7 @@ describe('the order of policies', () => {
   it.each<[PolicyName, PolicyName, () => World]>([
     ['complete', 'wrongSpec', () => situations.complete().edit({ ttlSecondsAfterFinished: -1 })],
     ['wrongSpec', 'suspended', () => tune({ spec: { suspend: true, training: { steps: -1 } } })],
+    ['workMoved', 'suspended', () => situations.workMoved().edit({ suspend: true })],
     ['failed', 'suspended', () => failedAt(tune({ spec: { suspend: true } }))],
     ['suspended', 'dependencies', () => new World(resource('OffsiteTune', { spec: { suspend: true } }))],
     ['restarted', 'stageFailed', () => situations.stageFailed().edit({ training: { steps: 7 } })],
