@@ -85,7 +85,8 @@ async function copyManifest(job: StageJob, mirror: Mirror, there: Seen): Promise
   if (!mirror.mirrors(output)) return;
   const isArtifact = there.has('manifest.json');
   if (isArtifact) await mirror.pullDocument(join(output, 'manifest.json'));
-  if (!prepares(job)) clearCopy(output, isArtifact ? listedIn(output) : []);
+  // What an earlier run left here of one that is gone is no artifact, whichever stage looks.
+  if (!isArtifact || !prepares(job)) clearCopy(output, isArtifact ? listedIn(output) : []);
 }
 
 function clearCopy(output: string, listed: readonly string[]): void {

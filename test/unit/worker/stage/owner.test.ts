@@ -70,6 +70,17 @@ test('of what lies at an output in a store, its manifest alone is brought before
   names = [];
   await examineOutput(job, mirror);
   expect(existsSync(outputOf(job))).toBe(false);
+  // A stage that only prepares another reads none either.
+  const { build } = tinyManifests();
+  const resource = {
+    ...build,
+    spec: { ...(build['spec'] as object), output: { uri: 's3://bucket/bundle' } },
+  };
+  job = { ...job, resource, stage: 'probe' } as unknown as StageJob;
+  seal();
+  names = [];
+  await examineOutput(job, mirror);
+  expect(peekManifest(outputOf(job))).toBeUndefined();
 });
 
 test('a file that only what lies beside an artifact calls ours is refused; by the word of the work place and its mark it may go', async () => {
