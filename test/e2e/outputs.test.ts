@@ -135,6 +135,17 @@ const kinds = [
 ] as const;
 
 describe.each(kinds)('%s', (_, uriOf, seen) => {
+  /** The pod of one of the same kind, namespace and name that has another work place. */
+  const elsewhere = (name: string, changes: Omit<Changes, 'output'>) => {
+    const output = uriOf(name);
+    const { resource, ...rest } = job({ output, uid: 'uid-9', ...changes });
+    const work = {
+      uri: dirname(uriOf(`${name}-elsewhere`)),
+      ...(output.startsWith('s3') && { secretRef }),
+    };
+    return { ...rest, resource: { ...resource, spec: { ...resource.spec, work } } };
+  };
+
   test("another resource's artifact is refused unless it is to be replaced; the same resource's own is replaced", async () => {
     const output = uriOf('owned');
     const first = digestOf(await namespace.run(job({ output })));
@@ -157,43 +168,51 @@ describe.each(kinds)('%s', (_, uriOf, seen) => {
 
   test('one of the same kind, namespace and name elsewhere has another work place, and its artifact stays; of the same work it is as good as its own', async () => {
     const output = uriOf('namesake');
-    const elsewhere = (changes: Omit<Changes, 'output'>) => {
-      const { resource, ...rest } = job({ output, uid: 'uid-9', ...changes });
-      const work = {
-        uri: uriOf('elsewhere').replace(/\/out$/, ''),
-        ...(output.startsWith('s3') && { secretRef }),
-      };
-      return { ...rest, resource: { ...resource, spec: { ...resource.spec, work } } };
-    };
     const first = digestOf(await namespace.run(job({ output })));
     const before = contentOf(join(seen('namesake'), 'out'));
     expectRefused(
-      await namespace.run(elsewhere({ steps: 3 })),
+      await namespace.run(elsewhere('namesake', { steps: 3 })),
       /^spec\.output\.uri: .*out holds an artifact of kind Adapter .* that is not what this resource makes, and nothing says that this resource made it/,
     );
     expect(contentOf(join(seen('namesake'), 'out'))).toEqual(before);
-    expect(digestOf(await namespace.run(elsewhere({})))).toBe(first);
+    expect(digestOf(await namespace.run(elsewhere('namesake', {})))).toBe(first);
     // From then on it is both's, and neither takes it away.
-    for (const pod of [elsewhere({ steps: 3 }), job({ output, steps: 3 })])
+    for (const pod of [elsewhere('namesake', { steps: 3 }), job({ output, steps: 3 })])
       expectRefused(await namespace.run(pod), /nothing says that this resource made it/);
     expect(contentOf(join(seen('namesake'), 'out'))).toEqual(before);
     // Who was told to replace it made it alone.
     const third = digestOf(await namespace.run(job({ output, steps: 3, replace: true })));
     expect(third).not.toBe(first);
-    expectRefused(await namespace.run(elsewhere({})), /nothing says that this resource made it/);
+    expectRefused(await namespace.run(elsewhere('namesake', {})), /nothing says that this resource made it/);
     expect(digestOf(await namespace.run(job({ output })))).toBe(first);
+  });
+
+  test('one of the very same work that somebody laid there is taken as it is, and replaced only when that is said', async () => {
+    const output = uriOf('laid');
+    const first = digestOf(await namespace.run(job({ output })));
+    rmSync(join(seen('laid'), 'out.result.json'));
+    server.forget('team', 'laid/out.result.json');
+    expect(digestOf(await namespace.run(elsewhere('laid', {})))).toBe(first);
+    expectRefused(
+      await namespace.run(elsewhere('laid', { steps: 3 })),
+      /nothing says that this resource made it/,
+    );
+    expect(digestIn(join(seen('laid'), 'out'))).toBe(first);
+    const replaced = elsewhere('laid', { steps: 3, replace: true });
+    expect(digestOf(await namespace.run(replaced))).not.toBe(first);
   });
 
   test('beside what an earlier version made stands no mark: it is its own by what its work place remembers, and of nobody else of its name', async () => {
     const output = uriOf('unmarked');
-    const elsewhere = job({ output, uid: 'uid-9', steps: 3 });
-    Object.assign(elsewhere.resource.spec, { work: { uri: 'pvc://team/unmarked-elsewhere' } });
     const first = digestOf(await namespace.run(job({ output })));
     const beside = join(seen('unmarked'), 'out.result.json');
     const { works, ...earlier } = JSON.parse(readFileSync(beside, 'utf8'));
     expect(works).toHaveLength(1);
     await put(output, '.result.json', Buffer.from(canonicalJson(earlier)));
-    expectRefused(await namespace.run(elsewhere), /nothing says that this resource made it/);
+    expectRefused(
+      await namespace.run(elsewhere('unmarked', { steps: 3 })),
+      /nothing says that this resource made it/,
+    );
     expect(digestIn(join(seen('unmarked'), 'out'))).toBe(first);
     expect(digestOf(await namespace.run(job({ output, steps: 3 })))).not.toBe(first);
   });

@@ -1,8 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Mirror, openArtifact, resolveUri, sealArtifact } from '../../src/artifact/index.ts';
 import { CuttingProxy } from '../support/servers/proxy.ts';
@@ -370,4 +380,52 @@ test('what went up is taken back, in one part or in several, and no file of anot
   expect(isLaid).toBe(true);
   const names = ['deep/config.json', 'other', 'model.safetensors', 'empty', 'manifest.json'];
   expect(names.filter(there)).toEqual(['deep/config.json', 'other']);
+});
+
+test('an artifact of the same manifest that another machine brought stands at every moment, and nothing of it goes up again but what its server does not tell of', async () => {
+  const place = machine('here').path(uri);
+  const digest = writeArtifact(place);
+  await machine('here').mirror.push(place, exact);
+  const proxy = await proxied();
+  let [isWhole, changes] = [true, 0];
+  const scratch = join(directory, 'there');
+  const there = new Mirror({
+    scratch,
+    environment: { ...server.credentials, AWS_ENDPOINT_URL: proxy.endpoint },
+    signal: new AbortController().signal,
+    async beforePush() {
+      changes += 1;
+      isWhole &&= ['manifest.json', 'deep/config.json'].every((name) =>
+        existsSync(server.fileOf('models', `team/words/${name}`)),
+      );
+    },
+  });
+  const made = machine('there').path(uri);
+  cpSync(place, made, { recursive: true });
+  const push = async () => {
+    changes = 0;
+    const before = proxy.sent;
+    await there.push(made, exact, { seen: await there.look(made), removable: [], stands: true });
+    return proxy.sent - before;
+  };
+  expect(await push()).toBeLessThan(15_000);
+  // Asked once, before anything.
+  expect(changes).toBe(1);
+  // Laid there by hand, it has no sha256 beside it.
+  server.forget('models', 'team/words/deep/config.json');
+  rmSync(join(scratch, '.notes'), { recursive: true });
+  const client = new S3Client({
+    ...{ endpoint: server.endpoint, forcePathStyle: true, region: 'us-east-1' },
+    credentials: { accessKeyId: server.accessKey, secretAccessKey: server.secretKey },
+  });
+  await client.send(
+    new PutObjectCommand({ Bucket: 'models', Key: 'team/words/deep/config.json', Body: '{}' }),
+  );
+  client.destroy();
+  expect(await push()).toBeLessThan(15_000);
+  expect(changes).toBe(2);
+  expect(isWhole).toBe(true);
+  const reader = machine('reader');
+  await reader.mirror.pull(reader.path(uri), exact);
+  expect(openArtifact(reader.path(uri)).digest).toBe(digest);
 });

@@ -164,6 +164,7 @@ export class Mirror {
    * Brings a path to its store; a seal such as manifest.json comes last.
    * @param removable what may be removed of what the store has and the path has not; all of it when absent
    * @param seen what the store was seen to have; what came since is neither written over nor removed
+   * @param stands whether the manifest that was seen has the bytes of the path's: what is the same stays, and the manifest in any case
    * @param writer the mark of what comes up, by which it is known again (`written`); one of this push alone when absent
    * @returns what came since, and stays beside what was brought
    * @throws StoreError, `Changed` where something came since; what `beforePush` throws
@@ -175,8 +176,15 @@ export class Mirror {
       signal = this.#options.signal,
       removable,
       seen,
+      stands,
       writer,
-    }: { signal?: AbortSignal; removable?: readonly string[]; seen?: Seen; writer?: string } = {},
+    }: {
+      signal?: AbortSignal;
+      removable?: readonly string[];
+      seen?: Seen;
+      stands?: boolean;
+      writer?: string;
+    } = {},
   ): Promise<readonly string[]> {
     const copy = copyAt(this.#options.scratch, path);
     if (copy === undefined) return [];
@@ -191,6 +199,7 @@ export class Mirror {
         exact,
         removable,
         seen,
+        stands,
         writer,
         mayChange,
       });

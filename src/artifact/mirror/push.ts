@@ -32,6 +32,11 @@ export interface PushOptions {
    * is taken back. Absent: whatever is there may be written over.
    */
   seen?: Seen | undefined;
+  /**
+   * Whether the manifest that was seen has the bytes of the copy's: it stays there, and so does each file that is the same by its
+   * size and the sha256 kept beside it. Another one, or one of which that cannot be told, goes up over what was seen.
+   */
+  stands?: boolean | undefined;
   /** The mark of all that comes up, which no other push has; one of its own when absent. */
   writer?: string | undefined;
   /** Asked before every single change of the store; throws where nothing may be changed any more. */
@@ -114,9 +119,10 @@ async function bytesOf(
 async function pushOver(
   store: WritableStore,
   copy: StoreCopy,
-  { signal, exact, removable, seen, mayChange = async () => {} }: PushOptions,
+  { signal, exact, removable, seen, stands = false, mayChange = async () => {} }: PushOptions,
   writer: string,
 ): Promise<readonly string[]> {
+  if (stands) await noteSame(store, copy, seen, signal);
   let replaces = false;
   for (let round = 1; ; round++) {
     const files = localFiles(copy);
@@ -136,9 +142,9 @@ async function pushOver(
     const sealsHere = files.filter(isSeal);
     const harmful = surplus.filter((path) => sealsHere.some((seal) => covers(seal, [path])));
     const ready = changed.every(isSeal) && harmful.length === 0;
-    const outdated = [...stored.keys()].filter(
-      (path) => isSeal(path) && covers(path, [...changed, ...harmful]),
-    );
+    const outdated = stands
+      ? []
+      : [...stored.keys()].filter((path) => isSeal(path) && covers(path, [...changed, ...harmful]));
     const remove = async (paths: readonly string[]) => {
       if (paths.length === 0) return;
       await mayChange();
@@ -187,6 +193,35 @@ async function pushOver(
     await remove(surplus.filter((path) => !isSeal(path)));
     return strange;
   }
+}
+
+/** Takes down of which version each file of the copy is that was made apart from what was seen and is the same. */
+async function noteSame(
+  store: WritableStore,
+  copy: StoreCopy,
+  seen: Seen | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const stored = new Map((await store.list(copy.place, signal)).map((object) => [object.path, object]));
+  await eachAtOnce(localFiles(copy), atOnce, async (path) => {
+    const object = stored.get(path);
+    if (object === undefined || object.version !== seen?.get(path)) return;
+    const { version, sizeBytes } = object;
+    const file = await openPlainHandle(copy.fileOf(path));
+    try {
+      const { size, mtimeMs } = await file.stat();
+      if (size !== sizeBytes) return;
+      if (path !== 'manifest.json') {
+        const there = await store.written(copy.objectOf(path), signal);
+        if (there?.sha256 === undefined || there.version !== version) return;
+        const bytes = file.createReadStream({ start: 0, autoClose: false, highWaterMark: 1 << 20 });
+        if ((await hashOf(bytes, createHash('sha256'))) !== there.sha256) return;
+      }
+      writeNote(copy.noteOf(path), { version, sizeBytes, mtimeMs });
+    } finally {
+      await file.close();
+    }
+  });
 }
 
 const cameThere = (copy: StoreCopy, path: string) =>

@@ -165,7 +165,11 @@ export class S3Store implements WritableStore {
         this.#do(object, async () => {
           const head = new HeadObjectCommand({ Bucket: bucket, Key: key });
           const { ETag, Metadata } = await this.#client.send(head, { abortSignal: signal });
-          return { version: versionOf(ETag, object), writer: Metadata?.[writerKey] };
+          return {
+            version: versionOf(ETag, object),
+            writer: Metadata?.[writerKey],
+            sha256: Metadata?.['sha256'],
+          };
         }),
       );
     } catch (error) {

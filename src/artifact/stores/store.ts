@@ -44,15 +44,17 @@ export interface Outgoing {
   condition?: WriteCondition;
 }
 
+/** What is kept of an object and beside it: its mark and sha256 only where the server has them. */
 export interface Written {
   version: string;
   writer: string | undefined;
+  sha256: string | undefined;
 }
 
 export interface WritableStore extends Store {
   /** @returns as `writeText` does */
   write(object: string, outgoing: Outgoing, signal: AbortSignal): Promise<string | undefined | 'unsupported'>;
-  /** The version of an object, and by whom it was written, where that was said; undefined where there is none. */
+  /** The version of an object, by whom it was written and with which sha256, where that was said; undefined where there is none. */
   written(object: string, signal: AbortSignal): Promise<Written | undefined>;
   remove(objects: readonly string[], signal: AbortSignal): Promise<void>;
   /**

@@ -1,7 +1,7 @@
 // An artifact that was made takes its place in a store, over nothing but what was seen there.
 import { randomUUID } from 'node:crypto';
 import { badSpec } from '../../api/index.ts';
-import { isStoreError, listedIn, type Mirror, signatureName } from '../../artifact/index.ts';
+import { isStoreError, listedIn, type Mirror, type Seen, signatureName } from '../../artifact/index.ts';
 import type { StageJob } from '../job.ts';
 import { outputOf } from '../places.ts';
 import { forgetBringing, keepBringing, marksOf } from './bringing.ts';
@@ -25,16 +25,20 @@ export async function bringOutput(
   // An artifact that came meanwhile may go where another one might have.
   const before = replace === true ? await givingWay(job, mirror, found.beside) : found;
   const seen = before.there;
-  const files = [...before.removable, ...listedIn(output)];
-  const writer = randomUUID();
-  await keepBringing(job, mirror, { files, writer, seen });
-  await markOutput(found, digest, { files, writer, earlier: await marksOf(job, mirror, seen) });
-  // A signature of the very same artifact is one of what takes its place, whoever signed it.
+  const made = new Set(listedIn(output));
+  const files = [...before.removable, ...made];
   const isSame = before.digest === digest;
+  // Somebody else's of the same bytes is taken as it stands: nothing of it is what this push brings.
+  const stands = isSame && found.own !== digest;
+  const gives: Seen = stands ? new Map([...seen].filter(([path]) => !made.has(path))) : seen;
+  const writer = randomUUID();
+  await keepBringing(job, mirror, { files, writer, seen: gives });
+  await markOutput(found, digest, { files, writer, earlier: await marksOf(job, mirror, gives) });
+  // A signature of the very same artifact is one of what takes its place, whoever signed it.
   const removable = before.removable.filter((path) => !isSame || path !== signatureName);
   let beside: readonly string[];
   try {
-    beside = await mirror.push(output, { exact: true }, { removable, seen, writer });
+    beside = await mirror.push(output, { exact: true }, { removable, seen, stands, writer });
   } catch (error) {
     if (replace === true || !isStoreError(error, 'Changed')) throw error;
     throw badSpec(

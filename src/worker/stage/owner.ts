@@ -107,10 +107,12 @@ function clearCopy(output: string, listed: readonly string[]): void {
  * @throws OffsiteError BadSpec where something came to the result's name
  */
 export async function markOutput(
-  { beside, own }: FoundOutput,
+  { beside, own, mayReplace, digest: there }: FoundOutput,
   digest: string,
   bringing?: BringingBeside,
 ): Promise<void> {
   const digests = own === undefined ? [digest] : [digest, own];
-  await beside.write({ digests, ...bringing });
+  // The very artifact was there, by nobody's word this resource's: who laid it there made it, too.
+  const isTaken = there === digest && own === undefined && mayReplace !== true;
+  await beside.write({ digests, ...bringing }, { isTaken });
 }

@@ -75,7 +75,7 @@ export const digestsIn = ({ digests = [], result }: Pick<Told, 'digests' | 'resu
   ...(result?.artifact === undefined ? [] : [result.artifact.digest]),
 ];
 
-/** Stands for the work place of who left no mark. */
+/** Stands for the work place of who left no mark, or laid it there by hand. */
 const unmarked = '';
 
 /** What a result file has of ours; one of an earlier version names no owner. */
@@ -141,16 +141,19 @@ export class ResultFile {
   }
 
   #madeAlone(mark: Mark): boolean {
-    // There is nothing but the name.
-    if (!workOf(this.#job).kept) return true;
+    // There is nothing but the name, and what was taken as somebody had laid it there.
+    if (!workOf(this.#job).kept) return !mark.works?.includes(unmarked);
     const { mark: own, digests } = this.#work;
     if (mark.works === undefined) return digestsIn(mark).some((digest) => digests.includes(digest));
     return mark.works.every((work) => work === own);
   }
 
-  /** @throws OffsiteError BadSpec where something else came there, which stays */
-  async write(content: Told): Promise<void> {
-    const works = await this.#worksOf(content);
+  /**
+   * @param isTaken whether it is of an artifact that somebody else had laid there
+   * @throws OffsiteError BadSpec where something else came there, which stays
+   */
+  async write(content: Told, { isTaken = false } = {}): Promise<void> {
+    const works = await this.#worksOf(content, isTaken);
     const text = canonicalJson({ owner: ownerOf(this.#job), ...content, ...(works && { works }) });
     mkdirSync(dirname(this.#file), { recursive: true });
     if (!writeWholeOver(this.#file, text, this.#bytes)) throw this.#came();
@@ -163,14 +166,20 @@ export class ResultFile {
   }
 
   /** Of what another one of this name has made as well it stays the maker, too: neither replaces it without being told to. */
-  async #worksOf(content: Told): Promise<string[] | undefined> {
-    if (!workOf(this.#job).kept) return undefined;
-    const own = this.#work.mark ?? (await madeWorkMark(this.#job, this.#mirror));
-    this.#work = { ...this.#work, mark: own };
+  async #worksOf(content: Told, isTaken: boolean): Promise<string[] | undefined> {
+    const own = workOf(this.#job).kept ? [await this.#ownMark()] : [];
     const before = this.mark();
     const [digest] = digestsIn(content);
     const isSame = before?.whose === 'namesake' && digest !== undefined && digestsIn(before).includes(digest);
-    return isSame ? [...new Set([...(before.works ?? [unmarked]), own])] : [own];
+    const others = isSame ? (before.works ?? [unmarked]) : isTaken ? [unmarked] : [];
+    const works = [...new Set([...others, ...own])];
+    return works.length === 0 ? undefined : works;
+  }
+
+  async #ownMark(): Promise<string> {
+    const mark = this.#work.mark ?? (await madeWorkMark(this.#job, this.#mirror));
+    this.#work = { ...this.#work, mark };
+    return mark;
   }
 
   #came() {

@@ -56,7 +56,10 @@ export class MemoryStore implements WritableStore {
   async written(object: string) {
     this.onLook(object);
     const there = this.objects.get(object);
-    return there && { version: there.version, writer: there.writer };
+    if (there === undefined) return undefined;
+    const { version, writer, bytes } = there;
+    // What was laid there by hand has nothing beside it.
+    return { version, writer, sha256: writer === undefined ? undefined : sha256Of(bytes) };
   }
 
   /** Locks are kept elsewhere in these tests. */

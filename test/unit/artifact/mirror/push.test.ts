@@ -74,6 +74,20 @@ it('a checkpoint that goes is never there with its seal and without its files', 
   expect(await pushed()).toEqual(['bucket/run/step-2/state.json', 'bucket/run/step-2/weights']);
 });
 
+it('of an artifact that stands there and has the same manifest, only what is not the same goes up', async () => {
+  for (const name of ['weights', 'config.json', 'manifest.json', 'manifest.dsse.json'])
+    store.put(`bucket/run/${name}`, Buffer.from('same'), name === 'config.json' ? undefined : 'theirs');
+  for (const name of ['weights', 'config.json', 'manifest.json']) write(name, 'same');
+  write('manifest.dsse.json', 'ours');
+  const seen = new Map((await store.list('bucket/run')).map(({ path, version }) => [path, version]));
+  const went: string[] = [];
+  store.onWrite = (object) => void went.push(object);
+  store.onChange = () => expect(store.objects.size).toBe(4);
+  const copy = new StoreCopy(directory, { scheme: 's3', place: 'bucket/run', secret: undefined });
+  await push(store, copy, { signal: new AbortController().signal, exact: true, seen, stands: true });
+  expect(went.sort()).toEqual(['bucket/run/config.json', 'bucket/run/manifest.dsse.json']);
+});
+
 it('what an artifact no longer has goes before its new seal comes', async () => {
   write('old.txt', 'old');
   write('manifest.json', 'with old.txt');

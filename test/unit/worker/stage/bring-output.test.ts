@@ -230,6 +230,73 @@ describe.each([
     expect(there()).toEqual(namesOf(second));
   });
 
+  describe.each([
+    // Without a work place there is nothing but the name.
+    ...(work ? ([['one of the same name made elsewhere', true]] as const) : []),
+    ['somebody laid there', false] as const,
+  ])('an artifact of the very digest that %s', (__, hasWord) => {
+    const elsewhere = { workAt: 's3://private/elsewhere' };
+    const object = (name: string) => `${place}/${name}`;
+
+    /** What others read of it is whole at every moment. */
+    beforeEach(async () => {
+      await run(first, elsewhere);
+      if (!hasWord) store.remove([`${place}.result.json`]);
+      const whole = namesOf(first).map((name) => [name, contentOf(name)]);
+      store.onChange = () => expect(namesOf(first).map((name) => [name, contentOf(name)])).toEqual(whole);
+    });
+
+    /** It may be replaced by none of those who have made it. */
+    async function expectKept(): Promise<void> {
+      for (const options of [{ work }, ...(hasWord ? [elsewhere] : [])]) {
+        const { job, mirror } = podOf(options);
+        expect(await examineOutput(job, mirror)).toMatchObject({ mayReplace: false, own: undefined });
+      }
+    }
+
+    it('is taken as it stands where its server keeps what each file is: nothing goes up, and a signature stays', async () => {
+      lay({ 'manifest.dsse.json': 'theirs' });
+      const { onWrite } = store;
+      store.onWrite = (written) => {
+        if (written.startsWith(object(''))) throw new Error('full');
+      };
+      await run(first, { work });
+      store.onWrite = onWrite;
+      expect(there()).toEqual([...namesOf(first), 'manifest.dsse.json'].sort());
+      expect(contentOf('manifest.dsse.json')).toBe('theirs');
+      await expectKept();
+    });
+
+    it.each(Object.keys(first))(
+      'stays one where that is not kept and a push is killed at %s',
+      async (name) => {
+        for (const there of namesOf(first)) {
+          const { bytes, version } = store.objects.get(object(there))!;
+          store.objects.set(object(there), { bytes, version });
+        }
+        await killed(name, first, { work });
+        await expectKept();
+        await run(first, { work });
+        expect(there()).toEqual(namesOf(first));
+        await expectKept();
+      },
+    );
+
+    it.each([
+      ['another', () => lay({ 'other.json': 'damaged by somebody' }, 'of another push')],
+      ['gone', () => takeAway('other.json')],
+    ])('is made whole below its manifest where a file is %s', async (__, damage) => {
+      const { onChange } = store;
+      store.onChange = () => {};
+      damage();
+      store.onChange = () => expect(there()).toContain('manifest.json');
+      await killed('other.json', first, { work });
+      await run(first, { work });
+      onChange();
+      await expectKept();
+    });
+  });
+
   describe('where an artifact is to be replaced', () => {
     const replace = true;
 
