@@ -5,6 +5,7 @@ import {
   closeSync,
   constants,
   fstatSync,
+  fsyncSync,
   openSync,
   readSync,
   rmSync,
@@ -115,6 +116,7 @@ export function copyModelFile(from: string, to: string, most = Number.MAX_SAFE_I
       hash.update(buffer.subarray(0, read));
       done += read;
     }
+    fsyncSync(target);
     return `sha256:${hash.digest('hex')}`;
   } catch (error) {
     if (target !== undefined) rmSync(to, { force: true });

@@ -5,12 +5,14 @@ import { badData } from '../api/index.ts';
 
 const endings = ['.jsonl', '.jsonl.gz', '.jsonl.zst', '.parquet'] as const;
 const endingOf = (name: string) => endings.find((ending) => name.endsWith(ending));
-/** What numbers a shard before its ending: `train-00000-of-00002`, `0001`, `part_3`. What is left names the split. */
-const shardNumber = /[-_.]?\d*(-of-\d+)?$/;
+/** What numbers a shard before its ending: `train-00000-of-00002`, `0001`, `part_3`. What is left names the split, with how many it has. */
+const shardNumber = /[-_.]?\d*(?=(-of-\d+)?$)/;
 /** A hub's older files have one behind the number, each its own. */
 const hash = /(-of-\d+)-[0-9a-f]{16}$/;
 const withoutHash = (name: string) => name.slice(0, -endingOf(name)!.length).replace(hash, '$1');
-const splitOf = (name: string) => withoutHash(name).replace(shardNumber, '');
+/** Spark's files have the number of a part before the id of what wrote them all. */
+const sparkNumber = /^part-\d+(?=-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[-.])/;
+const splitOf = (name: string) => withoutHash(name).replace(sparkNumber, 'part').replace(shardNumber, '');
 const byNumber = new Intl.Collator('en', { numeric: true }).compare;
 
 /**

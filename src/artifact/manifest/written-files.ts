@@ -33,7 +33,7 @@ export class WrittenFiles {
   /** Writes a small file where nothing is. @throws Error of the system */
   write(name: string, content: string | Uint8Array): void {
     this.add(name, (path) => {
-      writeFileSync(path, content, { flag: 'wx' });
+      writeFileSync(path, content, { flag: 'wx', flush: true });
       return { sizeBytes: Buffer.byteLength(content), sha256: hashBytes(content) };
     });
   }

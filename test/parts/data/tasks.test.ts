@@ -212,6 +212,10 @@ describe('a directory', () => {
     ['0009.parquet', '0010.parquet'],
     ['part_9.parquet', 'part_10.parquet'],
     ['a.train.9.parquet', 'a.train.10.parquet'],
+    [
+      'part-00000-3f2b8a1c-9d4e-4b6f-8a7c-0e1d2c3b4a59-c000.snappy.parquet',
+      'part-00001-3f2b8a1c-9d4e-4b6f-8a7c-0e1d2c3b4a59-c000.snappy.parquet',
+    ],
     ['train-00000-of-00002-b42a775f407cee45.parquet', 'train-00001-of-00002-0f63b1db27ce9d8e.parquet'],
   ])('of %s and %s is read by number', async (first, second) => {
     const path = directoryOf(first, { [second]: 'arc_challenge.parquet', [first]: 'arc_easy.parquet' });
@@ -240,6 +244,11 @@ describe('a directory', () => {
       'two languages',
       { 'a.de.parquet': 'piqa.parquet', 'a.en.parquet': 'piqa.parquet' },
       'holds several sets of rows (a.de.parquet, a.en.parquet)',
+    ],
+    [
+      'what is left of another sharding',
+      { [shard('train', 0, 'jsonl')]: 'piqa.jsonl', 'train-00000-of-00001.jsonl': 'piqa.jsonl' },
+      'holds several sets of rows (train-00000-of-00001.jsonl, train-00000-of-00002.jsonl)',
     ],
     [
       'a shard of two versions',
