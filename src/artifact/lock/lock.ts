@@ -170,6 +170,13 @@ export class Lock {
 
   /** @throws TakenOver where another run has the place by now */
   async check(): Promise<void> {
+    // A sign of life that is half written is nobody's: they come one after the other.
+    const looking = this.#beating.then(() => this.#look());
+    this.#beating = looking.catch(() => {});
+    await looking;
+  }
+
+  async #look(): Promise<void> {
     const standing = await this.#place.read();
     const holder = standing && parsed(standing.text);
     if (holder?.token === this.#holder.token) return;

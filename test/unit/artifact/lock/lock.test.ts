@@ -72,6 +72,30 @@ const places: [name: string, place: () => LockPlace][] = [
   ['in a store', () => inStore(store)],
 ];
 
+it('a lock is still held while a sign of life of its own is half written', async () => {
+  let standing: { version: string; text: string } | undefined;
+  const slow: LockPlace = {
+    isReliable: true,
+    read: async () => standing,
+    write: async (text, over) => {
+      if (standing?.version !== over) return undefined;
+      const version = String(Number(over ?? 0) + 1);
+      standing = { version, text: text.slice(0, 20) };
+      await sleep(2);
+      standing = { version, text };
+      return version;
+    },
+    clear: async () => {},
+  };
+  const lock = await takeLock(slow, options({ times: { expiry: 60_000, beat: 3, look: 10 } }));
+  for (let i = 0; i < 50; i++) {
+    await sleep(1);
+    await lock.check();
+  }
+  expect(Number(standing?.version)).toBeGreaterThan(5);
+  await lock.release();
+});
+
 describe.each(places)('a lock %s', (name, placeOf) => {
   let place: LockPlace;
   beforeEach(() => {
