@@ -51,6 +51,14 @@ export function decimal(bounds: Bounds, example: string, word?: string) {
   });
 }
 
+/** A JSON value whose numbers that are written as strings, as above, are numbers. */
+export function inOneSpelling(value: unknown): unknown {
+  if (typeof value === 'string') return decimalPattern.test(value) ? Number(value) : value;
+  if (Array.isArray(value)) return value.map(inOneSpelling);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, inOneSpelling(item)]));
+}
+
 /** A number with a fraction between two bounds, which may be negative: a string in YAML. */
 export function decimalBetween(least: number, most: number, example: string) {
   const pattern = /^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$/;

@@ -1,6 +1,7 @@
 // The hash of a resource's result-relevant fields: equal hashes mean equal work, whatever else of the spec differs.
 import { createHash } from 'node:crypto';
 import { type Kind, kinds } from './kinds/index.ts';
+import { withoutFields } from './without-fields.ts';
 
 /** Fields of all kinds that change no result: how a Job runs, what opens a door. */
 const withoutResult = [
@@ -20,25 +21,12 @@ const withoutResult = [
  */
 export function hashOfSpec(kind: Kind, uid: string, spec: object): string {
   const ignored = new Set([...withoutResult, ...(kinds[kind].withoutResult ?? [])]);
-  return fingerprint({ kind, uid, spec: relevant(spec, '', ignored) });
+  return fingerprint({ kind, uid, spec: withoutFields(spec, ignored) });
 }
 
 /** The sha256, in hexadecimal, of a JSON value, whatever the order of its keys. */
 export function fingerprint(value: unknown): string {
   return createHash('sha256').update(canonical(value)).digest('hex');
-}
-
-function relevant(value: unknown, path: string, ignored: ReadonlySet<string>): unknown {
-  if (Array.isArray(value)) return value.map((item) => relevant(item, path, ignored));
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([key, item]) => {
-      const at = path === '' ? key : `${path}.${key}`;
-      return item === undefined || ignored.has(at) || key === 'secretRef'
-        ? []
-        : [[key, relevant(item, at, ignored)]];
-    }),
-  );
 }
 
 /** JSON with sorted keys and no white space. */

@@ -29,7 +29,7 @@ export {
 } from './kinds/emulator-build.ts';
 export * from './kinds/index.ts';
 export { type ArtifactInput, type Input, inLists, inRole } from './kinds/inputs.ts';
-export { Adapter, type OffsiteTuneSpec, type OffsiteTuneStatus } from './kinds/offsite-tune.ts';
+export { Adapter, type OffsiteTuneSpec, type OffsiteTuneStatus, usesOfRows } from './kinds/offsite-tune.ts';
 export type { AnalysisSummary, PlugInSpec, PlugInStatus, TaskResult } from './kinds/plug-in.ts';
 export { type DataFormat, isJudged, type Metric, metricsOf } from './metrics.ts';
 export * from './parse.ts';

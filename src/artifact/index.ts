@@ -9,7 +9,7 @@ export { mostEntries, problemOfPath } from './inner-path.ts';
 export { type Alike, inPlace, type Keeper } from './keeper.ts';
 export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './lock/lock.ts';
 export { DiskLock } from './lock/on-disk.ts';
-export { digestMade, digestsMade } from './made.ts';
+export { digestsMade } from './made.ts';
 export { CheckedFiles } from './manifest/checked-files.ts';
 export { canonicalJson, digestOf, fileDigest, filesIn, hashFiles, sha256 } from './manifest/digest.ts';
 export { stopHashingWhere, type Written } from './manifest/hash-file.ts';
@@ -48,7 +48,9 @@ export { mostKeyBytes, nameOf, privateKeyOf, publicKeyOf, publicKeysOf } from '.
 export { checkSignature, signArtifact, signatureName } from './signature/signature.ts';
 export { isStoreError, StoreError } from './stores/store.ts';
 export {
+  cameTo,
   checkFree,
+  type Described,
   type Destination,
   doneOrFree,
   identityOf,

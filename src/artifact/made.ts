@@ -9,6 +9,8 @@ import { writeWhole } from './write-whole.ts';
 
 const madeSchema = z.object({
   identity: z.string(),
+  /** By what it is known whose fields differ in nothing that makes another, where there may be one artifact; earlier versions say none. */
+  same: z.string().optional(),
   /** The digest of the artifact that it came to. */
   digest: z.string(),
 });
@@ -26,11 +28,17 @@ const schema = madeSchema.extend({
 const fileOf = (own: string): string => join(own, 'made.json');
 
 /**
- * The digest of the artifact that the work of this identity came to: where this resource did it last, or where there may be one
- * alone.
+ * The digest of the artifact that the work of the first of these names that is known came to: where this resource did it last, or
+ * where there may be one alone.
  */
-export async function digestMade(own: string, identity: string, keeper: Keeper): Promise<string | undefined> {
-  return (await madeIn(own, keeper)).find((made) => made.identity === identity)?.digest;
+export async function digestMade(
+  own: string,
+  names: readonly string[],
+  keeper: Keeper,
+): Promise<string | undefined> {
+  const made = await madeIn(own, keeper);
+  const found = (name: string) => made.find(({ identity, same }) => identity === name || same === name);
+  return names.map(found).find((known) => known !== undefined)?.digest;
 }
 
 /** The digests of all artifacts that are remembered. */

@@ -19,7 +19,14 @@ export interface Work {
   readonly identity?: string;
   /** Whether two artifacts of it, where a processor gives other bits than another, would tell what one of them does not. */
   readonly isOnce?: boolean;
+  /**
+   * Where there may be one artifact: the names of the work that this one, or a manifest, tells of, whatever it says of what makes no
+   * other. By the first it is known; the others are those of earlier versions. Its identity alone when absent.
+   */
+  readonly sameAs?: (said: Described) => readonly [string, ...string[]];
 }
+
+export type Described = Pick<Work, 'madeFrom' | 'hyperparameters'>;
 
 /** Where a stage's artifact goes, and where its resource says what it has made. */
 export interface Destination {
@@ -41,10 +48,7 @@ export interface Made {
 }
 
 /** A name for all that work depends on, by which what is kept of it while it is unfinished is known again. */
-export const identityOf = ({
-  madeFrom,
-  hyperparameters,
-}: Pick<Work, 'madeFrom' | 'hyperparameters'>): string =>
+export const identityOf = ({ madeFrom, hyperparameters }: Described): string =>
   sha256(canonicalJson({ madeFrom, hyperparameters }));
 
 const identityIn = (work: Work): string => work.identity ?? identityOf(work);
@@ -61,11 +65,21 @@ export function checkFree({ output, mayReplace = true }: Destination, work: Work
 /** What lies at an output, where its manifest says that it is of this work: whoever laid it there may have written so. */
 function saidToBe(output: string, work: Work): Made | undefined {
   const there = peekManifest(output);
-  return there !== undefined && written(there.manifest) === written(work) ? there : undefined;
+  if (there?.manifest.kind !== work.kind) return undefined;
+  const nameOf = (said: Described) => work.sameAs?.(said)[0] ?? identityOf(said);
+  return nameOf(there.manifest) === nameOf(work) ? there : undefined;
 }
 
-const written = ({ kind, madeFrom, hyperparameters }: Pick<Work, 'kind' | 'madeFrom' | 'hyperparameters'>) =>
-  canonicalJson({ kind, madeFrom, hyperparameters });
+/** The digest of what this work, or one that differs in nothing that makes another, came to, in the resource's own words. */
+export async function cameTo(
+  { output, own, keeper = inPlace }: Destination,
+  work: Work,
+): Promise<string | undefined> {
+  const there = saidToBe(output, work)?.manifest;
+  const said = there === undefined ? [work] : [work, there];
+  const names = said.flatMap((each) => work.sameAs?.(each) ?? []);
+  return await digestMade(own, [identityIn(work), ...names], keeper);
+}
 
 /**
  * The artifact of this very work that the resource has made and that is still at the output; asked before anything is
@@ -78,11 +92,11 @@ export async function doneOrFree(
   work: Work,
   earlier?: string,
 ): Promise<Made | undefined> {
-  const { output, own, keeper = inPlace } = destination;
+  const { output, keeper = inPlace } = destination;
   checkFree(destination, work);
   const there = saidToBe(output, work);
   if (there === undefined && !work.isOnce) return undefined;
-  const made = (await digestMade(own, identityIn(work), keeper)) ?? earlier;
+  const made = (await cameTo(destination, work)) ?? earlier;
   if (there !== undefined && there.digest === made) {
     // In a store: only its manifest was looked at so far.
     await keeper.pull(output, { exact: true, sealed: true });
@@ -138,12 +152,8 @@ async function refuseUnremembered(destination: Destination, there: Made | undefi
 }
 
 /** The work came to nothing else before, of which somebody may have something by now. @throws OffsiteError EngineUnavailable */
-async function refuseSecond(
-  { own, keeper = inPlace }: Destination,
-  work: Work,
-  digest: string,
-): Promise<void> {
-  const first = await digestMade(own, identityIn(work), keeper);
+async function refuseSecond(destination: Destination, work: Work, digest: string): Promise<void> {
+  const first = await cameTo(destination, work);
   if (first === undefined || first === digest) return;
   throw engineUnavailable(
     `spec.privacy: this training came to ${first} before and comes to ${digest} here, under the same noise: the two together would tell more of its rows than epsilon says, so this one is not handed over. Processors and GPUs of several kinds round otherwise: let it run on a node like the first one (spec.template's nodeSelector), or make it again under another noise, which costs its own epsilon: by another name or spec.training.seed`,
@@ -177,12 +187,19 @@ async function sayOnce(destination: Destination, work: Work, sealing: Sealing): 
     await refuseSecond(destination, work, digest);
     refuseOther(destination, work, digest);
     await keeper.held();
-    await writeMade(own, { identity: identityIn(work), digest, isOnce: true }, keeper);
+    await writeMade(own, wordOf(work, digest), keeper);
     return digest;
   } finally {
     clearAt(directory);
   }
 }
+
+const wordOf = (work: Work, digest: string) => ({
+  identity: identityIn(work),
+  ...(work.sameAs && { same: work.sameAs(work)[0] }),
+  digest,
+  isOnce: work.isOnce ?? false,
+});
 
 async function sealedIn(
   directory: string,
@@ -218,7 +235,7 @@ export async function seal(
     if (isOnce) await refuseSecond(destination, work, digest);
     refuseOther(destination, work, digest);
     await keeper.held();
-    await writeMade(own, { identity: identityIn(work), digest, isOnce }, keeper);
+    await writeMade(own, wordOf(work, digest), keeper);
     await keeper.claim(digest);
   };
   const mayGo = (previous: string) => refuseOther(destination, work, sealed.digest, previous);

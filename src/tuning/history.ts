@@ -63,10 +63,10 @@ export function madeEarlier(file: string, identity: string): string | undefined 
   return found?.identity === identity ? found.adapter : undefined;
 }
 
-/** Fills `record` with that of finished work; false where there is none of this very work. */
-export function restoreRecord(file: string, identity: string, record: TrainingRecord): boolean {
+/** Fills `record` with that of finished work; false where there is none of this very work, by none of its names. */
+export function restoreRecord(file: string, names: readonly string[], record: TrainingRecord): boolean {
   const found = readKept(finishedSchema, file);
-  if (found?.identity !== identity) return false;
+  if (found === undefined || !names.includes(found.identity)) return false;
   const { losses, evaluations, bestStep, tokens, resumes, rows } = found;
   Object.assign(record, { losses, evaluations, bestStep, tokens, resumes, ...(rows && { rows }) });
   return true;

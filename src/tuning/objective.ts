@@ -12,31 +12,29 @@ export interface Aim {
   readonly l1: number;
 }
 
-/** The settings that are absent have the defaults of their papers' code. */
-export function aimOf({ objective }: Pick<OffsiteTuneSpec, 'objective'>): Aim {
-  const {
-    type = 'sft',
-    beta,
-    loss = 'sigmoid',
-    labelSmoothing = '0',
-    lambda,
-    gamma,
-    l1 = '0',
-  } = objective ?? {};
+/** All settings; those that are absent have the defaults of their papers' code. */
+export function settingsOf({ objective }: Pick<OffsiteTuneSpec, 'objective'>) {
+  const { type = 'sft', loss = 'sigmoid', labelSmoothing = '0', lambda = '0.1', l1 = '0' } = objective ?? {};
+  const beta = objective?.beta ?? (type === 'dpo' ? '0.1' : '2');
+  const gamma = objective?.gamma ?? String(Number(beta) / 2);
+  return { type, beta, loss, labelSmoothing, lambda, gamma, l1 };
+}
+
+/** What the settings come to. */
+export function aimOf(spec: Pick<OffsiteTuneSpec, 'objective'>): Aim {
+  const { type, beta, loss, labelSmoothing, lambda, gamma, l1 } = settingsOf(spec);
   const pairsOnly = { hasReference: false, l1: 0 };
   switch (type) {
     case 'sft':
       return { hasReference: false, l1: Number(l1) };
     case 'dpo': {
-      const options = { beta: Number(beta ?? '0.1'), loss, labelSmoothing: Number(labelSmoothing) };
+      const options = { beta: Number(beta), loss, labelSmoothing: Number(labelSmoothing) };
       return { ...pairsOnly, pairs: dpo(options), hasReference: true };
     }
     case 'orpo':
-      return { ...pairsOnly, pairs: orpo({ lambda: Number(lambda ?? '0.1') }) };
-    case 'simpo': {
-      const strength = Number(beta ?? '2');
-      return { ...pairsOnly, pairs: simpo({ beta: strength, gamma: Number(gamma ?? strength / 2) }) };
-    }
+      return { ...pairsOnly, pairs: orpo({ lambda: Number(lambda) }) };
+    case 'simpo':
+      return { ...pairsOnly, pairs: simpo({ beta: Number(beta), gamma: Number(gamma) }) };
   }
 }
 

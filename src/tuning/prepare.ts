@@ -1,6 +1,13 @@
 // What a training is: read, checked and laid out before its first step.
 import type { OffsiteTuneSpec } from '../api/index.ts';
-import { checkpointsOf, identityOf, type Keeper, type Replaceable, sha256 } from '../artifact/index.ts';
+import {
+  checkpointsOf,
+  type Described,
+  identityOf,
+  type Keeper,
+  type Replaceable,
+  sha256,
+} from '../artifact/index.ts';
 import {
   checkTargets,
   DataOrder,
@@ -35,6 +42,7 @@ import { type Aim, aimOf, objectiveOf } from './objective.ts';
 import { planTuning } from './plan.ts';
 import { figuresOf, planPrivacy } from './privacy/index.ts';
 import type { TrainedAdapter } from './result.ts';
+import { sameTraining } from './same-training.ts';
 import { checkStart, type Start, startFrom } from './start.ts';
 import { type TrainedPart, trainedBeside, trainedHead, trainedLayer, trainedNumbers } from './trained.ts';
 
@@ -86,6 +94,8 @@ export interface Run extends TrainedAdapter {
   headGradient?: HeadGradient;
   /** Digest of all that the adapter depends on. */
   identity: string;
+  /** By what its history is known: what it does with its rows, and what it is measured on. */
+  measuredAs: string;
   /** By what its checkpoints and its noise key are found while it is unfinished. */
   unfinishedAs: string;
 }
@@ -192,10 +202,14 @@ export async function prepare(
     ...(strange && { canaries: strange }),
   };
   // The manifest says nothing of the rows: who guesses a file could confirm it by its digest.
-  const identity = identityOf({
-    madeFrom: { ...madeFrom, ...digests },
-    hyperparameters: { ...hyperparameters, plan: named },
-  });
+  const exactly = (said: Described) =>
+    identityOf({
+      madeFrom: { ...said.madeFrom, ...digests },
+      hyperparameters: { ...said.hyperparameters, plan: named },
+    });
+  const described = { madeFrom, hyperparameters };
+  const identity = exactly(described);
+  const known = (said: Described) => sameTraining(said, { digest: digests.data, order });
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([site, part]) => [site, part[form]]));
     return new Decoder(engine, model.architecture, withReplaced(weights, forms), forTraining);
@@ -236,8 +250,15 @@ export async function prepare(
     adapterFiles: adapter.files(model.architecture, trained),
     state: { tensors, record },
     ...(sparse && { sparse }),
-    work: { kind: 'Adapter', madeFrom, hyperparameters, identity, isOnce: privacy !== undefined },
+    work: {
+      kind: 'Adapter',
+      ...{ ...described, identity },
+      ...(privacy && { isOnce: true, sameAs: (said) => [known(said), exactly(said)] }),
+    },
     identity,
+    measuredAs: privacy
+      ? sha256(`${known(described)} measured on ${digests.validation ?? 'no rows'}`)
+      : identity,
     // Steps of earlier versions, whose masks hung on the numbers of hidden rows, are not gone on from.
     unfinishedAs:
       privacy !== undefined && adapter.dropout !== undefined

@@ -27,7 +27,7 @@ export function checkStart(start: Start, adapter: AdapterSpec): void {
 }
 
 /** What an adapter's tensors mean, defaults written out; dropout changes how they train, and nothing that they are. */
-function formOf(adapter: AdapterSpec): object {
+export function formOf(adapter: AdapterSpec): object {
   const { type, size = 64, head = false } = adapter;
   if (type === 'bottleneck') return { type, size, head };
   if (type !== 'lora') return { type, head };

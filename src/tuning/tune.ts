@@ -1,6 +1,6 @@
 // The fine-tuning stage: from an emulator and private rows to an adapter, resumed from its checkpoints.
 import type { Audit } from '../api/index.ts';
-import { digestMade, doneOrFree, inPlace } from '../artifact/index.ts';
+import { cameTo, doneOrFree, inPlace } from '../artifact/index.ts';
 import { openBundle } from '../emulator/index.ts';
 import { restoreState } from '../training/index.ts';
 import { audit, checkAuditable, takeSealed } from './audit/index.ts';
@@ -38,7 +38,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     if (digest === undefined) {
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
       if (run.privacy !== undefined) {
-        const made = (await digestMade(work, run.identity, keeper)) ?? earlier;
+        const made = (await cameTo(destination, run.work)) ?? earlier;
         refuseOtherNoise(ownCheckpoints(work, run), made, output);
       }
       // Before anything is trained, and before what was trained earlier is put in place.
@@ -48,12 +48,12 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       warnOfHead(run, options);
       trained = await train(run, references, options);
       digest = await writeAdapter(destination, run, run.checkUnchanged);
-      writeHistory(history, run.identity, state.record);
-    } else if (!restoreRecord(history, run.identity, state.record)) {
+      writeHistory(history, run.measuredAs, state.record);
+    } else if (!restoreRecord(history, [run.measuredAs, run.identity], state.record)) {
       // Killed between the adapter and its history.
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
       if (restoreState(ownCheckpoints(work, run), run.identity, state, () => {}))
-        writeHistory(history, run.identity, state.record);
+        writeHistory(history, run.measuredAs, state.record);
     }
     keeper.pushLater(history, { exact: true });
     const seconds = (performance.now() - started) / 1000;

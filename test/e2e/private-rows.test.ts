@@ -1,9 +1,10 @@
 // What an adapter tells of the rows that it was made of, whose work it is nevertheless, and that its emulator was the one that was checked.
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { OffsiteTuneStatus } from '../../src/api/index.ts';
 import { peekManifest, sealArtifact } from '../../src/artifact/index.ts';
 import { failureOf, offsite, savedStatus } from '../support/offsite/index.ts';
 import { setField, tinyManifests, writeManifests, writeTinyProject } from '../support/tiny/index.ts';
@@ -97,6 +98,32 @@ test('an adapter whose manifest names the rows is not taken for one that this re
   setField(replacing, 'spec.output.replace', true);
   await run(build, replacing);
   expect(digestOfAdapter()).toBe(digest);
+});
+
+test('an adapter that hides its rows is made once, whatever of its spec is changed that changes nothing of them', async () => {
+  const hidden = structuredClone(tune);
+  setField(hidden, 'metadata.name', 'hidden');
+  setField(hidden, 'spec.output.uri', 'file:out/hidden');
+  setField(hidden, 'spec.privacy', { epsilon: '8' });
+  setField(hidden, 'spec.training.learningRate', '1e-2');
+  await run(build, hidden);
+  const status = () => savedStatus(at('work'), 'OffsiteTune', 'hidden') as unknown as OffsiteTuneStatus;
+  const { artifact, training, validation } = status();
+  const { tokensPerSecond: _, ...found } = training!;
+  const other = structuredClone(hidden);
+  for (const [field, value] of Object.entries({ checkpointSteps: 3, microBatchSize: 2, evalSteps: 3 }))
+    setField(other, `spec.training.${field}`, value);
+  setField(other, 'spec.training.learningRate', '0.01');
+  setField(other, 'spec.engine', { threads: 1, memory: '2Gi' });
+  await run(build, other);
+  expect(status()).toMatchObject({ artifact, training: found, validation });
+  renameSync(at('out/hidden'), at('elsewhere'));
+  const ended = await offsite(['run', '-f', at('resources.yaml'), '--work-dir', at('work')]);
+  expect(ended.code).toBe(1);
+  expect(failureOf(at('work'), 'OffsiteTune', 'hidden')).toMatchObject({
+    reason: 'BadSpec',
+    message: expect.stringContaining(`this very training was made and handed over as ${artifact?.digest}`),
+  });
 });
 
 test('an emulator that is changed while it is trained on: no adapter, no checkpoint, and the file is named', async () => {

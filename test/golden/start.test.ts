@@ -1,5 +1,5 @@
 // A training that goes on from an adapter: from one of no steps it is the plain training, bit for bit.
-import { existsSync, globSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OffsiteTuneSpec, parseResource } from '../../src/api/index.ts';
@@ -71,6 +71,7 @@ interface Changed {
   objective?: object;
   audit?: object;
   privacy?: object;
+  engine?: object;
 }
 
 /** @param start the directory of the adapter to go on from; @param stopped after the first step */
@@ -80,26 +81,32 @@ async function tuned(
   start?: string,
   {
     stopped = false,
+    data = 'data/train.jsonl',
     validation = 'data/validation.jsonl',
     ...changed
-  }: Changed & { stopped?: boolean; validation?: string } = {},
+  }: Changed & { stopped?: boolean; data?: string; validation?: string } = {},
 ) {
   Atomics.store(new Int32Array(cancel), 0, 0);
-  const { audit } = await tune({
+  const {
+    audit,
+    training,
+    validation: cells,
+  } = await tune({
     spec: specOf(adapter, changed),
     emulator,
     start:
       start === undefined
         ? undefined
         : (opened) => openAdapter(start, { model: opened.model, slots: bundleSlots(opened), ...own(opened) }),
-    ...{ data: at('data/train.jsonl'), validation: at(validation) },
+    ...{ data: at(data), validation: at(validation) },
     ...{ output: at(name), work: at('work', name), engine, memory },
     emit(event) {
       if (stopped && event.type === 'progress' && event.stage === 'tune')
         Atomics.store(new Int32Array(cancel), 0, 1);
     },
   });
-  return { ...openArtifact(at(name)), bytes: readFileSync(at(name, 'adapter.safetensors')), audit };
+  const bytes = readFileSync(at(name, 'adapter.safetensors'));
+  return { ...openArtifact(at(name)), bytes, audit, training, cells };
 }
 
 const own = (opened: Bundle) => ({ emulator: opened.artifact.digest, bundle: opened });
@@ -288,4 +295,82 @@ it('that hides its rows and was handed over is not made again under another nois
   expect((await made()).digest).toBe(digest);
   rmSync(at('private'), { recursive: true });
   expect((await made({ seed: seed + 1 })).digest).not.toBe(digest);
+});
+
+describe('that hides its rows', () => {
+  type Other = Changed & { data?: string; validation?: string; adapter?: object };
+  const made = ({ adapter, training, privacy, ...other }: Other = {}, name = 'once') =>
+    tuned(name, { type: 'lora', dropout: '0.1', ...adapter }, undefined, {
+      ...{ training: { batchSize: 20, ...training }, ...other },
+      privacy: { noiseMultiplier: '1', delta: '1e-5', ...privacy },
+    });
+  let first: Awaited<ReturnType<typeof made>>;
+  beforeAll(async () => {
+    first = await made();
+    // As a stage leaves it.
+    rmSync(checkpointsOf(at('work/once')), { recursive: true });
+    writeRows(at('data/others.jsonl'), tinyRows.multipleChoice(40, 9));
+  });
+
+  const same: [string, Other][] = [
+    ['checkpointSteps', { training: { checkpointSteps: 2 } }],
+    ['microBatchSize', { training: { microBatchSize: 3 } }],
+    ['evalSteps', { training: { evalSteps: 1 } }],
+    ['training.clipNorm', { training: { clipNorm: '0.5' } }],
+    ['the spelling of a number', { training: { learningRate: '0.01', betas: ['0.90', '9.99e-1'] } }],
+    ['epochs in place of as many steps', { training: { steps: undefined, epochs: 1 } }],
+    [
+      'a default that is written out',
+      { adapter: { rank: 4, alpha: 32 }, objective: { type: 'sft', l1: '0' } },
+    ],
+    ['engine', { engine: { threads: 1, memory: '1Gi' } }],
+    ['delta', { privacy: { delta: '1e-6' } }],
+    ['the validation rows', { validation: 'data/others.jsonl' }],
+  ];
+  it.each(same)(
+    'is not made again where nothing is changed but %s: the adapter is taken',
+    async (field, other) => {
+      const { digest, training, cells } = await made(other);
+      expect(digest).toBe(first.digest);
+      // What was measured is told again, but for that of other rows.
+      const isMeasured = field !== 'the validation rows';
+      expect(training['lastLoss']).toBe(isMeasured ? first.training['lastLoss'] : undefined);
+      expect(cells).toEqual(isMeasured ? first.cells : undefined);
+    },
+  );
+
+  it('is refused with such a field changed where it lies there no more', async () => {
+    renameSync(at('once'), at('away'));
+    for (const [, other] of same)
+      await expect(made(other)).rejects.toMatchObject({
+        reason: 'BadSpec',
+        message: expect.stringContaining(`was made and handed over as ${first.digest}`) as string,
+      });
+    expect(existsSync(at('once'))).toBe(false);
+    renameSync(at('away'), at('once'));
+  });
+
+  it('is known so by the words of an earlier version, too', async () => {
+    const word = at('work/once/made.json');
+    const { same: _, once, ...last } = JSON.parse(readFileSync(word, 'utf8'));
+    const [{ same: __, ...only }] = once;
+    writeFileSync(word, JSON.stringify({ ...last, once: [only] }));
+    expect((await made({ training: { checkpointSteps: 2 } })).digest).toBe(first.digest);
+    expect((await made({ training: { learningRate: '0.01' } })).digest).toBe(first.digest);
+    renameSync(at('once'), at('away'));
+    await expect(made()).rejects.toThrow(`was made and handed over as ${first.digest}`);
+    renameSync(at('away'), at('once'));
+  });
+
+  it.each<[string, Other]>([
+    ['other rows', { data: 'data/others.jsonl' }],
+    ['another learning rate', { training: { learningRate: '2e-2' } }],
+    ['more steps', { training: { steps: 3 } }],
+    ['another dropout', { adapter: { dropout: '0.2' } }],
+    ['another noise', { privacy: { noiseMultiplier: '1.1' } }],
+  ])('is another one with %s, which is asked for', async (what, other) => {
+    await made({}, what);
+    const { digest } = openArtifact(at(what));
+    expect((await made(other, what)).digest).not.toBe(digest);
+  });
 });

@@ -1,6 +1,6 @@
 // The kind that trains an adapter on an emulator with private rows: adapter type, data, training and their status.
 import { z } from 'zod';
-import { decimal, integer, matching } from '../fields.ts';
+import { decimal, inOneSpelling, integer, matching } from '../fields.ts';
 import { Engine, jobFields } from '../job.ts';
 import { canariesFit, Objective, objectiveFits } from '../objective.ts';
 import { Audit, AuditStatus, hidesRows, Privacy, PrivacyStatus } from '../privacy.ts';
@@ -8,6 +8,7 @@ import { distinct, withClusterRule, withRules } from '../rules.ts';
 import { Signers, signerRules } from '../signing.ts';
 import { artifactFrom, artifactFromAny, Output, TrainingData } from '../sources.ts';
 import { Cell, common, count, figure, name, ReadArtifact, words } from '../status.ts';
+import { withoutFields } from '../without-fields.ts';
 import { declare, wide } from './declare.ts';
 import { artifact, rows, type Unchecked } from './inputs.ts';
 
@@ -222,6 +223,21 @@ const references = ({ emulator, start }: Unchecked) => [
 const hidesRowsBy = ({ training }: Readonly<Record<string, unknown>>) =>
   (training as OffsiteTuneStatus['training'])?.privacy !== undefined;
 
+const withoutResult = ['training.checkpointSteps'];
+
+/**
+ * Where rows are hidden, of these fields hangs neither which are used how nor under which noise: each is computed by itself, clipped to the
+ * norm of spec.privacy, and nothing is chosen. What is promised follows from the noise.
+ */
+const withoutRows = [
+  ...['training.microBatchSize', 'training.evalSteps', 'training.clipNorm', 'engine'],
+  ...['privacy.epsilon', 'privacy.delta'],
+];
+
+/** What is left of a spec that hides its rows, or of a part of it, where nothing counts but what is done with them; a number has one spelling. */
+export const usesOfRows = (spec: object): unknown =>
+  inOneSpelling(withoutFields(spec, new Set([...withoutResult, ...withoutRows])));
+
 /** Of status.training.privacy, what the manifest promises. */
 const promised = ['epsilon', 'delta', 'noiseMultiplier', 'clipNorm', 'samplingRate'];
 
@@ -233,7 +249,7 @@ export const offsiteTune = declare({
   columns: [wide('Emulator', '.spec.emulator.ref.name')],
   spec: OffsiteTuneSpec,
   status: OffsiteTuneStatus,
-  withoutResult: ['training.checkpointSteps'],
+  withoutResult,
   stages: [{ name: 'tune' }],
   unkept: 'a pod that dies begins the training anew',
   mustKeep: ({ privacy }) =>

@@ -33,7 +33,7 @@ export function noiseKey(checkpoints: string): Uint8Array {
 export function refuseOtherNoise(checkpoints: string, made: string | undefined, output: string): void {
   if (made === undefined || keptIn(checkpoints) !== undefined) return;
   throw badSpec(
-    `spec.privacy: this very training was made and handed over as ${made}, which is not at ${output} any more, and nothing can draw its noise again; making it again costs its own epsilon beside the first: bring that adapter back, or give the resource another name or spec.training.seed`,
+    `spec.privacy: this very training was made and handed over as ${made}, which is not at ${output} any more, and nothing can draw its noise again by this spec; making it again costs its own epsilon beside the first: bring that adapter back, write the spec as it was where a run of it was cut off while it handed that over, or give the resource another name or spec.training.seed`,
   );
 }
 

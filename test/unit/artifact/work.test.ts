@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import {
+  cameTo,
   checkFree,
+  type Described,
   type Destination,
-  digestMade,
   doneOrFree,
   identityOf,
   inPlace,
@@ -206,7 +207,7 @@ it('of which there may be one is not forgotten for other work of the same resour
   await seal(place, { ...once, identity: 'another' }, sealing);
   rmSync(output, { recursive: true });
   await seal(place, { ...work, identity: 'of no secret' }, sealing);
-  expect(await digestMade(own, identityOf(once), inPlace)).toBe(digest);
+  expect(await cameTo(place, once)).toBe(digest);
   rmSync(output, { recursive: true });
   const second = { ...sealing, fill: filling('bytes as another processor rounds them') };
   await expect(seal(place, once, second)).rejects.toThrow(
@@ -257,6 +258,37 @@ it('of which there may be one is not begun where the word beside the output, wha
   expect(await doneOrFree({ ...place, told: digest }, { ...once, identity: 'other rows' })).toBeUndefined();
   await expect(doneOrFree(said, { ...once, identity: 'other rows' })).rejects.toThrow(
     'a resource of this name',
+  );
+});
+
+it('of which there may be one is the same whatever is said of what makes no other: taken, and refused where it is not remembered', async () => {
+  const nameOf = ({ hyperparameters: { steps, adapter } }: Described) =>
+    identityOf({ madeFrom: {}, hyperparameters: { steps, adapter } });
+  const once: Work = { ...work, isOnce: true, sameAs: (said) => [nameOf(said), identityOf(said)] };
+  const other = { ...once, hyperparameters: { ...work.hyperparameters, threads: 3 } };
+  const { digest } = await seal(place, once, sealing);
+  for (const mayReplace of [false, digest, true])
+    expect(await doneOrFree({ ...place, mayReplace }, other)).toMatchObject({ digest });
+  rmSync(output, { recursive: true });
+  expect(await cameTo(place, other)).toBe(digest);
+  const second = { ...sealing, fill: filling('bytes under another noise') };
+  await expect(seal(place, other, second)).rejects.toThrow(`this training came to ${digest} before`);
+  expect(existsSync(output)).toBe(false);
+  // Of each the own word counts first: an earlier version may have made both.
+  const file = join(own, 'made.json');
+  const said = [once, other].map((each, i) => ({ identity: identityOf(each), digest: `sha256:${i}` }));
+  writeFileSync(file, JSON.stringify({ ...said[0], once: said }));
+  expect(await Promise.all([once, other].map((each) => cameTo(place, each)))).toEqual([
+    'sha256:0',
+    'sha256:1',
+  ]);
+  // By what an artifact at the output says of itself, what an earlier version has said of it alone is known.
+  const laid = await lay('bytes', once);
+  writeFileSync(file, JSON.stringify({ identity: identityOf(once), digest: laid }));
+  expect(await doneOrFree(place, other)).toMatchObject({ digest: laid });
+  rmSync(file);
+  await expect(doneOrFree({ ...place, mayReplace: laid }, other)).rejects.toThrow(
+    'of this very training, of which the work place knows nothing',
   );
 });
 

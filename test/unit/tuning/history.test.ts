@@ -31,7 +31,7 @@ it('losses and cells that are no numbers are what the history of finished work s
     bestStep,
   });
   const restored = { ...record, losses: [], evaluations: [], bestStep: 0 };
-  expect(restoreRecord(history, identity, restored)).toBe(true);
+  expect(restoreRecord(history, ['other', identity], restored)).toBe(true);
   expect(restored).toEqual(record);
 });
 
