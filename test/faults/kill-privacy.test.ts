@@ -41,7 +41,7 @@ test('killed at some step', async () => {
   expect(found('**/noise-key')).toEqual([]);
 
   // The same key, and nothing else of what was done.
-  project.forget('adapter');
+  project.forget('adapter', 'adapter.result.json');
   project.forgetWork('OffsiteTune');
   const file = join(project.work('OffsiteTune'), key!);
   mkdirSync(dirname(file), { recursive: true });
