@@ -15,7 +15,11 @@ export const metricTitle = (metric: string): string => metricTitles[metric] ?? m
 
 /** What a pair accuracy says. @param reference the model that it is against */
 export const pairNote = (reference: string): string =>
-  `Pair accuracy is how often the chosen answer stands higher against the rejected one than in ${reference}, whose own is 50% by definition; how long the two answers are counts too.`;
+  `Pair accuracy is how often the chosen answer stands higher against the rejected one than in ${reference}, whose own is 50% by definition.`;
+
+/** Of whatever is measured on preference pairs. */
+export const lengthNote =
+  'How long the two answers of a pair are counts too: whatever gives every token another likelihood leans by it.';
 
 /** `78.6%`, or a perplexity `12.34`; a dash for what is not a number. */
 export function quality(metric: string, value: string | number): string {

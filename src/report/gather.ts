@@ -1,5 +1,8 @@
 // The report's record from resources as they were found and from the files beside their artifacts.
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import {
+  badModel,
   kinds,
   OffsiteError,
   parseResource,
@@ -8,17 +11,17 @@ import {
   type Status,
 } from '../api/index.ts';
 import {
+  CheckedFiles,
   canonicalJson,
   checkpointsOf,
   type Manifest,
   type Mounts,
-  onDisk,
   peekManifest,
   resolveUri,
   withStoreUris,
   workPlacesOf,
 } from '../artifact/index.ts';
-import { readSimilarity, type SimilarityRecord } from '../emulator/index.ts';
+import { readSimilarity, type SimilarityRecord, similarityFile } from '../emulator/index.ts';
 import { type AnalysisRecord, analysisSchema, readAnalysis, summaryOf } from '../plugin/index.ts';
 import { historyOf, type LossHistory, lossesOfRows, readHistory } from '../tuning/index.ts';
 import {
@@ -129,7 +132,10 @@ function entryOf(resource: Resource, status: Status, place: Where): AnyEntry | u
       const similarity: Found<SimilarityRecord> =
         'absent' in manifest
           ? manifest
-          : beside((directory) => readSimilarity(directory, onDisk), 'the bundle has no similarity.json');
+          : beside(
+              (directory) => ownSimilarity(directory, manifest.value),
+              'the bundle has no similarity.json',
+            );
       return { resource, status, manifest, similarity };
     }
     case 'OffsiteTune': {
@@ -198,6 +204,17 @@ function readAt<T>(
 function ownManifest(directory: string, { artifact }: Status): Manifest | undefined {
   const peeked = peekManifest(directory);
   return peeked?.digest === artifact?.digest ? peeked?.manifest : undefined;
+}
+
+/** The similarities that the manifest lists. @throws OffsiteError BadModel where others lie there */
+function ownSimilarity(directory: string, { files: listed }: Manifest): SimilarityRecord | undefined {
+  const own = listed.find(({ path }) => path === similarityFile);
+  if (own === undefined) return undefined;
+  const path = join(directory, similarityFile);
+  const files = new CheckedFiles();
+  if (statSync(path).size !== own.sizeBytes || files.digest(path) !== `sha256:${own.sha256}`)
+    throw badModel(`${path}: is not the file that the manifest lists: it was changed`);
+  return readSimilarity(directory, files);
 }
 
 /** The losses that the status speaks of; another training may have gone to the same place before. */

@@ -26,7 +26,12 @@ export interface Comparison {
   /** From the same rows (paired bootstrap); otherwise from the sum of the two standard errors, than which none is larger. */
   readonly paired: boolean;
   readonly certainty: Certainty;
+  /** Whether the rows are too few to decide anything: of two that go one way every draw of the bootstrap does. */
+  readonly isOfFew: boolean;
 }
+
+/** Of fewer rows the bootstrap's interval excludes zero in far more than 5% of the cases in which nothing differs. */
+const leastRows = 10;
 
 export type Outcome = 'worked' | 'undecided' | 'failed' | 'told';
 
@@ -75,7 +80,7 @@ const tellingOf = ({ task, metric, cells }: TaskResult): string =>
 
 /** Compares two cells, with the paired bootstrap where the status has it. */
 export function compare(
-  { metric, cells, differences = [] }: TaskResult,
+  { metric, samples, cells, differences = [] }: TaskResult,
   better: CellName,
   worse: CellName,
 ): Comparison {
@@ -89,8 +94,9 @@ export function compare(
     : [value - 1.96 * stderr, value + 1.96 * stderr];
   const interval = sign > 0 ? { low, high } : { low: -high, high: -low };
   const lead = sign * value || 0;
-  const certainty = certaintyOf(lead, stderr, interval);
-  return { better, worse, lead, stderr, ...interval, paired: found !== undefined, certainty };
+  const isOfFew = samples < leastRows;
+  const certainty = isOfFew ? 'within' : certaintyOf(lead, stderr, interval);
+  return { better, worse, lead, stderr, ...interval, paired: found !== undefined, certainty, isOfFew };
 }
 
 function certaintyOf(lead: number, stderr: number, { low, high }: { low: number; high: number }): Certainty {
@@ -127,8 +133,9 @@ function headlineOf(
 }
 
 /** Why a difference decides nothing. */
-function doubt(metric: string, { lead, stderr, low, high, certainty }: Comparison): string {
-  if (!Number.isFinite(stderr)) return 'there are too few rows for a standard error';
+function doubt(metric: string, { lead, stderr, low, high, certainty, isOfFew }: Comparison): string {
+  if (isOfFew || !Number.isFinite(stderr))
+    return `there are too few rows to decide it, fewer than ${leastRows}`;
   if (lead === 0 && stderr === 0) return 'the two are equal on these rows';
   return certainty === 'within'
     ? `the difference is within the standard error (${spread(metric, stderr, true)})`
@@ -144,8 +151,8 @@ const certaintySentences: Readonly<Record<Certainty, string>> = {
 };
 
 /** How sure a difference is, as a sentence. */
-export function certaintySentence({ lead, stderr, certainty }: Comparison): string {
-  if (!Number.isFinite(stderr)) return 'Not decided: too few rows for a standard error.';
+export function certaintySentence({ lead, stderr, certainty, isOfFew }: Comparison): string {
+  if (isOfFew || !Number.isFinite(stderr)) return `Not decided: fewer than ${leastRows} rows.`;
   return lead === 0 && stderr === 0
     ? 'Not decided: the two are equal on these rows.'
     : certaintySentences[certainty];

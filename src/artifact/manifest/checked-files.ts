@@ -1,7 +1,7 @@
 // The guard between the check of a file and its use: only what was hashed is opened, and what was swapped meanwhile is found out.
 import { type BigIntStats, closeSync, fstatSync, rmSync, statSync } from 'node:fs';
 import { join, normalize } from 'node:path';
-import { badModel, OffsiteError } from '../../api/index.ts';
+import { badModel, type OffsiteError } from '../../api/index.ts';
 import type { Files, OpenFile } from '../files.ts';
 import { copyModelFile, openPlain, type PlainFile } from '../plain-file.ts';
 import { hashBytes, hashDescriptor, hashFile, hashForeignFile, type Written } from './hash-file.ts';
@@ -124,8 +124,7 @@ const isHashed = ({ descriptor, stat }: PlainFile, hashed: CheckedFile): boolean
 function isStill(descriptor: number, hashed: CheckedFile): boolean {
   try {
     return isHashed({ descriptor, stat: fstatSync(descriptor, { bigint: true }) }, hashed);
-  } catch (error) {
-    if (error instanceof OffsiteError) throw error;
+  } catch {
     return false;
   }
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { type BigIntStats, closeSync, fstatSync, readSync } from 'node:fs';
 import { badModel, cancelled, OffsiteError, withPath } from '../../api/index.ts';
-import { openModelFile } from '../plain-file.ts';
+import { openModelFile, type PlainFile } from '../plain-file.ts';
 
 /** What a writer says of the file that it wrote: of the bytes as it had them, whatever lies there by then. */
 export interface Written {
@@ -12,27 +12,41 @@ export interface Written {
 
 let isToStop = () => false;
 
-/** Sets what tells, for this thread, that no more is to be hashed: a file may take hours. */
+/** Sets what tells, for this thread, that no more of others' files is to be hashed: one may take hours. */
 export function stopHashingWhere(asked: () => boolean): void {
   isToStop = asked;
 }
 
+function throwIfToStop(): void {
+  if (isToStop()) throw cancelled('stopped on request');
+}
+
 /**
- * The sha256 of a file, read in pieces, and what the file was meanwhile.
- * @throws OffsiteError BadModel when it is no plain file, or is written to while it is read; Cancelled
+ * The sha256 of a file of ours, read in pieces, and what the file was meanwhile; also of one that is kept because of a stop.
+ * @throws OffsiteError BadModel when it is no plain file, or is written to while it is read
  * @throws Error of the system, with the path, when it cannot be read
  */
 export const hashFile = (path: string): { sha256: string; stat: BigIntStats } => hashOpened(path, () => {});
 
-/** The same of somebody else's file. @throws OffsiteError BadModel also where nearly all of it is a hole, which costs its maker nothing */
+/**
+ * The same of somebody else's file.
+ * @throws OffsiteError BadModel also where nearly all of it is a hole, which costs its maker nothing; Cancelled
+ */
 export const hashForeignFile = (path: string): { sha256: string; stat: BigIntStats } =>
-  hashOpened(path, (stat) => refuseHole(path, stat));
+  hashOpened(path, throwIfToStop, ({ descriptor, stat }) => {
+    if (isHole({ descriptor, stat }))
+      throw badModel(`${path}: nearly all of its ${stat.size} bytes are a hole, with nothing on the disk`);
+  });
 
-function hashOpened(path: string, look: (stat: BigIntStats) => void): { sha256: string; stat: BigIntStats } {
+function hashOpened(
+  path: string,
+  beforeEach: () => void,
+  look: (opened: PlainFile) => void = () => {},
+): { sha256: string; stat: BigIntStats } {
   const { descriptor, stat } = openModelFile(path);
   try {
-    look(stat);
-    const sha256 = hashDescriptor(descriptor, stat);
+    look({ descriptor, stat });
+    const sha256 = hashDescriptor(descriptor, stat, beforeEach);
     const after = fstatSync(descriptor, { bigint: true });
     if (after.size !== stat.size || after.mtimeNs !== stat.mtimeNs)
       throw badModel(`${path}: was changed while it was read; run again`);
@@ -47,26 +61,37 @@ function hashOpened(path: string, look: (stat: BigIntStats) => void): { sha256: 
 const blockBytes = 512n;
 /** No file system packs rows or weights so well. */
 const mostPerByte = 1024n;
-/** What is smaller is hashed in seconds. */
-const smallBytes = 1n << 30n;
+/** Of what is smaller as many files as a place may have are hashed in minutes. */
+const smallBytes = 1n << 24n;
+/** Looked at, at random: where nearly all is zeros no honest file is, and no nearly whole hole is anything else. */
+const pieces = { count: 64, bytes: 4096, mostOther: 2 };
 
-function refuseHole(path: string, { size, blocks }: BigIntStats): void {
-  if (size > smallBytes && blocks * blockBytes * mostPerByte < size)
-    throw badModel(
-      `${path}: has ${size} bytes, of which ${blocks * blockBytes} lie on its disk: nearly all of it is a hole`,
-    );
+/** Some file systems tell no blocks, or keep them elsewhere: then what is read tells. */
+function isHole({ descriptor, stat: { size, blocks } }: PlainFile): boolean {
+  if (size <= smallBytes || blocks * blockBytes * mostPerByte >= size) return false;
+  const buffer = new Uint8Array(pieces.bytes);
+  let others = 0;
+  for (let i = 0; i < pieces.count && others <= pieces.mostOther; i++) {
+    const read = readSync(descriptor, buffer, 0, buffer.length, Math.floor(Math.random() * Number(size)));
+    if (buffer.subarray(0, read).some((byte) => byte !== 0)) others++;
+  }
+  return others <= pieces.mostOther;
 }
 
 /**
  * The sha256 of an open file, as long as it was when it was looked at, wherever others read in it.
- * @throws OffsiteError Cancelled between two pieces
+ * @param beforeEach called before each piece, to stop by throwing
  */
-export function hashDescriptor(descriptor: number, { size }: Pick<BigIntStats, 'size'>): string {
+export function hashDescriptor(
+  descriptor: number,
+  { size }: Pick<BigIntStats, 'size'>,
+  beforeEach: () => void = () => {},
+): string {
   const hash = createHash('sha256');
   const buffer = new Uint8Array(4 << 20);
   const all = Number(size);
   for (let done = 0; done < all; ) {
-    if (isToStop()) throw cancelled('stopped on request');
+    beforeEach();
     const read = readSync(descriptor, buffer, 0, Math.min(buffer.length, all - done), done);
     if (read === 0) break;
     hash.update(buffer.subarray(0, read));

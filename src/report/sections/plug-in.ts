@@ -1,6 +1,6 @@
 // The report's section on a plug-in and its evaluation.
 import type { Cell, TaskResult } from '../../api/index.ts';
-import { isPerplexity, metricTitle, pairNote, quality, signed, spread } from '../figures.ts';
+import { isPerplexity, lengthNote, metricTitle, pairNote, quality, signed, spread } from '../figures.ts';
 import { type Html, html } from '../html.ts';
 import { chip, figure, phaseChip, table } from '../parts.ts';
 import { type Bar, barsPlot } from '../plots/cells.ts';
@@ -25,7 +25,10 @@ export async function plugInSection(entry: PlugInEntry): Promise<Html> {
   const anchor = anchorOf(entry);
   const results = status.evaluation ?? [];
   const tasks: Html[] = [];
-  for (const [i, result] of results.entries()) tasks.push(await taskPart(result, `${anchor}-task${i}`));
+  for (const [i, result] of results.entries()) {
+    const asked = resource.spec.evaluation?.tasks.find(({ name }) => name === result.task);
+    tasks.push(await taskPart(result, { id: `${anchor}-task${i}`, ofPairs: asked?.format === 'preference' }));
+  }
   return html`<section id="${anchor}" aria-labelledby="${anchor}-h">
 <div class="title"><h2 id="${anchor}-h">Plugged in: ${resource.metadata.name}</h2> ${phaseChip(status)}</div>
 ${results.length > 1 && overview(results)}
@@ -38,11 +41,15 @@ ${await analysisPart(entry)}
 </section>`;
 }
 
-async function taskPart(result: TaskResult, id: string): Promise<Html> {
+async function taskPart(
+  result: TaskResult,
+  { id, ofPairs }: { id: string; ofPairs: boolean },
+): Promise<Html> {
   const { task, metric, samples } = result;
   const { headline, comparisons } = judge(result);
   return html`<h3 id="${id}">Task ${task}: ${metricTitle(metric)} on ${samples} rows</h3>
 ${metric === 'pair_acc' && html`<p>${pairNote('the full model')}</p>`}
+${ofPairs && html`<p class="soft">${lengthNote}</p>`}
 ${comparisons ? checks(metric, comparisons) : html`<p>${headline}.</p>`}
 <div class="pair">${await cellsFigure(result, id)}${await differencesFigure(result, id)}</div>
 <div class="pair tables">${cellsTable(result)}${differencesTable(result)}</div>`;

@@ -4,6 +4,7 @@ import {
   bytes,
   counted,
   grouped,
+  lengthNote,
   metricTitle,
   pairNote,
   quality,
@@ -158,7 +159,7 @@ ${table({
   rows: [['emulator, zero-shot', before] as const, ['emulator, fine-tuned (best step)', after] as const].map(
     ([name, { value, stderr }]) => [name, quality(metric, value), spread(metric, stderr, true)],
   ),
-})}<p class="soft">${metric === 'pair_acc' && `${pairNote('the emulator before it was tuned')} `}${
+})}<p class="soft">${metric === 'pair_acc' && `${pairNote('the emulator before it was tuned')} `}${resource.spec.data.format === 'preference' && `${lengthNote} `}${
     training?.privacy === undefined
       ? 'The best step was chosen on these rows, so the second value is a little too good.'
       : 'No step was chosen on these rows: nothing hides them in the adapter.'

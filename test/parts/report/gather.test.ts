@@ -122,6 +122,16 @@ describe('a work dir', () => {
     expect(tunes[0]?.history).toEqual({ value: history([3, 1]) });
   });
 
+  test('with similarities that are not those of its bundle shows none, and says so', () => {
+    writeWorkDir();
+    const other = similarityOf(30);
+    write('artifacts/words-emulator/similarity.json', JSON.stringify({ ...other, kept: [0] }));
+    const absent = expect.stringMatching(
+      /similarity\.json: is not the file that the manifest lists/,
+    ) as string;
+    expect(gatherWorkDir(at('work')).builds[0]?.similarity).toEqual({ absent });
+  });
+
   test('keeps its claims relative, so that it can be moved; resources of earlier runs stay out', () => {
     writeWorkDir();
     writeResource(plugInEntry({ name: 'earlier' }));

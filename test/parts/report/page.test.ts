@@ -414,8 +414,8 @@ const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> =
       'dpo, beta 0.2',
       'Mean of the pairs&#39; loss (dpo).',
       'pair accuracy on 200 validation rows',
-      'than in the emulator before it was tuned, whose own is 50% by definition; how long the two answers are counts too. The best step',
-      'than in the full model, whose own is 50% by definition; how long the two answers are counts too.',
+      'than in the emulator before it was tuned, whose own is 50% by definition.',
+      'than in the full model, whose own is 50% by definition.',
       'leans more to the chosen answer than the full model does in 78.6% of the pairs, which is told and not judged',
       'not judged',
     ],
@@ -550,8 +550,8 @@ const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> =
     says: ['plugged in without an evaluation', 'the resource names no tasks'],
   },
   'one row, which has no standard error': {
-    record: { plugIns: [plugInEntry({ tasks: [taskResult({ stderr: Number.NaN })] })] },
-    says: ['there are too few rows for a standard error'],
+    record: { plugIns: [plugInEntry({ tasks: [taskResult({ samples: 1, stderr: Number.NaN })] })] },
+    says: ['there are too few rows to decide it, fewer than 10'],
   },
   perplexity: {
     record: {

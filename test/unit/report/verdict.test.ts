@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { compare, judge } from '../../../src/report/verdict.ts';
+import { certaintySentence, compare, judge } from '../../../src/report/verdict.ts';
 import { taskResult } from '../../support/unit/report/records.ts';
 
 test.each([
@@ -50,6 +50,16 @@ test('of pair_acc nothing is judged, whichever answers are the longer ones', () 
     expect(verdict.comparisons).toBeUndefined();
     expect(verdict.headline).toContain(`in ${(100 * plugged).toFixed(1)}% of the pairs, which is told`);
   }
+});
+
+test('of fewer than ten rows nothing is decided, whatever the interval says', () => {
+  expect(judge(taskResult({ samples: 10 })).outcome).toBe('worked');
+  const verdict = judge(taskResult({ samples: 9 }));
+  expect(verdict).toMatchObject({
+    outcome: 'undecided',
+    headline: expect.stringContaining('there are too few rows to decide it, fewer than 10'),
+  });
+  expect(certaintySentence(verdict.comparisons!.plugInAboveFull)).toBe('Not decided: fewer than 10 rows.');
 });
 
 test('for perplexity lower is better', () => {

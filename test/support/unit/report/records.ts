@@ -193,9 +193,11 @@ export function taskResult({
   tuned = 0.726,
   plugged = 0.786,
   stderr = 0.018,
+  samples = 500,
 }: {
   task?: string;
   metric?: string;
+  samples?: number;
   full?: number;
   emulator?: number;
   tuned?: number;
@@ -214,7 +216,7 @@ export function taskResult({
   return {
     task,
     metric,
-    samples: 500,
+    samples,
     cells: {
       fullZeroShot: cell(full),
       emulatorZeroShot: cell(emulator),
