@@ -20,7 +20,10 @@ type OneMade = z.output<typeof madeSchema>;
 const mostOnce = 4096;
 
 const schema = madeSchema.extend({
-  /** All work of which there may be one artifact, however long ago it was done; the first two fields are of the work that was done last. */
+  /**
+   * All work of which there may be one artifact, however long ago it was done; the first fields are of the work that was done last.
+   * Absent in what earlier versions wrote, whatever work that was.
+   */
   once: listOf(madeSchema).optional(),
 });
 
@@ -81,13 +84,20 @@ export async function writeMade(
 ): Promise<void> {
   const file = fileOf(own);
   await keeper.pull(file, { exact: true });
-  const before = readMade(file)?.once ?? [];
+  const before = rememberedIn(readMade(file));
   const once = isOnce ? [...before.filter(({ identity }) => identity !== made.identity), made] : before;
   if (once.length > mostOnce)
     throw badSpec(
       `metadata.name: ${mostOnce} trainings with spec.privacy were made under this name, and no more are remembered: give the resource another name`,
     );
   mkdirSync(own, { recursive: true });
-  writeWhole(file, JSON.stringify({ ...made, ...(once.length > 0 && { once }) }));
+  writeWhole(file, JSON.stringify({ ...made, once }));
   await keeper.push(file, { exact: true });
+}
+
+/** Of an earlier version's only word nobody knows whether there may be one artifact alone: it is remembered, too. */
+function rememberedIn(found: z.output<typeof schema> | undefined): OneMade[] {
+  if (found === undefined) return [];
+  const { once, ...last } = found;
+  return once ?? [last];
 }

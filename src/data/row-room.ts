@@ -2,7 +2,7 @@
 import { getHeapStatistics } from 'node:v8';
 import { badData, badModel } from '../api/index.ts';
 import { type Example, tokenCount } from './example.ts';
-import { rowBytes } from './row-size.ts';
+import { heapBytes, rowBytes } from './row-size.ts';
 
 /** What a row takes beside its texts, until it is tokenised: measured, about. A file of some kilobytes may hold millions of them. */
 const overhead = 600;
@@ -38,7 +38,7 @@ export class RowRoom {
   /** @throws OffsiteError BadData where the rows up to this one take too much */
   add(row: unknown): void {
     this.#rows++;
-    this.#bytes += overhead + rowBytes(row);
+    this.#bytes += overhead + heapBytes(row);
     if (this.#bytes > this.#most)
       throw badData(
         `${this.#path}: its first ${this.#rows} rows would take more than ${this.#most} bytes of memory; ${this.#cure}`,
@@ -48,32 +48,41 @@ export class RowRoom {
 
 /** No tokenizer of the field gives more tokens for a byte of text, beside those that a row has whatever its text is. */
 const tokensOfByte = 4;
+/** Of each list of tokens, and its place in the row. */
+const listBytes = 32;
 
-/** Counts the tokens of the rows that a stage holds. */
+/** Counts the tokens of all rows that a stage holds, whichever set they are of. */
 export class TokenRoom {
-  readonly #path: string;
   readonly #most: number;
-  #rows = 0;
-  #tokens = 0;
-  #rowBytes = 0;
+  #held = 0;
 
-  constructor(path: string, heap = getHeapStatistics().heap_size_limit) {
-    this.#path = path;
-    this.#most = Math.floor((ofHeap.tokens * heap) / tokenBytes);
+  constructor(heap = getHeapStatistics().heap_size_limit) {
+    this.#most = Math.floor(ofHeap.tokens * heap);
   }
 
-  /** @throws OffsiteError where the rows up to this one have too many: BadModel where no text has so many, else BadData */
-  add(row: unknown, example: Example): void {
-    this.#rows++;
-    this.#tokens += tokenCount(example);
-    // An answer may stand with its whole prompt.
-    this.#rowBytes += rowBytes(row) * Math.max(1, example.branches.length);
-    if (this.#tokens <= this.#most) return;
-    const message = `${this.#path}: its first ${this.#rows} rows come to more than ${this.#most} tokens, which is what this process holds`;
-    if (this.#tokens > tokensOfByte * this.#rowBytes)
-      throw badModel(
-        `${message}, ${(this.#tokens / this.#rowBytes).toFixed(0)} for a byte of them: look at the tokenizer`,
-      );
-    throw badData(`${message}; ${moreHeap}`);
+  /** A set of rows that is tokenised. @param path names it in messages */
+  set(path: string): { add(row: unknown, example: Example): void } {
+    let [rows, tokens, ofRows] = [0, 0, 0];
+    return {
+      /** @throws OffsiteError where there are too many by now: BadModel where no texts have so many, else BadData */
+      add: (row, example) => {
+        const lists = 1 + example.branches.length;
+        rows++;
+        tokens += tokenCount(example);
+        // An answer may stand with its whole prompt.
+        ofRows += rowBytes(row) * Math.max(1, example.branches.length);
+        this.#held += tokenBytes * tokenCount(example) + listBytes * lists;
+        if (this.#held <= this.#most) return;
+        const message = `${path}: with its first ${rows} rows, of ${tokens} tokens, this stage's rows take more than the ${this.#most} bytes that it has for tokens`;
+        if (tokens > tokensOfByte * ofRows)
+          throw badModel(
+            `${message}; they are ${(tokens / ofRows).toFixed(0)} for a byte of the rows: look at the tokenizer`,
+          );
+        throw badData(`${message}; ${moreHeap}`);
+      },
+    };
   }
 }
+
+/** One stage runs on a thread, and holds what it has tokenised to its end. */
+export const tokensOfThread = new TokenRoom();

@@ -29,3 +29,17 @@ export function rowBytes(value: unknown, levels = Number.POSITIVE_INFINITY): num
   }
   return bytes;
 }
+
+/** What a text or a list takes in the heap beside its letters or entries, and what each entry does. */
+const heapHeader = 24;
+const heapEntry = 8;
+
+/** How many bytes of JavaScript's heap a decoded row takes, about: a text with one letter beyond Latin-1 has two bytes for each. */
+export function heapBytes(value: unknown): number {
+  if (typeof value === 'string') {
+    const isAscii = Buffer.byteLength(value) === value.length;
+    return heapHeader + (isAscii ? value.length : 2 * value.length);
+  }
+  if (typeof value !== 'object' || value === null) return heapEntry;
+  return Object.values(value).reduce((sum: number, entry) => sum + heapEntry + heapBytes(entry), heapHeader);
+}

@@ -5,7 +5,7 @@ import { type AnswerTokens, answerTokens } from './answers.ts';
 import { conversationTokens } from './chat.ts';
 import { type Example, tokenCount } from './example.ts';
 import { partsOf } from './parts.ts';
-import { TokenRoom } from './row-room.ts';
+import { tokensOfThread } from './row-room.ts';
 import type { Format, RowOf } from './rows.ts';
 import type { TaskName } from './tasks/index.ts';
 import { mostCharacters, TextTokens } from './text-tokens.ts';
@@ -49,7 +49,7 @@ export async function tokenize<F extends Format>(
     return example;
   };
   const examples: Example[] = [];
-  const room = new TokenRoom(options.file);
+  const room = tokensOfThread.set(options.file);
   try {
     for (let start = 0; start < rows.length; ) {
       const part = rows.slice(start, start + partOf(rows, start));

@@ -116,13 +116,14 @@ const withAdapter = ({ adapter: { origin } }: Sides, side: string): Blamed => ({
 /** The cell that preference pairs are compared with; it is measured first. */
 const reference: CellName = 'fullZeroShot';
 
-/** The differences that say whether it was worth it: plug-in against each other cell, what the tuning did to the emulator, and what it lacks. */
+/** The differences that say whether it was worth it: plug-in against each other cell, what the tuning did to the emulator, and what it lacks before and after. */
 const differences: readonly [CellName, CellName][] = [
   ['plugIn', 'fullZeroShot'],
   ['plugIn', 'emulatorFineTuned'],
   ['plugIn', 'emulatorZeroShot'],
   ['emulatorFineTuned', 'emulatorZeroShot'],
   ['fullZeroShot', 'emulatorZeroShot'],
+  ['fullZeroShot', 'emulatorFineTuned'],
 ];
 
 function resultOf(

@@ -95,15 +95,21 @@ export function compare(
   const interval = sign > 0 ? { low, high } : { low: -high, high: -low };
   const lead = sign * value || 0;
   const isOfFew = samples < leastRows;
-  const certainty = isOfFew ? 'within' : certaintyOf(lead, stderr, interval);
-  return { better, worse, lead, stderr, ...interval, paired: found !== undefined, certainty, isOfFew };
+  const paired = found !== undefined;
+  const certainty = isOfFew ? 'within' : certaintyOf(lead, stderr, { ...interval, paired });
+  return { better, worse, lead, stderr, ...interval, paired, certainty, isOfFew };
 }
 
-function certaintyOf(lead: number, stderr: number, { low, high }: { low: number; high: number }): Certainty {
+/** Where the error is only known not to be larger, nothing is within it. */
+function certaintyOf(
+  lead: number,
+  stderr: number,
+  { low, high, paired }: { low: number; high: number; paired: boolean },
+): Certainty {
   if (![lead, stderr, low, high].every(Number.isFinite)) return 'within';
   if (low > 0) return 'holds';
   if (high < 0) return 'fails';
-  if (Math.abs(lead) <= stderr) return 'within';
+  if (paired && Math.abs(lead) <= stderr) return 'within';
   return lead > 0 ? 'leans' : 'leansAgainst';
 }
 

@@ -131,9 +131,16 @@ function refuseSealed(candidates: readonly Candidate[], { leakAtMost }: Budgets)
   );
 }
 
+/** Student's t for as much as two standard errors, by the degrees of freedom from 1 on; beyond, two. */
+const studentsTwo = [13.97, 4.53, 3.31, 2.87, 2.65, 2.52, 2.43, 2.37, 2.32, 2.28];
+
+/** How many errors of the bootstrap over so few rows, which are too small by sqrt((n-1)/n), are as much as two. */
+const errorsOf = (rows: number): number =>
+  rows < 2 ? Number.POSITIVE_INFINITY : (studentsTwo[rows - 2] ?? 2) * Math.sqrt(rows / (rows - 1));
+
 /**
  * Why a chosen candidate may give away more than it was allowed: it was told by few rows, or by one. Undefined where two standard
- * errors more, and what it is without any one row, would be within the budget too, or where it allows all that the model does. Where
+ * errors more (by Student's t), and what it is without any one row, would be within the budget too, or where it allows all that the model does. Where
  * no error can be told, of one row or of rows on which the model is hardly better than the unigram model, it may be any.
  */
 export function doubtOf(
@@ -143,7 +150,11 @@ export function doubtOf(
 ): string | undefined {
   if (leakAtMost >= 1) return undefined;
   const isTold = stderr !== undefined || value <= leastBits;
-  if (isTold && Math.max(value + 2 * (stderr ?? 0), withoutOne) <= leakAtMost) return undefined;
+  if (
+    isTold &&
+    Math.max(value + (stderr === undefined ? 0 : errorsOf(rows) * stderr), withoutOne) <= leakAtMost
+  )
+    return undefined;
   const error = stderr === undefined ? '' : ` ± ${stderr.toFixed(2)}`;
   const notes = [
     ...(isTold ? [] : ['which tell no error of it']),

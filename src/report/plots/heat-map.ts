@@ -82,7 +82,7 @@ export function heatMap(matrix: readonly (readonly number[])[], plan: Plan, side
 }
 
 function domainOf(matrix: readonly (readonly number[])[]): [number, number] {
-  const lowest = Math.min(1, ...matrix.flat());
+  const lowest = Math.min(1, ...matrix.map((row) => Math.min(...row)));
   // A matrix of ones still needs a scale that goes somewhere.
   return [Math.min(Math.floor(lowest * 20) / 20, 0.95), 1];
 }

@@ -150,7 +150,7 @@ function privateCells({ status: { validation, training }, resource }: TuneEntry)
   const change = Number(after.value) - Number(before.value);
   // Of a difference on the same rows no error is larger, whichever answers tuning turned round.
   const error = Number(before.stderr) + Number(after.stderr);
-  const judged = Math.abs(change) <= error ? ', which is within the standard error' : '';
+  const judged = Math.abs(change) <= error ? '; by these two figures alone that may be chance' : '';
   return html`<h3>Private cells</h3>
 <p>On the data owner's validation rows, tuning moves the emulator by ${signed(metric, change)}${metric === 'perplexity' ? '' : ' points'} (standard error at most ${spread(metric, error, true)})${judged}.</p>
 ${table({

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Audit, type AuditStatus, badData } from '../../api/index.ts';
 import { openArtifact } from '../../artifact/index.ts';
 import { openCheckpoint } from '../../checkpoint/index.ts';
-import type { Example } from '../../data/index.ts';
+import { type Example, hasTargets } from '../../data/index.ts';
 import { likelihoodsOf, packForModel, type RowLikelihood, rowLosses } from '../../evaluation/index.ts';
 import type { Architecture, Decoder } from '../../model/index.ts';
 import type { Emit } from '../../progress/index.ts';
@@ -55,9 +55,10 @@ export function checkAuditable(
   { membership }: Audit,
   { rows, validation }: Pick<Audited, 'rows' | 'validation'>,
 ): void {
-  if (membership === undefined || validation === undefined || notAmong(validation, rows).length > 0) return;
+  if (membership === undefined || validation === undefined) return;
+  if (notAmong(validation.filter(hasTargets), rows).length > 0) return;
   throw badData(
-    'spec.data.validation: all of its rows are training rows too, so that spec.audit.membership has none to tell them from; name rows of the same source that are not trained on',
+    'spec.data.validation: all of its rows with a token to predict are training rows too, so that spec.audit.membership has none to tell them from; name rows of the same source that are not trained on',
   );
 }
 
@@ -66,7 +67,9 @@ export function checkAuditable(
  * @throws OffsiteError Cancelled between two blocks
  */
 export async function audit({ membership, canaries }: Audit, audited: Audited): Promise<AuditStatus> {
-  const { rows, validation, seed, architecture } = audited;
+  const { seed, architecture } = audited;
+  const rows = audited.rows.filter(hasTargets);
+  const validation = audited.validation?.filter(hasTargets);
   const found: AuditStatus = {};
   if (membership !== undefined && validation !== undefined) {
     const { limit } = membership;

@@ -100,7 +100,7 @@ describe('readRows', () => {
     expect(() => {
       for (let i = 0; i < 1000; i++) room.add(row);
     }).toThrow(
-      /^tiny\.jsonl: its first 16[0-9] rows would take more than 100000 bytes of memory; give fewer rows/,
+      /^tiny\.jsonl: its first 15[0-9] rows would take more than 100000 bytes of memory; give fewer rows/,
     );
     const larger = new RowRoom('tiny.jsonl', { memory: 400_000, always: 100_000 });
     for (let i = 0; i < 1000; i++) larger.add(row);
@@ -110,23 +110,38 @@ describe('readRows', () => {
     }).toThrow(/than 25000 bytes of memory; give fewer rows, or the process a larger heap/);
   });
 
-  test('bounds what their tokens take by the heap, and says whose fault it is', () => {
-    const example = (count: number) => ({
-      row: 0,
-      trunk: Array<number>(count).fill(1),
-      branches: [],
-      bytes: [],
-    });
-    const room = () => new TokenRoom('tiny.jsonl', 64_000);
-    const fill = (text: string, count: number) => {
-      const own = room();
-      for (let i = 0; i < 1000; i++) own.add({ text }, example(count));
+  test('counts two bytes for each letter of a text that has one beyond Latin-1, and what each choice takes', () => {
+    const rowsIn = (row: object) => {
+      const room = new RowRoom('wide.jsonl', { always: 1 << 20 });
+      let rows = 0;
+      expect(() => {
+        for (; ; rows++) room.add(row);
+      }).toThrow('wide.jsonl');
+      return rows;
     };
-    expect(() => fill('a b c', 3)).not.toThrow();
-    expect(() => fill('a b c d e f g h i j', 10)).toThrow(
-      /^tiny\.jsonl: its first 301 rows come to more than 3000 tokens, which is what this process holds; give fewer rows/,
+    const text = 'a'.repeat(9_999);
+    expect(rowsIn({ text: `${text}\u2019` }) / rowsIn({ text: `${text}a` })).toBeCloseTo(1 / 2, 1);
+    expect(rowsIn({ choices: Array<string>(1000).fill('a') })).toBeLessThan(33);
+  });
+
+  test('bounds what the tokens of all sets take by the heap, and says whose fault it is', () => {
+    const example = (count: number) => ({
+      ...{ row: 0, branches: [], bytes: [] },
+      trunk: Array<number>(count).fill(1),
+    });
+    const fill = (room: TokenRoom, text: string, count: number, rows: number) => {
+      const own = room.set('tiny.jsonl');
+      for (let i = 0; i < rows; i++) own.add({ text }, example(count));
+    };
+    // 24,000 bytes.
+    const room = new TokenRoom(64_000);
+    fill(room, 'a b c d e f', 6, 200);
+    expect(() => fill(room, 'a b c d e f', 6, 200)).toThrow(
+      /^tiny\.jsonl: with its first 101 rows, of 606 tokens, this stage's rows take more than the 24000 bytes that it has for tokens; give fewer rows/,
     );
-    expect(() => fill('a', 300)).toThrow(/, 23 for a byte of them: look at the tokenizer$/);
+    expect(() => fill(new TokenRoom(64_000), 'a', 300, 20)).toThrow(
+      /; they are 23 for a byte of the rows: look at the tokenizer$/,
+    );
   });
 
   test('finds out that other rows stand where those were whose digest was taken', async () => {

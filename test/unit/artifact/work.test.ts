@@ -200,6 +200,17 @@ it('of which there may be one is refused before a byte of a second lies where ot
   expect(readdirSync(own)).toEqual(['made.json']);
 });
 
+it('of which there may be one is not forgotten where an earlier version said so alone', async () => {
+  const once = { ...work, isOnce: true };
+  const { digest } = await seal(place, once, sealing);
+  writeFileSync(join(own, 'made.json'), JSON.stringify({ identity: identityOf(once), digest }));
+  for (const identity of ['another', 'and one more']) {
+    rmSync(output, { recursive: true });
+    await seal(place, { ...once, identity }, sealing);
+  }
+  expect(await cameTo(place, once)).toBe(digest);
+});
+
 it('of which there may be one is not forgotten for other work of the same resource, be it of that kind or not', async () => {
   const once = { ...work, isOnce: true };
   const { digest } = await seal(place, once, sealing);
@@ -342,7 +353,7 @@ it('the word comes from its store, and goes there before the artifact takes its 
     },
   };
   const { digest } = await seal({ ...place, keeper }, work, sealing);
-  const said = JSON.stringify({ identity: identityOf(work), digest });
+  const said = JSON.stringify({ identity: identityOf(work), digest, once: [] });
   expect(calls.splice(0)).toEqual([
     'held',
     'pull /made.json',

@@ -5,7 +5,6 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
-  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -116,7 +115,7 @@ describe('the plugged-in model', () => {
       '65 MB',
       (path) => {
         writeFileSync(path, '');
-        truncateSync(path, 65 << 20);
+        writeFileSync(path, new Uint8Array(65 << 20).fill(32));
       },
       'LICENSE: has 68157440 bytes; at most',
     ],
