@@ -23,6 +23,8 @@ export const annotation = {
   queue: `${group}/queue`,
   /** On a pod: its memory limit, where that is the installation's and no template's. */
   defaultMemory: `${group}/default-memory-limit`,
+  /** On a pod: the work place that will remember what it makes, where only one may be made. */
+  keptIn: `${group}/kept-in`,
   /** On a resource: how large its model is ("15Gi"), for the pods' requests. */
   modelSize: `${group}/model-size`,
 } as const;

@@ -126,6 +126,13 @@ export const isTerminal = (pod: Pod): boolean =>
 /** Whether a pod's worker may write, now or later: what runs on beside it does not. */
 export const mayWrite = (pod: Pod): boolean => !isTerminal(pod) && workerTerminated(pod) === undefined;
 
+/** Whether a pod's worker is at work or has been. */
+export function hasBegun(pod: Pod): boolean {
+  const { running, terminated } = workerStatus(pod)?.state ?? {};
+  // A process that could not be started has ended, too.
+  return running !== undefined || (terminated !== undefined && terminated.reason !== 'StartError');
+}
+
 /** The uid of the Job that made a pod. */
 export const ownerUidOf = ({ metadata }: KubeObject): string | undefined =>
   metadata.ownerReferences?.find(({ kind }) => kind === 'Job')?.uid;

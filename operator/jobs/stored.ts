@@ -20,7 +20,7 @@ export interface StoredStatus {
   /** By role, several of one kind in a list. */
   readonly inputs?: Readonly<Record<string, ReadArtifact | readonly ReadArtifact[]>>;
   readonly artifact?: StoredArtifact;
-  /** The work place that remembers of what only one may be made. */
+  /** The work place that remembers of what only one may be made, once one was begun. */
   readonly keptIn?: string;
   readonly progress?: unknown;
   readonly [field: string]: unknown;

@@ -20,6 +20,7 @@ import { annotation, credentialsName, jobName, label, ours } from '../names.ts';
 import type { Power } from '../spec/powers.ts';
 import { merge } from '../spec/template.ts';
 import type { Inputs, StageWork } from '../stages.ts';
+import { workOnce } from '../work-once.ts';
 import { type GpuProvider, type GpuSettings, gpuNeeds } from './gpu.ts';
 import type { LimitFactors } from './limits.ts';
 import { mountsOf } from './mounts.ts';
@@ -216,10 +217,15 @@ function podTemplate(
     settings.limitFactors ?? unlimited,
     { template, worker: workerOf(template) },
   );
+  const keptIn = workOnce(resource);
+  const annotations = {
+    ...(defaultMemory !== undefined && { [annotation.defaultMemory]: defaultMemory }),
+    ...(keptIn !== undefined && { [annotation.keptIn]: keptIn }),
+  };
   const must = {
     metadata: {
       labels,
-      ...(defaultMemory !== undefined && { annotations: { [annotation.defaultMemory]: defaultMemory } }),
+      ...(Object.keys(annotations).length > 0 && { annotations }),
     },
     spec: {
       restartPolicy: 'Never',

@@ -82,7 +82,7 @@ function complete<R extends Resource>(context: Context<R>): Ruling | undefined {
     phase: 'Complete',
     fields: {
       ...lateResult(rules, status as Json, observed.reports.results[last]),
-      ...('resource' in checked && keptWork(checked.resource, status)),
+      ...('resource' in checked && keptWork(checked.resource, context)),
     },
     statements: [
       { type: 'Complete', reason, message },

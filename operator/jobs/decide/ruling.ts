@@ -8,6 +8,7 @@ import { attemptOf, type Job } from '../objects.ts';
 import type { Situation } from '../situation.ts';
 import type { KindRules, StageName } from '../stages.ts';
 import { type StoredStatus, statusOf } from '../stored.ts';
+import { keptInOf } from '../work-once.ts';
 import { type EventToTell, eventsOf, nextConditions, type Statement } from './conditions.ts';
 
 /** What is to be done, in this order: status, remove, create, events. */
@@ -32,6 +33,8 @@ export interface Context<R extends Resource = Resource> extends Situation {
   readonly status: StoredStatus;
   readonly generation: number;
   readonly specHash: string;
+  /** The work place that remembers of what only one may be made, once one was begun. */
+  readonly keptIn: string | undefined;
 }
 
 export type Phase = 'Pending' | 'Running' | 'Suspended' | 'Complete' | 'Failed';
@@ -62,13 +65,15 @@ export function contextOf<R extends Resource>(
   settings: JobSettings,
   now: Date,
 ): Context<R> {
-  const { object } = situation.observed;
+  const { object, pods } = situation.observed;
+  const status = statusOf(object);
   return {
     ...situation,
     rules,
     settings,
     now,
-    status: statusOf(object),
+    status,
+    keptIn: keptInOf(status, pods),
     generation: object.metadata.generation ?? 1,
     specHash: hashOfSpec(rules.kind, object.metadata.uid ?? '', object['spec'] as object),
   };
@@ -112,11 +117,8 @@ const own = [
   'specHash',
 ];
 
-/** Of what was found, what a new attempt does not forget. */
-const lasting = ['keptIn'];
-
 function nextStatus<R extends Resource>(
-  { status, generation, specHash, observed, now }: Context<R>,
+  { status, generation, specHash, keptIn, observed, now }: Context<R>,
   ruling: Ruling,
   conditions: unknown,
 ): Json {
@@ -124,7 +126,7 @@ function nextStatus<R extends Resource>(
   const attempt = ruling.attempt ?? status.attempt;
   const another = ruling.attempt !== undefined && ruling.attempt !== status.attempt;
   const found = Object.fromEntries(
-    Object.entries(before).filter(([name]) => (another ? lasting.includes(name) : !own.includes(name))),
+    Object.entries(before).filter(([name]) => !another && !own.includes(name)),
   );
   const earlierStart = another ? undefined : status.startTime;
   const hasEnded = ruling.phase === 'Complete' || ruling.phase === 'Failed';
@@ -139,6 +141,8 @@ function nextStatus<R extends Resource>(
     : undefined;
   return defined({
     ...found,
+    // A new attempt does not forget it.
+    keptIn,
     ...ruling.fields,
     phase: ruling.phase,
     stage: ruling.stage,

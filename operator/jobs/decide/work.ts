@@ -264,7 +264,7 @@ function finish<R extends Resource>(
           },
         ],
         ...about(context),
-        fields: { ...settled.fields, ...keptWork(resource, status) },
+        fields: { ...settled.fields, ...keptWork(resource, context) },
         endedAt: at,
       };
     case 'awaited':

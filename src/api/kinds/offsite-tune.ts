@@ -195,7 +195,7 @@ const OffsiteTuneStatus = z.object({
   keptIn: words
     .optional()
     .describe(
-      'With spec.privacy: the work place in which this resource remembers its adapters, as it was when the first was done; later specs with privacy must have the same.',
+      'With spec.privacy: the work place in which this resource remembers its adapters, as it was when a pod first worked on one; later specs with privacy must have the same.',
     ),
   audit: AuditStatus.optional().describe('What attacks on the tuned emulator found of the private rows.'),
   validation: z

@@ -108,6 +108,7 @@ type Termination = { exitCode: number; message?: object | string; reason?: strin
 /** A pod of a Job; by default it is at work. */
 export function pod(job: KubeObject, changes: { name?: string; shard?: number; phase?: string } = {}) {
   const { name = `${job.metadata.name}-abcde`, shard, phase = 'Running' } = changes;
+  const { template } = (job['spec'] ?? {}) as { template?: { metadata?: KubeObject['metadata'] } };
   const object: Pod = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -117,9 +118,10 @@ export function pod(job: KubeObject, changes: { name?: string; shard?: number; p
       uid: `uid-${name}`,
       creationTimestamp: '2026-01-01T00:00:00Z',
       labels: job.metadata.labels ?? {},
-      ...(shard !== undefined && {
-        annotations: { 'batch.kubernetes.io/job-completion-index': String(shard) },
-      }),
+      annotations: {
+        ...template?.metadata?.annotations,
+        ...(shard !== undefined && { 'batch.kubernetes.io/job-completion-index': String(shard) }),
+      },
       ownerReferences: [
         { apiVersion: 'batch/v1', kind: 'Job', name: job.metadata.name, uid: job.metadata.uid ?? '' },
       ],

@@ -1,16 +1,26 @@
 /** Of what only one may be made, the work place remembers that it was: no spec puts it where nothing is known of it. */
 import { expect, it } from 'vitest';
 import { kinds, type OffsiteTuneStatus } from '../../../../../src/api/index.ts';
-import { completed, digestOf, resource, World } from '../../../../support/unit/operator/fixtures.ts';
+import {
+  completed,
+  digestOf,
+  ended,
+  resource,
+  World,
+  waitingFor,
+} from '../../../../support/unit/operator/fixtures.ts';
 
 const privacy = { epsilon: '8', delta: '1e-5', clipNorm: '1.0' };
 
-/** An OffsiteTune whose output is on claim `artifacts`, and which is done. */
-function done(spec: object): World {
+/** An OffsiteTune whose output is on claim `artifacts`. */
+function tune(spec: object): World {
   const world = new World(resource('OffsiteTune', { spec }));
   world.dependencies = { emulator: completed('EmulatorBuild', 'e') };
-  return end(world);
+  return world;
 }
+
+/** The same, which is done. */
+const done = (spec: object): World => end(tune(spec));
 
 /** The present attempt goes to its end. */
 function end(world: World, character = 'a'): World {
@@ -37,7 +47,7 @@ it('whose output goes to another claim, and its work place with it, gets no Job:
   const { reason, message } = failure(world)!;
   expect(reason).toBe('BadSpec');
   expect(message).toMatch(
-    `spec.work.uri: must name pvc://artifacts/.offsite-work, where this resource remembers which adapters it has made under spec.privacy (the last at pvc://artifacts/words-adapter, ${digestOf('a')}); it is pvc://larger/.offsite-work now, by spec.output.uri where spec.work is absent`,
+    `spec.work.uri: must name pvc://artifacts/.offsite-work, where this resource remembers which adapters it has made or begun under spec.privacy (the last at pvc://artifacts/words-adapter, ${digestOf('a')}); it is pvc://larger/.offsite-work now, by spec.output.uri where spec.work is absent`,
   );
   expect(message).toContain('make another resource under another name');
   // That place is named: it goes on, and is done there.
@@ -91,4 +101,63 @@ it('what an earlier operator saw to its end is remembered, and what is done stay
   expect(statusOf(world)).toMatchObject({ keptIn: 'pvc://artifacts/.offsite-work' });
   world.edit({ work: { uri: 'pvc://other/work' } }).run();
   expect(statusOf(world)).toMatchObject({ phase: 'Complete', keptIn: 'pvc://artifacts/.offsite-work' });
+});
+
+const kept = 'pvc://artifacts/.offsite-work';
+
+it.each<[string, (world: World) => World]>([
+  ['it is suspended', (world) => world.edit({ suspend: true }).run().collect().edit({ suspend: undefined })],
+  [
+    'its time is over',
+    (world) => {
+      world.jobIs('tune', 'Failed', { reason: 'DeadlineExceeded' }).run();
+      world.pods = [];
+      return world;
+    },
+  ],
+  [
+    'its worker failed and another is to try',
+    (world) => world.podIs('tune', (pod) => ended(pod, { exitCode: 1 })).run(),
+  ],
+  ['it goes on', (world) => world],
+])('is said as soon as its worker is seen at work, whatever becomes of it: %s', (_, becomes) => {
+  const world = tune({ privacy }).run().start('tune').run();
+  expect(statusOf(world)).toMatchObject({ phase: 'Running', keptIn: kept });
+  after(becomes(world).edit(elsewhere));
+  expect(failure(world)?.message).toContain(`spec.work.uri: must name ${kept}, where`);
+  after(world.edit({ work: { uri: kept } }));
+  expect(failure(world)).toBeUndefined();
+});
+
+it('that pod says where, and not the spec, which may be another by the time at which it is seen', () => {
+  const world = tune({ privacy }).run().start('tune').edit(elsewhere);
+  after(world);
+  expect(world.writes.filter((write) => write.startsWith('create'))).toHaveLength(1);
+  expect(statusOf(world)).toMatchObject({ keptIn: kept });
+  expect(failure(world)?.message).toContain(`must name ${kept}, where`);
+  // Its Job may be gone by then, and it may have ended.
+  const late = tune({ privacy }).run().start('tune');
+  late.podIs('tune', (pod) => ended(pod, { exitCode: 143 }));
+  late.jobs = [];
+  after(late.edit(elsewhere));
+  expect(failure(late)?.message).toContain(`must name ${kept}, where`);
+});
+
+it.each<[string, Parameters<World['podIs']>[1]]>([
+  ['waits for a claim that is not there', (pod) => waitingFor(pod, 'ContainerCreating')],
+  ['could not be started', (pod) => ended(pod, { exitCode: 128, reason: 'StartError' })],
+])('where its worker %s nothing was begun, and its place may be another', (_, change) => {
+  const world = tune({ privacy }).run().podIs('tune', change).run();
+  expect(statusOf(world).keptIn).toBeUndefined();
+  world.edit(elsewhere).run().collect();
+  world.pods = [];
+  expect(failure(world.run())).toBeUndefined();
+  world.start('tune').run();
+  expect(statusOf(world)).toMatchObject({ keptIn: 'pvc://larger/.offsite-work' });
+});
+
+it('where no rows are hidden nothing is said', () => {
+  const world = tune({}).run().start('tune').run();
+  expect(statusOf(world)).toMatchObject({ phase: 'Running' });
+  expect(statusOf(world).keptIn).toBeUndefined();
 });
