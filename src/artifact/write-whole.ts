@@ -30,6 +30,14 @@ export function writeWholeAmongOthers(path: string, text: string): void {
 }
 
 /**
+ * The same for a file of a directory in which no other may lie: the temporary lies, and is found, beside another file.
+ * @param beside on the same file system
+ */
+export function writeWholeFrom(beside: string, path: string, text: string): void {
+  writeTemporary(path, text, leftAfter, (temporary) => renameSync(temporary, path), beside);
+}
+
+/**
  * The same for who has the place for himself: where the file is what was seen of it, or is not there.
  * @returns false where something else is there by now, which stays
  */
@@ -66,9 +74,10 @@ function writeTemporary(
   text: string,
   olderThan: number,
   place: (temporary: string) => void,
+  beside = path,
 ): void {
-  const start = temporaryStartOf(path);
-  const temporary = join(dirname(path), `${start}${randomBytes(8).toString('hex')}`);
+  const start = temporaryStartOf(beside);
+  const temporary = join(dirname(beside), `${start}${randomBytes(8).toString('hex')}`);
   putInPlace(path, temporary, () => {
     writeFileSync(temporary, text, { flag: 'wx', flush: true });
     clearTemporaries(temporary, start, olderThan);

@@ -1,11 +1,21 @@
 // An artifact that somebody else laid at an output, whose manifest says that it is the resource's own work: it is never taken for it,
 // on disk or in a store, whatever scores it tells.
 import { generateKeyPairSync } from 'node:crypto';
-import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
+  checkSignature,
   Mirror,
   peekManifest,
   resolveUri,
@@ -26,6 +36,8 @@ import {
 const root = mkdtempSync(join(tmpdir(), 'offsite-laid-'));
 const at = (...parts: string[]) => join(root, ...parts);
 const parts = ['emulator', 'adapter', 'model'] as const;
+/** Whose key signs what was laid there. */
+const theirs = generateKeyPairSync('ed25519');
 let server: S3Server;
 /** What the work comes to. */
 let right: Record<(typeof parts)[number], string>;
@@ -46,10 +58,10 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-const run = (manifests: readonly Manifest[], work: string) => {
+const run = (manifests: readonly Manifest[], work: string, ...more: string[]) => {
   const file = at(`${work}.yaml`);
   writeManifests(file, manifests);
-  return offsite(['run', '-f', file, '--work-dir', at(work)], { environment: server.credentials });
+  return offsite(['run', '-f', file, '--work-dir', at(work), ...more], { environment: server.credentials });
 };
 
 function writingTo(where: string, { build, tune, plug }: TinyManifests): typeof resources {
@@ -140,8 +152,7 @@ test('it is replaced where that is said; and the same bytes are as good as made 
   server.forget('team', 'adapter');
   // Whoever laid them there has signed them.
   cpSync(at('out/adapter'), at('signed'), { recursive: true });
-  const { privateKey } = generateKeyPairSync('ed25519');
-  signArtifact(at('signed'), { digest: right.adapter, kind: 'Adapter' }, privateKey);
+  signArtifact(at('signed'), { digest: right.adapter, kind: 'Adapter' }, theirs.privateKey);
   await upload(at('signed'), 's3://team/adapter');
   const three = [emulatorOnDisk!, adapterInStore!, modelInStore!];
   const again = await run(
@@ -159,6 +170,45 @@ test('it is replaced where that is said; and the same bytes are as good as made 
   );
 });
 
+test('who takes it signs it beside who had signed it, on disk and in a store', async () => {
+  const ours = generateKeyPairSync('ed25519');
+  mkdirSync(at('keys'));
+  writeFileSync(at('keys/private.pem'), ours.privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  cpSync(at('signed'), at('laid/signed'), { recursive: true });
+  const adapters = resources.filter(({ part }) => part === 'adapter');
+  const signing = adapters.map(({ manifest, inStore }) => {
+    const changed = structuredClone(manifest);
+    setField(changed, 'spec.output', {
+      uri: inStore ? 's3://team/adapter' : 'file:laid/signed',
+      signingKeyRef: { name: 'ours' },
+    });
+    return changed;
+  });
+  const { code, stderr } = await run(signing, 'third', '--keys', `ours=${at('keys')}`);
+  expect(code, stderr).toBe(0);
+  for (const directory of [at('laid/signed'), server.fileOf('team', 'adapter')])
+    for (const { publicKey } of [ours, theirs])
+      checkSignature(directory, { digest: right.adapter, kind: 'Adapter' }, [publicKey]);
+});
+
+/** A training that is stopped at its first checkpoint, when it has looked at its output, and goes on after `meanwhile`. */
+async function interrupted(manifest: Manifest, meanwhile: () => void | Promise<void>) {
+  const { name } = manifest.metadata;
+  for (const [field, value] of Object.entries({ steps: 60, checkpointSteps: 10 }))
+    setField(manifest, `spec.training.${field}`, value);
+  const file = at(`${name}.yaml`);
+  writeManifests(file, [manifest]);
+  const { child, ended } = startOffsite(['run', '-f', file, '--work-dir', at(name)], {
+    environment: server.credentials,
+  });
+  const checkpoints = () => globSync(`**/step-*`, { cwd: at(name) });
+  await expect.poll(checkpoints, { interval: 20, timeout: 300_000 }).not.toEqual([]);
+  child.kill('SIGSTOP');
+  await meanwhile();
+  child.kill('SIGCONT');
+  return await ended;
+}
+
 test('an artifact that comes while another is made stays, on disk and in a store', async () => {
   for (const resource of resources.filter(({ part }) => part === 'adapter')) {
     const { manifest, inStore } = resource;
@@ -167,23 +217,12 @@ test('an artifact that comes while another is made stays, on disk and in a store
     const part = `meanwhile-${metadata.name}`;
     setField(longer, 'metadata.name', part);
     setField(longer, 'spec.output', { uri: inStore ? `s3://team/${part}` : `file:laid/${part}` });
-    for (const [field, value] of Object.entries({ steps: 120, checkpointSteps: 20 }))
-      setField(longer, `spec.training.${field}`, value);
-    const file = at(`${part}.yaml`);
-    writeManifests(file, [longer]);
-    const { child, ended } = startOffsite(['run', '-f', file, '--work-dir', at(part)], {
-      environment: server.credentials,
-    });
-    // It looked at its output before its first step.
-    const checkpoints = () => globSync(`**/step-*`, { cwd: at(part) });
-    await expect.poll(checkpoints, { interval: 20, timeout: 300_000 }).not.toEqual([]);
-    child.kill('SIGSTOP');
     const there = placeOf({ ...resource, part: part as never });
-    expect(existsSync(there)).toBe(false);
-    if (inStore) await upload(at('out/model'), `s3://team/${part}`);
-    else cpSync(at('out/model'), there, { recursive: true });
-    child.kill('SIGCONT');
-    const { code, stderr } = await ended;
+    const { code, stderr } = await interrupted(longer, async () => {
+      expect(existsSync(there)).toBe(false);
+      if (inStore) await upload(at('out/model'), `s3://team/${part}`);
+      else cpSync(at('out/model'), there, { recursive: true });
+    });
     expect(code, stderr).toBe(1);
     expect(failureOf(at(part), 'OffsiteTune', part)).toMatchObject({
       reason: 'BadSpec',
@@ -191,4 +230,28 @@ test('an artifact that comes while another is made stays, on disk and in a store
     });
     expect(digestIn(there)).toBe(right.model);
   }
+});
+
+test('one of the very same work that comes while it is made is not its maker’s alone: its next spec is refused', async () => {
+  const { manifest } = resources.find(({ part, inStore }) => part === 'adapter' && !inStore)!;
+  const named = (name: string) => {
+    const copy = structuredClone(manifest);
+    setField(copy, 'metadata.name', name);
+    setField(copy, 'spec.output', { uri: `file:laid/${name}` });
+    return copy;
+  };
+  const first = await interrupted(named('elsewhere'), () => {});
+  expect(first.code, first.stderr).toBe(0);
+  const same = named('same');
+  const second = await interrupted(same, () =>
+    cpSync(at('laid/elsewhere'), at('laid/same'), { recursive: true }),
+  );
+  expect(second.code, second.stderr).toBe(0);
+  const digest = digestIn(at('laid/elsewhere'));
+  expect(digestIn(at('laid/same'))).toBe(digest);
+  setField(same, 'spec.training.steps', 4);
+  const { code, stderr } = await run([same], 'same');
+  expect(code, stderr).toBe(1);
+  expect(failureOf(at('same'), 'OffsiteTune', 'same')).toMatchObject({ reason: 'BadSpec' });
+  expect(digestIn(at('laid/same'))).toBe(digest);
 });

@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { type JsonBounds, outline, parseJson } from '../../api/index.ts';
 import { isSignature, signedBy } from './keys.ts';
 
-const mostSignatures = 8;
+/** Earlier versions read no more either. */
+export const mostSignatures = 8;
 
 /** An envelope of ours has a kilobyte; others sign with certificates beside it. */
 export const envelopeBounds: JsonBounds = { bytes: 1 << 16, depth: 8, values: 256, name: 256 };
@@ -21,15 +22,17 @@ export function preAuthenticated({ type, body }: Payload): Uint8Array {
   return Buffer.concat([Buffer.from(head), body]);
 }
 
+const signatureOf = (payload: Payload, key: KeyObject) => ({
+  sig: signedBy(key, preAuthenticated(payload)).toString('base64'),
+});
+
 /** An envelope with one signature, as JSON. */
-export function envelopeOf(payload: Payload, key: KeyObject): string {
-  const signature = signedBy(key, preAuthenticated(payload));
-  return JSON.stringify({
+export const envelopeOf = (payload: Payload, key: KeyObject): string =>
+  JSON.stringify({
     payload: Buffer.from(payload.body).toString('base64'),
     payloadType: payload.type,
-    signatures: [{ sig: signature.toString('base64') }],
+    signatures: [signatureOf(payload, key)],
   });
-}
 
 const envelopeSchema = z.object({
   payload: z.string(),
@@ -67,6 +70,24 @@ export function readEnvelope(bytes: Uint8Array): { payload: Payload; signatures:
     throw new Error(`is no envelope of a payload, its type and 1 to ${mostSignatures} signatures`);
   const { payload: body, payloadType: type, signatures } = envelope.data;
   return { payload: { type, body: decoded(body) }, signatures: signatures.map(({ sig }) => decoded(sig)) };
+}
+
+/**
+ * The same envelope with one signature more: all else in it stays as it is.
+ * @returns undefined where no reader would take so many, or so long a text
+ * @throws Error that says what is wrong with the envelope, and quotes nothing of it
+ */
+export function envelopeWith(bytes: Uint8Array, key: KeyObject): string | undefined {
+  const { payload } = readEnvelope(bytes);
+  const envelope = parseOnce(bytes) as { signatures: readonly unknown[] };
+  const signatures = [...envelope.signatures, signatureOf(payload, key)];
+  const text = JSON.stringify({ ...envelope, signatures });
+  try {
+    readEnvelope(Buffer.from(text));
+    return text;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

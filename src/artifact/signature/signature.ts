@@ -1,31 +1,58 @@
 // The signature beside an artifact's manifest: written, and checked before anything is made of the artifact.
 import type { KeyObject } from 'node:crypto';
-import { lstatSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, OffsiteError } from '../../api/index.ts';
 import { boundedBytes } from '../bounded-file.ts';
 import { refuseOutside } from '../confinement.ts';
-import { envelopeBounds, envelopeOf, openEnvelope, readEnvelope } from './dsse.ts';
+import { writeWholeFrom } from '../write-whole.ts';
+import {
+  envelopeBounds,
+  envelopeOf,
+  envelopeWith,
+  mostSignatures,
+  openEnvelope,
+  readEnvelope,
+} from './dsse.ts';
 import { publicKeyOf } from './keys.ts';
-import { checkStatement, type Subject, statementOf } from './statement.ts';
+import { checkStatement, type Subject, saysNoMore, statementOf } from './statement.ts';
 
 /** Beside manifest.json, and in no manifest: an artifact has the same digest with and without it. */
 export const signatureName = 'manifest.dsse.json';
 
 /**
- * Signs an artifact; one that this key has signed before stays as it is, since each ECDSA signature has other bytes. No name
- * but its own is used for it: a temporary file of a killed process would be no file of the artifact. Half a signature is none.
+ * Signs an artifact beside who has signed it already; one that this key has signed before stays as it is, since each ECDSA
+ * signature has other bytes. Anything else there goes. No name in the artifact but its own is used for it: a temporary file of a
+ * killed process would be no file of the artifact. Half a first signature is none.
+ * @throws OffsiteError BadModel where those that are there take no other beside them: they stay
  */
 export function signArtifact(directory: string, subject: Subject, key: KeyObject): void {
   const path = join(directory, signatureName);
+  if (isSignedBy(directory, subject, key)) return;
+  const there = signatureThere(directory, subject);
+  if (there !== undefined) {
+    const { payload } = readEnvelope(there);
+    const text = saysNoMore(payload, subject) ? envelopeWith(there, key) : undefined;
+    if (text === undefined)
+      throw badModel(
+        `${path}: holds signatures of this very artifact beside which no other can stand (of a statement that names digest and kind alone ${mostSignatures} are read, in ${envelopeBounds.bytes} bytes), and they are not written over: take out of it those that nobody asks for, or move it away`,
+      );
+    writeWholeFrom(`${realpathSync(directory)}.result.json`, path, text);
+    return;
+  }
+  refuseOutside(path);
+  // No look sees an empty directory of that name.
+  if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) rmdirSync(path);
+  rmSync(path, { force: true });
+  writeFileSync(path, envelopeOf(statementOf(subject), key), { flag: 'wx', flush: true });
+}
+
+function isSignedBy(directory: string, subject: Subject, key: KeyObject): boolean {
   try {
     checkSignature(directory, subject, [publicKeyOf(key)]);
+    return true;
   } catch {
-    refuseOutside(path);
-    // No look sees an empty directory of that name.
-    if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) rmdirSync(path);
-    rmSync(path, { force: true });
-    writeFileSync(path, envelopeOf(statementOf(subject), key), { flag: 'wx', flush: true });
+    return false;
   }
 }
 

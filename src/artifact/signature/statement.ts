@@ -12,20 +12,25 @@ export interface Subject {
   readonly kind: string;
 }
 
+/** The first is ours; tools that sign with in-toto's first version write the other. */
+const types = ['https://in-toto.io/Statement/v1', 'https://in-toto.io/Statement/v0.1'] as const;
+
 /** The statement of an artifact: `manifest.json` has this sha256. */
-export function statementOf({ digest, kind }: Subject): Payload {
-  const statement = {
-    _type: 'https://in-toto.io/Statement/v1',
+export const statementOf = (subject: Subject): Payload => ({
+  type: payloadType,
+  body: Buffer.from(textOf(types[0], subject)),
+});
+
+const textOf = (_type: (typeof types)[number], { digest, kind }: Subject): string =>
+  JSON.stringify({
+    _type,
     subject: [{ name: 'manifest.json', digest: { sha256: digest.slice('sha256:'.length) } }],
     predicateType,
     predicate: { kind },
-  };
-  return { type: payloadType, body: Buffer.from(JSON.stringify(statement)) };
-}
+  });
 
 const statementSchema = z.object({
-  // What tools write that sign with in-toto's first version.
-  _type: z.enum(['https://in-toto.io/Statement/v1', 'https://in-toto.io/Statement/v0.1']),
+  _type: z.enum(types),
   subject: z.array(z.object({ digest: z.object({ sha256: z.string() }) })).length(1),
   predicateType: z.literal(predicateType),
   predicate: z.object({ kind: z.string() }),
@@ -44,4 +49,10 @@ export function checkStatement({ type, body }: Payload, { digest, kind }: Subjec
   if (signed !== digest) throw new Error(`is the signature of another artifact, ${signed}`);
   if (predicate.kind !== kind)
     throw new Error(`is the signature of an artifact of kind ${predicate.kind}, and this is of kind ${kind}`);
+}
+
+/** Whether a statement of this artifact, as it is written, says that and nothing else: whoever made it, we may sign it, too. */
+export function saysNoMore({ body }: Payload, subject: Subject): boolean {
+  const text = Buffer.from(body).toString('utf8').replace(/\s/g, '');
+  return types.some((type) => text === textOf(type, subject));
 }

@@ -103,6 +103,7 @@ function clearCopy(output: string, listed: readonly string[]): void {
 /**
  * Says whose the output is from now on, before anything takes its place: the artifact of this digest, and what was this
  * resource's before. Whatever else the next pod finds there is somebody else's.
+ * @param found as it was before anything is computed, but for `digest`: what lies there now
  * @param bringing what will come and go there: by it the next pod knows what a push left, where its work place does not tell
  * @throws OffsiteError BadSpec where something came to the result's name
  */
@@ -112,7 +113,7 @@ export async function markOutput(
   bringing?: BringingBeside,
 ): Promise<void> {
   const digests = own === undefined ? [digest] : [digest, own];
-  // The very artifact was there, by nobody's word this resource's: who laid it there made it, too.
-  const isTaken = there === digest && own === undefined && mayReplace !== true;
+  // The very artifact is there, by nobody's word this resource's: who laid it there made it, too.
+  const isTaken = there === digest && own !== digest && mayReplace !== true;
   await beside.write({ digests, ...bringing }, { isTaken });
 }

@@ -6,6 +6,7 @@ import {
   clearAt,
   type LockTimes,
   Mirror,
+  peekManifest,
   signatureName,
   withStoreUris,
 } from '../../artifact/index.ts';
@@ -155,7 +156,7 @@ async function putBackSignature(
   const seen = await mirror.look(file);
   if (await isSigned(job, made.digest, keys, mirror)) return;
   await held?.check();
-  signOutput(job, made.digest, signing);
+  await signOutput(job, made.digest, signing, mirror);
   await mirror.push(file, { exact: true }, { seen });
 }
 
@@ -227,7 +228,7 @@ async function takeOutput(
   const artifact = result && artifactOf(result);
   if (artifact !== undefined && keys.signing !== undefined) {
     await held?.check();
-    signOutput(job, artifact.digest, keys.signing);
+    await signOutput(job, artifact.digest, keys.signing, mirror);
   }
   if (artifact !== undefined && mirror.mirrors(output))
     await bringOutput(job, artifact.digest, { found, mirror });
@@ -280,7 +281,8 @@ async function keepFor(
       // In a store it takes its place only later.
       if (mirror.mirrors(outputOf(job))) return;
       await checkSurroundings(job, mirror);
-      await markOutput(found, request.digest);
+      // While it computed, somebody may have laid something there.
+      await markOutput({ ...found, digest: peekManifest(outputOf(job))?.digest }, request.digest);
       return;
     case 'pushLater':
       mirror.pushLater(request.path, request.alike, (error) => {

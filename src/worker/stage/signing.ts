@@ -145,16 +145,26 @@ export async function isSigned(
 }
 
 /**
- * Signs what lies at the output.
+ * Signs what lies at the output, beside who has signed it there.
  * @param digest of the artifact that this very process has made, or has found to be its own
- * @throws OffsiteError BadModel where another lies there by now
+ * @throws OffsiteError BadModel where another lies there by now, or the signatures there take no other beside them
  */
-export function signOutput(job: StageJob, digest: string, key: KeyObject): void {
+export async function signOutput(
+  job: StageJob,
+  digest: string,
+  key: KeyObject,
+  mirror: Mirror,
+): Promise<void> {
   const output = outputOf(job);
+  await mirror.pullDocument(join(output, signatureName));
   const there = peekManifest(output);
   if (there?.digest !== digest)
     throw badModel(
       `spec.output.uri: ${output} was changed before it was signed; nothing was signed: run again`,
     );
-  signArtifact(output, { digest, kind: there.manifest.kind }, key);
+  try {
+    signArtifact(output, { digest, kind: there.manifest.kind }, key);
+  } catch (error) {
+    throw error instanceof OffsiteError ? badModel(`spec.output.uri: ${error.message}`) : error;
+  }
 }

@@ -106,14 +106,79 @@ it('is a file like any other where there is no manifest', () => {
   expect(digestOf(model)).not.toBe(before);
 });
 
-it('stays as it is where the key has signed before, and gives way to that of another key', () => {
+it('stays as it is where the key has signed before, and beside that of another key', () => {
   sign(directory, another);
   const first = readFileSync(file(directory), 'utf8');
   sign(directory, another);
   expect(readFileSync(file(directory), 'utf8')).toBe(first);
   sign(directory);
-  expect(check(directory)).toBe(owner.publicKey);
-  expect(() => check(directory, [another.publicKey])).toThrow('no signature in it is by this key');
+  for (const { publicKey } of [owner, another]) expect(check(directory, [publicKey])).toBe(publicKey);
+  const { signatures, ...rest } = JSON.parse(readFileSync(file(directory), 'utf8'));
+  expect({ ...rest, signatures: [signatures[0]] }).toEqual(JSON.parse(first));
+  // Of another artifact none stays.
+  cpSync(file(directory), file(artifact('other', 'sha256:two')));
+  sign(join(root, 'other'));
+  expect(() => check(join(root, 'other'), [another.publicKey])).toThrow('no signature in it is by this key');
+});
+
+it('of another key is there at every moment while one comes beside it', () => {
+  sign(directory, another);
+  const { renameSync: rename } = fs;
+  const use = (renameSync: typeof rename) => {
+    Object.assign(fs, { renameSync });
+    syncBuiltinESMExports();
+  };
+  const signature = readFileSync(file(directory));
+  use(() => {
+    check(directory, [another.publicKey]);
+    openArtifact(directory);
+    throw new Error('killed');
+  });
+  try {
+    expect(() => sign(directory)).toThrow('killed');
+  } finally {
+    use(rename);
+  }
+  expect(readFileSync(file(directory)).equals(signature)).toBe(true);
+  sign(directory);
+  check(directory, [owner.publicKey]);
+  expect(readdirSync(root)).toEqual(['adapter']);
+});
+
+it.each<[string, () => void]>([
+  [
+    'as many as are read',
+    () => {
+      for (let i = 0; i < 8; i++) sign(directory, generateKeyPairSync('ed25519'));
+    },
+  ],
+  [
+    'one whose statement says more, which we do not sign',
+    () => signAs({ predicate: { kind: 'Adapter', isHarmless: true } }, undefined, another),
+  ],
+  [
+    'one whose statement says a thing twice',
+    () => {
+      const sha256 = subjectOf(directory).digest.slice('sha256:'.length);
+      signText(
+        `{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"manifest.json","digest":{"sha256":"${sha256}"}}],"predicateType":"https://offsite-tuning.dev/artifact/v1","predicate":{"kind":"Model","kind":"Adapter"}}`,
+        undefined,
+        another,
+      );
+    },
+  ],
+])('beside %s no other is put, and it stays', (_, lay) => {
+  lay();
+  const signatures = readFileSync(file(directory));
+  expect(() => sign(directory)).toThrow(
+    expect.objectContaining({
+      reason: 'BadModel',
+      message: expect.stringContaining(
+        'of a statement that names digest and kind alone 8 are read, in 65536 bytes',
+      ),
+    }),
+  );
+  expect(readFileSync(file(directory)).equals(signatures)).toBe(true);
 });
 
 it('goes with the artifact that it belongs to when that is replaced', async () => {
@@ -191,7 +256,11 @@ it('that nobody asks for is not read, whatever it is', () => {
 /** What an attacker, or a mistake, leaves at an artifact that was signed by its owner; the others' keys are theirs. */
 const attacks: [what: string, attack: () => void, words: string][] = [
   ['nothing', () => rmSync(file(directory)), 'is not signed: it holds no manifest.dsse.json'],
-  ['one by another key', () => sign(directory, another), 'no signature in it is by this key'],
+  [
+    'one by another key',
+    () => [rmSync(file(directory)), sign(directory, another)],
+    'no signature in it is by this key',
+  ],
   [
     'one with a bit changed',
     () => {
@@ -258,21 +327,27 @@ const attacks: [what: string, attack: () => void, words: string][] = [
 ];
 
 function signAs(
-  { kind = 'Adapter', subjects = 1, predicateType = 'https://offsite-tuning.dev/artifact/v1' },
-  type = 'application/vnd.in-toto+json',
+  {
+    kind = 'Adapter',
+    subjects = 1,
+    predicateType = 'https://offsite-tuning.dev/artifact/v1',
+    predicate = { kind } as object,
+  },
+  type?: string,
+  by = owner,
 ): void {
   const sha256 = subjectOf(directory).digest.slice('sha256:'.length);
   const statement = {
     _type: 'https://in-toto.io/Statement/v1',
     subject: Array(subjects).fill({ name: 'manifest.json', digest: { sha256 } }),
     predicateType,
-    predicate: { kind },
+    predicate,
   };
-  signText(JSON.stringify(statement), type);
+  signText(JSON.stringify(statement), type, by);
 }
 
-function signText(text: string, type = 'application/vnd.in-toto+json'): void {
-  writeFileSync(file(directory), envelopeOf({ type, body: Buffer.from(text) }, owner.privateKey));
+function signText(text: string, type = 'application/vnd.in-toto+json', { privateKey } = owner): void {
+  writeFileSync(file(directory), envelopeOf({ type, body: Buffer.from(text) }, privateKey));
 }
 
 it.each(attacks)('%s in place of its owner’s signature is refused', (_, attack, words) => {
@@ -301,6 +376,13 @@ it('that cosign has made of the manifest is taken: the key may lie where only co
   writeFileSync(file(path), JSON.stringify(envelope));
   const key = createPublicKey(cosigns.publicKey);
   expect(check(path, [owner.publicKey, key])).toBe(key);
+  // Ours stands beside it, over the statement as cosign wrote it.
+  sign(path);
+  for (const one of [owner.publicKey, key]) expect(check(path, [one])).toBe(one);
+  expect(JSON.parse(readFileSync(file(path), 'utf8'))).toMatchObject({
+    payload,
+    signatures: [{ keyid: '', sig }, {}],
+  });
   cpSync(file(path), file(directory));
   expect(() => check(directory, [key])).toThrow('is the signature of another artifact');
 });

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import {
   envelopeBounds,
   envelopeOf,
+  envelopeWith,
   openEnvelope,
   preAuthenticated,
 } from '../../../../src/artifact/signature/dsse.ts';
@@ -96,6 +97,26 @@ it.each(Object.entries(pairs))('%s: what it signs it knows again, changed in any
     }
     expect(found).toBeUndefined();
   }
+});
+
+it('takes one signature more beside those that it has, and all else stays; but none that would make it one that nobody reads', () => {
+  const [first, second] = Object.values(pairs);
+  const before = enveloped({ more: { x: 1 }, signatures: [{ keyid: 'x', sig: asn1.toString('base64url') }] });
+  const text = envelopeWith(before, first!.privateKey)!;
+  const after = envelopeWith(Buffer.from(text), second!.privateKey)!;
+  const { signatures, ...rest } = JSON.parse(before.toString());
+  expect(JSON.parse(after)).toEqual({
+    ...rest,
+    signatures: [...signatures, { sig: expect.any(String) }, { sig: expect.any(String) }],
+  });
+  for (const key of [definitions, first!.publicKey, second!.publicKey])
+    expect(openEnvelope(Buffer.from(after), [key])?.key).toBe(key);
+  const full = enveloped({ signatures: Array(8).fill({ sig: 'AAAA' }) });
+  expect(openEnvelope(full, [definitions])).toBeUndefined();
+  expect(envelopeWith(full, first!.privateKey)).toBeUndefined();
+  const long = enveloped({ more: 'x'.repeat(65_536 - enveloped({ more: '' }).length) });
+  expect(openEnvelope(long, [definitions])?.key).toBe(definitions);
+  expect(envelopeWith(long, first!.privateKey)).toBeUndefined();
 });
 
 it.each<[string, Buffer, string]>([

@@ -148,9 +148,12 @@ it('while a key is replaced both are taken, and afterwards the new one alone', a
   await check();
   sign(next);
   await check();
-  key('hospital', 'public', spki(hospital.publicKey));
-  await expect(check()).rejects.toThrow(refusal('BadModel', 'no signature in it is by this key'));
-  await check({ signers: [{ name: 'hospital', publicKey: spki(next.publicKey) }] });
+  const afterwards = { signers: [{ name: 'hospital', publicKey: spki(next.publicKey) }] };
+  await check(afterwards);
+  // What the old key alone has signed.
+  rmSync(join(artifact(), signatureName));
+  sign();
+  await expect(check(afterwards)).rejects.toThrow(refusal('BadModel', 'no signature in it is by this key'));
 });
 
 it.each<[string, Named, () => void, string]>([
@@ -214,16 +217,27 @@ it('one party does not count twice under two names', () => {
   );
 });
 
-it('what a stage has made it signs; what lies there instead, it does not', () => {
+it('what a stage has made it signs, beside who has signed it there; what lies there instead, it does not', async () => {
   const at = job({ signingKey: 'hospital' });
   const { signing } = openKeys(at, keyPlace);
   const output = join(root, (at.resource.spec.output.uri as string).slice('pvc://team/'.length));
   cpSync(artifact(), output, { recursive: true });
-  signOutput(at, digest, signing!);
+  signArtifact(output, { digest, kind: 'Adapter' }, bank.privateKey);
+  await signOutput(at, digest, signing!, mirror());
   expect(openArtifact(output).digest).toBe(digest);
-  checkSignature(output, { digest, kind: 'Adapter' }, [hospital.publicKey]);
-  expect(() => signOutput(at, `sha256:${'0'.repeat(64)}`, signing!)).toThrow(
+  for (const { publicKey } of [hospital, bank])
+    checkSignature(output, { digest, kind: 'Adapter' }, [publicKey]);
+  await expect(signOutput(at, `sha256:${'0'.repeat(64)}`, signing!, mirror())).rejects.toThrow(
     refusal('BadModel', 'was changed before it was signed; nothing was signed: run again'),
+  );
+  rmSync(join(output, signatureName));
+  for (let i = 0; i < 8; i++)
+    signArtifact(output, { digest, kind: 'Adapter' }, generateKeyPairSync('ed25519').privateKey);
+  await expect(signOutput(at, digest, signing!, mirror())).rejects.toThrow(
+    refusal(
+      'BadModel',
+      `spec.output.uri: ${join(output, signatureName)}: holds signatures of this very artifact`,
+    ),
   );
 });
 
