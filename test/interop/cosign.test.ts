@@ -68,6 +68,12 @@ test.each([
     });
 
     expect(checked(another!, directory).status).not.toBe(0);
+    // Beside ours it stands, and cosign finds either.
+    const both = `${directory}-both`;
+    cpSync(directory, both, { recursive: true });
+    signArtifact(both, { digest, kind: 'Adapter' }, stranger.privateKey);
+    for (const one of [key!, another!]) expect(checked(one, both)).toMatchObject({ status: 0 });
+
     const other = artifact(`${name}-other`, 'others');
     expect(checked(key!, directory, join(other.directory, 'manifest.json')).status).not.toBe(0);
     const changed = `${directory}-changed`;
@@ -120,4 +126,9 @@ test('what cosign signs is taken', () => {
   expect(made, made.text).toMatchObject({ status: 0 });
   const key = createPublicKey(readFileSync(at('theirs.pub')));
   expect(checkSignature(directory, { digest, kind: 'Adapter' }, [key])).toBe(key);
+  // Over the statement as cosign wrote it.
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  signArtifact(directory, { digest, kind: 'Adapter' }, privateKey);
+  for (const key of [at('theirs.pub'), written('ours.pem', pem(publicKey))])
+    expect(checked(key, directory)).toMatchObject({ status: 0 });
 });
