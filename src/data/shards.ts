@@ -10,9 +10,9 @@ const shardNumber = /[-_.]?\d*(?=(-of-\d+)?$)/;
 /** A hub's older files have one behind the number, each its own. */
 const hash = /(-of-\d+)-[0-9a-f]{16}$/;
 const withoutHash = (name: string) => name.slice(0, -endingOf(name)!.length).replace(hash, '$1');
-/** Spark's files have the number of a part before the id of what wrote them all. */
-const sparkNumber = /^part-\d+(?=-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}[-.])/;
-const splitOf = (name: string) => withoutHash(name).replace(sparkNumber, 'part').replace(shardNumber, '');
+/** Spark's files have the number of a part before the id of what wrote them all, and that of a piece behind. */
+const sparkNumber = /^part-\d+-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-c\d+/;
+const splitOf = (name: string) => withoutHash(name).replace(sparkNumber, 'part-$1').replace(shardNumber, '');
 const byNumber = new Intl.Collator('en', { numeric: true }).compare;
 
 /**

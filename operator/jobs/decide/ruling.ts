@@ -67,15 +67,16 @@ export function contextOf<R extends Resource>(
 ): Context<R> {
   const { object, pods } = situation.observed;
   const status = statusOf(object);
+  const spec = object['spec'] as Json;
   return {
     ...situation,
     rules,
     settings,
     now,
     status,
-    keptIn: keptInOf(status, pods),
+    keptIn: keptInOf({ kind: rules.kind, spec, status, pods }),
     generation: object.metadata.generation ?? 1,
-    specHash: hashOfSpec(rules.kind, object.metadata.uid ?? '', object['spec'] as object),
+    specHash: hashOfSpec(rules.kind, object.metadata.uid ?? '', spec),
   };
 }
 

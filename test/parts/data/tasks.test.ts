@@ -216,6 +216,10 @@ describe('a directory', () => {
       'part-00000-3f2b8a1c-9d4e-4b6f-8a7c-0e1d2c3b4a59-c000.snappy.parquet',
       'part-00001-3f2b8a1c-9d4e-4b6f-8a7c-0e1d2c3b4a59-c000.snappy.parquet',
     ],
+    [
+      'part-00000-3f2b8a1c-9d4e-4b6f-8a7c-0e1d2c3b4a59-c000.zstd.parquet',
+      'part-00000-3f2b8a1c-9d4e-4b6f-8a7c-0e1d2c3b4a59-c001.zstd.parquet',
+    ],
     ['train-00000-of-00002-b42a775f407cee45.parquet', 'train-00001-of-00002-0f63b1db27ce9d8e.parquet'],
   ])('of %s and %s is read by number', async (first, second) => {
     const path = directoryOf(first, { [second]: 'arc_challenge.parquet', [first]: 'arc_easy.parquet' });

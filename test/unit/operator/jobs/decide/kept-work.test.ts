@@ -103,6 +103,16 @@ it('what an earlier operator saw to its end is remembered, and what is done stay
   expect(statusOf(world)).toMatchObject({ phase: 'Complete', keptIn: 'pvc://artifacts/.offsite-work' });
 });
 
+it('what an earlier operator saw to its end is remembered by its address where the spec is another by then', () => {
+  const world = done({ privacy });
+  const { keptIn: _, ...status } = statusOf(world);
+  const training = { steps: 120, privacy: { epsilon: '8' } };
+  world.object = { ...world.object, status: { ...status, training } };
+  world.pods = [];
+  after(world.edit(elsewhere));
+  expect(failure(world)?.message).toContain('must name pvc://artifacts/.offsite-work, where');
+});
+
 const kept = 'pvc://artifacts/.offsite-work';
 
 it.each<[string, (world: World) => World]>([
