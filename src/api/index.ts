@@ -29,9 +29,16 @@ export {
 } from './kinds/emulator-build.ts';
 export * from './kinds/index.ts';
 export { type ArtifactInput, type Input, inLists, inRole } from './kinds/inputs.ts';
-export { Adapter, type OffsiteTuneSpec, type OffsiteTuneStatus, usesOfRows } from './kinds/offsite-tune.ts';
+export {
+  Adapter,
+  type OffsiteTuneSpec,
+  type OffsiteTuneStatus,
+  Training,
+  usesOfRows,
+} from './kinds/offsite-tune.ts';
 export type { AnalysisSummary, PlugInSpec, PlugInStatus, TaskResult } from './kinds/plug-in.ts';
 export { type DataFormat, isJudged, type Metric, metricsOf } from './metrics.ts';
+export { Objective } from './objective.ts';
 export * from './parse.ts';
 export {
   claimAt,

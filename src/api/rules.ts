@@ -32,7 +32,7 @@ export function withRules<S extends z.ZodType>(schema: S, ...rules: Rule<z.outpu
   const checked = rules.reduce<z.ZodType>(
     // Without `when`, zod skips a rule as soon as any part of the value has a problem.
     (whole, { holds, message, path }) =>
-      whole.refine((value) => holds(value as z.output<S>), {
+      whole.refine((value) => holdsOrCannotTell(holds, value as z.output<S>), {
         error: message,
         path: [...(path ?? [])],
         when: ({ value }) => value !== undefined && value !== null,
@@ -40,6 +40,16 @@ export function withRules<S extends z.ZodType>(schema: S, ...rules: Rule<z.outpu
     schema,
   );
   return checked.meta({ [validationsKey]: [...earlier, ...validations] }) as S;
+}
+
+/** A part that is of a wrong type, which its own schema tells, may be no number, text or list at all. */
+function holdsOrCannotTell<T>(holds: (value: T) => boolean, value: T): boolean {
+  try {
+    return holds(value);
+  } catch (error) {
+    if (error instanceof TypeError) return true;
+    throw error;
+  }
 }
 
 /** The schema with a rule that only the API server checks, because it holds only in a cluster. */

@@ -36,7 +36,7 @@ import {
   type TrainingPlan,
   type TrainingRecord,
 } from '../training/index.ts';
-import { adapterOf } from './adapters/index.ts';
+import { adapterOf, linearModules } from './adapters/index.ts';
 import { canaries } from './audit/index.ts';
 import { type Aim, aimOf, objectiveOf } from './objective.ts';
 import { planTuning } from './plan.ts';
@@ -164,6 +164,7 @@ export async function prepare(
       ? trainedLayer(model, layer, adapter, randomAt(layer), now)
       : trainedBeside(model, layer, adapter, randomAt(layer), now, shapeIn(layout, layer));
   const trained = trainedLayers(layers);
+  const modules = linearModules(model.architecture, trained);
   // A kind that needs the layers' own weights is refused by its name.
   const fits = isExact || adapter.beside !== undefined;
   checkTrainedMemory({
@@ -179,7 +180,7 @@ export async function prepare(
   // Before the start is put in place: a weight is drawn to the model's own.
   const sparse = aim.l1 > 0 ? new SparseChange(aim.l1, tensors) : undefined;
   if (start !== undefined) {
-    checkStart(start, spec.adapter);
+    checkStart(start, spec.adapter, modules);
     startFrom(start, tensors);
     // What is asked before the first step is asked of these.
     for (const part of parts.values()) for (const form of [part.training, part.evaluated]) form.update();
@@ -209,7 +210,7 @@ export async function prepare(
     });
   const described = { madeFrom, hyperparameters };
   const identity = exactly(described);
-  const known = (said: Described) => sameTraining(said, { digest: digests.data, order });
+  const known = (said: Described) => sameTraining(said, { rows: digests.data, order, modules });
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([site, part]) => [site, part[form]]));
     return new Decoder(engine, model.architecture, withReplaced(weights, forms), forTraining);

@@ -17,22 +17,29 @@ export interface Start {
   close(): void;
 }
 
-/** @throws OffsiteError BadSpec where the tensors of the two adapters mean other things */
-export function checkStart(start: Start, adapter: AdapterSpec): void {
-  const [theirs, ours] = [start.type, adapter].map(formOf);
+/**
+ * @param modules all linear maps of the layers that are trained
+ * @throws OffsiteError BadSpec where the tensors of the two adapters mean other things
+ */
+export function checkStart(start: Start, adapter: AdapterSpec, modules: readonly string[]): void {
+  const [theirs, ours] = [start.type, adapter].map((one) => formOf(one, modules));
   if (canonicalJson(theirs) !== canonicalJson(ours))
     throw badSpec(
       `spec.adapter: is ${canonicalJson(ours)}, and the adapter of spec.start is ${canonicalJson(theirs)}; they must be the same`,
     );
 }
 
-/** What an adapter's tensors mean, defaults written out; dropout changes how they train, and nothing that they are. */
-export function formOf(adapter: AdapterSpec): object {
+/**
+ * What an adapter's tensors mean, defaults written out; dropout changes how they train, and nothing that they are.
+ * @param modules all linear maps of the layers that are trained: a list of all of them is none
+ */
+export function formOf(adapter: AdapterSpec, modules: readonly string[]): object {
   const { type, size = 64, head = false } = adapter;
   if (type === 'bottleneck') return { type, size, head };
   if (type !== 'lora') return { type, head };
   const { rank, alpha, targetModules } = loraOptionsOf(adapter);
-  return { type, rank, alpha, head, ...(targetModules && { targetModules: [...targetModules].sort() }) };
+  const some = modules.every((name) => targetModules?.includes(name)) ? undefined : targetModules;
+  return { type, rank, alpha, head, ...(some && { targetModules: [...some].sort() }) };
 }
 
 /** Puts the values of an adapter in the place of those that its kind begins with. */

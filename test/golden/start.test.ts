@@ -312,6 +312,7 @@ describe('that hides its rows', () => {
     writeRows(at('data/others.jsonl'), tinyRows.multipleChoice(40, 9));
   });
 
+  const everyMap = ['down', 'up', 'gate', 'o', 'v', 'k', 'q'].map((name) => `${name}_proj`);
   const same: [string, Other][] = [
     ['checkpointSteps', { training: { checkpointSteps: 2 } }],
     ['microBatchSize', { training: { microBatchSize: 3 } }],
@@ -323,6 +324,7 @@ describe('that hides its rows', () => {
       'a default that is written out',
       { adapter: { rank: 4, alpha: 32 }, objective: { type: 'sft', l1: '0' } },
     ],
+    ['that all maps are listed', { adapter: { targetModules: everyMap } }],
     ['engine', { engine: { threads: 1, memory: '1Gi' } }],
     ['delta', { privacy: { delta: '1e-6' } }],
     ['the validation rows', { validation: 'data/others.jsonl' }],

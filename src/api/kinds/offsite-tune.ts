@@ -67,7 +67,7 @@ export const Adapter = withRules(
 
 const beta = decimal({ below: 1 }, '0.9');
 
-const Training = withRules(
+export const Training = withRules(
   z.strictObject({
     steps: integer(1, 10000000).optional().describe('Steps of the optimiser; this or epochs.'),
     epochs: integer(1, 10000).optional().describe('Passes over the data; this or steps.'),

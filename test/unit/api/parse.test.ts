@@ -391,6 +391,11 @@ describe('a wrong manifest', () => {
     ],
     ['gates on nothing', withSpec(plug, { gates: {} }), 'spec.gates: need spec.evaluation.tasks'],
     [
+      'an object that is no number, in a field of which a rule counts',
+      withSpec(tune, { training: { steps: 3, batchSize: { toString: 1, valueOf: 1 } } }),
+      'spec.training.batchSize: ',
+    ],
+    [
       'gates by pair_acc alone',
       withSpec(plug, {
         gates: { plugInAboveFullZeroShot: {} },
