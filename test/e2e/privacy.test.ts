@@ -85,7 +85,9 @@ test('a delta that handing out a row would keep is refused', () => {
 test('an audit that has no row but those that were trained on is refused before anything is', () => {
   expect(failureOf(at('work'), 'OffsiteTune', 'same')).toMatchObject({
     reason: 'BadData',
-    message: expect.stringContaining('spec.data.validation: all of its rows are training rows') as string,
+    message: expect.stringContaining(
+      'spec.data.validation: all of its rows with a token to predict are training rows',
+    ) as string,
   });
 });
 

@@ -310,6 +310,10 @@ describe('that hides its rows', () => {
     // As a stage leaves it.
     rmSync(checkpointsOf(at('work/once')), { recursive: true });
     writeRows(at('data/others.jsonl'), tinyRows.multipleChoice(40, 9));
+    const lines = readFileSync(at('data/train.jsonl'), 'utf8').trimEnd().split('\n');
+    const backwards = (line: string) =>
+      Object.fromEntries(Object.entries(JSON.parse(line) as object).reverse());
+    writeRows(at('data/rewritten.jsonl'), lines.map(backwards));
   });
 
   const everyMap = ['down', 'up', 'gate', 'o', 'v', 'k', 'q'].map((name) => `${name}_proj`);
@@ -327,6 +331,7 @@ describe('that hides its rows', () => {
     ['that all maps are listed', { adapter: { targetModules: everyMap } }],
     ['engine', { engine: { threads: 1, memory: '1Gi' } }],
     ['delta', { privacy: { delta: '1e-6' } }],
+    ['how their file writes the rows', { data: 'data/rewritten.jsonl' }],
     ['the validation rows', { validation: 'data/others.jsonl' }],
   ];
   it.each(same)(

@@ -17,7 +17,8 @@ export function chanceOf(
   return (what) => new SecretRandom(key, `${identity} ${tokens} ${what}`);
 }
 
-function tokensDigest(examples: readonly Example[]): string {
+/** A digest of rows by all that is read of them, however their file writes them. */
+export function tokensDigest(examples: readonly Example[]): string {
   const hash = createHash('sha256');
   for (const { row, trunk, branches, starts, spans, answer } of examples)
     hash.update(`${JSON.stringify([row, trunk, branches, starts, spans, answer])}\n`);
