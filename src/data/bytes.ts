@@ -2,7 +2,7 @@
 import { readSync } from 'node:fs';
 import { Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { badData, OffsiteError } from '../api/index.ts';
+import { badData, OffsiteError, withPath } from '../api/index.ts';
 import type { Files, OpenFile } from '../artifact/index.ts';
 import { mostExpansion } from './row-size.ts';
 
@@ -68,7 +68,7 @@ export function openFile(path: string, files: Files): RowsFile {
   }
 }
 
-/** The first bytes of a file. @throws OffsiteError BadData where it cannot be read */
+/** The first bytes of a file. @throws Error of the system, with the path, where it cannot be read */
 export function startOf({ path, descriptor }: RowsFile, bytes: number): Uint8Array {
   const start = Buffer.alloc(bytes);
   return start.subarray(0, readSome(descriptor, start, 0, path));
@@ -88,7 +88,8 @@ function readSome(descriptor: number, chunk: Buffer, at: number, path: string): 
   try {
     return readSync(descriptor, chunk, 0, chunk.length, at);
   } catch (error) {
-    throw badData(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    // No fault of the rows: what the system's code means is told where a stage fails.
+    throw withPath(error, path);
   }
 }
 
