@@ -1,10 +1,10 @@
 // The HTTP client of the read-only stores: safe redirects, bearer tokens for one host, bounded answers.
 import { Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
-import { EnvHttpProxyAgent, fetch, type RequestInit, type Response } from 'undici';
+import { Agent, EnvHttpProxyAgent, fetch, type RequestInit, type Response } from 'undici';
 import { badSpec, httpsHostsIn, listingBounds } from '../../api/index.ts';
 import type { StoreCredentials } from './credentials.ts';
-import { type Proxies, proxiesOf, whyUnreached } from './proxies.ts';
+import { type Proxies, proxiesFor, proxiesOf, whyUnreached } from './proxies.ts';
 import { StoreError } from './store.ts';
 
 const mostRedirects = 5;
@@ -30,6 +30,7 @@ export class HttpClient {
   readonly #allowed: readonly string[];
   readonly #proxies: Proxies;
   readonly #dispatcher: EnvHttpProxyAgent;
+  readonly #direct = new Agent();
 
   /** @param allowed hosts such as `models.example.com` or `*.example.com`; every host when empty */
   constructor(
@@ -86,10 +87,11 @@ export class HttpClient {
   async #fetch(url: URL, name: string, options: RequestInit & { signal: AbortSignal }): Promise<Response> {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), headersWithin);
+    const proxies = proxiesFor(url.hostname, this.#proxies);
     try {
       return await fetch(url, {
         ...options,
-        dispatcher: this.#dispatcher,
+        dispatcher: proxies === this.#proxies ? this.#dispatcher : this.#direct,
         signal: AbortSignal.any([options.signal, late.signal]),
       });
     } catch (error) {
@@ -98,7 +100,7 @@ export class HttpClient {
       const code = late.signal.aborted ? 'TIMEOUT' : typeof cause === 'string' ? cause : 'UNKNOWN';
       throw new StoreError(
         'StoreUnavailable',
-        `${name}: its server cannot be reached (${whyUnreached(code, url.protocol, this.#proxies)})`,
+        `${name}: its server cannot be reached (${whyUnreached(code, url.protocol, proxies)})`,
       );
     } finally {
       clearTimeout(timer);

@@ -1,4 +1,5 @@
 // The proxy settings of the environment, also as the cause of a server that cannot be reached.
+import { BlockList, isIP } from 'node:net';
 import { badSpec } from '../../api/index.ts';
 
 /** Through which proxies HTTP goes: URLs, and the hosts that are asked directly. */
@@ -19,8 +20,34 @@ export function proxiesOf(environment: NodeJS.ProcessEnv): Proxies {
     if (url === undefined || /^https?:$/.test(URL.parse(url)?.protocol ?? '')) return url;
     throw badSpec(`the environment's ${name} must be a proxy's URL, such as http://proxy.example.com:3128`);
   };
-  return { httpProxy: proxy('HTTP_PROXY'), httpsProxy: proxy('HTTPS_PROXY'), noProxy: said('NO_PROXY') };
+  const noProxy = said('NO_PROXY')
+    ?.split(/[\s,]+/)
+    .join(',');
+  return { httpProxy: proxy('HTTP_PROXY'), httpsProxy: proxy('HTTPS_PROXY'), noProxy };
 }
+
+const none: Proxies = { httpProxy: undefined, httpsProxy: undefined, noProxy: undefined };
+
+/** Those that hold for a server: none where NO_PROXY has a range that its address is in, since no client knows ranges. */
+export function proxiesFor(hostname: string, proxies: Proxies): Proxies {
+  const address = hostname.replace(/^\[|\]$/g, '');
+  const family = familyOf(address);
+  return family !== undefined && rangesIn(proxies.noProxy).check(address, family) ? none : proxies;
+}
+
+function rangesIn(noProxy = ''): BlockList {
+  const ranges = new BlockList();
+  for (const entry of noProxy.split(',')) {
+    const [network = '', bits = ''] = entry.split('/');
+    const family = familyOf(network);
+    const most = family === 'ipv4' ? 32 : 128;
+    if (family !== undefined && /^[0-9]{1,3}$/.test(bits) && Number(bits) <= most)
+      ranges.addSubnet(network, Number(bits), family);
+  }
+  return ranges;
+}
+
+const familyOf = (address: string) => (({ 4: 'ipv4', 6: 'ipv6' }) as const)[isIP(address)];
 
 const unknownAuthority = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',

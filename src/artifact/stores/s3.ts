@@ -15,7 +15,7 @@ import { Upload } from '@aws-sdk/lib-storage';
 import { badSpec } from '../../api/index.ts';
 import { checkCount } from '../inner-path.ts';
 import { type StoreCredentials, s3EndpointOf, s3RegionOf } from './credentials.ts';
-import { type Proxies, proxiesOf, whyUnreached } from './proxies.ts';
+import { type Proxies, proxiesFor, proxiesOf, whyUnreached } from './proxies.ts';
 import { answerLimits, boundedBody, knownCode, withinTime, wrongKeys } from './s3-answers.ts';
 import {
   isStoreError,
@@ -64,7 +64,8 @@ export class S3Store implements WritableStore {
     const keys = keysIn(values);
     const endpoint = s3EndpointOf(credentials);
     this.#opener = source;
-    this.#why = (code) => whyUnreached(code, endpoint?.startsWith('http:') ? 'http:' : 'https:', proxies);
+    const own = endpoint === undefined ? proxies : proxiesFor(new URL(endpoint).hostname, proxies);
+    this.#why = (code) => whyUnreached(code, endpoint?.startsWith('http:') ? 'http:' : 'https:', own);
     this.#client = new S3Client({
       region: s3RegionOf(credentials),
       ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
@@ -74,7 +75,7 @@ export class S3Store implements WritableStore {
       // Our own sha256 goes with every object; not every server knows the newer checksums.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
-      requestHandler: { connectionTimeout: 10_000, socketTimeout: 60_000, ...agentsFor(proxies) },
+      requestHandler: { connectionTimeout: 10_000, socketTimeout: 60_000, ...agentsFor(own) },
     });
     const { requestHandler } = this.#client.config;
     requestHandler.handle = withinTime(requestHandler.handle.bind(requestHandler), limits.answers);
