@@ -78,8 +78,8 @@ test('a write that finds no space, anywhere', async () => {
 
 test('no space for the work directory', async () => {
   project.forget();
-  const path = 'work/offsitetune/tiny/resource.yaml.tmp';
-  const ended = await project.run(project.broken({ at: writes.get(path)![0]!, action: 'ENOSPC' }));
+  const [, calls] = [...writes].find(([path]) => path.startsWith('work/offsitetune/tiny/.offsite-tmp-'))!;
+  const ended = await project.run(project.broken({ at: calls[0]!, action: 'ENOSPC' }));
   expect(ended.code).toBe(1);
   expect(ended.stderr).toMatch(
     /the disk is full: ENOSPC.*work\/offsitetune\/tiny\/resource\.yaml\); free space there/,
