@@ -31,23 +31,23 @@ const none: Proxies = { httpProxy: undefined, httpsProxy: undefined, noProxy: un
 /** Those that hold for a server: none where NO_PROXY has a range that its address is in, since no client knows ranges. */
 export function proxiesFor(hostname: string, proxies: Proxies): Proxies {
   const address = hostname.replace(/^\[|\]$/g, '');
-  const family = familyOf(address);
-  return family !== undefined && rangesIn(proxies.noProxy).check(address, family) ? none : proxies;
+  const version = versionOf(address);
+  return version !== undefined && rangesIn(proxies.noProxy).check(address, version) ? none : proxies;
 }
 
 function rangesIn(noProxy = ''): BlockList {
   const ranges = new BlockList();
   for (const entry of noProxy.split(',')) {
     const [network = '', bits = ''] = entry.split('/');
-    const family = familyOf(network);
-    const most = family === 'ipv4' ? 32 : 128;
-    if (family !== undefined && /^[0-9]{1,3}$/.test(bits) && Number(bits) <= most)
-      ranges.addSubnet(network, Number(bits), family);
+    const version = versionOf(network);
+    const most = version === 'ipv4' ? 32 : 128;
+    if (version !== undefined && /^[0-9]{1,3}$/.test(bits) && Number(bits) <= most)
+      ranges.addSubnet(network, Number(bits), version);
   }
   return ranges;
 }
 
-const familyOf = (address: string) => (({ 4: 'ipv4', 6: 'ipv6' }) as const)[isIP(address)];
+const versionOf = (address: string) => (({ 4: 'ipv4', 6: 'ipv6' }) as const)[isIP(address)];
 
 const unknownAuthority = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
