@@ -94,6 +94,8 @@ export interface Run extends TrainedAdapter {
   headGradient?: HeadGradient;
   /** Digest of all that the adapter depends on. */
   identity: string;
+  /** The digest of its rows' tokens; empty where it does not hide them. */
+  tokens: string;
   /** By what its history is known: what it does with its rows, and what it is measured on. */
   measuredAs: string;
   /** By what its checkpoints and its noise key are found while it is unfinished. */
@@ -258,6 +260,7 @@ export async function prepare(
       ...(privacy && { isOnce: true, sameAs: (said) => [known(said), exactly(said)] }),
     },
     identity,
+    tokens,
     measuredAs: privacy
       ? sha256(`${known(described)} measured on ${digests.validation ?? 'no rows'}`)
       : identity,

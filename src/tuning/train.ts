@@ -135,11 +135,11 @@ async function hiddenSteps(
   objective: Objective,
   { spec, work, keeper = inPlace }: TuneOptions,
 ) {
-  const { state, examples, plan, identity } = run;
+  const { state, examples, plan, identity, tokens } = run;
   const key = noiseKey(ownCheckpoints(work, run));
   await keeper.push(checkpointsOf(work), { exact: true });
   const { clipNorm, expectedRows, noiseMultiplier, samplingRate } = privacy;
-  const randomOf = chanceOf(key, identity, examples);
+  const randomOf = chanceOf(key, identity, tokens);
   const hidden: HiddenRows = {
     ...{ clipNorm, expectedRows, deviation: noiseMultiplier * clipNorm },
     normal(tensor, step) {

@@ -33,9 +33,11 @@ export const hashFile = (path: string): { sha256: string; stat: BigIntStats } =>
  * @throws OffsiteError BadModel also where nearly all of it is a hole, which costs its maker nothing; Cancelled
  */
 export const hashForeignFile = (path: string): { sha256: string; stat: BigIntStats } =>
-  hashOpened(path, throwIfToStop, ({ descriptor, stat }) => {
-    if (isHole({ descriptor, stat }))
-      throw badModel(`${path}: nearly all of its ${stat.size} bytes are a hole, with nothing on the disk`);
+  hashOpened(path, throwIfToStop, (opened) => {
+    if (isHole(opened))
+      throw badModel(
+        `${path}: nearly all of its ${opened.stat.size} bytes are a hole, with nothing on the disk`,
+      );
   });
 
 function hashOpened(
@@ -43,9 +45,10 @@ function hashOpened(
   beforeEach: () => void,
   look: (opened: PlainFile) => void = () => {},
 ): { sha256: string; stat: BigIntStats } {
-  const { descriptor, stat } = openModelFile(path);
+  const opened = openModelFile(path);
+  const { descriptor, stat } = opened;
   try {
-    look({ descriptor, stat });
+    look(opened);
     const sha256 = hashDescriptor(descriptor, stat, beforeEach);
     const after = fstatSync(descriptor, { bigint: true });
     if (after.size !== stat.size || after.mtimeNs !== stat.mtimeNs)

@@ -40,6 +40,7 @@ export const outcomeWord = (record: ReportRecord): string => outcomes[overall(re
 export function overall(record: ReportRecord): { outcome: RunOutcome; text: string } {
   const all = results(record).map(judge);
   const judged = all.filter(({ outcome }) => outcome !== 'told');
+  // What is only told decides nothing beside what is judged; alone, the first says so for all.
   const verdicts = judged.length > 0 ? judged : all.slice(0, 1);
   if (verdicts.length === 0) {
     const stopped = entriesOf(record).some(({ status }) => status.phase === 'Failed');

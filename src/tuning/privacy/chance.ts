@@ -7,13 +7,9 @@ import { SecretRandom } from './secret-random.ts';
  * The streams of a training by what they are for. Rows that came to other tokens, by a tokenizer that is not the same in every
  * process, draw others: under one key the difference of two adapters would hold no noise.
  * @param identity digest of all that the training depends on
+ * @param tokens digest of its rows (`tokensDigest`)
  */
-export function chanceOf(
-  key: Uint8Array,
-  identity: string,
-  examples: readonly Example[],
-): (what: string) => SecretRandom {
-  const tokens = tokensDigest(examples);
+export function chanceOf(key: Uint8Array, identity: string, tokens: string): (what: string) => SecretRandom {
   return (what) => new SecretRandom(key, `${identity} ${tokens} ${what}`);
 }
 

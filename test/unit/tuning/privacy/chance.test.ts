@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Example } from '../../../../src/data/index.ts';
-import { chanceOf } from '../../../../src/tuning/privacy/index.ts';
+import { chanceOf, tokensDigest } from '../../../../src/tuning/privacy/index.ts';
 
 const key = new Uint8Array(32).fill(7);
 const rows: Example[] = [
@@ -8,7 +8,7 @@ const rows: Example[] = [
   { row: 1, trunk: [1, 2, 3, 4], branches: [], spans: [[1, 3]], bytes: [] },
 ];
 const first = (examples: readonly Example[], what = 'noise 0 w', identity = 'sha256:a', own = key) =>
-  chanceOf(own, identity, examples)(what).uniform();
+  chanceOf(own, identity, tokensDigest(examples))(what).uniform();
 
 it('is the same for the same key, work, rows and purpose', () => {
   expect(first(structuredClone(rows))).toBe(first(rows));
