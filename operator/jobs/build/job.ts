@@ -217,15 +217,14 @@ function podTemplate(
     settings.limitFactors ?? unlimited,
     { template, worker: workerOf(template) },
   );
-  const keptIn = workOnce(resource);
-  const annotations = {
-    ...(defaultMemory !== undefined && { [annotation.defaultMemory]: defaultMemory }),
-    ...(keptIn !== undefined && { [annotation.keptIn]: keptIn }),
-  };
   const must = {
     metadata: {
       labels,
-      ...(Object.keys(annotations).length > 0 && { annotations }),
+      // The operator takes both for its own word: no template says them.
+      annotations: {
+        [annotation.defaultMemory]: defaultMemory ?? null,
+        [annotation.keptIn]: workOnce(resource) ?? null,
+      },
     },
     spec: {
       restartPolicy: 'Never',

@@ -14,7 +14,9 @@ export const proxy = z
   .strictObject({
     https: proxyUrl('https:// addresses'),
     http: proxyUrl('http:// addresses, such as a plain S3 endpoint'),
-    except: text('Hosts that are asked directly, by commas: names, .domains, addresses.'),
+    except: text(
+      'Hosts that are asked directly, by commas: names (and what is below them), addresses, ranges.',
+    ),
   })
   .prefault({})
   .describe('Through what worker pods reach S3, the hub and other stores; NATS is reached directly.');

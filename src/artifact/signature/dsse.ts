@@ -101,10 +101,13 @@ export function parseOnce(bytes: Uint8Array): unknown {
   return value;
 }
 
+/** No more than two, else an end that is none is looked for from each of them. */
+const padding = /={1,2}$/;
+
 /** Base64 in either alphabet, as the definition allows, and nothing that is only nearly so. */
 function decoded(text: string): Uint8Array {
   const bytes = Buffer.from(text, 'base64');
-  const plain = text.replaceAll('-', '+').replaceAll('_', '/').replace(/=+$/, '');
-  if (bytes.toString('base64').replace(/=+$/, '') !== plain) throw new Error('holds what is no base64');
+  const plain = text.replaceAll('-', '+').replaceAll('_', '/').replace(padding, '');
+  if (bytes.toString('base64').replace(padding, '') !== plain) throw new Error('holds what is no base64');
   return bytes;
 }

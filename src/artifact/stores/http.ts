@@ -4,7 +4,7 @@ import type { ReadableStream } from 'node:stream/web';
 import { Agent, EnvHttpProxyAgent, fetch, type RequestInit, type Response } from 'undici';
 import { badSpec, httpsHostsIn, listingBounds } from '../../api/index.ts';
 import type { StoreCredentials } from './credentials.ts';
-import { type Proxies, proxiesFor, proxiesOf, whyUnreached } from './proxies.ts';
+import { type Proxies, proxiesFor, proxiesOf, proxyOf, whyUnreached } from './proxies.ts';
 import { StoreError } from './store.ts';
 
 const mostRedirects = 5;
@@ -91,7 +91,8 @@ export class HttpClient {
     try {
       return await fetch(url, {
         ...options,
-        dispatcher: proxies === this.#proxies ? this.#dispatcher : this.#direct,
+        // Undici would ask HTTP_PROXY's for https: too where there is no other.
+        dispatcher: proxyOf(url.protocol, proxies) === undefined ? this.#direct : this.#dispatcher,
         signal: AbortSignal.any([options.signal, late.signal]),
       });
     } catch (error) {

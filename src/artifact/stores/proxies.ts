@@ -2,7 +2,7 @@
 import { BlockList, isIP } from 'node:net';
 import { badSpec } from '../../api/index.ts';
 
-/** Through which proxies HTTP goes: URLs, and the hosts that are asked directly. */
+/** Through which proxies HTTP goes, each for addresses of its own protocol: URLs, and the hosts that are asked directly. */
 export interface Proxies {
   readonly httpProxy: string | undefined;
   readonly httpsProxy: string | undefined;
@@ -17,14 +17,31 @@ export function proxiesOf(environment: NodeJS.ProcessEnv): Proxies {
   const said = (name: string) => environment[name.toLowerCase()] || environment[name] || undefined;
   const proxy = (name: string) => {
     const url = said(name);
-    if (url === undefined || /^https?:$/.test(URL.parse(url)?.protocol ?? '')) return url;
-    throw badSpec(`the environment's ${name} must be a proxy's URL, such as http://proxy.example.com:3128`);
+    if (url === undefined || isProxy(url)) return url;
+    throw badSpec(
+      `the environment's ${name} must be a proxy's URL, such as http://proxy.example.com:3128 (a % in a password is written %25)`,
+    );
   };
   const noProxy = said('NO_PROXY')
     ?.split(/[\s,]+/)
+    .flatMap((entry) => (isDomain(entry) ? [entry, `.${entry}`] : [entry]))
     .join(',');
   return { httpProxy: proxy('HTTP_PROXY'), httpsProxy: proxy('HTTPS_PROXY'), noProxy };
 }
+
+function isProxy(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) return false;
+  try {
+    decodeURIComponent(url.username + url.password);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A name without a dot before it: what is below it counts as well, which Node's client would not have it do. */
+const isDomain = (entry: string) => /^[a-z0-9_]/i.test(entry) && !/^[0-9.:/]+$/.test(entry);
 
 const none: Proxies = { httpProxy: undefined, httpsProxy: undefined, noProxy: undefined };
 
@@ -49,6 +66,10 @@ function rangesIn(noProxy = ''): BlockList {
 
 const versionOf = (address: string) => (({ 4: 'ipv4', 6: 'ipv6' }) as const)[isIP(address)];
 
+/** The proxy for addresses of a protocol, unless NO_PROXY names their host; undefined where they are asked directly. */
+export const proxyOf = (protocol: string, { httpProxy, httpsProxy }: Proxies) =>
+  protocol === 'http:' ? httpProxy : httpsProxy;
+
 const unknownAuthority = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
@@ -58,10 +79,9 @@ const unknownAuthority = new Set([
 ]);
 
 /** Why a server could not be reached: the error's code, and what of the environment has a part in it. */
-export function whyUnreached(code: string, protocol: string, { httpProxy, httpsProxy }: Proxies): string {
+export function whyUnreached(code: string, protocol: string, proxies: Proxies): string {
   if (unknownAuthority.has(code))
     return `${code}: add the authority of its certificate by NODE_EXTRA_CA_CERTS`;
-  const proxied = protocol === 'http:' ? httpProxy : httpsProxy;
-  if (proxied === undefined) return code;
+  if (proxyOf(protocol, proxies) === undefined) return code;
   return `${code}, through the proxy of ${protocol === 'http:' ? 'HTTP_PROXY' : 'HTTPS_PROXY'} unless NO_PROXY names it`;
 }

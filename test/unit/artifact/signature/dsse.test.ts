@@ -145,3 +145,15 @@ it.each<[string, Buffer, string]>([
 ])('an envelope %s is refused, and nothing of it is told', (_, bytes, words) => {
   expect(() => openEnvelope(bytes, [definitions])).toThrow(words);
 });
+
+it('refuses an envelope of padding without end as fast as any other', () => {
+  const padding = enveloped({ payload: `${'='.repeat(60_000)}A` });
+  const plain = enveloped({ payload: `${'A'.repeat(60_000)}!` });
+  const takes = (bytes: Buffer) => {
+    const from = performance.now();
+    expect(() => openEnvelope(bytes, [definitions])).toThrow('no base64');
+    return performance.now() - from;
+  };
+  // From each of them it took seconds.
+  expect(takes(padding)).toBeLessThan(50 * takes(plain) + 500);
+});

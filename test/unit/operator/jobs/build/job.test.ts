@@ -608,7 +608,20 @@ describe('limits where no template states one', () => {
     const mark = 'offsite-tuning.dev/default-memory-limit';
     expect(made({}).template.metadata.annotations).toEqual({ [mark]: '10Gi' });
     const stated = container({ resources: { limits: { memory: '10Gi' } } });
-    expect(made(stated).template.metadata.annotations).toBeUndefined();
+    expect(made(stated).template.metadata.annotations).toEqual({});
+  });
+
+  it('take no mark that is the operator’s own from a template', () => {
+    const metadata = {
+      annotations: {
+        'offsite-tuning.dev/kept-in': 'pvc://elsewhere',
+        'offsite-tuning.dev/default-memory-limit': '1Gi',
+        a: 'b',
+      },
+    };
+    const { spec } = container({ resources: { limits: { memory: '10Gi' } } }).template;
+    const { template } = made({ template: { metadata, spec } });
+    expect(template.metadata.annotations).toEqual({ a: 'b' });
   });
 
   it('change no name: what an installation limits runs nothing again', () => {
