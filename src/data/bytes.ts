@@ -55,7 +55,7 @@ export interface RowsFile extends OpenFile {
   readonly size: number;
 }
 
-/** @throws OffsiteError BadData where it is no plain file, cannot be opened, or is not the one that was hashed */
+/** @throws OffsiteError BadData where it is no plain file, or not the one that was hashed; Error of the system where it cannot be opened */
 export function openFile(path: string, files: Files): RowsFile {
   try {
     const file = files.open(path);
@@ -63,8 +63,10 @@ export function openFile(path: string, files: Files): RowsFile {
   } catch (error) {
     if (error instanceof OffsiteError) throw badData(error.message);
     const { code, message } = error as NodeJS.ErrnoException;
-    const what = code === 'ENOENT' ? 'there is no such file' : `cannot be opened (${code})`;
-    throw badData(`${path}: ${code === undefined ? message : what}`);
+    if (code === 'ENOENT') throw badData(`${path}: there is no such file`);
+    // No fault of the rows: what the system's code means is told where a stage fails.
+    if (code !== undefined) throw error;
+    throw badData(`${path}: ${message}`);
   }
 }
 
@@ -88,7 +90,6 @@ function readSome(descriptor: number, chunk: Buffer, at: number, path: string): 
   try {
     return readSync(descriptor, chunk, 0, chunk.length, at);
   } catch (error) {
-    // No fault of the rows: what the system's code means is told where a stage fails.
     throw withPath(error, path);
   }
 }
@@ -122,14 +123,17 @@ async function* unpacked(file: RowsFile, codec: Codec): AsyncGenerator<Buffer> {
 async function* frameOf(file: RowsFile, { name, unpack }: Codec, at: number): AsyncGenerator<Buffer, number> {
   const source = Readable.from(chunksOf(file, at), { highWaterMark: 1 });
   const stream = source.pipe(unpack());
+  let unread: Error | undefined;
   // A pipe does not hand errors on.
-  source.on('error', (error) => stream.destroy(error));
+  source.on('error', (error) => {
+    unread = error;
+    stream.destroy(error);
+  });
   try {
     yield* stream as AsyncIterable<Buffer>;
   } catch (error) {
-    throw error instanceof OffsiteError
-      ? error
-      : badData(`${file.path}: its ${name} data is damaged or cut off`);
+    if (error instanceof OffsiteError) throw error;
+    throw unread ?? badData(`${file.path}: its ${name} data is damaged or cut off`);
   } finally {
     source.destroy();
     stream.destroy();

@@ -11,7 +11,7 @@ import {
   toJson,
 } from 'hyparquet';
 import { checkPages } from './parquet-pages.ts';
-import type { RangedFile } from './ranged-file.ts';
+import { isOfSystem, type RangedFile } from './ranged-file.ts';
 import { mostExpansion, mostRowBytes, mostRowMebibytes, rowBytes } from './row-size.ts';
 
 /** What is read of a file before its rows: a thousand row groups of thirty columns come to some megabytes. */
@@ -43,7 +43,7 @@ export interface SizedRow {
  * The rows of a Parquet file, a row group in memory at a time. What its headers claim is checked before memory is taken for
  * it; what a varint, a footer or an encoding costs beyond is for the limits of the process.
  * @param alwaysAllowed bytes that all pages, and all rows, may come to, however small the file
- * @throws Error with what is wrong, without the file's name and without what stands there
+ * @throws Error with what is wrong, without the file's name and without what stands there; Error of the system
  */
 export async function* readParquet(
   file: RangedFile,
@@ -226,8 +226,10 @@ function readable<T>(read: () => T): T {
   }
 }
 
-/** A syntax error quotes the text that it is about, which is somebody's row. */
+/** The system's own error stays. A syntax error quotes the text that it is about, which is somebody's row. */
 const notReadable = (error: unknown) =>
-  new Error(
-    `cannot be read as Parquet: ${error instanceof SyntaxError ? 'a value in it is not of the type that its column says' : (error as Error).message}`,
-  );
+  isOfSystem(error)
+    ? error
+    : new Error(
+        `cannot be read as Parquet: ${error instanceof SyntaxError ? 'a value in it is not of the type that its column says' : (error as Error).message}`,
+      );

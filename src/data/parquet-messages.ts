@@ -9,5 +9,8 @@ export interface ParquetJob {
   limit: number;
 }
 
-/** Its answer. */
-export type ParquetReply = { rows: unknown[]; last: boolean } | { problem: string };
+/** Its answer: rows, what is wrong with the file, or the system's error of reading it. */
+export type ParquetReply =
+  | { rows: unknown[]; last: boolean }
+  | { problem: string }
+  | { unread: Pick<NodeJS.ErrnoException, 'message' | 'code' | 'syscall'> };

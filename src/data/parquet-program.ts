@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { readParquet, type SizedRow } from './parquet-file.ts';
 import type { ParquetJob, ParquetReply } from './parquet-messages.ts';
-import { rangedFile } from './ranged-file.ts';
+import { isOfSystem, rangedFile } from './ranged-file.ts';
 
 /** Rows of one answer: enough to keep both processes busy. */
 const rowsAtOnce = 1024;
@@ -27,6 +27,7 @@ async function next(rows: AsyncGenerator<SizedRow>): Promise<ParquetReply> {
     }
     return { rows: taken, last: false };
   } catch (error) {
-    return { problem: (error as Error).message };
+    const { message, code, syscall } = error as NodeJS.ErrnoException;
+    return isOfSystem(error) ? { unread: { message, code, syscall } } : { problem: message };
   }
 }

@@ -1,5 +1,5 @@
 // Reading Parquet files from outside, in a process of their own with limits of memory and time.
-import { badData } from '../api/index.ts';
+import { badData, withPath } from '../api/index.ts';
 import type { Files } from '../artifact/index.ts';
 import { foreignKind, kindBytes } from '../checkpoint/index.ts';
 import { handedOver, type Limits, type Outcome, Subprocess, shareOfMemory } from '../subprocess/index.ts';
@@ -26,7 +26,7 @@ interface ParquetOptions {
 /**
  * The rows of a Parquet file, a row group in memory at a time. Columns without a value are left out. The file is decoded in a
  * process of its own: what it claims may be a bomb, which costs that process its memory or its time and nobody else's.
- * @throws OffsiteError BadData with the file when it is damaged, or expands beyond the limits; Cancelled
+ * @throws OffsiteError BadData with the file when it is damaged, or expands beyond the limits; Cancelled; Error of the system
  */
 export async function* parquetRows(
   path: string,
@@ -62,6 +62,7 @@ async function* decoded(
       const outcome = await decoder.request({ descriptor: handedOver, size, limit }, limits);
       if (!('reply' in outcome)) throw problemOf(path, outcome, limits);
       const { reply } = outcome;
+      if ('unread' in reply) throw withPath(Object.assign(new Error(), reply.unread), path);
       if ('problem' in reply) throw badData(`${path}: ${reply.problem}`);
       yield* reply.rows;
       if (reply.last) return;

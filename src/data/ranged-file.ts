@@ -8,6 +8,9 @@ export interface RangedFile {
   read(start: number, end: number): Uint8Array<ArrayBuffer>;
 }
 
+/** Whether it is the system's error of reading, and no fault of what was to be read. */
+export const isOfSystem = (error: unknown) => (error as NodeJS.ErrnoException).syscall !== undefined;
+
 export function rangedFile({ descriptor, size }: { descriptor: number; size: number }): RangedFile {
   return {
     size,

@@ -194,7 +194,8 @@ function readAt<T>(
     const value = read();
     return value === undefined ? { absent: missing } : { value };
   } catch (error) {
-    if (!(error instanceof OffsiteError)) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (!(error instanceof OffsiteError)) return { absent: `${uri} cannot be read (${code ?? message})` };
     if (error.reason === 'BadSpec') return { absent: `${uri} cannot be reached from here` };
     return { absent: withStoreUris(error.message, mounts.scratch) };
   }
@@ -212,7 +213,9 @@ function ownSimilarity(directory: string, { files: listed }: Manifest): Similari
   if (own === undefined) return undefined;
   const path = join(directory, similarityFile);
   const files = new CheckedFiles();
-  if (statSync(path).size !== own.sizeBytes || files.digest(path) !== `sha256:${own.sha256}`)
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there === undefined) throw badModel(`${path}: the manifest lists it, and it is not there`);
+  if (there.size !== own.sizeBytes || files.digest(path) !== `sha256:${own.sha256}`)
     throw badModel(`${path}: is not the file that the manifest lists: it was changed`);
   return readSimilarity(directory, files);
 }

@@ -40,7 +40,7 @@ import { adapterOf, linearModules } from './adapters/index.ts';
 import { canaries } from './audit/index.ts';
 import { type Aim, aimOf, objectiveOf } from './objective.ts';
 import { planTuning } from './plan.ts';
-import { figuresOf, planPrivacy, tokensDigest } from './privacy/index.ts';
+import { figuresOf, planPrivacy, rowsDigest, tokensDigest } from './privacy/index.ts';
 import type { TrainedAdapter } from './result.ts';
 import { sameTraining } from './same-training.ts';
 import { checkStart, type Start, startFrom } from './start.ts';
@@ -213,7 +213,8 @@ export async function prepare(
   const described = { madeFrom, hyperparameters };
   const identity = exactly(described);
   const tokens = privacy === undefined ? '' : tokensDigest(examples);
-  const known = (said: Described) => sameTraining(said, { rows: tokens, order, modules });
+  const trainedOn = privacy === undefined ? '' : rowsDigest(examples);
+  const known = (said: Described) => sameTraining(said, { rows: trainedOn, order, modules });
   const decoderOf = (form: 'training' | 'evaluated') => {
     const forms = new Map([...parts].map(([site, part]) => [site, part[form]]));
     return new Decoder(engine, model.architecture, withReplaced(weights, forms), forTraining);

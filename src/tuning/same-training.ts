@@ -7,7 +7,7 @@ import { formOf } from './start.ts';
 
 /** What no manifest tells of this training. */
 interface Trained {
-  /** The digest of its rows' tokens. */
+  /** The digest of its rows' tokens, in whatever order (`rowsDigest`). */
   readonly rows: string;
   readonly order: Pick<DataOrder, 'stepsPerEpoch'>;
   /** All linear maps of the layers that are trained. */

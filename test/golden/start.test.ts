@@ -314,6 +314,7 @@ describe('that hides its rows', () => {
     const backwards = (line: string) =>
       Object.fromEntries(Object.entries(JSON.parse(line) as object).reverse());
     writeRows(at('data/rewritten.jsonl'), lines.map(backwards));
+    writeFileSync(at('data/reordered.jsonl'), `${[...lines].sort().reverse().join('\n')}\n`);
   });
 
   const everyMap = ['down', 'up', 'gate', 'o', 'v', 'k', 'q'].map((name) => `${name}_proj`);
@@ -332,6 +333,7 @@ describe('that hides its rows', () => {
     ['engine', { engine: { threads: 1, memory: '1Gi' } }],
     ['delta', { privacy: { delta: '1e-6' } }],
     ['how their file writes the rows', { data: 'data/rewritten.jsonl' }],
+    ['the order of the rows', { data: 'data/reordered.jsonl' }],
     ['the validation rows', { validation: 'data/others.jsonl' }],
   ];
   it.each(same)(

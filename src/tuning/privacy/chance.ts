@@ -13,10 +13,24 @@ export function chanceOf(key: Uint8Array, identity: string, tokens: string): (wh
   return (what) => new SecretRandom(key, `${identity} ${tokens} ${what}`);
 }
 
-/** A digest of rows by all that is read of them, however their file writes them. */
+/** A digest of rows by all that is read of them, each at its place, however their file writes them. */
 export function tokensDigest(examples: readonly Example[]): string {
   const hash = createHash('sha256');
-  for (const { row, trunk, branches, starts, spans, answer } of examples)
-    hash.update(`${JSON.stringify([row, trunk, branches, starts, spans, answer])}\n`);
+  for (const example of examples) hash.update(`${JSON.stringify([example.row, ...readOf(example)])}\n`);
   return hash.digest('hex');
 }
+
+/** The same in whatever order they stand: sampled each by itself, their places decide nothing. */
+export function rowsDigest(examples: readonly Example[]): string {
+  const digestOf = (text: string) => createHash('sha256').update(text).digest('hex');
+  const rows = examples.map((example) => digestOf(JSON.stringify(readOf(example))));
+  return digestOf(rows.sort().join('\n'));
+}
+
+const readOf = ({ trunk, branches, starts, spans, answer }: Example) => [
+  trunk,
+  branches,
+  starts,
+  spans,
+  answer,
+];

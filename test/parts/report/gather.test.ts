@@ -132,6 +132,21 @@ describe('a work dir', () => {
     expect(gatherWorkDir(at('work')).builds[0]?.similarity).toEqual({ absent });
   });
 
+  test.each([
+    ['are gone', () => {}, 'similarity.json: the manifest lists it, and it is not there'],
+    ['lead to themselves', (path: string) => symlinkSync('similarity.json', path), 'cannot be read (ELOOP)'],
+    ['are a directory', (path: string) => mkdirSync(path), 'is not the file that the manifest lists'],
+  ])('whose similarities %s shows all else of the bundle, and says so', (_, lay, words) => {
+    writeWorkDir();
+    const path = at('artifacts/words-emulator/similarity.json');
+    rmSync(path);
+    lay(path);
+    const { builds, unreadable } = gatherWorkDir(at('work'));
+    expect(unreadable).toEqual([]);
+    expect(builds[0]?.manifest).toHaveProperty('value');
+    expect(builds[0]?.similarity).toEqual({ absent: expect.stringContaining(words) as string });
+  });
+
   test('keeps its claims relative, so that it can be moved; resources of earlier runs stay out', () => {
     writeWorkDir();
     writeResource(plugInEntry({ name: 'earlier' }));

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Example } from '../../../../src/data/index.ts';
-import { chanceOf, tokensDigest } from '../../../../src/tuning/privacy/index.ts';
+import { chanceOf, rowsDigest, tokensDigest } from '../../../../src/tuning/privacy/index.ts';
 
 const key = new Uint8Array(32).fill(7);
 const rows: Example[] = [
@@ -26,4 +26,16 @@ it.each<[string, (examples: Example[]) => Parameters<typeof first>]>([
   ['other targets of a text', ([one, two]) => [[one!, { ...two!, spans: [[2, 3]] }]]],
 ])('is another for %s', (_, changed) => {
   expect(first(...changed(structuredClone(rows)))).not.toBe(first(rows));
+});
+
+it('digests rows in any order alike, each as often as it stands there', () => {
+  const [one, two] = rows as [Example, Example];
+  const moved = [
+    { ...two, row: 0 },
+    { ...one, row: 1 },
+  ];
+  expect(rowsDigest(moved)).toBe(rowsDigest(rows));
+  expect(rowsDigest([one, one, two])).not.toBe(rowsDigest([one, two, two]));
+  expect(rowsDigest([one, one])).not.toBe(rowsDigest([one]));
+  expect(rowsDigest([one, { ...two, spans: [[2, 3]] }])).not.toBe(rowsDigest(rows));
 });
