@@ -36,12 +36,15 @@ export interface Terminated {
   readonly exitCode: number;
   readonly reason?: string;
   readonly message?: string;
+  readonly startedAt?: string;
   readonly finishedAt?: string;
 }
 
 export interface ContainerStatus {
   readonly name: string;
   readonly image?: string;
+  readonly containerID?: string;
+  readonly restartCount?: number;
   readonly state?: {
     readonly waiting?: { readonly reason?: string; readonly message?: string };
     readonly running?: { readonly startedAt?: string };
@@ -128,9 +131,13 @@ export const mayWrite = (pod: Pod): boolean => !isTerminal(pod) && workerTermina
 
 /** Whether a pod's worker is at work or has been. */
 export function hasBegun(pod: Pod): boolean {
-  const { running, terminated } = workerStatus(pod)?.state ?? {};
-  // A process that could not be started has ended, too.
-  return running !== undefined || (terminated !== undefined && terminated.reason !== 'StartError');
+  const { state, containerID = '', restartCount = 0 } = workerStatus(pod) ?? {};
+  const { running, terminated } = state ?? {};
+  if (running !== undefined || terminated === undefined) return running !== undefined;
+  // A process that could not be started has ended, too; so has a container that never was, of a pod that goes.
+  if (terminated.reason === 'StartError') return false;
+  const isKnown = terminated.reason !== 'ContainerStatusUnknown';
+  return isKnown || containerID !== '' || restartCount > 0 || typeof terminated.startedAt === 'string';
 }
 
 /** The uid of the Job that made a pod. */

@@ -37,6 +37,8 @@ export const engineUnavailable = (message: string, options?: ErrorOptions) =>
 export const cancelled = (message: string, options?: ErrorOptions) =>
   new OffsiteError('Cancelled', message, options);
 
-/** The system's own error of a call that names no file, with the file. */
+/** The system's own error with the file that it is about, where the call named none. */
 export const withPath = (error: unknown, path: string): Error =>
-  Object.assign(error as Error, { path, message: `${(error as Error).message} '${path}'` });
+  (error as NodeJS.ErrnoException).path === undefined
+    ? Object.assign(error as Error, { path, message: `${(error as Error).message} '${path}'` })
+    : (error as Error);

@@ -1,8 +1,9 @@
 // Reads of small files that are bounded in bytes, whoever wrote them.
 import { closeSync, readSync } from 'node:fs';
 import type { z } from 'zod';
-import { type JsonBounds, parseJson } from '../api/index.ts';
+import { type JsonBounds, parseJson, withPath } from '../api/index.ts';
 import { NotPlain, openPlain, type PlainFile } from './plain-file.ts';
+import { isUnanswered } from './unanswered.ts';
 
 /**
  * A file's bytes, where it is one and no longer than it may be, whatever becomes of it meanwhile.
@@ -42,11 +43,15 @@ export function readKeptJson(path: string): unknown {
   return parseJson(bytes, keptBounds);
 }
 
-/** The same where it has the schema's shape; undefined where it is not there, damaged or of another shape. */
+/**
+ * The same where it has the schema's shape; undefined where it is not there, damaged or of another shape.
+ * @throws Error of the system where the disk does not answer
+ */
 export function readKept<T>(schema: z.ZodType<T>, path: string): T | undefined {
   try {
     return schema.parse(readKeptJson(path));
-  } catch {
+  } catch (error) {
+    if (isUnanswered(error)) throw withPath(error, path);
     return undefined;
   }
 }

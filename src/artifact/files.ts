@@ -1,6 +1,7 @@
 // Where files are looked for and opened: as they lie on the disk, or as they were when they were hashed.
-import { closeSync, existsSync, readdirSync } from 'node:fs';
+import { closeSync, readdirSync } from 'node:fs';
 import { openPlain, type PlainFile } from './plain-file.ts';
+import { isThere } from './unanswered.ts';
 
 /** A file that is read through one descriptor. */
 export interface OpenFile extends PlainFile {
@@ -20,7 +21,7 @@ export interface Files {
 
 /** Files as they lie there, whatever becomes of them. */
 export const onDisk: Files = {
-  has: existsSync,
+  has: isThere,
   names: (directory) => readdirSync(directory),
   open(path) {
     const file = openPlain(path);

@@ -1,11 +1,14 @@
 // Checkpoints of training: saved atomically, verified, and resumed by the same work only.
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { withPath } from '../api/index.ts';
 import {
   canonicalJson,
   clearAt,
   fileDigest,
+  isThere,
+  isUnanswered,
   namesToClear,
   readKeptJson,
   refuseOutside,
@@ -148,6 +151,7 @@ export function restoreState(directory: string, identity: string, state: Trainin
       Object.assign(state.record, stored.record);
       return true;
     } catch (error) {
+      if (isUnanswered(error)) throw withPath(error, path);
       const message = `checkpoint ${path} is damaged (${(error as Error).message}); training goes on from the one before it, or from the start`;
       emit({ type: 'warning', reason: 'CheckpointDamaged', message });
     }
@@ -173,20 +177,21 @@ function unsealed(value: unknown): StoredState {
 function identityOf(checkpoint: string): string | undefined {
   try {
     return unsealed(readKeptJson(join(checkpoint, 'state.json'))).identity;
-  } catch {
+  } catch (error) {
+    if (isUnanswered(error)) throw withPath(error, checkpoint);
     return undefined;
   }
 }
 
 /** What a process that was killed while it wrote has left. */
 function clearPartial(directory: string): void {
-  if (!existsSync(directory)) return;
+  if (!isThere(directory)) return;
   for (const name of namesToClear(directory).filter((entry) => entry.endsWith('.partial')))
     clearAt(join(directory, name));
 }
 
 function saved(directory: string): string[] {
-  if (!existsSync(directory)) return [];
+  if (!isThere(directory)) return [];
   return readdirSync(directory)
     .filter((name) => /^step-\d+$/.test(name))
     .sort();

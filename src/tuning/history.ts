@@ -1,9 +1,9 @@
 // The loss history of a training, which outlives its checkpoints.
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { badModel, listOf } from '../api/index.ts';
-import { readKept, readKeptJson, writeWhole } from '../artifact/index.ts';
+import { isThere, readKept, readKeptJson, writeWhole } from '../artifact/index.ts';
 import type { TrainingRecord } from '../training/index.ts';
 
 /** What is no finite number JSON writes as null: the error of a single row, the loss of a step without rows, of rows that are hidden and have no score. */
@@ -82,7 +82,7 @@ export function readHistory(
   { finished }: { finished: boolean },
 ): LossHistory | undefined {
   const path = finished ? files.history : newestCheckpoint(files.checkpoints);
-  if (path === undefined || !existsSync(path)) return undefined;
+  if (path === undefined || !isThere(path)) return undefined;
   try {
     const stored = readKeptJson(path);
     return historySchema.parse(finished ? stored : (stored as { record: unknown }).record);
@@ -93,7 +93,7 @@ export function readHistory(
 
 /** The state.json that was written last, of whichever training. */
 function newestCheckpoint(directory: string): string | undefined {
-  if (!existsSync(directory)) return undefined;
+  if (!isThere(directory)) return undefined;
   const found = readdirSync(directory)
     .flatMap((training) => namesIn(join(directory, training)).map((name) => join(directory, training, name)))
     .map((path) => join(path, 'state.json'))

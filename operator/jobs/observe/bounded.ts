@@ -58,7 +58,16 @@ function statusOf(object: Job | Pod): object {
     ...numbers({ active, ready, succeeded, failed }),
     ...words({ startTime, completionTime, phase, reason }),
     conditions: (conditions ?? []).flatMap(conditionIn).slice(0, mostConditions),
-    ...(own && { containerStatuses: [{ name: workerContainer, state: stateIn(own.state ?? {}) }] }),
+    ...(own && { containerStatuses: [workerIn(own)] }),
+  };
+}
+
+function workerIn({ state = {}, containerID, restartCount }: ContainerStatus): object {
+  return {
+    name: workerContainer,
+    ...words({ containerID }),
+    ...numbers({ restartCount }),
+    state: stateIn(state),
   };
 }
 
@@ -88,7 +97,11 @@ function stateIn({ waiting, running, terminated }: NonNullable<ContainerStatus['
     ...(terminated && {
       terminated: {
         ...numbers({ exitCode: terminated.exitCode }),
-        ...words({ reason: terminated.reason, finishedAt: terminated.finishedAt }),
+        ...words({
+          reason: terminated.reason,
+          startedAt: terminated.startedAt,
+          finishedAt: terminated.finishedAt,
+        }),
         ...words({ message: terminated.message }, longest.lastWords),
       },
     }),

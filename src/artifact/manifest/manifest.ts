@@ -1,11 +1,12 @@
 // An artifact's manifest: its schema, how it seals a directory, and how the files are verified against it.
-import { existsSync, lstatSync, statSync } from 'node:fs';
+import { lstatSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { badModel, listingBounds, listOf, mapOf, parseJson } from '../../api/index.ts';
 import { boundedBytes } from '../bounded-file.ts';
 import { type InnerPath, innerPaths } from '../inner-path.ts';
 import { signatureName } from '../signature/signature.ts';
+import { isThere } from '../unanswered.ts';
 import { writeWhole } from '../write-whole.ts';
 import { CheckedFiles } from './checked-files.ts';
 import { canonicalJson, filesIn, sha256 } from './digest.ts';
@@ -115,7 +116,7 @@ export function openArtifact(
 
 /** The manifest of a finished artifact without a look at its files, or undefined where there is none. */
 export function peekManifest(directory: string): { manifest: Manifest; digest: string } | undefined {
-  if (!existsSync(join(directory, manifestName))) return undefined;
+  if (!isThere(join(directory, manifestName))) return undefined;
   const { manifest, digest } = readManifest(directory);
   return { manifest, digest };
 }
@@ -149,7 +150,7 @@ function readManifest(
   expected?: string,
 ): { manifest: Manifest; digest: string; bytes: Uint8Array } {
   const path = join(directory, manifestName);
-  if (!existsSync(path))
+  if (!isThere(path))
     throw badModel(`${directory}: holds no manifest.json; it is no artifact, or was not finished`);
   const bytes = boundedBytes(path, listingBounds.bytes);
   if (bytes === 'too long') throw badModel(`${path}: is longer than 16 MiB; no artifact's is`);

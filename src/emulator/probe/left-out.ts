@@ -6,7 +6,7 @@ import {
   canonicalJson,
   inPlace,
   type Keeper,
-  readKeptJson,
+  readKept,
   sha256,
   writeWholeAmongOthers,
 } from '../../artifact/index.ts';
@@ -60,13 +60,7 @@ const stepsSchema = z.array(
 );
 
 /** A damaged file is as good as none: what it had is computed again. */
-function readSteps(path: string): RemovalStep[] {
-  try {
-    return stepsSchema.parse(readKeptJson(path));
-  } catch {
-    return [];
-  }
-}
+const readSteps = (path: string): RemovalStep[] => readKept(stepsSchema, path) ?? [];
 
 async function keep(path: string, steps: readonly RemovalStep[], keeper: Keeper): Promise<void> {
   writeWholeAmongOthers(path, canonicalJson(steps));

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { PartyVerdict } from '../../api/index.ts';
-import { canonicalJson, type Keeper, readKeptJson, sha256, writeWhole } from '../../artifact/index.ts';
+import { canonicalJson, type Keeper, readKept, sha256, writeWhole } from '../../artifact/index.ts';
 import type { MeasuredTask } from '../measured.ts';
 import { type AnalysisRecord, analysisSchema, type Figures, figuresList } from './record.ts';
 
@@ -101,10 +101,4 @@ export function readAnalysis(work: string): AnalysisRecord | undefined {
 }
 
 /** A damaged file is as good as none: it is measured again. */
-function read(file: string): z.output<typeof schema> | undefined {
-  try {
-    return schema.parse(readKeptJson(file));
-  } catch {
-    return undefined;
-  }
-}
+const read = (file: string): z.output<typeof schema> | undefined => readKept(schema, file);

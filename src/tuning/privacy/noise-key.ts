@@ -1,9 +1,9 @@
 // The key that a private training draws its rows and its noise by: made by chance, kept with its checkpoints, gone with them.
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec } from '../../api/index.ts';
-import { boundedBytes, writeWhole } from '../../artifact/index.ts';
+import { boundedBytes, isThere, writeWhole } from '../../artifact/index.ts';
 
 const form = /^[0-9a-f]{64}$/;
 
@@ -39,7 +39,7 @@ export function refuseOtherNoise(checkpoints: string, made: string | undefined, 
 
 function keptIn(checkpoints: string): Uint8Array | undefined {
   const file = keyFileOf(checkpoints);
-  if (!existsSync(file)) return undefined;
+  if (!isThere(file)) return undefined;
   const bytes = boundedBytes(file, 64);
   const kept = typeof bytes === 'string' ? '' : Buffer.from(bytes).toString('latin1');
   return form.test(kept) ? Buffer.from(kept, 'hex') : undefined;

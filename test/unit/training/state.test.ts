@@ -15,6 +15,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { StageEvent } from '../../../src/progress/index.ts';
 import { restoreState, saveState, type TrainingState } from '../../../src/training/state.ts';
+import { unanswered } from '../../support/faults/unanswered-disk.ts';
 
 let directory: string;
 beforeEach(() => {
@@ -123,3 +124,12 @@ test('a truncated or missing file too; with none left, training starts anew', ()
     count: 2,
   });
 });
+
+test.each(['state.json', 'state.safetensors'])(
+  'a disk that does not answer of %s is no damage: nothing is begun anew',
+  (name) => {
+    saveState(directory, 'mine', stateAt(7));
+    unanswered(name, 'EIO', () => expect(() => restored('mine')).toThrow(/^EIO/));
+    expect(restored('mine')).toEqual({ state: stateAt(7), found: true, warnings: [] });
+  },
+);

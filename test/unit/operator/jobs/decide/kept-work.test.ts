@@ -1,5 +1,6 @@
 /** Of what only one may be made, the work place remembers that it was: no spec puts it where nothing is known of it. */
 import { expect, it } from 'vitest';
+import type { Pod } from '../../../../../operator/jobs/objects.ts';
 import { kinds, type OffsiteTuneStatus } from '../../../../../src/api/index.ts';
 import {
   completed,
@@ -153,9 +154,18 @@ it('that pod says where, and not the spec, which may be another by the time at w
   expect(failure(late)?.message).toContain(`must name ${kept}, where`);
 });
 
+/** A pod of which the kubelet finds no container. */
+function lost(pod: Pod, known: object): Pod {
+  const gone = ended(pod, { exitCode: 137, reason: 'ContainerStatusUnknown' });
+  const [status] = gone.status!.containerStatuses!;
+  return { ...gone, status: { ...gone.status, containerStatuses: [{ ...status!, ...known }] } };
+}
+
 it.each<[string, Parameters<World['podIs']>[1]]>([
   ['waits for a claim that is not there', (pod) => waitingFor(pod, 'ContainerCreating')],
   ['could not be started', (pod) => ended(pod, { exitCode: 128, reason: 'StartError' })],
+  // As the kubelet says of a pod that goes while it waits.
+  ['never was', (pod) => lost(pod, { restartCount: 0 })],
 ])('where its worker %s nothing was begun, and its place may be another', (_, change) => {
   const world = tune({ privacy }).run().podIs('tune', change).run();
   expect(statusOf(world).keptIn).toBeUndefined();
@@ -165,6 +175,16 @@ it.each<[string, Parameters<World['podIs']>[1]]>([
   world.start('tune').run();
   expect(statusOf(world)).toMatchObject({ keptIn: 'pvc://larger/.offsite-work' });
 });
+
+it.each([{ containerID: 'containerd://0' }, { restartCount: 1 }])(
+  'a worker that the kubelet knows nothing of any more has been at work where it has %o',
+  (known) => {
+    const world = tune({ privacy })
+      .run()
+      .podIs('tune', (pod) => lost(pod, known));
+    expect(statusOf(world.run())).toMatchObject({ keptIn: kept });
+  },
+);
 
 it('where no rows are hidden nothing is said', () => {
   const world = tune({}).run().start('tune').run();

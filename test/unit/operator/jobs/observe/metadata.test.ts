@@ -189,13 +189,15 @@ describe('a pod of ours that is larger than any usual one', () => {
       exitCode: 11,
       message: '\u0001'.repeat(1900),
     });
-    const terminated = { exitCode: 11, reason: 'Error', finishedAt: '2026-01-01T00:10:00Z', message };
+    const times = { startedAt: '2026-01-01T00:05:00Z', finishedAt: '2026-01-01T00:10:00Z' };
+    const terminated = { exitCode: 11, reason: 'Error', ...times, message };
+    const worker = { name: 'worker', containerID: 'containerd://0', restartCount: 0, state: { terminated } };
     const pod = await kept({
       phase: 'Failed',
-      containerStatuses: [...beside, { name: 'worker', state: { terminated } }],
+      containerStatuses: [...beside, worker],
     });
     expect(pod.status?.phase).toBe('Failed');
-    expect(pod.status?.containerStatuses).toEqual([{ name: 'worker', state: { terminated } }]);
+    expect(pod.status?.containerStatuses).toEqual([worker]);
     const world = new World(own.object);
     world.jobs = [job!];
     world.pods = [pod];
