@@ -51,7 +51,7 @@ export interface Architecture {
    * @param widths of a narrower block: fewer of what they name
    */
   block(layer: number, widths?: Partial<Widths>): Slots;
-  /** Layers of one kind take the same sides ('full', 'sliding'); all are of one kind when absent. Every kind has the same graph. */
+  /** Layers of one kind take the same sides ('full', 'sliding'); all are of one kind when absent. Every kind has the same graph, and so sides of the same shapes. */
   kind?(layer: number): string;
   /** What a block takes beside the hidden state and its weights: masks, positions, tables; by input name. */
   side(batch: PackedBatch, kind: string): Record<string, Tensor>;

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { pack } from '../../src/data/index.ts';
 import { Engine } from '../../src/engine/index.ts';
 import { Decoder, openModel, weightsOf } from '../../src/model/index.ts';
-import { fixtureOf, variants, writeCheckpoint } from '../support/golden/families/fixture.ts';
-import { measure } from '../support/golden/families/measure.ts';
+import { relative } from '../support/golden/families/compare.ts';
+import { fixtureOf, unpacked, variants, writeCheckpoint } from '../support/golden/families/fixture.ts';
+import { batchOf, logitsAt, measure, memory, tokensOf } from '../support/golden/families/measure.ts';
 import { type Measured, staleCells, writeTable } from '../support/golden/families/table.ts';
 import { measureEmulator } from '../support/golden/families/tuned.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
@@ -31,6 +32,18 @@ describe.each(variants())('%s', (variant) => {
     expect(parity.logits).toBeLessThan(1e-3);
     expect(parity.loss).toBeLessThan(1e-3);
     expect(parity.gradients).toBeLessThan(1e-3);
+  });
+
+  test('and so are the logits of rows in sequences of their own', async () => {
+    const model = openModel(path);
+    const decoder = new Decoder(engine, model.architecture, weightsOf(model, { memory }));
+    const batch = batchOf(fixture, 2);
+    expect(batch.size).toBe(2);
+    let x = await decoder.embed(batch);
+    for (const span of decoder.spans()) x = await decoder.forward(span, x, batch);
+    const found = await logitsAt(decoder, x, tokensOf(fixture, batch));
+    model.close();
+    expect(relative(found, unpacked(fixture.full.logits))).toBeLessThan(1e-3);
   });
 
   if (!fixture.emulator) return;

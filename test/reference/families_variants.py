@@ -48,6 +48,9 @@ def phi3(**fields):
 
 LONG = {"rope_type": "longrope", "short_factor": [1.0, 1.1, 1.2, 1.3], "long_factor": [1.0, 2.0, 3.0, 4.0]}
 
+LONG8 = {"rope_type": "longrope", "short_factor": [1 + i / 10 for i in range(8)], "long_factor": [1.0 + i for i in range(8)]}
+LOCAL = {"rope_type": "default", "rope_theta": 10000.0}
+
 
 def rope(kind, **parameters):
     return {"rope_parameters": {"rope_type": kind, "rope_theta": 10000.0, **parameters}}
@@ -112,6 +115,12 @@ VARIANTS = {
         "rope_type": "linear", "factor": 8.0}) | {"written": {
             "rope_parameters": None, "layer_types": None, "sliding_window_pattern": 2, "rope_theta": 1000000.0,
             "rope_local_base_freq": 10000.0, "rope_scaling": {"rope_type": "linear", "factor": 8.0}}},
+    # full attention's angles follow from the length of the row, the windows' do not
+    "gemma3-rope-dynamic-beyond": gemma("gemma3", "Gemma3TextConfig", sliding_window_pattern=2, max_position_embeddings=8, rope_parameters={
+        "full_attention": {"rope_type": "dynamic", "rope_theta": 1000000.0, "factor": 4.0}, "sliding_attention": LOCAL}) | {"alone": True},
+    "gemma3-rope-longrope": gemma("gemma3", "Gemma3TextConfig", sliding_window_pattern=2, rope_parameters={
+        "full_attention": {"rope_theta": 1000000.0, "factor": 8.0, "original_max_position_embeddings": 10, **LONG8},
+        "sliding_attention": LOCAL}) | {"alone": True},
     "phi3": phi3(num_hidden_layers=4) | {"emulator": SHARED},
     "phi3-window": phi3(sliding_window=4, num_key_value_heads=4),
     "phi3-longrope": phi3(hidden_size=64, partial_rotary_factor=0.5, original_max_position_embeddings=8, rope_scaling=LONG),

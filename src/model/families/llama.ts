@@ -225,12 +225,17 @@ export class Llama implements Architecture {
 
   side(batch: PackedBatch, kind: string): Record<string, Tensor> {
     const window = kind === 'sliding_attention' ? (this.config.sliding_window ?? undefined) : undefined;
-    return { mask: maskSide(batch, window), ...rotarySides(batch, this.#rope(kind)) };
+    return { mask: maskSide(batch, window), ...rotarySides(batch, this.#rope(kind), this.#ropes) };
   }
 
   lengthClass(length: number): string {
+    return this.#ropes.map((rope) => lengthClass(rope, length)).join();
+  }
+
+  /** The angles of every kind of layer. */
+  get #ropes(): RopeConfig[] {
     const kinds = new Set(Array.from({ length: this.depth }, (_, layer) => this.kind(layer)));
-    return Array.from(kinds, (kind) => lengthClass(this.#rope(kind), length)).join();
+    return Array.from(kinds, (kind) => this.#rope(kind));
   }
 
   buildBlock(context: BlockContext, x: Value): Value {

@@ -9,13 +9,18 @@ export function maskSide(batch: PackedBatch, window?: number): Tensor {
   return { dtype: 'float32', shape: [size, 1, 1, length, length], data: attentionMask(batch, window) };
 }
 
-/** Where each token's angles stand in the tables of cos and sin, [places, rotated / 2]. */
+/**
+ * Where each token's angles stand in the tables of cos and sin, [places, rotated / 2].
+ * @param all the angles of every kind of layer that the model has: where one's follow a row's length, the tables of all have
+ * one form, since all kinds have one graph
+ */
 export function rotarySides(
   batch: PackedBatch,
   rope: RopeConfig,
+  all: readonly RopeConfig[] = [rope],
 ): Record<'positions' | 'cos' | 'sin', Tensor> {
   const { size, length } = batch;
-  const { places, cos, sin } = followsLength(rope)
+  const { places, cos, sin } = all.some(followsLength)
     ? tablesOfTokens(batch, rope)
     : tablesOfPlaces(batch, rope);
   const table = [cos.length / (rope.size / 2), rope.size / 2];

@@ -27,10 +27,10 @@ export interface Parity {
 
 export const memory = 2 ** 30;
 
-/** Both rows in one packed sequence: transformers computed them apart. */
-export function batchOf({ rows }: Pick<Fixture, 'rows'>): PackedBatch {
+/** Both rows in one packed sequence, or in one each: transformers computed them apart. */
+export function batchOf({ rows }: Pick<Fixture, 'rows'>, sequences: 1 | 2 = 1): PackedBatch {
   const examples = rows.map((trunk, row) => ({ row, trunk, branches: [], bytes: [] }));
-  return pack(examples, { capacity: 32, batch: 1 })[0]!;
+  return pack(examples, { capacity: 32 / sequences, batch: sequences })[0]!;
 }
 
 /** Flat indices of the rows' tokens, row after row; the last `count` of each. */
