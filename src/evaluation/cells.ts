@@ -22,7 +22,7 @@ export interface RowScore {
 }
 
 /**
- * What each row scores; `examples` hold the right answers and the choices' bytes, by row.
+ * What each row scores; `examples` hold the right answers, the choices' tokens and their bytes, by row.
  * @param reference of pair_acc: what the model that pairs are compared with says of each row
  */
 export function rowScores(
@@ -39,11 +39,28 @@ export function rowScores(
   const byRow = new Map(examples.map((example) => [example.row, example]));
   return likelihoods.map(({ row, logLikelihood, tokens, greedy }) => {
     if (metric === 'perplexity') return { row, value: -sum(logLikelihood), weight: sum(tokens) };
+    const { answer, branches, bytes } = byRow.get(row)!;
+    const places = firstsOf(branches);
     // every choice of such a row is an accepted answer
-    if (metric === 'exact_match') return { row, value: Number(greedy!.slice(1).includes(true)), weight: 1 };
-    const { answer, bytes } = byRow.get(row)!;
-    const right = chosen(logLikelihood.slice(1), metric === 'acc_norm' ? bytes : undefined) === answer;
+    if (metric === 'exact_match')
+      return { row, value: Number(places.some((place) => greedy![place + 1])), weight: 1 };
+    const said = places.map((place) => logLikelihood[place + 1]!);
+    const right = chosen(said, metric === 'acc_norm' ? bytes : undefined) === answer;
     return { row, value: Number(right), weight: 1 };
+  });
+}
+
+/**
+ * The first branch of the same tokens, for each: a model says one thing of both, whatever the rounding at their places in a
+ * sequence.
+ */
+function firstsOf(branches: Example['branches']): number[] {
+  const firsts = new Map<string, number>();
+  return branches.map((tokens, place) => {
+    const name = tokens.join();
+    const first = firsts.get(name) ?? place;
+    firsts.set(name, first);
+    return first;
   });
 }
 

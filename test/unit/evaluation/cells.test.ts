@@ -8,10 +8,10 @@ const likelihood = (row: number, logLikelihood: number[], greedy?: boolean[]) =>
   tokens: [0, ...logLikelihood.map(() => 1)],
   ...(greedy ? { greedy: [false, ...greedy] } : {}),
 });
-const example = (row: number, answer: number, bytes: number[]) => ({
+const example = (row: number, answer: number, bytes: number[], branches = bytes.map((_, i) => [2 + i])) => ({
   row,
   trunk: [1],
-  branches: bytes.map(() => [2]),
+  branches,
   answer,
   bytes,
 });
@@ -23,6 +23,23 @@ test('acc takes the likeliest choice, acc_norm the likeliest by byte, ties the f
     rowScores(likelihoods, examples, metric).map(({ value }) => value);
   expect(values('acc')).toEqual([0, 0]);
   expect(values('acc_norm')).toEqual([1, 0]);
+});
+
+test('choices of the same tokens are as likely as the first of them, however they were rounded', () => {
+  const branches = [[7], [2, 3], [2, 3]];
+  // the other choice, then the right one twice: each copy a bit likelier than the other in one row
+  const likelihoods = [
+    ...[likelihood(0, [-4, -2, -1.9999998]), likelihood(1, [-4, -1.9999998, -2])],
+    ...[likelihood(2, [-4, -2, -1.9999998]), likelihood(3, [-4, -1.9999998, -2])],
+  ];
+  const examples = [1, 1, 2, 2].map((answer, row) => example(row, answer, [3, 4, 4], branches));
+  for (const metric of ['acc', 'acc_norm'] as const)
+    expect(rowScores(likelihoods, examples, metric).map(({ value }) => value)).toEqual([1, 1, 0, 0]);
+  // tokens that two texts have in common: each counts by its own bytes
+  const other = example(0, 2, [3, 4, 5], branches);
+  expect(rowScores(likelihoods.slice(0, 1), [other], 'acc_norm')[0]!.value).toBe(1);
+  const greedy = [likelihood(0, [-4, -2, -2], [false, false, true])];
+  expect(rowScores(greedy, [example(0, 1, [3, 4, 4], branches)], 'exact_match')[0]!.value).toBe(0);
 });
 
 test('exact_match asks for any accepted answer that greedy decoding gives, not for the likeliest', () => {
