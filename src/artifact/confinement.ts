@@ -19,8 +19,11 @@ export function confineTo(directories: readonly string[]): void {
 /** Whether an open file lies where its path says, if that is below one of these directories. */
 export function isConfined(path: string, descriptor: number): boolean {
   const root = rootOf(path);
-  return root === undefined || isWithin(readlinkSync(`/proc/self/fd/${descriptor}`), root.real);
+  return root === undefined || isWithin(placeOf(descriptor), root.real);
 }
+
+/** Where an open file really lies. @throws Error of the system where it has no /proc */
+export const placeOf = (descriptor: number): string => readlinkSync(`/proc/self/fd/${descriptor}`);
 
 /** The names in a directory, where what they name may be cleared; none where a link leads out of one of these directories. */
 export function namesToClear(directory: string): string[] {

@@ -13,7 +13,7 @@ import {
 } from '../checkpoint/index.ts';
 import { hasTokenizer, openTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { checkCoded, decodedView } from './coded.ts';
-import { type Companion, companionsOf } from './companions.ts';
+import { type Companion, companionsOf, isCopied } from './companions.ts';
 import { families } from './families/index.ts';
 import type { Architecture, Family, Slot, Slots } from './family.ts';
 import { hubView } from './gguf.ts';
@@ -57,14 +57,14 @@ export interface ExpectedModel {
 
 /**
  * Opens a model: a directory in the hub's layout, or a GGUF file (alone in its directory, or named). All its files are hashed at
- * first, and only what was hashed is opened.
+ * first, and only what was hashed is opened; no link leads from what is copied to another's file.
  * @throws OffsiteError BadModel naming the file, field or tensor, or the digest that was expected
  */
 export function openModel(
   path: string,
   { digest: expected, field = 'spec.model.digest' }: ExpectedModel = {},
 ): HashedModel {
-  const { digest, files } = hashFiles(path);
+  const { digest, files } = hashFiles(path, { isCopied });
   if (expected !== undefined && digest !== expected)
     throw badModel(`${field}: the digest of ${path} is ${digest}, expected ${expected}`);
   return Object.assign(openHashed(path, files), { digest, checkUnchanged: () => files.checkUnchanged() });

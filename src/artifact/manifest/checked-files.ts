@@ -23,9 +23,14 @@ export class CheckedFiles implements Files {
   /** Those that were not what was hashed by the time that they were closed. */
   readonly #changed = new Set<string>();
 
-  /** Hashes a file and remembers what it is. @returns its sha256 @throws OffsiteError BadModel when it cannot be read */
-  digest(path: string): string {
-    const file = hashed(path);
+  /**
+   * Hashes a file and remembers what it is.
+   * @param look refuses what is open by throwing, before anything is read of it
+   * @returns its sha256
+   * @throws OffsiteError BadModel when it cannot be read
+   */
+  digest(path: string, look?: (opened: PlainFile) => void): string {
+    const file = hashed(path, look);
     this.#files.set(normalize(path), file);
     return file.sha256;
   }
@@ -99,9 +104,9 @@ export class CheckedFiles implements Files {
   }
 }
 
-function hashed(path: string): CheckedFile {
+function hashed(path: string, look?: (opened: PlainFile) => void): CheckedFile {
   try {
-    return hashForeignFile(path);
+    return hashForeignFile(path, look);
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? badModel(`${path}: leads to no file`) : error;
   }

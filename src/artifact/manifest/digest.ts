@@ -3,6 +3,7 @@ import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { badModel } from '../../api/index.ts';
 import { innerPath, innerPaths, mostEntries, mostParts } from '../inner-path.ts';
+import { ownFilesOf } from '../own-files.ts';
 import { signatureName } from '../signature/signature.ts';
 import { CheckedFiles } from './checked-files.ts';
 import { hashBytes, hashFile } from './hash-file.ts';
@@ -30,8 +31,15 @@ export const fileDigest = (path: string): string => hashFile(path).sha256;
  */
 export const digestOf = (path: string): string => hashFiles(path).digest;
 
-/** The same, with the files that it is of: what is read of them is what it says. @throws OffsiteError BadModel as above */
-export function hashFiles(path: string): { digest: string; files: CheckedFiles } {
+/**
+ * The same, with the files that it is of: what is read of them is what it says.
+ * @param options.isCopied tells of which files of a directory, by their paths in it, copies go to others
+ * @throws OffsiteError BadModel as above, and where one of these is a link to what is not the directory's own
+ */
+export function hashFiles(
+  path: string,
+  { isCopied = () => false }: { isCopied?: (name: string) => boolean } = {},
+): { digest: string; files: CheckedFiles } {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw badModel(`${path}: there is no such file or directory`);
   const listed = stat.isFile()
@@ -42,8 +50,11 @@ export function hashFiles(path: string): { digest: string; files: CheckedFiles }
       }));
   if (listed.length === 0) throw badModel(`${path}: is empty`);
   const files = new CheckedFiles();
+  const checkOwn = ownFilesOf(stat.isFile() ? dirname(path) : path);
+  const hash = (name: string, file: string) =>
+    files.digest(file, isCopied(name) ? (opened) => checkOwn(file, opened) : undefined);
   const lines = listed
-    .map(({ path: name, file }) => `${files.digest(file).slice('sha256:'.length)}  ${name}\n`)
+    .map(({ path: name, file }) => `${hash(name, file).slice('sha256:'.length)}  ${name}\n`)
     .sort();
   return { digest: sha256(lines.join('')), files };
 }

@@ -30,10 +30,15 @@ export const hashFile = (path: string): { sha256: string; stat: BigIntStats } =>
 
 /**
  * The same of somebody else's file.
+ * @param look refuses what is open by throwing, before anything is read of it
  * @throws OffsiteError BadModel also where nearly all of it is a hole, which costs its maker nothing; Cancelled
  */
-export const hashForeignFile = (path: string): { sha256: string; stat: BigIntStats } =>
+export const hashForeignFile = (
+  path: string,
+  look: (opened: PlainFile) => void = () => {},
+): { sha256: string; stat: BigIntStats } =>
   hashOpened(path, throwIfToStop, (opened) => {
+    look(opened);
     if (isHole(opened))
       throw badModel(
         `${path}: nearly all of its ${opened.stat.size} bytes are a hole, with nothing on the disk`,

@@ -1,6 +1,16 @@
 // Bad input through the real CLI: every case ends with its reason, the worker's exit code and a message that says which file,
 // field or row is wrong and what is right; and no message quotes a row. All cases are resources of one run.
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -81,11 +91,17 @@ test('what is good, is taken: CRLF, a byte order mark, symlinked model files', a
   const { build } = writeTinyProject(place);
   const probe = join(place, 'data/probe.jsonl');
   writeFileSync(probe, `\ufeff${readFileSync(probe, 'utf8').replaceAll('\n', '\r\n')}`);
-  cpSync(join(place, 'model'), join(place, 'blobs'), { recursive: true });
-  for (const name of readdirSync(join(place, 'model'))) {
-    rmSync(join(place, 'model', name));
-    symlinkSync(join(place, 'blobs', name), join(place, 'model', name));
-  }
+  writeFileSync(join(place, 'model/LICENSE'), 'free');
+  // As the hub's cache has them, and weights moved to another disk.
+  const repository = join(place, 'models--team--tiny');
+  const snapshot = join(repository, 'snapshots/0123abcd');
+  mkdirSync(snapshot, { recursive: true });
+  renameSync(join(place, 'model'), join(repository, 'blobs'));
+  renameSync(join(repository, 'blobs/model.safetensors'), join(place, 'weights'));
+  symlinkSync(join(place, 'weights'), join(snapshot, 'model.safetensors'));
+  for (const name of readdirSync(join(repository, 'blobs')))
+    symlinkSync(`../../blobs/${name}`, join(snapshot, name));
+  symlinkSync(snapshot, join(place, 'model'));
   writeManifests(join(place, 'resources.yaml'), [build]);
   const { code, stderr } = await offsite([
     'run',
@@ -95,4 +111,5 @@ test('what is good, is taken: CRLF, a byte order mark, symlinked model files', a
     join(place, 'work'),
   ]);
   expect(code, stderr).toBe(0);
+  expect(readFileSync(join(place, 'out/emulator/LICENSE'), 'utf8')).toBe('free');
 });

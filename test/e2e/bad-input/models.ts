@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { gguf } from '../../support/tiny/gguf.ts';
 import { setField } from '../../support/tiny/index.ts';
 import { type Case, config, rewrite } from './case.ts';
@@ -41,6 +41,19 @@ export const modelCases: Case[] = [
     },
     /config\.json/,
   ),
+  model(
+    'a licence that is a link to rows of the user',
+    ({ path }) => symlinkSync('../data/train.jsonl', path('model/LICENSE')),
+    /LICENSE: is a symbolic link to \/.*\/data\/train\.jsonl, which is no file of the model's own/,
+  ),
+  {
+    name: 'a card that is a link to rows of the user',
+    kind: 'PlugIn',
+    change: ({ path }) => symlinkSync('../data/train.jsonl', path('model/README.md')),
+    reason: 'BadModel',
+    message:
+      /README\.md: is a symbolic link to \/.*\/data\/train\.jsonl, which is no file of the model's own/,
+  },
   model(
     'empty model directory',
     ({ path }) => rmSync(path('model/model.safetensors')),

@@ -9,6 +9,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -44,9 +45,10 @@ const { digest: hash } = CheckedFiles.prototype;
 const spy = vi.spyOn(CheckedFiles.prototype, 'digest').mockImplementation(function (
   this: CheckedFiles,
   path: string,
+  look,
 ) {
   act(acts.before, path);
-  const hashed = hash.call(this, path);
+  const hashed = hash.call(this, path, look);
   act(acts.after, path);
   return hashed;
 });
@@ -145,7 +147,7 @@ describe('a model', () => {
     },
   );
 
-  test.each<[string, (path: string) => unknown]>([
+  const readers: [string, (path: string) => unknown][] = [
     ['verify', (path) => verifyCommand(path, { digest })],
     ['the stage probe', () => runProbe(engine, build('probe'))],
     ['the stage assemble', () => assemble(engine, build('assemble'))],
@@ -158,9 +160,39 @@ describe('a model', () => {
           adapters: [],
         }),
     ],
-  ])('that is swapped once it is hashed ends %s', async (_, stage) => {
+  ];
+  test.each(readers)('that is swapped once it is hashed ends %s', async (_, stage) => {
     acts.after.set(weights, () => swap(weights));
     await expect(async () => stage(model)).rejects.toThrow(changed(weights));
+  });
+
+  const licence = join(model, 'LICENSE');
+  const layLink = () => {
+    rmSync(licence, { force: true });
+    symlinkSync(join(root, 'rows.jsonl'), licence);
+  };
+  const leadsElsewhere = `${licence}: is a symbolic link to ${join(root, 'rows.jsonl')}, which is no file of the model's own`;
+
+  test.each(readers)(
+    'whose licence is a link to rows of its owner ends %s, and nothing is made',
+    async (name, stage) => {
+      layLink();
+      await expect(async () => stage(model)).rejects.toMatchObject({
+        reason: 'BadModel',
+        message: expect.stringContaining(leadsElsewhere),
+      });
+      expect(readdirSync(root)).not.toContain(name.split(' ').at(-1));
+    },
+  );
+
+  test('whose licence is such a link only while it is hashed is not opened', () => {
+    writeFileSync(licence, 'free');
+    acts.before.set(licence, layLink);
+    acts.after.set(licence, () => {
+      rmSync(licence);
+      writeFileSync(licence, 'free');
+    });
+    expect(() => openModel(model)).toThrow(leadsElsewhere);
   });
 
   test('whose open file is written to, while an equal one takes its place, is told at the end', () => {
