@@ -21,18 +21,17 @@ export const pairNote = (reference: string): string =>
 export const lengthNote =
   'How long the two answers of a pair are counts too: whatever gives every token another likelihood leans by it.';
 
-/** `78.6%`, or a perplexity `12.34`; a dash for what is not a number. */
+/** `78.6%`, or a perplexity `12.34`; a dash for what is not a number, ∞ beyond all numbers. */
 export function quality(metric: string, value: string | number): string {
   const number = Number(value);
-  if (!Number.isFinite(number)) return '–';
+  if (!Number.isFinite(number)) return significant(number);
   return isPerplexity(metric) ? significant(number) : `${(100 * number).toFixed(1)}%`;
 }
 
 /** The error or size of a difference: `1.8 points`, or `0.12`. */
 export function spread(metric: string, value: string | number, unit = false): string {
   const number = Number(value);
-  if (!Number.isFinite(number)) return '–';
-  if (isPerplexity(metric)) return significant(number);
+  if (isPerplexity(metric) || !Number.isFinite(number)) return significant(number);
   return `${(100 * number).toFixed(1)}${unit ? ' points' : ''}`;
 }
 
@@ -45,7 +44,8 @@ export function signed(metric: string, value: string | number): string {
 
 /** Four significant digits, without an exponent for what is near 1. */
 export function significant(value: number): string {
-  if (value === 0 || !Number.isFinite(value)) return Number.isFinite(value) ? '0' : '–';
+  if (value === 0) return '0';
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? '–' : `${value < 0 ? '−' : ''}∞`;
   const magnitude = Math.abs(value);
   if (magnitude >= 1e6 || magnitude < 1e-4) return value.toExponential(2);
   return value.toFixed(Math.max(0, 3 - Math.floor(Math.log10(magnitude))));

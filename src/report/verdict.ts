@@ -93,25 +93,32 @@ export function compare(
     ? [Number(found.low), Number(found.high)]
     : [value - 1.96 * stderr, value + 1.96 * stderr];
   const interval = sign > 0 ? { low, high } : { low: -high, high: -low };
-  const lead = sign * value || 0;
+  const lead = sign * value + 0;
   const isOfFew = samples < leastRows;
   const paired = found !== undefined;
   const certainty = isOfFew ? 'within' : certaintyOf(lead, stderr, { ...interval, paired });
   return { better, worse, lead, stderr, ...interval, paired, certainty, isOfFew };
 }
 
-/** Where the error is only known not to be larger, nothing is within it. */
+/**
+ * By the interval alone, as far as it is one: an error has no number where its square is beyond all, and a perplexity that is
+ * itself is worse than any other. Where the error is only known not to be larger, nothing is within it.
+ */
 function certaintyOf(
   lead: number,
   stderr: number,
   { low, high, paired }: { low: number; high: number; paired: boolean },
 ): Certainty {
-  if (![lead, stderr, low, high].every(Number.isFinite)) return 'within';
+  if (isNone({ lead, low, high })) return 'within';
   if (low > 0) return 'holds';
   if (high < 0) return 'fails';
-  if (paired && Math.abs(lead) <= stderr) return 'within';
+  if (paired && Number.isFinite(stderr) && Math.abs(lead) <= stderr) return 'within';
   return lead > 0 ? 'leans' : 'leansAgainst';
 }
+
+/** Whether two figures have no difference: one has no error (NaN), or both are infinite. */
+const isNone = ({ lead, low, high }: Pick<Comparison, 'lead' | 'low' | 'high'>): boolean =>
+  [lead, low, high].some(Number.isNaN);
 
 function headlineOf(
   { task, metric, cells }: TaskResult,
@@ -139,9 +146,10 @@ function headlineOf(
 }
 
 /** Why a difference decides nothing. */
-function doubt(metric: string, { lead, stderr, low, high, certainty, isOfFew }: Comparison): string {
-  if (isOfFew || !Number.isFinite(stderr))
-    return `there are too few rows to decide it, fewer than ${leastRows}`;
+function doubt(metric: string, comparison: Comparison): string {
+  const { lead, stderr, low, high, certainty, isOfFew } = comparison;
+  if (isOfFew) return `there are too few rows to decide it, fewer than ${leastRows}`;
+  if (isNone(comparison)) return 'the difference or its interval is not a number';
   if (lead === 0 && stderr === 0) return 'the two are equal on these rows';
   return certainty === 'within'
     ? `the difference is within the standard error (${spread(metric, stderr, true)})`
@@ -157,8 +165,10 @@ const certaintySentences: Readonly<Record<Certainty, string>> = {
 };
 
 /** How sure a difference is, as a sentence. */
-export function certaintySentence({ lead, stderr, certainty, isOfFew }: Comparison): string {
-  if (isOfFew || !Number.isFinite(stderr)) return `Not decided: fewer than ${leastRows} rows.`;
+export function certaintySentence(comparison: Comparison): string {
+  const { lead, stderr, certainty, isOfFew } = comparison;
+  if (isOfFew) return `Not decided: fewer than ${leastRows} rows.`;
+  if (isNone(comparison)) return 'Not decided: the difference or its interval is not a number.';
   return lead === 0 && stderr === 0
     ? 'Not decided: the two are equal on these rows.'
     : certaintySentences[certainty];

@@ -79,10 +79,16 @@ export function barsPlot(bars: readonly Bar[], { title, width, zero = false }: B
   };
 }
 
-/** From the lowest to the highest end of a bar with a little room; a plot of differences shows no difference too. */
+/**
+ * From the lowest to the highest end of a bar with a little room; a plot of differences shows no difference too. What is not
+ * finite is not drawn.
+ */
 function domainOf(bars: readonly Bar[], zero: boolean): [number, number] {
-  const ends = bars.flatMap(({ low, high }) => [low, high]);
-  const [from, to] = [Math.min(...ends, ...(zero ? [0] : [])), Math.max(...ends, ...(zero ? [0] : []))];
+  const ends = [...bars.flatMap(({ low, high }) => [low, high]), ...(zero ? [0] : [])].filter(
+    Number.isFinite,
+  );
+  if (ends.length === 0) return [0, 1];
+  const [from, to] = [Math.min(...ends), Math.max(...ends)];
   const room = (to - from) * 0.08 || Math.abs(to) * 0.1 || 1;
   // What cannot be negative is not drawn as if it could.
   return [zero || from < 0 ? from - room : Math.max(0, from - room), to + room];

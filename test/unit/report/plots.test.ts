@@ -2,6 +2,7 @@ import { inflateSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { bytes, quality, ranges, signed, significant } from '../../../src/report/figures.ts';
 import { escaped, html } from '../../../src/report/html.ts';
+import { barsPlot } from '../../../src/report/plots/cells.ts';
 import { linearWithin } from '../../../src/report/plots/layers.ts';
 import { lossPoints } from '../../../src/report/plots/loss.ts';
 import { palettePng } from '../../../src/report/plots/png.ts';
@@ -50,6 +51,16 @@ test('changes of layers have a logarithmic axis only where one would hide the ot
   expect(linearWithin([])).toBeUndefined();
 });
 
+test('an infinite bar takes the axis from no other', () => {
+  const bar = (value: number) => ({
+    ...{ label: `${value}`, text: '', colour: 'red', value, low: value - 1, high: value + 1 },
+  });
+  const domain = (values: number[]) =>
+    JSON.stringify(barsPlot(values.map(bar), { title: '', width: 100 })).match(/"domain":(.*?\])/)![1];
+  expect(domain([10, Number.POSITIVE_INFINITY, Number.NaN])).toBe(domain([10]));
+  expect(domain([Number.POSITIVE_INFINITY])).toBe('[0,1]');
+});
+
 test('every position has the role that its layer has there', () => {
   const shared = similarityOf(12);
   for (const { position, source, role } of positionsOf(shared)) {
@@ -67,7 +78,8 @@ test('every position has the role that its layer has there', () => {
 test('figures as people read them', () => {
   expect(quality('acc', '0.7860')).toBe('78.6%');
   expect(quality('perplexity', '6539.0')).toBe('6539');
-  expect(quality('acc', 'NaN')).toBe('–');
+  expect([quality('acc', 'NaN'), quality('perplexity', 'Infinity')]).toEqual(['–', '∞']);
+  expect([signed('perplexity', '-Infinity'), signed('perplexity', 'NaN')]).toEqual(['−∞', '–']);
   expect([signed('acc', '-0.0320'), signed('acc', '0.14'), signed('acc', '-0.00001')]).toEqual([
     '−3.2',
     '+14.0',

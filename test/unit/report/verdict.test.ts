@@ -78,7 +78,51 @@ test('without a paired difference the errors of both cells add up', () => {
   expect(compare(taskResult(), 'plugIn', 'fullZeroShot').paired).toBe(true);
 });
 
-test('without a standard error nothing is decided', () => {
+test('where the difference has no number nothing is decided, and rows are not said to be few', () => {
   const verdict = judge(taskResult({ stderr: Number.NaN }));
-  expect(verdict.outcome).toBe('undecided');
+  expect(verdict).toMatchObject({
+    outcome: 'undecided',
+    headline: expect.stringContaining('the difference or its interval is not a number'),
+  });
+  expect(certaintySentence(verdict.comparisons!.plugInAboveFull)).toBe(
+    'Not decided: the difference or its interval is not a number.',
+  );
+});
+
+test.each([
+  ['a perplexity whose square has no number', '2.82e+155', 'Infinity', '1.01e+148', '4.3e+162', '2.82e+155'],
+  ['an infinite perplexity', 'Infinity', 'NaN', 'Infinity', 'Infinity', '∞'],
+])('%s is worse where its interval says so', (_, value, stderr, low, high, told) => {
+  const result = taskResult({ metric: 'perplexity', full: 1386, emulator: 2000, tuned: 1500, stderr: 1 });
+  const verdict = judge({
+    ...result,
+    cells: { ...result.cells, plugIn: { value, stderr } },
+    differences: result.differences!.map(({ name }) => ({ name, value, stderr, low, high })),
+  });
+  expect(verdict.outcome).toBe('failed');
+  expect(verdict.headline).toContain(`makes the full model worse, 1386 to ${told}`);
+  expect(certaintySentence(verdict.comparisons!.plugInAboveEmulator)).toBe(
+    'It is the other way round, and the interval excludes zero.',
+  );
+});
+
+test('two infinite perplexities have no difference', () => {
+  const result = taskResult({ metric: 'perplexity', full: 1386, plugged: 1000, stderr: 1 });
+  const differences = result.differences!.map(({ name }) => ({
+    ...{ name, value: 'NaN', stderr: 'NaN', low: 'NaN', high: 'NaN' },
+  }));
+  const { lead, certainty } = judge({ ...result, differences }).comparisons!.plugInAboveEmulator;
+  expect([lead, certainty]).toEqual([Number.NaN, 'within']);
+});
+
+test('an interval that includes zero decides nothing, also where the error has no number', () => {
+  const result = taskResult({ metric: 'perplexity', full: 1386, plugged: 1000, stderr: 1 });
+  const differences = result.differences!.map((found) => ({
+    ...found,
+    stderr: 'Infinity',
+    low: '-100.0000',
+    high: '4e+160',
+  }));
+  const { plugInAboveFull } = judge({ ...result, differences }).comparisons!;
+  expect(certaintySentence(plugInAboveFull)).toBe('It points the right way, but the interval includes zero.');
 });
