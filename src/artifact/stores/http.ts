@@ -87,7 +87,7 @@ export class HttpClient {
   async #fetch(url: URL, name: string, options: RequestInit & { signal: AbortSignal }): Promise<Response> {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), headersWithin);
-    const proxies = proxiesFor(url.hostname, this.#proxies);
+    const proxies = proxiesFor(url, this.#proxies);
     try {
       return await fetch(url, {
         ...options,

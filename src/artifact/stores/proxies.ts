@@ -24,6 +24,7 @@ export function proxiesOf(environment: NodeJS.ProcessEnv): Proxies {
   };
   const noProxy = said('NO_PROXY')
     ?.split(/[\s,]+/)
+    .map((entry) => entry.replace(/\.$/, ''))
     .flatMap((entry) => (isDomain(entry) ? [entry, `.${entry}`] : [entry]))
     .join(',');
   return { httpProxy: proxy('HTTP_PROXY'), httpsProxy: proxy('HTTPS_PROXY'), noProxy };
@@ -45,24 +46,34 @@ const isDomain = (entry: string) => /^[a-z0-9_]/i.test(entry) && !/^[0-9.:/]+$/.
 
 const none: Proxies = { httpProxy: undefined, httpsProxy: undefined, noProxy: undefined };
 
-/** Those that hold for a server: none where NO_PROXY has a range that its address is in, since no client knows ranges. */
-export function proxiesFor(hostname: string, proxies: Proxies): Proxies {
-  const address = hostname.replace(/^\[|\]$/g, '');
+/**
+ * Those that hold for a server: none where NO_PROXY has its address, however it is written, or a range that it is in. Of names the
+ * clients know more.
+ */
+export function proxiesFor(url: URL, proxies: Proxies): Proxies {
+  const address = bare(url.hostname);
   const version = versionOf(address);
-  return version !== undefined && rangesIn(proxies.noProxy).check(address, version) ? none : proxies;
+  return version !== undefined && rangesIn(proxies.noProxy, url).check(address, version) ? none : proxies;
 }
 
-function rangesIn(noProxy = ''): BlockList {
+/** The ranges, and single addresses, that are asked directly at the port of a URL. */
+function rangesIn(noProxy = '', { protocol, port }: URL): BlockList {
   const ranges = new BlockList();
+  const at = port || (protocol === 'http:' ? '80' : '443');
   for (const entry of noProxy.split(',')) {
-    const [network = '', bits = ''] = entry.split('/');
+    const [, named = entry, only = at] = /^(\[.+\]|[0-9.]+):([0-9]+)$/.exec(entry) ?? [];
+    const [place = '', bits] = named.split('/');
+    const network = bare(place);
     const version = versionOf(network);
     const most = version === 'ipv4' ? 32 : 128;
-    if (version !== undefined && /^[0-9]{1,3}$/.test(bits) && Number(bits) <= most)
-      ranges.addSubnet(network, Number(bits), version);
+    const size = bits === undefined ? most : /^[0-9]{1,3}$/.test(bits) ? Number(bits) : Infinity;
+    if (version !== undefined && size <= most && only === at) ranges.addSubnet(network, size, version);
   }
   return ranges;
 }
+
+/** An address without the brackets that it has in a URL. */
+const bare = (hostname: string) => hostname.replace(/^\[(.*)\]$/, '$1');
 
 const versionOf = (address: string) => (({ 4: 'ipv4', 6: 'ipv6' }) as const)[isIP(address)];
 

@@ -64,7 +64,7 @@ export class S3Store implements WritableStore {
     const keys = keysIn(values);
     const endpoint = s3EndpointOf(credentials);
     this.#opener = source;
-    const own = endpoint === undefined ? proxies : proxiesFor(new URL(endpoint).hostname, proxies);
+    const own = endpoint === undefined ? proxies : proxiesFor(new URL(endpoint), proxies);
     this.#why = (code) => whyUnreached(code, endpoint?.startsWith('http:') ? 'http:' : 'https:', own);
     this.#client = new S3Client({
       region: s3RegionOf(credentials),

@@ -175,6 +175,45 @@ describe.each(places)('a lock %s', (name, placeOf) => {
   });
 });
 
+/** A place at which these texts stand, one at each look, and then the last. */
+function standing(texts: string[]): LockPlace {
+  let looks = 0;
+  return {
+    isReliable: true,
+    read: async () => ({ version: String(++looks), text: texts[looks - 1] ?? texts.at(-1)! }),
+    write: async () => undefined,
+    clear: async () => {},
+  };
+}
+
+it('who waits for a holder waits on where a sign of life is half written', async () => {
+  const half = ['', '{"token":', '', ''];
+  const beats = Array.from({ length: 20 }, (_, beat) => [foreign({ beat }), ...half]).flat();
+  const place = standing([...beats, foreign({ released: true })]);
+  const waited: string[] = [];
+  const ends = new AbortController();
+  const taken = takeLock(place, {
+    ...options({ times: { expiry: 60_000, beat: 1, look: 1 }, signal: ends.signal }),
+    waitsFor: ({ owner }) => owner === 'OffsiteTune data/other',
+    waiting: ({ owner }) => waited.push(owner),
+    retrying: () => ends.abort(),
+  });
+  // The place is free in the end, and takes no writes.
+  await expect(taken).rejects.toMatchObject({ name: 'AbortError' });
+  expect(waited).toEqual(['OffsiteTune data/other']);
+});
+
+it('what changes and is never a holder’s is refused, and not waited for without end', async () => {
+  let looks = 0;
+  const place: LockPlace = { ...standing([]), read: async () => ({ version: String(++looks), text: 'x' }) };
+  const taken = takeLock(
+    place,
+    options({ times: { expiry: 60_000, beat: 1, look: 1 }, waitsFor: () => false }),
+  );
+  await expect(taken).rejects.toThrow(/another run/);
+  expect(looks).toBe(5);
+});
+
 it.each(['careless', 'refusing'] as const)(
   'a %s server’s lock is known for no reliable one',
   async (server) => {

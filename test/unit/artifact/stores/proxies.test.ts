@@ -30,9 +30,21 @@ test.each<[string, string, boolean]>([
   ['10.example.com', '10.0.0.0/8', false],
   ['10.1.2.3', '10.0.0.0/99', false],
   ['10.1.2.3', '10.1.2.3/x,/8,a/b/c', false],
+  ['10.1.2.3', '10.1.2.3', true],
+  ['10.1.2.3', '10.1.2.3:80', true],
+  ['10.1.2.3:9000', '10.1.2.3:80', false],
+  ['10.1.2.3:9000', '10.1.2.3:9000', true],
+  ['[::1]', '[::1]', true],
+  ['[::1]:9000', '[::1]:9000', true],
+  ['[::1]:9000', '[::1]:80', false],
+  ['[fd00::10]', 'fd00:0:0:0:0:0:0:10', true],
+  ['[fd00::10]', '[fd00::]/8', true],
+  ['[fd00::10]', '[fd00::10', false],
 ])('%s beside %s: direct %s', (hostname, noProxy, isDirect) => {
   const proxies = { httpProxy: 'http://proxy:1', httpsProxy: undefined, noProxy };
-  expect(proxiesFor(hostname, proxies).httpProxy).toBe(isDirect ? undefined : 'http://proxy:1');
+  expect(proxiesFor(new URL(`http://${hostname}`), proxies).httpProxy).toBe(
+    isDirect ? undefined : 'http://proxy:1',
+  );
 });
 
 /** An address over TLS where nobody listens. */
@@ -80,6 +92,7 @@ test.each([
   ['*.corp.invalid', 'server'],
   ['s3.corp.invalid:80', 'server'],
   ['CORP.invalid', 'server'],
+  ['corp.invalid.', 'server'],
   ['s3.corp.invalid:81', 'proxy'],
   ['orp.invalid', 'proxy'],
   ['s3.corp.invalid.example', 'proxy'],
