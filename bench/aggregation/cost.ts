@@ -56,7 +56,7 @@ function run({ directory, layers, aggregation, asAdapter }: Job): Measured {
     directory: adapterIn(directory, party),
     weight: '1',
   }));
-  checkParties(opened);
+  checkParties(opened, { model, bundle });
   const opening = cpuSecondsOf(process.pid);
   const aggregated = aggregateAdapters(opened, {
     ...{ model, bundle, aggregation, asAdapter, directory: join(directory, `made-${process.pid}`) },

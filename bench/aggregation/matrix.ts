@@ -93,7 +93,7 @@ export async function fillMatrix(only?: readonly string[], by: readonly string[]
     const wanted = methods.filter(({ name }) => by.some((start) => name.startsWith(start)));
     const left = wanted.filter(({ name }) => !isKept(attack, name));
     if (left.length === 0 || isKept(attack, atTheDoor)) return;
-    const sent = takenOrRefused(attack, make);
+    const sent = takenOrRefused(attack, make, { model, bundle });
     for (const method of sent === undefined ? [] : left) {
       const start = performance.now();
       const found = await cell(attack, method, sent!);
@@ -143,10 +143,17 @@ export async function fillMatrix(only?: readonly string[], by: readonly string[]
 }
 
 /** What is sent to every method; undefined, and kept, where an adapter is refused before any method sees it. */
-function takenOrRefused(attack: string, make: () => readonly Sent[]): readonly Sent[] | undefined {
+function takenOrRefused(
+  attack: string,
+  make: () => readonly Sent[],
+  sides: Parameters<typeof checkParties>[1],
+): readonly Sent[] | undefined {
   try {
     const sent = make();
-    checkParties(sent.map((each) => ({ ...each, weight: '1' })));
+    checkParties(
+      sent.map((each) => ({ ...each, weight: '1' })),
+      sides,
+    );
     return sent;
   } catch (error) {
     if (!(error instanceof OffsiteError)) throw error;

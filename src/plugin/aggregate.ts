@@ -9,11 +9,11 @@ import {
   mostLayersInStatus,
   type PartyVerdict,
 } from '../api/index.ts';
-import { CheckedFiles, clearAt, type Written } from '../artifact/index.ts';
+import { CheckedFiles, canonicalJson, clearAt, type Written } from '../artifact/index.ts';
 import { encodeFloats, type TensorToWrite, writeSafetensors } from '../checkpoint/index.ts';
-import type { Bundle } from '../emulator/index.ts';
+import { type Bundle, trainedLayers } from '../emulator/index.ts';
 import type { Model } from '../model/index.ts';
-import { loraOptionsOf } from '../tuning/index.ts';
+import { formOf, linearModules, loraOptionsOf } from '../tuning/index.ts';
 import { type Adapter, openTensors, type PluggableAdapter } from './adapter.ts';
 import { Aggregating, methodOf, type PartyFound, type PlaceFound, truncate } from './aggregation/index.ts';
 import { type ChangedWeight, type PartyChanges, partyChanges, sizeOf } from './party-changes.ts';
@@ -254,11 +254,17 @@ const figure = (value: number): string => String(Number(value.toPrecision(6)));
  * All adapters must be of one type, and each its own: one that is there twice would count twice.
  * @throws OffsiteError BadModel naming the two
  */
-export function checkParties(parties: readonly Party[]): void {
+export function checkParties(
+  parties: readonly Party[],
+  { model, bundle }: { model: Model; bundle: Pick<Bundle, 'plan'> },
+): void {
   const [first] = parties as [Party, ...Party[]];
-  const wanted = formOf(first.adapter);
+  const modules = linearModules(model.architecture, trainedLayers(bundle.plan));
+  const form = ({ adapter }: Party) => canonicalJson(formOf(adapter.type, modules));
+  const wanted = form(first);
   const seen = new Map<string, string>();
-  for (const { adapter, directory } of parties) {
+  for (const party of parties) {
+    const { adapter, directory } = party;
     for (const digest of [adapter.digest, adapter.tensorsDigest]) {
       const other = seen.get(digest);
       if (other !== undefined && other !== directory)
@@ -269,16 +275,9 @@ export function checkParties(parties: readonly Party[]): void {
         throw badModel(`spec.adapters: ${directory} is named twice; each adapter counts once`);
     }
     seen.set(adapter.digest, directory).set(adapter.tensorsDigest, directory);
-    if (formOf(adapter) !== wanted)
+    if (form(party) !== wanted)
       throw badModel(
-        `spec.adapters: ${directory} is an adapter of ${formOf(adapter)}, ${first.directory} one of ${wanted}; all must be of one type`,
+        `spec.adapters: ${directory} is an adapter of ${form(party)}, ${first.directory} one of ${wanted}; all must be of one type`,
       );
   }
-}
-
-/** What must be equal: LoRA's dropout leaves no trace in the tensors. */
-function formOf({ type }: PluggableAdapter): string {
-  if (type.type !== 'lora') return JSON.stringify(type);
-  const { dropout: _, ...options } = loraOptionsOf(type);
-  return JSON.stringify({ type: 'lora', ...options });
 }

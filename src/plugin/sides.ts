@@ -59,7 +59,7 @@ export function openSides(
         return { adapter, directory, name: ref?.name ?? uri ?? directory, weight, signer };
       })
       .sort((a, b) => (a.adapter.digest < b.adapter.digest ? -1 : 1));
-    checkParties(parties);
+    checkParties(parties, { model, bundle });
     const read = [model, bundle.artifact.checked, ...parties.map(({ adapter }) => adapter.checked)];
     const checkUnchanged = () => {
       for (const files of read) files.checkUnchanged();

@@ -16,5 +16,5 @@ export {
   sizeUncancelled,
 } from './adapters/index.ts';
 export { historyOf, type LossHistory, lossesOfRows, readHistory } from './history.ts';
-export type { Start } from './start.ts';
+export { formOf, type Start } from './start.ts';
 export { tune } from './tune.ts';

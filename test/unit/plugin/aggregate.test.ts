@@ -16,7 +16,7 @@ import {
   inStatus,
   type Party,
 } from '../../../src/plugin/aggregate.ts';
-import { adapterOf } from '../../../src/tuning/index.ts';
+import { adapterOf, linearModules } from '../../../src/tuning/index.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'offsite-aggregate-'));
 afterAll(() => rmSync(work, { recursive: true, force: true }));
@@ -59,6 +59,8 @@ const bundleOf = (transferLayers: number[]) => {
   const plan = { clusters: [[0, 1, 2]], kept: [0, 1, 2], transferLayers, source: [0, 1, 2] };
   return { plan, layout: layoutOf(plan) };
 };
+const modules = linearModules(model.architecture, [0, 2]);
+const sides = { model, bundle: bundleOf([0, 2]) };
 
 let count = 0;
 /** A party whose tensors are what its type has, the model's own or small, a little moved. */
@@ -232,17 +234,40 @@ describe('parties', () => {
     const check =
       (...types: OffsiteTuneSpec['adapter'][]) =>
       () =>
-        checkParties(types.map((type) => partyOf(type)));
+        checkParties(
+          types.map((type) => partyOf(type)),
+          sides,
+        );
     expect(check(lora, { type: 'layers' })).toThrow(/all must be of one type/);
     expect(check(lora, { ...lora, rank: 3 })).toThrow(/all must be of one type/);
+    expect(check(lora, { ...lora, targetModules: ['q_proj'] })).toThrow(/all must be of one type/);
     expect(check(lora, { ...lora, dropout: '0.1' })).not.toThrow();
+  });
+
+  it('are of one type whether a default is written out or not, and in whatever order their modules stand', () => {
+    const some = ['v_proj', 'q_proj'] as const;
+    const alike: OffsiteTuneSpec['adapter'][][] = [
+      [{ type: 'lora' }, { type: 'lora', rank: 4, alpha: 32, head: false, dropout: '0' }],
+      [lora, { ...lora, targetModules: [...modules].reverse() }],
+      [some, some.toReversed()].map((targetModules) => ({ ...lora, targetModules: [...targetModules] })),
+      [{ type: 'layers' }, { type: 'layers', head: false }],
+    ];
+    for (const types of alike)
+      expect(() =>
+        checkParties(
+          types.map((type) => partyOf(type)),
+          sides,
+        ),
+      ).not.toThrow();
   });
 
   it('that hold the same tensors are refused, whatever their manifests say', () => {
     const one = partyOf(lora);
-    expect(() => checkParties([one, one])).toThrow(/is named twice/);
+    expect(() => checkParties([one, one], sides)).toThrow(/is named twice/);
     const other = { ...one, directory: '/other', adapter: { ...one.adapter, digest: 'sha256:other' } };
-    expect(() => checkParties([one, other])).toThrow(/hold the same tensors;.* and leave the copy out/);
+    expect(() => checkParties([one, other], sides)).toThrow(
+      /hold the same tensors;.* and leave the copy out/,
+    );
   });
 
   it('that hold the same tensors in another order are refused too', () => {
@@ -260,10 +285,10 @@ describe('parties', () => {
     from.close();
     sealArtifact(copied, { kind: 'Adapter', madeFrom: { emulator }, hyperparameters: { adapter: lora } });
     const adapter = openAdapter(copied, { model, emulator, bundle: bundleOf([0, 2]) });
-    expect(() => checkParties([one, { adapter, directory: copied, weight: '1' }])).toThrow(
+    expect(() => checkParties([one, { adapter, directory: copied, weight: '1' }], sides)).toThrow(
       /hold the same tensors/,
     );
-    expect(() => checkParties([one, partyOf(lora)])).not.toThrow();
+    expect(() => checkParties([one, partyOf(lora)], sides)).not.toThrow();
   });
 
   it('of 64 with 128 layers each fit into a status, those left out first', () => {
