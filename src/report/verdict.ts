@@ -31,7 +31,7 @@ export interface Comparison {
 }
 
 /** Of fewer rows the bootstrap's interval excludes zero in far more than 5% of the cases in which nothing differs. */
-const leastRows = 10;
+export const leastRows = 10;
 
 export type Outcome = 'worked' | 'undecided' | 'failed' | 'told';
 

@@ -20,6 +20,7 @@ import { drawLite } from '../plots/draw.ts';
 import { lossPlot, lossPoints } from '../plots/loss.ts';
 import { anchorOf, known, type TuneEntry } from '../record.ts';
 import { trainedWords } from '../roles.ts';
+import { leastRows } from '../verdict.ts';
 import { privacyPart } from './privacy.ts';
 
 /** What one OffsiteTune did: the loss curve, the private cells, figures of the training. */
@@ -150,7 +151,14 @@ function privateCells({ status: { validation, training }, resource }: TuneEntry)
   const change = Number(after.value) - Number(before.value);
   // Of a difference on the same rows no error is larger, whichever answers tuning turned round.
   const error = Number(before.stderr) + Number(after.stderr);
-  const judged = Math.abs(change) <= error ? '; by these two figures alone that may be chance' : '';
+  // Both figures are rounded: as large as the error is not more.
+  const mayBeChance = Math.abs(change) <= error * (1 + 1e-6);
+  const judged =
+    samples < leastRows
+      ? `; of fewer than ${leastRows} rows that may always be chance`
+      : mayBeChance
+        ? '; by these two figures alone that may be chance'
+        : '';
   return html`<h3>Private cells</h3>
 <p>On the data owner's validation rows, tuning moves the emulator by ${signed(metric, change)}${metric === 'perplexity' ? '' : ' points'} (standard error at most ${spread(metric, error, true)})${judged}.</p>
 ${table({

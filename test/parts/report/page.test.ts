@@ -370,7 +370,24 @@ function withoutTransferLayers(): ReturnType<typeof buildEntry> {
 }
 
 /** Each record holds only what its case is about: plots take most of the time. */
-const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> = {
+interface Case {
+  record: Partial<ReportRecord>;
+  says: string[];
+}
+
+/** A tuning whose emulator came from such a figure to an accuracy of 1. */
+function privateCells(
+  { samples, ...emulatorZeroShot }: { samples: number; value: string; stderr: string },
+  says: string[],
+): Case {
+  const cells = { emulatorZeroShot, emulatorFineTuned: { value: '1.0000', stderr: '0.0000' } };
+  return {
+    record: { tunes: [tuneEntry({ status: { validation: { metric: 'acc', samples, cells } } })] },
+    says,
+  };
+}
+
+const cases: Record<string, Case> = {
   'nothing at all': {
     record: { builds: [], tunes: [], plugIns: [], unreadable: ['x/resource.yaml: spec.layers: must be'] },
     says: [
@@ -420,6 +437,16 @@ const cases: Record<string, { record: Partial<ReportRecord>; says: string[] }> =
       'not judged',
     ],
   },
+  'private cells of 3 rows': privateCells({ samples: 3, value: '0.6667', stderr: '0.3333' }, [
+    '; of fewer than 10 rows that may always be chance.',
+  ]),
+  'private cells that differ by their error': privateCells(
+    { samples: 12, value: '0.6667', stderr: '0.3333' },
+    ['; by these two figures alone that may be chance.'],
+  ),
+  'private cells that differ by more': privateCells({ samples: 12, value: '0.2500', stderr: '0.1306' }, [
+    '(standard error at most 13.1 points).',
+  ]),
   'a sparse adapter': {
     record: {
       tunes: [
