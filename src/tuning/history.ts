@@ -24,7 +24,7 @@ const historySchema = z.object({
 });
 const finishedSchema = historySchema.extend({
   identity: z.string(),
-  /** The digest of the adapter that was made: in the words of versions that said it nowhere else. */
+  /** The digest of the adapter: of one of several that a training may come to, and in the words of versions that said it nowhere else. */
   adapter: z.string().optional(),
   tokens: z.int().nonnegative(),
   resumes: z.int().nonnegative(),
@@ -49,12 +49,16 @@ export const historyOf = (work: string): string => join(work, 'history.json');
 
 /**
  * Writes down the record of finished work: what is left of it when its checkpoints are cleared away.
- * @param identity the work's, with the digests of the private rows in it
+ * @param name the work's, with the digests of the private rows in it, and where it may come to several adapters, whose it is
  */
-export function writeHistory(file: string, identity: string, record: TrainingRecord): void {
+export function writeHistory(
+  file: string,
+  name: { identity: string; adapter?: string },
+  record: TrainingRecord,
+): void {
   const { losses, evaluations, bestStep, tokens, resumes, rows } = record;
   mkdirSync(dirname(file), { recursive: true });
-  writeWhole(file, JSON.stringify({ identity, losses, evaluations, bestStep, tokens, resumes, rows }));
+  writeWhole(file, JSON.stringify({ ...name, losses, evaluations, bestStep, tokens, resumes, rows }));
 }
 
 /** The digest of the adapter that this very work came to, where an earlier version did it. */
@@ -63,10 +67,15 @@ export function madeEarlier(file: string, identity: string): string | undefined 
   return found?.identity === identity ? found.adapter : undefined;
 }
 
-/** Fills `record` with that of finished work; false where there is none of this very work, by none of its names. */
-export function restoreRecord(file: string, names: readonly string[], record: TrainingRecord): boolean {
+/** Fills `record` with that of finished work; false where there is none of this very work, by none of its names, or of another adapter. */
+export function restoreRecord(
+  file: string,
+  { names, adapter }: { names: readonly string[]; adapter: string },
+  record: TrainingRecord,
+): boolean {
   const found = readKept(finishedSchema, file);
   if (found === undefined || !names.includes(found.identity)) return false;
+  if (found.adapter !== undefined && found.adapter !== adapter) return false;
   const { losses, evaluations, bestStep, tokens, resumes, rows } = found;
   Object.assign(record, { losses, evaluations, bestStep, tokens, resumes, ...(rows && { rows }) });
   return true;

@@ -48,12 +48,14 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       warnOfHead(run, options);
       trained = await train(run, references, options);
       digest = await writeAdapter(destination, run, run.checkUnchanged);
-      writeHistory(history, run.measuredAs, state.record);
-    } else if (!restoreRecord(history, [run.measuredAs, run.identity], state.record)) {
+      writeHistory(history, nameOf(run, digest), state.record);
+    } else if (
+      !restoreRecord(history, { names: [run.measuredAs, run.identity], adapter: digest }, state.record)
+    ) {
       // Killed between the adapter and its history.
       await keeper.pull(ownCheckpoints(work, run), { exact: false });
       if (restoreState(ownCheckpoints(work, run), run.identity, state, () => {}))
-        writeHistory(history, run.measuredAs, state.record);
+        writeHistory(history, nameOf(run, digest), state.record);
     }
     keeper.pushLater(history, { exact: true });
     const seconds = (performance.now() - started) / 1000;
@@ -64,6 +66,12 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     bundle.close();
   }
 }
+
+/** A training that hides its rows comes to another adapter where it is made again under another noise. */
+const nameOf = ({ measuredAs, privacy }: Run, digest: string) => ({
+  identity: measuredAs,
+  ...(privacy && { adapter: digest }),
+});
 
 /** What attacks find on the adapter as it was sealed, against what whoever has it had before. */
 async function auditOf(

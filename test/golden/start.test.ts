@@ -348,6 +348,16 @@ describe('that hides its rows', () => {
     },
   );
 
+  it('is told no figures of another adapter that it came to under another noise', async () => {
+    const file = historyOf(at('work/once'));
+    const history = readFileSync(file, 'utf8');
+    expect(JSON.parse(history)).toMatchObject({ adapter: first.digest });
+    writeFileSync(file, history.replace(first.digest, `sha256:${'0'.repeat(64)}`));
+    expect((await made()).training['lastLoss']).toBeUndefined();
+    writeFileSync(file, history);
+    expect((await made()).training['lastLoss']).toBe(first.training['lastLoss']);
+  });
+
   it('is refused with such a field changed where it lies there no more', async () => {
     renameSync(at('once'), at('away'));
     for (const [, other] of same)

@@ -24,15 +24,22 @@ const record: TrainingRecord = {
 const { losses, evaluations, bestStep } = record;
 
 it('losses and cells that are no numbers are what the history of finished work says', () => {
-  writeHistory(history, identity, record);
+  writeHistory(history, { identity }, record);
   expect(readHistory({ history, checkpoints }, { finished: true })).toEqual({
     losses,
     evaluations,
     bestStep,
   });
   const restored = { ...record, losses: [], evaluations: [], bestStep: 0 };
-  expect(restoreRecord(history, ['other', identity], restored)).toBe(true);
+  expect(restoreRecord(history, { names: ['other', identity], adapter: 'a' }, restored)).toBe(true);
   expect(restored).toEqual(record);
+});
+
+it('what is said of an adapter is told of no other, and of other work nothing', () => {
+  writeHistory(history, { identity, adapter: 'a' }, record);
+  const of = (name: string, adapter: string) =>
+    restoreRecord(history, { names: [name], adapter }, structuredClone(record));
+  expect([of(identity, 'a'), of(identity, 'b'), of('other', 'a')]).toEqual([true, false, false]);
 });
 
 it('and what that of a checkpoint says', () => {
