@@ -23,9 +23,9 @@ export async function answerTokens(
   checkTogether(prompt, continuations, tokens.where);
   const kept = withoutSpacesAtTheEnd(prompt);
   const spaces = prompt.slice(kept.length);
-  const [alone, ...wholes] = await Promise.all([
+  const [alone, wholes] = await Promise.all([
     tokens.leadingTo(kept),
-    ...continuations.map((continuation) => tokens.open(`${kept}${spaces}${continuation}`)),
+    inPieces(continuations, (continuation) => tokens.open(`${kept}${spaces}${continuation}`)),
   ]);
   const [begin, length] = alone.length === 0 ? [[tokens.prefix()], 1] : [[], alone.length];
   const texts = wholes.map((whole) => [...begin, ...whole]);
@@ -40,6 +40,16 @@ export async function answerTokens(
     branches: texts.map((text) => text.slice(trunk)),
     ...(trunk < length ? { starts: texts.map(() => length - trunk) } : {}),
   };
+}
+
+/** Texts that are asked of the tokenizer together: each takes about a kilobyte of the heap until it is answered. */
+export const textsAtOnce = 16_384;
+
+async function inPieces<T, R>(all: readonly T[], ask: (one: T) => Promise<R>): Promise<R[]> {
+  const answers: R[] = [];
+  for (let start = 0; start < all.length; start += textsAtOnce)
+    answers.push(...(await Promise.all(all.slice(start, start + textsAtOnce).map(ask))));
+  return answers;
 }
 
 /** Of a prompt with each of its continuations; what has as many tokens as a row may have comes to far less. */

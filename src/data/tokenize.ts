@@ -1,7 +1,7 @@
 // From validated rows to tokenised examples: one rule for each format, one check of length for all.
 import { badData } from '../api/index.ts';
 import type { RunningTokenizer, Tokenizer } from '../tokenizer/index.ts';
-import { type AnswerTokens, answerTokens } from './answers.ts';
+import { type AnswerTokens, answerTokens, textsAtOnce } from './answers.ts';
 import { conversationTokens } from './chat.ts';
 import { type Example, tokenCount } from './example.ts';
 import { partsOf } from './parts.ts';
@@ -23,7 +23,7 @@ export interface TokenizeOptions {
   readonly cancelled?: () => boolean;
 }
 
-/** Rows whose texts go to the tokenizer together: no more, and no more characters than these (or one row's). */
+/** Rows whose texts go to the tokenizer together: no more, and no more texts and characters than may (or one row's). */
 const rowsAtOnce = 256;
 const charactersAtOnce = 8 * 2 ** 20;
 
@@ -69,17 +69,19 @@ export async function tokenize<F extends Format>(
 
 /** How many rows from there go together. */
 function partOf(rows: readonly unknown[], start: number): number {
-  let [count, characters] = [0, 0];
+  let [count, texts, characters] = [0, 0, 0];
   while (count < rowsAtOnce && start + count < rows.length) {
-    characters += mostCharactersOf(rows[start + count]);
-    if (count > 0 && characters > charactersAtOnce) break;
+    const row = mostOf(rows[start + count]);
+    texts += row.texts;
+    characters += row.characters;
+    if (count > 0 && (texts > textsAtOnce || characters > charactersAtOnce)) break;
     count++;
   }
   return count;
 }
 
 /** What a row's texts come to at most: each choice is read with its prompt, each answer of a conversation with all before it. */
-function mostCharactersOf(row: unknown): number {
+function mostOf(row: unknown): { texts: number; characters: number } {
   let [texts, longest] = [0, 0];
   const look = (value: unknown): void => {
     if (typeof value === 'string') {
@@ -88,7 +90,7 @@ function mostCharactersOf(row: unknown): number {
     } else if (typeof value === 'object' && value !== null) Object.values(value).forEach(look);
   };
   look(row);
-  return texts * longest;
+  return { texts, characters: texts * longest };
 }
 
 type Rule<F extends Format> = (

@@ -21,6 +21,37 @@ async function reason(run: () => Promise<unknown>): Promise<[ErrorReason, string
 const nothing = { ids: [], leading: 0, trailing: 0, offsets: [] };
 
 describe('tokenize', () => {
+  test.each([
+    ['a row', 1, 40_000],
+    ['many rows', 256, 200],
+  ])(
+    'asks no more texts of the tokenizer at once than some ten thousand, of %s',
+    async (_, rows, choices) => {
+      let [asked, most] = [0, 0];
+      const start = async () => {
+        const running = await characters.start();
+        const encode: typeof running.encode = async (...given) => {
+          most = Math.max(most, ++asked);
+          await new Promise(setImmediate);
+          asked--;
+          return running.encode(...given);
+        };
+        return { ...running, encode };
+      };
+      const row = {
+        question: '',
+        choices: Array.from({ length: choices }, (_, i) => `${i % 10}`),
+        answer: 1,
+      };
+      const all = Array.from({ length: rows }, () => row);
+      const found = await tokenize(all, 'multipleChoice', { start }, { ...options, maxLength: 2048 });
+      expect(most).toBeLessThanOrEqual(16_385);
+      expect(found).toHaveLength(rows);
+      for (const { branches } of found)
+        expect(branches).toEqual(row.choices.map((choice) => tokensOf(` ${choice}`)));
+    },
+  );
+
   test('multiple choice: special tokens in the prompt only, one leading space, no end token', async () => {
     expect(await tokenize([question], 'multipleChoice', characters, options)).toEqual([
       { row: 0, trunk: prompt, branches: [tokensOf(' you'), tokensOf(' mé')], answer: 1, bytes: [3, 3] },
@@ -210,7 +241,9 @@ describe('a tokenizer that joins what stands on both sides of the seam', () => {
       bytes: [2, 2],
     });
     const [batch] = pack([example!], { capacity: 16, batch: 1 });
-    expect(batch!.targets.map(({ from, token, branch }) => [batch!.ids[from], token, branch])).toEqual([
+    expect(
+      Array.from(batch!.targets, ({ from, token, branch }) => [batch!.ids[from], token, branch]),
+    ).toEqual([
       [...of(' ce', 'f'), 1],
       [...of(' c', ' gh'), 2],
     ]);
