@@ -9,5 +9,6 @@ export * from './parts.ts';
 export * from './random.ts';
 export * from './read.ts';
 export * from './rows.ts';
+export * from './targets.ts';
 export * from './tasks/index.ts';
 export * from './tokenize.ts';

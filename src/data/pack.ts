@@ -1,15 +1,6 @@
 // Sequence packing: rows of any length in sequences of one length, with the targets to predict.
 import { type Example, tokenCount } from './example.ts';
-
-/** One token to predict. */
-export interface Target {
-  /** Flat index (sequence * length + t) of the token whose state predicts it. */
-  readonly from: number;
-  readonly token: number;
-  readonly row: number;
-  /** 0: the trunk; c + 1: branch c. */
-  readonly branch: number;
-}
+import { PackedTargets, type Target, type Targets } from './targets.ts';
 
 /**
  * Rows that share sequences. Token j sees token i of its sequence iff i <= j, their rows are equal, and i's branch is 0
@@ -24,7 +15,7 @@ export interface PackedBatch {
   /** -1 is padding; the parts of a row in several sequences are rows of their own here. */
   readonly rows: Int32Array;
   readonly branches: Int32Array;
-  readonly targets: readonly Target[];
+  readonly targets: Targets;
   /** How many of the size * length tokens are no padding. */
   readonly tokens: number;
 }
@@ -159,5 +150,5 @@ function layOut(sequences: Example[][], length: number): PackedBatch {
       });
     }
   });
-  return { size, length, ...batch, targets, tokens };
+  return { size, length, ...batch, targets: PackedTargets.of(targets), tokens };
 }

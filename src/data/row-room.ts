@@ -12,7 +12,8 @@ const usual = 2 ** 31;
 const share = 2;
 /** Of this thread's heap, where both lie. */
 const ofHeap = { rows: 1 / 2, tokens: 3 / 8 };
-const tokenBytes = 8;
+/** What a tokenised row takes, measured: itself, and each list of tokens with its place; a part of a text is a list of two. */
+const ofExample = { row: 176, list: 64, token: 8, span: 76 };
 
 const moreHeap = 'give fewer rows, or the process a larger heap (NODE_OPTIONS=--max-old-space-size)';
 
@@ -48,8 +49,6 @@ export class RowRoom {
 
 /** No tokenizer of the field gives more tokens for a byte of text, beside those that a row has whatever its text is. */
 const tokensOfByte = 4;
-/** Of each list of tokens, and its place in the row. */
-const listBytes = 32;
 
 /** Counts the tokens of all rows that a stage holds, whichever set they are of. */
 export class TokenRoom {
@@ -66,12 +65,11 @@ export class TokenRoom {
     return {
       /** @throws OffsiteError where there are too many by now: BadModel where no texts have so many, else BadData */
       add: (row, example) => {
-        const lists = 1 + example.branches.length;
         rows++;
         tokens += tokenCount(example);
         // An answer may stand with its whole prompt.
         ofRows += rowBytes(row) * Math.max(1, example.branches.length);
-        this.#held += tokenBytes * tokenCount(example) + listBytes * lists;
+        this.#held += bytesOf(example);
         if (this.#held <= this.#most) return;
         const message = `${path}: with its first ${rows} rows, of ${tokens} tokens, this stage's rows take more than the ${this.#most} bytes that it has for tokens`;
         if (tokens > tokensOfByte * ofRows)
@@ -82,6 +80,15 @@ export class TokenRoom {
       },
     };
   }
+}
+
+/** Of JavaScript's heap. What is packed of it lies outside. */
+function bytesOf(example: Example): number {
+  const { branches, starts = [], spans = [] } = example;
+  const { row, list, token, span } = ofExample;
+  return (
+    row + list * (1 + branches.length) + token * (tokenCount(example) + starts.length) + span * spans.length
+  );
 }
 
 /** One stage runs on a thread, and holds what it has tokenised to its end. */

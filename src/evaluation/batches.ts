@@ -3,6 +3,7 @@ import {
   cheapestCapacity,
   type Example,
   type PackedBatch,
+  PackedTargets,
   type Part,
   pack,
   partsOf,
@@ -62,7 +63,7 @@ export function packForModel(
   );
   return batches.map((batch) => ({
     ...batch,
-    targets: batch.targets.map((target) => targetOf(target, parts[target.row]!)),
+    targets: PackedTargets.of(Array.from(batch.targets, (target) => targetOf(target, parts[target.row]!))),
   }));
 }
 

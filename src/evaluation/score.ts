@@ -1,6 +1,6 @@
 // Log-likelihoods of rows and their choices, as a model gives them.
 import { badModel } from '../api/index.ts';
-import type { PackedBatch, Target } from '../data/index.ts';
+import type { PackedBatch, Targets } from '../data/index.ts';
 import { type Decoder, greedyTokens, type States, score } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
 import { streamBlocks } from './stream.ts';
@@ -54,7 +54,7 @@ export async function scoreRows(
   const scores = new Map<number, RowLikelihood>();
   const scoreTargets = async (
     hidden: States,
-    targets: readonly Target[],
+    targets: Targets,
   ): Promise<{ scores: Float32Array; tokens?: Int32Array }> =>
     asked || onGreedyTokens !== undefined
       ? await decoder.head(hidden, targets, greedyTokens)

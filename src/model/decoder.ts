@@ -1,6 +1,6 @@
 // Forward and backward passes of a decoder-only model over spans of its blocks: what is computed where, and what stays there.
 import { badSpec } from '../api/index.ts';
-import type { PackedBatch, Target } from '../data/index.ts';
+import type { PackedBatch, Targets } from '../data/index.ts';
 import type { Engine, Held, Session, Tensor } from '../engine/index.ts';
 import { GraphBuilder, product } from '../graph/index.ts';
 import { BlockGraphs, sideName, sumsName, type Wanted, weightInputs, weightName } from './block-graphs.ts';
@@ -259,7 +259,7 @@ export class Decoder {
   }
 
   /** Runs a program of the head over the targets' states. */
-  async head<R>(x: States, targets: readonly Target[], program: HeadProgram<R>): Promise<R> {
+  async head<R>(x: States, targets: Targets, program: HeadProgram<R>): Promise<R> {
     return await this.#throughHead(this.#rowsOf(x, targets), targets, program);
   }
 
@@ -269,7 +269,7 @@ export class Decoder {
    */
   async headBackward(
     x: States,
-    targets: readonly Target[],
+    targets: Targets,
     weights: Float32Array,
     head?: HeadGradient,
   ): Promise<{ scores: Float32Array; dx: States }> {
@@ -278,7 +278,7 @@ export class Decoder {
     return { scores, dx: rows.dx ?? (await this.#zeros(x)) };
   }
 
-  async #throughHead<R>(rows: HeadRows, targets: readonly Target[], program: HeadProgram<R>): Promise<R> {
+  async #throughHead<R>(rows: HeadRows, targets: Targets, program: HeadProgram<R>): Promise<R> {
     const weights = await this.#placed.ofHead();
     const frozen = this.#placed.frozenOfHead();
     const run = program.begin({ architecture: this.config, targets });
@@ -289,7 +289,7 @@ export class Decoder {
       const size = this.#engine.storesWeights ? most : Math.ceil(count / headStep) * headStep;
       const chunk = { start, count, size };
       const data = new BigInt64Array(size);
-      for (let i = 0; i < count; i++) data[i] = BigInt(targets[start + i]!.token);
+      for (let i = 0; i < count; i++) data[i] = BigInt(targets.at(start + i)!.token);
       const tokens: Tensor = { dtype: 'int64', shape: [size, 1], data };
       const session = await this.#engine.session(
         `${program.name} ${size}${rows.name}`,
@@ -317,7 +317,7 @@ export class Decoder {
     return g;
   }
 
-  #rowsOf(x: States, targets: readonly Target[]): HeadRows {
+  #rowsOf(x: States, targets: Targets): HeadRows {
     return this.#engine.hasDevice
       ? new RowsInPlace(x, targets, (held) => this.#engine.free(held))
       : new RowsByHost(x as Tensor, targets);

@@ -1,5 +1,5 @@
 // How a head's graph comes to the states of its targets, and dL/d(states) back from it: by the host, or where the states lie.
-import type { Target } from '../data/index.ts';
+import type { Targets } from '../data/index.ts';
 import type { Held, Outputs, Tensor } from '../engine/index.ts';
 import { type GraphBuilder, product, type Value } from '../graph/index.ts';
 import type { Chunk } from './head.ts';
@@ -24,9 +24,9 @@ export class RowsByHost implements HeadRows {
   dx: Tensor | undefined;
   readonly #x: Tensor;
   readonly #width: number;
-  readonly #targets: readonly Target[];
+  readonly #targets: Targets;
 
-  constructor(x: Tensor, targets: readonly Target[]) {
+  constructor(x: Tensor, targets: Targets) {
     this.#x = x;
     this.#width = x.shape.at(-1) as number;
     this.#targets = targets;
@@ -45,7 +45,7 @@ export class RowsByHost implements HeadRows {
     const x = this.#x.data as Float32Array;
     const data = new Float32Array(size * width);
     for (let i = 0; i < count; i++) {
-      const { from } = this.#targets[start + i]!;
+      const { from } = this.#targets.at(start + i)!;
       data.set(x.subarray(from * width, (from + 1) * width), i * width);
     }
     return { h: { dtype: 'float32', shape: [size, width], data } };
@@ -58,7 +58,7 @@ export class RowsByHost implements HeadRows {
     const dx = this.dx.data as Float32Array;
     const width = this.#width;
     for (let i = 0; i < count; i++) {
-      const from = this.#targets[start + i]!.from * width;
+      const from = this.#targets.at(start + i)!.from * width;
       for (let d = 0; d < width; d++) dx[from + d]! += dh[i * width + d]!;
     }
   }
@@ -68,10 +68,10 @@ export class RowsByHost implements HeadRows {
 export class RowsInPlace implements HeadRows {
   dx: Held | undefined;
   readonly #x: Held;
-  readonly #targets: readonly Target[];
+  readonly #targets: Targets;
   readonly #free: (held: Held) => void;
 
-  constructor(x: Held, targets: readonly Target[], free: (held: Held) => void) {
+  constructor(x: Held, targets: Targets, free: (held: Held) => void) {
     this.#x = x;
     this.#targets = targets;
     this.#free = free;
@@ -98,7 +98,7 @@ export class RowsInPlace implements HeadRows {
 
   feeds({ start, count, size }: Chunk): Record<string, Held> {
     const data = new BigInt64Array(size);
-    for (let i = 0; i < count; i++) data[i] = BigInt(this.#targets[start + i]!.from);
+    for (let i = 0; i < count; i++) data[i] = BigInt(this.#targets.at(start + i)!.from);
     return {
       x: this.#x,
       from: { dtype: 'int64', shape: [size], data } as Tensor,

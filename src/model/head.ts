@@ -1,5 +1,5 @@
 // What the language modelling head computes at the targets: scores, greedy choices, logits, gradients.
-import type { Target } from '../data/index.ts';
+import type { Targets } from '../data/index.ts';
 import type { Tensor } from '../engine/index.ts';
 import { type GraphBuilder, gradients, type Value } from '../graph/index.ts';
 import type { Architecture, Slot } from './family.ts';
@@ -28,7 +28,7 @@ export interface HeadValues {
 
 export interface HeadInput {
   readonly architecture: Architecture;
-  readonly targets: readonly Target[];
+  readonly targets: Targets;
 }
 
 /** Some targets of a run; the graph takes `size`, of which the first `count` are there. */

@@ -94,7 +94,7 @@ export async function gradientStep(
 
 const stepSize = (batches: readonly PackedBatch[]): StepSize => ({
   tokens: batches.reduce((sum, { targets }) => sum + targets.length, 0),
-  rows: batches.reduce((sum, { targets }) => sum + new Set(targets.map(({ row }) => row)).size, 0),
+  rows: batches.reduce((sum, { targets }) => sum + new Set(Array.from(targets, ({ row }) => row)).size, 0),
 });
 
 /** Runs a span again for what its backward needs. */

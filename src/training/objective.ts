@@ -1,5 +1,5 @@
 // Training objectives: a loss and its derivative.
-import type { PackedBatch, Target, TokenizeOptions } from '../data/index.ts';
+import type { PackedBatch, Targets, TokenizeOptions } from '../data/index.ts';
 
 /** What training lowers: a loss of the targets' log-probabilities, a sum over all batches of the optimiser's step. */
 export interface Objective {
@@ -10,12 +10,12 @@ export interface Objective {
    * @param scores computes the targets' log-probabilities, for a loss whose slope depends on them: once more through the head
    */
   weigh(
-    targets: readonly Target[],
+    targets: Targets,
     step: StepSize,
     scores: () => Promise<Float32Array>,
   ): Float32Array | Promise<Float32Array>;
   /** What the batch adds to the loss. */
-  loss(scores: Float32Array, step: StepSize, targets: readonly Target[]): number;
+  loss(scores: Float32Array, step: StepSize, targets: Targets): number;
   /** What hidden states add to it. */
   readonly states?: StatesLoss;
   /** What is lowered in the place of the sum over the step: its value, and its derivative by the sum. */
@@ -40,7 +40,7 @@ export interface StatesLoss {
 /** The mean negative log-likelihood of the answers' tokens. */
 export const crossEntropy = {
   mode: 'train',
-  weigh: (targets: readonly Target[], { tokens }: Pick<StepSize, 'tokens'>): Float32Array =>
+  weigh: (targets: Targets, { tokens }: Pick<StepSize, 'tokens'>): Float32Array =>
     new Float32Array(targets.length).fill(-1 / tokens),
   loss: (scores: Float32Array, { tokens }: Pick<StepSize, 'tokens'>): number =>
     scores.reduce((loss, score) => loss - score / tokens, 0),

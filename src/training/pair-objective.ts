@@ -1,5 +1,5 @@
 // Preference pairs as a training objective: each row's two answers lie in one batch, and their log-likelihoods give its slopes.
-import { pairBranches, type Target } from '../data/index.ts';
+import { pairBranches, type Targets } from '../data/index.ts';
 import { type PairLikelihood, pairLikelihood, type RowLikelihood } from '../evaluation/index.ts';
 import type { Objective } from './objective.ts';
 import type { Pair, PairLoss } from './pair-losses.ts';
@@ -55,7 +55,7 @@ const slopesOf = (loss: PairLoss, row: number, pair: Pair, references: Reference
   loss(pair, references === undefined ? nothing : references.get(row)!);
 
 /** The answers of a batch's rows, by row. */
-function pairsOf(targets: readonly Target[], scores: Float32Array): Map<number, Pair> {
+function pairsOf(targets: Targets, scores: Float32Array): Map<number, Pair> {
   const pairs = new Map<number, { [answer in keyof Pair]: { logLikelihood: number; tokens: number } }>();
   targets.forEach(({ row, branch }, i) => {
     let pair = pairs.get(row);

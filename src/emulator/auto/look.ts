@@ -1,5 +1,5 @@
 // One look at a model on some rows: what it loses on each, and the gradient of what would train.
-import { type Example, packStep, type Target } from '../../data/index.ts';
+import { type Example, packStep, type Targets } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { Decoder, type Replacement, score, type WeightSource, withReplaced } from '../../model/index.ts';
 import { crossEntropy, gradientStep, type Objective, type TrainingPlan } from '../../training/index.ts';
@@ -18,8 +18,8 @@ export interface Look {
   readonly gradient: Gradient;
   /** Of each row the summed negative log-likelihood of its targets, in nats. */
   readonly losses: ReadonlyMap<number, number>;
-  /** What was to be predicted. */
-  readonly targets: readonly Target[];
+  /** What was to be predicted, by batch. */
+  readonly targets: readonly Targets[];
 }
 
 /** Runs rows forward and backward with the probes beside every layer's own place. */
@@ -42,7 +42,7 @@ export async function lookAt(
   const { recompute } = plan;
   const { gradients } = await gradientStep(decoder, batches, positions, { objective, recompute });
   const gradient = new Map(trained.map((layer) => [layer, gradients.get(places.get(layer)!)!]));
-  return { gradient, losses, targets: batches.flatMap(({ targets }) => targets) };
+  return { gradient, losses, targets: batches.map(({ targets }) => targets) };
 }
 
 /** What a model loses on rows, and which targets these have. */
@@ -68,7 +68,7 @@ export async function lossesOf(
     decoder.free(x);
     decoder.forget(batch);
   }
-  return { losses, targets: batches.flatMap(({ targets }) => targets) };
+  return { losses, targets: batches.map(({ targets }) => targets) };
 }
 
 export interface LookOptions {
@@ -81,7 +81,7 @@ export interface LookOptions {
 /** The mean negative log-likelihood, which also tells each row's. */
 function byRow(): { objective: Objective; losses: Map<number, number> } {
   const losses = new Map<number, number>();
-  let latest: readonly Target[] = [];
+  let latest: Targets = [];
   return {
     losses,
     objective: {
@@ -98,7 +98,7 @@ function byRow(): { objective: Objective; losses: Map<number, number> } {
   };
 }
 
-function addLosses(losses: Map<number, number>, targets: readonly Target[], scores: Float32Array): void {
+function addLosses(losses: Map<number, number>, targets: Targets, scores: Float32Array): void {
   targets.forEach(({ row }, i) => {
     losses.set(row, (losses.get(row) ?? 0) - scores[i]!);
   });

@@ -1,6 +1,7 @@
 // What the looks at full model and candidates say: bits kept, and how well gradients agree at the start and after some steps.
 import { badData, badSpec } from '../../api/index.ts';
 import { canonicalJson } from '../../artifact/index.ts';
+import type { Targets } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { bootstrap } from '../../evaluation/index.ts';
 import { exactBlocks, type Model, type Overlay, type WeightSource, weightsOf } from '../../model/index.ts';
@@ -139,11 +140,15 @@ const fullWeights = (model: Model, memory: number): WeightSource =>
 
 /** Of each row that is looked at the negative log-likelihood by the unigram model of the others. */
 function unigramLosses({ others }: Rows, { architecture }: Model, { targets }: Losses): Map<number, number> {
-  const tokens = others.flatMap(({ targets }) => targets.map(({ token }) => token));
-  const ofToken = unigramOf(tokens, architecture.vocabulary);
+  const ofToken = unigramOf(tokensOf(others.map(({ targets }) => targets)), architecture.vocabulary);
   const unigram = new Map<number, number>();
-  for (const { row, token } of targets) unigram.set(row, (unigram.get(row) ?? 0) + ofToken(token));
+  for (const ofBatch of targets)
+    for (const { row, token } of ofBatch) unigram.set(row, (unigram.get(row) ?? 0) + ofToken(token));
   return unigram;
+}
+
+function* tokensOf(targets: readonly Targets[]): Generator<number> {
+  for (const ofBatch of targets) for (const { token } of ofBatch) yield token;
 }
 
 /** Every other row; all of them where there is only one. */

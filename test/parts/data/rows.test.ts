@@ -1,12 +1,25 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
-import { dataDigest, type Format, readRows, streamRows } from '../../../src/data/index.ts';
+import {
+  dataDigest,
+  type Format,
+  type RowOf,
+  readRows,
+  streamRows,
+  tokenize,
+} from '../../../src/data/index.ts';
 import { RowRoom, TokenRoom } from '../../../src/data/row-room.ts';
 import { costOf, millionsOf } from '../../support/hostile/index.ts';
+import { tokenizerOf, tokensOf } from '../../support/unit/data/examples.ts';
+
+const longText = Buffer.alloc(1000, 'abcd ').toString();
+const message = { role: 'assistant', content: 'ab' };
 
 let directory: string;
 beforeAll(() => {
@@ -135,13 +148,40 @@ describe('readRows', () => {
     };
     // 24,000 bytes.
     const room = new TokenRoom(64_000);
-    fill(room, 'a b c d e f', 6, 200);
-    expect(() => fill(room, 'a b c d e f', 6, 200)).toThrow(
-      /^tiny\.jsonl: with its first 101 rows, of 606 tokens, this stage's rows take more than the 24000 bytes that it has for tokens; give fewer rows/,
+    fill(room, 'a b c d e f', 6, 50);
+    expect(() => fill(room, 'a b c d e f', 6, 50)).toThrow(
+      /^tiny\.jsonl: with its first 34 rows, of 204 tokens, this stage's rows take more than the 24000 bytes that it has for tokens; give fewer rows/,
     );
     expect(() => fill(new TokenRoom(64_000), 'a', 300, 20)).toThrow(
       /; they are 23 for a byte of the rows: look at the tokenizer$/,
     );
+  });
+
+  test.each<[string, Format, (row: number) => RowOf[Format]]>([
+    ['short texts', 'text', () => ({ text: 'abc' })],
+    ['long texts', 'text', () => ({ text: longText })],
+    ['many choices', 'multipleChoice', () => ({ question: '', choices: Array(500).fill('a'), answer: 0 })],
+    ['conversations', 'chat', () => ({ messages: Array(100).fill(message) })],
+  ])('counts of %s what they take of the heap as tokens', async (_, format, row) => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const rows = Array.from({ length: format === 'text' ? 2000 : 200 }, (_, i) => row(i));
+    const tokenizer = tokenizerOf(tokensOf, {
+      chat: ({ messages }) => messages.map(({ content }) => content).join(''),
+    });
+    const options = { mode: 'score', file: 'rows.jsonl', maxLength: 2048 } as const;
+    await tokenize(rows.slice(0, 1), format, tokenizer, options);
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    const examples = await tokenize(rows, format, tokenizer, options);
+    collect();
+    const taken = process.memoryUsage().heapUsed - before;
+    const fill = (bytes: number) => {
+      const own = new TokenRoom((bytes * 8) / 3).set('rows.jsonl');
+      for (const example of examples) own.add({}, example);
+    };
+    expect(() => fill(0.95 * taken)).toThrow('rows.jsonl');
+    expect(() => fill(1.25 * taken)).not.toThrow();
   });
 
   test('finds out that other rows stand where those were whose digest was taken', async () => {

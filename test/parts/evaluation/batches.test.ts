@@ -127,7 +127,7 @@ test("choices that take more than 2048 tokens with their prompt share no longer 
     [1, 2048],
   ]);
   const counts = Array.from({ length: 21 }, (_, branch) => {
-    const found = batches.flatMap(({ targets }) => targets.filter((target) => target.row === 1));
+    const found = batches.flatMap(({ targets }) => [...targets].filter((target) => target.row === 1));
     return found.filter((target) => target.branch === branch).length;
   });
   expect(counts).toEqual([0, ...Array.from({ length: 20 }, (_, c) => 100 - c)]);

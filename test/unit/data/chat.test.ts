@@ -72,7 +72,7 @@ describe('format chat', () => {
     );
     const [batch] = pack(examples, { capacity: 160, batch: 1 });
     for (const row of [0, 1]) {
-      const targets = batch!.targets.filter((target) => target.row === row);
+      const targets = [...batch!.targets].filter((target) => target.row === row);
       expect(textOf(targets.map(({ token }) => token))).toBe('Hello<end>So long<end>');
       for (const { from, token, branch } of targets) {
         expect([batch!.ids[from + 1], batch!.rows[from + 1], branch]).toEqual([token, row, 0]);
@@ -236,7 +236,7 @@ test('short texts share sequences: each token of each is a target once, but the 
   expect(batches).toHaveLength(1);
   expect(batches[0]!.size).toBe(Math.ceil(tokens / 128));
   for (const [row, text] of texts.entries()) {
-    const targets = batches[0]!.targets.filter((target) => target.row === row);
+    const targets = [...batches[0]!.targets].filter((target) => target.row === row);
     expect(textOf(targets.map(({ token }) => token))).toBe(text);
     const positions = targets.map(({ from }) => batches[0]!.positions[from]);
     expect(positions).toEqual([...text].map((_, i) => i));

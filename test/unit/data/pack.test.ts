@@ -1,10 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   capacityFor,
   cheapestCapacity,
   type PackedBatch,
+  PackedTargets,
   pack,
   packStep,
   tokenCount,
@@ -55,7 +58,7 @@ describe('pack', () => {
       fc.property(someExamples, shape, (examples, options) => {
         const batches = pack(examples, options);
         const misaimed = batches.flatMap(({ ids, rows, branches, positions, targets }) =>
-          targets.filter(({ from, row, branch, token }) => {
+          [...targets].filter(({ from, row, branch, token }) => {
             // the state that predicts it is the token just before it: in its own branch, or the trunk's last
             const { trunk, branches: own } = examples[row]!;
             const text = branch === 0 ? trunk : [...trunk, ...own[branch - 1]!];
@@ -69,7 +72,7 @@ describe('pack', () => {
           }),
         );
         expect(misaimed).toEqual([]);
-        const counted = batches.flatMap(({ targets }) => targets);
+        const counted = batches.flatMap(({ targets }) => [...targets]);
         for (const { row, trunk, branches } of examples) {
           const expected =
             branches.length === 0
@@ -116,6 +119,33 @@ describe('pack', () => {
     expect(() => pack([example], { capacity: 3, batch: 1 })).toThrow('row 4 has 4 tokens, the capacity is 3');
     expect(() => pack([example, example], { capacity: 16, batch: 1 })).toThrow('row 4 stands twice');
   });
+});
+
+test('what is packed of a set stays outside of the heap: its tokens, and which of them are to be predicted', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const text = Array.from({ length: 1500 }, (_, place) => place);
+  const examples = Array.from({ length: 200 }, (_, row) => ({ row, trunk: text, branches: [], bytes: [] }));
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  const batches = pack(examples, { capacity: 1504, batch: 1 });
+  collect();
+  const targets = batches.reduce((sum, batch) => sum + batch.targets.length, 0);
+  expect(targets).toBe(200 * 1499);
+  expect((process.memoryUsage().heapUsed - before) / targets).toBeLessThan(4);
+});
+
+test('targets are those that were packed, by place and in their order', () => {
+  const targets = [
+    { from: 0, token: 131_071, row: 2, branch: 0 },
+    { from: 3, token: 7, row: 1, branch: 65_536 },
+  ];
+  const packed = PackedTargets.of(targets);
+  expect([...packed]).toEqual(targets);
+  expect([0, 1, 2].map((place) => packed.at(place))).toEqual([...targets, undefined]);
+  const told: unknown[] = [];
+  packed.forEach((target, place) => void told.push([place, target]));
+  expect(told).toEqual([...targets.entries()]);
 });
 
 test('packStep packs the rows at the given places only', () => {
