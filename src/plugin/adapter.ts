@@ -293,7 +293,7 @@ function plugged(
   const values = tensors.map((tensor) => checkpoint.read(tensor.name));
   const changed = weight(values, inserted ? new Float32Array() : model.read(name), into);
   if (!changed.every(Number.isFinite))
-    throw badModel(`${origin.name}: its change of ${name} is not finite; ${origin.remedy}`);
+    throw badModel(`${origin.name}: its change of ${name} is not finite; ${origin.remedy(name)}`);
   return changed;
 }
 

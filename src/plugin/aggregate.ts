@@ -16,6 +16,7 @@ import type { Model } from '../model/index.ts';
 import { formOf, linearModules, loraOptionsOf } from '../tuning/index.ts';
 import { type Adapter, openTensors, type PluggableAdapter } from './adapter.ts';
 import { Aggregating, methodOf, type PartyFound, type PlaceFound, truncate } from './aggregation/index.ts';
+import type { Origin } from './origin.ts';
 import { type ChangedWeight, type PartyChanges, partyChanges, sizeOf } from './party-changes.ts';
 
 /** One of several adapters, and how much the model owner lets it count. */
@@ -81,7 +82,7 @@ export function aggregateAdapters(parties: readonly Party[], options: AggregateO
   );
   const files = new CheckedFiles();
   files.digest(file);
-  const adapter = openTensors(ofSeveral(parties, aggregating.found()), file, {
+  const adapter = openTensors(ofSeveral(parties, changes, aggregating), file, {
     ...{ type, model, bundle, files },
     dense: type.type === 'lora' && !asFactors,
   });
@@ -106,13 +107,22 @@ export function aggregateAdapters(parties: readonly Party[], options: AggregateO
 }
 
 /** Each adapter has passed the checks that what came of them does not. */
-function ofSeveral(parties: readonly Party[], found: readonly PartyFound[]) {
-  const sizes = found.map(({ norm }, i) => norm * Number(parties[i]!.weight));
-  const most = sizes.indexOf(Math.max(...sizes));
-  const { directory, weight } = parties[most]!;
+function ofSeveral(
+  parties: readonly Party[],
+  { weightsChanged }: PartyChanges,
+  aggregating: Aggregating,
+): Origin {
   return {
     name: 'spec.aggregation: what came of the adapters',
-    remedy: `let them count less (weight, or scale), first of all ${directory}, whose change is the largest: its norm is ${figure(found[most]!.norm)}, its weight ${weight}`,
+    remedy(name) {
+      // One who changes nothing but this weight may change less in all than any other.
+      const tensor = weightsChanged.findIndex(({ change }) => change.name === name);
+      const norms = tensor < 0 ? aggregating.norms : aggregating.normsOf(tensor);
+      const sizes = norms.map((norm, i) => norm * Number(parties[i]!.weight));
+      const most = sizes.indexOf(Math.max(...sizes));
+      const { directory, weight } = parties[most]!;
+      return `let them count less (weight, or scale), first of all ${directory}, whose change ${tensor < 0 ? 'in all' : 'of this weight'} is the largest by norm and weight: its norm is ${figure(norms[most]!)}, its weight ${weight}`;
+    },
   };
 }
 

@@ -110,7 +110,7 @@ const blamed: Readonly<Record<CellName, (sides: Sides) => Blamed | undefined>> =
 
 const withAdapter = ({ adapter: { origin } }: Sides, side: string): Blamed => ({
   name: `${origin.name}: with it ${side}`,
-  remedy: `without it every score is one: ${origin.remedy}`,
+  remedy: `without it every score is one: ${origin.remedy()}`,
 });
 
 /** The cell that preference pairs are compared with; it is measured first. */

@@ -34,9 +34,14 @@ export interface Factor {
 /**
  * Whether factors can be run one after the other wherever their product can be added: a row of A that overflows beside a column
  * of B that is tiny, or zero, leaves no trace in the product, and none of the model that runs them.
+ * @param weight which the product changes, where that is known
  * @throws OffsiteError BadModel naming tensor and component, and the factors of the same product that are taken
  */
-export function checkFactors({ name, remedy }: Origin, { a, b, rank, scale }: FactorPair): void {
+export function checkFactors(
+  { name, remedy }: Origin,
+  { a, b, rank, scale }: FactorPair,
+  weight?: string,
+): void {
   const rows = rowNorms(a.values, rank);
   const columns = columnNorms(b.values, rank);
   const counted = Math.max(1, scale);
@@ -50,7 +55,7 @@ export function checkFactors({ name, remedy }: Origin, { a, b, rank, scale }: Fa
         ? 'its column of B is zero, so make the row zero, too'
         : isEven
           ? `the same product is taken of a row and a column that both have the norm ${figure(even)}: divide the one and multiply the other`
-          : remedy;
+          : remedy(weight);
     const what =
       row <= longestRow
         ? `column ${k} of tensor ${b.name} has the norm ${figure(counted * column)}${scale > 1 ? ' with alpha / rank' : ''}; at most ${longestColumn}`

@@ -59,7 +59,7 @@ export function checkMagnitude(
       }
       if (product === undefined) continue;
       refuseCancelling(origin, change.name, product, layer);
-      checkFactors(origin, product);
+      checkFactors(origin, product, change.name);
     }
   }
 }
@@ -90,7 +90,7 @@ function refuseCancelling(
   const most = largestChange * Math.sqrt(product.rank);
   if (times <= most) return;
   throw badModel(
-    `${name}: the factors of its change of ${weight} come to ${times.toPrecision(3)} times the weights of its layer (root mean squares) where nothing of them cancels; at most ${most.toPrecision(3)} times is taken: ${remedy}`,
+    `${name}: the factors of its change of ${weight} come to ${times.toPrecision(3)} times the weights of its layer (root mean squares) where nothing of them cancels; at most ${most.toPrecision(3)} times is taken: ${remedy(weight)}`,
   );
 }
 
@@ -105,13 +105,14 @@ function fault(
   weight: string,
   { size, largest, dtype, layer }: Judged,
 ): string | undefined {
-  if (!(largest <= largestFloat32)) return `${name}: its change of ${weight} is not finite; ${remedy}`;
+  if (!(largest <= largestFloat32))
+    return `${name}: its change of ${weight} is not finite; ${remedy(weight)}`;
   const most = largestNumber[dtype];
   if (most !== undefined && largest > most)
-    return `${name}: its change of ${weight} holds a value that is too large for the model's ${dtype}; ${remedy}`;
+    return `${name}: its change of ${weight} holds a value that is too large for the model's ${dtype}; ${remedy(weight)}`;
   const times = size.rootMeanSquare / (layer.size.rootMeanSquare || 1);
   if (!(times <= largestChange))
-    return `${name}: its change of ${weight} is ${times.toPrecision(3)} times as large as the weights of its layer (root mean squares); at most ${largestChange} times is taken: ${remedy}`;
+    return `${name}: its change of ${weight} is ${times.toPrecision(3)} times as large as the weights of its layer (root mean squares); at most ${largestChange} times is taken: ${remedy(weight)}`;
   return undefined;
 }
 

@@ -3,11 +3,12 @@
 /** Whose changes are looked at, and what is to be done about such as are too large. */
 export interface Origin {
   readonly name: string;
-  readonly remedy: string;
+  /** @param weight the full model's, or an inserted one's, whose change it is; none where only scores show it */
+  remedy(weight?: string): string;
 }
 
 /** Of an adapter that was trained. */
 export const trainedIn = (directory: string): Origin => ({
   name: directory,
-  remedy: 'train with a lower learning rate',
+  remedy: () => 'train with a lower learning rate',
 });

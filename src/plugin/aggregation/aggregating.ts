@@ -58,6 +58,16 @@ export class Aggregating {
     return Math.sqrt(this.#squares);
   }
 
+  /** Of each party's change of one tensor. */
+  normsOf(tensor: number): number[] {
+    return this.#norms.ofTensor(tensor);
+  }
+
+  /** Of each party's whole change. */
+  get norms(): number[] {
+    return this.#norms.whole();
+  }
+
   /** Of each party, once every piece was merged. */
   found(): PartyFound[] {
     const whole = this.#norms.whole();

@@ -61,25 +61,34 @@ export interface Method {
   prepare(norms: Norms): Merging;
 }
 
-/** The norms of each party's change, whole and by place, in float64. */
+/** The norms of each party's change, whole, by place and by tensor, in float64. */
 export class Norms implements Measure {
   readonly #squares: readonly Float64Array[];
+  /** By tensor, then by party. */
+  readonly #ofTensors: Float64Array[] = [];
 
   constructor({ parties, places }: Pick<Changes, 'parties' | 'places'>) {
     this.#squares = parties.map(() => new Float64Array(places));
   }
 
-  add({ place, changes }: Piece): void {
+  add({ place, tensor, changes }: Piece): void {
+    this.#ofTensors[tensor] ??= new Float64Array(changes.length);
     for (const [party, change] of changes.entries()) {
       let sum = 0;
       for (let i = 0; i < change.length; i++) sum += change[i]! * change[i]!;
       this.#squares[party]![place]! += sum;
+      this.#ofTensors[tensor]![party]! += sum;
     }
   }
 
   /** Of each party, by its index. */
   whole(): number[] {
     return this.#squares.map((places) => Math.sqrt(places.reduce((a, b) => a + b, 0)));
+  }
+
+  /** Of each party's change of one tensor. */
+  ofTensor(tensor: number): number[] {
+    return Array.from(this.#ofTensors[tensor]!, Math.sqrt);
   }
 
   at(place: number, party: number): number {

@@ -63,8 +63,16 @@ const modules = linearModules(model.architecture, [0, 2]);
 const sides = { model, bundle: bundleOf([0, 2]) };
 
 let count = 0;
-/** A party whose tensors are what its type has, the model's own or small, a little moved. */
-function partyOf(type: OffsiteTuneSpec['adapter'], transferLayers = [0, 2], weight = '1'): Party {
+/**
+ * A party whose tensors are what its type has, the model's own or small, a little moved.
+ * @param moves how much each weight of the full model is moved
+ */
+function partyOf(
+  type: OffsiteTuneSpec['adapter'],
+  transferLayers = [0, 2],
+  weight = '1',
+  moves: (name: string) => number = () => 1 / 4,
+): Party {
   const kind = adapterOf(type);
   const trained = transferLayers.length > 0 ? transferLayers : [0, 1, 2];
   const changes = [
@@ -78,7 +86,7 @@ function partyOf(type: OffsiteTuneSpec['adapter'], transferLayers = [0, 2], weig
     changes.flatMap(({ tensors, name, whole, inserted }) =>
       tensors.map((tensor) => {
         const own = weights.get(name === 'lm_head.weight' ? embedding.name : name);
-        const moved = numbers(sizeOf(tensor.shape)).map((value) => value / 4);
+        const moved = numbers(sizeOf(tensor.shape)).map((value) => moves(name) * value);
         const values = whole && !inserted ? moved.map((value, i) => value + own!.values[i]!) : moved;
         return { ...tensor, dtype: 'F32' as const, bytes: () => encodeFloats(values, 'F32') };
       }),
@@ -201,9 +209,26 @@ describe('one adapter of three', () => {
       expect(() => aggregate(parties, { method: 'linear' })).toThrow(
         /spec\.aggregation: what came of the adapters: its change of .* times as large .*: let them count less/,
       );
-      const named = `first of all ${parties[large]!.directory}, whose change is the largest: its norm is `;
+      const named = `first of all ${parties[large]!.directory}, whose change of this weight is the largest by norm and weight: its norm is `;
       expect(() => aggregate(parties, { method: 'linear' })).toThrow(named);
     }
+  });
+
+  it('is laid to who changes the weight most at which it shows, however little else that one changes', () => {
+    const at = slots(2).bias.name;
+    const party = (there: number, elsewhere: number) =>
+      partyOf({ type: 'layers' }, [0, 2], '1', (name) => (name === at ? there : elsewhere));
+    const [first, hostile, last] = [party(1 / 4, 10), party(50, 0), party(1 / 4, 10)];
+    const { parties, close } = aggregate([first, hostile, last], { method: 'linear' });
+    const norms = parties.map(({ norm }) => Number(norm));
+    expect(norms[1]).toBeLessThan(Math.min(norms[0]!, norms[2]!));
+    close();
+    const more = [first, hostile, last].map((party) => ({ ...party, weight: '4' }));
+    expect(() => aggregate(more, { method: 'linear' })).toThrow(
+      new RegExp(
+        `its change of ${at} is .* first of all ${hostile.directory}, whose change of this weight is the largest by norm and weight: its norm is ${norms[1]}, its weight 4$`,
+      ),
+    );
   });
 });
 
