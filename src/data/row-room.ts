@@ -1,5 +1,6 @@
 // The bounds on what all rows of a stage take in memory, as texts and as tokens.
 import { getHeapStatistics } from 'node:v8';
+import { resourceLimits } from 'node:worker_threads';
 import { badData, badModel } from '../api/index.ts';
 import { type Example, tokenCount } from './example.ts';
 import { heapBytes, rowBytes } from './row-size.ts';
@@ -10,10 +11,13 @@ const overhead = 600;
 const usual = 2 ** 31;
 /** Of the stage's memory, which bounds weights and states and no rows: large sets are not to be refused. */
 const share = 2;
-/** Of this thread's heap, where both lie. */
+/** Of this thread's heap, where both lie: of what may stay in it, beside which Node counts room for young objects. */
 const ofHeap = { rows: 1 / 2, tokens: 3 / 8 };
 /** What a tokenised row takes, measured: itself, and each list of tokens with its place; a part of a text is a list of two. */
 const ofExample = { row: 176, list: 64, token: 8, span: 76 };
+
+const heapOfThread = (): number =>
+  getHeapStatistics().heap_size_limit - (resourceLimits.maxYoungGenerationSizeMb ?? 0) * 2 ** 20;
 
 const moreHeap = 'give fewer rows, or the process a larger heap (NODE_OPTIONS=--max-old-space-size)';
 
@@ -29,7 +33,7 @@ export class RowRoom {
    * @param memory bytes that the stage was given
    * @param heap bytes that this thread's heap may have
    */
-  constructor(path: string, { memory = 0, always = usual, heap = getHeapStatistics().heap_size_limit } = {}) {
+  constructor(path: string, { memory = 0, always = usual, heap = heapOfThread() } = {}) {
     const [asked, there] = [Math.max(always, share * memory), Math.floor(ofHeap.rows * heap)];
     this.#path = path;
     this.#most = Math.min(asked, there);
@@ -55,7 +59,7 @@ export class TokenRoom {
   readonly #most: number;
   #held = 0;
 
-  constructor(heap = getHeapStatistics().heap_size_limit) {
+  constructor(heap = heapOfThread()) {
     this.#most = Math.floor(ofHeap.tokens * heap);
   }
 

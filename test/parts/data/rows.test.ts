@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
@@ -121,6 +123,21 @@ describe('readRows', () => {
     expect(() => {
       for (let i = 0; i < 1000; i++) small.add(row);
     }).toThrow(/than 25000 bytes of memory; give fewer rows, or the process a larger heap/);
+  });
+
+  test('bounds them by what may stay in the heap of the thread that holds them', async () => {
+    const room = new URL('../../../src/data/row-room.ts', import.meta.url);
+    const program = `import(${JSON.stringify(room)}).then(({ RowRoom }) => {
+      const room = new RowRoom('rows.jsonl');
+      try { for (;;) room.add({ text: 'a' }); } catch ({ message }) {
+        require('node:worker_threads').parentPort.postMessage(message);
+      }
+    })`;
+    const resourceLimits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 48 };
+    const [message] = (await once(new Worker(program, { eval: true, resourceLimits }), 'message')) as [
+      string,
+    ];
+    expect(message).toContain(`more than ${32 * 2 ** 20} bytes of memory`);
   });
 
   test('counts two bytes for each letter of a text that has one beyond Latin-1, and what each choice takes', () => {
