@@ -317,12 +317,12 @@ function keepSignature(previous: string, partial: string): void {
 function removeContainer(path: string): void {
   if (!isInside(path)) return;
   if (isAside(path)) {
-    // Itself, and not what lies in it: a link that came in its place goes, and nothing that it leads to.
-    rmSync(join(path, 'partial'), { recursive: true });
-    mkdirSync(join(path, 'partial'));
     // No process's any more: who looks next brings back what it can.
     rmSync(join(path, mark), { force: true });
-    writeFileSync(join(path, mark), '{}', { flag: 'wx' });
+    writeFileSync(join(path, mark), JSON.stringify({ isAside: true }), { flag: 'wx' });
+    // Itself, and not what lies in it: a link that came in its place goes, and nothing that it leads to.
+    rmSync(join(path, 'partial'), { recursive: true, force: true });
+    mkdirSync(join(path, 'partial'));
     return;
   }
   for (const name of ['partial', 'previous', mark])
@@ -338,7 +338,7 @@ function removeContainer(path: string): void {
 /** Whether a container holds what lay at the directory, and what was to take its place has not. */
 const isAside = (container: string): boolean =>
   lstatSync(join(container, 'previous'), { throwIfNoEntry: false }) !== undefined &&
-  isDirectory(join(container, 'partial'));
+  (isDirectory(join(container, 'partial')) || markOf(container)?.isAside === true);
 
 /** @returns whether it is back: nothing but an empty directory gives way */
 function putBack(previous: string, directory: string): boolean {
@@ -351,11 +351,18 @@ function putBack(previous: string, directory: string): boolean {
   }
 }
 
-const markSchema = z.object({ process: processMarkSchema.optional(), isLocked: z.boolean().optional() });
+const markSchema = z.object({
+  process: processMarkSchema.optional(),
+  isLocked: z.boolean().optional(),
+  /** Whether what lay at the directory is kept here, whatever becomes of what was to take its place. */
+  isAside: z.boolean().optional(),
+});
+
+const markOf = (container: string) => readKept(markSchema, join(container, mark));
 
 /** Whether the process that made a container is gone; undefined where it is another machine's. Of what bears no process's mark it is. */
 function makerOf(container: string): { isLocked: boolean; gone: boolean | undefined } {
-  const { process, isLocked = true } = readKept(markSchema, join(container, mark)) ?? {};
+  const { process, isLocked = true } = markOf(container) ?? {};
   return { isLocked, gone: process === undefined ? true : isGone(process) };
 }
 

@@ -156,7 +156,12 @@ test('what came to the name meanwhile takes no earlier artifact away: it stays a
   expect(readdirSync(output)).toEqual(['thesis.tex']);
   clearBeside(output);
   const [container] = beside().filter((name) => name !== 'out');
-  expect(readFileSync(join(directory, 'deep', container!, 'previous/file'), 'utf8')).toBe('one');
+  const aside = () => readFileSync(join(directory, 'deep', container!, 'previous/file'), 'utf8');
+  expect(aside()).toBe('one');
+  // Cut off in the middle of its clearing, too.
+  rmSync(join(directory, 'deep', container!, 'partial'), { recursive: true });
+  clearBeside(output);
+  expect(aside()).toBe('one');
   rmSync(output, { recursive: true });
   clearBeside(output);
   expect(content()).toBe('one');
