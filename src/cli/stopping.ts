@@ -13,9 +13,11 @@ const oneSignal = 1000;
  * Asks a command to stop at the first signal, and when its output is lost. At a later signal, or when the grace period
  * is over, the process ends with code 1, whatever a thread of it is at.
  * @param atOnce called before that, to write down how things stand
+ * @throws OffsiteError BadSpec where the grace period of the environment is none
  * @returns aborted when the command is to save its work and leave
  */
 export function stopOnSignals(atOnce: () => void): AbortSignal {
+  const graceSeconds = graceSecondsIn(process.env);
   const abort = new AbortController();
   let first = Number.POSITIVE_INFINITY;
   const leave = () => {
@@ -26,7 +28,7 @@ export function stopOnSignals(atOnce: () => void): AbortSignal {
   const stop = () => {
     if (abort.signal.aborted) return;
     first = performance.now();
-    setTimeout(leave, graceSecondsIn(process.env) * 1000).unref();
+    setTimeout(leave, graceSeconds * 1000).unref();
     abort.abort();
   };
   for (const signal of signals)

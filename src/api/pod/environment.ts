@@ -1,4 +1,5 @@
 // What a worker's environment tells it, and where in its container its things lie: as the operator says it, and as it is heard.
+import { badSpec } from '../errors.ts';
 import type { Key } from '../signing.ts';
 
 /** The container that does the work; others come from templates. */
@@ -129,13 +130,26 @@ export function heardIn(environment: Environment): Heard {
     natsUrl: environment[variables.natsUrl] || undefined,
     terminationLog: at('terminationLog'),
     graceSeconds: graceSecondsIn(environment),
-    lockSeconds: Number(environment[variables.lockSeconds] || lockSeconds),
+    lockSeconds: secondsIn(environment, variables.lockSeconds, lockSeconds),
   };
 }
 
-/** How long a process may take after it was asked to stop; `offsite run` hears it, too. */
+/**
+ * How long a process may take after it was asked to stop; `offsite run` hears it, too.
+ * @throws OffsiteError BadSpec where it is no number
+ */
 export const graceSecondsIn = (environment: Environment): number =>
-  Number(environment[variables.graceSeconds] || graceWithin(podGraceSeconds));
+  secondsIn(environment, variables.graceSeconds, graceWithin(podGraceSeconds));
+
+/** A longer timer of Node's would end at once. */
+const mostSeconds = Math.floor((2 ** 31 - 1) / 1000);
+
+function secondsIn(environment: Environment, name: string, usual: number): number {
+  const said = environment[name] || String(usual);
+  if (!/^[0-9]+(\.[0-9]+)?$/.test(said))
+    throw badSpec(`the environment's ${name} must be a number of seconds, such as ${usual}`);
+  return Math.min(Number(said), mostSeconds);
+}
 
 /** Any host when empty. */
 export const httpsHostsIn = (environment: Environment): string[] =>

@@ -78,9 +78,6 @@ export const lockTimes = (expiry: number): LockTimes => ({
 /** Nobody loses to others so often in a row without once seeing one of them hold the place. */
 const mostRefused = 20;
 
-/** Looks in a row at what no run has written whole: each finds a sign of life half written at most now and then. */
-const mostHalf = 5;
-
 /** Another run has the place by now: nothing more may be written there. */
 export class TakenOver extends Error {
   constructor(owner: string) {
@@ -100,14 +97,15 @@ export async function takeLock(place: LockPlace, options: LockOptions): Promise<
   let seen: { version: string; at: number } | undefined;
   let refused: { over: string | undefined; tries: number; since: number } | undefined;
   let told = false;
-  let half = 0;
+  /** Since when no look has found a holder in what stands there: a sign of life is half written for a moment, or for good. */
+  let half: number | undefined;
   for (let changes = 0; ; ) {
     signal.throwIfAborted();
     const standing = await place.read(signal);
     // Somebody else was first: of that one nothing was seen yet.
     if (refused !== undefined && standing?.version !== refused.over) seen = undefined;
     const holder = standing && parsed(standing.text);
-    half = standing === undefined || holder !== undefined ? 0 : half + 1;
+    half = standing === undefined || holder !== undefined ? undefined : (half ?? performance.now());
     // A write may have been done whose answer was lost.
     if (standing && holder?.token === mine.token) return new Lock(place, mine, standing.version, times);
     if (seen !== undefined && standing?.version !== seen.version) changes += 1;
@@ -130,7 +128,8 @@ export async function takeLock(place: LockPlace, options: LockOptions): Promise<
     refused = undefined;
     const other = { owner: holder?.owner ?? 'another run', processId: holder?.process.id ?? 0 };
     const isAlive = changes > 0 || (holder && isGone(holder.process) === false);
-    const isKnown = holder !== undefined || half >= mostHalf;
+    // Twice as long: one that died while he wrote is silent before.
+    const isKnown = half === undefined || performance.now() - half > 2 * times.expiry;
     if (isKnown && isAlive && !options.waitsFor(other)) throw options.refusal(other);
     if (isKnown && !told) options.waiting?.(other);
     told ||= isKnown;

@@ -14,6 +14,7 @@ import {
   exitCodeOf,
   exitCodes,
   finalExits,
+  graceSecondsIn,
   handedOn,
   heardIn,
   httpsHostsIn,
@@ -126,6 +127,21 @@ describe('the environment', () => {
         expect(httpsHostsIn(environment)).toEqual(httpsHosts);
       }),
     );
+  });
+
+  it('has times that a timer can take, or is refused by name', () => {
+    const grace = (OFFSITE_GRACE_SECONDS: string) => heardIn({ OFFSITE_GRACE_SECONDS }).graceSeconds;
+    expect([grace('2592000'), grace('9'.repeat(400)), grace('0.5'), grace('')]).toEqual([
+      2147483,
+      2147483,
+      0.5,
+      graceSecondsIn({}),
+    ]);
+    for (const text of ['30s', '-1', 'Infinity', '1e3'])
+      expect(() => grace(text)).toThrow(
+        /^the environment's OFFSITE_GRACE_SECONDS must be a number of seconds/,
+      );
+    expect(() => heardIn({ OFFSITE_LOCK_SECONDS: 'x' })).toThrow(/OFFSITE_LOCK_SECONDS/);
   });
 
   it('says of every place what its Job mounts there', () => {
