@@ -3,5 +3,6 @@ export type { Checkpoint, DType, ReadOptions, StoredDType, TensorInfo } from './
 export { decodeFloats, encodeFloats, isReadable } from './decode.ts';
 export { foreignKind, kindBytes } from './foreign.ts';
 export { configBounds, readJsonFile } from './json.ts';
+export { readSettings, type Settings } from './settings.ts';
 export { openCheckpoint } from './sharded.ts';
 export { storedBytes, type TensorToWrite, writeSafetensors } from './write.ts';

@@ -135,8 +135,8 @@ program
     `
 Looked at are the manifest, every file's name, size and sha256, links and files that do not belong there; tensors' names,
 shapes and types against config.json and the plan; every value (NaN, infinity, changes that no training makes); tokenizer
-and chat template, and tokens beyond the embedding; files that are something else (Git LFS pointers, archives). Nothing is
-trained or evaluated. Exit codes: 0 good, 1 something is wrong and named, 2 wrong usage.`,
+and chat template, and tokens beyond the embedding; files that are something else (Git LFS pointers, archives). Settings
+that name code to run are told, as no fault. Nothing is trained or evaluated. Exit codes: 0 good, 1 something is wrong and named, 2 wrong usage.`,
   )
   .action(verifyCommand);
 

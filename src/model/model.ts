@@ -4,11 +4,11 @@ import { badModel } from '../api/index.ts';
 import { type CheckedFiles, hashFiles } from '../artifact/index.ts';
 import {
   type Checkpoint,
-  configBounds,
   isReadable,
   openCheckpoint,
   type ReadOptions,
-  readJsonFile,
+  readSettings,
+  type Settings,
   type TensorInfo,
 } from '../checkpoint/index.ts';
 import { hasTokenizer, openTokenizer, type Tokenizer } from '../tokenizer/index.ts';
@@ -22,7 +22,7 @@ import { checkStrays } from './strays.ts';
 /** A model on disk: its architecture, its tensors under the hub's names, its tokenizer. */
 export interface Model {
   readonly architecture: Architecture;
-  /** config.json as the hub has it; made from the metadata for GGUF. */
+  /** config.json as the hub has it, without what names code to run; made from the metadata for GGUF. */
   readonly config: Readonly<Record<string, unknown>>;
   /** The same as it is written: transformers tells 30.0 from 30. */
   readonly configText: string;
@@ -33,10 +33,12 @@ export interface Model {
   read(name: string, options?: ReadOptions): Float32Array;
   /** The bytes in the dtype that `tensors` tells. */
   readBytes(name: string): Uint8Array;
-  /** What lies beside weights, config.json and tokenizer and goes with them; looked at on first use. */
+  /** What lies beside weights, config.json and tokenizer and goes with them. */
   readonly companions: readonly Companion[];
   /** @throws OffsiteError BadModel where there is none */
   readonly tokenizer: Tokenizer;
+  /** Its settings that name code for transformers to run, which are in nothing that is made of it: `file: field, ...`, a file each. */
+  readonly leftOut: readonly string[];
   close(): void;
 }
 
@@ -92,8 +94,12 @@ export function openHashed(
     if (!isFile) checkNoAdapter(directory, files);
     const gguf = 'general.architecture' in checkpoint.metadata ? hubView(checkpoint, families) : undefined;
     const stored: Checkpoint = gguf?.checkpoint ?? checkpoint;
-    const { config, text: configText } = gguf
-      ? { config: gguf.config, text: `${JSON.stringify(gguf.config, null, 2)}\n` }
+    const {
+      config,
+      text: configText,
+      leftOut,
+    } = gguf
+      ? { config: gguf.config, text: `${JSON.stringify(gguf.config, null, 2)}\n`, leftOut: [] }
       : readConfig(path, files);
     const architecture = parse(config, stored);
     const slots = checkTensors(path, architecture, stored, blocks(architecture));
@@ -105,6 +111,8 @@ export function openHashed(
     const open = () =>
       openTokenizer(directory, { checkpoint, rows: architecture.vocabulary, files, model: config });
     let tokenizer = hasTokenizer(directory, checkpoint, files) ? open() : undefined;
+    // Before anything is computed, though most of it is copied when all is done.
+    const companions = isFile ? [] : companionsOf(directory, files);
     return {
       architecture,
       config,
@@ -117,12 +125,20 @@ export function openHashed(
         return values;
       },
       readBytes: (name) => view.readBytes(name),
-      get companions() {
-        return isFile ? [] : companionsOf(directory, files);
-      },
+      companions,
       get tokenizer() {
         tokenizer ??= open();
         return tokenizer;
+      },
+      get leftOut() {
+        const settings = [
+          { name: 'config.json', leftOut },
+          { name: 'tokenizer_config.json', leftOut: tokenizer?.leftOut ?? [] },
+          ...companions,
+        ];
+        return settings.flatMap(({ name, leftOut: fields }) =>
+          fields.length === 0 ? [] : [`${name}: ${fields.join(', ')}`],
+        );
       },
       close: () => checkpoint.close(),
     };
@@ -132,19 +148,22 @@ export function openHashed(
   }
 }
 
-function readConfig(path: string, files: CheckedFiles): { config: Record<string, unknown>; text: string } {
+function readConfig(
+  path: string,
+  files: CheckedFiles,
+): Omit<Settings, 'value'> & { config: Record<string, unknown> } {
   if (files.has(path))
     throw badModel(
       `${path}: is no model alone, and what lies beside it is not in its digest: name the directory that holds its config.json too`,
     );
   const file = join(path, 'config.json');
   if (!files.has(file)) throw badModel(`${path}: holds no config.json`);
-  const { value, text } = readJsonFile(file, configBounds, files);
+  const { value, ...written } = readSettings(file, { files });
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw badModel(`${file}: is not a JSON object`);
   const config = value as Record<string, unknown>;
   checkNotQuantised(file, config);
-  return { config, text };
+  return { config, ...written };
 }
 
 /** An adapter that lies in the model's directory: transformers opens the model with it. @throws OffsiteError BadModel */

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { badModel, type JsonBounds } from '../api/index.ts';
 import { boundedBytes, type Files, onDisk } from '../artifact/index.ts';
-import { type Checkpoint, readJsonFile } from '../checkpoint/index.ts';
+import { type Checkpoint, readJsonFile, readSettings } from '../checkpoint/index.ts';
 import type { Limits } from '../subprocess/index.ts';
 import { type BesideFiles, checkBeside, configOf } from './beside.ts';
 import { type ModelKind, type ReleasedConfig, releasedConfig } from './classes.ts';
@@ -16,6 +16,8 @@ export interface Tokenizer {
   readonly files: readonly { name: string; bytes: Uint8Array }[];
   /** The same files as a released model has them, which transformers takes by a class. */
   readonly released: Pick<ReleasedConfig, 'remade'> & Pick<Tokenizer, 'files'>;
+  /** The fields of tokenizer_config.json that name code to run: no file has them. */
+  readonly leftOut: readonly string[];
   /**
    * Starts it in a process of its own, which `close` ends.
    * @param options.cancelled whether the work is no longer wanted
@@ -49,18 +51,19 @@ export function openTokenizer(
 ): Tokenizer {
   const file = join(directory, 'tokenizer.json');
   if (files.has(file)) {
-    const [tokenizer, config] = [readJson(file, files), readConfig(directory, files)];
+    const tokenizer = readJson(file, files);
+    const { config, leftOut } = readConfig(directory, files);
     if (typeof tokenizer['model'] !== 'object' || tokenizer['model'] === null)
       throw badModel(`${file}: the tokenizer cannot be used: it has no model`);
     const beside = besideOf(directory, config, files);
     checkBeside(tokenizer, beside);
-    return make(tokenizer, configOf(beside), { file, rows, model });
+    return make(tokenizer, configOf(beside), { file, rows, model, leftOut });
   }
   if (isInside(checkpoint)) {
     const { tokenizer, config } = fromGguf(checkpoint.metadata);
     checkTemplate(config, directory);
     checkBeside(tokenizer, { config: { file: directory, value: config } });
-    return make(tokenizer, config, { file: directory, rows, model });
+    return make(tokenizer, config, { file: directory, rows, model, leftOut: [] });
   }
   throw badModel(missing(directory, files));
 }
@@ -87,15 +90,19 @@ function missing(directory: string, files: Files): string {
 }
 
 /** tokenizer_config.json, with the chat template that newer checkpoints keep in a file of its own. */
-function readConfig(directory: string, files: Files): Json {
+function readConfig(directory: string, files: Files): Pick<Tokenizer, 'leftOut'> & { config: Json } {
   const [file, templateFile] = [
     join(directory, 'tokenizer_config.json'),
     join(directory, 'chat_template.jinja'),
   ];
-  const config = files.has(file) ? readJson(file, files) : {};
-  if (files.has(templateFile)) return { ...config, chat_template: readTemplate(templateFile, files) };
+  const { value, leftOut } = files.has(file)
+    ? readSettings(file, { bounds, files })
+    : { value: {}, leftOut: [] };
+  const config = objectIn(file, value);
+  if (files.has(templateFile))
+    return { config: { ...config, chat_template: readTemplate(templateFile, files) }, leftOut };
   checkTemplate(config, file);
-  return config;
+  return { config, leftOut };
 }
 
 function besideOf(directory: string, config: Json, files: Files): BesideFiles {
@@ -110,11 +117,13 @@ function besideOf(directory: string, config: Json, files: Files): BesideFiles {
   };
 }
 
-function make(
-  tokenizer: Json,
-  config: Json,
-  { file, rows, model }: { file: string; rows: number | undefined; model: ModelKind },
-): Tokenizer {
+interface Origin extends Pick<Tokenizer, 'leftOut'> {
+  readonly file: string;
+  readonly rows: number | undefined;
+  readonly model: ModelKind;
+}
+
+function make(tokenizer: Json, config: Json, { file, rows, model, leftOut }: Origin): Tokenizer {
   checkLayout(tokenizer, file);
   const { config: named, tokens: specialTokens, ...remade } = releasedConfig(tokenizer, config, model);
   const template = templateText(config['chat_template']);
@@ -129,6 +138,7 @@ function make(
     get files() {
       return filesOf(tokenizer, config);
     },
+    leftOut,
     get released() {
       // transformers names a padding token by how it fills up, which is not done here.
       return { files: filesOf({ ...tokenizer, padding: null, truncation: null }, named), ...remade };
@@ -186,7 +196,10 @@ function checkTemplate(config: Json, file: string): void {
 const bounds: JsonBounds = { bytes: 128 * 2 ** 20, depth: 64, values: 8_000_000 };
 
 function readJson(file: string, files: Files): Json {
-  const { value } = readJsonFile(file, bounds, files);
+  return objectIn(file, readJsonFile(file, bounds, files).value);
+}
+
+function objectIn(file: string, value: unknown): Json {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw badModel(`${file}: is not a JSON object`);
   return value as Json;

@@ -16,10 +16,10 @@ export async function checkBundle(artifact: OpenedArtifact): Promise<Found> {
     if (foreign !== undefined)
       throw badModel(`${directory}: holds tensor ${foreign}, which its plan does not need`);
     checkSimilarity(directory, bundle);
-    await checkContents(model, directory);
+    const found = await checkContents(model, directory);
     const { kept, transferLayers, source } = plan;
     const detail = `${kept.length} layers kept of ${model.architecture.depth}, ${source.length} positions, ${transferLayers.length > 0 ? `transfer layers ${transferLayers.join(', ')}` : 'no transfer layers'}`;
-    return { tensors: model.tensors.size, detail };
+    return { ...found, detail };
   } finally {
     bundle.close();
   }

@@ -38,10 +38,11 @@ export async function verifyCommand(directory: string, flags: VerifyFlags): Prom
     console.log(printableJson({ path: directory, ...verified }));
     return;
   }
-  const { kind, digest, key, sizeBytes, tensors, detail } = verified;
+  const { kind, digest, key, sizeBytes, tensors, detail, remarks = [] } = verified;
   const size = sizeBytes === undefined ? '' : `${sizeBytes} bytes, `;
   const lines = [`${kind} ${directory}: good`, `  ${digest}`, `  ${size}${tensors} tensors; ${detail}`];
   if (key !== undefined) lines.push(`  signed by key ${key}`);
+  lines.push(...remarks.map((remark) => `  ${remark}`));
   console.log(lines.map(printable).join('\n'));
 }
 

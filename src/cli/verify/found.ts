@@ -4,4 +4,6 @@
 export interface Found {
   tensors: number;
   detail: string;
+  /** What is no fault, but to be known. */
+  remarks?: readonly string[];
 }

@@ -5,16 +5,18 @@ import { checkValues } from './tensors.ts';
 
 /** A whole model: its tensors are those of its config.json, every weight is finite, and its tokenizer is one. */
 export async function checkModel(model: Model, path: string): Promise<Found> {
-  await checkContents(model, path);
+  const found = await checkContents(model, path);
   const { family, depth } = model.architecture;
-  return { tensors: model.tensors.size, detail: `${family} of ${depth} layers; every value is finite` };
+  return { ...found, detail: `${family} of ${depth} layers; every value is finite` };
 }
 
-/** Values, tokenizer and chat template. */
-export async function checkContents(model: Model, path: string): Promise<void> {
+/** Values, tokenizer and chat template; settings that name code to run are told, since honest models have them, too. */
+export async function checkContents(model: Model, path: string): Promise<Omit<Found, 'detail'>> {
   for (const tensor of model.tensors.values())
     checkValues(tensor, (name, options) => model.read(name, options), path);
   await checkTokenizer(model);
+  const remarks = model.leftOut.map((fields) => `${fields}: names code to run; nothing made of this has it`);
+  return { tensors: model.tensors.size, ...(remarks.length > 0 && { remarks }) };
 }
 
 /** Of what patterns stumble over: repeated letters with another end, blanks, digits, line feeds. */

@@ -144,6 +144,23 @@ describe('offsite verify finds good', () => {
     },
   );
 
+  it.each(['model', 'bundle', 'released'] as const)('a %s that names code, and tells it', async (kind) => {
+    const path = changed(kind, (at) => {
+      for (const name of ['config.json', 'tokenizer_config.json'])
+        writeFileSync(at(name), readFileSync(at(name), 'utf8').replace('{', '{"auto_map": {}, '));
+    });
+    await verifyCommand(path, {});
+    expect(said()).toMatch(
+      /: good\n(.*\n)+ {2}config\.json: auto_map: names code to run; nothing made of this has it\n {2}tokenizer_config\.json: auto_map: names/,
+    );
+    told.mockClear();
+    await verifyCommand(path, { json: true });
+    expect(JSON.parse(said()).remarks).toHaveLength(2);
+    told.mockClear();
+    await verifyCommand(good[kind], { json: true });
+    expect(JSON.parse(said())).not.toHaveProperty('remarks');
+  });
+
   it('an adapter of its bundle', async () => {
     await verifyCommand(good.adapter, { emulator: good.bundle });
     expect(said()).toContain('8 tensors; belongs to');

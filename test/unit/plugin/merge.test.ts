@@ -84,12 +84,13 @@ describe('the plugged-in model', () => {
       ...['training_args.bin', 'LICENSES', '.env', 'id_rsa', 'README.md.bak', 'optimizer.pt'],
       ...['LICENSE.py', 'NOTICE.sh', 'COPYING_x.EXE', 'LICENSE.txt.so', 'USE_POLICY.html', 'LICENSE.'],
     ];
-    for (const name of [...needed, ...others]) writeFileSync(join(from, name), `this is ${name}`);
+    const text = (name: string) => (name.endsWith('.json') ? `\ufeff{"${name}": 1.0}` : `this is ${name}`);
+    for (const name of [...needed, ...others]) writeFileSync(join(from, name), text(name));
     const path = join(directory, 'with-companions');
     savePluggedIn(filesAt(path), { ...model, companions: companionsIn(from) }, new Map());
     const own = ['config.json', 'model.safetensors'];
     expect(readdirSync(path).sort()).toEqual([...needed, ...own].sort());
-    for (const name of needed) expect(readFileSync(join(path, name), 'utf8')).toBe(`this is ${name}`);
+    for (const name of needed) expect(readFileSync(join(path, name), 'utf8')).toBe(text(name));
     expect(
       companionsIn(from)
         .filter(({ licence }) => licence)
@@ -98,6 +99,20 @@ describe('the plugged-in model', () => {
       ...['COPYING.LESSER', 'LICENCE-model.md', 'LICENSE', 'LICENSE-2.0', 'LICENSE.txt', 'NOTICE'],
       'USE_POLICY.md',
     ]);
+  });
+
+  it('brings settings without the fields that name code, and tokens whatever they are called', () => {
+    const from = join(directory, 'from-code');
+    mkdirSync(from);
+    const text = '{"auto_map": 1, "temperature": 1.0}';
+    const names = ['added_tokens.json', 'generation_config.json', 'special_tokens_map.json', 'vocab.json'];
+    for (const name of names) writeFileSync(join(from, name), text);
+    const path = join(directory, 'without-code');
+    savePluggedIn(filesAt(path), { ...model, companions: companionsIn(from) }, new Map());
+    const kept = '{ "temperature": 1.0}';
+    expect(names.map((name) => readFileSync(join(path, name), 'utf8'))).toEqual([text, kept, kept, text]);
+    writeFileSync(join(from, 'generation_config.json'), 'none');
+    expect(() => companionsIn(from)).toThrow('generation_config.json: is not JSON');
   });
 
   it.each<[string, (path: string) => void, string]>([
