@@ -13,7 +13,7 @@ export interface AnswerTokens {
  * The tokens of a prompt with each of its continuations, as the whole texts have them: a tokenizer may join what stands on
  * both sides of the seam, or put a mark before each text. What lies behind as many tokens as the prompt alone has is the
  * answer (lm-evaluation-harness's rule). The trunk is what all whole texts begin with, and no more than the prompt.
- * @throws OffsiteError BadData where an answer has no token of its own, or all of them are too long together
+ * @throws OffsiteError BadData where an answer has no token of its own, or all of them are too long together, as texts or as tokens
  */
 export async function answerTokens(
   prompt: string,
@@ -27,19 +27,33 @@ export async function answerTokens(
     tokens.leadingTo(kept),
     inPieces(continuations, (continuation) => tokens.open(`${kept}${spaces}${continuation}`)),
   ]);
-  const [begin, length] = alone.length === 0 ? [[tokens.prefix()], 1] : [[], alone.length];
-  const texts = wholes.map((whole) => [...begin, ...whole]);
+  const texts = alone.length === 0 ? wholes.map((whole) => behind(tokens.prefix(), whole)) : wholes;
+  const length = Math.max(1, alone.length);
   for (const text of texts)
     if (text.length <= length)
       throw badData(
         `${tokens.where}: an answer has no token of its own: the tokenizer joins it to the end of its prompt, or makes no token of it; move the end of the prompt to the answer, or remove the row`,
       );
   const trunk = sharedStart(texts, length);
+  if (texts.reduce((sum, text) => sum + text.length - trunk, trunk) > mostTokens)
+    throw badData(
+      `${tokens.where}: it has more than ${mostTokens} tokens in all; shorten the row or leave choices out`,
+    );
   return {
-    trunk: texts[0]!.slice(0, trunk),
-    branches: texts.map((text) => text.slice(trunk)),
+    trunk: [...texts[0]!.subarray(0, trunk)],
+    branches: texts.map((text) => [...text.subarray(trunk)]),
     ...(trunk < length ? { starts: texts.map(() => length - trunk) } : {}),
   };
+}
+
+/** Of a row in all, its prompt counted in each sequence that it takes. */
+export const mostTokens = 131_072;
+
+function behind(first: number, others: Int32Array): Int32Array {
+  const all = new Int32Array(1 + others.length);
+  all[0] = first;
+  all.set(others, 1);
+  return all;
 }
 
 /** Texts that are asked of the tokenizer together: each takes about a kilobyte of the heap until it is answered. */
@@ -76,7 +90,7 @@ function withoutSpacesAtTheEnd(text: string): string {
 const space = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
 
 /** How many of the first tokens are the same in all texts, `most` at the most. */
-function sharedStart([first, ...others]: readonly (readonly number[])[], most: number): number {
+function sharedStart([first, ...others]: readonly Int32Array[], most: number): number {
   let shared = 0;
   while (shared < most && others.every((other) => other[shared] === first![shared])) shared++;
   return shared;

@@ -47,7 +47,7 @@ export async function conversationTokens(
     );
   // Nothing stands before the first token that could predict it.
   const targets = spans.map(([from, to]) => [Math.max(1, from), to] as const);
-  return { tokens: ids.slice(0, targets.at(-1)![1]), spans: targets };
+  return { tokens: [...ids.subarray(0, targets.at(-1)![1])], spans: targets };
 }
 
 /** Of a conversation as it is written with all that stands before each turn; a hundred turns of a page each come to as much. */
@@ -97,11 +97,12 @@ function checkTurns(messages: readonly Message[], where: string): void {
  * of the first that it is of alone.
  */
 function spansOf(parts: readonly Span[], offsets: Encoding['offsets']): Span[] {
+  const count = offsets.length / 2;
   let end = 0;
   return parts.flatMap(([from, to]): Span[] => {
     let first = end;
-    while (first < offsets.length && offsets[first]![1] <= from) first++;
-    while (end < offsets.length && offsets[end]![0] < to) end++;
+    while (first < count && offsets[2 * first + 1]! <= from) first++;
+    while (end < count && offsets[2 * end]! < to) end++;
     return end > first ? [[first, end]] : [];
   });
 }

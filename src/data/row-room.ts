@@ -75,7 +75,7 @@ export class TokenRoom {
         ofRows += rowBytes(row) * Math.max(1, example.branches.length);
         this.#held += bytesOf(example);
         if (this.#held <= this.#most) return;
-        const message = `${path}: with its first ${rows} rows, of ${tokens} tokens, this stage's rows take more than the ${this.#most} bytes that it has for tokens`;
+        const message = `${path}: with ${rows} of its rows, of ${tokens} tokens, this stage's rows take more than the ${this.#most} bytes that it has for tokens`;
         if (tokens > tokensOfByte * ofRows)
           throw badModel(
             `${message}; they are ${(tokens / ofRows).toFixed(0)} for a byte of the rows: look at the tokenizer`,

@@ -22,21 +22,21 @@ export class TextTokens {
   }
 
   /** With all of the tokenizer's own special tokens. */
-  async whole(text: string): Promise<readonly number[]> {
+  async whole(text: string): Promise<Int32Array> {
     return (await this.#encode(text)).ids;
   }
 
   /** With those special tokens that stand before a text, so that something may follow it. */
-  async open(text: string): Promise<readonly number[]> {
+  async open(text: string): Promise<Int32Array> {
     const { ids, trailing } = await this.#encode(text);
-    return ids.slice(0, ids.length - trailing);
+    return ids.subarray(0, ids.length - trailing);
   }
 
   /** The tokens of a prompt that something follows; of an empty one the special tokens that stand before any text. */
-  async leadingTo(prompt: string): Promise<readonly number[]> {
+  async leadingTo(prompt: string): Promise<Int32Array> {
     if (prompt !== '') return this.open(prompt);
     const { ids, leading } = await this.#encode('.');
-    return ids.slice(0, leading);
+    return ids.subarray(0, leading);
   }
 
   /**

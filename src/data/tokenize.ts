@@ -1,7 +1,7 @@
 // From validated rows to tokenised examples: one rule for each format, one check of length for all.
 import { badData } from '../api/index.ts';
 import type { RunningTokenizer, Tokenizer } from '../tokenizer/index.ts';
-import { type AnswerTokens, answerTokens, textsAtOnce } from './answers.ts';
+import { type AnswerTokens, answerTokens, mostTokens, textsAtOnce } from './answers.ts';
 import { conversationTokens } from './chat.ts';
 import { type Example, tokenCount } from './example.ts';
 import { partsOf } from './parts.ts';
@@ -41,22 +41,23 @@ export async function tokenize<F extends Format>(
   const rule: Rule<F> = rules[format];
   const { cancelled } = options;
   const running = await tokenizer.start(cancelled === undefined ? {} : { cancelled });
+  const room = tokensOfThread.set(options.file);
   const exampleOf = async (fields: RowOf[F], row: number) => {
     const where = `${options.file}: row ${(options.before ?? 0) + row + 1}`;
     const tokens = new TextTokens(running, where);
     const example = { row, ...(await rule(fields, tokens, { ...options, tokenizer: running })) };
     checkLength(example, { ...options, where });
+    // At once: those of a part together may be more than the heap has beside what is counted.
+    room.add(fields, example);
     return example;
   };
   const examples: Example[] = [];
-  const room = tokensOfThread.set(options.file);
   try {
     for (let start = 0; start < rows.length; ) {
       const part = rows.slice(start, start + partOf(rows, start));
       const results = await Promise.allSettled(part.map((fields, i) => exampleOf(fields, start + i)));
       for (const result of results) {
         if (result.status === 'rejected') throw result.reason;
-        room.add(rows[result.value.row], result.value);
         examples.push(result.value);
       }
       start += part.length;
@@ -122,7 +123,7 @@ async function endedAnswers(
 
 const rules: { [F in Format]: Rule<F> } = {
   text: async ({ text }, tokens, { maxLength }) => ({
-    trunk: (await tokens.whole(text.slice(0, mostCharacters))).slice(0, maxLength),
+    trunk: [...(await tokens.whole(text.slice(0, mostCharacters))).subarray(0, maxLength)],
     branches: [],
     bytes: [],
   }),
@@ -162,9 +163,6 @@ const rules: { [F in Format]: Rule<F> } = {
   race: question,
   hellaswag: question,
 };
-
-/** Of a row in all, its prompt counted in each sequence that it takes. */
-const mostTokens = 131_072;
 
 function checkLength(example: Example, { maxLength, where }: TokenizeOptions & { where: string }): void {
   const { trunk, branches, starts, spans } = example;

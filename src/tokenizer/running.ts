@@ -11,14 +11,14 @@ import type {
   Written,
 } from './program/messages.ts';
 
-/** A text's tokens. */
+/** A text's tokens; they lie outside of JavaScript's heap, and those of a request in one piece. */
 export interface Encoding {
-  readonly ids: readonly number[];
+  readonly ids: Int32Array;
   /** How many of the first tokens stand before the text by the tokenizer's own rule (BOS), and how many of the last behind it. */
   readonly leading: number;
   readonly trailing: number;
-  /** Of each token the part of the text that it is made of, [from, to); empty unless asked for. */
-  readonly offsets: readonly (readonly [from: number, to: number])[];
+  /** Of each token the part of the text that it is made of, [from, to), two numbers a token; empty unless asked for. */
+  readonly offsets: Int32Array;
   /** Whether it has a token for which the model has no row in its embedding; of the first such text only. */
   readonly beyond?: boolean;
 }
@@ -123,16 +123,14 @@ function apart({ ids, lengths, leading, trailing, offsets, beyond }: Encodings):
   let from = 0;
   return Array.from(lengths, (length, text) => {
     const to = from + length;
-    const own = offsets.length === 0 ? [] : pairs(offsets.subarray(2 * from, 2 * to));
-    const around = { leading: leading[text]!, trailing: trailing[text]! };
-    const encoding = { ids: [...ids.subarray(from, to)], ...around, offsets: own };
+    const encoding = {
+      ids: ids.subarray(from, to),
+      ...{ leading: leading[text]!, trailing: trailing[text]! },
+      offsets: offsets.subarray(2 * from, 2 * to),
+    };
     from = to;
     return text === beyond ? { ...encoding, beyond: true } : encoding;
   });
-}
-
-function pairs(values: Int32Array): [number, number][] {
-  return Array.from({ length: values.length / 2 }, (_, i) => [values[2 * i]!, values[2 * i + 1]!]);
 }
 
 /** The most of one request: small enough for a bound of seconds, large enough to cost no messages. */

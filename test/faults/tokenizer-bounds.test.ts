@@ -167,20 +167,12 @@ describe('texts that are asked for at one time', () => {
       const { ids, offsets } = encodings[i]!;
       expect(ids.length).toBe(text.length);
       expect(ids.every((id, at) => id === text.charCodeAt(at))).toBe(true);
-      expect(offsets.length).toBe(i % 3 === 0 ? text.length : 0);
+      expect(offsets.length).toBe(i % 3 === 0 ? 2 * text.length : 0);
     }
   });
 
   test('a part is counted as JavaScript counts, not in code points or bytes', async () => {
     const { offsets } = await running.encode('é🙂b', { offsets: true });
-    expect(offsets).toEqual([
-      [0, 1],
-      [0, 1],
-      [1, 3],
-      [1, 3],
-      [1, 3],
-      [1, 3],
-      [3, 4],
-    ]);
+    expect([...offsets]).toEqual([0, 1, 0, 1, 1, 3, 1, 3, 1, 3, 1, 3, 3, 4]);
   });
 });

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { conversationTokens } from '../../../src/data/chat.ts';
 import { type Message, pack, readRows, tokenize } from '../../../src/data/index.ts';
 import type { Conversation, Tokenizer } from '../../../src/tokenizer/index.ts';
-import { characters, tokenizerOf, tokensOf } from '../../support/unit/data/examples.ts';
+import { characters, encodingOf, tokenizerOf, tokensOf } from '../../support/unit/data/examples.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'chat-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -137,13 +137,12 @@ describe('format chat', () => {
     const count = 100_000;
     const text = 'x'.repeat(count);
     const generations = Array.from({ length: count }, (_, i) => [i, i + 1] as const);
-    const offsets = generations;
     const { spans } = await conversationTokens(
       [user('a'), assistant('b')],
       { chat: true, write: async () => ({ text, generations, isMarked: true }) },
       {
         where: 'row 1',
-        placed: async () => ({ ids: generations.map(() => 1), leading: 0, trailing: 0, offsets }),
+        placed: async () => encodingOf(Array(count).fill(1), generations),
       },
     );
     expect(spans).toHaveLength(count);
@@ -170,16 +169,15 @@ describe('format chat', () => {
       },
       {
         where: 'row 1',
-        placed: async () => ({
-          ids: [1, 2, 3],
-          leading: 0,
-          trailing: 0,
-          offsets: [
-            [0, 2],
-            [2, 3],
-            [3, 8],
-          ],
-        }),
+        placed: async () =>
+          encodingOf(
+            [1, 2, 3],
+            [
+              [0, 2],
+              [2, 3],
+              [3, 8],
+            ],
+          ),
       },
     );
     expect(spans).toEqual([[2, 3]]);
@@ -190,7 +188,7 @@ describe('format chat', () => {
       conversationTokens(
         [user('a'), assistant('b')],
         { chat: true, write: async () => ({ text: 'a b', generations: [], isMarked: true }) },
-        { where: 'row 1', placed: async () => ({ ids: [1], leading: 0, trailing: 0, offsets: [[0, 3]] }) },
+        { where: 'row 1', placed: async () => encodingOf([1], [[0, 3]]) },
       ),
     ).rejects.toThrow("row 1: the model's chat template marks nothing of what the assistant says");
   });

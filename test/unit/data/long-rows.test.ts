@@ -14,9 +14,9 @@ async function promptAlone(prompt: string): Promise<string> {
     where: 'row 1',
     leadingTo: async (text: string) => {
       alone = text;
-      return [1];
+      return Int32Array.of(1);
     },
-    open: async () => [1, 2],
+    open: async () => Int32Array.of(1, 2),
     prefix: () => 0,
   };
   await answerTokens(prompt, [' z'], tokens as unknown as TextTokens);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type ErrorReason, OffsiteError } from '../../../src/api/index.ts';
 import { pack, tokenize } from '../../../src/data/index.ts';
 import type { TokenizeOptions } from '../../../src/data/tokenize.ts';
-import { characters, tokenizerOf, tokensOf } from '../../support/unit/data/examples.ts';
+import { characters, encodingOf, tokenizerOf, tokensOf } from '../../support/unit/data/examples.ts';
 
 const options = { maxLength: 100, mode: 'score', file: 'rows.jsonl' } as const;
 const question = { question: 'Who?', choices: ['you', ' mé'], answer: 1 };
@@ -18,7 +18,7 @@ async function reason(run: () => Promise<unknown>): Promise<[ErrorReason, string
   throw new Error('it was taken');
 }
 
-const nothing = { ids: [], leading: 0, trailing: 0, offsets: [] };
+const nothing = encodingOf([]);
 
 describe('tokenize', () => {
   test.each([
@@ -166,7 +166,7 @@ describe('tokenize', () => {
         most = Math.max(most, ++texts);
         await new Promise(setImmediate);
         texts--;
-        return { ids: text.endsWith('x') ? [1, 3] : [1], leading: 0, trailing: 0, offsets: [] };
+        return encodingOf(text.endsWith('x') ? [1, 3] : [1]);
       },
     };
     const tokenizer = { start: async () => slow };
@@ -268,7 +268,7 @@ describe('a tokenizer that joins what stands on both sides of the seam', () => {
 
   test('before an answer to nothing stands the token that begins a text', async () => {
     const bare = { start: async () => ({ ...(await characters.start()), encode: plain }) };
-    const plain = async (text: string) => ({ ids: tokensOf(text), leading: 0, trailing: 0, offsets: [] });
+    const plain = async (text: string) => encodingOf(tokensOf(text));
     const rows = [{ prompt: ' ', completion: 'cd' }];
     expect(await tokenize(rows, 'completion', bare, options)).toMatchObject([
       { trunk: [1], branches: [[...tokensOf(' cd'), 2]] },
@@ -278,10 +278,7 @@ describe('a tokenizer that joins what stands on both sides of the seam', () => {
 
   test('a text with the name of a token that the model has no row for is refused, and not by its number', async () => {
     const encode = async (text: string) => ({
-      ids: tokensOf(text),
-      leading: 0,
-      trailing: 0,
-      offsets: [],
+      ...encodingOf(tokensOf(text)),
       beyond: true,
     });
     const without = { start: async () => ({ ...(await characters.start()), encode }) };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { Example } from '../../../../src/data/index.ts';
-import type { Conversation, RunningTokenizer, Tokenizer } from '../../../../src/tokenizer/index.ts';
+import type { Conversation, Encoding, RunningTokenizer, Tokenizer } from '../../../../src/tokenizer/index.ts';
 
 const tokens = (maxLength: number) =>
   fc.array(fc.integer({ min: 1, max: 9999 }), { minLength: 1, maxLength });
@@ -12,6 +12,16 @@ export const someExamples: fc.Arbitrary<Example[]> = fc
     maxLength: 30,
   })
   .map((rows) => rows.map((fields, row) => ({ row, bytes: [], ...fields })));
+
+/** A text's tokens, none of which the tokenizer's own rule puts around it. */
+export const encodingOf = (
+  ids: readonly number[],
+  offsets: readonly (readonly [from: number, to: number])[] = [],
+): Encoding => ({
+  ids: Int32Array.from(ids),
+  ...{ leading: 0, trailing: 0 },
+  offsets: Int32Array.from(offsets.flat()),
+});
 
 /** A tokenizer for tests: `encode` says what tokens a text has, each of one character's place; 1 is put in front. */
 export function tokenizerOf(
@@ -25,9 +35,7 @@ export function tokenizerOf(
     encode: async (text, { specialTokens = true } = {}) => {
       const ids = encode(text);
       const offsets = [...text].map((_, place) => [place, place + 1] as const);
-      return specialTokens
-        ? { ids: [1, ...ids], leading: 1, trailing: 0, offsets: [] }
-        : { ids, leading: 0, trailing: 0, offsets };
+      return specialTokens ? { ...encodingOf([1, ...ids]), leading: 1 } : encodingOf(ids, offsets);
     },
     write: async (asked) => {
       const text = chat!(asked);
