@@ -1,9 +1,9 @@
 // The bounds on what all rows of a stage take in memory, as texts and as tokens.
 import { getHeapStatistics } from 'node:v8';
 import { resourceLimits } from 'node:worker_threads';
-import { badData, badModel } from '../api/index.ts';
+import { badData } from '../api/index.ts';
 import { type Example, tokenCount } from './example.ts';
-import { heapBytes, rowBytes } from './row-size.ts';
+import { heapBytes } from './row-size.ts';
 
 /** What a row takes beside its texts, until it is tokenised: measured, about. A file of some kilobytes may hold millions of them. */
 const overhead = 600;
@@ -51,9 +51,6 @@ export class RowRoom {
   }
 }
 
-/** No tokenizer of the field gives more tokens for a byte of text, beside those that a row has whatever its text is. */
-const tokensOfByte = 4;
-
 /** Counts the tokens of all rows that a stage holds, whichever set they are of. */
 export class TokenRoom {
   readonly #most: number;
@@ -63,26 +60,17 @@ export class TokenRoom {
     this.#most = Math.floor(ofHeap.tokens * heap);
   }
 
-  /** A set of rows that is tokenised. @param path names it in messages */
-  set(path: string): { add(row: unknown, example: Example): void } {
-    let [rows, tokens, ofRows] = [0, 0, 0];
-    return {
-      /** @throws OffsiteError where there are too many by now: BadModel where no texts have so many, else BadData */
-      add: (row, example) => {
-        rows++;
-        tokens += tokenCount(example);
-        // An answer may stand with its whole prompt.
-        ofRows += rowBytes(row) * Math.max(1, example.branches.length);
-        this.#held += bytesOf(example);
-        if (this.#held <= this.#most) return;
-        const message = `${path}: with ${rows} of its rows, of ${tokens} tokens, this stage's rows take more than the ${this.#most} bytes that it has for tokens`;
-        if (tokens > tokensOfByte * ofRows)
-          throw badModel(
-            `${message}; they are ${(tokens / ofRows).toFixed(0)} for a byte of the rows: look at the tokenizer`,
-          );
-        throw badData(`${message}; ${moreHeap}`);
-      },
-    };
+  /**
+   * A tokenised row. Nothing that a tokenizer made of rows is told, nor how many there were: it could make any word of theirs a number.
+   * @param path of the set that it is of, for messages
+   * @throws OffsiteError BadData where they take too much by now
+   */
+  add(path: string, example: Example): void {
+    this.#held += bytesOf(example);
+    if (this.#held > this.#most)
+      throw badData(
+        `${path}: this stage's rows take more than the ${this.#most} bytes that it has for tokens; ${moreHeap}; where they are few or short, look at the tokenizer`,
+      );
   }
 }
 

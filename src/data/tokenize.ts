@@ -29,8 +29,8 @@ const charactersAtOnce = 8 * 2 ** 20;
 
 /**
  * Turns rows into tokens. Text is cut at `maxLength` tokens (and at 2^20 characters); a prompt or an answer never is.
- * @throws OffsiteError BadData with the row's number, counted from 1, when a prompt and its answer do not fit; BadModel where
- * the tokenizer or its chat template cannot be used, or gives more tokens than are held; Cancelled
+ * @throws OffsiteError BadData with the row's number, counted from 1, when a prompt and its answer do not fit, without it when all
+ * tokens are more than are held; BadModel where the tokenizer or its chat template cannot be used; Cancelled
  */
 export async function tokenize<F extends Format>(
   rows: readonly RowOf[F][],
@@ -41,14 +41,13 @@ export async function tokenize<F extends Format>(
   const rule: Rule<F> = rules[format];
   const { cancelled } = options;
   const running = await tokenizer.start(cancelled === undefined ? {} : { cancelled });
-  const room = tokensOfThread.set(options.file);
   const exampleOf = async (fields: RowOf[F], row: number) => {
     const where = `${options.file}: row ${(options.before ?? 0) + row + 1}`;
     const tokens = new TextTokens(running, where);
     const example = { row, ...(await rule(fields, tokens, { ...options, tokenizer: running })) };
     checkLength(example, { ...options, where });
     // At once: those of a part together may be more than the heap has beside what is counted.
-    room.add(fields, example);
+    tokensOfThread.add(options.file, example);
     return example;
   };
   const examples: Example[] = [];
