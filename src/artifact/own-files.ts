@@ -1,9 +1,10 @@
 // Which files are a model's own, whatever links lie in its directory: its publisher may have laid them, to files of its user's.
-import { existsSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { badModel } from '../api/index.ts';
 import { isWithin, placeOf } from './confinement.ts';
 import type { PlainFile } from './plain-file.ts';
+import { isThere } from './unanswered.ts';
 
 /** A snapshot in the hub's cache holds links to files of its repository: ../../blobs/HASH. */
 const inHubCache = /^(?<repository>.*\/models--[^/]+)\/snapshots\/[^/]+(\/|$)/;
@@ -21,7 +22,7 @@ export function ownFilesOf(directory: string): (path: string, opened: Pick<Plain
       ? !/(^|\/)\./.test(relative(real, place))
       : repository !== undefined && isWithin(place, join(repository, 'blobs'));
   return (path, { descriptor }) => {
-    const place = existsSync('/proc/self/fd') ? placeOf(descriptor) : realpathSync(path);
+    const place = isThere('/proc/self/fd') ? placeOf(descriptor) : realpathSync(path);
     if (isOwn(place)) return;
     throw badModel(
       `${path}: is a symbolic link to ${place}, which is no file of the model's own, and would be given on with it: look at what that is, and only where it is the model's put the file itself there (cp -L)`,

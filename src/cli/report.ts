@@ -1,6 +1,7 @@
 // The command that writes a report, and the report that each run leaves in its work dir.
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { badSpec, printableJson } from '../api/index.ts';
+import { isThere } from '../artifact/index.ts';
 import {
   gatherCluster,
   gatherWorkDir,
@@ -63,7 +64,7 @@ function workDirOf(path: string): string {
   );
 }
 
-const isDirectory = (path: string) => existsSync(path) && statSync(path).isDirectory();
+const isDirectory = (path: string) => isThere(path) && statSync(path).isDirectory();
 
 /** Whether resources can be called so; a path that leads somewhere has more than that. */
 const isName = (subject: string) => /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(subject);

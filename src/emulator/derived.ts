@@ -1,8 +1,8 @@
 // The blocks that are not exact: derived one by one into files, so that memory is bounded by a block and a killed pod goes on.
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { badSpec } from '../api/index.ts';
-import { clearAt, identityOf, namesToClear } from '../artifact/index.ts';
+import { clearAt, identityOf, isThere, namesToClear } from '../artifact/index.ts';
 import { encodeFloats, openCheckpoint, writeSafetensors } from '../checkpoint/index.ts';
 import { type BlockShape, slotsIn } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
@@ -74,7 +74,7 @@ export async function deriveBlocks(
   for (const [layer, shape] of shapes) {
     engine.throwIfCancelled();
     const path = join(directory, `${layer}.safetensors`);
-    if (!existsSync(path)) {
+    if (!isThere(path)) {
       const slots = slotsIn(model.architecture, layer, shape);
       const values = await (derive ?? compression.derive)(layer, shape, given);
       write(
@@ -94,7 +94,7 @@ export async function deriveBlocks(
 
 /** Clears what was derived of this resource's builds, once its bundle is sealed. */
 export function clearDerived(own: string): void {
-  if (existsSync(own)) clearOthers(join(own, 'blocks-'));
+  if (isThere(own)) clearOthers(join(own, 'blocks-'));
 }
 
 /** What builds of an earlier spec have left beside a directory. */

@@ -1,6 +1,6 @@
 // What is to be known of NVIDIA's driver beside onnxruntime: why its CUDA library cannot be loaded, and how much memory the device has.
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 export function whyNotLoaded(): string | undefined {
   const binaries = join(createRequire(import.meta.url).resolve('onnxruntime-node'), '../../bin/napi-v6');
   const library = join(binaries, process.platform, process.arch, 'libonnxruntime_providers_cuda.so');
-  if (!existsSync(library))
+  if (statSync(library, { throwIfNoEntry: false }) === undefined)
     return 'libonnxruntime_providers_cuda.so is not there: the image worker-cuda has it';
   try {
     process.dlopen({ exports: {} }, library);

@@ -1,9 +1,8 @@
 // The reader of LoRA adapters in PEFT's format; settings that change what they compute are refused.
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Adapter as adapterSchema, badModel, listOf, type OffsiteTuneSpec } from '../api/index.ts';
-import { CheckedFiles } from '../artifact/index.ts';
+import { CheckedFiles, isThere } from '../artifact/index.ts';
 import { type Checkpoint, openCheckpoint, readJsonFile } from '../checkpoint/index.ts';
 import type { Architecture } from '../model/index.ts';
 import { linearModules } from '../tuning/index.ts';
@@ -81,9 +80,9 @@ export function openPeft(
   layers: readonly number[],
 ): PeftAdapter {
   const weights = join(directory, peftFiles.weights);
-  if (!existsSync(weights))
+  if (!isThere(weights))
     throw badModel(
-      existsSync(join(directory, 'adapter_model.bin'))
+      isThere(join(directory, 'adapter_model.bin'))
         ? `${directory}: holds adapter_model.bin, whose reading may run code; save it again with PEFT's save_pretrained, which writes ${peftFiles.weights}`
         : `${directory}: holds no ${peftFiles.weights}, which PEFT's save_pretrained writes`,
     );

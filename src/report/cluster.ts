@@ -1,6 +1,6 @@
 // The report's record from a cluster: related resources by kubectl, their small files from claims and stores.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,7 +13,7 @@ import {
   type Resource,
   referencesOf,
 } from '../api/index.ts';
-import { confineTo, eachAtOnce, Mirror, type Mounts } from '../artifact/index.ts';
+import { confineTo, eachAtOnce, isThere, Mirror, type Mounts } from '../artifact/index.ts';
 import { type FoundResource, gather } from './gather.ts';
 import type { ReportRecord } from './record.ts';
 import { bringFiles } from './stores.ts';
@@ -48,7 +48,7 @@ export async function gatherCluster({ name, claims, ...options }: ClusterOptions
   const scratch = mkdtempSync(join(tmpdir(), 'offsite-report-'));
   try {
     // Others write to a claim: a link in it may lead to anything of the reader's.
-    confineTo(Object.values(claims).filter((directory) => existsSync(directory)));
+    confineTo(Object.values(claims).filter((directory) => isThere(directory)));
     const found: FoundResource[] = [];
     const late = AbortSignal.timeout(patience.all);
     await eachAtOnce([...chosen.entries()], sideBySide, async ([i, value]) => {

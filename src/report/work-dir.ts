@@ -1,5 +1,5 @@
 // The report's record from a work dir, and the note there of where a run's addresses lie.
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
@@ -7,6 +7,7 @@ import { badSpec, kinds } from '../api/index.ts';
 import {
   boundedBytes,
   canonicalJson,
+  isThere,
   readKept,
   readKeptJson,
   writeWholeAmongOthers,
@@ -91,9 +92,9 @@ export function gatherWorkDir(workDir: string, claims: Record<string, string> = 
 function resourcesIn(workDir: string): string[] {
   return Object.keys(kinds)
     .map((kind) => kind.toLowerCase())
-    .filter((kind) => existsSync(join(workDir, kind)))
+    .filter((kind) => isThere(join(workDir, kind)))
     .flatMap((kind) => readdirSync(join(workDir, kind)).map((name) => `${kind}/${name}`))
-    .filter((path) => existsSync(join(workDir, path, resourceFile)));
+    .filter((path) => isThere(join(workDir, path, resourceFile)));
 }
 
 /** An API server takes none of more than some MiB. */
@@ -113,7 +114,7 @@ function readYaml(file: string): unknown {
 
 function readRun(workDir: string): RunPlaces | undefined {
   const file = runFileOf(workDir);
-  if (!existsSync(file)) return undefined;
+  if (!isThere(file)) return undefined;
   try {
     return runSchema.parse(readKeptJson(file));
   } catch {

@@ -1,8 +1,9 @@
 // The identity of a process, by which a lock's holder that has died is told from one that is slow.
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { isThere } from '../unanswered.ts';
 
 export const processMarkSchema = z.object({
   /** A digest of the machine's boot and the process namespace; numbers mean something in it alone. */
@@ -21,7 +22,7 @@ export function thisProcess(): ProcessMark {
 /** Whether a process has ended for sure; undefined where that cannot be seen from here. */
 export function isGone({ machine, id, started }: ProcessMark): boolean | undefined {
   if (machine !== machineMark()) return undefined;
-  if (existsSync('/proc/self/stat')) return startOf(id) !== started;
+  if (isThere('/proc/self/stat')) return startOf(id) !== started;
   try {
     process.kill(id, 0);
     return false;

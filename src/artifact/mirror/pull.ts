@@ -1,6 +1,6 @@
 // Downloads from a store: resumable, verified by checksum, never longer than announced.
 import { createHash, type Hash } from 'node:crypto';
-import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { createWriteStream, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -10,6 +10,7 @@ import { type InnerPath, innerPaths, itself } from '../inner-path.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { openPlainHandle } from '../plain-file.ts';
 import { type Checksum, isStoreError, type Store, type StoredObject, StoreError } from '../stores/store.ts';
+import { isThere } from '../unanswered.ts';
 import { readNote, type StoreCopy, writeNote } from './store-copy.ts';
 
 /** Told of the bytes that are here, of how many. */
@@ -125,11 +126,11 @@ async function pullObject(
   let isFetched = false;
   let counted = 0;
   for (let failures = 0; ; ) {
-    const from = existsSync(part) ? statSync(part).size : 0;
+    const from = isThere(part) ? statSync(part).size : 0;
     count(from - counted);
     counted = from;
     // An empty object has no bytes to ask for, but a checksum.
-    if (from === sizeBytes && (sizeBytes > 0 || existsSync(part))) break;
+    if (from === sizeBytes && (sizeBytes > 0 || isThere(part))) break;
     try {
       ({ checksum } = await fetchPart(store, copy, object, part, from, {
         ...transfer,
@@ -144,7 +145,7 @@ async function pullObject(
       if (isStoreError(error, 'Changed')) rmSync(part, { force: true });
       if (signal.aborted || !mayPass(error)) throw error;
       // Some bytes came: the connection works, only not for long.
-      const came = existsSync(part) ? statSync(part).size - from : 0;
+      const came = isThere(part) ? statSync(part).size - from : 0;
       failures = came >= leastBytes ? 1 : failures + 1;
       if (failures > mostFailures) throw asStoreError(error, copy.describe(path));
       await sleep(Math.min(patience.retry * 2 ** failures, 10_000), undefined, { signal });

@@ -1,7 +1,6 @@
 // Atomic output of whole directories: an earlier artifact is replaced, and nothing else is ever lost.
 import { createHash, randomBytes } from 'node:crypto';
 import {
-  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -23,6 +22,7 @@ import { filesIn } from '../manifest/digest.ts';
 import { pathsOf, peekManifest } from '../manifest/manifest.ts';
 import { WrittenFiles } from '../manifest/written-files.ts';
 import { signatureName, signatureThere } from '../signature/signature.ts';
+import { isThere } from '../unanswered.ts';
 import { temporaryStartOf } from '../write-whole.ts';
 import { refuseInside } from './surroundings.ts';
 
@@ -129,7 +129,7 @@ export async function writeArtifact(
 
 /** @throws OffsiteError BadSpec where something is at a place, or an artifact around it */
 export function refuseThere(path: string, field: string): void {
-  if (existsSync(path)) throw badSpec(`${field} ${path}: is there already; name a place where nothing is`);
+  if (isThere(path)) throw badSpec(`${field} ${path}: is there already; name a place where nothing is`);
   refuseInside(realPlace(path, field), field);
 }
 
@@ -170,7 +170,7 @@ export async function writeSharedArtifact(
     }
   } catch (error) {
     // Another process was first, and may have cleared this one's work away.
-    if (!existsSync(join(directory, 'manifest.json'))) throw error;
+    if (!isThere(join(directory, 'manifest.json'))) throw error;
   }
   clearBeside(directory);
 }
@@ -183,7 +183,7 @@ export async function writeSharedArtifact(
  */
 export function clearBeside(directory: string, { surely = false } = {}): void {
   const parent = dirname(directory);
-  if (!existsSync(parent) || !isInside(directory)) return;
+  if (!isThere(parent) || !isInside(directory)) return;
   const start = prefixOf(directory);
   for (const name of readdirSync(parent)) {
     if (!name.startsWith(start) || !/^[0-9a-f]{16}$/.test(name.slice(start.length))) continue;
@@ -195,7 +195,7 @@ export function clearBeside(directory: string, { surely = false } = {}): void {
     const { isLocked, gone } = makerOf(container);
     if (gone === false || ((surely || !isLocked) && gone !== true)) continue;
     const previous = join(container, 'previous');
-    if (isDirectory(previous) && (!existsSync(directory) || isAside(container))) putBack(previous, directory);
+    if (isDirectory(previous) && (!isThere(directory) || isAside(container))) putBack(previous, directory);
     // Killed before it was marked, it holds nothing.
     if (entries.includes(mark) || entries.length === 0) removeContainer(container);
   }
@@ -269,14 +269,14 @@ class Container {
   exchange(mayGo: (previous: string) => void): void {
     refuseOutside(this.#directory);
     const previous = join(this.#path, 'previous');
-    if (existsSync(this.#directory)) renameSync(this.#directory, previous);
+    if (isThere(this.#directory)) renameSync(this.#directory, previous);
     try {
       checkReplaceable(previous, this.#field, this.#directory);
       mayGo(previous);
       keepSignature(previous, this.partial);
       this.place();
     } catch (error) {
-      if (!existsSync(previous) || putBack(previous, this.#directory)) throw error;
+      if (!isThere(previous) || putBack(previous, this.#directory)) throw error;
       throw badSpec(
         `${this.#field}: something came to ${this.#directory} while what lay there was aside; that lies in ${previous} now: move one of the two away`,
       );
@@ -288,7 +288,7 @@ class Container {
     try {
       renameSync(this.partial, this.#directory);
     } catch (error) {
-      if (!existsSync(this.#directory)) throw error;
+      if (!isThere(this.#directory)) throw error;
       throw badSpec(
         `${this.#field}: something came to ${this.#directory} while an artifact was made for that place; it stays as it is: move it away, or choose another place`,
       );
@@ -303,8 +303,7 @@ class Container {
 /** A signature of the very same artifact is one of what takes its place, whoever signed it. */
 function keepSignature(previous: string, partial: string): void {
   const [before, made] = [peekManifest(previous), peekManifest(partial)];
-  if (made === undefined || before?.digest !== made.digest || existsSync(join(partial, signatureName)))
-    return;
+  if (made === undefined || before?.digest !== made.digest || isThere(join(partial, signatureName))) return;
   const signature = signatureThere(previous, { digest: made.digest, kind: made.manifest.kind });
   if (signature !== undefined)
     writeFileSync(join(partial, signatureName), signature, { flag: 'wx', flush: true });

@@ -1,8 +1,9 @@
 // Credentials of stores: which Secret, or else the environment, they are read from.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { badSpec } from '../../api/index.ts';
 import { sha256 } from '../manifest/digest.ts';
+import { isThere } from '../unanswered.ts';
 
 /** What opens a store: names and values as a Secret, or the environment, holds them. Never shown. */
 export interface StoreCredentials {
@@ -41,7 +42,7 @@ export function readCredentials(
   if (secret === undefined || directory === undefined)
     return { values: environment, source: environmentSource };
   const mounted = join(directory, secret);
-  if (!existsSync(mounted)) throw badSpec(`Secret ${secret} is not mounted: does it exist in the namespace?`);
+  if (!isThere(mounted)) throw badSpec(`Secret ${secret} is not mounted: does it exist in the namespace?`);
   const again = () => {
     const values = filesIn(mounted);
     return { ...values, ...placesIn(environment, values) };

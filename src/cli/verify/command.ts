@@ -1,8 +1,14 @@
 // The command that verifies an artifact or a plain model from outside.
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel, printable, printableJson } from '../../api/index.ts';
-import { checkSignature, type OpenedArtifact, openArtifact, publicKeysOf } from '../../artifact/index.ts';
+import {
+  checkSignature,
+  isThere,
+  type OpenedArtifact,
+  openArtifact,
+  publicKeysOf,
+} from '../../artifact/index.ts';
 import { checkFileNames, openHashed, openModel } from '../../model/index.ts';
 import { fingerprintOf } from '../fingerprint.ts';
 import { keyIn } from '../key-file.ts';
@@ -48,7 +54,7 @@ export async function verifyCommand(directory: string, flags: VerifyFlags): Prom
 
 async function verify(directory: string, flags: VerifyFlags): Promise<Verified> {
   const keys = flags.key === undefined ? undefined : keyIn(flags.key, publicKeysOf);
-  if (!existsSync(join(directory, 'manifest.json'))) return verifyPlain(directory, flags);
+  if (!isThere(join(directory, 'manifest.json'))) return verifyPlain(directory, flags);
   const artifact = openArtifact(directory, { digest: flags.digest });
   const { manifest, digest, sizeBytes } = artifact;
   const key = keys && fingerprintOf(checkSignature(directory, { digest, kind: manifest.kind }, keys));
@@ -89,11 +95,11 @@ function checkFinite(artifact: OpenedArtifact): Found {
 async function verifyPlain(directory: string, { digest, key }: VerifyFlags): Promise<Verified> {
   const stat = statSync(directory, { throwIfNoEntry: false });
   if (stat === undefined) throw badModel(`${directory}: there is no such file or directory`);
-  if (existsSync(join(directory, 'adapter_config.json')))
+  if (isThere(join(directory, 'adapter_config.json')))
     throw badModel(`${directory}: is an adapter of PEFT and no artifact yet; offsite seal makes it one`);
   if (key !== undefined)
     throw badModel(`${directory}: holds no manifest.json, and only artifacts are signed; leave out --key`);
-  const isModel = !stat.isDirectory() || existsSync(join(directory, 'config.json'));
+  const isModel = !stat.isDirectory() || isThere(join(directory, 'config.json'));
   if (!isModel && !holdsGguf(directory))
     throw badModel(
       `${directory}: holds neither a manifest.json (an artifact's) nor a config.json or .gguf file (a model's)`,

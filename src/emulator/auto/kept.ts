@@ -1,8 +1,15 @@
 // What is known of candidates, kept beside the pooled states, so that a killed pod goes on and another budget asks nothing again.
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { canonicalJson, type Keeper, readKept, sha256, writeWholeAmongOthers } from '../../artifact/index.ts';
+import {
+  canonicalJson,
+  isThere,
+  type Keeper,
+  readKept,
+  sha256,
+  writeWholeAmongOthers,
+} from '../../artifact/index.ts';
 
 const bitsKept = z.strictObject({
   value: z.number(),
@@ -69,7 +76,7 @@ const hexOf = (text: string): string => sha256(text).slice('sha256:'.length);
 function readIn<K extends Kind>(directory: string, kind: K): Map<string, Kept<K>> {
   const schema = z.object({ candidate: z.string(), found: schemas[kind] as z.ZodType });
   const kept = new Map<string, Kept<K>>();
-  if (!existsSync(directory)) return kept;
+  if (!isThere(directory)) return kept;
   for (const name of readdirSync(directory).filter((name) => fileName.test(name))) {
     const one = readKept(schema, join(directory, name));
     if (one !== undefined && name === `${hexOf(one.candidate)}.json`)

@@ -1,8 +1,8 @@
 // Sums by layer on disk: one layer is in memory, and is written when the next one's turn comes.
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { badModel } from '../../api/index.ts';
-import { clearAt } from '../../artifact/index.ts';
+import { clearAt, isThere } from '../../artifact/index.ts';
 import {
   encodeFloats,
   openCheckpoint,
@@ -47,7 +47,7 @@ export class SummedLayers {
       this.flush();
       this.#layer = layer;
       const path = sumsPath(this.#directory, this.#pass, layer);
-      this.#held = existsSync(path) ? readSums(path) : nothing();
+      this.#held = isThere(path) ? readSums(path) : nothing();
     }
     const { sums, ...counts } = this.#held;
     for (const [name, values] of Object.entries(found)) addTo(sums, name, values);
@@ -93,7 +93,7 @@ export function joinSums(shards: readonly string[], directory: string): void {
   // A shard without batches has no sums.
   const layers = new Set(shards.flatMap((shard) => readdirSync(shard)).filter(isSums));
   for (const name of layers) {
-    const parts = shards.map((shard) => join(shard, name)).filter((path) => existsSync(path));
+    const parts = shards.map((shard) => join(shard, name)).filter((path) => isThere(path));
     const joined = parts.map(readSums).reduce(together);
     const [, pass, layer] = sumsName.exec(name)!;
     writeRounded(directory, pass as Pass, Number(layer), joined);

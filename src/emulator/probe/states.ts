@@ -1,12 +1,13 @@
 // Pooled states on disk: content-addressed, written in shards, joined when all are there.
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { mkdirSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { badModel, type Shard } from '../../api/index.ts';
 import {
   canonicalJson,
   clearAt,
   clearBeside,
+  isThere,
   type Keeper,
   openArtifact,
   peekManifest,
@@ -58,7 +59,7 @@ export async function pushShard(directory: string, shard: Shard, keeper: Keeper)
   await keeper.push(shardPath(directory, shard), { exact: true });
 }
 
-export const hasShard = (directory: string, shard: Shard): boolean => existsSync(shardPath(directory, shard));
+export const hasShard = (directory: string, shard: Shard): boolean => isThere(shardPath(directory, shard));
 
 /** A shard's pooled rows, whole or not at all. */
 export function writeShard(directory: string, shard: Shard, pooled: PooledRows): void {
@@ -84,7 +85,7 @@ export async function joinShards(directory: string, count: number, key: ProbeKey
     return true;
   }
   const paths = Array.from({ length: count }, (_, index) => shardPath(directory, { index, count }));
-  if (!paths.every((path) => existsSync(path))) return false;
+  if (!paths.every((path) => isThere(path))) return false;
   const joined = unlessJoined(directory, () => sortedByRow(paths.map(readRows)));
   if (joined === undefined) return true;
   await writeSharedArtifact(directory, (temporary) => {

@@ -1,5 +1,6 @@
 // Krum and multi-Krum: whole changes that lie near most others.
 
+import { badSpec } from '../../api/index.ts';
 import type { Changes, Merging, Method } from './changes.ts';
 import { byWeight, combination, shares, taken } from './combination.ts';
 import { Distances } from './distances.ts';
@@ -12,7 +13,7 @@ export const krum = (changes: Changes, attackers: number): Method => nearest(cha
 
 /**
  * The same paper's multi-Krum: the mean, by weight, of the `keep` changes with the least sums. One whose weight is 0 is near or
- * far to the others as ever, and is never one of these.
+ * far to the others as ever, and is never one of these; nobody farther than the n - f nearest of all takes its place.
  */
 export const multiKrum = (
   changes: Changes,
@@ -27,7 +28,12 @@ function nearest({ parties, weights }: Changes, attackers: number, keep: number)
     prepare() {
       const all = parties.map((_, party) => party);
       const sums = krumScores(all, distances, attackers);
-      const counted = bySum(sums).filter((party) => weights[party]! > 0);
+      const nearest = bySum(sums).slice(0, parties.length - attackers);
+      const counted = nearest.filter((party) => weights[party]! > 0);
+      if (counted.length === 0)
+        throw badSpec(
+          `spec.adapters: none of the ${nearest.length} that lie nearest to the others has a weight above 0, and no other may be taken`,
+        );
       const selected = new Set(counted.slice(0, keep));
       const coefficients = shares(weights, (party) => selected.has(party));
       return combination(() => coefficients, byWeight({ weights }, verdictOf(selected, sums, keep)));

@@ -1,7 +1,8 @@
 // A pod's settings: its environment, and what is mounted at the places that it names.
-import { existsSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { heardIn, natsFiles } from '../../api/index.ts';
+import { isThere } from '../../artifact/index.ts';
 
 /** What the environment says, with what lies at the places that it names. */
 export interface PodSettings extends Omit<ReturnType<typeof heardIn>, 'claims' | 'nats'> {
@@ -15,10 +16,10 @@ export interface PodSettings extends Omit<ReturnType<typeof heardIn>, 'claims' |
 
 export function podSettings(environment: NodeJS.ProcessEnv): PodSettings {
   const { claims: claimsDirectory, nats: natsDirectory, ...heard } = heardIn(environment);
-  const names = existsSync(claimsDirectory) ? readdirSync(claimsDirectory) : [];
+  const names = isThere(claimsDirectory) ? readdirSync(claimsDirectory) : [];
   const ifThere = (file: string) => {
     const path = join(natsDirectory, file);
-    return existsSync(path) ? path : undefined;
+    return isThere(path) ? path : undefined;
   };
   const { natsUrl: url } = heard;
   return {

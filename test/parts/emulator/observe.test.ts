@@ -12,6 +12,7 @@ import { joinSums } from '../../../src/emulator/observe/summed-layers.ts';
 import { Engine } from '../../../src/engine/index.ts';
 import { streamBlocks } from '../../../src/evaluation/index.ts';
 import { Decoder, type Model, openModel, weightsOf } from '../../../src/model/index.ts';
+import { unanswered } from '../../support/faults/unanswered-disk.ts';
 import { writeTinyModel } from '../../support/tiny/index.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'offsite-observe-'));
@@ -93,6 +94,12 @@ describe('what is observed', () => {
     expect(filesOf(join(root, 'joined'))).toEqual(whole);
     joinSums(shards.toReversed(), directory('joined the other way'));
     expect(filesOf(join(root, 'joined the other way'))).toEqual(whole);
+    // A disk that does not answer of one shard: its sums are not left out.
+    const [first] = readdirSync(shards[0]!);
+    for (const code of ['EIO', 'ESTALE'])
+      unanswered(join(shards[0]!, first!), code, () =>
+        expect(() => joinSums(shards, directory('joined in part'))).toThrow(new RegExp(`^${code}`)),
+      );
   });
 
   it('is opened layer by layer; a damaged file is told by its name, as is what was not observed', async () => {

@@ -153,13 +153,28 @@ describe('every method', () => {
       });
       expect(found[5]!.places[0]).toMatchObject({ taken: false, reason: 'its weight is 0' });
       const chosen = near.filter((_, i) => found[i]!.places[0]!.taken);
-      expect(chosen).toHaveLength(keep);
+      // Of the n - f nearest one has no weight, and nobody farther takes its place.
+      expect(chosen).toHaveLength(Math.min(keep, near.length - 3));
       const mean = times(
         chosen.reduce((sum, one) => plus(sum, one)),
-        1 / keep,
+        1 / chosen.length,
       );
       expect(distance(values, mean)).toBeLessThan(1e-12);
     }
+  });
+
+  it('multiKrum takes no attacker in the place of one without a weight, and nobody where all the nearest have none', () => {
+    const hostile = [...updates.slice(0, 4), times(updates[4]!, 100)];
+    const multiKrum = { method: 'multiKrum', attackers: 1 } as const;
+    for (const without of [0, 1, 2, 3]) {
+      const weights = hostile.map((_, i) => Number(i !== without));
+      const { found } = aggregated(changesOf(hostile, { weights }), multiKrum);
+      const taken = found.flatMap(({ places }, i) => (places[0]!.taken ? [i] : []));
+      expect(taken).toEqual([0, 1, 2, 3].filter((party) => party !== without));
+    }
+    expect(() => aggregated(changesOf(hostile, { weights: [0, 0, 0, 0, 1] }), multiKrum)).toThrow(
+      /^spec.adapters: none of the 4 that lie nearest to the others has a weight above 0/,
+    );
   });
 
   it('bulyan takes the values nearest to the median also where more are equal far off than it takes', () => {
