@@ -72,6 +72,6 @@ test.each(['HTTP_PROXY', 'HTTPS_PROXY'])('a wrong %s is named, and not told', as
   const opened = openStore('https', readCredentials(undefined, undefined, {}), { [name]: 'hunter2:3128' });
   await expect(opened).rejects.toMatchObject({
     reason: 'BadSpec',
-    message: `the environment's ${name} must be a proxy's URL, such as http://proxy.example.com:3128`,
+    message: `the environment's ${name} must be a proxy's URL, such as http://proxy.example.com:3128 (a % in a password is written %25)`,
   });
 });
