@@ -24,7 +24,8 @@ export const signatureName = 'manifest.dsse.json';
  * Signs an artifact beside who has signed it already; one that this key has signed before stays as it is, since each ECDSA
  * signature has other bytes. Anything else there goes. No name in the artifact but its own is used for it: a temporary file of a
  * killed process would be no file of the artifact. Half a first signature is none.
- * @throws OffsiteError BadModel where those that are there take no other beside them: they stay
+ * @throws OffsiteError BadModel where those that are there take no other beside them, Error of the system where they cannot be read:
+ * they stay
  */
 export function signArtifact(directory: string, subject: Subject, key: KeyObject): void {
   const path = join(directory, signatureName);
@@ -51,9 +52,16 @@ function isSignedBy(directory: string, subject: Subject, key: KeyObject): boolea
   try {
     checkSignature(directory, subject, [publicKeyOf(key)]);
     return true;
-  } catch {
+  } catch (error) {
+    throwUnread(error);
     return false;
   }
+}
+
+/** What is there and cannot be read may be somebody's signature: it is not taken for none, and not written over. */
+function throwUnread(error: unknown): void {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== undefined && code !== 'ENOENT') throw error;
 }
 
 /**
@@ -71,8 +79,9 @@ export function checkSignature(directory: string, subject: Subject, keys: readon
 }
 
 /**
- * The signature that lies in an artifact's directory, whoever made it; undefined where there is none of this very artifact: a link to
- * what nobody there may read is none.
+ * The signature that lies in an artifact's directory, whoever made it; undefined where there is none of this very artifact: a link is
+ * none.
+ * @throws Error of the system where it cannot be read
  */
 export function signatureThere(directory: string, subject: Subject): Uint8Array | undefined {
   const path = join(directory, signatureName);
@@ -81,7 +90,8 @@ export function signatureThere(directory: string, subject: Subject): Uint8Array 
     const bytes = bytesOf(directory, path);
     checkStatement(readEnvelope(bytes).payload, subject);
     return bytes;
-  } catch {
+  } catch (error) {
+    throwUnread(error);
     return undefined;
   }
 }

@@ -26,6 +26,7 @@ import {
   writeArtifact,
 } from '../../../../src/artifact/index.ts';
 import { envelopeOf } from '../../../../src/artifact/signature/dsse.ts';
+import { unanswered } from '../../../support/faults/unanswered-disk.ts';
 
 const owner = generateKeyPairSync('ed25519');
 const another = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
@@ -143,6 +144,17 @@ it('of another key is there at every moment while one comes beside it', () => {
   sign(directory);
   check(directory, [owner.publicKey]);
   expect(readdirSync(root)).toEqual(['adapter']);
+});
+
+it.each(['EACCES', 'EIO', 'ESTALE'])('of another that cannot be read (%s) is not written over', (code) => {
+  sign(directory, another);
+  const subject = subjectOf(directory);
+  const before = readFileSync(file(directory), 'utf8');
+  unanswered(signatureName, code, () =>
+    expect(() => signArtifact(directory, subject, owner.privateKey)).toThrow(new RegExp(`^${code}`)),
+  );
+  expect(readFileSync(file(directory), 'utf8')).toBe(before);
+  check(directory, [another.publicKey]);
 });
 
 it.each<[string, () => void]>([
