@@ -50,7 +50,7 @@ export async function fillMatrix(only?: readonly string[], by: readonly string[]
 
   const measured = async (overlay: Overlay) => {
     const { scores, loss } = await upper.measure(task, overlay);
-    const rows = scores.map(({ value }) => value).join('');
+    const rows = scores.values.join('');
     return { rows, loss: Number.isFinite(loss) ? Number(loss.toFixed(4)) : null };
   };
 

@@ -263,5 +263,5 @@ async function rightRows(
 ): Promise<string> {
   const decoder = decoders[cell](sides, { engine, memory });
   const { scores } = await measure(decoder, task, { memory, stage: cell, emit: () => {} });
-  return scores.map(({ value }) => value).join('');
+  return scores.values.join('');
 }

@@ -67,7 +67,7 @@ async function look(experiment: Experiment, asked: readonly Asked[]): Promise<vo
       const said = await likelihoodsOf(decoder, task, { memory, stage: cell, emit: () => {} });
       adapter.close();
       const answers = task.examples.map(({ answer }) => answer).join('');
-      const choices = said.map(({ logLikelihood }) =>
+      const choices = Array.from(said, ({ logLikelihood }) =>
         logLikelihood.slice(1).map((each) => Number(each.toFixed(4))),
       );
       looksKept.keep({ key: digest(one), ...one, answers, choices });

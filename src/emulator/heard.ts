@@ -37,8 +37,8 @@ export async function keptHeard(file: KeptFile, compute: () => Promise<Heard>): 
 /** A list of likelihoods alone, or both, the tokens as base64 of int32: as a list they would be more values than such a file may have. */
 const written = ({ likelihoods, greedyTokens }: Heard) =>
   greedyTokens === undefined
-    ? likelihoods
-    : { likelihoods, greedyTokens: Buffer.from(greedyTokens.buffer).toString('base64') };
+    ? [...likelihoods]
+    : { likelihoods: [...likelihoods], greedyTokens: Buffer.from(greedyTokens.buffer).toString('base64') };
 
 /** A number that is none, or none at all, is null in JSON. */
 const scores = z.array(z.number().nullable());

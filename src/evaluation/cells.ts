@@ -1,8 +1,8 @@
 // The metrics: from the likelihoods of rows to accuracy or perplexity, with standard errors.
 import type { Metric } from '../api/index.ts';
 import type { Example } from '../data/index.ts';
-import { type PairLikelihood, pairLikelihood, prefersOver } from './pairs.ts';
-import type { RowLikelihood } from './score.ts';
+import { type Likelihoods, numbersByRow, type RowLikelihood } from './likelihoods.ts';
+import { type PairReference, pairLikelihood, prefersOver } from './pairs.ts';
 
 export type MetricName = Metric;
 
@@ -12,13 +12,12 @@ export interface Cell {
   readonly stderr: number;
 }
 
-/** One evaluated row. */
-export interface RowScore {
-  readonly row: number;
+/** Evaluated rows, in their order. They are kept of every cell, outside of JavaScript's heap. */
+export interface RowScores {
   /** 1 where the metric counts the row as right, 0 otherwise, one half where a pair stands as in its reference; for perplexity the row's negative log-likelihood. */
-  readonly value: number;
+  readonly values: Float64Array;
   /** The row's weight in the mean: 1 for accuracies, its scored tokens for perplexity. */
-  readonly weight: number;
+  readonly weights: Float64Array;
 }
 
 /**
@@ -26,28 +25,43 @@ export interface RowScore {
  * @param reference of pair_acc: what the model that pairs are compared with says of each row
  */
 export function rowScores(
-  likelihoods: readonly RowLikelihood[],
+  likelihoods: Likelihoods,
   examples: readonly Example[],
   metric: MetricName,
-  reference?: ReadonlyMap<number, PairLikelihood>,
-): RowScore[] {
-  if (metric === 'pair_acc')
-    return likelihoods.map((likelihood) => {
-      const { row } = likelihood;
-      return { row, value: prefersOver(pairLikelihood(likelihood), reference!.get(row)!), weight: 1 };
-    });
-  const byRow = new Map(examples.map((example) => [example.row, example]));
-  return likelihoods.map(({ row, logLikelihood, tokens, greedy }) => {
-    if (metric === 'perplexity') return { row, value: -sum(logLikelihood), weight: sum(tokens) };
-    const { answer, branches, bytes } = byRow.get(row)!;
-    const places = firstsOf(branches);
-    // every choice of such a row is an accepted answer
-    if (metric === 'exact_match')
-      return { row, value: Number(places.some((place) => greedy![place + 1])), weight: 1 };
-    const said = places.map((place) => logLikelihood[place + 1]!);
-    const right = chosen(said, metric === 'acc_norm' ? bytes : undefined) === answer;
-    return { row, value: Number(right), weight: 1 };
-  });
+  reference?: PairReference,
+): RowScores {
+  const values = new Float64Array(likelihoods.length);
+  const weights = new Float64Array(likelihoods.length).fill(1);
+  const exampleOf = exampleByRow(examples);
+  let at = 0;
+  for (const likelihood of likelihoods) {
+    const { row, logLikelihood, tokens } = likelihood;
+    if (metric === 'perplexity') {
+      values[at] = -sum(logLikelihood);
+      weights[at] = sum(tokens);
+    } else if (metric === 'pair_acc')
+      values[at] = prefersOver(pairLikelihood(likelihood), reference!.get(row));
+    else values[at] = Number(isRight(likelihood, exampleOf(row), metric));
+    at++;
+  }
+  return { values, weights };
+}
+
+function isRight(
+  { logLikelihood, greedy }: RowLikelihood,
+  { answer, branches, bytes }: Example,
+  metric: Exclude<MetricName, 'perplexity' | 'pair_acc'>,
+): boolean {
+  const places = firstsOf(branches);
+  // every choice of such a row is an accepted answer
+  if (metric === 'exact_match') return places.some((place) => greedy![place + 1]);
+  const said = places.map((place) => logLikelihood[place + 1]!);
+  return chosen(said, metric === 'acc_norm' ? bytes : undefined) === answer;
+}
+
+function exampleByRow(examples: readonly Example[]): (row: number) => Example {
+  const places = numbersByRow(examples, (_, place) => place);
+  return (row) => examples[places[row]!]!;
 }
 
 /**
@@ -78,18 +92,22 @@ export function chosen(logLikelihoods: readonly number[], bytes?: readonly numbe
  * of ones and zeros; of pair_acc, where halves are among them, the mean's; perplexity exp(sum nll / sum tokens) with the delta
  * method over rows. One row has no standard error: NaN.
  */
-export function cellOf(rows: readonly RowScore[], metric: MetricName): Cell {
-  const n = rows.length;
-  const total = sum(rows.map(({ weight }) => weight));
-  const mean = sum(rows.map(({ value }) => value)) / total;
+export function cellOf({ values, weights }: RowScores, metric: MetricName): Cell {
+  const n = values.length;
+  const total = sum(weights);
+  const mean = sum(values) / total;
   if (metric === 'pair_acc') {
-    const deviations = sum(rows.map(({ value }) => (value - mean) ** 2));
+    const deviations = sum(values.map((value) => (value - mean) ** 2));
     return { value: mean, stderr: Math.sqrt(deviations / (n - 1) / n) };
   }
   if (metric !== 'perplexity') return { value: mean, stderr: Math.sqrt((mean * (1 - mean)) / (n - 1)) };
-  const squares = sum(rows.map(({ value, weight }) => (value - mean * weight) ** 2));
+  const squares = sum(values.map((value, i) => (value - mean * weights[i]!) ** 2));
   const stderr = Math.sqrt((squares * n) / (n - 1)) / total;
   return { value: Math.exp(mean), stderr: Math.exp(mean) * stderr };
 }
 
-const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+function sum(values: Iterable<number>): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}

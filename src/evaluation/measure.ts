@@ -1,14 +1,15 @@
 // Measuring a model on a task: one pass gives the metric and the loss.
 import type { Decoder } from '../model/index.ts';
-import { type Cell, cellOf, type RowScore, rowScores } from './cells.ts';
+import { type Cell, cellOf, type RowScores, rowScores } from './cells.ts';
+import type { Likelihoods } from './likelihoods.ts';
 import { lossOf } from './loss.ts';
-import { pairLikelihood } from './pairs.ts';
-import { type RowLikelihood, type ScoreOptions, scoreRows } from './score.ts';
+import { pairLikelihoods, pairReference } from './pairs.ts';
+import { type ScoreOptions, scoreRows } from './score.ts';
 import type { TaskData } from './task.ts';
 
 /** What one pass over a task's rows has found. */
 export interface Measurement {
-  readonly scores: readonly RowScore[];
+  readonly scores: RowScores;
   readonly cell: Cell;
   /** In nats, as `lossOf` has it. */
   readonly loss: number;
@@ -33,16 +34,16 @@ export const likelihoodsOf = (
   decoder: Decoder,
   { batches, metric }: Pick<TaskData, 'batches' | 'metric'>,
   options: MeasureOptions,
-): Promise<RowLikelihood[]> => scoreRows(decoder, batches, { ...options, greedy: metric === 'exact_match' });
+): Promise<Likelihoods> => scoreRows(decoder, batches, { ...options, greedy: metric === 'exact_match' });
 
 /** The task with a model's answers to be compared with, where its metric asks for that. */
-export const comparedWith = (task: TaskData, likelihoods: readonly RowLikelihood[]): TaskData =>
+export const comparedWith = (task: TaskData, likelihoods: Likelihoods): TaskData =>
   task.metric === 'pair_acc'
-    ? { ...task, reference: new Map(likelihoods.map((found) => [found.row, pairLikelihood(found)])) }
+    ? { ...task, reference: pairReference(task.examples, pairLikelihoods(likelihoods)) }
     : task;
 
 export function measurementOf(
-  likelihoods: readonly RowLikelihood[],
+  likelihoods: Likelihoods,
   { examples, metric, reference }: Pick<TaskData, 'examples' | 'metric' | 'reference'>,
 ): Measurement {
   const scores = rowScores(likelihoods, examples, metric, reference);

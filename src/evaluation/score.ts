@@ -3,17 +3,8 @@ import { badModel } from '../api/index.ts';
 import type { PackedBatch, Targets } from '../data/index.ts';
 import { type Decoder, greedyTokens, type States, score } from '../model/index.ts';
 import { type Emit, progressOf } from '../progress/index.ts';
+import { type Likelihoods, SummedLikelihoods } from './likelihoods.ts';
 import { streamBlocks } from './stream.ts';
-
-/** What a model says of one row: entry 0 is the trunk (text), entry c + 1 branch c (a choice, a completion). */
-export interface RowLikelihood {
-  readonly row: number;
-  /** The summed log-probability of the target tokens, in nats. */
-  readonly logLikelihood: number[];
-  readonly tokens: number[];
-  /** Whether greedy decoding gives just these tokens; where that was asked for. */
-  readonly greedy?: boolean[];
-}
 
 /** As an error names it: `{name} gives row 1 a score that is not a number; {remedy}`. */
 export interface Blamed {
@@ -49,9 +40,9 @@ export async function scoreRows(
   decoder: Decoder,
   batches: readonly PackedBatch[],
   options: ScoreOptions,
-): Promise<RowLikelihood[]> {
+): Promise<Likelihoods> {
   const { memory, stage, emit, greedy: asked = false, onGreedyTokens, takesNaN = false, progress } = options;
-  const scores = new Map<number, RowLikelihood>();
+  const likelihoods = new SummedLikelihoods(batches, { greedy: asked });
   const scoreTargets = async (
     hidden: States,
     targets: Targets,
@@ -64,24 +55,16 @@ export async function scoreRows(
     atEnd: async ({ targets }, hidden) => {
       const { scores: logProbabilities, tokens } = await scoreTargets(hidden, targets);
       if (tokens !== undefined) onGreedyTokens?.(tokens);
-      targets.forEach(({ row, branch, token }, i) => {
-        const found = scores.get(row) ?? {
-          ...{ row, logLikelihood: [0], tokens: [0] },
-          ...(asked ? { greedy: [false] } : {}),
-        };
-        scores.set(row, found);
-        found.logLikelihood[branch] = (found.logLikelihood[branch] ?? 0) + logProbabilities[i]!;
-        found.tokens[branch] = (found.tokens[branch] ?? 0) + 1;
-        if (tokens && found.greedy)
-          found.greedy[branch] = (found.greedy[branch] ?? true) && tokens[i] === token;
+      targets.forEach((target, i) => {
+        likelihoods.add(target, logProbabilities[i]!, tokens?.[i] === target.token);
       });
     },
     progress: progress ?? progressOf(stage, batches.length * decoder.depth, emit),
   });
-  for (const { row, logLikelihood } of scores.values())
-    if (!takesNaN && logLikelihood.some(Number.isNaN)) {
-      const { name, remedy } = options.blamed ?? theModel;
-      throw badModel(`${name} gives row ${row + 1} a score that is not a number; ${remedy}`);
-    }
-  return [...scores.values()].sort((a, b) => a.row - b.row);
+  const without = takesNaN ? undefined : likelihoods.rowWithout();
+  if (without !== undefined) {
+    const { name, remedy } = options.blamed ?? theModel;
+    throw badModel(`${name} gives row ${without + 1} a score that is not a number; ${remedy}`);
+  }
+  return likelihoods;
 }

@@ -1,5 +1,5 @@
 // The significance of a difference between two models that were measured on the same rows, and the error of any figure of rows.
-import { cellOf, type MetricName, type RowScore } from './cells.ts';
+import { cellOf, type MetricName, type RowScores } from './cells.ts';
 
 /** A difference between two cells on the same rows. */
 export interface Difference {
@@ -20,8 +20,8 @@ export interface Difference {
  * @param beforeEach called before each resample, to stop by throwing: thousands of rows take seconds
  */
 export function pairedBootstrap(
-  a: readonly RowScore[],
-  b: readonly RowScore[],
+  a: RowScores,
+  b: RowScores,
   metric: MetricName,
   {
     resamples = 10_000,
@@ -29,7 +29,7 @@ export function pairedBootstrap(
     beforeEach,
   }: { resamples?: number; seed?: number; beforeEach?: () => void } = {},
 ): Difference {
-  const n = a.length;
+  const n = a.values.length;
   const value = cellOf(a, metric).value - cellOf(b, metric).value;
   if (n < 2) return { value, stderr: Number.NaN, interval: [Number.NaN, Number.NaN], pValue: Number.NaN };
   const statistic = (sum: number, weight: number) =>
@@ -44,10 +44,10 @@ export function pairedBootstrap(
     let weightB = 0;
     for (let i = 0; i < n; i++) {
       const at = Math.floor(random() * n);
-      valueA += a[at]!.value;
-      weightA += a[at]!.weight;
-      valueB += b[at]!.value;
-      weightB += b[at]!.weight;
+      valueA += a.values[at]!;
+      weightA += a.weights[at]!;
+      valueB += b.values[at]!;
+      weightB += b.weights[at]!;
     }
     draws[draw] = statistic(valueA, weightA) - statistic(valueB, weightB);
   }

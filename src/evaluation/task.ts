@@ -12,7 +12,7 @@ import type { Engine } from '../engine/index.ts';
 import type { Model } from '../model/index.ts';
 import { packForModel } from './batches.ts';
 import type { MetricName } from './cells.ts';
-import type { PairLikelihood } from './pairs.ts';
+import type { PairReference } from './pairs.ts';
 
 /** Rows to be scored, each with a token to predict, tokenised and packed once for all that is measured on them. */
 export interface TaskData {
@@ -21,7 +21,7 @@ export interface TaskData {
   readonly examples: readonly Example[];
   readonly batches: readonly PackedBatch[];
   /** Of pair_acc: what the model that pairs are compared with says of each row. */
-  readonly reference?: ReadonlyMap<number, PairLikelihood>;
+  readonly reference?: PairReference;
 }
 
 export interface TaskOptions {

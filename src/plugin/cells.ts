@@ -134,7 +134,7 @@ function resultOf(
   const { metric } = task;
   const bootstrap = { resamples, seed, beforeEach: () => engine.throwIfCancelled() };
   const cells = cellNames.map((name) => [name, of[name].cell] as const);
-  const samples = of.plugIn.scores.length;
+  const samples = of.plugIn.scores.values.length;
   const values = Object.fromEntries(cells.map(([name, { value }]) => [name, value]));
   return {
     task: task.name,

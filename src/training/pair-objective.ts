@@ -1,11 +1,16 @@
 // Preference pairs as a training objective: each row's two answers lie in one batch, and their log-likelihoods give its slopes.
 import { pairBranches, type Targets } from '../data/index.ts';
-import { type PairLikelihood, pairLikelihood, type RowLikelihood } from '../evaluation/index.ts';
+import {
+  type Likelihoods,
+  type PairLikelihood,
+  type PairReference,
+  pairLikelihood,
+} from '../evaluation/index.ts';
 import type { Objective } from './objective.ts';
 import type { Pair, PairLoss } from './pair-losses.ts';
 
 /** What a model said of the rows before it was trained, by row; undefined for losses that ask for nothing. */
-export type References = ReadonlyMap<number, PairLikelihood> | undefined;
+export type References = PairReference | undefined;
 
 /** The mean of a loss over the step's pairs. */
 export function pairObjective(loss: PairLoss, references: References): Objective {
@@ -32,27 +37,24 @@ export function pairObjective(loss: PairLoss, references: References): Objective
 }
 
 /** The mean of a loss over rows that were scored. */
-export function meanPairLoss(
-  likelihoods: readonly RowLikelihood[],
-  loss: PairLoss,
-  references: References,
-): number {
-  const sum = likelihoods.reduce((total, likelihood) => {
+export function meanPairLoss(likelihoods: Likelihoods, loss: PairLoss, references: References): number {
+  let sum = 0;
+  for (const likelihood of likelihoods) {
     const { row, tokens } = likelihood;
     const { chosen, rejected } = pairLikelihood(likelihood);
     const pair = {
       chosen: { logLikelihood: chosen, tokens: tokens[pairBranches.chosen]! },
       rejected: { logLikelihood: rejected, tokens: tokens[pairBranches.rejected]! },
     };
-    return total + slopesOf(loss, row, pair, references).loss;
-  }, 0);
+    sum += slopesOf(loss, row, pair, references).loss;
+  }
   return sum / likelihoods.length;
 }
 
 const nothing: PairLikelihood = { chosen: 0, rejected: 0 };
 
 const slopesOf = (loss: PairLoss, row: number, pair: Pair, references: References) =>
-  loss(pair, references === undefined ? nothing : references.get(row)!);
+  loss(pair, references === undefined ? nothing : references.get(row));
 
 /** The answers of a batch's rows, by row. */
 function pairsOf(targets: Targets, scores: Float32Array): Map<number, Pair> {

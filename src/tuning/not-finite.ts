@@ -1,6 +1,6 @@
 // What is said of losses, gradients and scores that are not finite, and who may be at fault.
 import { badModel } from '../api/index.ts';
-import type { RowLikelihood } from '../evaluation/index.ts';
+import type { Likelihoods } from '../evaluation/index.ts';
 import type { Emit } from '../progress/index.ts';
 import type { TrainingRecord } from '../training/index.ts';
 
@@ -18,16 +18,20 @@ export const suspectAt = (step: number, hasStart: boolean): string | undefined =
 /** @throws OffsiteError BadModel where training has led to scores that are no numbers */
 export function refuseDiverged(
   loss: number,
-  likelihoods: readonly RowLikelihood[],
+  likelihoods: Likelihoods,
   { step }: Pick<TrainingRecord, 'step'>,
   hasStart: boolean,
 ): void {
-  const isLost = likelihoods.some(({ logLikelihood }) => logLikelihood.some(Number.isNaN));
-  if (step === 0 || (!isLost && Number.isFinite(loss))) return;
+  if (step === 0 || (!isLost(likelihoods) && Number.isFinite(loss))) return;
   const suspect = suspectAt(step, hasStart);
   throw badModel(
     `step ${step}: the training has diverged: the validation loss is not finite; lower spec.training.learningRate${suspect === undefined ? '' : `, or look at ${suspect}`}`,
   );
+}
+
+function isLost(likelihoods: Likelihoods): boolean {
+  for (const { logLikelihood } of likelihoods) if (logLikelihood.some(Number.isNaN)) return true;
+  return false;
 }
 
 /** Tells the data owner alone: how many there were is of the private rows. */

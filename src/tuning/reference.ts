@@ -5,10 +5,10 @@ import { z } from 'zod';
 import { badModel } from '../api/index.ts';
 import { canonicalJson, readKept, sha256, writeWhole } from '../artifact/index.ts';
 import type { Example } from '../data/index.ts';
-import { type PairLikelihood, pairLikelihood, type RowLikelihood } from '../evaluation/index.ts';
+import { type Likelihoods, type PairReference, pairLikelihoods, pairReference } from '../evaluation/index.ts';
 
 /** By row. */
-export type Reference = ReadonlyMap<number, PairLikelihood>;
+export type Reference = PairReference;
 
 const keptSchema = z.object({ identity: z.string(), likelihoods: z.string(), seal: z.string() });
 
@@ -28,17 +28,19 @@ export async function keptReference(
     takesAll = false,
   }: { directory: string; name: string; identity: string; takesAll?: boolean },
   examples: readonly Example[],
-  score: () => Promise<readonly RowLikelihood[]>,
+  score: () => Promise<Likelihoods>,
 ): Promise<Reference> {
   const path = join(directory, `reference-${name}.json`);
   const kept = readReference(path, identity, examples);
   if (kept !== undefined) return kept;
-  const found = new Map((await score()).map((likelihood) => [likelihood.row, pairLikelihood(likelihood)]));
-  for (const [row, { chosen, rejected }] of found)
+  const found = pairReference(examples, pairLikelihoods(await score()));
+  for (const { row } of examples) {
+    const { chosen, rejected } = found.get(row);
     if (!takesAll && !(Number.isFinite(chosen) && Number.isFinite(rejected)))
       throw badModel(
         `the emulator gives an answer of row ${row + 1} (${name}) no probability to compare with`,
       );
+  }
   mkdirSync(directory, { recursive: true });
   writeWhole(path, JSON.stringify(sealed(identity, examples, found)));
   return found;
@@ -47,14 +49,18 @@ export async function keptReference(
 const sealOf = (stored: { identity: string; likelihoods: string }) => sha256(canonicalJson(stored));
 
 function sealed(identity: string, examples: readonly Example[], found: Reference) {
-  const numbers = Float64Array.from(
-    examples.flatMap(({ row }) => {
-      const { chosen, rejected } = found.get(row)!;
-      return [chosen, rejected];
-    }),
-  );
+  const numbers = new Float64Array(2 * examples.length);
+  for (const [i, { row }] of examples.entries()) {
+    const { chosen, rejected } = found.get(row);
+    numbers.set([chosen, rejected], 2 * i);
+  }
   const likelihoods = Buffer.from(numbers.buffer).toString('base64');
   return { identity, likelihoods, seal: sealOf({ identity, likelihoods }) };
+}
+
+function* pairsIn(numbers: Float64Array, examples: readonly Example[]) {
+  for (const [i, { row }] of examples.entries())
+    yield [row, { chosen: numbers[2 * i]!, rejected: numbers[2 * i + 1]! }] as const;
 }
 
 /** A damaged file, and one of other work, is as good as none: the emulator is not tuned yet when it is asked. */
@@ -66,7 +72,5 @@ function readReference(path: string, identity: string, examples: readonly Exampl
   const { buffer } = Uint8Array.from(Buffer.from(rest.likelihoods, 'base64'));
   if (buffer.byteLength !== 2 * examples.length * Float64Array.BYTES_PER_ELEMENT) return undefined;
   const numbers = new Float64Array(buffer);
-  return new Map(
-    examples.map(({ row }, i) => [row, { chosen: numbers[2 * i]!, rejected: numbers[2 * i + 1]! }]),
-  );
+  return pairReference(examples, pairsIn(numbers, examples));
 }

@@ -221,7 +221,10 @@ const rowsHeard = async (weights: WeightSource, { architecture }: Model) => {
   const heard = await likelihoodsOf(new Decoder(engine, architecture, weights), task, {
     ...{ memory: 2 ** 26, stage: 'test', emit: () => {} },
   });
-  return { losses: rowLosses(heard, task.examples).map(({ loss }) => loss), tokens: [...lossTokens(task)] };
+  return {
+    losses: Array.from(rowLosses(heard, task.examples), ({ loss }) => loss),
+    tokens: [...lossTokens(task)],
+  };
 };
 
 /** The bits that a bundle keeps on the rows that are looked at, by what scores models. */

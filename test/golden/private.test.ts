@@ -201,7 +201,8 @@ test('an emulator that overflows on one row: the training is the one without it,
   const scored = (takesNaN: boolean) =>
     likelihoodsOf(decoder, { batches, metric: 'perplexity' }, { ...options, takesNaN });
   await expect(scored(false)).rejects.toMatchObject({ reason: 'BadModel' });
-  expect((await scored(true)).map(({ row, logLikelihood: [trunk] }) => [row, Number.isNaN(trunk)])).toEqual([
+  const all = await scored(true);
+  expect(Array.from(all, ({ row, logLikelihood: [trunk] }) => [row, Number.isNaN(trunk)])).toEqual([
     [0, false],
     [1, false],
     [3, true],

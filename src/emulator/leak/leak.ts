@@ -3,8 +3,8 @@ import {
   bootstrap,
   type Cell,
   type Estimate,
+  type Likelihoods,
   measurementOf,
-  type RowLikelihood,
   rowLosses,
   type TaskData,
 } from '../../evaluation/index.ts';
@@ -13,7 +13,7 @@ import { lossTokens, type Unigram } from './unigram.ts';
 
 /** What a model says of the held-out rows. */
 export interface Said {
-  readonly likelihoods: readonly RowLikelihood[];
+  readonly likelihoods: Likelihoods;
   /** The token that greedy decoding chooses at each target, in the order of the task's batches. */
   readonly greedyTokens: Int32Array;
 }
@@ -34,7 +34,7 @@ export interface RowLeakInput {
   readonly task: TaskData;
   readonly full: Said;
   readonly emulator: Said;
-  readonly control: readonly RowLikelihood[];
+  readonly control: Likelihoods;
   /** Of the probe's rows. */
   readonly unigram: Unigram;
   /** Called before each resample, to stop by throwing. */
@@ -53,11 +53,11 @@ export function rowLeak({
   const random = measurementOf(control, task);
   const scores = [emulator, full].map(({ likelihoods }) => measurementOf(likelihoods, task).scores);
   const [ofEmulator, ofFull] = scores as [(typeof scores)[number], (typeof scores)[number]];
-  const quality = ofFull.map(({ value, weight }, i) => [
-    weight,
+  const quality = Array.from(ofFull.values, (value, i) => [
+    ofFull.weights[i]!,
     value,
-    ofEmulator[i]!.value,
-    random.scores[i]!.value,
+    ofEmulator.values[i]!,
+    random.scores.values[i]!,
   ]);
   // of a perplexity, the likelihood of a token in the geometric mean
   const ability = (value: number, weight: number) =>
@@ -102,8 +102,8 @@ function losses(
 ): number[][] {
   const unigrams = new Map<number, number>();
   for (const { row, token } of lossTokens(task)) unigrams.set(row, (unigrams.get(row) ?? 0) + unigram(token));
-  const own = rowLosses(emulator.likelihoods, task.examples);
-  return rowLosses(full.likelihoods, task.examples).map(({ row, loss }, i) => [
+  const own = [...rowLosses(emulator.likelihoods, task.examples)];
+  return Array.from(rowLosses(full.likelihoods, task.examples), ({ row, loss }, i) => [
     loss,
     own[i]!.loss,
     unigrams.get(row) ?? 0,

@@ -28,5 +28,5 @@ export function unigramOf(tokens: Iterable<number>, vocabulary: number): Unigram
 export function* lossTokens({ examples, batches }: Rows): Generator<{ row: number; token: number }> {
   const branches = answerBranches(examples);
   for (const { targets } of batches)
-    for (const { row, branch, token } of targets) if (branch === branches.get(row)) yield { row, token };
+    for (const { row, branch, token } of targets) if (branch === branches[row]) yield { row, token };
 }

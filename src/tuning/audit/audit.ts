@@ -4,7 +4,7 @@ import { type Audit, type AuditStatus, badData } from '../../api/index.ts';
 import { openArtifact } from '../../artifact/index.ts';
 import { openCheckpoint } from '../../checkpoint/index.ts';
 import { type Example, hasTargets } from '../../data/index.ts';
-import { likelihoodsOf, packForModel, type RowLikelihood, rowLosses } from '../../evaluation/index.ts';
+import { type Likelihoods, likelihoodsOf, packForModel, rowLosses } from '../../evaluation/index.ts';
 import type { Architecture, Decoder } from '../../model/index.ts';
 import type { Emit } from '../../progress/index.ts';
 import type { TrainedTensor } from '../../training/index.ts';
@@ -96,16 +96,17 @@ export async function audit({ membership, canaries }: Audit, audited: Audited): 
 /** How much tuning lowered the mean loss of each row's answer, in nats. */
 async function lowered(examples: readonly Example[], audited: Audited): Promise<number[]> {
   const [before, after] = await bothLikelihoods(examples, audited);
-  const losses = rowLosses(before, examples);
-  return rowLosses(after, examples).map(({ loss, tokens }, i) =>
+  const losses = [...rowLosses(before, examples)];
+  return Array.from(rowLosses(after, examples), ({ loss, tokens }, i) =>
     tokens === 0 ? 0 : orNothing((losses[i]!.loss - loss) / tokens),
   );
 }
 
 /** How much likelier tuning made each of a row's branches, in nats. */
 async function gained(examples: readonly Example[], audited: Audited): Promise<number[][]> {
-  const [before, after] = await bothLikelihoods(examples, audited);
-  return after.map(({ logLikelihood }, i) =>
+  const [first, second] = await bothLikelihoods(examples, audited);
+  const before = [...first];
+  return Array.from(second, ({ logLikelihood }, i) =>
     logLikelihood.slice(1).map((value, branch) => orNothing(value - before[i]!.logLikelihood[branch + 1]!)),
   );
 }
@@ -130,9 +131,11 @@ async function bothLikelihoods(
 }
 
 /** Of rows of which the attack was told nothing: what it found may be too little. */
-function warnOfRowsWithout(both: readonly (readonly RowLikelihood[])[], emit: Emit): void {
+function warnOfRowsWithout(both: readonly Likelihoods[], emit: Emit): void {
   const without = new Set(
-    both.flat().flatMap(({ row, logLikelihood }) => (logLikelihood.some(Number.isNaN) ? [row] : [])),
+    both
+      .flatMap((found) => [...found])
+      .flatMap(({ row, logLikelihood }) => (logLikelihood.some(Number.isNaN) ? [row] : [])),
   );
   if (without.size === 0) return;
   emit({

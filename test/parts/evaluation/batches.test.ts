@@ -144,7 +144,7 @@ test('choices in several sequences score as each of them does alone', async () =
     const scores = async (examples: readonly Example[]) => {
       const decoder = new Decoder(engine, model.architecture, weightsOf(model, { memory: 1 << 24 }));
       const batches = packForModel(examples, model.architecture, { maxLength: 512, memory: 2 ** 30 });
-      return scoreRows(decoder, batches, { memory: 1 << 24, stage: 'test', emit: () => {} });
+      return [...(await scoreRows(decoder, batches, { memory: 1 << 24, stage: 'test', emit: () => {} }))];
     };
     // The second choice has no room beside the first; the third then shares a sequence with the first again.
     const branches = [tokens(670, 1), tokens(1360, 2), tokens(669, 3)];

@@ -94,7 +94,8 @@ test.each([
     const scoreOf = async (branches: number[][]) => {
       const batches = packForModel([row(0, [1, 2, 3], branches)], scaled.architecture, { memory: 1 << 24 });
       const scored = await scoreRows(decoder, batches, { memory: 1 << 24, stage: 'score', emit: () => {} });
-      return [...scored[0]!.logLikelihood];
+      const [first] = scored;
+      return first!.logLikelihood;
     };
     const [, alone] = await scoreOf([[4]]);
     const [, besideLonger, longer] = await scoreOf([[4], [5, 6, 7]]);

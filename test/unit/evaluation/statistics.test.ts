@@ -1,10 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { RowScore } from '../../../src/evaluation/cells.ts';
 import { pairedBootstrap } from '../../../src/evaluation/index.ts';
+import { scoresOf as rows } from '../../support/unit/evaluation/scores.ts';
 
-const rows = (values: readonly number[], weight = 1): RowScore[] =>
-  values.map((value, row) => ({ row, value, weight }));
 const bits = fc.array(fc.constantFrom(0, 1), { minLength: 2, maxLength: 60 });
 
 describe('pairedBootstrap', () => {
