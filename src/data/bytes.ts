@@ -30,7 +30,7 @@ const codecs: readonly Codec[] = [
 /**
  * The bytes of a file of rows in pieces, unpacked where it is gzip or zstd. No more is read than is taken.
  * @param files opens it
- * @throws OffsiteError BadData where it is no plain file, its packed bytes are damaged, or they expand without bound
+ * @throws OffsiteError BadData where it is no plain file, its packed bytes are damaged or need a large window, or they expand without bound
  */
 export async function* bytesOf(path: string, files: Files): AsyncGenerator<Buffer> {
   const file = openFile(path, files);
@@ -133,6 +133,10 @@ async function* frameOf(file: RowsFile, { name, unpack }: Codec, at: number): As
     yield* stream as AsyncIterable<Buffer>;
   } catch (error) {
     if (error instanceof OffsiteError) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ZSTD_error_frameParameter_windowTooLarge')
+      throw badData(
+        `${file.path}: its zstd data needs a window of more than 128 MiB to be read; pack it again without --long, or with --long=27 at most`,
+      );
     throw unread ?? badData(`${file.path}: its ${name} data is damaged or cut off`);
   } finally {
     source.destroy();

@@ -103,6 +103,11 @@ describe('compressed rows', () => {
       /^its zstd data is damaged or cut off$/,
     ],
     [
+      'zstd with a window of 256 MiB',
+      Buffer.concat([Buffer.from('28b52ffd0090890000', 'hex'), Buffer.from('{"text": "fox"}\n\n')]),
+      /^its zstd data needs a window of more than 128 MiB to be read; pack it again without --long/,
+    ],
+    [
       'gzip that is damaged',
       Buffer.concat([gzipSync('x').subarray(0, 10), Buffer.alloc(50, 7)]),
       /^its gzip data is damaged/,
