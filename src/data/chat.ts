@@ -15,7 +15,7 @@ export interface ConversationTokens {
 /**
  * Writes a conversation by the model's chat template and tokenises what is written at once. Predicted is what the assistant
  * says, with the token that ends its turn, or, where the template has `generation` tags, what stands in these.
- * @throws OffsiteError BadModel where the tokenizer has no template, BadData where the template refuses the conversation
+ * @throws OffsiteError BadModel where the tokenizer has no template or none that is Jinja, BadData where it does not write the conversation so that it can be learned
  */
 export async function conversationTokens(
   messages: readonly Message[],
@@ -28,26 +28,24 @@ export async function conversationTokens(
     );
   const write = async (count: number, generationPrompt: boolean) => {
     const written = await tokenizer.write({ messages: messages.slice(0, count), generationPrompt });
-    if (written !== undefined) return written;
-    // the template's own message may quote the conversation
-    throw badData(
-      `${tokens.where}: the model's chat template refuses these messages; check the order of their roles`,
-    );
+    return written ?? notLearned(tokens);
   };
   const whole = await write(messages.length, false);
   const said = whole.isMarked ? whole.generations : await answersIn(whole, messages, write, tokens);
-  const { ids, offsets } = await tokens.placed(
-    whole.text,
-    messages.flatMap(({ role, content }) => [role, content]),
-  );
+  const own = messages.flatMap(({ role, content }) => [role, content]);
+  const { ids, offsets } = (await tokens.placed(whole.text, own)) ?? notLearned(tokens);
   const spans = spansOf(said, offsets);
-  if (spans.length === 0)
-    throw badData(
-      `${tokens.where}: the model's chat template ${whole.isMarked ? 'marks' : 'writes'} nothing of what the assistant says`,
-    );
+  if (spans.length === 0) notLearned(tokens);
   // Nothing stands before the first token that could predict it.
   const targets = spans.map(([from, to]) => [Math.max(1, from), to] as const);
   return { tokens: [...ids.subarray(0, targets.at(-1)![1])], spans: targets };
+}
+
+/** One sentence for all that a template makes of a conversation: which of it, the template's maker could choose by a private word. */
+function notLearned({ where }: Pick<TextTokens, 'where'>): never {
+  throw badData(
+    `${where}: the model's chat template does not write these messages so that they can be learned: it refuses them (check the order of their roles), writes one otherwise when more follows (end the row after its first answer), writes or marks nothing of what the assistant says, writes the name of a token without a row in the embedding, or fails on them or on those of a row that is read with them (try it on public messages: offsite verify)`,
+  );
 }
 
 /** Of a conversation as it is written with all that stands before each turn; a hundred turns of a page each come to as much. */
@@ -60,9 +58,9 @@ async function answersIn(
   { text: whole }: Written,
   messages: readonly Message[],
   write: (count: number, generationPrompt: boolean) => Promise<Written>,
-  { where }: Pick<TextTokens, 'where'>,
+  tokens: Pick<TextTokens, 'where'>,
 ): Promise<Span[]> {
-  checkTurns(messages, where);
+  checkTurns(messages, tokens.where);
   const spans: Span[] = [];
   for (const [turn, { role }] of messages.entries()) {
     if (role !== 'assistant') continue;
@@ -70,10 +68,7 @@ async function answersIn(
       write(turn, true),
       write(turn + 1, false),
     ]);
-    if (!after.startsWith(before) || !whole.startsWith(after))
-      throw badData(
-        `${where}: the model's chat template writes a message otherwise when more follows; end the row after its first answer`,
-      );
+    if (!after.startsWith(before) || !whole.startsWith(after)) notLearned(tokens);
     spans.push([before.length, before.length + after.slice(before.length).trimEnd().length]);
   }
   return spans;

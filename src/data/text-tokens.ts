@@ -1,5 +1,5 @@
 // Encoding the texts of one row, with just the special tokens that belong where each stands.
-import { badData, badModel } from '../api/index.ts';
+import { badData, badModel, OffsiteError } from '../api/index.ts';
 import type { Encoding, RunningTokenizer } from '../tokenizer/index.ts';
 
 type EncodeOptions = Parameters<RunningTokenizer['encode']>[1];
@@ -42,16 +42,19 @@ export class TextTokens {
   /**
    * What a template wrote of a row, as it is, with the part of the text that each token is made of.
    * @param own the row's own texts
-   * @throws OffsiteError BadModel where the template adds the name of a token that has no row
+   * @returns undefined where the template adds the name of a token that has no row, or the tokenizer fails
+   * @throws OffsiteError BadData where there is such a name in the row's own texts, or the text is too long
    */
-  async placed(text: string, own: readonly string[]): Promise<Encoding> {
+  async placed(text: string, own: readonly string[]): Promise<Encoding | undefined> {
     const options = { specialTokens: false };
-    const encoded = await this.#tokenized(text, { ...options, offsets: true });
-    if (!encoded.beyond) return encoded;
-    for (const each of own) await this.#encode(each, options);
-    throw badModel(
-      "the model's chat template writes the name of a special token for which its embedding has no row",
-    );
+    try {
+      const encoded = await this.#tokenized(text, { ...options, offsets: true });
+      if (!encoded.beyond) return encoded;
+      for (const each of own) await this.#encode(each, options);
+    } catch (error) {
+      if (!(error instanceof OffsiteError && error.reason === 'BadModel')) throw error;
+    }
+    return undefined;
   }
 
   /** The token that begins a text with nothing before it. @throws OffsiteError BadData where the tokenizer has none */

@@ -14,6 +14,8 @@ export interface ComputingOptions {
   /** Whether the work is no longer wanted: the process is ended at once. */
   readonly cancelled?: (() => boolean) | undefined;
   readonly limits?: Limits | undefined;
+  /** Whether what is asked is public: how a tokenizer or a template fails is told of such texts only, since its maker may choose that by a word of theirs. */
+  readonly isPublic?: boolean | undefined;
 }
 
 /**
@@ -23,9 +25,13 @@ export interface ComputingOptions {
 export class Computing {
   readonly #file: string;
   readonly #limits: Limits;
+  readonly #isPublic: boolean;
   readonly #process: Subprocess<Request, Reply>;
+  /** Why the process has ended, which is due to one request: those behind it end as it did. */
+  #problem: Error | undefined;
 
-  constructor({ file, limits = defaultLimits, cancelled }: ComputingOptions) {
+  constructor({ file, limits = defaultLimits, cancelled, isPublic = false }: ComputingOptions) {
+    this.#isPublic = isPublic;
     this.#file = file;
     this.#limits = limits;
     this.#process = new Subprocess({
@@ -39,12 +45,15 @@ export class Computing {
 
   /**
    * @param text characters that the request computes on
-   * @throws OffsiteError BadModel naming the tokenizer or its template where it fails, or takes more than it may; Cancelled
+   * @throws OffsiteError BadModel naming the tokenizer or its template where it fails, or takes more than it may, with the reason of what is public; Cancelled
    */
   async request(request: Request, text: number): Promise<Reply> {
     const limits = { ...this.#limits, seconds: this.#limits.seconds + Math.ceil(text / textASecond) };
     const outcome = await this.#process.request(request, limits);
-    if (!('reply' in outcome)) throw this.#problem(request, outcome, limits);
+    if (!('reply' in outcome)) {
+      this.#problem ??= this.#problemOf(request, outcome, limits);
+      throw this.#problem;
+    }
     const { reply } = outcome;
     if ('failed' in reply) throw this.#unusable(request, reply.failed);
     return reply;
@@ -56,13 +65,14 @@ export class Computing {
   }
 
   /** Killed from outside it may work another time; ended by itself it will do so again. */
-  #problem(request: Request, outcome: Outcome<never>, { seconds, memory }: Limits): Error {
+  #problemOf(request: Request, outcome: Outcome<never>, { seconds, memory }: Limits): Error {
     const about = `${this.#file}: ${subject(request)}`;
-    if ('failed' in outcome) return this.#unusable(request, outcome.failed);
     if ('killed' in outcome)
       return new Error(
         `${this.#file}: the process that computes ${subject(request)} was killed; it may need more memory`,
       );
+    if ('failed' in outcome || !this.#tells(request))
+      return this.#unusable(request, 'failed' in outcome ? outcome.failed : '');
     if ('ended' in outcome)
       return badModel(`${about} cannot be used: the tokenizers library breaks off on it (${outcome.ended})`);
     return badModel(
@@ -73,7 +83,15 @@ export class Computing {
   }
 
   #unusable(request: Request, why: string): Error {
-    return badModel(`${this.#file}: ${subject(request)} cannot be used: ${printable(why.slice(0, 300))}`);
+    const told = this.#tells(request)
+      ? printable(why.slice(0, 300))
+      : 'it fails on some text of the rows, or takes more time or memory for it than it may; try it on public ones (offsite verify)';
+    return badModel(`${this.#file}: ${subject(request)} cannot be used: ${told}`);
+  }
+
+  /** A start is of no text. */
+  #tells({ what }: Request): boolean {
+    return this.#isPublic || what === 'load';
   }
 }
 

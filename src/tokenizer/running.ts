@@ -1,5 +1,5 @@
 // The client of a started tokenizer, which batches single calls into requests.
-import { badModel } from '../api/index.ts';
+import { badModel, OffsiteError } from '../api/index.ts';
 import { Computing, type ComputingOptions } from './computing.ts';
 import type {
   AddedText,
@@ -8,6 +8,7 @@ import type {
   Reply,
   Request,
   Template,
+  Unwritten,
   Written,
 } from './program/messages.ts';
 
@@ -38,7 +39,10 @@ export interface RunningTokenizer {
   /** Whether it has a chat template. */
   readonly chat: boolean;
   encode(text: string, options?: EncodeOptions): Promise<Encoding>;
-  /** The conversation as the chat template writes it; undefined where the template refuses it (its roles or their order). */
+  /**
+   * The conversation as the chat template writes it; undefined where the template refuses it (its roles or their order), or fails on it
+   * or on one that was asked for with it.
+   */
   write(conversation: Conversation): Promise<Written | undefined>;
   close(): void;
 }
@@ -64,7 +68,7 @@ export async function startTokenizer(
     const request: Request = { what: 'load', tokenizer, added, names, rows, template };
     const { ids } = (await computing.request(request, tokenizer.length)) as Extract<Reply, { ids: unknown }>;
     const [bosId, eosId] = ids;
-    return runningOver(computing, options.file, {
+    return runningOver(computing, options, {
       eos: eosId,
       prefix: bosId ?? eosId,
       chat: template !== undefined,
@@ -77,7 +81,7 @@ export async function startTokenizer(
 
 function runningOver(
   computing: Computing,
-  file: string,
+  { file, isPublic = false }: ComputingOptions,
   fixed: Pick<RunningTokenizer, 'eos' | 'prefix' | 'chat'>,
 ): RunningTokenizer {
   const encodings = (specialTokens: boolean, offsets: boolean) =>
@@ -94,14 +98,19 @@ function runningOver(
   );
   const conversations = new Gathered<Conversation, Written | undefined>(
     async (asked) => {
-      const reply = await computing.request(
-        { what: 'render', conversations: asked },
-        lengthOf(asked.map(textOf)),
-      );
-      return (reply as Extract<Reply, { written: unknown }>).written.map((written) => {
-        if ('failed' in written)
-          throw badModel(`${file}: its chat template cannot be used: ${written.failed}`);
-        return 'refused' in written ? undefined : written;
+      const written = await computing
+        .request({ what: 'render', conversations: asked }, lengthOf(asked.map(textOf)))
+        .then(
+          (reply) => (reply as Extract<Reply, { written: unknown }>).written,
+          (error: unknown) => {
+            if (isPublic || !(error instanceof OffsiteError && error.reason === 'BadModel')) throw error;
+            return asked.map((): Unwritten => ({ refused: true }));
+          },
+        );
+      return written.map((each) => {
+        if ('failed' in each && (each.isOfText || isPublic))
+          throw badModel(`${file}: its chat template cannot be used: ${each.failed}`);
+        return 'text' in each ? each : undefined;
       });
     },
     (conversation) => textOf(conversation).length,

@@ -21,6 +21,7 @@ export interface Tokenizer {
   /**
    * Starts it in a process of its own, which `close` ends.
    * @param options.cancelled whether the work is no longer wanted
+   * @param options.isPublic whether what it will be asked is nobody's secret: no, when absent
    * @throws OffsiteError BadModel naming the file where the reference library does not take it; Cancelled
    */
   start(options?: StartOptions): Promise<RunningTokenizer>;
@@ -29,6 +30,7 @@ export interface Tokenizer {
 export interface StartOptions {
   readonly cancelled?: () => boolean;
   readonly limits?: Limits;
+  readonly isPublic?: boolean;
 }
 
 /** Whose tokenizer is opened, and where it lies. */

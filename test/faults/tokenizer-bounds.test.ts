@@ -84,7 +84,7 @@ describe('what a model brings is computed within bounds, and blamed', () => {
     ],
   ])('%s', async (_, change, config, ask, message) => {
     const { tokenizer, file } = opened(change, config);
-    const running = await tokenizer.start({ limits });
+    const running = await tokenizer.start({ limits, isPublic: true });
     try {
       const error = await ask(running).then(
         () => undefined,

@@ -35,7 +35,7 @@ const messages = [
 
 /** A tokenizer that the library takes, with patterns that end, and a template that can be written by. */
 async function checkTokenizer({ tokenizer }: Model): Promise<void> {
-  const running = await tokenizer.start();
+  const running = await tokenizer.start({ isPublic: true });
   try {
     await Promise.all(texts.map((text) => running.encode(text)));
     if (running.chat) await running.write({ messages, generationPrompt: true });

@@ -45,11 +45,14 @@ export interface Written {
   readonly isMarked: boolean;
 }
 
-/** What it answers: `failed` is the model's fault, with the reason; `refused` is a template's own word on a conversation. */
+/** Why a template does not write a conversation: its own word, or a fault, which the template's text has (`isOfText`) or the conversation leads to. */
+export type Unwritten = { refused: true } | { failed: string; isOfText: boolean };
+
+/** What it answers: `failed` is the model's fault, with the reason. */
 export type Reply =
   | { ids: (number | undefined)[] }
   | { encodings: Encodings }
-  | { written: (Written | { refused: true } | { failed: string })[] }
+  | { written: (Written | Unwritten)[] }
   | { failed: string };
 
 /** Encodings of several texts, one behind the other. */

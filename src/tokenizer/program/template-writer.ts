@@ -1,6 +1,6 @@
 // Rendering chat templates from outside: bounded, deterministic, and with no data in errors.
 import { Fault, Program, Refusal, type Value } from './jinja/index.ts';
-import type { Conversation, Template, Written } from './messages.ts';
+import type { Conversation, Template, Unwritten, Written } from './messages.ts';
 
 /** Of a conversation as it is written: as much as a row's text may have. One that is long itself is the row's fault. */
 const longestText = 2 ** 20;
@@ -19,8 +19,8 @@ export class TemplateWriter {
   }
 
   /** The conversation as it is written, or why it is not. */
-  write({ messages, generationPrompt }: Conversation): Written | { refused: true } | { failed: string } {
-    if (typeof this.#program === 'string') return { failed: this.#program };
+  write({ messages, generationPrompt }: Conversation): Written | Unwritten {
+    if (typeof this.#program === 'string') return { failed: this.#program, isOfText: true };
     const values = new Map<string, Value>([
       ...Object.entries(this.#specialTokens),
       ['messages', messages.map(({ role, content }) => new Map(Object.entries({ role, content })))],
@@ -32,7 +32,7 @@ export class TemplateWriter {
     try {
       return this.#program.render(values, Math.max(longestText, 2 * lengthOf(messages)));
     } catch (error) {
-      return error instanceof Refusal ? { refused: true } : { failed: wordsOf(error) };
+      return error instanceof Refusal ? { refused: true } : { failed: wordsOf(error), isOfText: false };
     }
   }
 }

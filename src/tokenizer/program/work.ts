@@ -42,6 +42,7 @@ function written(conversations: readonly Conversation[], writer: TemplateWriter)
     if (left < 0)
       return {
         failed: `it writes more than ${mostTogether} characters of ${conversations.length} conversations`,
+        isOfText: false,
       };
     const result = writer.write(conversation);
     if ('text' in result) left -= result.text.length + span * result.generations.length;

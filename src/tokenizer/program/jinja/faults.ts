@@ -1,6 +1,6 @@
 // Why a template is not written, in words that hold nothing of a conversation.
 
-/** A template that cannot be used, in words that may be shown: they hold nothing of a conversation, nor what it led to. */
+/** A template that cannot be used. The words hold nothing of a conversation; which of them it leads to says something of it. */
 export class Fault extends Error {}
 
 /** A conversation that the template itself does not take. */
