@@ -13,7 +13,6 @@ const oneSignal = 1000;
  * Asks a command to stop at the first signal, and when its output is lost. At a later signal, or when the grace period
  * is over, the process ends with code 1, whatever a thread of it is at.
  * @param atOnce called before that, to write down how things stand
- * @throws OffsiteError BadSpec where the grace period of the environment is none
  * @returns aborted when the command is to save its work and leave
  */
 export function stopOnSignals(atOnce: () => void): AbortSignal {

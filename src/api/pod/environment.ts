@@ -1,5 +1,4 @@
 // What a worker's environment tells it, and where in its container its things lie: as the operator says it, and as it is heard.
-import { badSpec } from '../errors.ts';
 import type { Key } from '../signing.ts';
 
 /** The container that does the work; others come from templates. */
@@ -51,7 +50,7 @@ const lockSeconds = 60;
 
 /** The worker leaves a little before the kubelet would kill it: that would count as a failure. */
 export const graceWithin = (podGrace: number): number =>
-  podGrace > 20 ? podGrace - 10 : Math.floor(podGrace / 2);
+  podGrace > 20 ? podGrace - 10 : Math.max(0, Math.floor(podGrace / 2));
 
 export interface Told {
   /** The stage to run, as writePodJob() writes it. */
@@ -134,21 +133,17 @@ export function heardIn(environment: Environment): Heard {
   };
 }
 
-/**
- * How long a process may take after it was asked to stop; `offsite run` hears it, too.
- * @throws OffsiteError BadSpec where it is no number
- */
+/** How long a process may take after it was asked to stop; `offsite run` hears it, too. */
 export const graceSecondsIn = (environment: Environment): number =>
   secondsIn(environment, variables.graceSeconds, graceWithin(podGraceSeconds));
 
 /** A longer timer of Node's would end at once. */
 const mostSeconds = Math.floor((2 ** 31 - 1) / 1000);
 
+/** What is no number of seconds is as good as none: a pod that goes by the usual time is better than one that does not start. */
 function secondsIn(environment: Environment, name: string, usual: number): number {
-  const said = environment[name] || String(usual);
-  if (!/^[0-9]+(\.[0-9]+)?$/.test(said))
-    throw badSpec(`the environment's ${name} must be a number of seconds, such as ${usual}`);
-  return Math.min(Number(said), mostSeconds);
+  const said = environment[name] ?? '';
+  return Math.min(/^[0-9]+(\.[0-9]+)?$/.test(said) ? Number(said) : usual, mostSeconds);
 }
 
 /** Any host when empty. */

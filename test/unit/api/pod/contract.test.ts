@@ -129,7 +129,7 @@ describe('the environment', () => {
     );
   });
 
-  it('has times that a timer can take, or is refused by name', () => {
+  it('has times that a timer can take; what is no time is the usual one', () => {
     const grace = (OFFSITE_GRACE_SECONDS: string) => heardIn({ OFFSITE_GRACE_SECONDS }).graceSeconds;
     expect([grace('2592000'), grace('9'.repeat(400)), grace('0.5'), grace('')]).toEqual([
       2147483,
@@ -137,11 +137,8 @@ describe('the environment', () => {
       0.5,
       graceSecondsIn({}),
     ]);
-    for (const text of ['30s', '-1', 'Infinity', '1e3'])
-      expect(() => grace(text)).toThrow(
-        /^the environment's OFFSITE_GRACE_SECONDS must be a number of seconds/,
-      );
-    expect(() => heardIn({ OFFSITE_LOCK_SECONDS: 'x' })).toThrow(/OFFSITE_LOCK_SECONDS/);
+    for (const text of ['30s', '-1', 'Infinity', '1e3']) expect(grace(text)).toBe(graceSecondsIn({}));
+    expect(heardIn({ OFFSITE_LOCK_SECONDS: 'x' }).lockSeconds).toBe(heardIn({}).lockSeconds);
   });
 
   it('says of every place what its Job mounts there', () => {
