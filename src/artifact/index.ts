@@ -11,7 +11,15 @@ export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './loc
 export { DiskLock } from './lock/on-disk.ts';
 export { digestsMade } from './made.ts';
 export { CheckedFiles } from './manifest/checked-files.ts';
-export { canonicalJson, digestOf, fileDigest, filesIn, hashFiles, sha256 } from './manifest/digest.ts';
+export {
+  canonicalJson,
+  digestOf,
+  fileDigest,
+  filesIn,
+  type HashOptions,
+  hashFiles,
+  sha256,
+} from './manifest/digest.ts';
 export { stopHashingWhere, type Written } from './manifest/hash-file.ts';
 export {
   type ArtifactKind,
@@ -43,6 +51,7 @@ export {
 } from './output/replace-directory.ts';
 export { refuseInside } from './output/surroundings.ts';
 export { checkWritable } from './output/writable.ts';
+export { ownFilesOf } from './own-files.ts';
 export { copyModelFile, NotPlain, openPlain } from './plain-file.ts';
 export { mostKeyBytes, nameOf, privateKeyOf, publicKeyOf, publicKeysOf } from './signature/keys.ts';
 export { checkSignature, signArtifact, signatureName } from './signature/signature.ts';

@@ -10,9 +10,10 @@ import {
   readSync,
   rmSync,
   type StatsBase,
+  statSync,
   writeSync,
 } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat as statOf } from 'node:fs/promises';
 import { badModel } from '../api/index.ts';
 import { isConfined } from './confinement.ts';
 
@@ -48,10 +49,11 @@ const toRead = constants.O_RDONLY | constants.O_NONBLOCK;
  * @throws NotPlain, also where a link leads out of where this thread is confined to; Error of the system
  */
 export function openPlain(path: string): PlainFile {
+  checkFile(statSync(path));
   const descriptor = openSync(path, toRead);
   try {
     const stat = fstatSync(descriptor, { bigint: true });
-    checkPlain(path, descriptor, stat);
+    checkOpen(path, descriptor, stat);
     return { descriptor, stat };
   } catch (error) {
     closeSync(descriptor);
@@ -64,9 +66,10 @@ export function openPlain(path: string): PlainFile {
  * @throws NotPlain, Error of the system
  */
 export async function openPlainHandle(path: string): Promise<FileHandle> {
+  checkFile(await statOf(path));
   const file = await open(path, toRead);
   try {
-    checkPlain(path, file.fd, await file.stat());
+    checkOpen(path, file.fd, await file.stat());
     return file;
   } catch (error) {
     await file.close();
@@ -74,9 +77,14 @@ export async function openPlainHandle(path: string): Promise<FileHandle> {
   }
 }
 
-/** @throws NotPlain */
-function checkPlain(path: string, descriptor: number, stat: StatsBase<number | bigint>): void {
+/** Before it is opened, too: that alone acts on some devices (a watchdog starts, a tape rewinds). @throws NotPlain */
+function checkFile(stat: StatsBase<number | bigint>): void {
   if (!stat.isFile()) throw new NotPlain(stat.isDirectory() ? 'directory' : 'other');
+}
+
+/** What is open, whatever stood at its path before. @throws NotPlain */
+function checkOpen(path: string, descriptor: number, stat: StatsBase<number | bigint>): void {
+  checkFile(stat);
   if (!isConfined(path, descriptor)) throw new NotPlain('outside');
 }
 

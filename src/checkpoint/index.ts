@@ -4,5 +4,5 @@ export { decodeFloats, encodeFloats, isReadable } from './decode.ts';
 export { foreignKind, kindBytes } from './foreign.ts';
 export { configBounds, readJsonFile } from './json.ts';
 export { readSettings, type Settings } from './settings.ts';
-export { openCheckpoint } from './sharded.ts';
+export { checkpointFiles, openCheckpoint } from './sharded.ts';
 export { storedBytes, type TensorToWrite, writeSafetensors } from './write.ts';

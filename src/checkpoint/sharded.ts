@@ -12,6 +12,8 @@ import { openSafetensors } from './safetensors.ts';
 import { openGgufs, openWholeGguf } from './split.ts';
 
 const indexSchema = z.object({ weight_map: mapOf(z.string()) });
+const whole = 'model.safetensors';
+const indexName = 'model.safetensors.index.json';
 /** Each is open at the same time; the largest models have some hundred. */
 const mostShards = 1024;
 const indexBounds = { bytes: 64 << 20, depth: 8, values: 2 * mostTensors };
@@ -30,12 +32,12 @@ export function openCheckpoint(path: string, files: Files = onDisk): Checkpoint 
     if (path.endsWith('.gguf')) return openWholeGguf(path, files);
     throw badModel(`${path}: is neither .safetensors nor .gguf${conversion([path], '')}`);
   }
-  const single = join(path, 'model.safetensors');
+  const single = join(path, whole);
   if (files.has(single)) return openSafetensors(single, files);
-  const index = join(path, 'model.safetensors.index.json');
+  const index = join(path, indexName);
   if (files.has(index)) return openSharded(path, index, files);
   const names = files.names(path);
-  const ggufs = names.filter((name) => name.endsWith('.gguf'));
+  const ggufs = ggufsAmong(names);
   if (ggufs.length > 0) return openGgufs(path, ggufs, files);
   const shards = names.filter((name) => name.endsWith('.safetensors'));
   if (shards.length > 0)
@@ -46,6 +48,28 @@ export function openCheckpoint(path: string, files: Files = onDisk): Checkpoint 
     `${path}: holds no model.safetensors, model.safetensors.index.json or .gguf file${conversion(names, path)}`,
   );
 }
+
+/**
+ * The files that `openCheckpoint` reads of a directory, by their names in it. An index must be in `files` before what it names is
+ * asked for.
+ * @param names of all files below the directory
+ * @throws OffsiteError BadModel where the index is none
+ */
+export function* checkpointFiles(
+  directory: string,
+  names: readonly string[],
+  files: Files,
+): Generator<string, void, void> {
+  if (names.includes(whole)) yield whole;
+  else if (names.includes(indexName)) {
+    yield indexName;
+    const { shards } = readIndex(join(directory, indexName), files);
+    yield* names.filter((name) => shards.includes(name));
+  } else yield* ggufsAmong(names);
+}
+
+/** Of the directory itself, not of those below it. */
+const ggufsAmong = (names: readonly string[]): string[] => names.filter((name) => /^[^/]+\.gguf$/.test(name));
 
 /** Weights in formats of other frameworks, as the hub has them. */
 const otherWeights =
@@ -60,15 +84,7 @@ function conversion(names: readonly string[], directory: string): string {
 }
 
 function openSharded(directory: string, index: string, files: Files): Checkpoint {
-  const weightMap = readIndex(index, files);
-  const names = [...new Set(Object.values(weightMap))];
-  if (names.length > mostShards)
-    throw badModel(`${index}: names ${names.length} shards; at most ${mostShards} are read`);
-  const outside = names.find(
-    (file) => problemOfPath(file) !== undefined || !/^[^/]+\.safetensors$/.test(file),
-  );
-  if (outside !== undefined)
-    throw badModel(`${index}: shard ${outside} lies outside the directory, or is no .safetensors file`);
+  const { weightMap, shards: names } = readIndex(index, files);
   const missing = names.filter((file) => !files.has(join(directory, file)));
   if (missing.length > 0)
     throw badModel(
@@ -99,8 +115,19 @@ function openSharded(directory: string, index: string, files: Files): Checkpoint
   }
 }
 
-function readIndex(index: string, files: Files): Record<string, string> {
+/** Which shard holds each tensor, and all shards. */
+function readIndex(index: string, files: Files): { weightMap: Record<string, string>; shards: string[] } {
   const parsed = indexSchema.safeParse(readJsonFile(index, indexBounds, files).value);
-  if (parsed.success) return parsed.data.weight_map;
-  throw badModel(`${index}: is not JSON with a weight_map from tensor names to shard files`);
+  if (!parsed.success)
+    throw badModel(`${index}: is not JSON with a weight_map from tensor names to shard files`);
+  const weightMap = parsed.data.weight_map;
+  const shards = [...new Set(Object.values(weightMap))];
+  if (shards.length > mostShards)
+    throw badModel(`${index}: names ${shards.length} shards; at most ${mostShards} are read`);
+  const outside = shards.find(
+    (file) => problemOfPath(file) !== undefined || !/^[^/]+\.safetensors$/.test(file),
+  );
+  if (outside !== undefined)
+    throw badModel(`${index}: shard ${outside} lies outside the directory, or is no .safetensors file`);
+  return { weightMap, shards };
 }

@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { badData, isPrintable, OffsiteError, printable } from '../api/index.ts';
-import { CheckedFiles, sha256 } from '../artifact/index.ts';
+import { CheckedFiles, ownFilesOf, sha256 } from '../artifact/index.ts';
 import { shardsOf } from './shards.ts';
 
 /** Rows as they were when they were hashed. */
@@ -39,11 +39,13 @@ export function hashRows(path: string, field: string): HashedRows {
     return { digest, shards: [path], sizes: [files.size(path)], files };
   }
   const shards = shardsOf(path);
+  // Of a shard behind the rows that a stage takes nothing is parsed.
+  const lookAt = ownFilesOf(path);
   const lines = shards.map((file) => {
     const name = basename(file);
     if (!isPrintable(name))
       throw badData(`${path}: the name "${printable(name)}" has a character that cannot be printed`);
-    return `${digestOfRows(file, files).slice('sha256:'.length)}  ${name}\n`;
+    return `${digestOfRows(file, files, lookAt(file)).slice('sha256:'.length)}  ${name}\n`;
   });
   return {
     digest: sha256(lines.sort().join('')),
@@ -53,12 +55,16 @@ export function hashRows(path: string, field: string): HashedRows {
   };
 }
 
-function digestOfRows(file: string, files: CheckedFiles): string {
+function digestOfRows(
+  file: string,
+  files: CheckedFiles,
+  look?: Parameters<CheckedFiles['digest']>[1],
+): string {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat?.isDirectory()) throw badData(`${file}: is a directory, not a file`);
   // A named pipe would wait for its writer.
   if (stat?.isFile() === false) throw badData(`${file}: is no plain file`);
-  return ofRows(() => files.digest(file));
+  return ofRows(() => files.digest(file, look));
 }
 
 /** What is wrong with a file is told as wrong with rows, whatever files are otherwise hashed for. */

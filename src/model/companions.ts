@@ -43,12 +43,6 @@ function isLicence(name: string): boolean {
 /** Whether a file of this name goes with a model. */
 const isCompanion = (name: string): boolean => forUsers.has(name) || isLicence(name);
 
-/**
- * Whether a file of this name goes into what is made of a model as it stands, whatever it holds; any text is a chat template, and
- * any JSON object a tokenizer's configuration. What is no file of the others' form (weights, config.json, tokenizer.json) is refused.
- */
-export const isCopied = (name: string): boolean => isCompanion(name) || name === 'tokenizer_config.json';
-
 /** Whether one may lie in an artifact: earlier versions copied a licence whatever its name ended with, such as LICENSE.html. */
 export const mayBeCompanion = (name: string): boolean => forUsers.has(name) || licences.test(name);
 

@@ -13,7 +13,7 @@ export {
 export type { Architecture, Slot, Slots } from './family.ts';
 export { checkFileNames } from './file-names.ts';
 export { greedyTokens, type HeadGradient, headGradient, score } from './head.ts';
-export { type HashedModel, type Model, openHashed, openModel } from './model.ts';
+export { type HashedModel, type Model, openHashed, openModel, parsedFiles } from './model.ts';
 export { checkCallMemory, checkStatesMemory, checkTrainedMemory } from './row-memory.ts';
 export {
   type BlockShape,

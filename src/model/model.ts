@@ -1,9 +1,10 @@
 // Opening a model: configuration, tensors and tokenizer are validated before anything is computed.
 import { dirname, join } from 'node:path';
 import { badModel } from '../api/index.ts';
-import { type CheckedFiles, hashFiles } from '../artifact/index.ts';
+import { type CheckedFiles, type HashOptions, hashFiles } from '../artifact/index.ts';
 import {
   type Checkpoint,
+  checkpointFiles,
   isReadable,
   openCheckpoint,
   type ReadOptions,
@@ -13,7 +14,7 @@ import {
 } from '../checkpoint/index.ts';
 import { hasTokenizer, openTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { checkCoded, decodedView } from './coded.ts';
-import { type Companion, companionsOf, isCopied } from './companions.ts';
+import { type Companion, companionsOf } from './companions.ts';
 import { families } from './families/index.ts';
 import type { Architecture, Family, Slot, Slots } from './family.ts';
 import { hubView } from './gguf.ts';
@@ -59,18 +60,33 @@ export interface ExpectedModel {
 
 /**
  * Opens a model: a directory in the hub's layout, or a GGUF file (alone in its directory, or named). All its files are hashed at
- * first, and only what was hashed is opened; no link leads from what is copied to another's file.
+ * first, and only what was hashed is opened; no link leads from what is only copied or hashed to another's file.
  * @throws OffsiteError BadModel naming the file, field or tensor, or the digest that was expected
  */
 export function openModel(
   path: string,
   { digest: expected, field = 'spec.model.digest' }: ExpectedModel = {},
 ): HashedModel {
-  const { digest, files } = hashFiles(path, { isCopied });
+  const { digest, files } = hashFiles(path, { parsed: parsedFiles });
   if (expected !== undefined && digest !== expected)
     throw badModel(`${field}: the digest of ${path} is ${digest}, expected ${expected}`);
   return Object.assign(openHashed(path, files), { digest, checkUnchanged: () => files.checkUnchanged() });
 }
+
+/**
+ * The files of a model's directory that opening it reads as what they are, or refuses: weights, their index, config.json and
+ * tokenizer.json. A text or another's rows pass for none of them.
+ */
+export const parsedFiles: NonNullable<HashOptions['parsed']> = function* (directory, names, files) {
+  const weights: string[] = [];
+  for (const name of checkpointFiles(directory, names, files)) {
+    weights.push(name);
+    yield name;
+  }
+  // Beside GGUF nothing reads it.
+  const isGguf = weights.some((name) => name.endsWith('.gguf'));
+  yield* names.filter((name) => name === 'tokenizer.json' || (name === 'config.json' && !isGguf));
+};
 
 export interface OpenOptions {
   /** The blocks whose tensors must be there: all of the model's own when absent; an emulator's bundle has others. */

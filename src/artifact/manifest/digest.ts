@@ -29,33 +29,42 @@ export const fileDigest = (path: string): string => hashFile(path).sha256;
  * files: who signs it anew changes no digest.
  * @throws OffsiteError BadModel when there is nothing there, or for a file's name
  */
-export const digestOf = (path: string): string => hashFiles(path).digest;
+export const digestOf = (path: string, options?: HashOptions): string => hashFiles(path, options).digest;
+
+export interface HashOptions {
+  /**
+   * The names of a directory's files that are read as what they are, and nothing else passes for: they may be links to anywhere.
+   * Each is hashed before the next is asked for.
+   */
+  readonly parsed?: (directory: string, names: readonly string[], files: CheckedFiles) => Iterable<string>;
+}
 
 /**
  * The same, with the files that it is of: what is read of them is what it says.
- * @param options.isCopied tells of which files of a directory, by their paths in it, copies go to others
- * @throws OffsiteError BadModel as above, and where one of these is a link to what is not the directory's own
+ * @throws OffsiteError BadModel as above, and where any other file of a directory is a link to what is not its own: who knows the
+ * others could find out by the digest what it holds
  */
 export function hashFiles(
   path: string,
-  { isCopied = () => false }: { isCopied?: (name: string) => boolean } = {},
+  { parsed = () => [] }: HashOptions = {},
 ): { digest: string; files: CheckedFiles } {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw badModel(`${path}: there is no such file or directory`);
-  const listed = stat.isFile()
-    ? [{ path: innerPath(basename(path), dirname(path)), file: path }]
-    : innerPaths(withoutSignature(filesIn(path, { followed: true })), path).map((name) => ({
-        path: name,
-        file: join(path, name),
-      }));
-  if (listed.length === 0) throw badModel(`${path}: is empty`);
   const files = new CheckedFiles();
-  const checkOwn = ownFilesOf(stat.isFile() ? dirname(path) : path);
-  const hash = (name: string, file: string) =>
-    files.digest(file, isCopied(name) ? (opened) => checkOwn(file, opened) : undefined);
-  const lines = listed
-    .map(({ path: name, file }) => `${hash(name, file).slice('sha256:'.length)}  ${name}\n`)
-    .sort();
+  const hashes = new Map<string, string>();
+  if (stat.isFile()) {
+    hashes.set(innerPath(basename(path), dirname(path)), files.digest(path));
+  } else {
+    const names = innerPaths(withoutSignature(filesIn(path, { followed: true })), path);
+    const lookAt = ownFilesOf(path);
+    for (const name of parsed(path, names, files)) hashes.set(name, files.digest(join(path, name)));
+    for (const name of names) {
+      const file = join(path, name);
+      if (!hashes.has(name)) hashes.set(name, files.digest(file, lookAt(file)));
+    }
+  }
+  if (hashes.size === 0) throw badModel(`${path}: is empty`);
+  const lines = [...hashes].map(([name, digest]) => `${digest.slice('sha256:'.length)}  ${name}\n`).sort();
   return { digest: sha256(lines.join('')), files };
 }
 

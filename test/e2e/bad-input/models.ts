@@ -44,7 +44,12 @@ export const modelCases: Case[] = [
   model(
     'a licence that is a link to rows of the user',
     ({ path }) => symlinkSync('../data/train.jsonl', path('model/LICENSE')),
-    /LICENSE: is a symbolic link to \/.*\/data\/train\.jsonl, which is no file of the model's own/,
+    /LICENSE: leads by a symbolic link to \/.*\/data\/train\.jsonl, which is no file of its directory's own/,
+  ),
+  model(
+    'a file that nothing reads, and that is a link to rows of the user',
+    ({ path }) => symlinkSync('../data/train.jsonl', path('model/notes.bin')),
+    /notes\.bin: leads by a symbolic link to \/.*\/data\/train\.jsonl, which is no file of its directory's own/,
   ),
   {
     name: 'a card that is a link to rows of the user',
@@ -52,7 +57,7 @@ export const modelCases: Case[] = [
     change: ({ path }) => symlinkSync('../data/train.jsonl', path('model/README.md')),
     reason: 'BadModel',
     message:
-      /README\.md: is a symbolic link to \/.*\/data\/train\.jsonl, which is no file of the model's own/,
+      /README\.md: leads by a symbolic link to \/.*\/data\/train\.jsonl, which is no file of its directory's own/,
   },
   model(
     'empty model directory',

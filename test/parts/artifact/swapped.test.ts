@@ -166,34 +166,37 @@ describe('a model', () => {
     await expect(async () => stage(model)).rejects.toThrow(changed(weights));
   });
 
-  const licence = join(model, 'LICENSE');
-  const layLink = () => {
-    rmSync(licence, { force: true });
-    symlinkSync(join(root, 'rows.jsonl'), licence);
+  const layLink = (file: string) => {
+    rmSync(file, { force: true });
+    symlinkSync(join(root, 'rows.jsonl'), file);
   };
-  const leadsElsewhere = `${licence}: is a symbolic link to ${join(root, 'rows.jsonl')}, which is no file of the model's own`;
+  const leadsElsewhere = (file: string) =>
+    `${file}: leads by a symbolic link to ${join(root, 'rows.jsonl')}, which is no file of its directory's own`;
 
-  test.each(readers)(
-    'whose licence is a link to rows of its owner ends %s, and nothing is made',
-    async (name, stage) => {
-      layLink();
-      await expect(async () => stage(model)).rejects.toMatchObject({
-        reason: 'BadModel',
-        message: expect.stringContaining(leadsElsewhere),
+  test.each(
+    readers.flatMap(([name, stage]) => ['LICENSE', 'notes.bin'].map((file) => [file, name, stage] as const)),
+  )('whose %s is a link to rows of its owner ends %s, and nothing is made', async (file, name, stage) => {
+    layLink(join(model, file));
+    await expect(async () => stage(model)).rejects.toMatchObject({
+      reason: 'BadModel',
+      message: expect.stringContaining(leadsElsewhere(join(model, file))),
+    });
+    expect(readdirSync(root)).not.toContain(name.split(' ').at(-1));
+  });
+
+  test.each(['LICENSE', 'notes.bin'])(
+    'whose %s is such a link only while it is hashed is not opened',
+    (name) => {
+      const file = join(model, name);
+      writeFileSync(file, 'free');
+      acts.before.set(file, () => layLink(file));
+      acts.after.set(file, () => {
+        rmSync(file);
+        writeFileSync(file, 'free');
       });
-      expect(readdirSync(root)).not.toContain(name.split(' ').at(-1));
+      expect(() => openModel(model)).toThrow(leadsElsewhere(file));
     },
   );
-
-  test('whose licence is such a link only while it is hashed is not opened', () => {
-    writeFileSync(licence, 'free');
-    acts.before.set(licence, layLink);
-    acts.after.set(licence, () => {
-      rmSync(licence);
-      writeFileSync(licence, 'free');
-    });
-    expect(() => openModel(model)).toThrow(leadsElsewhere);
-  });
 
   test('whose open file is written to, while an equal one takes its place, is told at the end', () => {
     utimesSync(weights, 1_700_000_000, 1_700_000_000);

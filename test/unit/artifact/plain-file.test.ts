@@ -1,5 +1,6 @@
 /** What is put in a file's place between the look at it and its reading is neither waited for nor read. */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   globSync,
@@ -11,6 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -44,6 +46,19 @@ it.each<[string, (path: string) => void]>([
   await expect(openPlainHandle(here('a'))).rejects.toThrow(NotPlain);
   expect(() => copyModelFile(here('a'), here('b'))).toThrow(`${here('a')}: is no plain file`);
   expect(readdirSync(directory)).toEqual(['a']);
+});
+
+it('what is no file is not even opened: that alone acts on some devices', async () => {
+  const server = createServer().listen(here('socket'));
+  await once(server, 'listening');
+  // The system opens no socket, and would say so.
+  symlinkSync('socket', here('LICENSE'));
+  try {
+    expect(() => openPlain(here('LICENSE'))).toThrow(NotPlain);
+    await expect(openPlainHandle(here('LICENSE'))).rejects.toThrow(NotPlain);
+  } finally {
+    server.close();
+  }
 });
 
 it('where a thread is confined to a claim, no link that comes there leads out of it, whatever a look has found before', async () => {

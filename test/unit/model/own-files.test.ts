@@ -1,4 +1,4 @@
-/** A publisher lays links in a model's directory: what they lead to goes to nobody. */
+/** A publisher lays links in a directory of a model or of rows: neither what they lead to nor its sha256 goes to anybody. */
 import {
   cpSync,
   mkdirSync,
@@ -14,7 +14,9 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { WrittenFiles } from '../../../src/artifact/index.ts';
+import { digestOf, WrittenFiles } from '../../../src/artifact/index.ts';
+import { printDigest } from '../../../src/cli/digest.ts';
+import { dataDigest } from '../../../src/data/index.ts';
 import { openModel } from '../../../src/model/index.ts';
 import { writeTinyModel } from '../../support/tiny/index.ts';
 
@@ -53,10 +55,10 @@ function copied(model: string): Record<string, string> {
   return Object.fromEntries(readdirSync(to).map((name) => [name, readFileSync(join(to, name), 'utf8')]));
 }
 
-const refused = (file: string, place: string) =>
+const refused = (file: string, place: string, reason = 'BadModel') =>
   expect.objectContaining({
-    reason: 'BadModel',
-    message: `${file}: is a symbolic link to ${place}, which is no file of the model's own, and would be given on with it: look at what that is, and only where it is the model's put the file itself there (cp -L)`,
+    reason,
+    message: `${file}: leads by a symbolic link to ${place}, which is no file of its directory's own, and would be given on, or its sha256: look at what that is, and take it out, or only where it belongs there put the file itself there (cp -L)`,
   });
 
 describe('of a model that is copied as it stands', () => {
@@ -193,4 +195,109 @@ it('weights, config.json and tokenizer.json are taken wherever they lie: no othe
     rmSync(file);
     symlinkSync(`../private/${name}`, file);
   }
+});
+
+describe('of a model that is only hashed', () => {
+  it.each<[what: string, file: string, lay?: () => void]>([
+    ['any file', 'notes.bin'],
+    ['a hidden one', '.notes'],
+    ['a signature', 'manifest.dsse.json'],
+    ['weights beside those that are opened', 'other.safetensors'],
+    ['GGUF beside safetensors', 'other.gguf'],
+    ['an index beside weights in one file', 'model.safetensors.index.json'],
+    ['weights further down', 'original/model.safetensors', () => mkdirSync(here('model/original'))],
+    ['a configuration further down', 'original/config.json', () => mkdirSync(here('model/original'))],
+    ['what lies in a directory by a link', 'docs/key', () => symlinkSync('../private', here('model/docs'))],
+    [
+      'weights that the index does not name',
+      'model-00002-of-00002.safetensors',
+      () => {
+        renameSync(here('model/model.safetensors'), here('model/model-00001-of-00002.safetensors'));
+        const index = { weight_map: { a: 'model-00001-of-00002.safetensors' } };
+        write(here('model/model.safetensors.index.json'), JSON.stringify(index));
+      },
+    ],
+    [
+      'config.json beside GGUF',
+      'config.json',
+      () => {
+        renameSync(here('model/model.safetensors'), here('model/model.gguf'));
+        rmSync(here('model/config.json'));
+      },
+    ],
+  ])('%s is no link to what lies elsewhere, and that is not read: %s', (_, name, lay) => {
+    lay?.();
+    const file = here('model', name);
+    if (name !== 'docs/key') symlinkSync(here('private/key'), file);
+    truncateSync(here('private/key'), 2 ** 40);
+    expect(() => openModel(here('model'))).toThrow(refused(file, here('private/key')));
+    expect(() => printDigest(here('model'), {})).toThrow(refused(file, here('private/key')));
+  });
+
+  it('files of its own are taken, be they hidden, linked in it, or in the hub’s cache', () => {
+    write(here('model/.git/config'), 'url = https://example.com');
+    write(here('model/notes.bin'), 'of the model');
+    symlinkSync('notes.bin', here('model/more.bin'));
+    openModel(here('model')).close();
+    rmSync(here('model/.git'), { recursive: true });
+    const snapshot = toHubCache('models--team--tiny');
+    openModel(snapshot).close();
+    symlinkSync('../../blobs/notes.bin', join(snapshot, '.gitattributes'));
+    openModel(snapshot).close();
+  });
+
+  it('a hidden file goes by no other name', () => {
+    write(here('model/.git/config'), 'url = https://me:token@example.com');
+    symlinkSync('.git/config', here('model/notes.bin'));
+    expect(() => openModel(here('model'))).toThrow(
+      refused(here('model/notes.bin'), here('model/.git/config')),
+    );
+  });
+});
+
+it('shards that the index names are taken wherever they lie, and so is the index', () => {
+  const shard = 'model-00001-of-00001.safetensors';
+  renameSync(here('model/model.safetensors'), here('private', shard));
+  const { tensors, close } = openModel(at('tiny'));
+  close();
+  const weightMap = Object.fromEntries([...tensors.keys()].map((name) => [name, shard]));
+  write(here('private/index'), JSON.stringify({ weight_map: weightMap }));
+  symlinkSync(`../private/${shard}`, here('model', shard));
+  symlinkSync('../private/index', here('model/model.safetensors.index.json'));
+  const { digest, close: end } = openModel(here('model'));
+  end();
+  const plain = here('plain');
+  mkdirSync(plain);
+  for (const name of readdirSync(here('model')))
+    writeFileSync(join(plain, name), readFileSync(here('model', name)));
+  expect(digest).toBe(digestOf(plain));
+});
+
+describe('of rows', () => {
+  const row = '{"text": "The sky is blue."}\n';
+  beforeEach(() => {
+    write(here('rows/train-00001.jsonl'), row);
+    write(here('private/rows.jsonl'), row);
+  });
+
+  it('a shard is no link to what lies elsewhere, also where it lies behind the rows that are taken', () => {
+    symlinkSync('../private/key', here('rows/train-00002.jsonl'));
+    truncateSync(here('private/key'), 2 ** 40);
+    const of = [here('rows/train-00002.jsonl'), here('private/key')] as const;
+    expect(() => dataDigest(here('rows'), 'spec.data')).toThrow(refused(...of, 'BadData'));
+    expect(() => printDigest(here('rows'), {})).toThrow(refused(...of));
+  });
+
+  it('a file that is named, and shards as the hub’s cache has them, are taken', () => {
+    symlinkSync('../private/rows.jsonl', here('rows/named.jsonl'));
+    expect(dataDigest(here('rows/named.jsonl'), 'spec.data')).toBe(
+      dataDigest(here('private/rows.jsonl'), 'spec.data'),
+    );
+    const data = here('datasets--team--words/snapshots/0123abcd/data');
+    mkdirSync(data, { recursive: true });
+    write(here('datasets--team--words/blobs/1'), row);
+    symlinkSync('../../../blobs/1', join(data, 'train-00001.jsonl'));
+    rmSync(here('rows/named.jsonl'));
+    expect(dataDigest(data, 'spec.data')).toBe(dataDigest(here('rows'), 'spec.data'));
+  });
 });
