@@ -82,7 +82,7 @@ export async function loadTask(
     metric: metric ?? metricsOf[format][0],
     examples,
     batches: packForModel(examples, model.architecture, {
-      ...{ maxLength, memory },
+      ...{ path, maxLength, memory },
       byTiles: byTiles && engine.tilesAttention,
     }),
   };

@@ -34,6 +34,22 @@ test('a call of a block takes as many tokens as its largest layer leaves it, 204
   expect(sequences(1e12)).toBe(1);
 });
 
+test('a set whose prompts stand in very many sequences is refused before it is laid out, by its file and no number of its rows', () => {
+  const row = (row: number, trunk: readonly number[], choices: number) => ({
+    ...{ row, trunk, bytes: [] },
+    branches: Array.from({ length: choices }, () => [1, 2, 3, 4, 5, 6, 7, 8]),
+  });
+  const prompt = new Array<number>(2040).fill(1);
+  const rowsOf = (count: number) => Array.from({ length: count }, (_, i) => row(i, prompt, 63));
+  const packed = (count: number, memory: number) =>
+    packForModel(rowsOf(count), modelOf(1e9), { path: 'tasks.jsonl', maxLength: 2048, memory });
+  expect(packed(2, 2 ** 34)[0]?.length).toBe(2048);
+  expect(() => packed(600, 2 ** 30)).toThrow(
+    /^tasks.jsonl: its rows take more than 2147483648 bytes laid out for scoring/,
+  );
+  expect(() => packed(600, 2 ** 30)).not.toThrow(/600|2040|63/);
+});
+
 test('a call takes fewer where many heads, or a wide map of few weights, would fill the memory', () => {
   const sized = (heads: number, outputs: number) => {
     const widths = { heads, groups: heads, inner: 1 };
