@@ -35,7 +35,9 @@ def load(model, tensors):
         path, _, part = name.rpartition(".")
         if part == "bias" and modules[path].bias is None:
             modules[path].bias = torch.nn.Parameter(torch.zeros(len(values)))
-    model.load_state_dict(tensors, strict=False)
+    unknown = model.load_state_dict(tensors, strict=False).unexpected_keys
+    if unknown:
+        sys.exit(f"{type(model).__name__} has no place for {', '.join(unknown[:3])} of the bundle: it would run without")
 
 
 def emulator_of(bundle):
@@ -66,6 +68,10 @@ def emulator_of(bundle):
         else:
             blocks.append(copy.deepcopy(layers[runs[i]]))
     setattr(owner, name, torch.nn.ModuleList(blocks))
+    # masks and angles go by place in transformers, and by the layer whose weights run in the emulator
+    kinds = getattr(model.config, "layer_types", None)
+    if kinds:
+        model.config.layer_types = [kinds[runs.get(i, i)] for i in range(len(layers))]
     model.config.use_cache = False
     return model, plan["transferLayers"] or plan["kept"]
 
