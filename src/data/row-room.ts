@@ -83,5 +83,30 @@ function bytesOf(example: Example): number {
   );
 }
 
-/** One stage runs on a thread, and holds what it has tokenised to its end. */
+/** What a token takes in a batch, with its target and padding, outside of the heap. */
+const packedBytes = 32;
+
+/** Counts what rows take laid out for scoring. */
+export class PackedRoom {
+  #held = 0;
+
+  /**
+   * Rows that are to be laid out. Nothing that a tokenizer made of them is told, nor which of them it is.
+   * @param path of the set that they are of, for messages
+   * @param examples what lies in sequences: a prompt once for each that its choices need
+   * @param memory bytes that the stage was given
+   * @throws OffsiteError BadData where all take too much by now
+   */
+  add(path: string, examples: readonly Example[], memory: number): void {
+    const most = Math.max(usual, share * memory);
+    this.#held += packedBytes * examples.reduce((sum, example) => sum + tokenCount(example), 0);
+    if (this.#held > most)
+      throw badData(
+        `${path}: this stage's rows take more than ${most} bytes laid out for scoring, where a prompt stands in each sequence that its choices need; give fewer rows or shorter prompts, or raise spec.engine.memory`,
+      );
+  }
+}
+
+/** One stage runs on a thread, and holds what it has tokenised, and laid out as tasks, to its end. */
 export const tokensOfThread = new TokenRoom();
+export const packedOfThread = new PackedRoom();

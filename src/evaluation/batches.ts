@@ -1,15 +1,14 @@
 // The packing of evaluation rows in batches that suit the size of the model.
-import { badData } from '../api/index.ts';
 import {
   cheapestCapacity,
   type Example,
   type PackedBatch,
+  PackedRoom,
   PackedTargets,
   type Part,
   pack,
   partsOf,
   type Target,
-  tokenCount,
 } from '../data/index.ts';
 import { type Architecture, checkCallMemory, type Slot, usualScores } from '../model/index.ts';
 
@@ -22,14 +21,11 @@ const scoreCost = 256;
 const mostScores = 2 ** 27;
 const mostOutputs = 2 ** 26;
 
-/** What a token takes in a batch, with its target and padding, outside of the heap. */
-const packedBytes = 32;
-/** What the batches of a set may take, whatever memory the stage was given. */
-const usualPacked = 2 ** 31;
-
 export interface PackOptions {
   /** Of the rows, for messages. */
   readonly path?: string;
+  /** What counts the batches; a room for these alone when absent, of which none are held beside others. */
+  readonly room?: PackedRoom;
   /** The most tokens of a row; 2048 when absent. */
   readonly maxLength?: number;
   /** Whether who runs them goes by tiles over scores that are many; false when absent. */
@@ -47,15 +43,10 @@ export interface PackOptions {
 export function packForModel(
   examples: readonly Example[],
   architecture: Architecture,
-  { path = 'the rows', maxLength = 0, memory, byTiles = false }: PackOptions,
+  { path = 'the rows', room = new PackedRoom(), maxLength = 0, memory, byTiles = false }: PackOptions,
 ): PackedBatch[] {
   const parts = examples.flatMap((example) => partsOf(example, maxLength, lengthClassOf(architecture)));
-  const most = Math.max(usualPacked, 2 * memory);
-  // Nothing that a tokenizer made of the rows is told, nor which of them it is.
-  if (packedBytes * parts.reduce((sum, part) => sum + tokenCount(part), 0) > most)
-    throw badData(
-      `${path}: its rows take more than ${most} bytes laid out for scoring, where a prompt stands in each sequence that its choices need; give fewer rows or shorter prompts, or raise spec.engine.memory`,
-    );
+  room.add(path, parts, memory);
   const { heads } = architecture.widths;
   const perToken = (heads * scoreCost) / largestBlock(architecture);
   const capacity = cheapestCapacity(parts, perToken);

@@ -5,6 +5,7 @@ import {
   type Example,
   hasTargets,
   type PackedBatch,
+  packedOfThread,
   readRows,
   tokenize,
 } from '../data/index.ts';
@@ -82,7 +83,7 @@ export async function loadTask(
     metric: metric ?? metricsOf[format][0],
     examples,
     batches: packForModel(examples, model.architecture, {
-      ...{ path, maxLength, memory },
+      ...{ path, room: packedOfThread, maxLength, memory },
       byTiles: byTiles && engine.tilesAttention,
     }),
   };

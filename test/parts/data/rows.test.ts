@@ -2,26 +2,14 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
-import {
-  dataDigest,
-  type Format,
-  type RowOf,
-  readRows,
-  streamRows,
-  tokenize,
-} from '../../../src/data/index.ts';
+import { dataDigest, type Format, readRows, streamRows } from '../../../src/data/index.ts';
 import { RowRoom, TokenRoom } from '../../../src/data/row-room.ts';
 import { costOf, millionsOf } from '../../support/hostile/index.ts';
-import { tokenizerOf, tokensOf } from '../../support/unit/data/examples.ts';
-
-const longText = Buffer.alloc(1000, 'abcd ').toString();
-const message = { role: 'assistant', content: 'ab' };
+import { onItsOwn } from '../../support/processes/heap.ts';
 
 let directory: string;
 beforeAll(() => {
@@ -172,44 +160,13 @@ describe('readRows', () => {
     for (const tokens of [300, 299]) expect(() => fill(new TokenRoom(64_000), tokens, 20)).toThrow(full);
   });
 
-  test.each<[string, Format, number, (row: number) => RowOf[Format]]>([
-    ['short texts', 'text', 20_000, () => ({ text: 'abc' })],
-    ['long texts', 'text', 2000, () => ({ text: longText })],
-    [
-      'many choices',
-      'multipleChoice',
-      200,
-      () => ({ question: '', choices: Array(500).fill('a'), answer: 0 }),
-    ],
-    ['conversations', 'chat', 200, () => ({ messages: Array(100).fill(message) })],
-  ])('counts of %s what they take of the heap as tokens', async (_, format, count, row) => {
-    setFlagsFromString('--expose-gc');
-    const gc = runInNewContext('gc') as () => void;
-    // Twice, so that what the test before has left is gone.
-    const collect = async () => {
-      for (let time = 0; time < 2; time++) {
-        await new Promise(setImmediate);
-        gc();
-      }
-    };
-    const rows = Array.from({ length: count }, (_, i) => row(i));
-    const tokenizer = tokenizerOf(tokensOf, {
-      chat: ({ messages }) => messages.map(({ content }) => content).join(''),
-    });
-    const options = { mode: 'score', file: 'rows.jsonl', maxLength: 2048 } as const;
-    await tokenize(rows.slice(0, 1), format, tokenizer, options);
-    await collect();
-    const before = process.memoryUsage().heapUsed;
-    const examples = await tokenize(rows, format, tokenizer, options);
-    await collect();
-    const taken = process.memoryUsage().heapUsed - before;
-    const fill = (bytes: number) => {
-      const room = new TokenRoom((bytes * 8) / 3);
-      for (const example of examples) room.add('rows.jsonl', example);
-    };
-    expect(() => fill(0.95 * taken)).toThrow('rows.jsonl');
-    expect(() => fill(1.25 * taken)).not.toThrow();
-  });
+  test.each(['short texts', 'long texts', 'many choices', 'conversations'])(
+    'counts of %s what they take of the heap as tokens',
+    async (kind) => {
+      const module = new URL('../../support/unit/data/tokenised-heap.ts', import.meta.url);
+      expect(await onItsOwn(module, kind)).toEqual({ tooLittle: true, enough: true });
+    },
+  );
 
   test('finds out that other rows stand where those were whose digest was taken', async () => {
     const path = file('{"text": "one"}\n{"text": "two"}\n');

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Example } from '../../../src/data/index.ts';
+import { type Example, PackedRoom } from '../../../src/data/index.ts';
 import { Engine } from '../../../src/engine/index.ts';
 import { groupsWithin, packForModel } from '../../../src/evaluation/index.ts';
 import { scoreRows } from '../../../src/evaluation/score.ts';
@@ -45,8 +45,13 @@ test('a set whose prompts stand in very many sequences is refused before it is l
     packForModel(rowsOf(count), modelOf(1e9), { path: 'tasks.jsonl', maxLength: 2048, memory });
   expect(packed(2, 2 ** 34)[0]?.length).toBe(2048);
   expect(() => packed(600, 2 ** 30)).toThrow(
-    /^tasks.jsonl: its rows take more than 2147483648 bytes laid out for scoring/,
+    /^tasks.jsonl: this stage's rows take more than 2147483648 bytes laid out for scoring/,
   );
+  // Those of several sets that are held together count together.
+  const room = new PackedRoom();
+  const set = new Array<Example>(10_000).fill(row(0, prompt, 63));
+  for (const path of ['1.jsonl', '2.jsonl']) room.add(path, set, 2 ** 28);
+  expect(() => room.add('3.jsonl', set, 2 ** 28)).toThrow(/^3.jsonl: /);
   expect(() => packed(600, 2 ** 30)).not.toThrow(/600|2040|63/);
 });
 
