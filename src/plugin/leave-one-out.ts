@@ -63,7 +63,8 @@ async function withoutOf(
       others.close();
     }
   } catch (error) {
-    if (!(error instanceof OffsiteError) || error.reason !== 'BadModel') throw error;
+    // A method may take none of the others, or find too few.
+    if (!(error instanceof OffsiteError) || !['BadModel', 'BadSpec'].includes(error.reason)) throw error;
     const message = `the plug-in without ${digest} is not measured: ${error.message}`;
     options.emit({ type: 'warning', reason: 'NotMeasured', message });
     return undefined;

@@ -52,6 +52,9 @@ const faults: ReadonlyMap<string, SystemFault> = new Map([
   ['ENODEV', away],
   ['ENOTCONN', away],
   ['EHOSTDOWN', away],
+  ['ESHUTDOWN', away],
+  ['EREMOTEIO', away],
+  ['ETIMEDOUT', away],
   [
     'EMFILE',
     {

@@ -88,15 +88,24 @@ function addTo(sums: Map<string, CompensatedSums>, name: string, values: ArrayLi
 /**
  * The rounded sums of all shards, one layer in memory.
  * @param shards the directories that hold their sums; @param directory where the rounded ones go
+ * @throws OffsiteError BadModel where a shard's sums of a layer are not there, or other ones
  */
 export function joinSums(shards: readonly string[], directory: string): void {
+  const tokensOf = new Map<string, number>();
   // A shard without batches has no sums.
   const layers = new Set(shards.flatMap((shard) => readdirSync(shard)).filter(isSums));
   for (const name of layers) {
     const parts = shards.map((shard) => join(shard, name)).filter((path) => isThere(path));
     const joined = parts.map(readSums).reduce(together);
-    const [, pass, layer] = sumsName.exec(name)!;
-    writeRounded(directory, pass as Pass, Number(layer), joined);
+    const [, pass, layer] = sumsName.exec(name) as unknown as [string, Pass, string];
+    // Each pass goes over all rows of all shards in every layer.
+    const tokens = tokensOf.get(pass) ?? joined.tokens;
+    if (joined.tokens !== tokens)
+      throw badModel(
+        `what the shards observed of layer ${layer} is of ${joined.tokens} tokens, of another layer of ${tokens}; remove it and probe again`,
+      );
+    tokensOf.set(pass, tokens);
+    writeRounded(directory, pass, Number(layer), joined);
   }
 }
 

@@ -100,6 +100,10 @@ describe('what is observed', () => {
       unanswered(join(shards[0]!, first!), code, () =>
         expect(() => joinSums(shards, directory('joined in part'))).toThrow(new RegExp(`^${code}`)),
       );
+    rmSync(join(shards[0]!, first!));
+    expect(() => joinSums(shards, directory('joined of the rest'))).toThrow(
+      /^what the shards observed of layer \d is of \d+ tokens, of another layer of \d+; remove it and probe again$/,
+    );
   });
 
   it('is opened layer by layer; a damaged file is told by its name, as is what was not observed', async () => {

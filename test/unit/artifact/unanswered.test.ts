@@ -32,12 +32,15 @@ describe.each(questions)('%s', (name, ask, nothing) => {
     expect(ask(path())).toEqual(nothing);
   });
 
-  it.each(['EIO', 'ESTALE', 'EMFILE'])('of which the disk says %s fails so', (code) => {
-    writeFileSync(path(), '{}');
-    unanswered(name, code, () =>
-      expect(() => ask(path())).toThrow(expect.objectContaining({ code, path: path() })),
-    );
-  });
+  it.each(['EIO', 'ESTALE', 'EMFILE', 'ESHUTDOWN', 'EREMOTEIO', 'EACCES'])(
+    'of which the disk says %s fails so',
+    (code) => {
+      writeFileSync(path(), '{}');
+      unanswered(name, code, () =>
+        expect(() => ask(path())).toThrow(expect.objectContaining({ code, path: path() })),
+      );
+    },
+  );
 });
 
 it('a key that cannot be read is neither gone nor made anew', () => {

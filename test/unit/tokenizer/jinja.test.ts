@@ -82,3 +82,15 @@ test.each([
   const written = writer.write({ messages: conversations[0]!, generationPrompt: false });
   expect(written).toMatchObject({ generations: [], isMarked });
 });
+
+test.each(['split', 'rsplit'])('%s at blanks takes as long as the text is, and no longer', (method) => {
+  const text = `{{ messages[0].content.${method}() | length }} {{ messages[0].content.split(none, 2) | last | length }}`;
+  const writer = new TemplateWriter({ text, specialTokens: {} });
+  const words = 40_000;
+  const content = `  ${'ab\t'.repeat(words)} `;
+  const from = performance.now();
+  const written = writer.write({ messages: [{ role: 'user', content }], generationPrompt: false });
+  // Its square would be minutes.
+  expect(performance.now() - from).toBeLessThan(5000);
+  expect(written).toMatchObject({ text: `${words} ${3 * (words - 2) + 1}` });
+});

@@ -40,19 +40,17 @@ export function stripped(
 
 /** By runs of blanks: at most so many cuts, from the left; the rest keeps its blanks. */
 export function splitAtBlanks(text: string, most = Number.POSITIVE_INFINITY): string[] {
+  const all = points(text);
   const parts: string[] = [];
-  let rest = stripped(text, { right: false });
-  while (rest !== '') {
-    const all = points(rest);
-    const end = parts.length < most ? all.findIndex((point) => spaces.has(point)) : -1;
-    if (end < 0) {
-      parts.push(rest);
-      break;
-    }
-    parts.push(all.slice(0, end).join(''));
-    rest = stripped(all.slice(end).join(''), { right: false });
+  for (let at = 0; ; ) {
+    while (at < all.length && spaces.has(all[at]!)) at++;
+    if (at === all.length) return parts;
+    let end = at;
+    if (parts.length < most) while (end < all.length && !spaces.has(all[end]!)) end++;
+    else end = all.length;
+    parts.push(all.slice(at, end).join(''));
+    at = end;
   }
-  return parts;
 }
 
 export function split(text: string, by: string, most = Number.POSITIVE_INFINITY): string[] {
