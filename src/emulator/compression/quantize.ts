@@ -1,4 +1,4 @@
-// Linear maps in fewer bits: what every weight is stays roughly the same, and none stays exactly.
+// Linear maps in fewer bits: what every weight is stays roughly the same, and only the least of each group, and what lies on a step by chance, exactly.
 import { asQuantised, linearMaps, type MapForm } from '../../model/index.ts';
 import type { Compression } from './compression.ts';
 
