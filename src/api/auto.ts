@@ -13,7 +13,7 @@ export const Auto = z.strictObject({
   exactAtMost: decimal({ atMost: 1 }, '0.3')
     .optional()
     .describe(
-      "The most of the model's parameters that the bundle may hold bit by bit; embedding and head are among them, and of a map in fewer bits none count. No bound when absent.",
+      "The most of the model's parameters that the bundle may hold bit by bit; embedding and head are among them. No bound when absent.",
     ),
 });
 

@@ -48,9 +48,7 @@ export const Leak = z.object({
   greedyAgreement: Estimate.optional().describe(
     'The share of tokens at which emulator and model would choose the same next one.',
   ),
-  exactParameterShare: figure.describe(
-    "Share of the model's parameters that the bundle holds exactly; of a map in fewer bits none count.",
-  ),
+  exactParameterShare: figure.describe("Share of the model's parameters that the bundle holds exactly."),
   subspaceShare: figure.describe(
     "Share of the squared norm of the model's matrices that lies in what the bundle holds, by parameters: 1 for an exact one, 0 for an absent one, for factors what their row and column spaces hold.",
   ),

@@ -10,6 +10,8 @@ export interface Settings {
   readonly text: string;
   /** The fields that were there and name code: neither value nor text has them. */
   readonly leftOut: readonly string[];
+  /** The value with them, by which a file is known again. */
+  readonly whole: unknown;
 }
 
 /**
@@ -41,8 +43,8 @@ export function readSettings(
 ): Settings {
   const { value, text } = readJsonFile(path, bounds, files);
   const { text: kept, leftOut } = withoutCode(text);
-  if (leftOut.length === 0) return { value, text, leftOut };
-  return { ...parsePythonJson(new TextEncoder().encode(kept), bounds), leftOut };
+  if (leftOut.length === 0) return { value, text, leftOut, whole: value };
+  return { ...parsePythonJson(new TextEncoder().encode(kept), bounds), leftOut, whole: value };
 }
 
 /** A mapping or a list that is open, and its member that is being read. */

@@ -25,7 +25,7 @@ import type { CompressionOptions } from './compression/index.ts';
 import { clearDerived, type Derive, type Derived, deriveBlocks, nothingDerived } from './derived.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
 import { attack } from './leak/attack.ts';
-import { type ExactShare, exactShare } from './leak/exact-share.ts';
+import { type ExactShare, exactShare, tensorsThatRun } from './leak/exact-share.ts';
 import { exactParts, exactTensors, heldIn } from './leak/held.ts';
 import type { RowLeak } from './leak/leak.ts';
 import type { Recovery } from './leak/recovery.ts';
@@ -126,7 +126,7 @@ export async function assemble(engine: Engine, asked: AssembleInput): Promise<As
       const { checkUnchanged } = model;
       const fill = async (files: WrittenFiles, directory: string) => {
         writeBundle(files, model, layout, { similarity, derived });
-        const bundle = { directory, layout, files: files.read() };
+        const bundle = { directory, layout, clusters: similarity.clusters, files: files.read() };
         const scores = await scoreBundle(engine, model, bundle, heldOut, input);
         const attacked = test && { test, work, checkUnchanged };
         const recovery = attacked && (await attackBundle(engine, bundle, attacked, input));
@@ -341,6 +341,7 @@ function hyperparametersOf(
 interface Unsealed {
   readonly directory: string;
   readonly layout: Layout;
+  readonly clusters: Plan['clusters'];
   readonly files: CheckedFiles;
 }
 
@@ -348,17 +349,17 @@ interface Unsealed {
 async function scoreBundle(
   engine: Engine,
   full: Model,
-  { directory, layout, files }: Unsealed,
+  { directory, layout, clusters, files }: Unsealed,
   heldOut: HeldOut,
   input: AssembleInput,
 ): Promise<Scores> {
   const model = openBlocks(directory, layout, files);
   try {
     const { evaluation, leak } = await scoreEmulator(engine, { model, layout }, heldOut, input);
-    const exact = exactTensors(full, model, layout);
+    const exact = exactTensors(full, model, { layout, clusters });
     const scores = {
       evaluation,
-      exactShare: exactShare(full.tensors.values(), exact, exactParts(full, model, layout)),
+      exactShare: exactShare(tensorsThatRun(full), exact, exactParts(full, model, { layout, exact })),
     };
     if (!input.leak) return scores;
     const share = await subspaceShare(engine, { model: full, exact, heldOf: heldIn(model, layout) });

@@ -14,6 +14,8 @@ import { type RunningTokenizer, startTokenizer } from './running.ts';
 export interface Tokenizer {
   /** The files that a bundle carries: tokenizer.json and tokenizer_config.json. */
   readonly files: readonly { name: string; bytes: Uint8Array }[];
+  /** The same with all settings that the model has, by which it is known: earlier versions' bundles carry these. */
+  readonly known: Tokenizer['files'];
   /** The same files as a released model has them, which transformers takes by a class. */
   readonly released: Pick<ReleasedConfig, 'remade'> & Pick<Tokenizer, 'files'>;
   /** The fields of tokenizer_config.json that name code to run: no file has them. */
@@ -54,18 +56,19 @@ export function openTokenizer(
   const file = join(directory, 'tokenizer.json');
   if (files.has(file)) {
     const tokenizer = readJson(file, files);
-    const { config, leftOut } = readConfig(directory, files);
+    const { config, whole, leftOut } = readConfig(directory, files);
     if (typeof tokenizer['model'] !== 'object' || tokenizer['model'] === null)
       throw badModel(`${file}: the tokenizer cannot be used: it has no model`);
     const beside = besideOf(directory, config, files);
     checkBeside(tokenizer, beside);
-    return make(tokenizer, configOf(beside), { file, rows, model, leftOut });
+    const known = configOf({ ...beside, config: { ...beside.config, value: whole } });
+    return make(tokenizer, configOf(beside), { file, rows, model, leftOut, whole: known });
   }
   if (isInside(checkpoint)) {
     const { tokenizer, config } = fromGguf(checkpoint.metadata);
     checkTemplate(config, directory);
     checkBeside(tokenizer, { config: { file: directory, value: config } });
-    return make(tokenizer, config, { file: directory, rows, model, leftOut: [] });
+    return make(tokenizer, config, { file: directory, rows, model, leftOut: [], whole: config });
   }
   throw badModel(missing(directory, files));
 }
@@ -92,19 +95,24 @@ function missing(directory: string, files: Files): string {
 }
 
 /** tokenizer_config.json, with the chat template that newer checkpoints keep in a file of its own. */
-function readConfig(directory: string, files: Files): Pick<Tokenizer, 'leftOut'> & { config: Json } {
+function readConfig(
+  directory: string,
+  files: Files,
+): Pick<Tokenizer, 'leftOut'> & { config: Json; whole: Json } {
   const [file, templateFile] = [
     join(directory, 'tokenizer_config.json'),
     join(directory, 'chat_template.jinja'),
   ];
-  const { value, leftOut } = files.has(file)
+  const { value, leftOut, whole } = files.has(file)
     ? readSettings(file, { bounds, files })
-    : { value: {}, leftOut: [] };
-  const config = objectIn(file, value);
-  if (files.has(templateFile))
-    return { config: { ...config, chat_template: readTemplate(templateFile, files) }, leftOut };
+    : { value: {}, leftOut: [], whole: {} };
+  const [config, all] = [objectIn(file, value), objectIn(file, whole)];
+  if (files.has(templateFile)) {
+    const template = { chat_template: readTemplate(templateFile, files) };
+    return { config: { ...config, ...template }, whole: { ...all, ...template }, leftOut };
+  }
   checkTemplate(config, file);
-  return { config, leftOut };
+  return { config, whole: all, leftOut };
 }
 
 function besideOf(directory: string, config: Json, files: Files): BesideFiles {
@@ -120,12 +128,13 @@ function besideOf(directory: string, config: Json, files: Files): BesideFiles {
 }
 
 interface Origin extends Pick<Tokenizer, 'leftOut'> {
+  readonly whole: Json;
   readonly file: string;
   readonly rows: number | undefined;
   readonly model: ModelKind;
 }
 
-function make(tokenizer: Json, config: Json, { file, rows, model, leftOut }: Origin): Tokenizer {
+function make(tokenizer: Json, config: Json, { file, rows, model, leftOut, whole }: Origin): Tokenizer {
   checkLayout(tokenizer, file);
   const { config: named, tokens: specialTokens, ...remade } = releasedConfig(tokenizer, config, model);
   const template = templateText(config['chat_template']);
@@ -139,6 +148,9 @@ function make(tokenizer: Json, config: Json, { file, rows, model, leftOut }: Ori
   return {
     get files() {
       return filesOf(tokenizer, config);
+    },
+    get known() {
+      return filesOf(tokenizer, whole);
     },
     leftOut,
     get released() {

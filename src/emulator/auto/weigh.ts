@@ -1,6 +1,6 @@
 // What a candidate's bundle would take and hold exactly, without making it.
 import type { Model } from '../../model/index.ts';
-import { exactShare } from '../leak/exact-share.ts';
+import { exactShare, tensorsThatRun } from '../leak/exact-share.ts';
 import { type Layout, slotsOf, tensorSlots } from '../plan/layout.ts';
 import { storedDtype } from '../write-bundle.ts';
 
@@ -11,6 +11,7 @@ import { storedDtype } from '../write-bundle.ts';
 export function weigh(model: Model, layout: Layout): { sizeShare: number; exactParameterShare: number } {
   const { architecture, tensors } = model;
   const slots = tensorSlots(architecture, layout);
+  const whole = tensorsThatRun(model);
   const bytes = (list: Iterable<{ name: string; shape: readonly number[] }>) =>
     [...list].reduce((sum, { name, shape }) => sum + sizeOf(shape) * widths[storedDtype(model, name)], 0);
   const others = new Set(
@@ -22,8 +23,8 @@ export function weigh(model: Model, layout: Layout): { sizeShare: number; exactP
     slots.map(({ name }) => name).filter((name) => tensors.has(name) && !others.has(name)),
   );
   return {
-    sizeShare: bytes(slots) / bytes(tensors.values()),
-    exactParameterShare: exactShare(tensors.values(), held).parameters,
+    sizeShare: bytes(slots) / bytes(whole),
+    exactParameterShare: exactShare(whole, held).parameters,
   };
 }
 

@@ -1,4 +1,6 @@
 // How much of the full model's weights a bundle holds bit by bit.
+import type { TensorInfo } from '../../checkpoint/index.ts';
+import type { Model } from '../../model/index.ts';
 
 /** How much of the full model a bundle gives away, as shares from 0 to 1. */
 export interface ExactShare {
@@ -7,6 +9,10 @@ export interface ExactShare {
   /** The same, counted by parameters; those too that it holds of a tensor in part. */
   readonly parameters: number;
 }
+
+/** Those that shares are of: what lies beside them in its files would make any share as small as its maker likes. */
+export const tensorsThatRun = ({ tensors, named }: Pick<Model, 'tensors' | 'named'>): TensorInfo[] =>
+  [...tensors.values()].filter(({ name }) => named.has(name));
 
 /**
  * @param model the full model's tensors by name with their shapes

@@ -6,39 +6,64 @@ import type { Held } from './subspace.ts';
 type Tensors = Pick<Model, 'architecture' | 'tensors' | 'read'>;
 
 /**
- * The names of the tensors that a bundle holds bit by bit. A layer that was taken as it is has the model's own; of a block with a
- * shape each tensor is compared.
+ * The names of the model's tensors that a bundle holds bit by bit. A layer that was taken as it is has the model's own; of a block
+ * with a shape each tensor is compared, also with those of the removed layers of its cluster, whose names the bundle does not have:
+ * merged with a single one by differences, a layer is that one.
  */
-export function exactTensors(model: Tensors, bundle: Tensors, layout: Layout): ReadonlySet<string> {
+export function exactTensors(
+  model: Tensors,
+  bundle: Tensors,
+  { layout, clusters }: { layout: Layout; clusters: readonly (readonly number[])[] },
+): ReadonlySet<string> {
   const { architecture } = model;
   const names = new Set(tensorSlots(architecture, layout).map(({ name }) => name));
+  const kept = new Set(Object.values(layout.blocks).map(({ of }) => of));
   for (const block of Object.values(layout.blocks)) {
     if (block.shape === undefined) continue;
-    for (const { name } of Object.values(slotsOf(architecture, block)))
-      if (!isSame(name, model, bundle)) names.delete(name);
+    const cluster = clusters.find((one) => one.includes(block.of)) ?? [];
+    const removed = cluster.filter((layer) => !kept.has(layer)).map((layer) => architecture.block(layer));
+    for (const [slot, { name }] of Object.entries(slotsOf(architecture, block))) {
+      if (!isSame(model, name, bundle, name)) names.delete(name);
+      for (const { [slot]: other } of removed)
+        if (other !== undefined && isSame(model, other.name, bundle, name)) names.add(other.name);
+    }
   }
   return names;
 }
 
-function isSame(name: string, a: Tensors, b: Tensors): boolean {
-  const shapes = [a, b].map(({ tensors }) => tensors.get(name)?.shape.join());
-  if (shapes[0] === undefined || shapes[0] !== shapes[1]) return false;
-  const [values, others] = [a.read(name), b.read(name)];
+function isSame(model: Tensors, name: string, bundle: Tensors, held: string): boolean {
+  if (!isInShape(model, name, bundle, held)) return false;
+  const [values, others] = [model.read(name), bundle.read(held)];
   return values.every((value, i) => value === others[i]);
 }
 
+function isInShape(model: Tensors, name: string, bundle: Tensors, held = name): boolean {
+  const shape = model.tensors.get(name)?.shape.join();
+  return shape !== undefined && shape === bundle.tensors.get(held)?.shape.join();
+}
+
 /**
- * How many parameters of the tensors that a bundle holds in part, of narrower blocks, are the model's bit by bit; by name. A map that
- * was refitted has none.
+ * How many parameters of the tensors that a bundle holds in part are the model's bit by bit; by name. Of narrower blocks, and of what
+ * stands in a whole tensor's place: codes stand for some numbers exactly, and what was trained on is rounded back.
+ * @param exact those that it holds as a whole
  */
-export function exactParts(model: Tensors, bundle: Tensors, layout: Layout): ReadonlyMap<string, number> {
-  return new Map(
-    [...partsIn(bundle, layout)].map(([name, part]) => {
-      const [values, whole] = [bundle.read(name), model.read(name)];
-      const places = placesOf(part);
-      return [name, values.reduce((same, value, i) => same + Number(value === whole[places[i]!]), 0)];
-    }),
-  );
+export function exactParts(
+  model: Tensors,
+  bundle: Tensors,
+  { layout, exact }: { layout: Layout; exact: ReadonlySet<string> },
+): ReadonlyMap<string, number> {
+  const narrower = partsIn(bundle, layout);
+  const shaped = Object.values(layout.blocks).filter(({ shape }) => shape !== undefined);
+  const others = shaped
+    .flatMap((block) => Object.values(slotsOf(model.architecture, block)))
+    .filter(({ name }) => !narrower.has(name) && !exact.has(name) && isInShape(model, name, bundle));
+  const counted = [...narrower.keys(), ...others.map(({ name }) => name)].map((name): [string, number] => {
+    const [values, whole] = [bundle.read(name), model.read(name)];
+    const part = narrower.get(name);
+    const places = part && placesOf(part);
+    return [name, values.reduce((same, value, i) => same + Number(value === whole[places?.[i] ?? i]), 0)];
+  });
+  return new Map(counted);
 }
 
 /** What of a matrix stands in a bundle that does not hold it bit by bit; what a narrower block has of it is among zeros. */

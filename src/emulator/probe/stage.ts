@@ -264,9 +264,9 @@ export function probeKey(
   };
 }
 
-/** The sha256 of the tokenizer's files as a bundle carries them. */
+/** The sha256 of the tokenizer's files, with settings that no bundle carries any more. */
 export function tokenizerDigest(model: Model): string {
-  const lines = model.tokenizer.files.map(({ name, bytes }) => `${sha256(bytes)}  ${name}\n`);
+  const lines = model.tokenizer.known.map(({ name, bytes }) => `${sha256(bytes)}  ${name}\n`);
   return sha256(lines.join(''));
 }
 

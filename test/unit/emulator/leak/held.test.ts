@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { narrowed } from '../../../../src/emulator/compression/narrow.ts';
 import { narrowShape } from '../../../../src/emulator/compression/units.ts';
-import { exactShare } from '../../../../src/emulator/leak/exact-share.ts';
+import { exactShare, tensorsThatRun } from '../../../../src/emulator/leak/exact-share.ts';
 import { exactParts, exactTensors, heldIn } from '../../../../src/emulator/leak/held.ts';
 import { subspaceShare } from '../../../../src/emulator/leak/subspace.ts';
 import { layoutOf, tensorSlots } from '../../../../src/emulator/plan/layout.ts';
@@ -59,11 +59,11 @@ test.each(['llama', 'phi3', 'gpt2', 'bloom'])(
   async (variant) => {
     const { model, bundle, layout, held } = bundleOf(variant, (values) => values);
     const { architecture } = model;
-    const exact = exactTensors(model, bundle, layout);
+    const exact = exactTensors(model, bundle, { layout, clusters: [] });
     const narrow = [...model.tensors.keys()].filter((name) => held.has(name));
     expect(narrow.length).toBeGreaterThan(3);
     for (const name of narrow) expect(exact.has(name)).toBe(false);
-    const parts = exactParts(model, bundle, layout);
+    const parts = exactParts(model, bundle, { layout, exact });
     expect(new Map(parts)).toEqual(new Map(narrow.map((name) => [name, held.get(name)!.length])));
     const all = [...model.tensors.values()];
     const lacking = narrow.reduce(
@@ -94,7 +94,10 @@ test('of what was fitted anew nothing is exact, and a line through it is held', 
   const { model, bundle, layout } = bundleOf('llama', (values, name) =>
     name.endsWith('down_proj.weight') ? values.map((value) => 2 * value) : values,
   );
-  const parts = exactParts(model, bundle, layout);
+  const parts = exactParts(model, bundle, {
+    layout,
+    exact: exactTensors(model, bundle, { layout, clusters: [] }),
+  });
   const [down] = [...parts.keys()].filter((name) => name.endsWith('down_proj.weight'));
   // Zeros alone are what they were.
   expect(parts.get(down!)).toBe(bundle.read(down!).filter((value) => value === 0).length);
@@ -102,8 +105,39 @@ test('of what was fitted anew nothing is exact, and a line through it is held', 
   const share = async ({ model, bundle, layout }: typeof plain) =>
     subspaceShare(engine, {
       model,
-      exact: exactTensors(model, bundle, layout),
+      exact: exactTensors(model, bundle, { layout, clusters: [] }),
       heldOf: heldIn(bundle, layout),
     });
   expect((await share({ ...plain, bundle })).layers).toBeCloseTo((await share(plain)).layers, 6);
+});
+
+test('what stands in a layer’s place counts: a removed layer under another name, and each number that is still the model’s', () => {
+  const { model } = bundleOf('llama', (values) => values);
+  const { architecture } = model;
+  const plan = { clusters: [[0, 1]], kept: [0], transferLayers: [], source: [0, 0] };
+  const layout = layoutOf(plan, new Map([[0, {}]]));
+  const [first, second] = [architecture.block(0), architecture.block(1)];
+  // Of a pair that was merged by differences the removed one stands there; one of its maps is in codes.
+  const coded = first['down']!.name;
+  const others = new Map(Object.entries(first).map(([slot, { name }]) => [name, second[slot]!.name]));
+  const read = (name: string) => {
+    if (name === coded) return model.read(name).map((value, i) => (i % 4 === 0 ? value : value + 1));
+    return model.read(others.get(name) ?? name);
+  };
+  const tensors = tensorSlots(architecture, layout).map((slot) => [slot.name, { ...slot, dtype: 'F32' }]);
+  const bundle = { architecture, tensors: new Map(tensors as never), read } as unknown as Tensors;
+  const exact = exactTensors(model, bundle, { layout, clusters: plan.clusters });
+  for (const [slot, { name }] of Object.entries(second)) expect(exact.has(name)).toBe(slot !== 'down');
+  const parts = exactParts(model, bundle, { layout, exact });
+  expect(parts.get(coded)).toBe(Math.ceil(sizeOf(first['down']!.shape) / 4));
+  // Norms of ones are alike in all layers.
+  for (const [name, count] of parts)
+    if (name !== coded) expect(count).toBeLessThan(sizeOf(model.tensors.get(name)!.shape));
+});
+
+test('tensors beside those that run are none of the model that shares are of', () => {
+  const of = (...names: string[]) =>
+    new Map(names.map((name) => [name, { name, dtype: 'F32', shape: [10] } as const]));
+  const model = { tensors: of('a', 'b', 'stray', 'masks'), named: new Set(['a', 'b']) };
+  expect(exactShare(tensorsThatRun(model), new Set(['a']))).toEqual({ tensors: 0.5, parameters: 0.5 });
 });
