@@ -5,13 +5,12 @@ import { statSync } from 'node:fs';
 const absent: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
 
 /**
- * Whether the system did not say what is there: whatever else its code is (EIO, ESTALE, EACCES, what a file system of a network has of
- * its own), another time, or to another user, it may.
+ * Whether the system did not say what is there: whatever else its code is (EIO, EACCES, what a file system of a network has of its own,
+ * for which Node has a number alone), another time, or to another user, it may.
  */
 export function isUnanswered(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  // Node's own codes are ERR_ and something.
-  return code !== undefined && /^E[A-Z0-9]+$/.test(code) && !absent.has(code);
+  const { code = '', syscall } = error as NodeJS.ErrnoException;
+  return syscall !== undefined && !absent.has(code);
 }
 
 /** Whether something is there, through links. @throws Error of the system where it does not answer */

@@ -8,7 +8,7 @@ export * from './pack.ts';
 export * from './parts.ts';
 export * from './random.ts';
 export * from './read.ts';
-export { PackedRoom, packedOfThread } from './row-room.ts';
+export { PackedRoom, packedOfThread, tokensOfThread } from './row-room.ts';
 export * from './rows.ts';
 export * from './targets.ts';
 export * from './tasks/index.ts';

@@ -60,6 +60,11 @@ export class TokenRoom {
     this.#most = Math.floor(ofHeap.tokens * heap);
   }
 
+  /** What was held of rows is let go of, all of it. */
+  empty(): void {
+    this.#held = 0;
+  }
+
   /**
    * A tokenised row. Nothing that a tokenizer made of rows is told, nor how many there were: it could make any word of theirs a number.
    * @param path of the set that it is of, for messages
@@ -90,6 +95,11 @@ const packedBytes = 32;
 export class PackedRoom {
   #held = 0;
 
+  /** What was laid out is let go of, all of it. */
+  empty(): void {
+    this.#held = 0;
+  }
+
   /**
    * Rows that are to be laid out. Nothing that a tokenizer made of them is told, nor which of them it is.
    * @param path of the set that they are of, for messages
@@ -107,6 +117,6 @@ export class PackedRoom {
   }
 }
 
-/** One stage runs on a thread, and holds what it has tokenised, and laid out as tasks, to its end. */
+/** One stage runs on a thread, and holds what it has tokenised, and laid out as tasks, until it empties these. */
 export const tokensOfThread = new TokenRoom();
 export const packedOfThread = new PackedRoom();

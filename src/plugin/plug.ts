@@ -11,7 +11,7 @@ import {
   type Work,
   type WrittenFiles,
 } from '../artifact/index.ts';
-import { dataDigest } from '../data/index.ts';
+import { dataDigest, packedOfThread, tokensOfThread } from '../data/index.ts';
 import { trainedLayers } from '../emulator/index.ts';
 import type { Engine } from '../engine/index.ts';
 import { loadTask, type TaskData } from '../evaluation/index.ts';
@@ -321,7 +321,7 @@ async function analysisOf(
 }
 
 /**
- * The rows of all tasks, or of some and only the first of each.
+ * The rows of all tasks, or of some and only the first of each. What was loaded before is no longer needed.
  * @param rows their digests, as the release's manifest has them
  */
 async function loadTasks(
@@ -335,6 +335,8 @@ async function loadTasks(
 ): Promise<TaskData[]> {
   const { evaluation } = spec;
   const loaded: TaskData[] = [];
+  tokensOfThread.empty();
+  packedOfThread.empty();
   for (const [i, task] of evaluation?.tasks.entries() ?? []) {
     if (names !== undefined && !names.includes(task.name)) continue;
     const least = Math.min(limit, task.limit ?? Number.POSITIVE_INFINITY);

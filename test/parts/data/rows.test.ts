@@ -157,6 +157,9 @@ describe('readRows', () => {
     fill(room, 6, 50);
     expect(() => fill(room, 6, 33)).not.toThrow();
     expect(() => fill(room, 6, 1)).toThrow(full);
+    // What was held is let go of.
+    room.empty();
+    expect(() => fill(room, 6, 83)).not.toThrow();
     for (const tokens of [300, 299]) expect(() => fill(new TokenRoom(64_000), tokens, 20)).toThrow(full);
   });
 

@@ -32,7 +32,7 @@ describe.each(questions)('%s', (name, ask, nothing) => {
     expect(ask(path())).toEqual(nothing);
   });
 
-  it.each(['EIO', 'ESTALE', 'EMFILE', 'ESHUTDOWN', 'EREMOTEIO', 'EACCES'])(
+  it.each(['EIO', 'ESTALE', 'EMFILE', 'ESHUTDOWN', 'EREMOTEIO', 'EACCES', 'Unknown system error -116'])(
     'of which the disk says %s fails so',
     (code) => {
       writeFileSync(path(), '{}');

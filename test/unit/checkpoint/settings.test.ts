@@ -52,7 +52,8 @@ describe('settings that name code to run', () => {
     '["auto_map"]',
     ' "auto_map"',
   ])('are no others: %s', (text) => {
-    expect(read(text)).toEqual({ value: JSON.parse(text), text, leftOut: [] });
+    const value: unknown = JSON.parse(text);
+    expect(read(text)).toEqual({ value, whole: value, text, leftOut: [] });
   });
 
   test('are found in megabytes of escapes', () => {

@@ -39,6 +39,9 @@ describe('an error of the system', () => {
     ['EFBIG', 'NoSpace', 1],
     ['EIO', 'StoreUnavailable', 1],
     ['ESTALE', 'StoreUnavailable', 1],
+    // As Node tells ESTALE and EDQUOT.
+    ['Unknown system error -116', 'StoreUnavailable', 1],
+    ['Unknown system error -122', 'NoSpace', 1],
     ['ENFILE', 'InternalError', 1],
     ['ENOMEM', 'InternalError', 1],
   ])('%s is %s and exit code %i, with its own words and the file', (code, reason, exitCode) => {

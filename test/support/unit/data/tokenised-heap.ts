@@ -9,11 +9,11 @@ const tokenizer = tokenizerOf(tokensOf, {
 });
 const options = { mode: 'score', file: 'rows.jsonl', maxLength: 2048 } as const;
 
-/** So many equal rows, or fewer, tokenised. */
+/** So many equal rows, tokenised. */
 const rows =
   <F extends Format>(format: F, count: number, row: RowOf[F]) =>
-  (most = count) =>
-    tokenize(Array<RowOf[F]>(most).fill(row), format, tokenizer, options);
+  () =>
+    tokenize(Array<RowOf[F]>(count).fill(row), format, tokenizer, options);
 
 const message = { role: 'assistant', content: 'ab' };
 const kinds: Record<string, ReturnType<typeof rows>> = {
@@ -24,10 +24,16 @@ const kinds: Record<string, ReturnType<typeof rows>> = {
 };
 
 const tokenised = kinds[given as string]!;
-await tokenised(1);
-const before = await heapUsed();
-const examples = await tokenised();
-const taken = (await heapUsed()) - before;
+// All stay, so that nothing goes meanwhile; what Node compiles comes with the first.
+const held = [await tokenised()];
+const sizes: number[] = [];
+for (let time = 0; time < 5; time++) {
+  const before = await heapUsed();
+  held.push(await tokenised());
+  sizes.push((await heapUsed()) - before);
+}
+const taken = sizes.sort((a, b) => a - b)[2]!;
+const [examples] = held as [Awaited<ReturnType<typeof tokenised>>];
 
 function isRefusedOf(bytes: number): boolean {
   const room = new TokenRoom((bytes * 8) / 3);
