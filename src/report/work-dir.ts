@@ -94,7 +94,16 @@ function resourcesIn(workDir: string): string[] {
     .map((kind) => kind.toLowerCase())
     .filter((kind) => isThere(join(workDir, kind)))
     .flatMap((kind) => readdirSync(join(workDir, kind)).map((name) => `${kind}/${name}`))
-    .filter((path) => isThere(join(workDir, path, resourceFile)));
+    .filter((path) => mayBeThere(join(workDir, path, resourceFile)));
+}
+
+/** What its reader may not look at is there, and said to be unreadable. */
+function mayBeThere(path: string): boolean {
+  try {
+    return isThere(path);
+  } catch {
+    return true;
+  }
 }
 
 /** An API server takes none of more than some MiB. */

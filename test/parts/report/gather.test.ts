@@ -21,6 +21,7 @@ import { apiVersion } from '../../../src/api/index.ts';
 import { sealArtifact } from '../../../src/artifact/index.ts';
 import { related } from '../../../src/report/cluster.ts';
 import { gatherCluster, gatherWorkDir, writeReport, writeRun } from '../../../src/report/index.ts';
+import { unanswered } from '../../support/faults/unanswered-disk.ts';
 import {
   analysisOf,
   buildEntry,
@@ -248,6 +249,8 @@ describe('a work dir', () => {
       stringify({ ...buildEntry().resource, status: { phase: 'Odd' } }),
     );
     const record = gatherWorkDir(at('work'));
+    const unread = unanswered('emulatorbuild/words/resource.yaml', 'EACCES', () => gatherWorkDir(at('work')));
+    expect(unread.unreadable[0]).toMatch(/emulatorbuild\/words\/resource\.yaml: must be a mapping/);
     expect(record.unreadable).toEqual([
       expect.stringMatching(/emulatorbuild\/words\/resource\.yaml: EmulatorBuild words: status\.phase: /),
       expect.stringMatching(/offsitetune\/words\/resource\.yaml: must be a mapping/),
