@@ -2,7 +2,9 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { peekManifest, sealArtifact } from '../../src/artifact/index.ts';
+import { peekManifest, sealArtifact, sha256 } from '../../src/artifact/index.ts';
+import { tokenizerDigest } from '../../src/emulator/probe/stage.ts';
+import { openModel } from '../../src/model/index.ts';
 import { workDirectory } from '../support/golden/smollm2.ts';
 import { offsite } from '../support/offsite/index.ts';
 import { setField, writeManifests, writeTinyProject } from '../support/tiny/index.ts';
@@ -47,6 +49,16 @@ const namesCode = (...parts: string[]) =>
 test('no bundle names code, and one of an earlier version that does is trained on and plugged in', () => {
   expect(namesCode('old')).toEqual(['config.json', 'tokenizer_config.json']);
   expect(namesCode('out', 'emulator')).toEqual([]);
+});
+
+test('a build is known by the settings that the model has, as earlier versions knew it', () => {
+  const model = openModel(at('model'));
+  const lines = ['tokenizer.json', 'tokenizer_config.json'].map(
+    (name) => `${sha256(JSON.stringify(JSON.parse(readFileSync(at('model', name), 'utf8'))))}  ${name}\n`,
+  );
+  expect(namesCode('model')).toContain('tokenizer_config.json');
+  expect(tokenizerDigest(model)).toBe(sha256(lines.join('')));
+  model.close();
 });
 
 test('no released model names code, and its numbers are as they were written', () => {
