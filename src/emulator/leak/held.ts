@@ -22,19 +22,21 @@ export function exactTensors(
     if (block.shape === undefined) continue;
     const cluster = clusters.find((one) => one.includes(block.of)) ?? [];
     const removed = cluster.filter((layer) => !kept.has(layer)).map((layer) => architecture.block(layer));
-    for (const [slot, { name }] of Object.entries(slotsOf(architecture, block))) {
-      if (!isSame(model, name, bundle, name)) names.delete(name);
-      for (const { [slot]: other } of removed)
-        if (other !== undefined && isSame(model, other.name, bundle, name)) names.add(other.name);
+    for (const [slot, own] of Object.entries(slotsOf(architecture, block))) {
+      names.delete(own.name);
+      const others = removed.flatMap(({ [slot]: other }) => other ?? []);
+      for (const name of sameAs(own.name, [own, ...others], model, bundle)) names.add(name);
     }
   }
   return names;
 }
 
-function isSame(model: Tensors, name: string, bundle: Tensors, held: string): boolean {
-  if (!isInShape(model, name, bundle, held)) return false;
-  const [values, others] = [model.read(name), bundle.read(held)];
-  return values.every((value, i) => value === others[i]);
+/** Those of the model's tensors whose values a tensor of the bundle has, which is read once. */
+function sameAs(held: string, candidates: readonly Slot[], model: Tensors, bundle: Tensors): string[] {
+  const names = candidates.map(({ name }) => name).filter((name) => isInShape(model, name, bundle, held));
+  if (names.length === 0) return [];
+  const values = bundle.read(held);
+  return names.filter((name) => model.read(name).every((value, i) => value === values[i]));
 }
 
 function isInShape(model: Tensors, name: string, bundle: Tensors, held = name): boolean {
