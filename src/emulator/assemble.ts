@@ -356,13 +356,14 @@ async function scoreBundle(
   const model = openBlocks(directory, layout, files);
   try {
     const { evaluation, leak } = await scoreEmulator(engine, { model, layout }, heldOut, input);
-    const exact = exactTensors(full, model, { layout, clusters });
+    const made = { layout, clusters };
+    const exact = exactTensors(full, model, made);
     const scores = {
       evaluation,
-      exactShare: exactShare(tensorsThatRun(full), exact, exactParts(full, model, { layout, exact })),
+      exactShare: exactShare(tensorsThatRun(full), exact, exactParts(full, model, { ...made, exact })),
     };
     if (!input.leak) return scores;
-    const share = await subspaceShare(engine, { model: full, exact, heldOf: heldIn(model, layout) });
+    const share = await subspaceShare(engine, { model: full, exact, heldOf: heldIn(model, made) });
     return { ...scores, leak: { ...leak, subspaceShare: share } };
   } finally {
     model.close();

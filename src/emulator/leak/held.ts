@@ -1,33 +1,47 @@
 // What a bundle holds of the model's tensors: bit by bit, or something in a matrix' place.
-import { axisOf, type Model, type Slot, stayingIn } from '../../model/index.ts';
+import { type Architecture, axisOf, type Model, type Slot, stayingIn } from '../../model/index.ts';
 import { type Layout, slotsOf, tensorSlots } from '../plan/layout.ts';
 import type { Held } from './subspace.ts';
 
 type Tensors = Pick<Model, 'architecture' | 'tensors' | 'read'>;
 
+/** How the bundle's blocks came from the model's layers. */
+export interface Made {
+  readonly layout: Layout;
+  readonly clusters: readonly (readonly number[])[];
+}
+
 /**
- * The names of the model's tensors that a bundle holds bit by bit. A layer that was taken as it is has the model's own; of a block
- * with a shape each tensor is compared, also with those of the removed layers of its cluster, whose names the bundle does not have:
- * merged with a single one by differences, a layer is that one.
+ * What each tensor of a block with a shape may be of the model: the layer's own, and those of the removed layers of its cluster, whose
+ * names the bundle does not have. Merged with a single one by differences, a layer is that one, and nearly so where it was refined.
  */
-export function exactTensors(
-  model: Tensors,
-  bundle: Tensors,
-  { layout, clusters }: { layout: Layout; clusters: readonly (readonly number[])[] },
-): ReadonlySet<string> {
-  const { architecture } = model;
-  const names = new Set(tensorSlots(architecture, layout).map(({ name }) => name));
+function originsIn(
+  architecture: Architecture,
+  { layout, clusters }: Made,
+): ReadonlyMap<string, readonly Slot[]> {
   const kept = new Set(Object.values(layout.blocks).map(({ of }) => of));
-  for (const block of Object.values(layout.blocks)) {
-    if (block.shape === undefined) continue;
-    const cluster = clusters.find((one) => one.includes(block.of)) ?? [];
-    const removed = cluster.filter((layer) => !kept.has(layer)).map((layer) => architecture.block(layer));
-    for (const [slot, own] of Object.entries(slotsOf(architecture, block))) {
-      names.delete(own.name);
-      const others = removed.flatMap(({ [slot]: other }) => other ?? []);
-      for (const name of sameAs(own.name, [own, ...others], model, bundle)) names.add(name);
-    }
-  }
+  const shaped = Object.values(layout.blocks).filter(({ shape }) => shape !== undefined);
+  return new Map(
+    shaped.flatMap((block) => {
+      const cluster = clusters.find((one) => one.includes(block.of)) ?? [];
+      const removed = cluster.filter((layer) => !kept.has(layer)).map((layer) => architecture.block(layer));
+      return Object.entries(slotsOf(architecture, block)).map(
+        ([slot, own]) => [own.name, [own, ...removed.flatMap(({ [slot]: other }) => other ?? [])]] as const,
+      );
+    }),
+  );
+}
+
+/**
+ * The names of the model's tensors that a bundle holds bit by bit. A layer that was taken as it is has the model's own; each tensor of
+ * a block with a shape is compared with what it may be.
+ */
+export function exactTensors(model: Tensors, bundle: Tensors, made: Made): ReadonlySet<string> {
+  const { architecture } = model;
+  const origins = originsIn(architecture, made);
+  const names = new Set(tensorSlots(architecture, made.layout).map(({ name }) => name));
+  for (const held of origins.keys()) names.delete(held);
+  for (const [held, slots] of origins) for (const name of sameAs(held, slots, model, bundle)) names.add(name);
   return names;
 }
 
@@ -39,7 +53,7 @@ function sameAs(held: string, candidates: readonly Slot[], model: Tensors, bundl
   return names.filter((name) => model.read(name).every((value, i) => value === values[i]));
 }
 
-function isInShape(model: Tensors, name: string, bundle: Tensors, held = name): boolean {
+function isInShape(model: Tensors, name: string, bundle: Tensors, held: string): boolean {
   const shape = model.tensors.get(name)?.shape.join();
   return shape !== undefined && shape === bundle.tensors.get(held)?.shape.join();
 }
@@ -52,28 +66,38 @@ function isInShape(model: Tensors, name: string, bundle: Tensors, held = name): 
 export function exactParts(
   model: Tensors,
   bundle: Tensors,
-  { layout, exact }: { layout: Layout; exact: ReadonlySet<string> },
+  { exact, ...made }: Made & { exact: ReadonlySet<string> },
 ): ReadonlyMap<string, number> {
-  const narrower = partsIn(bundle, layout);
-  const shaped = Object.values(layout.blocks).filter(({ shape }) => shape !== undefined);
-  const others = shaped
-    .flatMap((block) => Object.values(slotsOf(model.architecture, block)))
-    .filter(({ name }) => !narrower.has(name) && !exact.has(name) && isInShape(model, name, bundle));
-  const counted = [...narrower.keys(), ...others.map(({ name }) => name)].map((name): [string, number] => {
-    const [values, whole] = [bundle.read(name), model.read(name)];
-    const part = narrower.get(name);
-    const places = part && placesOf(part);
-    return [name, values.reduce((same, value, i) => same + Number(value === whole[places?.[i] ?? i]), 0)];
-  });
-  return new Map(counted);
+  const counts = new Map<string, number>();
+  for (const part of partsIn(bundle, made.layout).values()) {
+    const { name } = part.whole;
+    counts.set(name, sameNumbers(bundle.read(name), model.read(name), placesOf(part)));
+  }
+  for (const [held, slots] of originsIn(model.architecture, made)) {
+    const names = slots
+      .map(({ name }) => name)
+      .filter((name) => !exact.has(name) && isInShape(model, name, bundle, held));
+    if (names.length === 0) continue;
+    const values = bundle.read(held);
+    for (const name of names)
+      counts.set(name, Math.max(counts.get(name) ?? 0, sameNumbers(values, model.read(name))));
+  }
+  return counts;
 }
 
-/** What of a matrix stands in a bundle that does not hold it bit by bit; what a narrower block has of it is among zeros. */
-export function heldIn(bundle: Tensors, layout: Layout): (slot: Slot) => Held {
-  const { tensors, read } = bundle;
-  const narrower = partsIn(bundle, layout);
+/** @param places where each value lies in the whole; as they stand when absent */
+const sameNumbers = (values: Float32Array, whole: Float32Array, places?: Uint32Array): number =>
+  values.reduce((same, value, i) => same + Number(value === whole[places?.[i] ?? i]), 0);
+
+/**
+ * What of a matrix stands in a bundle that does not hold it bit by bit: a matrix in its place, or in that of a layer that it was merged
+ * into; what a narrower block has of it is among zeros.
+ */
+export function heldIn(bundle: Tensors, made: Made): (slot: Slot) => Held[] {
+  const { architecture, tensors, read } = bundle;
+  const narrower = partsIn(bundle, made.layout);
+  const origins = [...originsIn(architecture, made)];
   return ({ name, shape }) => {
-    if (tensors.get(name)?.shape.join() === shape.join()) return { values: read(name) };
     const part = narrower.get(name);
     if (part !== undefined) {
       const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
@@ -81,11 +105,16 @@ export function heldIn(bundle: Tensors, layout: Layout): (slot: Slot) => Held {
       read(name).forEach((value, i) => {
         values[places[i]!] = value;
       });
-      return { values };
+      return [{ values }];
     }
+    const whole = origins.filter(
+      ([held, slots]) =>
+        tensors.get(held)?.shape.join() === shape.join() && slots.some((slot) => slot.name === name),
+    );
+    if (whole.length > 0) return whole.map(([held]) => ({ values: read(held) }));
     const [left, right] = ['left', 'right'].map((side) => `${name.replace(/\.weight$/, '')}.${side}.weight`);
-    if (!tensors.has(left!) || !tensors.has(right!)) return 'nothing';
-    return { left: read(left!), right: read(right!) };
+    if (!tensors.has(left!) || !tensors.has(right!)) return [];
+    return [{ left: read(left!), right: read(right!) }];
   };
 }
 

@@ -11,10 +11,8 @@ export interface SubspaceShare {
   readonly layers: number;
 }
 
-/** What a bundle holds of one matrix. */
+/** What a bundle holds of a matrix that it does not hold exactly. */
 export type Held =
-  | 'exact'
-  | 'nothing'
   /** A matrix in its place. */
   | { readonly values: Float32Array }
   /** A product in its place, whichever way round the matrix is stored: left [to, rank] and right [rank, from], row-major. */
@@ -24,8 +22,8 @@ export interface SubspaceInput {
   readonly model: Pick<Model, 'architecture' | 'read'>;
   /** The tensors' names that the bundle holds bit by bit. */
   readonly exact: ReadonlySet<string>;
-  /** What the bundle holds of a matrix that it does not hold exactly. */
-  readonly heldOf: (slot: Slot) => Held;
+  /** What the bundle holds of a matrix that it does not hold exactly; of several the one that tells most counts. */
+  readonly heldOf: (slot: Slot) => readonly Held[];
 }
 
 /**
@@ -43,9 +41,14 @@ export async function subspaceShare(
       if (slot.shape.length !== 2) continue;
       const size = slot.shape[0]! * slot.shape[1]!;
       all += size;
-      const found: Held = exact.has(slot.name) ? 'exact' : heldOf(slot);
-      if (found === 'nothing') continue;
-      held += size * (found === 'exact' ? 1 : await shareOf(engine, slot, model.read(slot.name), found));
+      if (exact.has(slot.name)) {
+        held += size;
+        continue;
+      }
+      let most = 0;
+      for (const found of heldOf(slot))
+        most = Math.max(most, await shareOf(engine, slot, model.read(slot.name), found));
+      held += size * most;
     }
     return { held, all };
   };
@@ -64,12 +67,7 @@ export async function subspaceShare(
 }
 
 /** The share of a matrix' energy in what is held: 1 - ||W - P(W)||^2 / ||W||^2 for the projection P on it. */
-async function shareOf(
-  engine: Engine,
-  slot: Slot,
-  values: Float32Array,
-  held: Exclude<Held, string>,
-): Promise<number> {
+async function shareOf(engine: Engine, slot: Slot, values: Float32Array, held: Held): Promise<number> {
   const energy = dot(values, values);
   // of a matrix of zeros everything is known
   if (energy === 0) return 1;

@@ -62,7 +62,7 @@ test.each([
   ['a map', plain],
   ['a map that is stored the other way round', turned],
 ])('%s as factors: what lies in their column and row spaces', async (_, slot) => {
-  const { layers, matrices } = await layersOf(slot, () => ({ left, right }));
+  const { layers, matrices } = await layersOf(slot, () => [{ left, right }]);
   const share = naive(left, right, rank);
   expect(share).toBeGreaterThan(0.01);
   expect(layers).toBeCloseTo(share, 5);
@@ -76,17 +76,20 @@ test('factors that span the same direction twice count it once', async () => {
     (_, i) => left[Math.floor(i / 3) * 2 + (i % 3 ? 1 : 0)]!,
   );
   const high = Float32Array.of(...right, ...right.subarray(0, from).map((x) => 3 * x));
-  const { layers } = await layersOf(plain, () => ({ left: wide, right: high }));
+  const { layers } = await layersOf(plain, () => [{ left: wide, right: high }]);
   expect(layers).toBeCloseTo(naive(left, right, rank), 4);
 });
 
 test('exact is 1, absent 0, another matrix its part along the line; vectors do not count', async () => {
   const half = w.map((value) => value / 2);
-  expect((await layersOf(plain, () => ({ values: half }))).layers).toBeCloseTo(1, 12);
-  expect((await layersOf(plain, () => ({ values: new Float32Array(to * from) }))).layers).toBe(0);
-  expect((await layersOf(plain, () => 'nothing')).layers).toBe(0);
+  expect((await layersOf(plain, () => [{ values: half }])).layers).toBeCloseTo(1, 12);
+  expect((await layersOf(plain, () => [{ values: new Float32Array(to * from) }])).layers).toBe(0);
+  const apart = w.map((value, i) => (i === 0 ? value + 1 : value));
+  const either = await layersOf(plain, () => [{ values: apart }, { values: half }, { values: apart }]);
+  expect(either.layers).toBeCloseTo(1, 12);
+  expect((await layersOf(plain, () => [])).layers).toBe(0);
   const vector: Slot = { name: 'norm', shape: [to] };
   const model = { architecture: architecture({ plain, vector }), read: () => w };
-  const all = { model, exact: new Set(['embedding', plain.name]), heldOf: () => 'nothing' as const };
+  const all = { model, exact: new Set(['embedding', plain.name]), heldOf: () => [] };
   expect(await subspaceShare(engine, all)).toEqual({ layers: 1, matrices: 1 });
 });

@@ -59,11 +59,12 @@ test.each(['llama', 'phi3', 'gpt2', 'bloom'])(
   async (variant) => {
     const { model, bundle, layout, held } = bundleOf(variant, (values) => values);
     const { architecture } = model;
-    const exact = exactTensors(model, bundle, { layout, clusters: [] });
+    const made = { layout, clusters: [] };
+    const exact = exactTensors(model, bundle, made);
     const narrow = [...model.tensors.keys()].filter((name) => held.has(name));
     expect(narrow.length).toBeGreaterThan(3);
     for (const name of narrow) expect(exact.has(name)).toBe(false);
-    const parts = exactParts(model, bundle, { layout, exact });
+    const parts = exactParts(model, bundle, { ...made, exact });
     expect(new Map(parts)).toEqual(new Map(narrow.map((name) => [name, held.get(name)!.length])));
     const all = [...model.tensors.values()];
     const lacking = narrow.reduce(
@@ -73,7 +74,7 @@ test.each(['llama', 'phi3', 'gpt2', 'bloom'])(
     const whole = all.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
     expect(exactShare(all, exact, parts).parameters).toBeCloseTo(1 - lacking / whole, 12);
 
-    const { layers } = await subspaceShare(engine, { model, exact, heldOf: heldIn(bundle, layout) });
+    const { layers } = await subspaceShare(engine, { model, exact, heldOf: heldIn(bundle, made) });
     const matrices = Array.from({ length: architecture.depth }, (_, layer) =>
       Object.values(architecture.block(layer)),
     )
@@ -95,7 +96,7 @@ test('of what was fitted anew nothing is exact, and a line through it is held', 
     name.endsWith('down_proj.weight') ? values.map((value) => 2 * value) : values,
   );
   const parts = exactParts(model, bundle, {
-    layout,
+    ...{ layout, clusters: [] },
     exact: exactTensors(model, bundle, { layout, clusters: [] }),
   });
   const [down] = [...parts.keys()].filter((name) => name.endsWith('down_proj.weight'));
@@ -106,7 +107,7 @@ test('of what was fitted anew nothing is exact, and a line through it is held', 
     subspaceShare(engine, {
       model,
       exact: exactTensors(model, bundle, { layout, clusters: [] }),
-      heldOf: heldIn(bundle, layout),
+      heldOf: heldIn(bundle, { layout, clusters: [] }),
     });
   expect((await share({ ...plain, bundle })).layers).toBeCloseTo((await share(plain)).layers, 6);
 });
@@ -126,9 +127,12 @@ test('what stands in a layer’s place counts: a removed layer under another nam
   };
   const tensors = tensorSlots(architecture, layout).map((slot) => [slot.name, { ...slot, dtype: 'F32' }]);
   const bundle = { architecture, tensors: new Map(tensors as never), read } as unknown as Tensors;
-  const exact = exactTensors(model, bundle, { layout, clusters: plan.clusters });
+  const made = { layout, clusters: plan.clusters };
+  const exact = exactTensors(model, bundle, made);
   for (const [slot, { name }] of Object.entries(second)) expect(exact.has(name)).toBe(slot !== 'down');
-  const parts = exactParts(model, bundle, { layout, exact });
+  const parts = exactParts(model, bundle, { ...made, exact });
+  // Of the removed layer's map, which is in codes here, as many as of the kept one's.
+  expect(parts.get(second['down']!.name)).toBe(0);
   expect(parts.get(coded)).toBe(Math.ceil(sizeOf(first['down']!.shape) / 4));
   // Norms of ones are alike in all layers.
   for (const [name, count] of parts)
@@ -140,4 +144,35 @@ test('tensors beside those that run are none of the model that shares are of', (
     new Map(names.map((name) => [name, { name, dtype: 'F32', shape: [10] } as const]));
   const model = { tensors: of('a', 'b', 'stray', 'masks'), named: new Set(['a', 'b']) };
   expect(exactShare(tensorsThatRun(model), new Set(['a']))).toEqual({ tensors: 0.5, parameters: 0.5 });
+});
+
+test('a layer that another was merged into and that was refined: of the removed one its numbers and its direction count', async () => {
+  const { model } = bundleOf('llama', (values) => values);
+  const { architecture } = model;
+  const plan = { clusters: [[0, 1]], kept: [0], transferLayers: [], source: [0, 0] };
+  const layout = layoutOf(plan, new Map([[0, {}]]));
+  const made = { layout, clusters: plan.clusters };
+  const [first, second] = [architecture.block(0), architecture.block(1)];
+  const origins = new Map(Object.entries(first).map(([slot, { name }]) => [name, second[slot]!.name]));
+  // Two of three numbers were rounded back to what they were.
+  const moved = (value: number, i: number) => (i % 3 === 0 ? value * 1.01 + 1e-3 : value);
+  const tensors = tensorSlots(architecture, layout).map((slot) => [slot.name, { ...slot, dtype: 'F32' }]);
+  const bundle = {
+    architecture,
+    tensors: new Map(tensors as never),
+    read: (name: string) =>
+      origins.has(name) ? model.read(origins.get(name)!).map(moved) : model.read(name),
+  } as unknown as Tensors;
+  const exact = exactTensors(model, bundle, made);
+  expect([...exact].some((name) => [...origins].flat().includes(name))).toBe(false);
+  const parts = exactParts(model, bundle, { ...made, exact });
+  for (const { name, shape } of Object.values(second))
+    expect(parts.get(name)).toBe(sizeOf(shape) - Math.ceil(sizeOf(shape) / 3));
+  const { layers } = await subspaceShare(engine, { model, exact, heldOf: heldIn(bundle, made) });
+  expect(layers).toBeGreaterThan(0.99 / architecture.depth);
+  const without = await subspaceShare(engine, {
+    ...{ model, exact },
+    heldOf: heldIn(bundle, { layout, clusters: [[0], [1]] }),
+  });
+  expect(without.layers).toBeLessThan(0.01);
 });
