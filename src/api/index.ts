@@ -37,7 +37,7 @@ export {
   usesOfRows,
 } from './kinds/offsite-tune.ts';
 export type { AnalysisSummary, PlugInSpec, PlugInStatus, TaskResult } from './kinds/plug-in.ts';
-export { type DataFormat, isJudged, type Metric, metricsOf } from './metrics.ts';
+export { countsRows, type DataFormat, isJudged, type Metric, metricsOf } from './metrics.ts';
 export { Objective } from './objective.ts';
 export * from './parse.ts';
 export {

@@ -30,6 +30,9 @@ export const isJudged = (metric: string): boolean => metric !== 'pair_acc';
 const likelihood = ['perplexity'] as const;
 const choice = ['acc', 'acc_norm'] as const;
 
+/** Whether a metric counts each row as right or wrong, so that its value is a share of rows. */
+export const countsRows = (metric: string): boolean => metric !== 'perplexity' && metric !== 'pair_acc';
+
 /** What can be measured on rows of a format; the first where nothing is asked for. */
 export const metricsOf: Readonly<Record<DataFormat, readonly [Metric, ...Metric[]]>> = {
   text: likelihood,

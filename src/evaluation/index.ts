@@ -12,6 +12,6 @@ export {
   pairReference,
 } from './pairs.ts';
 export type { Blamed } from './score.ts';
-export { bootstrap, type Estimate, pairedBootstrap } from './statistics.ts';
+export { bootstrap, type Estimate, pairedBootstrap, signTest } from './statistics.ts';
 export { groupsWithin, holdingLatest, type Passage, streamBlocks } from './stream.ts';
 export { loadTask, type TaskData } from './task.ts';

@@ -8,8 +8,6 @@ export interface Difference {
   stderr: number;
   /** The 2.5% and 97.5% percentiles of the bootstrap. */
   interval: [low: number, high: number];
-  /** Two-sided: twice the smaller share of resamples on either side of no difference. */
-  pValue: number;
 }
 
 /**
@@ -31,7 +29,7 @@ export function pairedBootstrap(
 ): Difference {
   const n = a.values.length;
   const value = cellOf(a, metric).value - cellOf(b, metric).value;
-  if (n < 2) return { value, stderr: Number.NaN, interval: [Number.NaN, Number.NaN], pValue: Number.NaN };
+  if (n < 2) return { value, stderr: Number.NaN, interval: [Number.NaN, Number.NaN] };
   const statistic = (sum: number, weight: number) =>
     metric === 'perplexity' ? Math.exp(sum / weight) : sum / weight;
   const random = mulberry32(seed);
@@ -54,15 +52,33 @@ export function pairedBootstrap(
   draws.sort();
   const mean = draws.reduce((sum, x) => sum + x, 0) / resamples;
   const variance = draws.reduce((sum, x) => sum + (x - mean) ** 2, 0) / Math.max(1, resamples - 1);
-  const below = draws.reduce((count, x) => count + (x <= 0 ? 1 : 0), 0) / resamples;
-  const above = draws.reduce((count, x) => count + (x >= 0 ? 1 : 0), 0) / resamples;
   const percentile = (q: number) => draws[Math.min(resamples - 1, Math.floor(q * resamples))]!;
   return {
     value,
     stderr: Math.sqrt(variance),
     interval: [percentile(0.025), percentile(0.975)],
-    pValue: Math.min(1, 2 * Math.min(below, above)),
   };
+}
+
+/**
+ * The exact sign test; of rows that one model has right and the other wrong it is McNemar's (Psychometrika 12(2), 1947).
+ * @param one how many rows go one way
+ * @param other how many the other way; rows that are equal count nowhere
+ * @returns how likely rows that go either way by a coin are as uneven as these, two-sided
+ */
+export function signTest(one: number, other: number): number {
+  const count = one + other;
+  const most = Math.max(one, other);
+  // The binomial's upper half, in units of its middle.
+  let upper = 0;
+  let tail = 0;
+  for (let k = Math.ceil(count / 2), term = 1; k <= count && term > 0; k++) {
+    upper += term;
+    if (k >= most) tail += term;
+    term *= (count - k) / (k + 1);
+  }
+  const whole = 2 * upper - (count % 2 === 0 ? 1 : 0);
+  return Math.min(1, (2 * tail) / whole);
 }
 
 /** A figure of rows with its standard error, and the 2.5% and 97.5% percentiles of its bootstrap. */

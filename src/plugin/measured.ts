@@ -1,5 +1,5 @@
 // Measured cells without loss by rounding: gates need more than the decimals that are shown.
-import type { TaskResult } from '../api/index.ts';
+import { countsRows, type TaskResult } from '../api/index.ts';
 
 export const cellNames = ['fullZeroShot', 'emulatorZeroShot', 'emulatorFineTuned', 'plugIn'] as const;
 export type CellName = (typeof cellNames)[number];
@@ -15,14 +15,13 @@ export interface MeasuredTask extends TaskResult {
 
 /** Below so many rows four decimals tell how many were right, where each is or is not. */
 const countedBelow = 5000;
-const isCounted = (metric: string) => metric !== 'perplexity' && metric !== 'pair_acc';
 
 /** What a task's result must keep beside the rounded cells so that `valuesOf` finds the values again. */
 export function exactOf(
   { metric, samples }: Pick<TaskResult, 'metric' | 'samples'>,
   values: CellValues,
 ): Pick<MeasuredTask, 'exact'> {
-  if (isCounted(metric) && samples < countedBelow) return {};
+  if (countsRows(metric) && samples < countedBelow) return {};
   const { fullZeroShot, emulatorZeroShot, emulatorFineTuned, plugIn } = values;
   return {
     exact: {
@@ -39,7 +38,7 @@ export function valuesOf({ metric, samples, cells, exact }: MeasuredTask): CellV
   const value = (name: CellName) => {
     if (exact !== undefined) return Number(exact[name]);
     const rounded = Number(cells[name].value);
-    return isCounted(metric) ? Math.round(rounded * samples) / samples : rounded;
+    return countsRows(metric) ? Math.round(rounded * samples) / samples : rounded;
   };
   return {
     fullZeroShot: value('fullZeroShot'),

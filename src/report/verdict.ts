@@ -1,5 +1,6 @@
 // The judgement of an evaluation: which of offsite-tuning's inequalities hold, how surely, and in which words.
 import { type Cell, isJudged, type TaskResult } from '../api/index.ts';
+import { doubtOfFew } from './few-rows.ts';
 import { isPerplexity, quality, signed, spread } from './figures.ts';
 
 export type CellName = keyof TaskResult['cells'];
@@ -12,7 +13,7 @@ export const cellTitles: Readonly<Record<CellName, string>> = {
   fullFineTuned: 'full model, fine-tuned (one party has both)',
 };
 
-/** How sure a difference is: beyond its 95% interval, beyond one standard error only, or not even that. */
+/** How sure a difference is: beyond its 95% interval with rows enough, beyond one standard error only, or not even that. */
 export type Certainty = 'holds' | 'leans' | 'within' | 'leansAgainst' | 'fails';
 
 /** Two cells compared; `lead` is how much better the first is, in the metric's own unit, whichever way is better there. */
@@ -26,12 +27,9 @@ export interface Comparison {
   /** From the same rows (paired bootstrap); otherwise from the sum of the two standard errors, than which none is larger. */
   readonly paired: boolean;
   readonly certainty: Certainty;
-  /** Whether the rows are too few to decide anything: of two that go one way every draw of the bootstrap does. */
-  readonly isOfFew: boolean;
+  /** Why the rows are too few to decide anything, whatever the interval says; absent where they are not. */
+  readonly few?: string;
 }
-
-/** Of fewer rows the bootstrap's interval excludes zero in far more than 5% of the cases in which nothing differs. */
-export const leastRows = 10;
 
 export type Outcome = 'worked' | 'undecided' | 'failed' | 'told';
 
@@ -78,26 +76,30 @@ export function judge(result: TaskResult): Verdict {
 const tellingOf = ({ task, metric, cells }: TaskResult): string =>
   `On ${task} the plugged-in model leans more to the chosen answer than the full model does in ${quality(metric, cells.plugIn.value)} of the pairs, which is told and not judged`;
 
+/** What is compared: of a task's result, or of the cells on private rows. */
+type Compared = Pick<TaskResult, 'metric' | 'samples' | 'differences'> & {
+  readonly cells: Partial<TaskResult['cells']>;
+};
+
 /** Compares two cells, with the paired bootstrap where the status has it. */
-export function compare(
-  { metric, samples, cells, differences = [] }: TaskResult,
-  better: CellName,
-  worse: CellName,
-): Comparison {
+export function compare(compared: Compared, better: CellName, worse: CellName): Comparison {
+  const { metric, samples, cells, differences = [] } = compared;
   const sign = isPerplexity(metric) ? -1 : 1;
   const found = differences.find(({ name }) => name === `${better} - ${worse}`);
   const [a, b] = [cells[better], cells[worse]] as [Cell, Cell];
   const value = found ? Number(found.value) : Number(a.value) - Number(b.value);
   const stderr = found ? Number(found.stderr) : Number(a.stderr) + Number(b.stderr);
-  const [low, high] = found
-    ? [Number(found.low), Number(found.high)]
-    : [value - 1.96 * stderr, value + 1.96 * stderr];
+  // An infinite perplexity is worse than any other by whatever error: it has none to take away.
+  const margin = Number.isFinite(value) ? 1.96 * stderr : 0;
+  const [low, high] = found ? [Number(found.low), Number(found.high)] : [value - margin, value + margin];
   const interval = sign > 0 ? { low, high } : { low: -high, high: -low };
   const lead = sign * value + 0;
-  const isOfFew = samples < leastRows;
   const paired = found !== undefined;
-  const certainty = isOfFew ? 'within' : certaintyOf(lead, stderr, { ...interval, paired });
-  return { better, worse, lead, stderr, ...interval, paired, certainty, isOfFew };
+  const few = doubtOfFew({
+    ...{ metric, samples, values: [Number(a.value), Number(b.value)], lead, stderr, ...interval },
+  });
+  const certainty = few === undefined ? certaintyOf(lead, stderr, { ...interval, paired }) : 'within';
+  return { better, worse, lead, stderr, ...interval, paired, certainty, ...(few && { few }) };
 }
 
 /**
@@ -147,8 +149,8 @@ function headlineOf(
 
 /** Why a difference decides nothing. */
 function doubt(metric: string, comparison: Comparison): string {
-  const { lead, stderr, low, high, certainty, isOfFew } = comparison;
-  if (isOfFew) return `there are too few rows to decide it, fewer than ${leastRows}`;
+  const { lead, stderr, low, high, certainty, few } = comparison;
+  if (few !== undefined) return `there are too few rows to decide it: ${few}`;
   if (isNone(comparison)) return 'the difference or its interval is not a number';
   if (lead === 0 && stderr === 0) return 'the two are equal on these rows';
   return certainty === 'within'
@@ -166,8 +168,8 @@ const certaintySentences: Readonly<Record<Certainty, string>> = {
 
 /** How sure a difference is, as a sentence. */
 export function certaintySentence(comparison: Comparison): string {
-  const { lead, stderr, certainty, isOfFew } = comparison;
-  if (isOfFew) return `Not decided: fewer than ${leastRows} rows.`;
+  const { lead, stderr, certainty, few } = comparison;
+  if (few !== undefined) return `Not decided: ${few}.`;
   if (isNone(comparison)) return 'Not decided: the difference or its interval is not a number.';
   return lead === 0 && stderr === 0
     ? 'Not decided: the two are equal on these rows.'

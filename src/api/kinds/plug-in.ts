@@ -153,7 +153,9 @@ const TaskResult = z.object({
     .array(z.object({ name: z.string().max(128), value: figure, stderr: figure, low: figure, high: figure }))
     .max(16)
     .optional()
-    .describe('Of two cells on the same rows, with the 95% interval of a paired bootstrap.'),
+    .describe(
+      'Of two cells on the same rows, with the 95% interval of a paired bootstrap; where few rows differ it excludes zero too often, and a report decides nothing by it alone.',
+    ),
 });
 export type TaskResult = z.output<typeof TaskResult>;
 

@@ -139,7 +139,7 @@ async function differencesFigure(result: TaskResult, id: string): Promise<Html |
   return figure(plot, {
     title: 'The differences',
     caption:
-      'Bars are 95% intervals of a paired bootstrap on the same rows. One that crosses the line at zero shows no difference.',
+      'Bars are 95% intervals of a paired bootstrap on the same rows. One that crosses the line at zero shows no difference; one that does not decides by itself only where the rows that differ are enough.',
   });
 }
 

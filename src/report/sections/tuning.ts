@@ -20,7 +20,7 @@ import { drawLite } from '../plots/draw.ts';
 import { lossPlot, lossPoints } from '../plots/loss.ts';
 import { anchorOf, known, type TuneEntry } from '../record.ts';
 import { trainedWords } from '../roles.ts';
-import { leastRows } from '../verdict.ts';
+import { compare } from '../verdict.ts';
 import { privacyPart } from './privacy.ts';
 
 /** What one OffsiteTune did: the loss curve, the private cells, figures of the training. */
@@ -140,6 +140,24 @@ function evaluationsTable({ status }: TuneEntry, { evaluations, bestStep }: Loss
   })}</details>`;
 }
 
+type Validation = NonNullable<TuneEntry['status']['validation']>;
+
+/** What tuning did to the emulator on the private rows, and how sure that is by the two cells alone. */
+function movedWords(validation: Validation): string {
+  const { metric, cells } = validation;
+  const { lead, stderr, certainty, few } = compare(validation, 'emulatorFineTuned', 'emulatorZeroShot');
+  const [before, after] = [cells.emulatorZeroShot, cells.emulatorFineTuned].map(({ value }) => Number(value));
+  if (before === Number.POSITIVE_INFINITY && after === before)
+    return "the emulator's perplexity is infinite before and after tuning, and which is the better one cannot be told";
+  const isDecided = certainty === 'holds' || certainty === 'fails';
+  const open =
+    few === undefined ? '; by these two figures alone that may be chance' : `; that may be chance: ${few}`;
+  const judged = isDecided ? '' : open;
+  if (Number.isFinite(lead))
+    return `tuning moves the emulator by ${signed(metric, after! - before!)}${metric === 'perplexity' ? '' : ' points'} (standard error at most ${spread(metric, stderr, true)})${judged}`;
+  return `tuning moves the emulator from ${quality(metric, before!)} to ${quality(metric, after!)}, and an infinite perplexity is worse than any other${judged}`;
+}
+
 function privateCells({ status: { validation, training }, resource }: TuneEntry): Html | undefined {
   if (validation === undefined) {
     return resource.spec.data.validation === undefined
@@ -148,19 +166,8 @@ function privateCells({ status: { validation, training }, resource }: TuneEntry)
   }
   const { metric, samples, cells } = validation;
   const { emulatorZeroShot: before, emulatorFineTuned: after } = cells;
-  const change = Number(after.value) - Number(before.value);
-  // Of a difference on the same rows no error is larger, whichever answers tuning turned round.
-  const error = Number(before.stderr) + Number(after.stderr);
-  // Both figures are rounded: as large as the error is not more.
-  const mayBeChance = Math.abs(change) <= error * (1 + 1e-6);
-  const judged =
-    samples < leastRows
-      ? `; of fewer than ${leastRows} rows that may always be chance`
-      : mayBeChance
-        ? '; by these two figures alone that may be chance'
-        : '';
   return html`<h3>Private cells</h3>
-<p>On the data owner's validation rows, tuning moves the emulator by ${signed(metric, change)}${metric === 'perplexity' ? '' : ' points'} (standard error at most ${spread(metric, error, true)})${judged}.</p>
+<p>On the data owner's validation rows, ${movedWords(validation)}.</p>
 ${table({
   caption: `${metricTitle(metric)} on ${samples} validation rows`,
   columns: [{ title: 'cell' }, { title: 'value', number: true }, { title: 'standard error', number: true }],

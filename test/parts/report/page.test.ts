@@ -1,5 +1,6 @@
 import { HtmlValidate } from 'html-validate';
 import { describe, expect, test } from 'vitest';
+import type { Cell } from '../../../src/api/index.ts';
 import { renderReport } from '../../../src/report/page.ts';
 import type { ReportRecord } from '../../../src/report/record.ts';
 import { balance } from '../../../src/report/sections/balance.ts';
@@ -387,6 +388,15 @@ function privateCells(
   };
 }
 
+/** A tuning whose emulator came from one perplexity to another on 40 private rows. */
+function privatePerplexities(before: string, after: string, says: string[]): Case {
+  const [emulatorZeroShot, emulatorFineTuned] = [before, after].map((value) => ({
+    ...{ value, stderr: value === 'Infinity' ? value : '1.0000' },
+  })) as [Cell, Cell];
+  const validation = { metric: 'perplexity', samples: 40, cells: { emulatorZeroShot, emulatorFineTuned } };
+  return { record: { tunes: [tuneEntry({ status: { validation } })] }, says };
+}
+
 const cases: Record<string, Case> = {
   'nothing at all': {
     record: { builds: [], tunes: [], plugIns: [], unreadable: ['x/resource.yaml: spec.layers: must be'] },
@@ -438,14 +448,29 @@ const cases: Record<string, Case> = {
     ],
   },
   'private cells of 3 rows': privateCells({ samples: 3, value: '0.6667', stderr: '0.3333' }, [
-    '; of fewer than 10 rows that may always be chance.',
+    '; that may be chance: fewer than 10 rows.',
   ]),
   'private cells that differ by their error': privateCells(
+    { samples: 12, value: '0.6667', stderr: '0.1421' },
+    [
+      '; that may be chance: the rows that differ are too few or too even (McNemar&#39;s exact test, p about 0.125).',
+    ],
+  ),
+  'private cells that differ by less than 1.96 errors': privateCells(
     { samples: 12, value: '0.6667', stderr: '0.3333' },
     ['; by these two figures alone that may be chance.'],
   ),
   'private cells that differ by more': privateCells({ samples: 12, value: '0.2500', stderr: '0.1306' }, [
     '(standard error at most 13.1 points).',
+  ]),
+  'private cells from an infinite perplexity': privatePerplexities('Infinity', '23.4100', [
+    'tuning moves the emulator from ∞ to 23.41, and an infinite perplexity is worse than any other.',
+  ]),
+  'private cells to an infinite perplexity': privatePerplexities('23.4100', 'Infinity', [
+    'tuning moves the emulator from 23.41 to ∞, and an infinite perplexity is worse than any other.',
+  ]),
+  'private cells of infinite perplexities': privatePerplexities('Infinity', 'Infinity', [
+    'the emulator&#39;s perplexity is infinite before and after tuning, and which is the better one cannot be told.',
   ]),
   'a sparse adapter': {
     record: {
@@ -578,7 +603,7 @@ const cases: Record<string, Case> = {
   },
   'one row, which has no standard error': {
     record: { plugIns: [plugInEntry({ tasks: [taskResult({ samples: 1, stderr: Number.NaN })] })] },
-    says: ['there are too few rows to decide it, fewer than 10'],
+    says: ['there are too few rows to decide it: fewer than 10 rows'],
   },
   perplexity: {
     record: {
