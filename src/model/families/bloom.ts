@@ -1,5 +1,6 @@
 // The BLOOM family: configuration, tensor names and block.
 import { z } from 'zod';
+import { badModel } from '../../api/index.ts';
 import type { Family } from '../family.ts';
 import {
   activate,
@@ -32,6 +33,9 @@ const schema = z.looseObject({
   layer_norm_epsilon: z.number().positive().default(1e-5),
   apply_residual_connection_post_layernorm: z.boolean().default(false),
   tie_word_embeddings: z.boolean().default(true),
+  /** Of the machine on which it was trained first: into how many slices `slow_but_exact` cuts sums. */
+  pretraining_tp: z.int().default(1),
+  slow_but_exact: z.boolean().default(false),
 });
 const aliases = { num_hidden_layers: 'n_layer', num_attention_heads: 'n_head', n_embed: 'hidden_size' };
 
@@ -44,6 +48,10 @@ export const bloom: Family = {
   aliases,
   parse(config, has) {
     const c = parseConfig(schema, config, aliases);
+    if (c.slow_but_exact && c.pretraining_tp > 1)
+      throw badModel(
+        'config.json: slow_but_exact beside a pretraining_tp above 1: transformers would leave out the biases of dense and dense_4h_to_h; set it to false, or pretraining_tp to 1',
+      );
     const hidden = c.hidden_size;
     const { size, heads, groups } = headsOf(hidden, c.n_head, c.n_head);
     const whole = { heads, groups, inner: 4 * hidden };

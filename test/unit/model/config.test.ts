@@ -42,10 +42,10 @@ const parse = (variant: string, change: Record<string, unknown>, drop: readonly 
 
 /** Settings of a class that change no logits: training's, the tokenizer's, a classifier's, the way to the same number. */
 const idle =
-  /^(initializer_range|init_std|use_cache|\w+_token_id|\w*dropout|\w+_pdrop|layerdrop|pretraining_tp|slow_but_exact|summary_\w+|reorder_and_upcast_attn|is_decoder)$/;
+  /^(initializer_range|init_std|use_cache|\w+_token_id|\w*dropout|\w+_pdrop|layerdrop|summary_\w+|reorder_and_upcast_attn|is_decoder)$/;
 
-/** Read where transformers' Gemma 3 reads it, and used by neither. */
-const unused: Record<string, string[]> = { gemma3: ['attn_logit_softcapping'] };
+/** What the class has and its model uses nowhere. */
+const unused: Record<string, string[]> = { gemma3: ['attn_logit_softcapping'], llama: ['pretraining_tp'] };
 
 /** Taken with the neutral value alone, which is that of the class. */
 const neutral = ['use_bidirectional_attention'];
@@ -172,6 +172,7 @@ describe('a setting', () => {
     ['gpt2', { num_attention_heads: 1 }, 'n_head and num_attention_heads are one setting, and differ'],
     ['gpt2', { hidden_size: 64 }, 'n_embd and hidden_size are one setting, and differ'],
     ['bloom', { num_hidden_layers: 1 }, 'n_layer and num_hidden_layers are one setting, and differ'],
+    ['bloom', { slow_but_exact: true, pretraining_tp: 2 }, 'slow_but_exact beside a pretraining_tp above 1'],
     ['bloom', { n_embed: 64 }, 'hidden_size and n_embed are one setting, and differ'],
     ['llama', { rope_theta: 0 }, 'rope_theta'],
     ['llama', { rope_parameters: { rope_theta: 0 } }, 'rope_parameters.rope_theta'],
@@ -192,6 +193,8 @@ describe('a setting', () => {
     const same = { sliding_window: null, layer_types: Array(4).fill('full_attention'), mlp_bias: false };
     for (const variant of ['llama', 'gpt-neox', 'opt', 'phi3']) expect(parse(variant, same).depth).toBe(4);
     expect(parse('gpt-neox', { rope_theta: 10_000, head_dim: 8 }).depth).toBe(4);
+    for (const sums of [{ slow_but_exact: true }, { pretraining_tp: 4 }])
+      expect(parse('bloom', sums).depth).toBe(4);
     expect(parse('llama', { rope_theta: 10_000 }).depth).toBe(4);
   });
 
