@@ -19,7 +19,7 @@ export function writeBundle(
   );
   files.add('model.safetensors', (path) => writeSafetensors(path, tensors));
   writeShapes(files, derived.shapes);
-  files.write('config.json', canonicalJson(model.config));
+  files.write('config.json', model.canonicalConfig);
   files.write(similarityFile, canonicalJson(similarity));
   for (const { name, bytes } of model.tokenizer.files) files.write(name, bytes);
   // Whoever gets weights gets their licence; what the model's card says is for its owner to give.

@@ -104,6 +104,8 @@ export interface Family {
   readonly settings: z.ZodObject;
   /** Other names of settings, and the family's own. */
   readonly aliases?: Readonly<Record<string, string>>;
+  /** The settings of that class, read here or not, that it refuses as a whole number: 30.0 is one to it, and 30 is none. */
+  readonly floats: readonly string[];
   /**
    * @param has whether the checkpoint holds a tensor: some are published with and without their outer module's name
    * @throws OffsiteError BadModel naming the field of config.json

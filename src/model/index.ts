@@ -1,5 +1,6 @@
 // Decoder-only language models: opened from disk, their weights, and their passes.
 export { asQuantised, codedTensors } from './coded.ts';
+export { rewritten } from './config-text.ts';
 export {
   Decoder,
   type DecoderOptions,

@@ -15,6 +15,7 @@ import {
 import { hasTokenizer, openTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 import { checkCoded, decodedView } from './coded.ts';
 import { type Companion, companionsOf } from './companions.ts';
+import { canonicalConfig, readableConfig } from './config-text.ts';
 import { families } from './families/index.ts';
 import type { Architecture, Family, Slot, Slots } from './family.ts';
 import { hubView } from './gguf.ts';
@@ -27,6 +28,8 @@ export interface Model {
   readonly config: Readonly<Record<string, unknown>>;
   /** The same as it is written: transformers tells 30.0 from 30. */
   readonly configText: string;
+  /** The same as a bundle has it, whichever way it is written. */
+  readonly canonicalConfig: string;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Those of them that run: all that a model which is made of this one has. */
   readonly named: ReadonlySet<string>;
@@ -110,14 +113,11 @@ export function openHashed(
     if (!isFile) checkNoAdapter(directory, files);
     const gguf = 'general.architecture' in checkpoint.metadata ? hubView(checkpoint, families) : undefined;
     const stored: Checkpoint = gguf?.checkpoint ?? checkpoint;
-    const {
-      config,
-      text: configText,
-      leftOut,
-    } = gguf
-      ? { config: gguf.config, text: `${JSON.stringify(gguf.config, null, 2)}\n`, leftOut: [] }
+    const { config, text, leftOut } = gguf
+      ? { config: gguf.config, text: undefined, leftOut: [] }
       : readConfig(path, files);
-    const architecture = parse(config, stored);
+    const family = familyOf(config);
+    const architecture = parse(family, config, stored);
     const slots = checkTensors(path, architecture, stored, blocks(architecture));
     const coded = slots.filter(({ quantised }) => quantised !== undefined);
     const view = coded.length === 0 ? stored : decodedView(path, stored, coded);
@@ -132,7 +132,10 @@ export function openHashed(
     return {
       architecture,
       config,
-      configText,
+      configText: text ?? readableConfig(config, family.floats),
+      get canonicalConfig() {
+        return canonicalConfig(config, family.floats);
+      },
       tensors: view.tensors,
       named,
       read(name, options) {
@@ -205,7 +208,8 @@ function checkNotQuantised(file: string, config: Readonly<Record<string, unknown
   }
 }
 
-function parse(config: Readonly<Record<string, unknown>>, { tensors }: Checkpoint): Architecture {
+/** @throws OffsiteError BadModel */
+function familyOf(config: Readonly<Record<string, unknown>>): Family {
   const names = Array.isArray(config['architectures']) ? (config['architectures'] as unknown[]) : [];
   const family = families.find(({ architectures }) => architectures.includes(String(names[0])));
   if (family === undefined) {
@@ -215,6 +219,14 @@ function parse(config: Readonly<Record<string, unknown>>, { tensors }: Checkpoin
     );
   }
   checkModelType(config['model_type'], family);
+  return family;
+}
+
+function parse(
+  family: Family,
+  config: Readonly<Record<string, unknown>>,
+  { tensors }: Checkpoint,
+): Architecture {
   const architecture = family.parse(config, (name) => tensors.has(name));
   checkSizes(architecture);
   return architecture;

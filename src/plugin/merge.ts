@@ -11,7 +11,7 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from '../checkpoint/index.ts';
-import type { Model, Overlay } from '../model/index.ts';
+import { type Model, type Overlay, rewritten } from '../model/index.ts';
 import type { PluggableAdapter } from './adapter.ts';
 
 /**
@@ -125,19 +125,7 @@ function ownHead(model: Model, replaced: Overlay): TensorInfo | undefined {
 function untied({ config, configText }: Model): string {
   const field = 'tie_word_embeddings';
   if (!(field in config)) return configText.replace('{', `{\n  "${field}": false,`);
-  let [depth, written, end] = [0, '', 0];
-  for (const { 0: token, index } of configText.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]]/g)) {
-    if (token === '{' || token === '[') depth++;
-    else if (token === '}' || token === ']') depth--;
-    // A name may be written with escapes.
-    else if (depth === 1 && JSON.parse(token) === field) {
-      const behind = index + token.length;
-      const [said] = /^\s*:\s*true\b/.exec(configText.slice(behind)) ?? [''];
-      written += configText.slice(end, behind) + said.replace('true', 'false');
-      end = behind + said.length;
-    }
-  }
-  return written + configText.slice(end);
+  return rewritten(configText, (name, written) => (name === field && written === 'true' ? 'false' : written));
 }
 
 function encoded(values: Float32Array, dtype: StoredDType): Uint8Array {

@@ -112,3 +112,17 @@ test.each<
   original.close();
   expect(() => openModel(path)).toThrow(message);
 });
+
+test('a whole number has a point in the config.json that is made, where transformers takes none without', () => {
+  const [place, fixture] = [mkdtempSync(join(work.path, 'whole-')), fixtureOf('llama')];
+  const [hub, path] = [join(place, 'hub'), join(place, 'whole.gguf')];
+  writeCheckpoint(hub, fixture);
+  const original = openModel(hub);
+  const metadata = { ...sizes(fixture), 'attention.layer_norm_rms_epsilon': 1 };
+  writeGguf(path, original, { architecture: 'llama', interleaved: true, metadata });
+  original.close();
+  const model = openModel(path);
+  expect(model.configText).toContain('\n  "rms_norm_eps": 1.0,\n  "rope_theta": 10000,\n');
+  expect(model.canonicalConfig).toContain('"rms_norm_eps":1.0,');
+  model.close();
+});

@@ -1,4 +1,5 @@
-"""What config.json means to transformers: each configuration class' defaults, aliases and refused nulls, and rotary angles.
+"""What config.json means to transformers: each configuration class' defaults, aliases, refused nulls and
+whole numbers, and rotary angles.
 
 Needs Python with torch and transformers. Writes test/fixtures/config-defaults.json. A case is a variant of
 test/fixtures/families with settings changed (DROP takes one away); its angles are those of the last of PLACES tokens.
@@ -102,15 +103,19 @@ def described(model_type):
     config_class = CONFIG_MAPPING[model_type]
     base = {field.name for field in fields(transformers.PreTrainedConfig)}
     own = [field for field in fields(config_class) if field.name not in base and field.name != "default_theta"]
-    refused = []
-    for field in own:
+
+    def refuses(field, value):
         try:
-            config_class.from_dict({field.name: None})
+            config_class.from_dict({field.name: value})
         except Exception:
-            refused.append(field.name)
+            return True
+        return False
+
+    refused = [field.name for field in own if refuses(field, None)]
+    floats = [field.name for field in fields(config_class) if refuses(field, 1) and not refuses(field, 1.0)]
     return {
         "modelType": model_type, "aliases": config_class.attribute_map,
-        "defaults": {field.name: field.default for field in own}, "refusesNull": refused}
+        "defaults": {field.name: field.default for field in own}, "refusesNull": refused, "floats": floats}
 
 
 def angles(variant, change):

@@ -45,6 +45,7 @@ export const bloom: Family = {
   architectures: ['BloomForCausalLM'],
   modelType: 'bloom',
   settings: schema,
+  floats: ['initializer_range', 'layer_norm_epsilon'],
   aliases,
   parse(config, has) {
     const c = parseConfig(schema, config, aliases);

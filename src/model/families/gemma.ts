@@ -16,7 +16,7 @@ import {
 } from '../parts/index.ts';
 import { parseRope, ropeFields, ropeScaling } from '../rope.ts';
 import type { Widths } from '../widths.ts';
-import { Llama, type LlamaConfig, llamaFields } from './llama.ts';
+import { Llama, type LlamaConfig, llamaFields, llamaFloats } from './llama.ts';
 
 const { hidden_act: _, ...kinFields } = llamaFields;
 /** What both have in common; `hidden_act`, which some files have too, is not read. */
@@ -32,6 +32,7 @@ const gemmaFields = {
   ...windowFields,
   use_bidirectional_attention: z.literal(false).nullish(),
 };
+const floats = [...llamaFloats, 'final_logit_softcapping', 'attn_logit_softcapping'];
 const gemma2Schema = z.looseObject({
   ...gemmaFields,
   max_position_embeddings: ropeFields.max_position_embeddings.default(8192),
@@ -45,6 +46,7 @@ export const gemma2: Family = {
   architectures: ['Gemma2ForCausalLM'],
   modelType: 'gemma2',
   settings: gemma2Schema,
+  floats,
   parse: (config) => {
     const c = parseConfig(gemma2Schema, config);
     return new Gemma('gemma2', c, {
@@ -81,6 +83,7 @@ export const gemma3: Family = {
   architectures: ['Gemma3ForCausalLM'],
   modelType: 'gemma3_text',
   settings: gemma3Schema,
+  floats,
   parse: (config) => {
     const { rope_parameters: byKind, ...c } = parseConfig(gemma3Schema, config);
     return new Gemma('gemma3', c, {

@@ -45,6 +45,7 @@ export const gptNeox: Family = {
   architectures: ['GPTNeoXForCausalLM'],
   modelType: 'gpt_neox',
   settings: schema,
+  floats: ['initializer_range', 'layer_norm_eps'],
   parse(config, has) {
     const c = parseConfig(schema, config);
     const hidden = c.hidden_size;

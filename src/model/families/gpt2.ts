@@ -51,6 +51,7 @@ export const gpt2: Family = {
   architectures: ['GPT2LMHeadModel'],
   modelType: 'gpt2',
   settings: schema,
+  floats: ['initializer_range', 'layer_norm_epsilon'],
   aliases,
   parse(config, has) {
     const c = parseConfig(schema, config, aliases);

@@ -33,6 +33,9 @@ import { lengthClass, parseRope, type RopeConfig, ropeFields } from '../rope.ts'
 import type { Cuts, Widths } from '../widths.ts';
 import { ggufOf } from './gguf.ts';
 
+/** What the classes of LLaMA and its kin refuse as a whole number. */
+export const llamaFloats = ['initializer_range', 'rms_norm_eps'];
+
 /** What LLaMA and its kin have in common; each adds what its own class has, with the defaults of that. */
 export const llamaFields = {
   ...commonFields,
@@ -95,6 +98,7 @@ export const llama: Family = {
   architectures: ['LlamaForCausalLM'],
   modelType: 'llama',
   settings: llamaSchema,
+  floats: llamaFloats,
   parse: (config) => {
     const parsed = parseConfig(llamaSchema, config);
     const { attention_bias: bias, mlp_bias: mlpBias } = parsed;
@@ -109,6 +113,7 @@ export const mistral: Family = {
   architectures: ['MistralForCausalLM'],
   modelType: 'mistral',
   settings: mistralSchema,
+  floats: llamaFloats,
   parse: (config) => {
     const parsed = parseConfig(mistralSchema, config);
     const kind = windowKinds(parsed, parsed.sliding_window, () => true);
@@ -122,6 +127,7 @@ export const qwen2: Family = {
   architectures: ['Qwen2ForCausalLM'],
   modelType: 'qwen2',
   settings: qwen2Schema,
+  floats: llamaFloats,
   parse: (config) => {
     const parsed = parseConfig(qwen2Schema, config);
     return new Llama('qwen2', parsed, { queryBias: true, outputBias: false, kind: qwenWindows(parsed) });

@@ -46,6 +46,7 @@ export const opt: Family = {
   architectures: ['OPTForCausalLM'],
   modelType: 'opt',
   settings: schema,
+  floats: ['init_std'],
   parse(config, has) {
     const c = parseConfig(schema, config);
     const hidden = c.hidden_size;

@@ -17,7 +17,7 @@ import {
 } from '../parts/index.ts';
 import { parseRope, ropeFields } from '../rope.ts';
 import type { Cuts, Widths } from '../widths.ts';
-import { Llama, llamaFields } from './llama.ts';
+import { Llama, llamaFields, llamaFloats } from './llama.ts';
 
 const schema = z.looseObject({
   ...llamaFields,
@@ -39,6 +39,7 @@ export const phi3: Family = {
   architectures: ['Phi3ForCausalLM'],
   modelType: 'phi3',
   settings: schema,
+  floats: llamaFloats,
   parse: (config) => {
     const c = parseConfig(schema, config);
     return new Phi3('phi3', c, {

@@ -5,7 +5,7 @@ import type { Family, Slots } from '../family.ts';
 import { type Inputs, normSlots, parseConfig, perHead } from '../parts/index.ts';
 import type { Widths } from '../widths.ts';
 import { ggufOf } from './gguf.ts';
-import { Llama, qwenFields, qwenWindows } from './llama.ts';
+import { Llama, llamaFloats, qwenFields, qwenWindows } from './llama.ts';
 
 const schema = z.looseObject({
   ...qwenFields,
@@ -19,6 +19,7 @@ export const qwen3: Family = {
   architectures: ['Qwen3ForCausalLM'],
   modelType: 'qwen3',
   settings: schema,
+  floats: llamaFloats,
   parse: (config) => {
     const parsed = parseConfig(schema, config);
     const { attention_bias: bias } = parsed;

@@ -14,6 +14,7 @@ interface Meaning {
       aliases: Record<string, string>;
       defaults: Record<string, unknown>;
       refusesNull: string[];
+      floats: string[];
     }
   >;
   angles: Record<
@@ -54,7 +55,8 @@ const neutral = ['use_bidirectional_attention'];
 const sizes =
   /^(vocab_size|hidden_size|intermediate_size|ffn_dim|num_hidden_layers|num_attention_heads|n_embd|n_layer|n_head|n_positions)$/;
 
-describe.each(Object.entries(meant.families))('%s', (name, { modelType, aliases, defaults, refusesNull }) => {
+describe.each(Object.entries(meant.families))('%s', (name, meaning) => {
+  const { modelType, aliases, defaults, refusesNull, floats } = meaning;
   const family = familyOf(name);
   const { config } = fixtureOf(name);
 
@@ -88,6 +90,11 @@ describe.each(Object.entries(meant.families))('%s', (name, { modelType, aliases,
         field in family.settings.shape && family.settings.safeParse({ ...config, [field]: null }).success,
     );
     expect(taken).toEqual([]);
+  });
+
+  it('knows the numbers that its class does not take without a point, which go by no other name', () => {
+    expect([...family.floats].sort()).toEqual([...floats].sort());
+    expect(Object.entries(family.aliases ?? {}).filter(([, own]) => floats.includes(own))).toEqual([]);
   });
 });
 
