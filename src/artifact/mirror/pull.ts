@@ -9,7 +9,14 @@ import { badModel } from '../../api/index.ts';
 import { type InnerPath, innerPaths, itself } from '../inner-path.ts';
 import { filesIn } from '../manifest/digest.ts';
 import { openPlainHandle } from '../plain-file.ts';
-import { type Checksum, isStoreError, type Store, type StoredObject, StoreError } from '../stores/store.ts';
+import {
+  type Checksum,
+  isStoreError,
+  type Store,
+  type StoredObject,
+  StoreError,
+  untold,
+} from '../stores/store.ts';
 import { isThere } from '../unanswered.ts';
 import { readNote, type StoreCopy, writeNote } from './store-copy.ts';
 
@@ -113,13 +120,14 @@ async function pullObject(
   const { path, sizeBytes, version } = object;
   const { signal, patience, count } = transfer;
   const file = copy.fileOf(path);
-  if (isCurrent(copy, object)) {
+  const isTold = version !== untold;
+  if (isTold && isCurrent(copy, object)) {
     count(sizeBytes);
     return;
   }
   const part = `${copy.noteOf(path)}.part`;
   mkdirSync(dirname(part), { recursive: true });
-  if (readNote(part)?.version !== version) rmSync(part, { force: true });
+  if (!isTold || readNote(part)?.version !== version) rmSync(part, { force: true });
   writeNote(part, { version, sizeBytes });
 
   let checksum: Checksum | undefined;

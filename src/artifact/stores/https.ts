@@ -1,5 +1,5 @@
 // Any web server as a read-only store: single files, and artifacts by their manifest.
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { Response } from 'undici';
 import { z } from 'zod';
 import { badModel, listingBounds, listOf, parseJson } from '../../api/index.ts';
@@ -7,7 +7,14 @@ import { innerPaths } from '../inner-path.ts';
 import { signatureName } from '../signature/signature.ts';
 import { environmentSource, type StoreCredentials } from './credentials.ts';
 import { bodyOf, checkRange, documentOf, type HttpClient, httpClientFor, rangeHeaders } from './http.ts';
-import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
+import {
+  isStoreError,
+  type ReadOptions,
+  type Store,
+  type StoredObject,
+  StoreError,
+  untold,
+} from './store.ts';
 
 const manifestSchema = z.object({
   files: listOf(
@@ -54,7 +61,7 @@ export class HttpsStore implements Store {
   async read(object: string, { from, version, signal }: ReadOptions) {
     const name = `https://${object}`;
     const sha256 = this.#digests.get(object);
-    const isTold = !version.startsWith(untold);
+    const isTold = version !== untold;
     if (sha256 === undefined && !isTold && from > 0)
       throw new StoreError('Changed', `${name}: its server does not tell versions, so it is begun again`);
     const headers = rangeHeaders(from, version);
@@ -111,12 +118,9 @@ export class HttpsStore implements Store {
     const length = response.headers.get('content-length');
     if (length === null)
       throw new StoreError('StoreUnavailable', `${name}: its server does not say how long it is`);
-    return { path, sizeBytes: Number(length), version: versionOf(response) ?? `${untold} ${randomUUID()}` };
+    return { path, sizeBytes: Number(length), version: versionOf(response) ?? untold };
   }
 }
-
-/** How the version of a file begins whose server tells none: it is another one each time, so that the file is brought again. */
-const untold = 'untold';
 
 function urlOf(object: string): URL {
   return new URL(

@@ -23,6 +23,7 @@ import {
   type ReadOptions,
   type StoredObject,
   StoreError,
+  untold,
   type WritableStore,
   type WriteCondition,
   type Written,
@@ -115,9 +116,15 @@ export class S3Store implements WritableStore {
 
   async read(object: string, { from, version, signal }: ReadOptions) {
     const { bucket, key } = partsOf(object);
-    const range = from === 0 ? {} : { Range: `bytes=${from}-` };
+    const isTold = version !== untold;
+    if (!isTold && from > 0)
+      throw new StoreError(
+        'Changed',
+        `s3://${object}: its server does not tell versions, so it is begun again`,
+      );
+    const wanted = { ...(isTold && { IfMatch: version }), ...(from > 0 && { Range: `bytes=${from}-` }) };
     const { Body, Metadata } = await this.#do(object, () =>
-      this.#client.send(new GetObjectCommand({ Bucket: bucket, Key: key, IfMatch: version, ...range }), {
+      this.#client.send(new GetObjectCommand({ Bucket: bucket, Key: key, ...wanted }), {
         abortSignal: signal,
       }),
     );
@@ -261,7 +268,10 @@ export class S3Store implements WritableStore {
       }
       checkCount(objects.length, `s3://${bucket}/${prefix}`);
       token = page.NextContinuationToken;
-      if (token === undefined) return objects;
+      if (token !== undefined) continue;
+      // As one answers that knows the list of before alone, whose next page is asked for in another way.
+      if (page.IsTruncated) throw notAsAsked(`${bucket}/${prefix}`, 'a list that is cut off, ListObjectsV2');
+      return objects;
     }
     throw new StoreError(
       'StoreUnavailable',
@@ -322,7 +332,8 @@ async function textOf(body: Readable, signal: AbortSignal): Promise<string> {
 function versionOf(tag: string | undefined, place: string): string {
   const version = tag ?? '';
   if (!/^[\x20-\x7e]{0,1024}$/.test(version)) throw notAsAsked(place, 'ETag');
-  return version === '' || version.includes('"') ? version : `"${version}"`;
+  if (version === '' || version === '""') return untold;
+  return version.includes('"') ? version : `"${version}"`;
 }
 
 const notAsAsked = (place: string, what: string) =>

@@ -7,9 +7,12 @@ export interface StoredObject {
   /** From the place that was listed; empty when the place itself is the object. */
   path: string;
   sizeBytes: number;
-  /** Another one as soon as the object is another one (its ETag). */
+  /** Another one as soon as the object is another one (its ETag); `untold` where the store does not tell. */
   version: string;
 }
+
+/** The version of an object whose store tells none: it says nothing of whether it is the same one as before. */
+export const untold = '';
 
 /** What tells an object's bytes, in hexadecimal: their sha256, or the id of the git blob that they are. */
 export type Checksum = { sha256: string } | { gitBlob: string };

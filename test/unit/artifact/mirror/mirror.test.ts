@@ -80,3 +80,26 @@ it('a file is read in the version that was seen alone, and its copy stays', asyn
   rmSync(directory!, { recursive: true });
   expect(Buffer.from(await mirror().read(manifest, seen)).toString()).toBe('theirs');
 });
+
+it.each([
+  ['no version', undefined, 2],
+  ['an empty version', '""', 2],
+  ['a version', '"v"', 1],
+])('an object of which its store tells %s: as often as it may be another', async (_, tag, fetched) => {
+  let [text, gets] = ['mine', 0];
+  server.removeAllListeners('request');
+  server.on('request', ({ method, url }, answer) => {
+    if (url?.includes('list-type')) return answer.end('<ListBucketResult></ListBucketResult>');
+    answer.writeHead(200, { ...(tag && { etag: tag }), 'content-length': text.length });
+    if (method === 'GET') gets++;
+    answer.end(method === 'HEAD' ? '' : text);
+  });
+  const rows = join(directory!, 's3/_/bucket/rows.jsonl');
+  await mirror().pull(rows, { exact: true });
+  expect(readFileSync(rows, 'utf8')).toBe('mine');
+  // As long as before.
+  text = 'ours';
+  await mirror().pull(rows, { exact: true });
+  expect(gets).toBe(fetched);
+  expect(readFileSync(rows, 'utf8')).toBe(fetched === 1 ? 'mine' : 'ours');
+});

@@ -10,8 +10,8 @@ import type { HttpClient } from '../../../../src/artifact/stores/http.ts';
 import { HttpsStore } from '../../../../src/artifact/stores/https.ts';
 import { S3Store } from '../../../../src/artifact/stores/s3.ts';
 import { answerLimits } from '../../../../src/artifact/stores/s3-answers.ts';
-import { StoreError } from '../../../../src/artifact/stores/store.ts';
-import { costOf, HostileServer, millionsOf } from '../../../support/hostile/index.ts';
+import { type StoredObject, StoreError } from '../../../../src/artifact/stores/store.ts';
+import { costOf, HostileServer, millionsOf, objectOf } from '../../../support/hostile/index.ts';
 
 const never = new AbortController().signal;
 
@@ -106,6 +106,41 @@ describe('what an S3 server answers', () => {
     expect(await store().write('team/out/weights', outgoing, never)).toBe(version);
     expect(await store().written('team/out/weights', never)).toMatchObject({ version });
     expect(await store().list('team/out', never)).toEqual([{ path: 'weights', sizeBytes: 4, version }]);
+  });
+
+  test('as a list that says it is cut off, and not how to go on, is no whole one', async () => {
+    // A server that knows ListObjects of version 1 alone.
+    server.answer = (_, response) =>
+      void response.end(
+        `<ListBucketResult><IsTruncated>true</IsTruncated>${objectOf('rows/part-0.jsonl', 4)}</ListBucketResult>`,
+      );
+    await expect(store().list('team/rows', never)).rejects.toMatchObject({
+      reason: 'StoreUnavailable',
+      message:
+        's3://team/rows/: its server does not answer as it should (a list that is cut off, ListObjectsV2)',
+    });
+  });
+
+  test.each([
+    ['no ETag', undefined],
+    ['an empty ETag', '""'],
+  ])('of an object with %s is asked for without a version, and from its start', async (_, tag) => {
+    const asked: unknown[] = [];
+    server.answer = ({ method, headers }, response, url) => {
+      if (url.searchParams.has('list-type'))
+        return void response.end('<ListBucketResult></ListBucketResult>');
+      if (headers['range'] !== undefined || headers['if-match'] !== undefined) asked.push(headers);
+      if (tag !== undefined) response.setHeader('etag', tag);
+      response.setHeader('content-length', 4);
+      response.end(method === 'HEAD' ? '' : 'mine');
+    };
+    const [{ version }] = (await store().list('team/rows.jsonl', never)) as [StoredObject, ...StoredObject[]];
+    const { body } = await store().read('team/rows.jsonl', { from: 0, version, signal: never });
+    expect(Buffer.concat(await body.toArray()).toString()).toBe('mine');
+    await expect(store().read('team/rows.jsonl', { from: 2, version, signal: never })).rejects.toMatchObject({
+      reason: 'Changed',
+    });
+    expect(asked).toEqual([]);
   });
 
   const trickle = (response: ServerResponse) => {
