@@ -1,5 +1,6 @@
-// What is said of losses, gradients and scores that are not finite, and who may be at fault.
+// What is said of losses, gradients and scores that are not finite or are not there, and who may be at fault.
 import { badModel } from '../api/index.ts';
+import { type Example, hasTargets } from '../data/index.ts';
 import type { Likelihoods } from '../evaluation/index.ts';
 import type { Emit } from '../progress/index.ts';
 import type { TrainingRecord } from '../training/index.ts';
@@ -47,6 +48,17 @@ export function warnOfZeros({ rows }: Pick<TrainingRecord, 'rows'>, hasStart: bo
       2 * notFinite > taken
         ? `${counted}: what was trained is noise for the most part, and ${made} is at fault, or spec.training.learningRate far too high: ask who made it before epsilon is spent again (docs/privacy.md)`
         : `${counted}: lower spec.training.learningRate, or ask who made ${made} (docs/privacy.md)`,
+  });
+}
+
+/** Of rows that are hidden: that no adapter comes would tell what the emulator's tokenizer makes of them. */
+export function warnOfNoTargets(rows: readonly Example[], emit: Emit): void {
+  if (rows.some(hasTargets)) return;
+  emit({
+    type: 'warning',
+    reason: 'NoTargets',
+    message:
+      'spec.data: has no row with a token to predict: the adapter is noise; put the rows right, or ask who made the emulator what its tokenizer makes of them (docs/privacy.md)',
   });
 }
 

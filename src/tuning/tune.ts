@@ -5,6 +5,7 @@ import { openBundle } from '../emulator/index.ts';
 import { restoreState } from '../training/index.ts';
 import { audit, checkAuditable, takeSealed } from './audit/index.ts';
 import { historyOf, madeEarlier, restoreRecord, writeHistory } from './history.ts';
+import { warnOfNoTargets } from './not-finite.ts';
 import { ownCheckpoints, prepare, type Run, type TuneOptions } from './prepare.ts';
 import { refuseOtherNoise } from './privacy/index.ts';
 import { resultOf, type TuneResult, writeAdapter } from './result.ts';
@@ -24,7 +25,10 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
     start = options.start?.(bundle);
     const run = await prepare(options, bundle, start);
     const { audit: asked } = options.spec;
-    if (asked) checkAuditable(asked, { rows: run.rows, validation: run.validation?.examples });
+    const isHidden = run.privacy !== undefined;
+    if (isHidden) warnOfNoTargets(run.rows, emit);
+    if (asked)
+      checkAuditable(asked, { rows: run.rows, validation: run.validation?.examples }, { isHidden, emit });
     const started = performance.now();
     const { state } = run;
     let trained = 0;

@@ -31,6 +31,11 @@ beforeAll(async () => {
   const { build, tune } = writeTinyProject(work.path);
   writeRows(at('data', 'strange.jsonl'), strange(48, 5));
   writeRows(at('data', 'others.jsonl'), strange(120, 6));
+  // Of one token each, with none to predict.
+  writeRows(
+    at('data', 'alone.jsonl'),
+    Array.from({ length: 16 }, () => ({ text: 'a' })),
+  );
   const variant = (name: string, fields: Record<string, unknown>): Manifest => {
     const copy = structuredClone(tune);
     setField(copy, 'metadata.name', name);
@@ -55,6 +60,17 @@ beforeAll(async () => {
     variant('few', { privacy: { noiseMultiplier: '1' }, 'training.batchSize': 1 }),
     variant('delta', { privacy: { epsilon: '8', delta: '0.1' } }),
     variant('same', { ...learned, data: { ...learned.data, validation: { uri: learned.data.uri } } }),
+    variant('same-hidden', {
+      ...{ ...learned, privacy: { epsilon: '8' }, training: { ...learned.training, steps: 2, evalSteps: 2 } },
+      data: { ...learned.data, validation: { uri: learned.data.uri } },
+    }),
+    ...['alone', 'alone-hidden'].map((name) =>
+      variant(name, {
+        data: { uri: 'file:data/alone.jsonl', validation: { uri: 'file:data/alone.jsonl' }, format: 'text' },
+        ...(name === 'alone-hidden' && { privacy: { epsilon: '8' }, audit: { membership: {} } }),
+        'training.steps': 2,
+      }),
+    ),
     variant('told', learned),
     variant('hidden', { ...learned, privacy: { epsilon: '2' } }),
   ]);
@@ -89,6 +105,22 @@ test('an audit that has no row but those that were trained on is refused before 
       'spec.data.validation: all of its rows with a token to predict are training rows',
     ) as string,
   });
+});
+
+test('what a tokenizer makes of hidden rows as a whole ends no run: that no adapter comes would tell of them', () => {
+  const said = `${ended.stdout}${ended.stderr}`;
+  expect(statusOf('same-hidden').artifact?.digest, said).toMatch(/^sha256:/);
+  expect(statusOf('same-hidden').audit).toMatchObject({ canaries: { candidates: 63 } });
+  expect(statusOf('same-hidden').audit).not.toHaveProperty('membership');
+  expect(said).toMatch(/OffsiteTune same-hidden .*NoMembershipAudit/);
+
+  expect(failureOf(at('work'), 'OffsiteTune', 'alone')).toMatchObject({
+    reason: 'BadData',
+    message: expect.stringContaining('has no row with a token to predict') as string,
+  });
+  expect(statusOf('alone-hidden').artifact?.digest, said).toMatch(/^sha256:/);
+  expect(said).toMatch(/OffsiteTune alone-hidden .*NoTargets/);
+  expect(said).not.toMatch(/OffsiteTune hidden .*No(Targets|MembershipAudit)/);
 });
 
 test('what crosses says what is promised, and nothing that was measured on private rows', () => {
