@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { setField } from '../../support/tiny/index.ts';
 import type { Case } from './case.ts';
 
@@ -84,6 +84,35 @@ export const dataCases: Case[] = [
       },
       reason: 'BadData',
       message: new RegExp(`${file}\\.jsonl: has no row with a token to predict`),
+    }),
+  ),
+  ...(
+    [
+      ['training', 'OffsiteTune', 'spec.data.uri', 'train'],
+      ['validation', 'OffsiteTune', 'spec.data.validation.uri', 'validation'],
+      ['probe', 'EmulatorBuild', 'spec.probe.data.uri', 'probe'],
+      ['leak test', 'EmulatorBuild', 'spec.leakTest', 'probe'],
+      ['evaluation', 'PlugIn', 'spec.evaluation.tasks', 'test'],
+    ] as const
+  ).map(
+    ([name, kind, field, file]): Case => ({
+      name: `${name} rows of which a shard is missing`,
+      kind,
+      change: ({ manifest, path }) => {
+        mkdirSync(path('shards'));
+        for (const number of [0, 2])
+          cpSync(path(`data/${file}.jsonl`), path(`shards/${file}-0000${number}-of-00003.jsonl`));
+        const uri = `file:${path('shards')}`;
+        const values: Record<string, unknown> = {
+          'spec.leakTest': { data: { uri, format: 'text' }, tokens: [64, 128, 256] },
+          'spec.evaluation.tasks': [{ name: 'tiny', data: { uri }, format: 'multipleChoice' }],
+        };
+        setField(manifest, field, values[field] ?? uri);
+      },
+      reason: 'BadData',
+      message: new RegExp(
+        `/shards: holds 2 of the 3 files that their names tell of: 1 missing, the first ${file}-00001-of-00003\\.jsonl; put all of them there`,
+      ),
     }),
   ),
   {
