@@ -25,6 +25,7 @@ import type { CompressionOptions } from './compression/index.ts';
 import { clearDerived, type Derive, type Derived, deriveBlocks, nothingDerived } from './derived.ts';
 import { type Evaluation, type HeldOut, scoreEmulator, scoreFull } from './evaluate.ts';
 import { attack } from './leak/attack.ts';
+import { copiesOf } from './leak/copies.ts';
 import { type ExactShare, exactShare, tensorsThatRun } from './leak/exact-share.ts';
 import { exactParts, exactTensors, heldIn } from './leak/held.ts';
 import type { RowLeak } from './leak/leak.ts';
@@ -356,7 +357,7 @@ async function scoreBundle(
   const model = openBlocks(directory, layout, files);
   try {
     const { evaluation, leak } = await scoreEmulator(engine, { model, layout }, heldOut, input);
-    const made = { layout, clusters };
+    const made = { layout, clusters, copies: copiesOf(full) };
     const exact = exactTensors(full, model, made);
     const scores = {
       evaluation,

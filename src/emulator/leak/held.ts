@@ -9,24 +9,29 @@ type Tensors = Pick<Model, 'architecture' | 'tensors' | 'read'>;
 export interface Made {
   readonly layout: Layout;
   readonly clusters: readonly (readonly number[])[];
+  /** The layers that are nearly another one, by that one (`copiesOf`). */
+  readonly copies: ReadonlyMap<number, readonly number[]>;
 }
 
 /**
- * What each tensor of a block with a shape may be of the model: the layer's own, and those of the removed layers of its cluster, whose
- * names the bundle does not have. Merged with a single one by differences, a layer is that one, and nearly so where it was refined.
+ * What stands in a bundle for each tensor of its blocks' layers may be of the model, by that tensor's name: itself first, then those of
+ * the removed layers that were merged into it (with a single one by differences, a layer is that one, and nearly so where it was refined),
+ * and those of the layers that are copies of it. The bundle does not have their names.
  */
 function originsIn(
   architecture: Architecture,
-  { layout, clusters }: Made,
+  { layout, clusters, copies }: Made,
 ): ReadonlyMap<string, readonly Slot[]> {
-  const kept = new Set(Object.values(layout.blocks).map(({ of }) => of));
-  const shaped = Object.values(layout.blocks).filter(({ shape }) => shape !== undefined);
+  const blocks = Object.values(layout.blocks);
+  const kept = new Set(blocks.map(({ of }) => of));
+  const mergedInto = (layer: number) =>
+    (clusters.find((one) => one.includes(layer)) ?? []).filter((other) => !kept.has(other));
   return new Map(
-    shaped.flatMap((block) => {
-      const cluster = clusters.find((one) => one.includes(block.of)) ?? [];
-      const removed = cluster.filter((layer) => !kept.has(layer)).map((layer) => architecture.block(layer));
-      return Object.entries(slotsOf(architecture, block)).map(
-        ([slot, own]) => [own.name, [own, ...removed.flatMap(({ [slot]: other }) => other ?? [])]] as const,
+    blocks.flatMap(({ of, shape }) => {
+      const others = new Set([...(shape === undefined ? [] : mergedInto(of)), ...(copies.get(of) ?? [])]);
+      const layers = [...others].map((layer) => architecture.block(layer));
+      return Object.entries(architecture.block(of)).map(
+        ([slot, own]) => [own.name, [own, ...layers.flatMap(({ [slot]: other }) => other ?? [])]] as const,
       );
     }),
   );
@@ -38,10 +43,15 @@ function originsIn(
  */
 export function exactTensors(model: Tensors, bundle: Tensors, made: Made): ReadonlySet<string> {
   const { architecture } = model;
-  const origins = originsIn(architecture, made);
   const names = new Set(tensorSlots(architecture, made.layout).map(({ name }) => name));
-  for (const held of origins.keys()) names.delete(held);
-  for (const [held, slots] of origins) for (const name of sameAs(held, slots, model, bundle)) names.add(name);
+  const shaped = Object.values(made.layout.blocks).filter(({ shape }) => shape !== undefined);
+  for (const { name } of shaped.flatMap((block) => Object.values(slotsOf(architecture, block))))
+    names.delete(name);
+  const asTheyAre = new Set(names);
+  for (const [held, slots] of originsIn(architecture, made)) {
+    const unknown = slots.filter(({ name }) => !asTheyAre.has(name));
+    for (const name of sameAs(held, unknown, model, bundle)) names.add(name);
+  }
   return names;
 }
 
@@ -69,18 +79,17 @@ export function exactParts(
   { exact, ...made }: Made & { exact: ReadonlySet<string> },
 ): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  for (const part of partsIn(bundle, made.layout).values()) {
-    const { name } = part.whole;
-    counts.set(name, sameNumbers(bundle.read(name), model.read(name), placesOf(part)));
-  }
+  const narrower = partsIn(bundle, made.layout);
   for (const [held, slots] of originsIn(model.architecture, made)) {
+    const part = narrower.get(held);
     const names = slots
       .map(({ name }) => name)
-      .filter((name) => !exact.has(name) && isInShape(model, name, bundle, held));
+      .filter((name) => !exact.has(name) && (part !== undefined || isInShape(model, name, bundle, held)));
     if (names.length === 0) continue;
     const values = bundle.read(held);
+    const places = part && placesOf(part);
     for (const name of names)
-      counts.set(name, Math.max(counts.get(name) ?? 0, sameNumbers(values, model.read(name))));
+      counts.set(name, Math.max(counts.get(name) ?? 0, sameNumbers(values, model.read(name), places)));
   }
   return counts;
 }
@@ -90,14 +99,14 @@ const sameNumbers = (values: Float32Array, whole: Float32Array, places?: Uint32A
   values.reduce((same, value, i) => same + Number(value === whole[places?.[i] ?? i]), 0);
 
 /**
- * What of a matrix stands in a bundle that does not hold it bit by bit: a matrix in its place, or in that of a layer that it was merged
- * into; what a narrower block has of it is among zeros.
+ * What stands in a bundle for a matrix that it does not hold bit by bit: under its own name, and under that of each layer that may be
+ * the matrix' own. What a narrower block has of it is among zeros.
  */
 export function heldIn(bundle: Tensors, made: Made): (slot: Slot) => Held[] {
   const { architecture, tensors, read } = bundle;
   const narrower = partsIn(bundle, made.layout);
   const origins = [...originsIn(architecture, made)];
-  return ({ name, shape }) => {
+  const heldAs = (name: string, { shape }: Slot): Held[] => {
     const part = narrower.get(name);
     if (part !== undefined) {
       const values = new Float32Array(shape.reduce((a, b) => a * b, 1));
@@ -107,15 +116,15 @@ export function heldIn(bundle: Tensors, made: Made): (slot: Slot) => Held[] {
       });
       return [{ values }];
     }
-    const whole = origins.filter(
-      ([held, slots]) =>
-        tensors.get(held)?.shape.join() === shape.join() && slots.some((slot) => slot.name === name),
-    );
-    if (whole.length > 0) return whole.map(([held]) => ({ values: read(held) }));
+    if (tensors.get(name)?.shape.join() === shape.join()) return [{ values: read(name) }];
     const [left, right] = ['left', 'right'].map((side) => `${name.replace(/\.weight$/, '')}.${side}.weight`);
     if (!tensors.has(left!) || !tensors.has(right!)) return [];
     return [{ left: read(left!), right: read(right!) }];
   };
+  return (slot) =>
+    origins
+      .filter(([, slots]) => slots.some(({ name }) => name === slot.name))
+      .flatMap(([held]) => heldAs(held, slot));
 }
 
 /** The rows (axis 0) or columns (axis 1) of a tensor of the model that a narrower block has. */

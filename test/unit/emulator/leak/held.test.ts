@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { narrowed } from '../../../../src/emulator/compression/narrow.ts';
 import { narrowShape } from '../../../../src/emulator/compression/units.ts';
+import { copiesOf } from '../../../../src/emulator/leak/copies.ts';
 import { exactShare, tensorsThatRun } from '../../../../src/emulator/leak/exact-share.ts';
 import { exactParts, exactTensors, heldIn } from '../../../../src/emulator/leak/held.ts';
 import { subspaceShare } from '../../../../src/emulator/leak/subspace.ts';
@@ -59,7 +60,7 @@ test.each(['llama', 'phi3', 'gpt2', 'bloom'])(
   async (variant) => {
     const { model, bundle, layout, held } = bundleOf(variant, (values) => values);
     const { architecture } = model;
-    const made = { layout, clusters: [] };
+    const made = { layout, clusters: [], copies: new Map() };
     const exact = exactTensors(model, bundle, made);
     const narrow = [...model.tensors.keys()].filter((name) => held.has(name));
     expect(narrow.length).toBeGreaterThan(3);
@@ -96,8 +97,8 @@ test('of what was fitted anew nothing is exact, and a line through it is held', 
     name.endsWith('down_proj.weight') ? values.map((value) => 2 * value) : values,
   );
   const parts = exactParts(model, bundle, {
-    ...{ layout, clusters: [] },
-    exact: exactTensors(model, bundle, { layout, clusters: [] }),
+    ...{ layout, clusters: [], copies: new Map() },
+    exact: exactTensors(model, bundle, { layout, clusters: [], copies: new Map() }),
   });
   const [down] = [...parts.keys()].filter((name) => name.endsWith('down_proj.weight'));
   // Zeros alone are what they were.
@@ -106,8 +107,8 @@ test('of what was fitted anew nothing is exact, and a line through it is held', 
   const share = async ({ model, bundle, layout }: typeof plain) =>
     subspaceShare(engine, {
       model,
-      exact: exactTensors(model, bundle, { layout, clusters: [] }),
-      heldOf: heldIn(bundle, { layout, clusters: [] }),
+      exact: exactTensors(model, bundle, { layout, clusters: [], copies: new Map() }),
+      heldOf: heldIn(bundle, { layout, clusters: [], copies: new Map() }),
     });
   expect((await share({ ...plain, bundle })).layers).toBeCloseTo((await share(plain)).layers, 6);
 });
@@ -127,7 +128,7 @@ test('what stands in a layer’s place counts: a removed layer under another nam
   };
   const tensors = tensorSlots(architecture, layout).map((slot) => [slot.name, { ...slot, dtype: 'F32' }]);
   const bundle = { architecture, tensors: new Map(tensors as never), read } as unknown as Tensors;
-  const made = { layout, clusters: plan.clusters };
+  const made = { layout, clusters: plan.clusters, copies: new Map() };
   const exact = exactTensors(model, bundle, made);
   for (const [slot, { name }] of Object.entries(second)) expect(exact.has(name)).toBe(slot !== 'down');
   const parts = exactParts(model, bundle, { ...made, exact });
@@ -151,7 +152,7 @@ test('a layer that another was merged into and that was refined: of the removed 
   const { architecture } = model;
   const plan = { clusters: [[0, 1]], kept: [0], transferLayers: [], source: [0, 0] };
   const layout = layoutOf(plan, new Map([[0, {}]]));
-  const made = { layout, clusters: plan.clusters };
+  const made = { layout, clusters: plan.clusters, copies: new Map() };
   const [first, second] = [architecture.block(0), architecture.block(1)];
   const origins = new Map(Object.entries(first).map(([slot, { name }]) => [name, second[slot]!.name]));
   // Two of three numbers were rounded back to what they were.
@@ -172,7 +173,87 @@ test('a layer that another was merged into and that was refined: of the removed 
   expect(layers).toBeGreaterThan(0.99 / architecture.depth);
   const without = await subspaceShare(engine, {
     ...{ model, exact },
-    heldOf: heldIn(bundle, { layout, clusters: [[0], [1]] }),
+    heldOf: heldIn(bundle, { layout, clusters: [[0], [1]], copies: new Map() }),
   });
   expect(without.layers).toBeLessThan(0.01);
+});
+
+/** A fixture's model whose layers from the second on are those before them again, the last numbers of each tensor trained on. */
+function repeating(changed: number) {
+  const { model } = bundleOf('llama', (values) => values);
+  const { architecture } = model;
+  const layers = Array.from({ length: architecture.depth }, (_, layer) => architecture.block(layer));
+  const firsts = new Map(
+    layers.flatMap((slots, layer) =>
+      Object.entries(slots).map(([slot, { name }]) => [name, layers[layer % 2]![slot]!.name]),
+    ),
+  );
+  const read = (name: string) => {
+    const first = firsts.get(name) ?? name;
+    const values = model.read(first);
+    return first === name
+      ? values
+      : values.map((value, i) => (i < values.length - changed ? value : value + 0.1));
+  };
+  return { model: { ...model, read }, layers };
+}
+
+test('layers that are copies of one another, and those trained on since, are found by their matrices', () => {
+  for (const changed of [0, 2]) {
+    const { model } = repeating(changed);
+    expect(copiesOf(model)).toEqual(
+      new Map([
+        [0, [2]],
+        [1, [3]],
+        [2, [0]],
+        [3, [1]],
+      ]),
+    );
+  }
+  const { model } = bundleOf('llama', (values) => values);
+  expect([...copiesOf(model).values()].flat()).toEqual([]);
+});
+
+test.each([0, 2])(
+  'a layer that stays behind counts where its copy stands in the bundle, %i numbers of each tensor apart',
+  async (changed) => {
+    const { model, layers } = repeating(changed);
+    const { architecture } = model;
+    const plan = { clusters: [[0, 1, 2, 3]], kept: [0], transferLayers: [0], source: [0, 0, 0, 0] };
+    const layout = layoutOf(plan);
+    const tensors = tensorSlots(architecture, layout).map((slot) => [slot.name, { ...slot, dtype: 'F32' }]);
+    const bundle = { ...model, tensors: new Map(tensors as never) } as Tensors;
+    const made = { layout, clusters: plan.clusters, copies: copiesOf(model) };
+    const exact = exactTensors(model, bundle, made);
+    const parts = exactParts(model, bundle, { ...made, exact });
+    for (const { name, shape } of Object.values(layers[2]!)) {
+      expect(exact.has(name), name).toBe(changed === 0);
+      expect(parts.get(name), name).toBe(changed === 0 ? undefined : sizeOf(shape) - changed);
+    }
+    for (const layer of [1, 3])
+      for (const { name } of Object.values(layers[layer]!)) {
+        expect(exact.has(name), name).toBe(false);
+        expect(parts.get(name), name).toBe(undefined);
+      }
+    const share = await subspaceShare(engine, { model, exact, heldOf: heldIn(bundle, made) });
+    expect(share.layers).toBeCloseTo(2 / 4, changed === 0 ? 12 : 2);
+  },
+);
+
+test('the copy of a layer that is held narrower counts as that one does', async () => {
+  const { model: plain, bundle, layout } = bundleOf('llama', (values) => values);
+  const { architecture } = plain;
+  const [first, second] = [architecture.block(0), architecture.block(1)];
+  const copied = new Map(Object.entries(first).map(([slot, { name }]) => [name, second[slot]!.name]));
+  const model = { ...plain, read: (name: string) => plain.read(copied.get(name) ?? name) };
+  const narrow = { ...layout, blocks: { 1: layout.blocks['1']! } };
+  const made = { layout: narrow, clusters: [], copies: copiesOf(model) };
+  const exact = exactTensors(model, bundle, made);
+  const parts = exactParts(model, bundle, { ...made, exact });
+  for (const [own, copy] of copied) expect(parts.get(own), own).toBe(parts.get(copy));
+  expect(parts.get(first['down']!.name)).toBe(bundle.read(second['down']!.name).length);
+  const { layers } = await subspaceShare(engine, { model, exact, heldOf: heldIn(bundle, made) });
+  const without = { ...made, copies: new Map() };
+  const alone = await subspaceShare(engine, { model, exact, heldOf: heldIn(bundle, without) });
+  expect(layers).toBeCloseTo(2 * alone.layers, 6);
 });
