@@ -14,14 +14,16 @@ const usualLength = 2048;
  * Lays a row's branches, those of a class in their order, into as few sequences as hold them with the trunk before them in each:
  * attention takes the square of a sequence. One of up to `maxLength` tokens, or 2048, stays whole, and so does what has no two branches.
  * @param lengthClass of a prompt with one branch: what shares a trunk is of one class; all are when absent
+ * @param usual in the place of 2048
  */
 export function partsOf(
   example: Example,
   maxLength: number,
   lengthClass: (length: number) => string = () => '',
+  usual = usualLength,
 ): Part[] {
   const { trunk, branches, starts } = example;
-  const most = Math.max(maxLength, usualLength);
+  const most = Math.max(maxLength, usual);
   const all = [...branches.keys()];
   const classes = [
     ...Map.groupBy(all, (place) => lengthClass(trunk.length + branches[place]!.length)).values(),

@@ -1,5 +1,6 @@
 // The packing of evaluation rows in batches that suit the size of the model.
 import {
+  capacityFor,
   cheapestCapacity,
   type Example,
   type PackedBatch,
@@ -28,6 +29,8 @@ export interface PackOptions {
   readonly room?: PackedRoom;
   /** The most tokens of a row; 2048 when absent. */
   readonly maxLength?: number;
+  /** Whether that alone, and no row's length, decides how long sequences may be and what is refused; false when absent. */
+  readonly hidden?: boolean;
   /** Whether who runs them goes by tiles over scores that are many; false when absent. */
   readonly byTiles?: boolean;
   /** Bytes that the stage was given: no batch follows from them, but a sequence that could not fit is refused. */
@@ -43,9 +46,19 @@ export interface PackOptions {
 export function packForModel(
   examples: readonly Example[],
   architecture: Architecture,
-  { path = 'the rows', room = new PackedRoom(), maxLength = 0, memory, byTiles = false }: PackOptions,
+  {
+    path = 'the rows',
+    room = new PackedRoom(),
+    maxLength = 0,
+    hidden = false,
+    memory,
+    byTiles = false,
+  }: PackOptions,
 ): PackedBatch[] {
-  const parts = examples.flatMap((example) => partsOf(example, maxLength, lengthClassOf(architecture)));
+  const lengthClass = lengthClassOf(architecture);
+  const parts = examples.flatMap((example) =>
+    partsOf(example, maxLength, lengthClass, hidden ? 0 : undefined),
+  );
   room.add(path, parts, memory);
   const { heads } = architecture.widths;
   const perToken = (heads * scoreCost) / largestBlock(architecture);
@@ -53,7 +66,8 @@ export function packForModel(
   const outputs = widestMap(architecture);
   const scores = heads * capacity ** 2 * Float32Array.BYTES_PER_ELEMENT;
   const isTiled = byTiles && architecture.isTiled === true && scores >= usualScores;
-  checkCallMemory('forward', { rows: 1, tokens: capacity, heads, isTiled, outputs, memory });
+  const longest = hidden ? Math.max(capacity, capacityFor([], maxLength)) : capacity;
+  checkCallMemory('forward', { rows: 1, tokens: longest, heads, isTiled, outputs, memory });
   const tokens = Math.min(
     mostTokens,
     callOperations / (2 * largestBlock(architecture)),

@@ -38,6 +38,8 @@ export interface TaskOptions {
   /** The most rows after those; all when absent. */
   readonly limit?: number | undefined;
   readonly maxLength: number;
+  /** Whether no row's length decides what is refused: `maxLength` alone does; false when absent. */
+  readonly hidden?: boolean;
   /** Bytes that the stage was given. */
   readonly memory: number;
   /** Whether rows are scored without any being trained on: long ones then go by tiles, where the engine has them; true when absent. */
@@ -59,6 +61,7 @@ export async function loadTask(
     mayHaveNone,
     limit,
     maxLength,
+    hidden = false,
     memory,
     metric,
     byTiles = true,
@@ -83,7 +86,7 @@ export async function loadTask(
     metric: metric ?? metricsOf[format][0],
     examples,
     batches: packForModel(examples, model.architecture, {
-      ...{ path, room: packedOfThread, maxLength, memory },
+      ...{ path, room: packedOfThread, maxLength, hidden, memory },
       byTiles: byTiles && engine.tilesAttention,
     }),
   };

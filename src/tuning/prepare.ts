@@ -239,7 +239,7 @@ export async function prepare(
             path: validation,
             format,
             digest: digests.validation,
-            mayHaveNone: privacy !== undefined,
+            ...(privacy && { mayHaveNone: true, hidden: true }),
             maxLength,
             memory,
             byTiles: false,

@@ -183,3 +183,26 @@ test('choices in several sequences score as each of them does alone', async () =
     rmSync(directory, { recursive: true, force: true });
   }
 });
+
+test('of hidden rows no length decides what is refused: no sequence is longer than maxLength, which is looked at alone', () => {
+  const row = (length: number) => ({
+    ...{ row: 0, trunk: [1, 1], bytes: [1, 1, 1, 1] },
+    branches: Array.from({ length: 4 }, () => new Array<number>(length).fill(1)),
+  });
+  const packed = (length: number, { maxLength = 448, hidden = true, heads = 256 } = {}) => {
+    const widths = { heads, groups: heads, inner: 1 };
+    const block = () => ({ up: { name: 'up', shape: [1, 1] } });
+    return packForModel([row(length)], { depth: 1, widths, block } as unknown as Architecture, {
+      ...{ maxLength, hidden, memory: 0 },
+    });
+  };
+  // Of the answers of one row 1,726 tokens: as long a sequence is refused, and was by the row alone.
+  expect(() => packed(431, { hidden: false })).toThrow('256 heads would take more than');
+  expect(packed(3, { hidden: false }).map(({ length }) => length)).toEqual([16]);
+  for (const length of [3, 100, 431, 446]) {
+    expect(Math.max(...packed(length).map((batch) => batch.length))).toBeLessThanOrEqual(448);
+    expect(packed(length).reduce((sum, { targets }) => sum + targets.length, 0)).toBe(4 * length);
+    for (const other of [{ maxLength: 2048 }, { heads: 5000 }])
+      expect(() => packed(length, other)).toThrow(`heads would take more than`);
+  }
+});
