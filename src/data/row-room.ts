@@ -19,6 +19,9 @@ const ofExample = { row: 176, list: 64, token: 8, span: 76 };
 const heapOfThread = (): number =>
   getHeapStatistics().heap_size_limit - (resourceLimits.maxYoungGenerationSizeMb ?? 0) * 2 ** 20;
 
+/** Of a stage's room for tokens, what a set of hidden rows has: it has two of them at most, and what one takes says nothing of the other. */
+const shareOfHidden = 1 / 2;
+
 const moreHeap = 'give fewer rows, or the process a larger heap (NODE_OPTIONS=--max-old-space-size)';
 
 /** Counts the rows that a stage holds. */
@@ -77,6 +80,21 @@ export class TokenRoom {
         `${path}: this stage's rows take more than the ${this.#most} bytes that it has for tokens; ${moreHeap}; where they are few or short, look at the tokenizer`,
       );
   }
+
+  /**
+   * A tokenised row of a set that is hidden, held against its own share of the room: were it the sum, one row could tip it, and that the
+   * run ends would tell of that row with certainty, whatever epsilon is.
+   * @param where the row, for messages
+   * @param rows of its set
+   * @throws OffsiteError BadData where it takes more than its share
+   */
+  addHidden(where: string, example: Example, rows: number): void {
+    const most = Math.floor((shareOfHidden * this.#most) / rows);
+    if (bytesOf(example) > most)
+      throw badData(
+        `${where}: takes more than the ${most} bytes that each of ${rows} hidden rows has for tokens; lower maxLength, shorten the row, ${moreHeap}; where it is short, look at the tokenizer`,
+      );
+  }
 }
 
 /** Of JavaScript's heap. What is packed of it lies outside. */
@@ -90,6 +108,10 @@ function bytesOf(example: Example): number {
 
 /** What a token takes in a batch, with its target and padding, outside of the heap. */
 const packedBytes = 32;
+
+const mostPacked = (memory: number): number => Math.max(usual, share * memory);
+const packed = (examples: readonly Example[]): number =>
+  packedBytes * examples.reduce((sum, example) => sum + tokenCount(example), 0);
 
 /** Counts what rows take laid out for scoring. */
 export class PackedRoom {
@@ -108,12 +130,26 @@ export class PackedRoom {
    * @throws OffsiteError BadData where all take too much by now
    */
   add(path: string, examples: readonly Example[], memory: number): void {
-    const most = Math.max(usual, share * memory);
-    this.#held += packedBytes * examples.reduce((sum, example) => sum + tokenCount(example), 0);
+    const most = mostPacked(memory);
+    this.#held += packed(examples);
     if (this.#held > most)
       throw badData(
         `${path}: this stage's rows take more than ${most} bytes laid out for scoring, where a prompt stands in each sequence that its choices need; give fewer rows or shorter prompts, or raise spec.engine.memory`,
       );
+  }
+
+  /**
+   * Rows of a set that is hidden, as `TokenRoom.addHidden` has it.
+   * @param rows of each row what lies in sequences
+   * @throws OffsiteError BadData where one takes more than its share
+   */
+  addHidden(path: string, rows: readonly (readonly Example[])[], memory: number): void {
+    const most = Math.floor(mostPacked(memory) / rows.length);
+    for (const parts of rows)
+      if (packed(parts) > most)
+        throw badData(
+          `${path}: row ${parts[0]!.row + 1}: takes more than the ${most} bytes that each of ${rows.length} hidden rows has laid out for scoring, where a prompt stands in each sequence that its choices need; give fewer rows or choices, or raise spec.engine.memory`,
+        );
   }
 }
 

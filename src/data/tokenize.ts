@@ -19,6 +19,8 @@ export interface TokenizeOptions {
   readonly file: string;
   /** How many of the file's rows stand before them, for messages; none when absent. */
   readonly before?: number;
+  /** Whether nothing may follow from what several rows take together: each is held against a share of its own; false when absent. */
+  readonly hidden?: boolean;
   /** Whether the work is no longer wanted. */
   readonly cancelled?: () => boolean;
 }
@@ -47,7 +49,8 @@ export async function tokenize<F extends Format>(
     const example = { row, ...(await rule(fields, tokens, { ...options, tokenizer: running })) };
     checkLength(example, { ...options, where });
     // At once: those of a part together may be more than the heap has beside what is counted.
-    tokensOfThread.add(options.file, example);
+    if (options.hidden) tokensOfThread.addHidden(where, example, rows.length);
+    else tokensOfThread.add(options.file, example);
     return example;
   };
   const examples: Example[] = [];

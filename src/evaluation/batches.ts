@@ -29,7 +29,7 @@ export interface PackOptions {
   readonly room?: PackedRoom;
   /** The most tokens of a row; 2048 when absent. */
   readonly maxLength?: number;
-  /** Whether that alone, and no row's length, decides how long sequences may be and what is refused; false when absent. */
+  /** Whether that alone, and no row's length, decides how long sequences may be and what is refused of all rows; false when absent. */
   readonly hidden?: boolean;
   /** Whether who runs them goes by tiles over scores that are many; false when absent. */
   readonly byTiles?: boolean;
@@ -56,10 +56,10 @@ export function packForModel(
   }: PackOptions,
 ): PackedBatch[] {
   const lengthClass = lengthClassOf(architecture);
-  const parts = examples.flatMap((example) =>
-    partsOf(example, maxLength, lengthClass, hidden ? 0 : undefined),
-  );
-  room.add(path, parts, memory);
+  const byRow = examples.map((example) => partsOf(example, maxLength, lengthClass, hidden ? 0 : undefined));
+  const parts = byRow.flat();
+  if (hidden) room.addHidden(path, byRow, memory);
+  else room.add(path, parts, memory);
   const { heads } = architecture.widths;
   const perToken = (heads * scoreCost) / largestBlock(architecture);
   const capacity = cheapestCapacity(parts, perToken);

@@ -1,5 +1,5 @@
 // What a training is: read, checked and laid out before its first step.
-import type { OffsiteTuneSpec } from '../api/index.ts';
+import { hidesRows, type OffsiteTuneSpec } from '../api/index.ts';
 import {
   checkpointsOf,
   type Described,
@@ -125,19 +125,20 @@ export async function prepare(
       : { validation: dataDigest(validation, 'spec.data.validation', spec.data.validation?.digest) }),
   };
   const { maxLength } = training;
+  const isHidden = hidesRows(spec.privacy);
   const rows = await tokenize(
     await readRows(data, format, { digest: digests.data, cancelled: () => engine.isCancelled, memory }),
     format,
     model.tokenizer,
     {
       mode: aim.pairs === undefined ? 'train' : 'score',
-      maxLength,
+      ...{ maxLength, hidden: isHidden },
       file: data,
       cancelled: () => engine.isCancelled,
     },
   );
   // Where rows are hidden, that no adapter comes would tell what the emulator's tokenizer makes of them.
-  if (spec.privacy === undefined) checkTargets(rows, data);
+  if (!isHidden) checkTargets(rows, data);
   const strange = spec.audit?.canaries && { count: spec.audit.canaries.count };
   const { vocabulary } = model.architecture;
   const examples = strange
@@ -239,7 +240,7 @@ export async function prepare(
             path: validation,
             format,
             digest: digests.validation,
-            ...(privacy && { mayHaveNone: true, hidden: true }),
+            ...{ mayHaveNone: isHidden, hidden: isHidden },
             maxLength,
             memory,
             byTiles: false,

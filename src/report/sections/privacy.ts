@@ -28,6 +28,8 @@ ${facts([
 }
 
 function found({ membership, canaries }: AuditStatus): Html {
+  if (membership === undefined && canaries === undefined)
+    return html`<p class="soft">The audit that was asked for has compared nothing: the training rows, or the validation rows that are not among them, have no token to predict by the emulator's tokenizer (the run's warnings say which).</p>`;
   const row = (
     what: string,
     { value, low, high }: { value: string; low: string; high: string },

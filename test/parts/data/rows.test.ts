@@ -6,8 +6,8 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OffsiteError } from '../../../src/api/index.ts';
-import { dataDigest, type Format, readRows, streamRows } from '../../../src/data/index.ts';
-import { RowRoom, TokenRoom } from '../../../src/data/row-room.ts';
+import { dataDigest, type Example, type Format, readRows, streamRows } from '../../../src/data/index.ts';
+import { PackedRoom, RowRoom, TokenRoom } from '../../../src/data/row-room.ts';
 import { costOf, millionsOf } from '../../support/hostile/index.ts';
 import { onItsOwn } from '../../support/processes/heap.ts';
 
@@ -161,6 +161,34 @@ describe('readRows', () => {
     room.empty();
     expect(() => fill(room, 6, 83)).not.toThrow();
     for (const tokens of [300, 299]) expect(() => fill(new TokenRoom(64_000), tokens, 20)).toThrow(full);
+  });
+
+  test('holds each of hidden rows against its own share, whatever the others take', () => {
+    const example = (count: number) => ({
+      ...{ row: 6, branches: [], bytes: [] },
+      trunk: Array<number>(count).fill(1),
+    });
+    const room = new TokenRoom(64_000);
+    // 24,000 bytes by two sets, of which each has ten rows: 1,200 each, of which 240 are the row's own.
+    for (let i = 0; i < 20; i++) room.addHidden('tiny.jsonl: row 7', example(120), 10);
+    expect(() => room.addHidden('tiny.jsonl: row 7', example(121), 10)).toThrow(
+      expect.objectContaining({
+        reason: 'BadData',
+        message: expect.stringMatching(
+          /^tiny\.jsonl: row 7: takes more than the 1200 bytes that each of 10 hidden rows has for tokens; lower maxLength, shorten the row, give fewer rows, /,
+        ),
+      }),
+    );
+    const packed = new PackedRoom();
+    // 2 GiB by 2^20 rows, 32 bytes a token.
+    const rows = (parts: number, tokens: number) =>
+      Array.from({ length: 2 ** 20 }, (_, i) =>
+        i === 3 ? Array<Example>(parts).fill(example(tokens)) : [example(1)],
+      );
+    expect(() => packed.addHidden('tiny.jsonl', rows(2, 32), 0)).not.toThrow();
+    expect(() => packed.addHidden('tiny.jsonl', rows(2, 33), 0)).toThrow(
+      'tiny.jsonl: row 7: takes more than the 2048 bytes that each of 1048576 hidden rows has laid out for scoring',
+    );
   });
 
   test.each(['short texts', 'long texts', 'many choices', 'conversations'])(
