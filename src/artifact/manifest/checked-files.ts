@@ -14,12 +14,12 @@ interface CheckedFile {
 
 /**
  * Files that were hashed, and are looked for, opened and read afterwards, again and again: no others are there, and what is open
- * is what was hashed, whatever stands at its path by then. Looking costs a call to the system a file; where only links, rights
- * or its number have changed, it is hashed once more.
+ * is what was hashed, whatever stands at its path by then. Looking costs a call to the system a file; where only links or rights
+ * have changed, or another file is in its place, it is hashed once more.
  */
 export class CheckedFiles implements Files {
   readonly #files = new Map<string, CheckedFile>();
-  readonly #open = new Map<OpenFile, string>();
+  readonly #open = new Map<OpenFile, { path: string; hashed: CheckedFile }>();
   /** Those that were not what was hashed by the time that they were closed. */
   readonly #changed = new Set<string>();
 
@@ -51,15 +51,18 @@ export class CheckedFiles implements Files {
   }
 
   open(path: string): OpenFile {
-    const hashed = this.#hashed(path);
+    const before = this.#hashed(path);
     const file = openPlain(path);
-    const { descriptor } = file;
+    const { descriptor, stat } = file;
     try {
-      if (!isHashed(file, hashed)) throw changed(path);
+      if (!isHashed(file, before)) throw changed(path);
     } catch (error) {
       closeSync(descriptor);
       throw error;
     }
+    // Where another file with the same bytes took its place, it is that one from here on.
+    const hashed = isItself(stat, before) ? before : { sha256: before.sha256, stat };
+    this.#files.set(normalize(path), hashed);
     const open: OpenFile = {
       ...file,
       close: () => {
@@ -68,7 +71,7 @@ export class CheckedFiles implements Files {
         closeSync(descriptor);
       },
     };
-    this.#open.set(open, path);
+    this.#open.set(open, { path, hashed });
     return open;
   }
 
@@ -92,8 +95,8 @@ export class CheckedFiles implements Files {
   /** @throws OffsiteError BadModel naming a file that is another one now, or gone */
   checkUnchanged(): void {
     for (const path of this.#changed) throw changed(path);
-    for (const [{ descriptor }, path] of this.#open)
-      if (!isStill(descriptor, this.#hashed(path))) throw changed(path);
+    for (const [{ descriptor }, { path, hashed }] of this.#open)
+      if (!isStill(descriptor, hashed)) throw changed(path);
     for (const [path, file] of this.#files) if (!isUnchanged(path, file)) throw changed(path);
   }
 
@@ -134,8 +137,9 @@ function isStill(descriptor: number, hashed: CheckedFile): boolean {
   }
 }
 
+/** A file that was written to may have been another one in between, whatever its bytes are now; one in its place has a time of its own. */
 const isAlike = (now: BigIntStats, { stat }: CheckedFile) =>
-  now.size === stat.size && now.mtimeNs === stat.mtimeNs;
+  now.size === stat.size && (now.mtimeNs === stat.mtimeNs || now.dev !== stat.dev || now.ino !== stat.ino);
 
 /** Rights, owners and links to a file change nothing in it, and some file systems number their files anew: then its bytes tell. */
 const isItself = (now: BigIntStats, { stat }: CheckedFile) =>

@@ -57,6 +57,7 @@ describe('files that were checked and are read on', () => {
     ['is longer', () => writeFileSync(weights, 'the weights and more')],
     ['is another one under its name', replace],
     ['is written to, and its time put back', forge],
+    ['is written to, the same again', () => writeFileSync(weights, 'the weights')],
     ['is gone', () => rmSync(weights)],
   ])('one that %s is told at the end, by its name', (_, change) => {
     const { files: checked } = hashFiles(directory);
@@ -83,10 +84,35 @@ describe('files that were checked and are read on', () => {
         utimesSync(weights, atime, mtime);
       },
     ],
+    [
+      'the same in its place, as who makes an artifact anew lays it there',
+      () => {
+        writeFileSync(`${weights}.new`, 'the weights');
+        renameSync(`${weights}.new`, weights);
+      },
+    ],
   ])('%s changes nothing', (_, act) => {
     const { files: checked } = hashFiles(directory);
+    const before = checked.open(weights);
     act();
     checked.checkUnchanged();
+    const after = checked.open(weights);
+    before.close();
+    after.close();
+    checked.checkUnchanged();
+  });
+
+  it('what took its place with the same bytes is looked at in its turn', () => {
+    const { files: checked } = hashFiles(directory);
+    writeFileSync(`${weights}.new`, 'the weights');
+    renameSync(`${weights}.new`, weights);
+    const open = checked.open(weights);
+    forge();
+    writeFileSync(weights, 'the weights');
+    open.close();
+    expect(() => checked.checkUnchanged()).toThrow(`${weights}: was changed while it was read`);
+    replace();
+    expect(() => checked.open(weights)).toThrow(`${weights}: was changed while it was read`);
   });
 
   it('an artifact tells of its own', () => {
