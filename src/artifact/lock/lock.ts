@@ -94,7 +94,7 @@ export class TakenOver extends Error {
 export async function takeLock(place: LockPlace, options: LockOptions): Promise<Lock> {
   const { owner, run = '', signal, times = lockTimes(60_000) } = options;
   const mine: Holder = { token: randomUUID(), owner, run, process: thisProcess(), beat: 0 };
-  let seen: { version: string; at: number } | undefined;
+  let seen: (Standing & { at: number }) | undefined;
   let refused: { over: string | undefined; tries: number; since: number } | undefined;
   let told = false;
   /** Since when no look has found a holder in what stands there: a sign of life is half written for a moment, or for good. */
@@ -108,9 +108,8 @@ export async function takeLock(place: LockPlace, options: LockOptions): Promise<
     half = standing === undefined || holder !== undefined ? undefined : (half ?? performance.now());
     // A write may have been done whose answer was lost.
     if (standing && holder?.token === mine.token) return new Lock(place, mine, standing.version, times);
-    if (seen !== undefined && standing?.version !== seen.version) changes += 1;
-    if (standing && standing.version !== seen?.version)
-      seen = { version: standing.version, at: performance.now() };
+    if (seen !== undefined && !isSame(standing, seen)) changes += 1;
+    if (standing && !isSame(standing, seen)) seen = { ...standing, at: performance.now() };
     const silent = seen === undefined ? 0 : performance.now() - seen.at;
     const free = standing === undefined || (holder && isFree(holder, mine)) || silent >= times.expiry;
     if (free) {
@@ -126,7 +125,7 @@ export async function takeLock(place: LockPlace, options: LockOptions): Promise<
       continue;
     }
     refused = undefined;
-    const other = { owner: holder?.owner ?? 'another run', processId: holder?.process.id ?? 0 };
+    const other = { owner: holder?.owner || 'another run', processId: holder?.process.id ?? 0 };
     const isAlive = changes > 0 || (holder && isGone(holder.process) === false);
     // Twice as long: one that died while he wrote is silent before.
     const isKnown = half === undefined || performance.now() - half > 2 * times.expiry;
@@ -136,6 +135,10 @@ export async function takeLock(place: LockPlace, options: LockOptions): Promise<
     await sleep(times.look, undefined, { signal });
   }
 }
+
+/** Some stores tell no versions: then what is written there alone is a sign of life. */
+const isSame = (standing: Standing | undefined, seen: Standing | undefined): boolean =>
+  standing?.version === seen?.version && standing?.text === seen?.text;
 
 /** Twice as long after each try, up to a look; never as long as another's who came at the same time. */
 const pauseAfter = (tries: number, { look }: LockTimes): number =>
@@ -185,7 +188,7 @@ export class Lock {
     const standing = await this.#place.read();
     const holder = standing && parsed(standing.text);
     if (holder?.token === this.#holder.token) return;
-    const error = new TakenOver(holder?.owner ?? 'another run');
+    const error = new TakenOver(holder?.owner || 'another run');
     this.#lost.abort(error);
     throw error;
   }
@@ -215,7 +218,7 @@ export class Lock {
     const standing = await this.#place.read();
     const holder = standing && parsed(standing.text);
     if (standing !== undefined && holder?.token === this.#holder.token) this.#version = standing.version;
-    else this.#lost.abort(new TakenOver(holder?.owner ?? 'another run'));
+    else this.#lost.abort(new TakenOver(holder?.owner || 'another run'));
   }
 }
 

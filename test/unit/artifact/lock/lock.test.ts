@@ -15,13 +15,13 @@ import { DiskLock, lockDirectoryOf } from '../../../../src/artifact/lock/on-disk
 import { StoreLock } from '../../../../src/artifact/mirror/lock-in-store.ts';
 import type { WritableStore, WriteCondition } from '../../../../src/artifact/stores/store.ts';
 
-/** A store of small objects; a server that is not conditional writes whatever it is told. */
+/** A store of small objects; a server that is not conditional writes whatever it is told, and one that is silent tells no versions either. */
 class TextStore {
   readonly objects = new Map<string, { text: string; version: string }>();
-  readonly #server: 'conditional' | 'careless' | 'refusing';
+  readonly #server: 'conditional' | 'careless' | 'refusing' | 'silent';
   #version = 0;
 
-  constructor(server: 'conditional' | 'careless' | 'refusing' = 'conditional') {
+  constructor(server: 'conditional' | 'careless' | 'refusing' | 'silent' = 'conditional') {
     this.#server = server;
   }
 
@@ -34,7 +34,7 @@ class TextStore {
       condition === 'anyway' ||
       (condition === 'absent' ? there === undefined : there?.version === condition.over);
     if (!holds && this.#server === 'conditional') return undefined;
-    const version = String(++this.#version);
+    const version = this.#server === 'silent' ? '' : String(++this.#version);
     this.objects.set(object, { text, version });
     return version;
   };
@@ -201,6 +201,22 @@ it('who waits for a holder waits on where a sign of life is half written', async
   // The place is free in the end, and takes no writes.
   await expect(taken).rejects.toMatchObject({ name: 'AbortError' });
   expect(waited).toEqual(['OffsiteTune data/other']);
+});
+
+it('signs of life are seen where a store tells no versions', async () => {
+  const silent = new TextStore('silent');
+  const there = inStore(silent);
+  let beat = 0;
+  await there.write(foreign({ beat }), undefined);
+  const alive = setInterval(() => void there.write(foreign({ beat: ++beat }), ''), 50);
+  try {
+    const times = { ...lockTimes(300), look: 10 };
+    await expect(takeLock(inStore(silent), options({ waitsFor: () => false, times }))).rejects.toThrow(
+      'OffsiteTune data/other is at work there',
+    );
+  } finally {
+    clearInterval(alive);
+  }
 });
 
 it('what changes and is never a holder’s is refused, and not waited for without end', async () => {
