@@ -13,6 +13,8 @@ import { mostCharacters, TextTokens } from './text-tokens.ts';
 export interface TokenizeOptions {
   /** The most tokens of a row: of the text, or of the prompt with any one of its branches. */
   readonly maxLength: number;
+  /** The longest row that the model has positions for; any length when absent. */
+  readonly positions?: number | undefined;
   /** `train` keeps only the right choice or the chosen answer, `score` all of them. */
   readonly mode: 'train' | 'score';
   /** The rows' file, for messages. */
@@ -31,7 +33,7 @@ const charactersAtOnce = 8 * 2 ** 20;
 
 /**
  * Turns rows into tokens. Text is cut at `maxLength` tokens (and at 2^20 characters); a prompt or an answer never is.
- * @throws OffsiteError BadData with the row's number, counted from 1, when a prompt and its answer do not fit, without it when all
+ * @throws OffsiteError BadData with the row's number, counted from 1, when a prompt and its answer, or the model's positions, do not fit, without it when all
  * tokens are more than are held; BadModel where the tokenizer or its chat template cannot be used; Cancelled
  */
 export async function tokenize<F extends Format>(
@@ -166,7 +168,10 @@ const rules: { [F in Format]: Rule<F> } = {
   hellaswag: question,
 };
 
-function checkLength(example: Example, { maxLength, where }: TokenizeOptions & { where: string }): void {
+function checkLength(
+  example: Example,
+  { maxLength, positions = Number.POSITIVE_INFINITY, where }: TokenizeOptions & { where: string },
+): void {
   const { trunk, branches, starts, spans } = example;
   if (spans !== undefined && trunk.length > maxLength)
     throw badData(
@@ -179,6 +184,10 @@ function checkLength(example: Example, { maxLength, where }: TokenizeOptions & {
   if (branches.length > 0 && prompt + answer > maxLength)
     throw badData(
       `${where}: its answer would be cut: with its prompt it has more tokens than maxLength ${maxLength}; raise maxLength or shorten the row`,
+    );
+  if (trunk.length + Math.max(0, ...branches.map((branch) => branch.length)) > positions)
+    throw badData(
+      `${where}: has more tokens than the ${positions} that the model has positions for; lower maxLength to ${positions}, or shorten the row`,
     );
   const parts = partsOf(example, maxLength);
   const count = parts.reduce((sum, part) => sum + tokenCount(part), 0);

@@ -75,7 +75,7 @@ export async function prepareTest(
   const { digest } = described.data;
   const rows = await readRows(data.path, data.format, { digest, cancelled, memory });
   const examples = await tokenize(rows, data.format, model.tokenizer, {
-    ...{ mode: 'train', maxLength, file: data.path },
+    ...{ mode: 'train', maxLength, file: data.path, positions: model.architecture.positions },
     cancelled,
   });
   const task =

@@ -74,7 +74,7 @@ export async function loadTask(
   });
   const found = await tokenize(rows.slice(skip), format, model.tokenizer, {
     mode: 'score',
-    ...{ maxLength, hidden },
+    ...{ maxLength, hidden, positions: model.architecture.positions },
     file: path,
     before: skip,
     cancelled: () => engine.isCancelled,

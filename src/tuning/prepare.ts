@@ -1,5 +1,5 @@
 // What a training is: read, checked and laid out before its first step.
-import { hidesRows, type OffsiteTuneSpec } from '../api/index.ts';
+import { badSpec, hidesRows, type OffsiteTuneSpec } from '../api/index.ts';
 import {
   checkpointsOf,
   type Described,
@@ -126,13 +126,19 @@ export async function prepare(
   };
   const { maxLength } = training;
   const isHidden = hidesRows(spec.privacy);
+  const { positions } = model.architecture;
+  // Asked of the spec: which row is too long would be told by the run's end.
+  if (isHidden && positions !== undefined && maxLength > positions)
+    throw badSpec(
+      `spec.training.maxLength: ${maxLength} is more than the ${positions} tokens that the emulator has positions for; with spec.privacy it is ${positions} at most`,
+    );
   const rows = await tokenize(
     await readRows(data, format, { digest: digests.data, cancelled: () => engine.isCancelled, memory }),
     format,
     model.tokenizer,
     {
       mode: aim.pairs === undefined ? 'train' : 'score',
-      ...{ maxLength, hidden: isHidden },
+      ...{ maxLength, positions, hidden: isHidden },
       file: data,
       cancelled: () => engine.isCancelled,
     },

@@ -9,6 +9,7 @@ import { digestIn, type Ended, failureOf, offsite, savedStatus } from '../suppor
 import {
   type Manifest,
   setField,
+  writeFamilyProject,
   writeManifests,
   writeRows,
   writeTinyProject,
@@ -25,6 +26,17 @@ function strange(count: number, seed: number) {
   const letter = () => String.fromCharCode('a'.charCodeAt(0) + random.below(26));
   const word = () => Array.from({ length: 4 }, letter).join('');
   return Array.from({ length: count }, () => ({ prompt: word(), completion: ` ${word()}` }));
+}
+
+/** A build of a family with learned positions, and trainings on short rows that allow as long ones as there are, and longer ones. */
+function positioned(family: string, variant: (name: string, fields: Record<string, unknown>) => Manifest) {
+  const [build] = writeFamilyProject(work.path, family);
+  const tuneOf = (name: string, maxLength: number) =>
+    variant(name, {
+      ...{ 'emulator.ref.name': family, adapter: { type: 'lora', rank: 2 }, privacy: { epsilon: '8' } },
+      training: { steps: 2, batchSize: 4, learningRate: '1e-3', maxLength },
+    });
+  return [build!, tuneOf('fits', 256), tuneOf('over', 257)];
 }
 
 beforeAll(async () => {
@@ -71,6 +83,7 @@ beforeAll(async () => {
         'training.steps': 2,
       }),
     ),
+    ...positioned('gpt2', variant),
     variant('told', learned),
     variant('hidden', { ...learned, privacy: { epsilon: '2' } }),
   ]);
@@ -121,6 +134,17 @@ test('what a tokenizer makes of hidden rows as a whole ends no run: that no adap
   expect(statusOf('alone-hidden').artifact?.digest, said).toMatch(/^sha256:/);
   expect(said).toMatch(/OffsiteTune alone-hidden .*NoTargets/);
   expect(said).not.toMatch(/OffsiteTune hidden .*No(Targets|MembershipAudit)/);
+});
+
+test('how long hidden rows may be follows from the spec and the positions of the emulator, and from no row', () => {
+  const said = `${ended.stdout}${ended.stderr}`;
+  expect(statusOf('fits').artifact?.digest, said).toMatch(/^sha256:/);
+  expect(failureOf(at('work'), 'OffsiteTune', 'over')).toMatchObject({
+    reason: 'BadSpec',
+    message: expect.stringContaining(
+      'spec.training.maxLength: 257 is more than the 256 tokens that the emulator has positions for',
+    ) as string,
+  });
 });
 
 test('what crosses says what is promised, and nothing that was measured on private rows', () => {

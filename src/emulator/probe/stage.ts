@@ -292,7 +292,7 @@ export async function probeExamples(
   const cancelled = () => engine.isCancelled;
   const rows = await readRows(data.path, data.format, { limit: samples, digest, cancelled, memory });
   return tokenize(rows, data.format, model.tokenizer, {
-    maxLength,
+    ...{ maxLength, positions: model.architecture.positions },
     mode: 'train',
     file: data.path,
     cancelled,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type ErrorReason, OffsiteError } from '../../../src/api/index.ts';
-import { pack, tokenize } from '../../../src/data/index.ts';
+import { type Example, pack, tokenize } from '../../../src/data/index.ts';
+import type { RowOf } from '../../../src/data/rows.ts';
 import type { TokenizeOptions } from '../../../src/data/tokenize.ts';
 import { characters, encodingOf, tokenizerOf, tokensOf } from '../../support/unit/data/examples.ts';
 
@@ -118,6 +119,23 @@ describe('tokenize', () => {
       expect(await reason(() => tokenize(rows, 'multipleChoice', characters, { ...options, mode }))).toEqual([
         'BadData',
         'rows.jsonl: row 2: its answer would be cut: with its prompt it has more tokens than maxLength 100; raise maxLength or shorten the row',
+      ]);
+    },
+  );
+
+  test.each<[format: 'text' | 'completion', row: RowOf['text'] & RowOf['completion']]>([
+    ['text', { text: 'x'.repeat(40), prompt: '', completion: '' }],
+    ['completion', { text: '', prompt: 'Who?', completion: 'y'.repeat(20) }],
+  ])(
+    'of %s: a row that is longer than the positions of the model is refused with its number',
+    async (format, row) => {
+      const [{ trunk, branches }] = (await tokenize([row], format, characters, options)) as [Example];
+      const length = trunk.length + Math.max(0, ...branches.map((branch) => branch.length));
+      const of = (positions: number) => tokenize([row, row], format, characters, { ...options, positions });
+      expect(await of(length)).toHaveLength(2);
+      expect(await reason(() => of(length - 1))).toEqual([
+        'BadData',
+        `rows.jsonl: row 1: has more tokens than the ${length - 1} that the model has positions for; lower maxLength to ${length - 1}, or shorten the row`,
       ]);
     },
   );
