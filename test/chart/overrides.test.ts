@@ -274,6 +274,19 @@ describe('policies by default', () => {
       );
   });
 
+  it('let nobody speak to the world on the ports of an external NATS, where it is told where that is', () => {
+    const natsTo = [{ ipBlock: { cidr: '10.0.0.7/32' } }];
+    const policies = policiesOf({ ...modes['external NATS'], networkPolicy: { ...workers, natsTo } });
+    for (const name of ['operator', 'workers'])
+      expect(policies[name].egress, name).toContainEqual({ ports: [{ port: 4222 }], to: natsTo });
+    // No rule of theirs is for anywhere.
+    for (const { to } of policies['workers'].egress) expect(to.length).toBeGreaterThan(0);
+    // Of the operator alone it may be anywhere.
+    expect(policiesOf(modes['external NATS']!)['operator'].egress).toContainEqual({
+      ports: [{ port: 4222 }],
+    });
+  });
+
   it('let pods of the watched namespaces alone reach NATS, whatever labels others give themselves', () => {
     const peers = (values: object) =>
       policiesOf(values)['nats'].ingress[0].from.flatMap(

@@ -287,6 +287,17 @@ test.each([
     'networkPolicy.workers.enabled needs networkPolicy.workers.namespaces or watchNamespaces',
   ],
   [
+    {
+      ...{ nats: { mode: 'external', external: { url: 'tls://nats.example.com:4222' } } },
+      networkPolicy: { workers: { enabled: true, namespaces: ['models'] } },
+    },
+    'networkPolicy.workers.enabled with nats.mode external needs networkPolicy.natsTo',
+  ],
+  ...['natsPorts', 'dnsPorts', 'apiServerPorts'].map((ports): [object, string] => [
+    { networkPolicy: { [ports]: [] } },
+    `at '/networkPolicy/${ports}': minItems: got 0, want 1`,
+  ]),
+  [
     { operator: { serviceAccount: { create: false } } },
     'operator.serviceAccount.name is needed with operator.serviceAccount.create false',
   ],

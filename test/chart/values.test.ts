@@ -94,6 +94,7 @@ const elsewhere: Readonly<Record<string, object>> = {
   'nats.mode': modes['external NATS']!,
   'nats.external.url': modes['external NATS']!,
   'networkPolicy.natsPorts': modes['external NATS']!,
+  'networkPolicy.natsTo': modes['external NATS']!,
   'nats.persistence.existingClaim': {},
   'caBundle.secret': {},
   'operator.serviceAccount.create': { operator: { serviceAccount: { name: 'made-before' } } },

@@ -49,6 +49,7 @@ export const networkPolicy = z
     ),
     apiServerPorts: z
       .array(z.int().min(1).max(65535))
+      .min(1)
       .default([443, 6443])
       .describe('Ports of the API server that the operator may reach.'),
     apiServerCidrs: z
@@ -57,6 +58,7 @@ export const networkPolicy = z
       .describe('Addresses of the API server; anywhere where empty.'),
     dnsPorts: z
       .array(z.int().min(1).max(65535))
+      .min(1)
       .default([53, 5353])
       .describe("Ports of the cluster's DNS, by UDP and TCP; OpenShift's pods of it listen on 5353."),
     dnsTo: listPassedOn(
@@ -64,7 +66,14 @@ export const networkPolicy = z
     ).default(clusterDns),
     operatorEgress: listPassedOn('More egress rules for the operator, as in NetworkPolicy.spec.egress.'),
     natsEgress: listPassedOn('Egress rules for the embedded NATS, which calls no one by itself.'),
-    natsPorts: z.array(z.int().min(1).max(65535)).default([4222]).describe('Ports of an external NATS.'),
+    natsPorts: z
+      .array(z.int().min(1).max(65535))
+      .min(1)
+      .default([4222])
+      .describe('Ports of an external NATS.'),
+    natsTo: listPassedOn(
+      'Where an external NATS is, as in egress.to; anywhere where empty, which policies of worker pods do not take.',
+    ),
     natsFrom: listPassedOn(
       'More peers that may reach the embedded NATS, such as where `offsite watch` runs.',
     ),
