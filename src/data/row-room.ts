@@ -140,15 +140,20 @@ export class PackedRoom {
 
   /**
    * Rows of a set that is hidden, as `TokenRoom.addHidden` has it.
-   * @param rows of each row what lies in sequences
+   * @param byRow of each row what lies in sequences
+   * @param rows of its set
    * @throws OffsiteError BadData where one takes more than its share
    */
-  addHidden(path: string, rows: readonly (readonly Example[])[], memory: number): void {
-    const most = Math.floor(mostPacked(memory) / rows.length);
-    for (const parts of rows)
+  addHidden(
+    path: string,
+    byRow: readonly (readonly Example[])[],
+    { rows, memory }: { rows: number; memory: number },
+  ): void {
+    const most = Math.floor(mostPacked(memory) / rows);
+    for (const parts of byRow)
       if (packed(parts) > most)
         throw badData(
-          `${path}: row ${parts[0]!.row + 1}: takes more than the ${most} bytes that each of ${rows.length} hidden rows has laid out for scoring, where a prompt stands in each sequence that its choices need; give fewer rows or choices, or raise spec.engine.memory`,
+          `${path}: row ${parts[0]!.row + 1}: takes more than the ${most} bytes that each of ${rows} hidden rows has laid out for scoring, where a prompt stands in each sequence that its choices need; give fewer rows or choices, or raise spec.engine.memory`,
         );
   }
 }

@@ -29,8 +29,8 @@ export interface PackOptions {
   readonly room?: PackedRoom;
   /** The most tokens of a row; 2048 when absent. */
   readonly maxLength?: number;
-  /** Whether that alone, and no row's length, decides how long sequences may be and what is refused of all rows; false when absent. */
-  readonly hidden?: boolean;
+  /** Of rows that are hidden how many their set has: that and `maxLength` decide how long sequences may be and what is refused of all. */
+  readonly hidden?: { readonly rows: number } | undefined;
   /** Whether who runs them goes by tiles over scores that are many; false when absent. */
   readonly byTiles?: boolean;
   /** Bytes that the stage was given: no batch follows from them, but a sequence that could not fit is refused. */
@@ -46,19 +46,12 @@ export interface PackOptions {
 export function packForModel(
   examples: readonly Example[],
   architecture: Architecture,
-  {
-    path = 'the rows',
-    room = new PackedRoom(),
-    maxLength = 0,
-    hidden = false,
-    memory,
-    byTiles = false,
-  }: PackOptions,
+  { path = 'the rows', room = new PackedRoom(), maxLength = 0, hidden, memory, byTiles = false }: PackOptions,
 ): PackedBatch[] {
   const lengthClass = lengthClassOf(architecture);
   const byRow = examples.map((example) => partsOf(example, maxLength, lengthClass, hidden ? 0 : undefined));
   const parts = byRow.flat();
-  if (hidden) room.addHidden(path, byRow, memory);
+  if (hidden) room.addHidden(path, byRow, { rows: hidden.rows, memory });
   else room.add(path, parts, memory);
   const { heads } = architecture.widths;
   const perToken = (heads * scoreCost) / largestBlock(architecture);

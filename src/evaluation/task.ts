@@ -86,7 +86,9 @@ export async function loadTask(
     metric: metric ?? metricsOf[format][0],
     examples,
     batches: packForModel(examples, model.architecture, {
-      ...{ path, room: packedOfThread, maxLength, hidden, memory },
+      ...{ path, room: packedOfThread, maxLength, memory },
+      // Also those without a token to predict: how many have one is of the rows.
+      ...(hidden && { hidden: { rows: found.length } }),
       byTiles: byTiles && engine.tilesAttention,
     }),
   };

@@ -3,6 +3,7 @@ import type { Way } from '../../api/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import type { Model } from '../../model/index.ts';
 import { compressionOf } from '../compression/index.ts';
+import { copiesOf } from '../leak/copies.ts';
 import type { Observations } from '../observe/observations.ts';
 import { type Layout, layoutOf } from '../plan/layout.ts';
 import type { Evidence, Plan } from '../plan/plan.ts';
@@ -33,6 +34,7 @@ export async function plannedWays(
   { sharing, ...options }: PlanningOptions,
 ): Promise<Planned[]> {
   const planned: Planned[] = [];
+  const copies = copiesOf(model);
   for (const way of candidateWays({ ...options, depth: model.architecture.depth })) {
     if (!canTrain(way, evidence, sharing)) continue;
     const plan = makePlan(evidence, planOptions(way, sharing));
@@ -40,7 +42,7 @@ export async function plannedWays(
     const compression = way.compression && compressionOf(way.compression);
     const shapes = await compression?.plan(layers, { engine, model, plan, found });
     const layout = layoutOf(plan, shapes);
-    planned.push({ way, plan, layout, ...weigh(model, layout) });
+    planned.push({ way, plan, layout, ...weigh(model, layout, copies) });
   }
   return planned;
 }

@@ -1,14 +1,20 @@
 // What a candidate's bundle would take and hold exactly, without making it.
 import type { Model } from '../../model/index.ts';
 import { exactShare, tensorsThatRun } from '../leak/exact-share.ts';
+import { type Made, withCopies } from '../leak/held.ts';
 import { type Layout, slotsOf, tensorSlots } from '../plan/layout.ts';
 import { storedDtype } from '../write-bundle.ts';
 
 /**
  * Bytes of the bundle's tensors as a share of all of the model's stored in the same way, and the parameters that it holds bit by bit. Of a
  * block in factors norms stay, and every map and its bias is another one.
+ * @param copies of the model's layers (`copiesOf`)
  */
-export function weigh(model: Model, layout: Layout): { sizeShare: number; exactParameterShare: number } {
+export function weigh(
+  model: Model,
+  layout: Layout,
+  copies: Made['copies'],
+): { sizeShare: number; exactParameterShare: number } {
   const { architecture, tensors } = model;
   const slots = tensorSlots(architecture, layout);
   const whole = tensorsThatRun(model);
@@ -24,7 +30,8 @@ export function weigh(model: Model, layout: Layout): { sizeShare: number; exactP
   );
   return {
     sizeShare: bytes(slots) / bytes(whole),
-    exactParameterShare: exactShare(whole, held).parameters,
+    exactParameterShare: exactShare(whole, withCopies(model, held, { layout, clusters: [], copies }))
+      .parameters,
   };
 }
 

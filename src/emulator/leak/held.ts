@@ -55,6 +55,21 @@ export function exactTensors(model: Tensors, bundle: Tensors, made: Made): Reado
   return names;
 }
 
+/**
+ * Those too that a bundle will hold by what it is made of: of the layers that are copies of one of its own the tensors that are, bit by
+ * bit, what it takes of that one.
+ * @param taken the names of the model's tensors that it takes as they are
+ */
+export function withCopies(model: Tensors, taken: ReadonlySet<string>, made: Made): ReadonlySet<string> {
+  const names = new Set(taken);
+  for (const [held, [, ...others]] of originsIn(model.architecture, made)) {
+    if (!taken.has(held)) continue;
+    const unknown = others.filter(({ name }) => !taken.has(name));
+    for (const name of sameAs(held, unknown, model, model)) names.add(name);
+  }
+  return names;
+}
+
 /** Those of the model's tensors whose values a tensor of the bundle has, which is read once. */
 function sameAs(held: string, candidates: readonly Slot[], model: Tensors, bundle: Tensors): string[] {
   const names = candidates.map(({ name }) => name).filter((name) => isInShape(model, name, bundle, held));

@@ -193,7 +193,7 @@ test('of hidden rows no length decides what is refused: no sequence is longer th
     const widths = { heads, groups: heads, inner: 1 };
     const block = () => ({ up: { name: 'up', shape: [1, 1] } });
     return packForModel([row(length)], { depth: 1, widths, block } as unknown as Architecture, {
-      ...{ maxLength, hidden, memory: 0 },
+      ...{ maxLength, memory: 0, hidden: hidden ? { rows: 1 } : undefined },
     });
   };
   // Of the answers of one row 1,726 tokens: as long a sequence is refused, and was by the row alone.

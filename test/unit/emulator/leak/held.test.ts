@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { weigh } from '../../../../src/emulator/auto/weigh.ts';
 import { narrowed } from '../../../../src/emulator/compression/narrow.ts';
 import { narrowShape } from '../../../../src/emulator/compression/units.ts';
 import { copiesOf } from '../../../../src/emulator/leak/copies.ts';
 import { exactShare, tensorsThatRun } from '../../../../src/emulator/leak/exact-share.ts';
-import { exactParts, exactTensors, heldIn } from '../../../../src/emulator/leak/held.ts';
+import { exactParts, exactTensors, heldIn, withCopies } from '../../../../src/emulator/leak/held.ts';
 import { subspaceShare } from '../../../../src/emulator/leak/subspace.ts';
 import { layoutOf, tensorSlots } from '../../../../src/emulator/plan/layout.ts';
 import { Engine } from '../../../../src/engine/index.ts';
@@ -237,6 +238,35 @@ test.each([0, 2])(
       }
     const share = await subspaceShare(engine, { model, exact, heldOf: heldIn(bundle, made) });
     expect(share.layers).toBeCloseTo(2 / 4, changed === 0 ? 12 : 2);
+  },
+);
+
+test.each([0, 2])(
+  'what a bundle will hold is known before it is made, copies with it: %i numbers apart',
+  (changed) => {
+    const { model, layers } = repeating(changed);
+    const { architecture } = model;
+    const layout = layoutOf({
+      clusters: [[0, 1, 2, 3]],
+      kept: [0],
+      transferLayers: [0],
+      source: [0, 0, 0, 0],
+    });
+    const taken = new Set(tensorSlots(architecture, layout).map(({ name }) => name));
+    const copied = Object.values(layers[2]!).map(({ name }) => name);
+    const made = { layout, clusters: [], copies: copiesOf(model) };
+    expect(withCopies(model, taken, made)).toEqual(new Set([...taken, ...(changed === 0 ? copied : [])]));
+    const whole = {
+      ...model,
+      tensors: model.tensors,
+      named: new Set(model.tensors.keys()),
+    } as unknown as Model;
+    const { exactParameterShare } = weigh(whole, layout, made.copies);
+    expect(exactParameterShare).toBe(
+      exactShare(model.tensors.values(), withCopies(model, taken, made)).parameters,
+    );
+    const alone = weigh(whole, layout, new Map()).exactParameterShare;
+    expect(exactParameterShare > alone).toBe(changed === 0);
   },
 );
 
