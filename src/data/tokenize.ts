@@ -172,20 +172,19 @@ function checkLength(
   example: Example,
   { maxLength, positions = Number.POSITIVE_INFINITY, where }: TokenizeOptions & { where: string },
 ): void {
-  const { trunk, branches, starts, spans } = example;
+  const { trunk, branches, spans } = example;
   if (spans !== undefined && trunk.length > maxLength)
     throw badData(
       `${where}: its answers would be cut: the conversation has more tokens than maxLength ${maxLength}; raise maxLength or shorten the row`,
     );
   if (trunk.length === 0 && branches.length === 0)
     throw badData(`${where}: the tokenizer makes no token of a text in it; remove the row`);
-  const prompt = trunk.length + (starts?.[0] ?? 0);
-  const answer = Math.max(0, ...branches.map((branch) => branch.length)) - (starts?.[0] ?? 0);
-  if (branches.length > 0 && prompt + answer > maxLength)
+  const longest = trunk.length + Math.max(0, ...branches.map((branch) => branch.length));
+  if (branches.length > 0 && longest > maxLength)
     throw badData(
       `${where}: its answer would be cut: with its prompt it has more tokens than maxLength ${maxLength}; raise maxLength or shorten the row`,
     );
-  if (trunk.length + Math.max(0, ...branches.map((branch) => branch.length)) > positions)
+  if (longest > positions)
     throw badData(
       `${where}: has more tokens than the ${positions} that the model has positions for; lower maxLength to ${positions}, or shorten the row`,
     );
