@@ -3,7 +3,7 @@ export { type BlockOptions, type TrainedBlock, type TrainedBlocks, trainedBlocks
 export { gradientStep } from './gradient-step.ts';
 export { crossEntropy, type Objective, type StatesLoss } from './objective.ts';
 export { adamW } from './optimiser.ts';
-export { optimiserStep, type Trainable } from './optimiser-step.ts';
+export { optimiserStep, partGradients, type Trainable } from './optimiser-step.ts';
 export { dpo, orpo, type PairLoss, simpo } from './pair-losses.ts';
 export { meanPairLoss, pairObjective } from './pair-objective.ts';
 export { planTraining, type TrainingPlan } from './plan.ts';

@@ -49,24 +49,7 @@ export async function optimiserStep(
   { record }: TrainingState,
   { parts, learningRate, rateField, suspect, clipNorm, adam, hidden, sparse, ...options }: OptimiserStep,
 ): Promise<number> {
-  const trained = new Map(
-    [...parts].flatMap(([site, { training }]) => (site === 'head' ? [] : [[site, training.slots] as const])),
-  );
-  const firstSites = new Map<Trainable, Site>();
-  for (const [site, part] of parts) if (!firstSites.has(part)) firstSites.set(part, site);
-  const gradientsOf = async (of: readonly PackedBatch[]) => {
-    const { loss, gradients: bySlot } = await gradientStep(decoder, of, trained, {
-      ...options,
-      sumAt: (position) => firstSites.get(parts.get(position)!) as number,
-    });
-    const gradients: PartGradients<Trainable> = new Map(
-      [...bySlot].map(([site, weights]) => {
-        const part = parts.get(site)!;
-        return [part, part.training.gradients(weights)];
-      }),
-    );
-    return { loss, gradients };
-  };
+  const gradientsOf = (of: readonly PackedBatch[]) => partGradients(decoder, of, parts, options);
   const notFinite = (what: string) =>
     badModel(
       `step ${record.step + 1}: the ${what} is not finite; lower ${rateField}${suspect === undefined ? '' : `, or look at ${suspect}`}`,
@@ -81,7 +64,7 @@ export async function optimiserStep(
     scale = clipScale(norm, clipNorm);
     if (batches.every(({ targets }) => targets.length === 0)) loss = Number.NaN;
   } else {
-    const found = await privateGradients(batches, firstSites.keys(), record.step, {
+    const found = await privateGradients(batches, new Set(parts.values()), record.step, {
       hidden,
       gradientsOf: (row) => gradientsOf([row]),
     });
@@ -93,7 +76,7 @@ export async function optimiserStep(
       ...(zeros > 0 && { notFinite: zeros }),
     };
   }
-  for (const [part] of firstSites) {
+  for (const part of new Set(parts.values())) {
     const { tensors, training } = part;
     tensors.forEach((tensor, i) => {
       const gradient = gradients.get(part)![i]!;
@@ -108,4 +91,31 @@ export async function optimiserStep(
   record.tokens += batches.reduce((sum, batch) => sum + batch.tokens, 0);
   record.losses.push(loss);
   return loss;
+}
+
+/** Loss and gradients of a whole step; parts in the order of their first sites. */
+export async function partGradients(
+  decoder: Decoder,
+  batches: readonly PackedBatch[],
+  parts: ReadonlyMap<Site, Trainable>,
+  options: Omit<GradientOptions, 'sumAt'>,
+): Promise<{ loss: number; gradients: PartGradients<Trainable> }> {
+  const trained = new Map(
+    [...parts].flatMap(([site, { training }]) => (site === 'head' ? [] : [[site, training.slots] as const])),
+  );
+  const firstSites = new Map<Trainable, Site>();
+  for (const [site, part] of parts) if (!firstSites.has(part)) firstSites.set(part, site);
+  const { loss, gradients } = await gradientStep(decoder, batches, trained, {
+    ...options,
+    sumAt: (position) => firstSites.get(parts.get(position)!) as number,
+  });
+  return {
+    loss,
+    gradients: new Map(
+      [...gradients].map(([site, weights]) => {
+        const part = parts.get(site)!;
+        return [part, part.training.gradients(weights)];
+      }),
+    ),
+  };
 }

@@ -3,6 +3,7 @@ import type { Audit } from '../api/index.ts';
 import { cameTo, doneOrFree, inPlace } from '../artifact/index.ts';
 import { openBundle } from '../emulator/index.ts';
 import { restoreState } from '../training/index.ts';
+import { takeRoomOfAnyRow } from './any-row.ts';
 import { audit, checkAuditable, takeSealed } from './audit/index.ts';
 import { historyOf, madeEarlier, restoreRecord, writeHistory } from './history.ts';
 import { warnOfNoTargets } from './not-finite.ts';
@@ -44,6 +45,7 @@ export async function tune(options: TuneOptions): Promise<TuneResult> {
       if (run.privacy !== undefined) {
         const made = (await cameTo(destination, run.work)) ?? earlier;
         refuseOtherNoise(ownCheckpoints(work, run), made, output);
+        await takeRoomOfAnyRow(run, options);
       }
       // Before anything is trained, and before what was trained earlier is put in place.
       const references = await referencesOf(run, options);
