@@ -121,6 +121,55 @@ test('a server killed in the middle and restarted on its store: nothing is lost,
   expect(warnings).toHaveLength(1);
 });
 
+test('a server that comes back without its store: the run makes the stream again, and who watched hears what comes', async () => {
+  const server = await serve();
+  const { publisher } = publisherTo(server.url);
+  for (let i = 1; i <= 20; i++) publisher.publish(words, warning(`before ${i}`));
+  const heard: EventMessage[] = [];
+  const watching = watched(
+    server.url,
+    (messages) => {
+      heard.splice(0, heard.length, ...messages);
+      return hasResult(messages);
+    },
+    { from: 'all' },
+  );
+  await vi.waitFor(() => expect(heard).toHaveLength(20), 60_000);
+  await server.kill();
+  server.empty();
+  await server.restart();
+  publisher.publish(words, warning('after'));
+  publisher.publish(words, result('tune'));
+  expect(await publisher.close(30_000)).toBe(0);
+  expect(sequences(await watching)).toEqual(upTo(22));
+});
+
+test('a stream that was made anew and has more than the one before is heard from its beginning', async () => {
+  const server = await serve();
+  const { publisher } = publisherTo(server.url);
+  publisher.publish(words, warning('before'));
+  const heard: EventMessage[] = [];
+  const watching = watched(
+    server.url,
+    (messages) => {
+      heard.splice(0, heard.length, ...messages);
+      return hasResult(messages);
+    },
+    { from: 'all' },
+  );
+  await vi.waitFor(() => expect(heard).toHaveLength(1), 60_000);
+  const connection = await connect({ servers: server.url });
+  cleanUp.push(() => connection.close());
+  const { streams } = await connection.jetstreamManager();
+  const { config } = await streams.info('OFFSITE');
+  await streams.delete('OFFSITE');
+  await streams.add(config);
+  for (let i = 1; i <= 5; i++) publisher.publish(words, warning(`after ${i}`));
+  publisher.publish(words, result('tune'));
+  expect(await publisher.close(30_000)).toBe(0);
+  expect(sequences(await watching)).toEqual(upTo(7));
+});
+
 test('a server that comes up late gets everything that waited', async () => {
   const port = await freePort();
   const { publisher, warnings } = publisherTo(`nats://127.0.0.1:${port}`);

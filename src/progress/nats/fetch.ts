@@ -1,10 +1,12 @@
-// The stream by requests alone, each answered with one message: for watchers, who may make no reader of their own.
+// The stream by requests alone, each answered with one message: watchers make no reader of their own in the server.
 import { type LastForMsgRequest, type NatsConnection, NatsError, type StoredMsg, type StreamAPI } from 'nats';
 import type { RawMessage } from './ordered.ts';
 import { codeOf, pause } from './reachability.ts';
 import { streamName } from './stream.ts';
 
-/** Where the stream answers watchers: under JetStream's own subjects their account's JetStream would answer, too, which is none. */
+/** Where the stream answers who is of its own account. */
+export const streamsApi = '$JS.API';
+/** Where it answers watchers of another: under JetStream's own subjects their account's JetStream would answer, too, which is none. */
 export const watchersApi = '$JS.offsite.API';
 
 /** How long nothing is asked when all was heard, in ms. */
@@ -12,30 +14,34 @@ const betweenLooks = 500;
 const mostAtOnce = 32;
 
 /**
- * What the stream keeps of a subject, and what comes, in its order, until `signal` is aborted.
+ * What the stream keeps of a subject, and what comes, in its order, until `signal` is aborted; also of one that was made anew.
+ * @param apiPrefix where the stream answers
  * @param from as `watchEvents` has it
  * @param failed told, with a code, of what failed and is tried again
  */
 export async function* fetchMessages(
   connection: NatsConnection,
+  apiPrefix: string,
   subject: string,
   from: 'all' | 'last' | 'new',
   signal: AbortSignal,
   failed: (code: string) => void,
 ): AsyncGenerator<RawMessage> {
   const { streams } = await connection.jetstreamManager({
-    ...{ apiPrefix: watchersApi, checkAPI: false, timeout: 3000 },
+    ...{ apiPrefix, checkAPI: false, timeout: 3000 },
   });
   let next: number | undefined;
+  let made: string | undefined;
   while (!signal.aborted && !connection.isClosed()) {
     try {
-      const last = (await infoOf(streams)).last_seq;
+      const { created, last } = await stateOf(streams);
       if (next === undefined) {
         if (from === 'last') yield* lastOfEach(streams, subject);
         next = from === 'all' ? 1 : last + 1;
       }
-      // It was made anew, with numbers from 1.
-      if (last < next - 1) next = 1;
+      // It was made anew, with numbers from 1, or brought back as it was before.
+      if (created !== (made ?? created) || last < next - 1) next = 1;
+      made = created;
       for (let atOnce = 1; next <= last && !signal.aborted; ) {
         const found = await messagesFrom(streams, subject, next, atOnce);
         yield* found;
@@ -54,7 +60,7 @@ export async function* fetchMessages(
 }
 
 async function* lastOfEach(streams: StreamAPI, subject: string): AsyncGenerator<StoredMsg> {
-  const { subjects: numbered } = await infoOf(streams, subject);
+  const { subjects: numbered } = await stateOf(streams, subject);
   const subjects = Object.keys(numbered ?? {});
   for (let i = 0; i < subjects.length; i += mostAtOnce) {
     const some = subjects.slice(i, i + mostAtOnce);
@@ -102,13 +108,13 @@ function isOf(subject: string, pattern: string): boolean {
   return wanted.slice(0, rest).every((part, i) => part === '*' || part === parts[i]);
 }
 
-async function infoOf(streams: StreamAPI, subject?: string) {
+async function stateOf(streams: StreamAPI, subject?: string) {
   const options = subject === undefined ? undefined : { subjects_filter: subject };
-  const { state } = await streams.info(streamName, options).catch((error: unknown) => {
+  const { created, state } = await streams.info(streamName, options).catch((error: unknown) => {
     throw strayFor(error);
   });
-  if (typeof state?.last_seq !== 'number') throw stray();
-  return state;
+  if (typeof created !== 'string' || typeof state?.last_seq !== 'number') throw stray();
+  return { created, last: state.last_seq, subjects: state.subjects };
 }
 
 const stray = () => new NatsError('an answer to what was not asked', 'STRAY_ANSWER');

@@ -56,6 +56,7 @@ type Mode = 'unknown' | 'stream' | 'plain';
 
 class NatsPublisher implements Publisher {
   readonly #warn: (warning: Warning) => void;
+  readonly #makesStream: boolean;
   readonly #id = randomUUID();
   readonly #whose: Pick<EventMessage, 'shard' | 'attempt'>;
   readonly #queue = new EventQueue();
@@ -71,6 +72,7 @@ class NatsPublisher implements Publisher {
 
   constructor(options: PublisherOptions) {
     const { needsStream, warn = onStandardError, shard, attempt } = options;
+    this.#makesStream = !needsStream;
     this.#mode = needsStream ? 'stream' : 'unknown';
     this.#warn = warn;
     this.#whose = { ...(shard && { shard }), ...(attempt !== undefined && { attempt }) };
@@ -185,6 +187,8 @@ class NatsPublisher implements Publisher {
           // A stream that is full answers 503, too, with words of its own.
           error.api_error === undefined &&
           ['503', 'TIMEOUT'].includes(error.code);
+        // It may also have come back without the stream.
+        if (this.#mode === 'stream' && unheard && this.#makesStream) await ensureStream(connection);
         if (this.#mode === 'stream' || !unheard || connection.isClosed()) throw error;
         this.#mode = 'plain';
       }

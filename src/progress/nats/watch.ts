@@ -1,6 +1,6 @@
 // The watcher's subscription to other people's runs: what the stream keeps, then what comes.
-import { DeliverPolicy, type NatsConnection, NatsError } from 'nats';
-import { fetchMessages, watchersApi } from './fetch.ts';
+import { type NatsConnection, NatsError } from 'nats';
+import { fetchMessages, streamsApi, watchersApi } from './fetch.ts';
 import { type EventFilter, subjectOf } from './message.ts';
 import { type HeardMessage, ordered, type RawMessage } from './ordered.ts';
 import {
@@ -24,16 +24,6 @@ export interface WatchOptions extends Omit<NatsAddress, 'url'> {
   failed?: (code: string) => void;
 }
 
-/** `all` has none: the client adds a start sequence, which the server refuses beside DeliverPolicy.All. */
-const policies = {
-  all: {},
-  last: { deliver_policy: DeliverPolicy.LastPerSubject },
-  new: { deliver_policy: DeliverPolicy.New },
-};
-
-/** A short heartbeat: a server that came back without our consumer is noticed within seconds. Few at a time, as the operator's. */
-const heartbeat = { max_messages: 24, expires: 5000, idle_heartbeat: 1000 };
-
 /**
  * The events of other people's runs, in each publisher's order and each once, until `signal` is aborted. Goes on after a
  * lost connection where it was. Without a stream it hears what is published from now on.
@@ -45,7 +35,7 @@ export async function* watchEvents(
   options: WatchOptions,
 ): AsyncGenerator<HeardMessage> {
   const subject = subjectOf(filter);
-  const { failed = () => {}, patienceMilliseconds = 300 } = options;
+  const { failed = () => {}, from = 'last', patienceMilliseconds = 300 } = options;
   const left = new AbortController();
   const signal = AbortSignal.any([options.signal, left.signal]);
   const connection = await connectForEver(connectionOptions({ ...options, url }), signal, failed);
@@ -53,8 +43,11 @@ export async function* watchEvents(
   const leave = () => void connection.close();
   signal.addEventListener('abort', leave, { once: true });
   try {
-    const read = isGranted(options, `${watchersApi}.STREAM.INFO.${streamName}`) ? fetchMessages : rawMessages;
-    const source = read(connection, subject, options.from ?? 'last', signal, failed);
+    const isWatcher = isGranted(options, `${watchersApi}.STREAM.INFO.${streamName}`);
+    const source =
+      isWatcher || (await hasStream(connection, signal, failed))
+        ? fetchMessages(connection, isWatcher ? watchersApi : streamsApi, subject, from, signal, failed)
+        : heardNow(connection, subject);
     yield* ordered(source, patienceMilliseconds, signal);
   } finally {
     left.abort();
@@ -62,38 +55,24 @@ export async function* watchEvents(
   }
 }
 
-/** By a consumer of its own, which the server may take for who may make one. */
-async function* rawMessages(
+/** Whether the server keeps events, or does so from now on; asked until it says so, or `signal` is aborted. */
+async function hasStream(
   connection: NatsConnection,
-  subject: string,
-  from: NonNullable<WatchOptions['from']>,
   signal: AbortSignal,
   failed: (code: string) => void,
-): AsyncGenerator<RawMessage> {
-  let seen = 0;
+): Promise<boolean> {
   while (!signal.aborted && !connection.isClosed()) {
     try {
-      if (!(await ensureStream(connection))) {
-        for await (const message of connection.subscribe(subject)) yield message;
-        continue;
-      }
-      const start = seen === 0 ? policies[from] : { opt_start_seq: seen + 1 };
-      const consumer = await connection
-        .jetstream()
-        .consumers.get(streamName, { filterSubjects: subject, ...start });
-      // A copy: the client keeps its callback in these options.
-      const messages = await consumer.consume({ ...heartbeat });
-      const stop = () => void messages.close();
-      signal.addEventListener('abort', stop, { once: true });
-      for await (const message of messages) {
-        seen = message.seq;
-        yield message;
-      }
-      signal.removeEventListener('abort', stop);
+      return await ensureStream(connection);
     } catch (error) {
       if (!(error instanceof NatsError)) throw error;
       if (!connection.isClosed()) failed(codeOf(error));
     }
     await pause(500, signal);
   }
+  return false;
+}
+
+async function* heardNow(connection: NatsConnection, subject: string): AsyncGenerator<RawMessage> {
+  if (!connection.isClosed()) yield* connection.subscribe(subject);
 }

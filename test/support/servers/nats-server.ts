@@ -75,6 +75,11 @@ export class NatsServer {
     await once(server, 'exit');
   }
 
+  /** Takes away what a killed server kept, as where its disk is lost. */
+  empty(): void {
+    rmSync(join(this.#directory, 'jetstream'), { recursive: true });
+  }
+
   async remove(): Promise<void> {
     await this.kill();
     rmSync(this.#directory, { recursive: true, force: true });
