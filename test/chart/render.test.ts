@@ -5,7 +5,14 @@ import { chart, helm, type Manifest, ofKind, one, release, render, template } fr
 import { modes } from '../support/chart/modes.ts';
 import { podsOf, problemsOf } from '../support/chart/restricted.ts';
 
-const clusterScoped = ['CustomResourceDefinition', 'ClusterRole', 'ClusterRoleBinding', 'FlowSchema'];
+const clusterScoped = [
+  'CustomResourceDefinition',
+  'ClusterRole',
+  'ClusterRoleBinding',
+  'FlowSchema',
+  'ValidatingAdmissionPolicy',
+  'ValidatingAdmissionPolicyBinding',
+];
 const isIn = (labels: Record<string, string> = {}, selector: Record<string, string>) =>
   Object.entries(selector).every(([name, value]) => labels[name] === value);
 
@@ -96,7 +103,7 @@ describe.each(Object.entries(modes))('the chart, %s', (_, values) => {
       for (const rule of rules) expect(JSON.stringify(rule), `${kind} ${metadata.name}`).not.toContain('*');
     const accounts = ofKind(manifests, 'ServiceAccount').map(({ metadata }) => metadata.name);
     for (const { kind, metadata, roleRef, subjects } of manifests.filter(({ kind }) =>
-      kind.endsWith('Binding'),
+      /(^|Cluster)RoleBinding$/.test(kind),
     )) {
       const role = manifests.filter(
         (other) =>

@@ -1,9 +1,10 @@
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { chart, helm, release } from '../support/chart/helm.ts';
 import { modes } from '../support/chart/modes.ts';
 import { type ControlPlane, startControlPlane } from '../support/cluster/control-plane.ts';
 import { kubectl as run } from '../support/cluster/kubectl.ts';
+import { tinyManifests } from '../support/tiny/index.ts';
 
 // A release of the chart as it was (packed on 2026-11-28), upgraded to the chart as it is, on a real API server.
 const before = fileURLToPath(new URL('../fixtures/chart/before-2026-11.tgz', import.meta.url));
@@ -55,22 +56,55 @@ describe.each([
     get('statefulset', `${name}-offsite-tuning-nats`, '--namespace', release.namespace).spec.template;
   let natsBefore: PodTemplate;
 
-  it('becomes the one now by helm upgrade, object by object, and goes back', () => {
+  it('becomes the one now by helm upgrade, object by object', () => {
     expect(helm(['install', name, before, ...where()], more)).toMatchObject({ status: 0, stderr: '' });
     natsBefore = nats();
     const old = uids();
     expect(old.length).toBeGreaterThan(5);
     expect(helm(['upgrade', name, chart, ...where()], more)).toMatchObject({ status: 0, stderr: '' });
     expect(uids()).toEqual(old);
-    expect(helm(['rollback', name, '1', ...where()])).toMatchObject({ status: 0 });
+  });
+
+  it('goes back without its definitions, which keep what is stored, and comes again', async () => {
+    const old = uids();
+    if (name === 'plain') {
+      kubectl(['apply', '--filename', '-'], JSON.stringify(hidden));
+      await vi.waitFor(
+        () =>
+          expect(() => kubectl(['annotate', 'crd', ...definition, 'offsite-tuning.dev/fields-'])).toThrow(
+            'spec.privacy',
+          ),
+        { timeout: 60_000, interval: 500 },
+      );
+      const refused = helm(['rollback', name, '1', ...where()]);
+      expect(refused.status).toBe(1);
+      expect(refused.stderr).toMatch(
+        /would be taken out of stored resources for good: .*spec\.work.*crds\.install=false/s,
+      );
+      expect(storedPrivacy()).toEqual(hidden.spec.privacy);
+    }
+    const without = { ...more, crds: { install: false } };
+    expect(helm(['upgrade', name, before, ...where()], without)).toMatchObject({ status: 0, stderr: '' });
     expect(uids()).toEqual(old);
+    expect(storedPrivacy()).toEqual(hidden.spec.privacy);
     expect(helm(['upgrade', name, chart, ...where()], more)).toMatchObject({ status: 0, stderr: '' });
+    expect(storedPrivacy()).toEqual(hidden.spec.privacy);
   });
 
   it('starts NATS anew for its configuration, its probes and its monitoring port, and for nothing else', () => {
     expect(withoutThose(nats())).toEqual(withoutThose(natsBefore));
   });
 });
+
+/** A resource with a field that the chart before does not know. */
+const { tune } = tinyManifests((place) => `pvc://team/${place}`);
+const hidden = {
+  ...tune,
+  metadata: { name: 'hidden', namespace: 'data' },
+  spec: { ...tune.spec, suspend: true, privacy: { epsilon: '8' } },
+};
+const definition = ['offsitetunes.offsite-tuning.dev'];
+const storedPrivacy = () => get('offsitetune', 'hidden', '--namespace', 'data').spec.privacy;
 
 interface PodTemplate {
   metadata: { annotations: Record<string, string> };

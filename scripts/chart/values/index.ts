@@ -32,6 +32,12 @@ export const values = z.strictObject({
         .boolean()
         .default(true)
         .describe('Whether the three kinds come and are upgraded with the release; they stay when it goes.'),
+      keepFields: z
+        .boolean()
+        .default(true)
+        .describe(
+          'Whether the API server refuses definitions of these kinds that lack a field of those in place, as a rollback brings them: it would take that field (spec.privacy, say) out of stored resources. A ValidatingAdmissionPolicy.',
+        ),
     })
     .prefault({})
     .describe('CustomResourceDefinitions.'),
