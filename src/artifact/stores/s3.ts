@@ -267,7 +267,8 @@ export class S3Store implements WritableStore {
         });
       }
       checkCount(objects.length, `s3://${bucket}/${prefix}`);
-      token = page.NextContinuationToken;
+      // Some servers write an empty one where the list is whole.
+      token = page.NextContinuationToken || undefined;
       if (token !== undefined) continue;
       // As one answers that knows the list of before alone, whose next page is asked for in another way.
       if (page.IsTruncated) throw notAsAsked(`${bucket}/${prefix}`, 'a list that is cut off, ListObjectsV2');

@@ -121,6 +121,17 @@ describe('what an S3 server answers', () => {
     });
   });
 
+  test('as a list with an empty token for what comes behind it is whole', async () => {
+    let asked = 0;
+    server.answer = (_, response) => {
+      asked += 1;
+      const said = '<IsTruncated>false</IsTruncated><NextContinuationToken/>';
+      response.end(`<ListBucketResult>${said}${objectOf('rows/part-0.jsonl', 4)}</ListBucketResult>`);
+    };
+    expect(await store().list('team/rows', never)).toHaveLength(1);
+    expect(asked).toBe(1);
+  });
+
   test.each([
     ['no ETag', undefined],
     ['an empty ETag', '""'],
