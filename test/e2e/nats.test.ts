@@ -1,5 +1,6 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { connect, headers, nanos } from 'nats';
 import { afterEach, expect, test, vi } from 'vitest';
 import {
@@ -11,6 +12,7 @@ import {
   watchEvents,
 } from '../../src/progress/index.ts';
 import { freePort } from '../support/cluster/ports.ts';
+import { everyLie, lyingNats } from '../support/servers/lying-nats.ts';
 import { NatsServer } from '../support/servers/nats-server.ts';
 
 const words = { kind: 'OffsiteTune', metadata: { name: 'words', namespace: 'data', uid: 'u-1' } };
@@ -208,6 +210,21 @@ test('never connected: publishing does not block, one warning, closing keeps to 
     timeout: 120_000,
   });
   expect(out.trim()).toBe('1');
+});
+
+test.each(everyLie)('%s holds nobody: all else goes on, and the process ends', async (lie) => {
+  const { url, close } = await lyingNats(lie);
+  cleanUp.push(async () => close());
+  const module = new URL('../../src/progress/index.ts', import.meta.url).href;
+  const script = `import { openPublisher } from ${JSON.stringify(module)};
+    const publisher = openPublisher({ url: ${JSON.stringify(url)} });
+    publisher.publish(${JSON.stringify(words)}, { type: 'warning', reason: 'a', message: 'b' });
+    for (let turn = 0; turn < 200; turn++) await new Promise((resolve) => setTimeout(resolve, 20));
+    console.log(await publisher.close(100));`;
+  const running = promisify(execFile)('node', ['--input-type=module', '-e', script], { timeout: 60_000 });
+  const { stdout, stderr } = await running;
+  expect(stdout.trim()).toBe('1');
+  expect(stderr.match(/^warning: NatsUnavailable/gm)).toHaveLength(1);
 });
 
 test('duplicates and disorder on the wire are put right by the watcher', async () => {

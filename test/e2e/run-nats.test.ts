@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type EventMessage, watchEvents } from '../../src/progress/index.ts';
 import { freePort } from '../support/cluster/ports.ts';
 import { offsite, savedStatus } from '../support/offsite/index.ts';
+import { lyingNats } from '../support/servers/lying-nats.ts';
 import { NatsServer } from '../support/servers/nats-server.ts';
 import { writeTinyProject } from '../support/tiny/index.ts';
 
@@ -82,6 +83,21 @@ test('NATS away: a warning, and the run ends Complete', async () => {
   const { code, stderr } = await run(`nats://127.0.0.1:${await freePort()}`);
   expect(code).toBe(0);
   expect(stderr.match(/NatsUnavailable/g)).toHaveLength(1);
+});
+
+test('a greeting without an end: a warning, and the run ends Complete; who watches is told that it is no NATS', async () => {
+  const { url, close } = await lyingNats('a greeting without an end');
+  try {
+    writeTinyProject(directory);
+    const { code, stderr } = await run(url);
+    expect(code).toBe(0);
+    expect(stderr.match(/NatsUnavailable: NATS takes no events \(NOT_NATS\)/g)).toHaveLength(1);
+    const watching = await offsite(['watch', '--nats', url], { environment: { PATH: '/nowhere' } });
+    expect(watching).toMatchObject({ code: 1 });
+    expect(watching.stderr).toContain('NATS cannot be reached (NOT_NATS)');
+  } finally {
+    close();
+  }
 });
 
 test('a URL or credentials that cannot be used: exit 2 before anything runs, and no secret is shown', async () => {

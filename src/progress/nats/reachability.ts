@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Authenticator,
   type ConnectionOptions,
-  connect,
   credsAuthenticator,
   type NatsConnection,
   nkeyAuthenticator,
@@ -13,6 +12,7 @@ import {
 } from 'nats';
 import { z } from 'zod';
 import { badSpec, OffsiteError } from '../../api/index.ts';
+import { connect } from './transport.ts';
 
 /** Where NATS is and who we are there. Credentials: in the URL, in a file, or in the environment; none is ever shown. */
 export interface NatsAddress {
