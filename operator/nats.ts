@@ -33,7 +33,12 @@ export async function openNats(
   const { natsUrl: url, natsAuthSecret } = settings;
   if (url === undefined) return undefined;
   const failed = (code: string) => operatorLog.warn({ code }, 'NATS cannot be heard; trying again');
-  if (natsAuthSecret === undefined) return { reports: new Reports({ url, failed, mayTake }) };
+  const refused = () =>
+    operatorLog.warn(
+      'NATS keeps no events: runs end without their results; docs/operations.md, OffsiteNatsStoreFull, says what to do',
+    );
+  const options = { url, failed, refused, mayTake };
+  if (natsAuthSecret === undefined) return { reports: new Reports(options) };
   const credentials = new RunCredentials({
     store: secretStore(client, settings.namespace, natsAuthSecret),
     authority: settings.natsCa && readFileSync(settings.natsCa, 'utf8'),
@@ -54,7 +59,7 @@ export async function openNats(
         );
       }
       const credentialsText = credentials.operator;
-      return { credentials, reports: new Reports({ url, failed, mayTake, credentialsText }) };
+      return { credentials, reports: new Reports({ ...options, credentialsText }) };
     } catch (error) {
       operatorLog.warn(
         { secret: natsAuthSecret, ...toldOf(error) },

@@ -17,6 +17,8 @@ export interface ReportsOptions {
   readonly environment?: NodeJS.ProcessEnv | undefined;
   /** Told, with a code, of what failed and is tried again. */
   readonly failed?: (code: string) => void;
+  /** Told when NATS, which is heard, no longer keeps what is published. */
+  readonly refused?: () => void;
   /** Whether this process may still take what it hears away from another; by default it may. */
   readonly mayTake?: () => boolean;
 }
@@ -90,7 +92,7 @@ export class Reports {
 
   /** Listens until `signal` is aborted. @throws BadSpec for an unusable URL or credentials */
   async start(signal: AbortSignal): Promise<void> {
-    const { url, credentialsText, environment, failed, mayTake } = this.#options;
+    const { url, credentialsText, environment, failed, refused, mayTake } = this.#options;
     await consumeEvents(
       {
         url,
@@ -101,6 +103,7 @@ export class Reports {
         failed,
         mayTake,
         store: (state) => {
+          if (!state.accepts && this.#store?.accepts !== false) refused?.();
           this.#store = state;
         },
         connected: (connected) => {

@@ -6,6 +6,7 @@ import {
   connect,
   credsAuthenticator,
   DeliverPolicy,
+  DiscardPolicy,
   type NatsConnection,
   nanos,
 } from 'nats';
@@ -125,6 +126,24 @@ test('a store that a release before filled takes events again, and a result of t
   expect(second.config.max_bytes).toBe(8 * 2 ** 20);
   expect((await consumers.info('OFFSITE', durable)).config).toMatchObject(consumerBefore);
   expect(await fill(admin, 400)).toBe(400);
+});
+
+test('that it keeps nothing is told, once', async () => {
+  const { server, admin } = await serve(24);
+  const before = listenTo(server);
+  await vi.waitFor(() => expect(before.reports.store?.accepts).toBe(true), patience);
+  await before.stop();
+  const { streams } = await admin.jetstreamManager();
+  await streams.update('OFFSITE', { discard: DiscardPolicy.New, max_msgs: 1 });
+  await publish(server, 'last', [progress(50)]);
+  let told = 0;
+  const { reports } = listenTo(server, {
+    refused: () => {
+      told += 1;
+    },
+  });
+  await vi.waitFor(() => expect(reports.store?.accepts).toBe(false), patience);
+  expect(told).toBe(1);
 });
 
 test('progress never drives out a result: an operator that was away finds it', async () => {
@@ -294,7 +313,8 @@ test('one run cannot fill the store: what is too large is not sent, and the next
     authenticator: credsAuthenticator(new TextEncoder().encode(creds)),
   });
   cleanUp.push(() => connection.close());
-  expect(connection.info?.max_payload).toBe(256 * 1024);
+  // The account's limit comes behind the greeting's.
+  await vi.waitFor(() => expect(connection.info?.max_payload).toBe(256 * 1024), patience);
 });
 
 test('without a limit of its own, a run is held by that of the stream', async () => {
