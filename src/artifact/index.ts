@@ -9,7 +9,7 @@ export { mostEntries, problemOfPath } from './inner-path.ts';
 export { type Alike, inPlace, type Keeper } from './keeper.ts';
 export { type Lock, type LockTimes, lockTimes, TakenOver, takeLock } from './lock/lock.ts';
 export { DiskLock } from './lock/on-disk.ts';
-export { digestsMade } from './made.ts';
+export { digestsMade, digestsMadeOnce } from './made.ts';
 export { CheckedFiles } from './manifest/checked-files.ts';
 export {
   canonicalJson,

@@ -48,6 +48,12 @@ export async function digestMade(
 export const digestsMade = async (own: string, keeper: Puller): Promise<string[]> =>
   (await madeIn(own, keeper)).map(({ digest }) => digest);
 
+/** Those of artifacts of which there may be one. */
+export async function digestsMadeOnce(own: string, keeper: Puller): Promise<string[]> {
+  await keeper.pull(fileOf(own), { exact: true });
+  return rememberedIn(readMade(fileOf(own))).map(({ digest }) => digest);
+}
+
 /** Who brings what a store holds. */
 interface Puller {
   pull(path: string, what: Alike): Promise<unknown>;

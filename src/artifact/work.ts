@@ -8,7 +8,13 @@ import { digestMade, digestsMade, writeMade } from './made.ts';
 import { canonicalJson, sha256 } from './manifest/digest.ts';
 import { type ArtifactKind, type Manifest, peekManifest, sealWritten } from './manifest/manifest.ts';
 import { WrittenFiles } from './manifest/written-files.ts';
-import { keptAt, type Replaceable, refuseUnknown, writeArtifact } from './output/replace-directory.ts';
+import {
+  keptAt,
+  layLeft,
+  type Replaceable,
+  refuseUnknown,
+  writeArtifact,
+} from './output/replace-directory.ts';
 
 /** Of what an artifact is made, and how. Equal work makes the same artifact, so what was made already is not made again. */
 export interface Work {
@@ -83,7 +89,8 @@ export async function cameTo(
 
 /**
  * The artifact of this very work that the resource has made and that is still at the output; asked before anything is
- * computed. The resource's own word counts and no manifest's, since anybody can write a manifest.
+ * computed. The resource's own word counts and no manifest's, since anybody can write a manifest. One of which there may be one,
+ * and which was cut off on its way there, is laid there now: the next process might not come to it again.
  * @param earlier the digest of what the work came to in the words of an earlier version, where it left any
  * @throws OffsiteError BadSpec where another artifact lies there, which may not be replaced
  */
@@ -102,9 +109,23 @@ export async function doneOrFree(
     await keeper.pull(output, { exact: true, sealed: true });
     return saidToBe(output, work)?.digest === made ? there : undefined;
   }
-  if (made !== undefined) refuseOther(destination, work, made);
-  else if (work.isOnce) await refuseUnremembered(destination, there);
+  if (made !== undefined) {
+    refuseOther(destination, work, made);
+    return work.isOnce ? await layOnce(destination, work, made) : undefined;
+  }
+  if (work.isOnce) await refuseUnremembered(destination, there);
   return undefined;
+}
+
+/** Lays what this work came to, in the resource's own words, where it lies whole beside the output. @throws as `seal` */
+async function layOnce(destination: Destination, work: Work, digest: string): Promise<Made | undefined> {
+  const { output, keeper = inPlace } = destination;
+  const ready = async () => {
+    await keeper.held();
+    await keeper.claim(digest);
+  };
+  const mayGo = (previous: string) => refuseOther(destination, work, digest, previous);
+  return (await layLeft(output, digest, { ready, mayGo })) ? peekManifest(output) : undefined;
 }
 
 /**

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { Project } from '../support/faults/project.ts';
 import { drawFor } from '../support/faults/seed.ts';
-import { savedStatus } from '../support/offsite/index.ts';
+import { digestIn, savedStatus } from '../support/offsite/index.ts';
 import { setField, writeManifests, writeTinyProject } from '../support/tiny/index.ts';
 
 const steps = 12;
@@ -51,4 +51,33 @@ test('killed at some step', async () => {
   expect(savedStatus(project.path('work'), 'OffsiteTune', 'tiny')).toMatchObject({
     training: { resumes: 0, privacy: { epsilon: expect.stringMatching(/^(8\.0000|7\.99..)$/) as string } },
   });
+});
+
+test('killed while its adapter is handed over, and run again after another spec of the same work place', async () => {
+  project = new Project();
+  const { build, tune } = writeTinyProject(project.directory);
+  setField(tune, 'spec.adapter', { type: 'lora', rank: 2 });
+  setField(tune, 'spec.privacy', { epsilon: '8' });
+  const other = structuredClone(tune);
+  setField(other, 'spec.training.seed', 7);
+  setField(other, 'spec.output.uri', 'file:out/another');
+  const run = (resource: typeof tune, options?: Parameters<Project['run']>[0]) => {
+    writeManifests(project.path('resources.yaml'), [build, resource]);
+    return project.run(options);
+  };
+  // Whole beside its output, and not there yet.
+  const of = String.raw`^renameSync .*/\.adapter\.offsite-[0-9a-f]{16}/partial$`;
+  const killed = await run(tune, project.broken({ of, at: 1, action: 'kill' }));
+  expect(killed.signal).toBe('SIGKILL');
+  const [left] = globSync('out/.adapter.offsite-*/partial', { cwd: project.directory });
+  const digest = digestIn(project.path(left!));
+  expect(digest).toMatch(/^sha256:/);
+
+  expect((await run(other)).code).toBe(0);
+  expect(found('checkpoints/*/noise-key')).toEqual([]);
+  const again = await run(tune);
+  expect(again.code, again.stdout).toBe(0);
+  expect(digestIn(project.path('out/adapter'))).toBe(digest);
+  expect(project.leftovers()).toEqual([]);
+  expect((await run(tune)).code).toBe(0);
 });

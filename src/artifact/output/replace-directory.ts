@@ -12,14 +12,14 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { badSpec } from '../../api/index.ts';
+import { badSpec, OffsiteError } from '../../api/index.ts';
 import { realPlace } from '../address/address.ts';
 import { readKept } from '../bounded-file.ts';
 import { isInside, refuseOutside } from '../confinement.ts';
 import { lockDirectoryOf } from '../lock/on-disk.ts';
 import { isGone, processMarkSchema, thisProcess } from '../lock/process-mark.ts';
 import { filesIn } from '../manifest/digest.ts';
-import { pathsOf, peekManifest } from '../manifest/manifest.ts';
+import { openArtifact, pathsOf, peekManifest } from '../manifest/manifest.ts';
 import { WrittenFiles } from '../manifest/written-files.ts';
 import { signatureName, signatureThere } from '../signature/signature.ts';
 import { isThere } from '../unanswered.ts';
@@ -115,11 +115,13 @@ export async function writeArtifact(
   const directory = realPlace(path, outputField);
   checkReplaceable(directory, outputField);
   clearBeside(directory, { surely: true });
-  const container = new Container(directory);
+  const container = Container.make(directory);
   try {
     await fill(container.partial, new WrittenFiles(container.partial));
     await ready();
     refuseOutside(path);
+    // What `layLeft` would lay, also another machine's: the place is taken now, and was just found to be ours.
+    clearBeside(directory);
     checkReplaceable(directory, outputField);
     container.exchange(mayGo);
   } finally {
@@ -142,7 +144,7 @@ export async function writeNewDirectory(path: string, field: string, fill: Fill)
   refuseThere(path, field);
   const directory = realPlace(path, field);
   clearBeside(directory, { surely: true });
-  const container = new Container(directory, { field, isLocked: false });
+  const container = Container.make(directory, { field, isLocked: false });
   try {
     await fill(container.partial, new WrittenFiles(container.partial));
     refuseInside(directory, field);
@@ -161,7 +163,7 @@ export async function writeSharedArtifact(
   fill: (temporary: string) => void | Promise<void>,
 ): Promise<void> {
   try {
-    const container = new Container(directory);
+    const container = Container.make(directory);
     try {
       await fill(container.partial);
       renameSync(container.partial, directory);
@@ -180,25 +182,72 @@ export async function writeSharedArtifact(
  * aside for its own comes back.
  * @param surely of processes on other machines nothing is known: what they have there stays, where no lock says that they are
  * gone; what was begun without a lock stays in any case
+ * @param keep digests of artifacts of which one that was made whole stays, for `layLeft`
  */
-export function clearBeside(directory: string, { surely = false } = {}): void {
-  const parent = dirname(directory);
-  if (!isThere(parent) || !isInside(directory)) return;
-  const start = prefixOf(directory);
-  for (const name of readdirSync(parent)) {
-    if (!name.startsWith(start) || !/^[0-9a-f]{16}$/.test(name.slice(start.length))) continue;
-    const container = join(parent, name);
-    // What others put there in our name is left alone: through a link, another one's files would go or come.
-    if (!isDirectory(container)) continue;
-    const entries = entriesOf(container);
-    if (entries === undefined || entries.some((entry) => !isOurs(container, entry))) continue;
-    const { isLocked, gone } = makerOf(container);
-    if (gone === false || ((surely || !isLocked) && gone !== true)) continue;
+export function clearBeside(
+  directory: string,
+  { surely = false, keep = [] }: { surely?: boolean; keep?: readonly string[] } = {},
+): void {
+  for (const { container, entries } of leftBeside(directory, surely)) {
     const previous = join(container, 'previous');
     if (isDirectory(previous) && (!isThere(directory) || isAside(container))) putBack(previous, directory);
+    if (keep.length > 0 && keep.includes(wholeIn(container) ?? '')) continue;
     // Killed before it was marked, it holds nothing.
     if (entries.includes(mark) || entries.length === 0) removeContainer(container);
   }
+}
+
+/**
+ * Lays the artifact of a digest that a killed process had made whole beside its place. Where it may not go there it stays.
+ * @returns whether it was there, with each of its files as its manifest says
+ * @throws OffsiteError BadSpec where something else lies at the place; what `ready` and `mayGo` throw
+ */
+export async function layLeft(
+  path: string,
+  digest: string,
+  { ready, mayGo }: Required<Replacing>,
+): Promise<boolean> {
+  refuseOutside(path);
+  const directory = realPlace(path, outputField);
+  // What something came in the way of, so that an earlier artifact is aside there still, is looked at by its owner.
+  const found = leftBeside(directory, false).find(
+    ({ container, entries }) => !entries.includes('previous') && wholeIn(container) === digest,
+  );
+  if (found === undefined) return false;
+  await ready();
+  refuseOutside(path);
+  checkReplaceable(directory, outputField);
+  const container = new Container(directory, found.container);
+  container.exchange(mayGo);
+  container.remove();
+  return true;
+}
+
+/** The digest of the artifact that was made in a container, where all of it is there. */
+function wholeIn(container: string): string | undefined {
+  try {
+    return openArtifact(join(container, 'partial')).digest;
+  } catch (error) {
+    if (error instanceof OffsiteError) return undefined;
+    throw error;
+  }
+}
+
+/** What processes that are gone have left beside a directory. */
+function leftBeside(directory: string, surely: boolean): { container: string; entries: string[] }[] {
+  const parent = dirname(directory);
+  if (!isThere(parent) || !isInside(directory)) return [];
+  const start = prefixOf(directory);
+  return readdirSync(parent).flatMap((name) => {
+    if (!name.startsWith(start) || !/^[0-9a-f]{16}$/.test(name.slice(start.length))) return [];
+    const container = join(parent, name);
+    // What others put there in our name is left alone: through a link, another one's files would go or come.
+    if (!isDirectory(container)) return [];
+    const entries = entriesOf(container);
+    if (entries === undefined || entries.some((entry) => !isOurs(container, entry))) return [];
+    const { isLocked, gone } = makerOf(container);
+    return gone === false || ((surely || !isLocked) && gone !== true) ? [] : [{ container, entries }];
+  });
 }
 
 /** Whether a path is, or lies in, what is kept for the making of the artifact at `directory`. */
@@ -237,28 +286,35 @@ class Container {
   readonly #path: string;
   readonly #field: string;
 
-  /** @param isLocked whether who makes it holds the lock of the place, so that the next holder knows that it is gone */
-  constructor(directory: string, { field = outputField, isLocked = true } = {}) {
+  /** One that is there already, by its path. */
+  constructor(directory: string, path: string, field = outputField) {
     this.#directory = directory;
     this.#field = field;
-    this.#path = join(dirname(directory), `${prefixOf(directory)}${randomBytes(8).toString('hex')}`);
-    this.partial = join(this.#path, 'partial');
+    this.#path = path;
+    this.partial = join(path, 'partial');
+  }
+
+  /** @param isLocked whether who makes it holds the lock of the place, so that the next holder knows that it is gone */
+  static make(directory: string, { field = outputField, isLocked = true } = {}): Container {
+    const path = join(dirname(directory), `${prefixOf(directory)}${randomBytes(8).toString('hex')}`);
+    const container = new Container(directory, path, field);
     refuseOutside(directory);
     mkdirSync(dirname(directory), { recursive: true });
-    mkdirSync(this.#path);
+    mkdirSync(path);
     try {
       writeFileSync(
-        join(this.#path, mark),
+        join(path, mark),
         JSON.stringify({ for: basename(directory), process: thisProcess(), isLocked }),
         {
           flag: 'wx',
         },
       );
-      mkdirSync(this.partial);
+      mkdirSync(container.partial);
     } catch (error) {
-      this.remove();
+      container.remove();
       throw error;
     }
+    return container;
   }
 
   /**

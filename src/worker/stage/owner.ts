@@ -5,6 +5,7 @@ import { badSpec, kinds } from '../../api/index.ts';
 import {
   clearAt,
   clearBeside,
+  digestsMadeOnce,
   filesIn,
   listedIn,
   type Mirror,
@@ -13,7 +14,7 @@ import {
   type Seen,
 } from '../../artifact/index.ts';
 import { prepares, type StageJob } from '../job.ts';
-import { outputOf } from '../places.ts';
+import { outputOf, workOf } from '../places.ts';
 import type { BringingBeside } from './bringing.ts';
 import { type GivingWay, givingWay } from './giving-way.ts';
 import { digestsIn, ResultFile } from './result-file.ts';
@@ -73,10 +74,16 @@ function toldOnce(
   return mark.result === undefined || isOnce(mark.result) ? digestsIn(mark)[0] : undefined;
 }
 
-/** Makes ready what lies beside an output in place: only who holds its lock may. */
-export function tidyOutput(job: StageJob, mirror: Mirror): void {
+/**
+ * Makes ready what lies beside an output in place: only who holds its lock may. What there may be one of, and this resource has
+ * made whole, stays: where its work place keeps nothing else of it, nobody can make it again.
+ */
+export async function tidyOutput(job: StageJob, mirror: Mirror): Promise<void> {
   const output = outputOf(job);
-  if (!mirror.mirrors(output)) clearBeside(realPlace(output, field));
+  if (mirror.mirrors(output)) return;
+  const { isOnce } = kinds[job.resource.kind].results;
+  const keep = isOnce === undefined ? [] : await digestsMadeOnce(workOf(job).own, mirror);
+  clearBeside(realPlace(output, field), { keep });
 }
 
 /** Of what lies at an output in a store only the manifest is here: the rest comes where the work is found to be its own. */

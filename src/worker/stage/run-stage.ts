@@ -97,7 +97,7 @@ async function runHeld(job: StageJob, running: Running): Promise<StageOutcome> {
   if (held !== undefined) {
     // A link may have come while another process was waited for.
     checkConfined(job);
-    tidyOutput(job, mirror);
+    await tidyOutput(job, mirror);
     // Another process of the same resource, which was waited for, may have done it.
     const known = identity && (await findResult(job, identity, mirror));
     if (known) {

@@ -1,11 +1,22 @@
 /** A stage's work: known again by what its resource says it has made, and made whole or not at all. */
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import {
   cameTo,
   checkFree,
+  clearBeside,
   type Described,
   type Destination,
   doneOrFree,
@@ -199,6 +210,91 @@ it('of which there may be one is refused before a byte of a second lies where ot
   expect(beside()).toEqual([]);
   expect(readdirSync(own)).toEqual(['made.json']);
 });
+
+/** What a process that was killed right before the artifact took its place has left: that, whole, beside the output. */
+function cutOff(): string {
+  const container = join(root, '.out.offsite-00112233445566ff');
+  mkdirSync(container);
+  writeFileSync(join(container, 'offsite-tuning.json'), '{}');
+  renameSync(output, join(container, 'partial'));
+  return join(container, 'partial');
+}
+
+it('of which there may be one is laid where it was cut off on its way, whatever the resource has made since', async () => {
+  const once = { ...work, isOnce: true };
+  const { digest } = await seal(place, once, sealing);
+  cutOff();
+  const other = { ...once, identity: 'other rows' };
+  await seal({ ...place, output: join(root, 'another') }, other, { ...sealing, fill: filling('others') });
+  clearBeside(output, { keep: [digest] });
+  const claimed: string[] = [];
+  const keeper: Keeper = {
+    ...inPlace,
+    async claim(claim) {
+      claimed.push(claim);
+      expect(existsSync(output)).toBe(false);
+    },
+  };
+  // Where the place is not ours any more it stays; so it does for other work.
+  await expect(doneOrFree({ ...place, keeper: { ...keeper, held: stopping } }, once)).rejects.toThrow(
+    'stopped',
+  );
+  for (const identity of ['other rows', 'unknown'])
+    expect(await doneOrFree(place, { ...once, identity })).toBeUndefined();
+  expect(await doneOrFree({ ...place, keeper }, once)).toMatchObject({
+    digest,
+    manifest: { kind: 'Adapter' },
+  });
+  expect(claimed).toEqual([digest]);
+  expect(openArtifact(output).digest).toBe(digest);
+  expect(readdirSync(root).filter((name) => name.startsWith('.out'))).toEqual([]);
+});
+
+it('what was cut off on its way stays for its own spec until another one takes its place, on whatever machine it was', async () => {
+  const once = { ...work, isOnce: true };
+  const { digest } = await seal(place, once, sealing);
+  const container = dirname(cutOff());
+  const process = { machine: 'another', id: 1, started: '1' };
+  writeFileSync(join(container, 'offsite-tuning.json'), JSON.stringify({ process, isLocked: true }));
+  const other = { ...once, identity: 'other rows' };
+  expect(await doneOrFree(place, other)).toBeUndefined();
+  clearBeside(output, { keep: [digest] });
+  expect(existsSync(container)).toBe(true);
+  const others = await seal(place, other, { ...sealing, fill: filling('others') });
+  expect(existsSync(container)).toBe(false);
+  expect(await doneOrFree({ ...place, mayReplace: others.digest }, once)).toBeUndefined();
+  expect(openArtifact(output).digest).toBe(others.digest);
+});
+
+it('of which there may be one takes the place of an earlier one that may go, as if it had not been cut off, and of no other', async () => {
+  const once = { ...work, isOnce: true };
+  const { digest } = await seal(place, once, sealing);
+  const left = cutOff();
+  const theirs = await lay('theirs', { ...work, kind: 'Model' });
+  await expect(doneOrFree(place, once)).rejects.toMatchObject({ reason: 'BadSpec' });
+  expect([openArtifact(output).digest, openArtifact(left).digest]).toEqual([theirs, digest]);
+  expect(await doneOrFree({ ...place, mayReplace: theirs }, once)).toMatchObject({ digest });
+  expect(openArtifact(output).digest).toBe(digest);
+});
+
+it.each<[string, (left: string) => void]>([
+  ['is cut short', (left) => writeFileSync(join(left, 'adapter.safetensors'), 'byt')],
+  ['is another by its manifest', (left) => sealArtifact(left, { ...work, scores: { bestStep: 3 } })],
+  ['has no manifest', (left) => rmSync(join(left, 'manifest.json'))],
+  ['has a file beside it', (left) => writeFileSync(join(left, 'thesis'), 'years of work')],
+])(
+  'of which there may be one is not laid, and is cleared, where what lies beside the output %s',
+  async (_, damage) => {
+    const once = { ...work, isOnce: true };
+    const { digest } = await seal(place, once, sealing);
+    const left = cutOff();
+    damage(left);
+    expect(await doneOrFree(place, once)).toBeUndefined();
+    expect(existsSync(output)).toBe(false);
+    clearBeside(output, { keep: [digest] });
+    expect(readdirSync(root)).toEqual(['work']);
+  },
+);
 
 it('of which there may be one is not forgotten where an earlier version said so alone', async () => {
   const once = { ...work, isOnce: true };

@@ -113,7 +113,7 @@ it('links that come beside an output after the check lead to nothing either', as
   symlinkSync(join(root, 'private/rows.jsonl'), `${output}.result.json`);
   mkdirSync(join(root, 'private/partial'));
   symlinkSync(join(root, 'private'), `${ownLock(output).slice(0, -'lock'.length)}${'0'.repeat(16)}`);
-  tidyOutput(at, mirror);
+  await tidyOutput(at, mirror);
   await expect(markOutput(found, 'sha256:0')).rejects.toThrow(
     `spec.output.uri: something came to ${output}.result.json while this resource's own was made`,
   );
