@@ -4,7 +4,7 @@ import type { Column, Declaration } from './kinds/declare.ts';
 import { type Kind, kinds } from './kinds/index.ts';
 import { apiVersion, group, version } from './resources.ts';
 import { validationsKey } from './rules.ts';
-import { fieldPaths, type Structural, structural } from './structural.ts';
+import { type Structural, structural } from './structural.ts';
 
 export interface CustomResourceDefinition {
   readonly apiVersion: 'apiextensions.k8s.io/v1';
@@ -32,8 +32,12 @@ export interface CustomResourceDefinition {
   };
 }
 
-/** The annotation with a definition's fields: the chart's policy refuses a later definition that has fewer. */
-export const fieldsAnnotation = `${group}/fields`;
+/** As templates of the chart they are upgraded with it, and stay, with all resources, when it or its manifest goes: Helm, Argo CD, Flux. */
+const keeping = {
+  'helm.sh/resource-policy': 'keep',
+  'argocd.argoproj.io/sync-options': 'Prune=false,Delete=false',
+  'kustomize.toolkit.fluxcd.io/prune': 'disabled',
+};
 
 /** The CustomResourceDefinitions of all kinds, ready for `kubectl apply`. */
 export function crds(): CustomResourceDefinition[] {
@@ -48,11 +52,7 @@ function definitionOf(declaration: Declaration<Kind>): CustomResourceDefinition 
     kind: 'CustomResourceDefinition',
     metadata: {
       name: `${plural}.${group}`,
-      // As templates of the chart they are upgraded with it, and stay, with all resources, when it is removed.
-      annotations: {
-        'helm.sh/resource-policy': 'keep',
-        [fieldsAnnotation]: fieldPaths(structural(spec), 'spec').join(','),
-      },
+      annotations: keeping,
     },
     spec: {
       group,

@@ -50,14 +50,5 @@ function describe({ description, default: value }: Structural): string | undefin
   return [...(description ? [description] : []), ...words].join(' ') || undefined;
 }
 
-/** All fields below a schema, by their paths from `at`, as `spec.adapters[].uri`. */
-export function fieldPaths({ properties = {}, items }: Structural, at: string): string[] {
-  const own = Object.entries(properties).flatMap(([name, field]) => {
-    const path = `${at}.${name}`;
-    return [path, ...fieldPaths(field, path)];
-  });
-  return items === undefined ? own : [...own, ...fieldPaths(items, `${at}[]`)];
-}
-
 const isEmpty = (value: unknown) =>
   typeof value === 'object' && value !== null && Object.keys(value).length === 0;

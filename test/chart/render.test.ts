@@ -129,8 +129,15 @@ test('the definitions are those of crds/, and stay when the release goes', () =>
   const definitions = ofKind(standard, 'CustomResourceDefinition');
   const bare = ({ metadata: { labels: _, ...metadata }, ...rest }: Manifest) => ({ ...rest, metadata });
   expect(definitions.map(bare)).toEqual(JSON.parse(JSON.stringify(crds())));
-  for (const { metadata } of definitions)
-    expect(metadata.annotations?.['helm.sh/resource-policy']).toBe('keep');
+  const guard = ['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'].map((kind) =>
+    one(standard, kind),
+  );
+  for (const { metadata } of [...definitions, ...guard])
+    expect(metadata.annotations).toMatchObject({
+      'helm.sh/resource-policy': 'keep',
+      'argocd.argoproj.io/sync-options': 'Prune=false,Delete=false',
+      'kustomize.toolkit.fluxcd.io/prune': 'disabled',
+    });
   expect(ofKind(render(modes['least']), 'CustomResourceDefinition')).toEqual([]);
 });
 

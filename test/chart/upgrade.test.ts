@@ -69,17 +69,33 @@ describe.each([
     const old = uids();
     if (name === 'plain') {
       kubectl(['apply', '--filename', '-'], JSON.stringify(hidden));
-      await vi.waitFor(
-        () =>
-          expect(() => kubectl(['annotate', 'crd', ...definition, 'offsite-tuning.dev/fields-'])).toThrow(
-            'spec.privacy',
-          ),
-        { timeout: 60_000, interval: 500 },
+      const without = (kind: string, field: string) => () => {
+        const path = `/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/${field}`;
+        const patch = JSON.stringify([{ op: 'remove', path }]);
+        kubectl([
+          'patch',
+          'crd',
+          `${kind}.offsite-tuning.dev`,
+          '--type=json',
+          '--dry-run=server',
+          '--patch',
+          patch,
+        ]);
+      };
+      await vi.waitFor(() => expect(without('offsitetunes', 'suspend')).toThrow('in spec: suspend.'), {
+        timeout: 60_000,
+        interval: 500,
+      });
+      expect(without('offsitetunes', 'data/properties/digest')).toThrow('in spec: data.');
+      expect(without('offsitetunes', 'data/properties/validation/properties/digest')).toThrow(
+        'in spec: data.',
       );
+      expect(without('plugins', 'adapters/items/properties/secretRef')).toThrow('in spec: adapters.');
+      expect(without('plugins', 'adapters/description')).not.toThrow();
       const refused = helm(['rollback', name, '1', ...where()]);
       expect(refused.status).toBe(1);
       expect(refused.stderr).toMatch(
-        /would be taken out of stored resources for good: .*spec\.work.*crds\.install=false/s,
+        /would take it out of stored resources for good, in spec: .*privacy, .*crds\.install=false/s,
       );
       expect(storedPrivacy()).toEqual(hidden.spec.privacy);
     }
@@ -87,6 +103,15 @@ describe.each([
     expect(helm(['upgrade', name, before, ...where()], without)).toMatchObject({ status: 0, stderr: '' });
     expect(uids()).toEqual(old);
     expect(storedPrivacy()).toEqual(hidden.spec.privacy);
+    if (name === 'plain') {
+      // The guard outlives the release that it came with.
+      const again = helm(['upgrade', name, before, ...where()], more);
+      expect([again.status, again.stderr]).toEqual([
+        1,
+        expect.stringContaining('would take it out of stored resources'),
+      ]);
+      expect(storedPrivacy()).toEqual(hidden.spec.privacy);
+    }
     expect(helm(['upgrade', name, chart, ...where()], more)).toMatchObject({ status: 0, stderr: '' });
     expect(storedPrivacy()).toEqual(hidden.spec.privacy);
   });
@@ -103,7 +128,6 @@ const hidden = {
   metadata: { name: 'hidden', namespace: 'data' },
   spec: { ...tune.spec, suspend: true, privacy: { epsilon: '8' } },
 };
-const definition = ['offsitetunes.offsite-tuning.dev'];
 const storedPrivacy = () => get('offsitetune', 'hidden', '--namespace', 'data').spec.privacy;
 
 interface PodTemplate {
