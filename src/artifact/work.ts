@@ -125,7 +125,8 @@ async function layOnce(destination: Destination, work: Work, digest: string): Pr
     await keeper.claim(digest);
   };
   const mayGo = (previous: string) => refuseOther(destination, work, digest, previous);
-  return (await layLeft(output, digest, { ready, mayGo })) ? peekManifest(output) : undefined;
+  const manifest = await layLeft(output, digest, { ready, mayGo });
+  return manifest && { manifest, digest };
 }
 
 /**

@@ -1,4 +1,5 @@
 // Watching over NATS: events of running stages go to the terminal as they come.
+import { printable } from '../api/index.ts';
 import { type EventMessage, type StageEvent, type Terminal, watchEvents } from '../progress/index.ts';
 import type { WatchTarget } from './watch-target.ts';
 import { WatchedRuns } from './watched-runs.ts';
@@ -28,8 +29,17 @@ export async function watchNats(
   const ended = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   const until = AbortSignal.any([signal, ended.signal]);
+  const told = new Set<string>();
+  const failed = (code: string) => {
+    if (!told.has(code)) console.error(`NATS cannot be heard (${printable(code)}); trying again`);
+    told.add(code);
+  };
   try {
-    for await (const message of watchEvents(url, { kind, name, namespace }, { credentials, signal: until })) {
+    for await (const message of watchEvents(
+      url,
+      { kind, name, namespace },
+      { credentials, signal: until, failed },
+    )) {
       terminal.event(resourceOf(message), eventOf(message));
       if (!isOne) continue;
       runs.hear(message);

@@ -19,7 +19,7 @@ import { isInside, refuseOutside } from '../confinement.ts';
 import { lockDirectoryOf } from '../lock/on-disk.ts';
 import { isGone, processMarkSchema, thisProcess } from '../lock/process-mark.ts';
 import { filesIn } from '../manifest/digest.ts';
-import { openArtifact, pathsOf, peekManifest } from '../manifest/manifest.ts';
+import { type Manifest, openArtifact, pathsOf, peekManifest } from '../manifest/manifest.ts';
 import { WrittenFiles } from '../manifest/written-files.ts';
 import { signatureName, signatureThere } from '../signature/signature.ts';
 import { isThere } from '../unanswered.ts';
@@ -191,7 +191,7 @@ export function clearBeside(
   for (const { container, entries } of leftBeside(directory, surely)) {
     const previous = join(container, 'previous');
     if (isDirectory(previous) && (!isThere(directory) || isAside(container))) putBack(previous, directory);
-    if (keep.length > 0 && keep.includes(wholeIn(container) ?? '')) continue;
+    if (keep.length > 0 && keep.includes(wholeIn(container)?.digest ?? '')) continue;
     // Killed before it was marked, it holds nothing.
     if (entries.includes(mark) || entries.length === 0) removeContainer(container);
   }
@@ -199,34 +199,35 @@ export function clearBeside(
 
 /**
  * Lays the artifact of a digest that a killed process had made whole beside its place. Where it may not go there it stays.
- * @returns whether it was there, with each of its files as its manifest says
+ * @returns its manifest, by which it was whole; others may have put something else there by then. Undefined where it was not there
  * @throws OffsiteError BadSpec where something else lies at the place; what `ready` and `mayGo` throw
  */
 export async function layLeft(
   path: string,
   digest: string,
   { ready, mayGo }: Required<Replacing>,
-): Promise<boolean> {
+): Promise<Manifest | undefined> {
   refuseOutside(path);
   const directory = realPlace(path, outputField);
   // What something came in the way of, so that an earlier artifact is aside there still, is looked at by its owner.
-  const found = leftBeside(directory, false).find(
-    ({ container, entries }) => !entries.includes('previous') && wholeIn(container) === digest,
-  );
-  if (found === undefined) return false;
+  const found = leftBeside(directory, false)
+    .filter(({ entries }) => !entries.includes('previous'))
+    .map(({ container }) => ({ container, whole: wholeIn(container) }))
+    .find(({ whole }) => whole?.digest === digest);
+  if (found?.whole === undefined) return undefined;
   await ready();
   refuseOutside(path);
   checkReplaceable(directory, outputField);
   const container = new Container(directory, found.container);
   container.exchange(mayGo);
   container.remove();
-  return true;
+  return found.whole.manifest;
 }
 
-/** The digest of the artifact that was made in a container, where all of it is there. */
-function wholeIn(container: string): string | undefined {
+/** The artifact that was made in a container, where all of it is there. */
+function wholeIn(container: string): { manifest: Manifest; digest: string } | undefined {
   try {
-    return openArtifact(join(container, 'partial')).digest;
+    return openArtifact(join(container, 'partial'));
   } catch (error) {
     if (error instanceof OffsiteError) return undefined;
     throw error;

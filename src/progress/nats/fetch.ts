@@ -11,6 +11,8 @@ export const watchersApi = '$JS.offsite.API';
 
 /** How long nothing is asked when all was heard, in ms. */
 const betweenLooks = 500;
+/** Of one answer, in ms: on a slow link a large result takes its time, and is asked for again otherwise. */
+const longestAnswer = 15_000;
 const mostAtOnce = 32;
 
 /**
@@ -28,7 +30,7 @@ export async function* fetchMessages(
   failed: (code: string) => void,
 ): AsyncGenerator<RawMessage> {
   const { streams } = await connection.jetstreamManager({
-    ...{ apiPrefix, checkAPI: false, timeout: 3000 },
+    ...{ apiPrefix, checkAPI: false, timeout: longestAnswer },
   });
   let next: number | undefined;
   let made: string | undefined;

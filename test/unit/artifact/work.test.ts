@@ -250,6 +250,18 @@ it('of which there may be one is laid where it was cut off on its way, whatever 
   expect(readdirSync(root).filter((name) => name.startsWith('.out'))).toEqual([]);
 });
 
+it('of which there may be one is handed on as what was found whole, whatever another lays in its stead meanwhile', async () => {
+  const once = { ...work, isOnce: true };
+  const { digest } = await seal(place, once, sealing);
+  const left = cutOff();
+  const keeper: Keeper = {
+    ...inPlace,
+    claim: async () => void sealArtifact(left, { ...work, scores: { bestStep: 3 } }),
+  };
+  expect(await doneOrFree({ ...place, keeper }, once)).toMatchObject({ digest });
+  expect(openArtifact(output).digest).not.toBe(digest);
+});
+
 it('what was cut off on its way stays for its own spec until another one takes its place, on whatever machine it was', async () => {
   const once = { ...work, isOnce: true };
   const { digest } = await seal(place, once, sealing);
