@@ -7,7 +7,7 @@ export { optimiserStep, partGradients, type Trainable } from './optimiser-step.t
 export { dpo, orpo, type PairLoss, simpo } from './pair-losses.ts';
 export { meanPairLoss, pairObjective } from './pair-objective.ts';
 export { planTraining, type TrainingPlan } from './plan.ts';
-export type { HiddenRows } from './private-gradients.ts';
+export { type HiddenRows, privateGradients } from './private-gradients.ts';
 export { runTraining } from './run.ts';
 export { learningRateFactor } from './schedule.ts';
 export { SparseChange } from './sparse-change.ts';

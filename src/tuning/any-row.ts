@@ -1,21 +1,26 @@
 // What a step may take of memory is taken before any row is drawn, where rows are hidden.
 import { type Example, packStep } from '../data/index.ts';
-import { crossEntropy, partGradients } from '../training/index.ts';
+import { crossEntropy, partGradients, privateGradients } from '../training/index.ts';
 import type { Run, TuneOptions } from './prepare.ts';
 
 /**
- * Computes the gradient of a row of nothing, as long as a row may be, and drops it. A process that has no room for such a row ends
- * here, whatever the rows are: else its end would tell that it drew a long one, and what is long the emulator's tokenizer decides.
+ * Computes the sum of a step of two rows of nothing, as long as a row may be, and drops it. A process that has no room for such rows
+ * ends here, whatever the rows are: else its end would tell that it drew a long one, and what is long the emulator's tokenizer decides.
  */
 export async function takeRoomOfAnyRow(
   { trainer, parts, plan, headGradient: head, aim }: Run,
   { spec }: TuneOptions,
 ): Promise<void> {
-  const row = longestRow(spec.training.maxLength, aim.pairs !== undefined);
   for (const { training } of parts.values()) training.update();
-  await partGradients(trainer, packStep([row], [0], plan.shape), parts, {
+  const row = packStep([longestRow(spec.training.maxLength, aim.pairs !== undefined)], [0], plan.shape);
+  const gradientOptions = {
     ...{ objective: crossEntropy, recompute: plan.recompute },
     ...(head && { head }),
+  };
+  // Of the first, the collector may not have taken back what it took when the second is computed.
+  await privateGradients([...row, ...row], new Set(parts.values()), 0, {
+    hidden: { clipNorm: 1, expectedRows: 1, deviation: 0, normal: () => () => 0 },
+    gradientsOf: (of) => partGradients(trainer, [of], parts, gradientOptions),
   });
 }
 
