@@ -189,7 +189,7 @@ const lenient = 'max_memory_store: 0, max_file_store: 1GB, strict: false';
 
 test("a reply subject reaches no other run's subject and no API, and the sender still hears its acknowledgement", async () => {
   const loose = await NatsServer.start({ limits: lenient, more: store.values?.['auth.conf'] ?? '' });
-  cleanUp.push(() => loose.remove());
+  await server.remove();
   server = loose;
   const reports = listening();
   await until(() => reports.connected);
@@ -261,7 +261,7 @@ test('a watcher can change nothing and takes nothing from the operator', async (
 
 test("what a watcher names for the answers is no run's subject and no API", async () => {
   const loose = await NatsServer.start({ limits: lenient, more: store.values?.['auth.conf'] ?? '' });
-  cleanUp.push(() => loose.remove());
+  await server.remove();
   server = loose;
   const reports = listening();
   await until(() => reports.connected);
