@@ -120,7 +120,7 @@ export const AuditStatus = z.object({
       nonMembers: count.describe('Validation rows.'),
       auc: Interval.describe('Area under the curve: 0.5 is chance; interval by DeLong et al.'),
       tpr: Interval.describe(
-        'Training rows that are recognised where at most 1 % of the validation rows are taken for such: 0.01 is chance; exact interval (Clopper and Pearson).',
+        'Training rows that are recognised where another row is taken for one with a probability of at most 1 %: 0.01 is chance; the interval has room for what the validation rows do not tell of that 1 %, and no lower end for fewer than 437.',
       ),
       doubts: words.optional().describe('What there are too few rows for.'),
     })

@@ -183,14 +183,16 @@ test('nobody has the key of the noise any more', () => {
 test('attacks succeed on what was learned by heart, and find next to nothing with an epsilon of 2', () => {
   const { membership, canaries } = statusOf('told').audit!;
   expect(Number(membership!.auc.low)).toBeGreaterThan(0.9);
-  expect(Number(membership!.tpr.low)).toBeGreaterThan(0.5);
+  // 120 validation rows do not tell what one in a hundred is.
+  expect(membership!.tpr).toMatchObject({ low: '0.0000' });
+  expect(Number(membership!.tpr.value)).toBeGreaterThan(0.5);
   expect(Number(canaries!.exposure.low)).toBeGreaterThan(3);
   const hidden = statusOf('hidden').audit!;
   expect(hidden.membership).toMatchObject({ members: 48, nonMembers: 120 });
   // The noise is another in each run: chance is within five errors, where the 95 % interval has two.
   const { auc, tpr } = hidden.membership!;
   expect(Math.abs(Number(auc.value) - 0.5)).toBeLessThan((5 / 3.92) * (Number(auc.high) - Number(auc.low)));
-  expect(Number(tpr.low)).toBeLessThan(0.1);
+  expect(Number(tpr.value)).toBeLessThan(0.3);
   expect(Number(hidden.canaries!.exposure.value)).toBeLessThan(4.5);
 });
 

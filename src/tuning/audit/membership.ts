@@ -1,7 +1,7 @@
 // Membership inference: training rows are told from others by how much tuning lowered their loss.
 import { createHash } from 'node:crypto';
 import { type Example, Random } from '../../data/index.ts';
-import { areaUnderCurve, type Interval, truePositives } from './statistics.ts';
+import { areaUnderCurve, type Interval, leastOthers, truePositives } from './statistics.ts';
 
 /** Streams of the seed that draw which training rows, and which validation rows, are compared. */
 const memberStream = 3_000_000;
@@ -10,14 +10,14 @@ export interface Membership {
   members: number;
   nonMembers: number;
   auc: Interval;
-  /** At most 1 % of the non-members are taken for members. */
+  /** Another non-member is taken for a member with a probability of at most 1 %. */
   tpr: Interval;
   doubts?: string;
 }
 
 const falsePositives = 0.01;
 /** Fewer of them do not tell what one in a hundred is. */
-const enough = 100;
+const enough = leastOthers(falsePositives);
 
 /** Up to `limit` rows by chance, each with its right answer alone, in their order. */
 export function someRows(
@@ -66,7 +66,7 @@ export function membershipOf(members: readonly number[], others: readonly number
   const doubts = [
     ...(others.length < enough
       ? [
-          `of fewer than ${enough} validation rows none may be taken for a training row here: what 1 % of them is, more rows must tell`,
+          `fewer than ${enough} validation rows do not show what 1 % of them is: the share of training rows that are recognised has no lower end`,
         ]
       : []),
     ...(seen > 0 ? [`${seen} of the validation rows are training rows too, and were left out`] : []),

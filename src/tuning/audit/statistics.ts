@@ -29,21 +29,47 @@ export function areaUnderCurve(members: readonly number[], others: readonly numb
 }
 
 /**
- * The share of members above the lowest threshold that at most `rate` of the others are above; the interval is exact for that
- * threshold.
+ * The share of members above the threshold that another one, drawn as the others were, is above with a probability of at most
+ * `rate`: the floor(rate (n + 1))-th highest of the n others, at least the highest (as a p-value by rank: Phipson and Smyth, Stat.
+ * Appl. Genet. Mol. Biol. 9(1), 2010). The interval is of the share above the quantile of 1 - `rate` of all that others could be:
+ * the quantile's own interval by order statistics and that of Clopper and Pearson at its ends, each with half of the error.
  */
 export function truePositives(members: readonly number[], others: readonly number[], rate: number): Interval {
-  const threshold = ascending(others)[others.length - 1 - Math.floor(rate * others.length)]!;
-  const found = members.filter((score) => score > threshold).length;
-  return { value: found / members.length, ...exactInterval(found, members.length) };
+  const sorted = ascending(members);
+  const highest = ascending(others).reverse();
+  const foundAt = (rank: number) => members.length - countBelow(sorted, highest[rank - 1]!, true);
+  const { least, most } = ranksOfQuantile(others.length, rate);
+  return {
+    value: foundAt(rankAt(rate, others.length)) / members.length,
+    low: least === 0 ? 0 : exactInterval(foundAt(least), members.length, tail / 2).low,
+    high: most > others.length ? 1 : exactInterval(foundAt(most), members.length, tail / 2).high,
+  };
 }
 
-/** The interval of Clopper and Pearson for `found` of `count`. */
-export function exactInterval(found: number, count: number): Omit<Interval, 'value'> {
+/** What is a whole number but for rounding is one. */
+const rankAt = (rate: number, count: number): number => Math.max(1, Math.floor(rate * (count + 1) + 1e-9));
+
+/**
+ * Which of `count` draws, from the highest on, is surely not below the quantile of 1 - `rate` (0: none is), and which surely not above
+ * it (`count` + 1: none is); each is wrong with a probability of at most half a tail.
+ */
+function ranksOfQuantile(count: number, rate: number): { least: number; most: number } {
+  const upperTail = upperTailOf(count);
+  let [least, most] = [0, 1];
+  while (least < count && 1 - upperTail(least + 1, rate) <= tail / 2) least++;
+  while (most <= count && upperTail(most, rate) > tail / 2) most++;
+  return { least, most };
+}
+
+/** How many others there must be for an interval of true positives with a lower end. */
+export const leastOthers = (rate: number): number => Math.ceil(Math.log(tail / 2) / Math.log1p(-rate));
+
+/** The interval of Clopper and Pearson for `found` of `count`. @param outside the probability on each side of it */
+export function exactInterval(found: number, count: number, outside = tail): Omit<Interval, 'value'> {
   const upperTail = upperTailOf(count);
   return {
-    low: found === 0 ? 0 : root((p) => upperTail(found, p) - tail),
-    high: found === count ? 1 : root((p) => tail - upperTail(count - found, 1 - p)),
+    low: found === 0 ? 0 : root((p) => upperTail(found, p) - outside),
+    high: found === count ? 1 : root((p) => outside - upperTail(count - found, 1 - p)),
   };
 }
 

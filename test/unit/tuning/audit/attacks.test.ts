@@ -77,7 +77,7 @@ describe('membership', () => {
 
   it('says where there are too few rows for one in a hundred', () => {
     const scores = (count: number) => Array.from({ length: count }, (_, i) => i);
-    expect(membershipOf(scores(5), scores(99)).doubts).toMatch(/fewer than 100 validation rows/);
-    expect(membershipOf(scores(5), scores(100))).not.toHaveProperty('doubts');
+    expect(membershipOf(scores(5), scores(436)).doubts).toMatch(/fewer than 437 validation rows/);
+    expect(membershipOf(scores(5), scores(437))).not.toHaveProperty('doubts');
   });
 });

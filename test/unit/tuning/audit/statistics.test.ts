@@ -1,5 +1,11 @@
-import { describe, expect, it, test } from 'vitest';
-import { areaUnderCurve, exactInterval, truePositives } from '../../../../src/tuning/audit/statistics.ts';
+import { describe, expect, it } from 'vitest';
+import { Random } from '../../../../src/data/index.ts';
+import {
+  areaUnderCurve,
+  exactInterval,
+  leastOthers,
+  truePositives,
+} from '../../../../src/tuning/audit/statistics.ts';
 
 describe('the interval of Clopper and Pearson', () => {
   // Ends at which the binomial's tail is 2.5 %, found by bisection of the summed tail in another program.
@@ -46,10 +52,49 @@ describe('the area under the curve', () => {
   });
 });
 
-test('true positives are those above what one in a hundred others is above', () => {
-  const others = Array.from({ length: 200 }, (_, i) => i);
-  // Two of 200 may be above: 198 and 199.
-  expect(truePositives([197, 198, 198.5, 500], others, 0.01).value).toBe(0.75);
-  // Of fewer than 100 none may be.
-  expect(truePositives([98, 99, 100], others.slice(0, 99), 0.01)).toMatchObject({ value: 2 / 3 });
+describe('true positives at one in a hundred', () => {
+  const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+  it('are those above what one more of the others is above with 1 %', () => {
+    // The second highest of 200: 2 of 201 ranks are above it.
+    expect(truePositives([197, 198, 198.5, 500], upTo(200), 0.01).value).toBe(0.5);
+    // Of fewer than 99 no rank is as rare.
+    expect(truePositives([96, 97, 98], upTo(98), 0.01).value).toBeCloseTo(1 / 3, 12);
+  });
+
+  // By SciPy: binom.cdf and binom.sf give the ranks 4 and 19 of 1,000, beta.ppf the ends, with 1.25 % outside each.
+  it('have the interval of both draws', () => {
+    const members = [...Array(20).fill(2000), ...Array(40).fill(985), ...Array(140).fill(0)];
+    const { value, low, high } = truePositives(members, upTo(1000), 0.01);
+    expect(value).toBe(0.1);
+    expect(low).toBeCloseTo(0.0578215948, 8);
+    expect(high).toBeCloseTo(0.3784091475, 8);
+  });
+
+  it('have no lower end where the others do not tell what one in a hundred is', () => {
+    expect(leastOthers(0.01)).toBe(437);
+    const members = upTo(1000).map((score) => score + 1000);
+    expect(truePositives(members, upTo(436), 0.01)).toEqual({ value: 1, low: 0, high: 1 });
+    expect(truePositives(members, upTo(437), 0.01).low).toBeGreaterThan(0.99);
+  });
+
+  // Told nothing, one in a hundred members is above the others' 99 %; told something, some 9 % are (normal, moved by one).
+  it.each([
+    [100, 0, 0.01],
+    [500, 0, 0.01],
+    [1000, 0, 0.01],
+    [1000, 1, 0.0924],
+  ])('have it right in 95 of 100 draws at least: %d others, moved by %d', (count, moved, truth) => {
+    const random = new Random(count + moved, 1);
+    const normal = () =>
+      Math.sqrt(-2 * Math.log(1 - random.next() / 2 ** 32)) *
+      Math.cos(2 * Math.PI * (random.next() / 2 ** 32));
+    const draws = upTo(300).map(() => {
+      const members = upTo(1000).map(() => normal() + moved);
+      return truePositives(members, upTo(count).map(normal), 0.01);
+    });
+    const wrong = draws.filter(({ low, high }) => low > truth || high < truth).length;
+    expect(wrong).toBeLessThan(0.05 * 300);
+    if (moved === 0) expect(draws.reduce((sum, { value }) => sum + value, 0) / 300).toBeCloseTo(0.01, 2);
+  });
 });
