@@ -47,6 +47,14 @@ const faults: ReadonlyMap<string, SystemFault> = new Map([
   ['ENOSPC', full],
   ['EDQUOT', full],
   ['EFBIG', full],
+  [
+    'EBUSY',
+    {
+      ...away,
+      wrong: 'a process has it open, or something is mounted there',
+      right: 'end that, or wait for it: it is tried again',
+    },
+  ],
   ['EIO', away],
   ['ESTALE', away],
   ['ENXIO', away],

@@ -272,12 +272,12 @@ export function besideOf(directory: string): string[] {
 
 const mark = 'offsite-tuning.json';
 
-/** A container holds its mark and two directories: a link in it would have another one's files cleared, or written over. */
+/** A container holds its mark and directories: a link in it would have another one's files cleared, or written over. */
 const isOurs = (container: string, entry: string): boolean => {
   const stat = lstatSync(join(container, entry), { throwIfNoEntry: false });
   return entry === mark
     ? stat?.isFile() === true
-    : ['partial', 'previous'].includes(entry) && stat?.isDirectory() === true;
+    : ['partial', 'previous', 'replaced'].includes(entry) && stat?.isDirectory() === true;
 };
 
 /** A directory beside another, for as long as that one is made: no other process has its name. */
@@ -381,13 +381,18 @@ function removeContainer(path: string): void {
     mkdirSync(join(path, 'partial'));
     return;
   }
-  for (const name of ['partial', 'previous', mark])
-    rmSync(join(path, name), { recursive: true, force: true });
   try {
+    const previous = join(path, 'previous');
+    // It has been replaced: also where it cannot go yet, it comes back no more.
+    if (lstatSync(previous, { throwIfNoEntry: false }) !== undefined)
+      renameSync(previous, join(path, 'replaced'));
+    for (const name of ['partial', 'replaced', mark])
+      rmSync(join(path, name), { recursive: true, force: true });
     rmdirSync(path);
   } catch (error) {
-    // It is gone, or holds what somebody put there, which stays.
-    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    // It is gone, or holds what somebody put there, or what an NFS client keeps while a process has it open: that stays, for who looks next.
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST', 'EBUSY'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      throw error;
   }
 }
 

@@ -37,6 +37,7 @@ describe('an error of the system', () => {
     ['ENOSPC', 'NoSpace', 1],
     ['EDQUOT', 'NoSpace', 1],
     ['EFBIG', 'NoSpace', 1],
+    ['EBUSY', 'StoreUnavailable', 1],
     ['EIO', 'StoreUnavailable', 1],
     ['ESTALE', 'StoreUnavailable', 1],
     // As Node tells ESTALE and EDQUOT.

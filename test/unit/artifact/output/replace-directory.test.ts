@@ -135,6 +135,42 @@ test('killed while the earlier artifact was aside, with an empty directory come 
   expect(beside()).toEqual(['out']);
 });
 
+test.each(['EBUSY', 'ENOTEMPTY'])(
+  'an earlier artifact that a process has open over NFS (%s) is replaced, and cleared when it is closed',
+  async (code) => {
+    await writeArtifact(output, fill('one'));
+    const remove = fs.rmSync;
+    const removing = (use: typeof remove) => {
+      Object.assign(fs, { rmSync: use });
+      syncBuiltinESMExports();
+    };
+    // As its client does: what is open has another name, and the directory stays.
+    removing((path, options) => {
+      if (String(path).endsWith('replaced') && existsSync(path))
+        throw Object.assign(new Error(code), { code, path });
+      remove(path, options);
+    });
+    try {
+      await writeArtifact(output, fill('two'));
+      expect(content()).toBe('two');
+      const [container] = beside();
+      // As of a process that is gone: the next run meets it.
+      put(join(directory, 'deep', container!, 'offsite-tuning.json'), '{}');
+      clearBeside(output, { surely: true });
+      expect(content()).toBe('two');
+      // Whoever takes the later one away has not asked for the earlier one.
+      rmSync(output, { recursive: true });
+      clearBeside(output, { surely: true });
+      expect(beside()).toEqual([container]);
+    } finally {
+      removing(remove);
+    }
+    await writeArtifact(output, fill('three'));
+    expect(content()).toBe('three');
+    expect(beside()).toEqual(['out']);
+  },
+);
+
 test('what came to the name meanwhile takes no earlier artifact away: it stays aside, and is told and found again', async () => {
   await writeArtifact(output, fill('one'));
   // Between the two renames, as another user's process may do it.
