@@ -112,7 +112,7 @@ export async function plug(options: PlugOptions, report: (result: PlugResult) =>
       ...(analysis ? { analysis: summaryOf(analysis) } : {}),
     };
     report(found);
-    stopAtFailedGate(spec, gates);
+    stopAtFailedGate(spec, gates, output);
     if (spec.output.save === 'none') return found;
 
     let digest = done?.digest;

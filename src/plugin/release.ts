@@ -1,6 +1,6 @@
 /** What becomes of a PlugIn when all is measured: its gates, what of the change the saved type keeps, and the files. */
 import { badSpec, gateFailed, type PlugIn, type PlugInStatus, printable } from '../api/index.ts';
-import type { Written, WrittenFiles } from '../artifact/index.ts';
+import { peekManifest, type Written, type WrittenFiles } from '../artifact/index.ts';
 import { type Bundle, trainedLayers } from '../emulator/index.ts';
 import type { TaskData } from '../evaluation/index.ts';
 import type { Half } from '../graph/index.ts';
@@ -63,9 +63,10 @@ export function gatesOf(spec: PlugIn['spec'], evaluation: readonly MeasuredTask[
 
 /**
  * Only gates that the spec names stop the release.
+ * @param output where an earlier spec may have released something, which stays
  * @throws OffsiteError GateFailed
  */
-export function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResult[]): void {
+export function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResult[], output: string): void {
   const asked = new Set(
     Object.entries(spec.gates ?? {}).flatMap(([name, gate]) =>
       gate === undefined ? [] : [name as GateName],
@@ -73,8 +74,13 @@ export function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResul
   );
   const failed = gates.filter(({ name, passed }) => !passed && asked.has(name.split('/')[1] as GateName));
   if (failed.length === 0) return;
+  const earlier = peekManifest(output);
+  const left =
+    earlier === undefined
+      ? ''
+      : `, but ${earlier.digest}, which was released before, still lies at spec.output.uri: take it away where it is not to be used`;
   throw gateFailed(
-    `${failed.map(({ name, message }) => `gate ${name}: ${message}`).join('; ')}; nothing was released`,
+    `${failed.map(({ name, message }) => `gate ${name}: ${message}`).join('; ')}; nothing was released${left}`,
   );
 }
 

@@ -133,6 +133,18 @@ describe('with other wishes', () => {
     expect(analysis?.[0]?.task).toBe('text');
     expect(existsSync(at('out', 'stopped'))).toBe(false);
   });
+
+  test('where an earlier spec has released something, a failed gate says that it stays', async () => {
+    const released = digestIn(at('out', 'model'));
+    setField(plug(), 'spec.output', { uri: 'file:out/model', save: 'model' });
+    writeManifests(at('gates.yaml'), manifests);
+    const { code, stdout, stderr } = await run('gates.yaml');
+    expect(code).toBe(1);
+    expect(`${stdout}${stderr}`).toContain(
+      `nothing was released, but ${released}, which was released before, still lies at spec.output.uri`,
+    );
+    expect(digestIn(at('out', 'model'))).toBe(released);
+  });
 });
 
 describe.each([
