@@ -13,7 +13,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { digestOf, Mirror, resolveUri } from '../../src/artifact/index.ts';
+import { digestOf, Mirror, resolveUri, sealArtifact } from '../../src/artifact/index.ts';
 import { Authority } from '../support/cluster/certificates.ts';
 import { failureOf, offsite, savedStatus } from '../support/offsite/index.ts';
 import { type Hub, serveFiles, startHub, type WebServer } from '../support/servers/hub.ts';
@@ -169,6 +169,24 @@ function pulling(hub: Hub) {
   const path = resolveUri('hf://team/tiny@v1', { claims: {}, base: '/', scratch }, 'spec.model.uri');
   return { path, pull: () => mirror.pull(path, { exact: true }) };
 }
+
+test.each([
+  ['Emulator', ['LICENSE', 'NOTICE.md', 'config.json', 'manifest.dsse.json', 'manifest.json']],
+  // By the same rule as any other model of the hub.
+  ['Model', ['config.json', 'manifest.dsse.json', 'manifest.json']],
+] as const)('of a repository that is an artifact of kind %s come the files %j', async (kind, files) => {
+  const bundle = join(directory, 'hub');
+  mkdirSync(bundle);
+  for (const name of ['LICENSE', 'NOTICE.md', 'config.json']) writeFileSync(join(bundle, name), '{}');
+  sealArtifact(bundle, { kind, madeFrom: {}, hyperparameters: {} });
+  for (const name of ['manifest.dsse.json', '.gitattributes', 'README.md'])
+    writeFileSync(join(bundle, name), '{}');
+  const hub = await startHub(bundle, token);
+  cleanUp.push(() => hub.close());
+  const { path, pull } = pulling(hub);
+  expect(await pull()).toBe(true);
+  expect(readdirSync(path).filter((name) => !name.startsWith('.'))).toEqual(files);
+});
 
 test.each([
   ['config.json', 'git blob id'],

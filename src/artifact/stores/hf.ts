@@ -3,8 +3,10 @@ import type { Response } from 'undici';
 import { z } from 'zod';
 import { listingBounds, listOf, parseJson } from '../../api/index.ts';
 import { checkCount } from '../inner-path.ts';
+import { signatureName } from '../signature/signature.ts';
 import { hubEndpointOf, type StoreCredentials } from './credentials.ts';
 import { bodyOf, checkRange, documentOf, type HttpClient, httpClientFor, rangeHeaders } from './http.ts';
+import { listedIn } from './listed.ts';
 import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
 
 /** Ids of git objects: of a small file its blob, of a large one the pointer to it, of a revision its commit. */
@@ -47,7 +49,8 @@ export function open(credentials: StoreCredentials, environment: NodeJS.ProcessE
 
 /**
  * hf://[datasets/]OWNER/NAME[@REVISION][/PATH]: a repository in the hub's layout. Of a whole repository come the files that
- * a model is made of: safetensors, GGUF, configuration and tokenizer at its top; not the same weights in other formats.
+ * a model is made of: safetensors, GGUF, configuration and tokenizer at its top; not the same weights in other formats. Of one that is an
+ * emulator or an adapter, what its manifest lists.
  */
 export class HubStore implements Store {
   readonly #client: HttpClient;
@@ -68,6 +71,7 @@ export class HubStore implements Store {
     let files: TreeFile[];
     try {
       files = await this.#tree(hub, place, signal);
+      if (hub.path === '') files = files.filter(await this.#isOfRepository(hub, place, { files, signal }));
     } catch (error) {
       if (isStoreError(error, 'Missing')) return [];
       throw error;
@@ -81,22 +85,50 @@ export class HubStore implements Store {
 
   async read(object: string, { from, version, signal }: ReadOptions) {
     const hub = parsePlace(object);
-    const commit = await this.#commit(hub, object, signal);
-    const prefix = hub.api === 'datasets' ? 'datasets/' : '';
-    const path = hub.path.split('/').map(encodeURIComponent).join('/');
-    const url = new URL(`${this.#endpoint}/${prefix}${hub.repository}/resolve/${commit}/${path}`);
-    const headers = rangeHeaders(from, '');
-    const response = await this.#client.request(url, `hf://${object}`, { headers, signal });
+    const response = await this.#request(hub, object, { headers: rangeHeaders(from, ''), signal });
     checkRange(response, from, `hf://${object}`);
     // Versions are what tells the bytes; a commit's files never change.
     const checksum = sha256.test(version) ? { sha256: version } : { gitBlob: version };
     return { body: bodyOf(response), checksum };
   }
 
-  /** The files that are meant, each with its path from the place. */
+  async #request(
+    hub: HubPlace,
+    object: string,
+    options: { headers?: Record<string, string>; signal: AbortSignal },
+  ): Promise<Response> {
+    const commit = await this.#commit(hub, object, options.signal);
+    const prefix = hub.api === 'datasets' ? 'datasets/' : '';
+    const path = hub.path.split('/').map(encodeURIComponent).join('/');
+    const url = new URL(`${this.#endpoint}/${prefix}${hub.repository}/resolve/${commit}/${path}`);
+    return this.#client.request(url, `hf://${object}`, options);
+  }
+
+  /** Which files of a whole repository are meant. Beside an artifact's own the hub has its .gitattributes, and a page of words. */
+  async #isOfRepository(
+    hub: HubPlace,
+    place: string,
+    { files, signal }: { files: readonly TreeFile[]; signal: AbortSignal },
+  ): Promise<(file: TreeFile) => boolean> {
+    const name = 'manifest.json';
+    if (!files.some(({ inside }) => inside === name)) return isOfModel;
+    const object = `${place}/${name}`;
+    const bytes = await documentOf(
+      await this.#request({ ...hub, path: name }, object, { signal }),
+      `hf://${object}`,
+    );
+    const { kind, files: listed } = (bytes && manifestOf(bytes)) ?? { files: [] };
+    // A released model is one, by the same rule as any other of the hub.
+    if (kind !== 'Emulator' && kind !== 'Adapter') return isOfModel;
+    const names = new Set([name, signatureName, ...listed.map(({ path }) => path)]);
+    return ({ inside }) => names.has(inside);
+  }
+
+  /** The files below the place, each with its path from it; of a whole repository many may not be meant. */
   async #tree(hub: HubPlace, place: string, signal: AbortSignal): Promise<TreeFile[]> {
     const commit = await this.#commit(hub, place, signal);
     const files: TreeFile[] = [];
+    let meant = 0;
     let url: URL | undefined = new URL(
       `${this.#endpoint}/api/${hub.api}/${hub.repository}/tree/${commit}?recursive=true`,
     );
@@ -104,11 +136,12 @@ export class HubStore implements Store {
       const response = await this.#client.request(url, `hf://${place}`, { signal });
       for (const entry of parsed(treeSchema, await jsonOf(response, place), place)) {
         const inside = pathBelow(entry.path, hub.path);
-        if (entry.type !== 'file' || inside === undefined || (hub.path === '' && !isOfModel(entry.path)))
-          continue;
-        files.push({ ...entry, inside });
+        if (entry.type !== 'file' || inside === undefined) continue;
+        const file = { ...entry, inside };
+        files.push(file);
+        if (hub.path !== '' || isOfModel(file)) meant++;
       }
-      checkCount(files.length, `hf://${place}`);
+      checkCount(meant, `hf://${place}`);
       const next = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
       const following: URL | null | undefined = next === undefined ? undefined : URL.parse(next, url.href);
       // The token would go along.
@@ -156,8 +189,17 @@ function pathBelow(path: string, place: string): string | undefined {
   return path.startsWith(`${place}/`) ? path.slice(place.length + 1) : undefined;
 }
 
-const isOfModel = (path: string) =>
-  !path.includes('/') && /\.(json|safetensors|gguf|model|txt|jinja)$/.test(path);
+const isOfModel = ({ inside }: TreeFile) =>
+  !inside.includes('/') && /\.(json|safetensors|gguf|model|txt|jinja)$/.test(inside);
+
+/** Undefined where it is none of an artifact. */
+function manifestOf(bytes: Uint8Array): ReturnType<typeof listedIn> {
+  try {
+    return listedIn(bytes);
+  } catch {
+    return undefined;
+  }
+}
 
 /** Undefined where it is none, or too long for a page, in bytes or in values. */
 async function jsonOf(response: Response, place: string): Promise<unknown> {

@@ -1,12 +1,12 @@
 // Any web server as a read-only store: single files, and artifacts by their manifest.
 import { createHash } from 'node:crypto';
 import type { Response } from 'undici';
-import { z } from 'zod';
-import { badModel, listingBounds, listOf, parseJson } from '../../api/index.ts';
+import { badModel } from '../../api/index.ts';
 import { innerPaths } from '../inner-path.ts';
 import { signatureName } from '../signature/signature.ts';
 import { environmentSource, type StoreCredentials } from './credentials.ts';
 import { bodyOf, checkRange, documentOf, type HttpClient, httpClientFor, rangeHeaders } from './http.ts';
+import { listedIn } from './listed.ts';
 import {
   isStoreError,
   type ReadOptions,
@@ -15,16 +15,6 @@ import {
   StoreError,
   untold,
 } from './store.ts';
-
-const manifestSchema = z.object({
-  files: listOf(
-    z.object({
-      path: z.string(),
-      sizeBytes: z.int().nonnegative(),
-      sha256: z.string().regex(/^[0-9a-f]{64}$/),
-    }),
-  ),
-});
 
 /** The environment holds no token for every host. */
 export function open(credentials: StoreCredentials, environment: NodeJS.ProcessEnv): HttpsStore {
@@ -91,15 +81,13 @@ export class HttpsStore implements Store {
       throw error;
     }
     if (bytes === undefined) return { problem: "is longer than 16 MiB; no artifact's is" };
-    let value: unknown;
+    let named: NonNullable<ReturnType<typeof listedIn>>['files'] | undefined;
     try {
-      value = parseJson(bytes, listingBounds);
+      named = listedIn(bytes)?.files;
     } catch (error) {
       return { problem: (error as Error).message };
     }
-    const parsed = manifestSchema.safeParse(value);
-    if (!parsed.success) return undefined;
-    const named = parsed.data.files;
+    if (named === undefined) return undefined;
     // Before any of them becomes part of an address.
     innerPaths(['manifest.json', signatureName, ...named.map(({ path }) => path)], `https://${object}`);
     const files = named.map(({ path, sizeBytes, sha256 }) => {
