@@ -1,6 +1,7 @@
 // Rendering of Vega and Vega-Lite specifications to compact, accessible SVG.
 import { parse, type Spec, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
+import { printable } from '../../api/index.ts';
 import { escaped, Html } from '../html.ts';
 import { theme } from './theme.ts';
 
@@ -46,7 +47,7 @@ function tidy(svg: string, id: string): string {
     return names.get(name) as string;
   };
   return svg
-    .replaceAll(/\p{Cc}/gu, '')
+    .replaceAll(/>([^<]*)</g, (_, text: string) => `>${printable(text)}<`)
     .replaceAll(/<path class="(?:fore|back)ground"[^>]*?(?: d=""|d="M0,0h0v0h0Z")[^>]*?\/>/g, '')
     .replaceAll(/<text [^>]*?opacity="0"[^>]*>[^<]*<\/text>/g, '')
     .replaceAll(/ (?:font-family|pointer-events|class|role|aria-[a-z]+)="[^"]*"/g, '')

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { bytes, quality, ranges, signed, significant } from '../../../src/report/figures.ts';
 import { escaped, html } from '../../../src/report/html.ts';
 import { barsPlot } from '../../../src/report/plots/cells.ts';
+import { draw } from '../../../src/report/plots/draw.ts';
 import { linearWithin } from '../../../src/report/plots/layers.ts';
 import { lossPoints } from '../../../src/report/plots/loss.ts';
 import { palettePng } from '../../../src/report/plots/png.ts';
@@ -26,6 +27,15 @@ test('a PNG holds its pixels and its palette', () => {
   expect([...(chunks.get('IHDR') as Buffer)]).toEqual([0, 0, 0, 3, 0, 0, 0, 2, 8, 3, 0, 0, 0]);
   expect([...(chunks.get('PLTE') as Buffer)]).toEqual([255, 0, 0, 0, 255, 0, 0, 0, 255]);
   expect([...inflateSync(chunks.get('IDAT') as Buffer)]).toEqual([0, 0, 1, 2, 0, 2, 1, 0]);
+});
+
+test('a name in a plot is printable, as everywhere on the page', async () => {
+  const named = 'one\u202e\u001b[2J\u200btwo <b>';
+  const svg = await draw(
+    { width: 100, height: 20, marks: [{ type: 'text', encode: { enter: { text: { value: named } } } }] },
+    { id: 'p', title: 'names', text: 'of parties' },
+  );
+  expect(svg.text).toContain('>one\\u{202e}\\u{1b}[2J\\u{200b}two &lt;b&gt;<');
 });
 
 test('losses beyond what a plot can show become means of equal runs', () => {
