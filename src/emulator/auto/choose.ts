@@ -163,6 +163,12 @@ export function doubtOf(
   return `spec.auto.leakAtMost: what was chosen keeps ${value.toFixed(2)}${error} of the bits on ${rows} ${rows === 1 ? 'row' : 'rows'}${notes.map((note) => `, ${note}`).join('')}, so it may keep more than ${leakAtMost}; a larger probe tells it better`;
 }
 
+/** Why the agreement that decided tells nothing: the best of all points nowhere, or away from the full model. Undefined where it tells. */
+export function doubtOfAgreement({ agreement, agreementAtStart }: Figures): string | undefined {
+  if (agreement > 0) return undefined;
+  return `spec.auto: after some steps on the rows that were looked at, no candidate within the budgets has a gradient that agrees with the full model's (that of what was chosen: cosine ${agreement.toFixed(2)}; before the steps ${agreementAtStart.toFixed(2)}), so which of them teaches most is not told; other rows, or more of them, may tell it: compare status.auto.candidates`;
+}
+
 /** By how much the budgets are exceeded, together; who was not measured, for size or exact share, is farther than all that were. */
 function excess(candidate: Candidate, { leakAtMost, sizeAtMost, exactAtMost = 1 }: Budgets): number {
   const over = (value: number, most: number) => Math.max(0, value - most);

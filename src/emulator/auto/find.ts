@@ -17,6 +17,7 @@ import {
   chooseSealed,
   countedVerdict,
   doubtOf,
+  doubtOfAgreement,
   type Figures,
   type Verdict,
   verdictOf,
@@ -100,6 +101,8 @@ export async function findWay(
   });
   const doubt = doubtOf(chosen.sealed, auto, rows.looked.length);
   if (doubt !== undefined) input.emit({ type: 'warning', reason: 'LeakDoubtful', message: doubt });
+  const unsure = doubtOfAgreement(chosen.figures);
+  if (unsure !== undefined) input.emit({ type: 'warning', reason: 'AgreementDoubtful', message: unsure });
   return {
     way: chosen.way,
     reason: reasonOf(candidates, chosen, auto),

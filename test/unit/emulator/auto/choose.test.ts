@@ -6,6 +6,7 @@ import {
   choose,
   chooseSealed,
   doubtOf,
+  doubtOfAgreement,
   verdictOf,
 } from '../../../../src/emulator/auto/choose.ts';
 import { withoutOneOf } from '../../../../src/emulator/auto/measure.ts';
@@ -89,6 +90,16 @@ test('so is one that a single row tells against all others', () => {
     'spec.auto.leakAtMost: what was chosen keeps -6.50 ± 2.00 of the bits on 6 rows, and 0.90 without one of them, so it may keep more than 0.3; a larger probe tells it better',
   );
   expect(withoutOneOf([[10, 12, 30]], share)).toBeUndefined();
+});
+
+test('a choice by agreements of which not even the greatest is above zero is doubted', () => {
+  const doubt = (agreement: number) =>
+    doubtOfAgreement({ bitsKept: { value: 0.5 }, agreement, agreementAtStart: 0.28, agreementTrained: 0.1 });
+  expect(doubt(-0.004)).toMatch(
+    /cosine -0\.00; before the steps 0\.28\), so which of them teaches most is not told/,
+  );
+  expect(doubt(0)).toBeDefined();
+  expect(doubt(0.01)).toBeUndefined();
 });
 
 test('where nothing fits, the nearest is told with what it has, which then fits', () => {
