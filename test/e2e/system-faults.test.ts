@@ -33,6 +33,22 @@ test('an output on a file system that can only be read', async () => {
   });
 });
 
+test('a full disk of the work place: both places are named, since the system does not say which it is', async () => {
+  writeTinyProject(work.path, {
+    change: ({ build }) => setField(build, 'spec.work', { uri: 'file:kept' }),
+  });
+  mkdirSync(at('kept'));
+  const mount = after(`mount -t tmpfs -o size=8k none '${at('kept')}'`);
+  const { code } = await run('unshare', '--map-root-user', '--mount', ...mount);
+  expect(code).toBe(1);
+  expect(failureOf(at('run'), 'EmulatorBuild', 'tiny')).toMatchObject({
+    reason: 'NoSpace',
+    message: expect.stringMatching(
+      /^stage probe \(exit code 1\): writing file:out\/emulator or file:kept \(spec\.work\): the disk is full: ENOSPC/,
+    ),
+  });
+});
+
 test.skipIf(process.getuid?.() !== 0)('an output and a model that are another user’s', async () => {
   writeTinyProject(work.path, {
     change: ({ tune, plug }) => {

@@ -168,8 +168,7 @@ function told(known: Result, emit: Emit): StageOutcome {
 /** What a reader is told: places by their URIs, and a file that the system has trouble with by the field that names its place. */
 function inWordsOf(job: StageJob, { reason, message, exitCode, path }: Failure): Failure {
   const told = withStoreUris(message, job.mounts.scratch);
-  const { uri } = job.resource.spec.output;
-  if (reason === 'NoSpace') return { reason, exitCode, message: `writing ${uri}: ${told}` };
+  if (reason === 'NoSpace') return { reason, exitCode, message: `writing ${writtenBy(job)}: ${told}` };
   const place = path === undefined || reason === 'EngineUnavailable' ? undefined : fieldOf(job, path);
   if (place === undefined) return { reason, exitCode, message: told };
   const words = `${place.field}: ${told}`;
@@ -177,6 +176,10 @@ function inWordsOf(job: StageJob, { reason, message, exitCode, path }: Failure):
   const wrong = place.wrong(words);
   return { reason: wrong.reason, exitCode: wrong.exitCode, message: words };
 }
+
+/** Where a stage writes: the system does not say which disk is full. */
+const writtenBy = ({ resource: { spec } }: StageJob): string =>
+  spec.work === undefined ? spec.output.uri : `${spec.output.uri} or ${spec.work.uri} (spec.work)`;
 
 /** @throws OffsiteError where a place that is read is empty */
 async function bringInputs(job: StageJob, mirror: Mirror, emit: Emit): Promise<void> {
