@@ -265,6 +265,18 @@ test('a message that whoever hears it breaks on is left behind, and the next is 
   expect(failures).toContain('EVENT_NOT_TAKEN');
 });
 
+test('a connection that breaks is told of once, and again when it breaks again', async () => {
+  const { server } = await serve(64);
+  const { reports, failures } = listenTo(server);
+  const broken = () => failures.filter((code) => code === 'DISCONNECTED').length;
+  for (const times of [1, 2]) {
+    await vi.waitFor(() => expect(reports.connected).toBe(true), patience);
+    await server.kill();
+    await vi.waitFor(() => expect(broken()).toBe(times), patience);
+    await server.restart();
+  }
+});
+
 test('who may no longer take a result leaves it to who may', async () => {
   const { server } = await serve(64);
   let leads = true;

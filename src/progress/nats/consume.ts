@@ -12,6 +12,7 @@ import {
   NatsError,
   nanos,
 } from 'nats';
+import { printable } from '../../api/index.ts';
 import { decodeMessage, type EventMessage } from './message.ts';
 import { codeOf, connectForEver, connectionOptions, type NatsAddress, pause } from './reachability.ts';
 import { ensureStreams, roomOf, type StreamRoom } from './stream.ts';
@@ -118,7 +119,7 @@ async function followForEver(
 ): Promise<void> {
   const { signal, failed = () => {}, connected } = options;
   const state = { following: false, replayed: new Set<string>() };
-  void listen(connection, (heard) => connected(heard && state.following));
+  void listen(connection, options, (heard) => connected(heard && state.following));
   let wait = 500;
   while (!signal.aborted && !connection.isClosed()) {
     try {
@@ -144,10 +145,23 @@ async function followForEver(
   }
 }
 
-async function listen(connection: NatsConnection, connected: (connected: boolean) => void): Promise<void> {
-  for await (const { type } of connection.status()) {
+/** Tells of the connection, which the client library makes again by itself; of each kind of its failures once. */
+async function listen(
+  connection: NatsConnection,
+  { signal, failed = () => {} }: ConsumeOptions,
+  connected: (connected: boolean) => void,
+): Promise<void> {
+  const told = new Set<string>();
+  for await (const { type, data } of connection.status()) {
     if (type === Events.Disconnect) connected(false);
-    if (type === Events.Reconnect) connected(true);
+    if (type === Events.Reconnect) {
+      connected(true);
+      told.clear();
+    }
+    if (type !== Events.Disconnect && type !== Events.Error) continue;
+    const code = type === Events.Disconnect ? 'DISCONNECTED' : printable(String(data));
+    if (!signal.aborted && !told.has(code)) failed(code);
+    told.add(code);
   }
 }
 
