@@ -78,7 +78,7 @@ export function stopAtFailedGate(spec: PlugIn['spec'], gates: readonly GateResul
   const left =
     earlier === undefined
       ? ''
-      : `, but ${earlier.digest}, which was released before, still lies at spec.output.uri: take it away where it is not to be used`;
+      : `, but ${earlier.digest} still lies at spec.output.uri from before: take it away where it is not to be used`;
   throw gateFailed(
     `${failed.map(({ name, message }) => `gate ${name}: ${message}`).join('; ')}; nothing was released${left}`,
   );

@@ -141,7 +141,7 @@ describe('with other wishes', () => {
     const { code, stdout, stderr } = await run('gates.yaml');
     expect(code).toBe(1);
     expect(`${stdout}${stderr}`).toContain(
-      `nothing was released, but ${released}, which was released before, still lies at spec.output.uri`,
+      `nothing was released, but ${released} still lies at spec.output.uri from before`,
     );
     expect(digestIn(at('out', 'model'))).toBe(released);
   });

@@ -70,8 +70,7 @@ export class HubStore implements Store {
     const hub = parsePlace(place);
     let files: TreeFile[];
     try {
-      files = await this.#tree(hub, place, signal);
-      if (hub.path === '') files = files.filter(await this.#isOfRepository(hub, place, { files, signal }));
+      files = await this.#files(hub, place, signal);
     } catch (error) {
       if (isStoreError(error, 'Missing')) return [];
       throw error;
@@ -104,31 +103,39 @@ export class HubStore implements Store {
     return this.#client.request(url, `hf://${object}`, options);
   }
 
-  /** Which files of a whole repository are meant. Beside an artifact's own the hub has its .gitattributes, and a page of words. */
-  async #isOfRepository(
-    hub: HubPlace,
-    place: string,
-    { files, signal }: { files: readonly TreeFile[]; signal: AbortSignal },
-  ): Promise<(file: TreeFile) => boolean> {
-    const name = 'manifest.json';
-    if (!files.some(({ inside }) => inside === name)) return isOfModel;
-    const object = `${place}/${name}`;
-    const bytes = await documentOf(
-      await this.#request({ ...hub, path: name }, object, { signal }),
-      `hf://${object}`,
-    );
-    const { kind, files: listed } = (bytes && manifestOf(bytes)) ?? { files: [] };
-    // A released model is one, by the same rule as any other of the hub.
-    if (kind !== 'Emulator' && kind !== 'Adapter') return isOfModel;
-    const names = new Set([name, signatureName, ...listed.map(({ path }) => path)]);
-    return ({ inside }) => names.has(inside);
+  /** The files that are meant, each with its path from the place. */
+  async #files(hub: HubPlace, place: string, signal: AbortSignal): Promise<TreeFile[]> {
+    if (hub.path !== '') return this.#tree(hub, place, () => true, signal);
+    const files = await this.#tree(hub, place, isOfModel, signal);
+    const isThere = files.some(({ inside }) => inside === manifestName);
+    const names = isThere ? await this.#namesOfArtifact(hub, place, signal) : undefined;
+    // Asked again, so that of what is not meant nothing is held.
+    return names === undefined ? files : this.#tree(hub, place, (inside) => names.has(inside), signal);
   }
 
-  /** The files below the place, each with its path from it; of a whole repository many may not be meant. */
-  async #tree(hub: HubPlace, place: string, signal: AbortSignal): Promise<TreeFile[]> {
+  /** The files of a repository that is an emulator or an adapter. Beside them the hub has its .gitattributes, and a page of words. */
+  async #namesOfArtifact(
+    hub: HubPlace,
+    place: string,
+    signal: AbortSignal,
+  ): Promise<ReadonlySet<string> | undefined> {
+    const object = `${place}/${manifestName}`;
+    const response = await this.#request({ ...hub, path: manifestName }, object, { signal });
+    const bytes = await documentOf(response, `hf://${object}`);
+    const { kind, files: listed } = (bytes && manifestOf(bytes)) ?? { files: [] };
+    // A released model is one, by the same rule as any other of the hub.
+    if (kind !== 'Emulator' && kind !== 'Adapter') return undefined;
+    return new Set([manifestName, signatureName, ...listed.map(({ path }) => path)]);
+  }
+
+  async #tree(
+    hub: HubPlace,
+    place: string,
+    isMeant: (inside: string) => boolean,
+    signal: AbortSignal,
+  ): Promise<TreeFile[]> {
     const commit = await this.#commit(hub, place, signal);
     const files: TreeFile[] = [];
-    let meant = 0;
     let url: URL | undefined = new URL(
       `${this.#endpoint}/api/${hub.api}/${hub.repository}/tree/${commit}?recursive=true`,
     );
@@ -136,12 +143,10 @@ export class HubStore implements Store {
       const response = await this.#client.request(url, `hf://${place}`, { signal });
       for (const entry of parsed(treeSchema, await jsonOf(response, place), place)) {
         const inside = pathBelow(entry.path, hub.path);
-        if (entry.type !== 'file' || inside === undefined) continue;
-        const file = { ...entry, inside };
-        files.push(file);
-        if (hub.path !== '' || isOfModel(file)) meant++;
+        if (entry.type !== 'file' || inside === undefined || !isMeant(inside)) continue;
+        files.push({ ...entry, inside });
       }
-      checkCount(meant, `hf://${place}`);
+      checkCount(files.length, `hf://${place}`);
       const next = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
       const following: URL | null | undefined = next === undefined ? undefined : URL.parse(next, url.href);
       // The token would go along.
@@ -189,7 +194,9 @@ function pathBelow(path: string, place: string): string | undefined {
   return path.startsWith(`${place}/`) ? path.slice(place.length + 1) : undefined;
 }
 
-const isOfModel = ({ inside }: TreeFile) =>
+const manifestName = 'manifest.json';
+
+const isOfModel = (inside: string) =>
   !inside.includes('/') && /\.(json|safetensors|gguf|model|txt|jinja)$/.test(inside);
 
 /** Undefined where it is none of an artifact. */

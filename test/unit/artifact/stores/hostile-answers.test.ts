@@ -42,6 +42,23 @@ describe('10 MB of values', () => {
     expect(mebibytes).toBeLessThan(128);
   });
 
+  test.each(['0', '{}'])('%s as a manifest of a hub make no artifact of its repository', async (thing) => {
+    const tree = Buffer.from(
+      JSON.stringify([{ type: 'file', path: 'manifest.json', size: 9, oid: 'c0ffee'.padEnd(40, '0') }]),
+    );
+    const manifest = millionsOf(thing, '{"kind":"Emulator","files":[', ']}');
+    const client = answering(({ pathname }) => {
+      if (pathname.includes('/revision/')) return revision;
+      return pathname.includes('/tree/') ? tree : manifest;
+    });
+    const hub = new HubStore(client, 'https://hub.example.com');
+    const { seconds, mebibytes } = await costOf(async () =>
+      expect((await hub.list('team/words', never)).map(({ path }) => path)).toEqual(['manifest.json']),
+    );
+    expect(seconds).toBeLessThan(1);
+    expect(mebibytes).toBeLessThan(128);
+  });
+
   test.each(['0', '{}'])('%s as a manifest of the web are refused', async (thing) => {
     const manifest = millionsOf(thing, '{"files":[', ']}');
     const web = new HttpsStore(answering(() => manifest));
