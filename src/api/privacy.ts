@@ -120,7 +120,7 @@ export const AuditStatus = z.object({
       nonMembers: count.describe('Validation rows.'),
       auc: Interval.describe('Area under the curve: 0.5 is chance; interval by DeLong et al.'),
       tpr: Interval.describe(
-        'Training rows that are recognised where another row is taken for one with a probability of at most 1 %: 0.01 is chance; the interval has room for what the validation rows do not tell of that 1 %, and no lower end for fewer than 437.',
+        'Training rows that are recognised where another row is taken for one with a probability of at most 1 %: 0.01 is chance (1 / (nonMembers + 1) where these are fewer than 99); the interval has room for what the validation rows do not tell of that 1 %, and no lower end for fewer than 437.',
       ),
       doubts: words.optional().describe('What there are too few rows for.'),
     })

@@ -27,6 +27,9 @@ ${facts([
 ])}<p class="soft">It is of this one run and of one row, there or not: which of two texts a row was has twice epsilon, who has k rows in the data about k times epsilon, and another run on the same rows costs its own. It holds for the adapter; losses, cells, what became of rows' gradients and the audit on this page are of the private rows, and nothing hides them.</p>`;
 }
 
+/** One more of so few rows is above all others more often than 1 % of the time. */
+const chanceOf = (nonMembers: number): number => Math.max(0.01, 1 / (nonMembers + 1));
+
 function found({ membership, canaries }: AuditStatus): Html {
   if (membership === undefined && canaries === undefined)
     return html`<p class="soft">The audit that was asked for has compared nothing: the training rows, or the validation rows that are not among them, have no token to predict by the emulator's tokenizer (the run's warnings say which).</p>`;
@@ -49,7 +52,12 @@ function found({ membership, canaries }: AuditStatus): Html {
       ...(membership
         ? [
             row('membership: area under the curve', membership.auc, '0.500', fraction),
-            row('membership: training rows recognised at 1% false positives', membership.tpr, '1.0%', share),
+            row(
+              'membership: training rows recognised at 1% false positives',
+              membership.tpr,
+              share(chanceOf(membership.nonMembers)),
+              share,
+            ),
           ]
         : []),
       ...(canaries
