@@ -56,7 +56,7 @@ export { copyModelFile, NotPlain, openPlain } from './plain-file.ts';
 export { mostKeyBytes, nameOf, privateKeyOf, publicKeyOf, publicKeysOf } from './signature/keys.ts';
 export { checkSignature, signArtifact, signatureName } from './signature/signature.ts';
 export { isStoreError, StoreError } from './stores/store.ts';
-export { isThere, isUnanswered } from './unanswered.ts';
+export { isThere, isUnanswered, systemCodeOf } from './unanswered.ts';
 export {
   cameTo,
   checkFree,

@@ -13,6 +13,25 @@ export function isUnanswered(error: unknown): boolean {
   return syscall !== undefined && !absent.has(code);
 }
 
+/** What rmSync of Node 24 says in the words of glibc alone: its code is empty then. */
+const codesInWords = {
+  'Device or resource busy': 'EBUSY',
+  'Stale file handle': 'ESTALE',
+  'Read-only file system': 'EROFS',
+  'Disk quota exceeded': 'EDQUOT',
+  'Input/output error': 'EIO',
+  'Remote I/O error': 'EREMOTEIO',
+  'Transport endpoint is not connected': 'ENOTCONN',
+  'Connection timed out': 'ETIMEDOUT',
+};
+
+/** The code of an error of the system, also where it is told in words; undefined where there is none. */
+export function systemCodeOf(error: unknown): string | undefined {
+  const { code, message = '' } = (error ?? {}) as NodeJS.ErrnoException;
+  if (code !== '') return code;
+  return Object.entries(codesInWords).find(([words]) => message.includes(`Unknown error: ${words}`))?.[1];
+}
+
 /** Whether something is there, through links. @throws Error of the system where it does not answer */
 export function isThere(path: string): boolean {
   try {

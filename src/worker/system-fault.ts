@@ -1,6 +1,7 @@
 // What the system's own error codes mean for a stage: what is wrong, and whether the same work can ever go well.
 import { constants } from 'node:os';
 import { exitCodes, type FailureReason, mendable } from '../api/index.ts';
+import { systemCodeOf } from '../artifact/index.ts';
 
 export interface SystemFault {
   readonly reason: FailureReason;
@@ -80,7 +81,8 @@ const faults: ReadonlyMap<string, SystemFault> = new Map([
 
 /** What an error of the system means; undefined where it is none that says enough. */
 export function systemFaultOf(error: unknown): SystemFault | undefined {
-  const { code, message = '', syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  const { message = '', syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  const code = systemCodeOf(error);
   // Libraries say it in words only.
   if (/no space left/i.test(message)) return full;
   if (/too many open files/i.test(message)) return faults.get('EMFILE');

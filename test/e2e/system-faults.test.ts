@@ -1,5 +1,5 @@
 // What the machine itself refuses a run: each ends with the field, what is wrong and what is right, and is not tried again.
-import { chmodSync, chownSync, mkdirSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { workDirectory } from '../support/golden/smollm2.ts';
@@ -31,6 +31,30 @@ test('an output on a file system that can only be read', async () => {
       /^stage probe \(exit code 10\): spec\.output\.uri: the file system can only be read: EROFS: .*; let it be written to, or choose another place$/,
     ),
   });
+});
+
+test('an earlier artifact that cannot go yet, as over NFS where a process has it open, stops no run', async () => {
+  const withSamples = (samples: number) =>
+    writeTinyProject(work.path, {
+      change: ({ build, tune, plug }) => {
+        setField(build, 'spec.probe.samples', samples);
+        for (const later of [tune, plug]) setField(later, 'spec.suspend', true);
+      },
+    });
+  const left = at('out', '.emulator.offsite-0123456789abcdef');
+  mkdirSync(join(left, 'replaced'), { recursive: true });
+  writeFileSync(join(left, 'offsite-tuning.json'), '{}');
+  // What is mounted cannot go either: EBUSY.
+  const mount = after(`mount -t tmpfs none '${join(left, 'replaced')}'`);
+  for (const samples of [4, 5]) {
+    withSamples(samples);
+    const { stderr } = await run('unshare', '--map-root-user', '--mount', ...mount);
+    expect(stderr).toContain('EmulatorBuild tiny  Complete');
+    expect(existsSync(left)).toBe(true);
+  }
+  withSamples(6);
+  expect((await run()).stderr).toContain('EmulatorBuild tiny  Complete');
+  expect(existsSync(left)).toBe(false);
 });
 
 test('a full disk of the work place: both places are named, since the system does not say which it is', async () => {

@@ -22,7 +22,7 @@ import { filesIn } from '../manifest/digest.ts';
 import { type Manifest, openArtifact, pathsOf, peekManifest } from '../manifest/manifest.ts';
 import { WrittenFiles } from '../manifest/written-files.ts';
 import { signatureName, signatureThere } from '../signature/signature.ts';
-import { isThere } from '../unanswered.ts';
+import { isThere, systemCodeOf } from '../unanswered.ts';
 import { temporaryStartOf } from '../write-whole.ts';
 import { refuseInside } from './surroundings.ts';
 
@@ -391,8 +391,7 @@ function removeContainer(path: string): void {
     rmdirSync(path);
   } catch (error) {
     // It is gone, or holds what somebody put there, or what an NFS client keeps while a process has it open: that stays, for who looks next.
-    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST', 'EBUSY'].includes((error as NodeJS.ErrnoException).code ?? ''))
-      throw error;
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST', 'EBUSY'].includes(systemCodeOf(error) ?? '')) throw error;
   }
 }
 

@@ -51,6 +51,17 @@ describe('an error of the system', () => {
     expect(failure.message).toMatch(new RegExp(`^[a-z, ]+: ${code}: words of the system, open '/a/b'`));
   });
 
+  it.each([
+    ['Device or resource busy', 'StoreUnavailable', 1],
+    ['Stale file handle', 'StoreUnavailable', 1],
+    ['Read-only file system', 'AccessDenied', 10],
+    ['Disk quota exceeded', 'NoSpace', 1],
+  ])('that rmSync tells in words alone (%s) is %s', (words, reason, exitCode) => {
+    const error = { code: '', errno: -4094, syscall: 'rm', path: '/a/b' };
+    const thrown = Object.assign(new Error(`, Unknown error: ${words} '/a/b'`), error);
+    expect(failureOf(thrown)).toMatchObject({ reason, exitCode, path: '/a/b' });
+  });
+
   it('of a connection, or one that nobody knows, is tried again', () => {
     for (const error of [systemError('EACCES', 'connect'), systemError('EWHATEVER')])
       expect(failureOf(error)).toEqual({
