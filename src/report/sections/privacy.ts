@@ -24,7 +24,7 @@ ${facts([
     'Gradients of rows that counted as zero',
     rows.notFinite === undefined ? undefined : grouped(rows.notFinite),
   ],
-])}<p class="soft">It is of this one run and of one row, there or not: which of two texts a row was has twice epsilon, who has k rows in the data about k times epsilon, and another run on the same rows costs its own. It holds for the adapter; losses, cells, what became of rows' gradients and the audit on this page are of the private rows, and nothing hides them.</p>`;
+])}<p class="soft">It is of this one run and of one row, there or not: which of two texts a row was has twice epsilon and who has k rows in the data about k times epsilon, each at a far larger delta, and another run on the same rows costs its own. It holds for the adapter; losses, cells, what became of rows' gradients and the audit on this page are of the private rows, and nothing hides them.</p>`;
 }
 
 /** One more of so few rows is above all others more often than 1 % of the time. */

@@ -577,7 +577,7 @@ const cases: Record<string, Case> = {
     record: { tunes: [hiddenEntry()] },
     says: [
       'Trained with row-level DP-SGD, epsilon = 2.0000 at delta = 0.001 under Poisson sampling, RDP accountant; tuning runs not included.',
-      'who has k rows in the data about k times epsilon',
+      'which of two texts a row was has twice epsilon and who has k rows in the data about k times epsilon, each at a far larger delta',
       'Rows clipped 25.0%',
       'No step was chosen on these rows',
       'Training loss from 1.5000 at step 2 to 0.5000 at step 3.',
