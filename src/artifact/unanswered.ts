@@ -1,5 +1,6 @@
 // What a disk says where it does not answer: least of all that nothing is there.
 import { statSync } from 'node:fs';
+import { constants } from 'node:os';
 
 /** The system's answers that nothing is there under a name, or nothing that can be: by a link that leads to itself, say. */
 const absent: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
@@ -25,11 +26,15 @@ const codesInWords = {
   'Connection timed out': 'ETIMEDOUT',
 };
 
-/** The code of an error of the system, also where it is told in words; undefined where there is none. */
+/** The code of an error of the system, also where Node tells it in words or by number alone; undefined where there is none. */
 export function systemCodeOf(error: unknown): string | undefined {
   const { code, message = '' } = (error ?? {}) as NodeJS.ErrnoException;
-  if (code !== '') return code;
-  return Object.entries(codesInWords).find(([words]) => message.includes(`Unknown error: ${words}`))?.[1];
+  if (code === '')
+    return Object.entries(codesInWords).find(([words]) => message.includes(`Unknown error: ${words}`))?.[1];
+  // Of some (ESTALE, EDQUOT) it knows no name.
+  const [, number] = /^Unknown system error -([0-9]+)$/.exec(code ?? '') ?? [];
+  const named = Object.entries(constants.errno).find(([, value]) => String(value) === number);
+  return named?.[0] ?? code;
 }
 
 /** Whether something is there, through links. @throws Error of the system where it does not answer */

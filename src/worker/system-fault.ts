@@ -1,5 +1,4 @@
 // What the system's own error codes mean for a stage: what is wrong, and whether the same work can ever go well.
-import { constants } from 'node:os';
 import { exitCodes, type FailureReason, mendable } from '../api/index.ts';
 import { systemCodeOf } from '../artifact/index.ts';
 
@@ -87,12 +86,5 @@ export function systemFaultOf(error: unknown): SystemFault | undefined {
   if (/no space left/i.test(message)) return full;
   if (/too many open files/i.test(message)) return faults.get('EMFILE');
   const told = code === 'ERR_WORKER_INIT_FAILED' ? message.split(' ').at(-1) : code;
-  return told === undefined || syscall === 'connect' ? undefined : faults.get(nameOf(told));
-}
-
-/** Node has no names for some of the system's errors (ESTALE, EDQUOT): it tells their numbers. */
-function nameOf(code: string): string {
-  const [, number] = /^Unknown system error -([0-9]+)$/.exec(code) ?? [];
-  const named = Object.entries(constants.errno).find(([, value]) => String(value) === number);
-  return named?.[0] ?? code;
+  return told === undefined || syscall === 'connect' ? undefined : faults.get(told);
 }

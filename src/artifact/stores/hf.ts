@@ -6,7 +6,7 @@ import { checkCount } from '../inner-path.ts';
 import { signatureName } from '../signature/signature.ts';
 import { hubEndpointOf, type StoreCredentials } from './credentials.ts';
 import { bodyOf, checkRange, documentOf, type HttpClient, httpClientFor, rangeHeaders } from './http.ts';
-import { listedIn } from './listed.ts';
+import { listingIn } from './listing.ts';
 import { isStoreError, type ReadOptions, type Store, type StoredObject, StoreError } from './store.ts';
 
 /** Ids of git objects: of a small file its blob, of a large one the pointer to it, of a revision its commit. */
@@ -200,9 +200,9 @@ const isOfModel = (inside: string) =>
   !inside.includes('/') && /\.(json|safetensors|gguf|model|txt|jinja)$/.test(inside);
 
 /** Undefined where it is none of an artifact. */
-function manifestOf(bytes: Uint8Array): ReturnType<typeof listedIn> {
+function manifestOf(bytes: Uint8Array): ReturnType<typeof listingIn> {
   try {
-    return listedIn(bytes);
+    return listingIn(bytes);
   } catch {
     return undefined;
   }

@@ -6,7 +6,7 @@ import { innerPaths } from '../inner-path.ts';
 import { signatureName } from '../signature/signature.ts';
 import { environmentSource, type StoreCredentials } from './credentials.ts';
 import { bodyOf, checkRange, documentOf, type HttpClient, httpClientFor, rangeHeaders } from './http.ts';
-import { listedIn } from './listed.ts';
+import { listingIn } from './listing.ts';
 import {
   isStoreError,
   type ReadOptions,
@@ -81,9 +81,9 @@ export class HttpsStore implements Store {
       throw error;
     }
     if (bytes === undefined) return { problem: "is longer than 16 MiB; no artifact's is" };
-    let named: NonNullable<ReturnType<typeof listedIn>>['files'] | undefined;
+    let named: NonNullable<ReturnType<typeof listingIn>>['files'] | undefined;
     try {
-      named = listedIn(bytes)?.files;
+      named = listingIn(bytes)?.files;
     } catch (error) {
       return { problem: (error as Error).message };
     }

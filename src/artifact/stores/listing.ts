@@ -17,7 +17,7 @@ const manifestSchema = z.object({
  * The files that a manifest lists, itself not among them, and the kind of its artifact; undefined where it is another kind of document.
  * @throws Error where it is no JSON within the bounds of a listing
  */
-export function listedIn(bytes: Uint8Array): z.output<typeof manifestSchema> | undefined {
+export function listingIn(bytes: Uint8Array): z.output<typeof manifestSchema> | undefined {
   const parsed = manifestSchema.safeParse(parseJson(bytes, listingBounds));
   return parsed.success ? parsed.data : undefined;
 }
