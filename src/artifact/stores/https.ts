@@ -81,13 +81,14 @@ export class HttpsStore implements Store {
       throw error;
     }
     if (bytes === undefined) return { problem: "is longer than 16 MiB; no artifact's is" };
-    let named: NonNullable<ReturnType<typeof listingIn>>['files'] | undefined;
+    let listing: ReturnType<typeof listingIn>;
     try {
-      named = listingIn(bytes)?.files;
+      listing = listingIn(bytes);
     } catch (error) {
       return { problem: (error as Error).message };
     }
-    if (named === undefined) return undefined;
+    if (listing === undefined) return undefined;
+    const named = listing.files;
     // Before any of them becomes part of an address.
     innerPaths(['manifest.json', signatureName, ...named.map(({ path }) => path)], `https://${object}`);
     const files = named.map(({ path, sizeBytes, sha256 }) => {

@@ -39,6 +39,12 @@ const fill = (text: string) => (temporary: string) => {
 const beside = () => readdirSync(join(directory, 'deep')).sort();
 const content = () => readFileSync(join(output, 'file'), 'utf8');
 
+/** From now on these are what the file system's functions do, also where modules share them. */
+function calling(functions: Partial<typeof fs>): void {
+  Object.assign(fs, functions);
+  syncBuiltinESMExports();
+}
+
 function put(path: string, text = 'years of work'): void {
   mkdirSync(join(path, '..'), { recursive: true });
   writeFileSync(path, text);
@@ -143,10 +149,7 @@ test.each([
   async (code, words) => {
     await writeArtifact(output, fill('one'));
     const remove = fs.rmSync;
-    const removing = (use: typeof remove) => {
-      Object.assign(fs, { rmSync: use });
-      syncBuiltinESMExports();
-    };
+    const removing = (use: typeof remove) => calling({ rmSync: use });
     // As its client does: what is open has another name, and the directory stays.
     removing((path, options) => {
       if (String(path).endsWith('replaced') && existsSync(path))
@@ -178,10 +181,7 @@ test('what came to the name meanwhile takes no earlier artifact away: it stays a
   await writeArtifact(output, fill('one'));
   // Between the two renames, as another user's process may do it.
   const rename = fs.renameSync;
-  const renaming = (use: typeof rename) => {
-    Object.assign(fs, { renameSync: use });
-    syncBuiltinESMExports();
-  };
+  const renaming = (use: typeof rename) => calling({ renameSync: use });
   renaming((from, to) => {
     rename(from, to);
     if (!String(to).endsWith('previous')) return;
